@@ -1,0 +1,100 @@
+"""Reading fields of documents that anybody may have written.
+
+Every function takes what it finds and returns the wanted type, or its empty value when the document holds something
+else. Nothing raises, so a mistake in one field costs that field.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from headrace import names
+
+Document = Mapping[str, object]
+_EMPTY: Document = {}
+_OCTET = r'(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)'
+_IPV4_LIST = re.compile(rf'(?:{_OCTET}(?:\.{_OCTET}){{3}}(?:,(?=\d))?)*', re.ASCII)
+_MAX_PORT = 65535
+
+
+def mapping(document: Document, key: str) -> Document:
+    """Return the mapping under `key`, or an empty one."""
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else _EMPTY
+
+
+def sequence(document: Document, key: str) -> list[object]:
+    """Return the list under `key`, or an empty one."""
+    value = document.get(key)
+    return value if isinstance(value, list) else []
+
+
+def documents(document: Document, key: str) -> list[Document]:
+    """Return the mappings in the list under `key`; anything else in it is passed over."""
+    return [item for item in sequence(document, key) if isinstance(item, Mapping)]
+
+
+def text(document: Document, key: str, default: str = '') -> str:
+    """Return the text under `key`, or `default`."""
+    value = document.get(key)
+    return value if isinstance(value, str) else default
+
+
+def texts(document: Document, key: str) -> tuple[str, ...]:
+    """Return the texts in the list under `key`."""
+    return tuple(item for item in sequence(document, key) if isinstance(item, str))
+
+
+def flag(document: Document, key: str, *, default: bool = False) -> bool:
+    """Return the boolean under `key`; null and anything else is the default."""
+    value = document.get(key)
+    return value if isinstance(value, bool) else default
+
+
+def number(document: Document, key: str) -> int:
+    """Return the integer under `key`, or 0; a boolean is no integer."""
+    value = document.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def port(document: Document, key: str) -> int:
+    """Return the port number (1 to 65535) under `key`, or 0."""
+    value = number(document, key)
+    return value if 0 < value <= _MAX_PORT else 0
+
+
+def labels(metadata: Document, key: str = 'labels') -> tuple[tuple[str, str], ...]:
+    """Return the labels (or another mapping of texts) as sorted pairs."""
+    return tuple(sorted((k, v) for k, v in mapping(metadata, key).items() if isinstance(v, str)))
+
+
+def is_name(value: str, *, subdomain: bool = False) -> bool:
+    """Tell whether `value` is a name that Kubernetes accepts: a DNS label, or a DNS subdomain."""
+    return (names.SUBDOMAIN if subdomain else names.LABEL).fullmatch(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def address(value: str) -> str:
+    """Return an IP address in its canonical form, or '' when `value` is none; zones are refused."""
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        return ''
+    return '' if getattr(found, 'scope_id', None) else str(found)
+
+
+def family(value: str) -> int:
+    """Return 6 for an address with a colon, else 4."""
+    return 6 if ':' in value else 4
+
+
+def addresses(values: list[str], *, wanted: int) -> list[str]:
+    """Return `values` in canonical form, '' in the place of each that is no address of the family `wanted` (4 or 6).
+
+    All of a slice's IPv4 addresses are judged by one match of a regular expression: 100,000 calls into `ipaddress`
+    would take longer than building the model.
+    """
+    if wanted == 4 and _IPV4_LIST.fullmatch(','.join(values)) and all(values):  # noqa: PLR2004
+        return values
+    return [found if found and family(found) == wanted else '' for found in map(address, values)]

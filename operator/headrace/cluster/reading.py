@@ -1,0 +1,204 @@
+"""Reading documents into objects: one function for each kind, none of which raises on a user's mistake.
+
+A document without a usable name is no object at all, only a verdict. A field that is wrong costs that field, and is
+told in the object's `problems`. What `read` returns is what Kubernetes' validation would have let through, so that a
+folder cannot hold what an API server would have refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from headrace.cluster import fields, secrets, slices
+from headrace.cluster.objects import (
+    Namespace,
+    Node,
+    Object,
+    Protocol,
+    Service,
+    ServicePort,
+    ServiceType,
+)
+from headrace.names import Ref
+from headrace.verdicts import Verdict, shorten
+
+PREFIX = 'headrace.io/'
+PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
+ZONE_LABEL = 'topology.kubernetes.io/zone'
+EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
+_DEFAULT_AFFINITY_SECONDS = 10800
+_MAX_AFFINITY_SECONDS = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one document turned out to be: an object, or none and why; neither for kinds that headrace ignores."""
+
+    object: Object | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def read(document: object) -> Reading:
+    """Return the object that a document holds."""
+    if not isinstance(document, dict):
+        return Reading()
+    kind, version = fields.text(document, 'kind'), fields.text(document, 'apiVersion')
+    reader = _READERS.get((version, kind))
+    if reader is None:
+        return Reading()
+    metadata = fields.mapping(document, 'metadata')
+    name = fields.text(metadata, 'name')
+    namespace = '' if kind in _CLUSTER_WIDE else fields.text(metadata, 'namespace', 'default')
+    subdomain = kind not in _LABELS
+    if not fields.is_name(name, subdomain=subdomain) or (namespace and not fields.is_name(namespace)):
+        ref = Ref(kind, shorten(namespace), shorten(name))
+        message = f'name {shorten(name)} in namespace {shorten(namespace)} is none that Kubernetes allows'
+        return Reading(verdicts=(Verdict(ref, 'InvalidObject', message, 'metadata.name'),))
+    return Reading(object=reader(namespace, name, document))
+
+
+def _service(namespace: str, name: str, document: fields.Document) -> Service:
+    metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
+    problems: list[Verdict] = []
+    ref = Ref('Service', namespace, name)
+    kind = fields.text(spec, 'type', 'ClusterIP')
+    if kind not in ServiceType.__members__.values():
+        problems.append(Verdict(ref, 'InvalidObject', f'{shorten(kind)} is no type of Service', 'spec.type'))
+        kind = 'ClusterIP'
+    affinity = 0
+    if fields.text(spec, 'sessionAffinity') == 'ClientIP':
+        config = fields.mapping(fields.mapping(spec, 'sessionAffinityConfig'), 'clientIP')
+        seconds = fields.number(config, 'timeoutSeconds')
+        affinity = seconds if 0 < seconds <= _MAX_AFFINITY_SECONDS else _DEFAULT_AFFINITY_SECONDS
+    cluster_ips = _cluster_ips(spec)
+    return Service(
+        namespace=namespace,
+        name=name,
+        created=fields.text(metadata, 'creationTimestamp'),
+        annotations=_annotations(metadata),
+        ports=_ports(spec, ref, problems),
+        type=ServiceType(kind),
+        cluster_ips=cluster_ips,
+        ip_families=_families(spec, cluster_ips),
+        external_ips=tuple(sorted({a for a in map(fields.address, fields.texts(spec, 'externalIPs')) if a})),
+        load_balancer_ips=_load_balancer_ips(document),
+        load_balancer_class=fields.text(spec, 'loadBalancerClass'),
+        source_ranges=tuple(sorted({r.strip() for r in fields.texts(spec, 'loadBalancerSourceRanges')})),
+        external_name=fields.text(spec, 'externalName'),
+        affinity_seconds=affinity,
+        internal_local=fields.text(spec, 'internalTrafficPolicy') == 'Local',
+        external_local=fields.text(spec, 'externalTrafficPolicy') == 'Local',
+        proxy_name=_proxy_name(metadata),
+        problems=tuple(problems),
+    )
+
+
+def _annotations(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
+    """Return our annotations without their prefix; a value that YAML did not read as text becomes text."""
+    found = fields.mapping(metadata, 'annotations')
+    ours = [(key, value) for key, value in found.items() if isinstance(key, str) and key.startswith(PREFIX)]
+    return tuple(sorted((key[len(PREFIX) :], _as_text(value)) for key, value in ours))
+
+
+def _as_text(value: object) -> str:
+    """Return a YAML scalar as an API server would have demanded it: `true`, not `True`."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    return '' if value is None else str(value)
+
+
+@lru_cache(maxsize=65536)
+def _port(name: str, protocol: str, number: int, node_port: int, app_protocol: str) -> ServicePort:
+    return ServicePort(name, Protocol(protocol), number, node_port, app_protocol)
+
+
+@lru_cache(maxsize=65536)
+def _interned(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
+    """Return one tuple for all Services with these ports: most clusters have few different ones."""
+    return ports
+
+
+def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[ServicePort, ...]:
+    found: list[ServicePort] = []
+    entries = fields.documents(spec, 'ports')
+    for index, entry in enumerate(entries):
+        number, protocol = fields.port(entry, 'port'), fields.text(entry, 'protocol', 'TCP')
+        name = fields.text(entry, 'name')
+        problem = ''
+        if not number:
+            problem = f'port {shorten(entry.get("port"))} is no number from 1 to 65535'
+        elif protocol not in Protocol.__members__:
+            problem = f'{shorten(protocol)} is no protocol'
+        elif name and not fields.is_name(name):
+            problem = f'{shorten(name)} is no name of a port'
+        elif not name and len(entries) > 1:
+            problem = 'a Service with several ports must name each'
+        elif any(port.name == name or (port.number, port.protocol) == (number, protocol) for port in found):
+            problem = f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
+        if problem:
+            problems.append(Verdict(ref, 'InvalidObject', problem, f'spec.ports[{index}]'))
+            continue
+        found.append(_port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol')))
+    return _interned(tuple(found))
+
+
+def _cluster_ips(spec: fields.Document) -> tuple[str, ...]:
+    values = fields.texts(spec, 'clusterIPs') or ((found,) if (found := fields.text(spec, 'clusterIP')) else ())
+    if 'None' in values:
+        return ('None',)
+    return tuple(address for address in map(fields.address, values) if address)
+
+
+def _families(spec: fields.Document, cluster_ips: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the Service's families in order; taken from the clusterIPs where the field is not there."""
+    named = tuple(
+        {'IPv4': 4, 'IPv6': 6}[family] for family in fields.texts(spec, 'ipFamilies') if family in ('IPv4', 'IPv6')
+    )
+    return named or tuple(fields.family(address) for address in cluster_ips if address != 'None')
+
+
+def _load_balancer_ips(document: fields.Document) -> tuple[str, ...]:
+    """Return the addresses of `status.loadBalancer` that a service proxy captures: ipMode absent or VIP."""
+    status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
+    entries = [entry for entry in fields.documents(status, 'ingress') if fields.text(entry, 'ipMode', 'VIP') == 'VIP']
+    return tuple(sorted({address for entry in entries if (address := fields.address(fields.text(entry, 'ip')))}))
+
+
+def _proxy_name(metadata: fields.Document) -> str | None:
+    value = fields.mapping(metadata, 'labels').get(PROXY_NAME_LABEL)
+    return value if isinstance(value, str) else None
+
+
+def _node(_: str, name: str, document: fields.Document) -> Node:
+    labels = fields.mapping(fields.mapping(document, 'metadata'), 'labels')
+    status = fields.mapping(document, 'status')
+    conditions = fields.documents(status, 'conditions')
+    ready = [fields.text(condition, 'status') for condition in conditions if condition.get('type') == 'Ready']
+    internal: dict[int, str] = {}
+    for kind in ('InternalIP', 'ExternalIP'):
+        for entry in fields.documents(status, 'addresses'):
+            if entry.get('type') == kind and (address := fields.address(fields.text(entry, 'address'))):
+                internal.setdefault(fields.family(address), address)
+    return Node(
+        name=name,
+        zone=fields.text(labels, ZONE_LABEL),
+        addresses=tuple(internal[family] for family in sorted(internal)),
+        usable=ready == ['True'] and EXCLUDE_LABEL not in labels,
+    )
+
+
+def _namespace(_: str, name: str, document: fields.Document) -> Namespace:
+    return Namespace(name=name, labels=fields.labels(fields.mapping(document, 'metadata')))
+
+
+_LABELS = ('Service', 'Namespace')
+_CLUSTER_WIDE = ('Node', 'Namespace')
+_READERS: dict[tuple[str, str], Callable[[str, str, fields.Document], Object]] = {
+    ('v1', 'Service'): _service,
+    ('v1', 'Endpoints'): slices.read_endpoints,
+    ('v1', 'Secret'): secrets.read,
+    ('v1', 'Node'): _node,
+    ('v1', 'Namespace'): _namespace,
+    ('discovery.k8s.io/v1', 'EndpointSlice'): slices.read,
+}
+KINDS = tuple(kind for _, kind in _READERS)

@@ -1,0 +1,138 @@
+"""Reading EndpointSlices, and v1 Endpoints as the slices that the mirroring controller would make of them.
+
+The rules are those of kube-proxy (pkg/proxy/endpointslicecache.go): only the first address of an endpoint counts; a
+missing `ready` or `serving` means true, a missing `terminating` false; a port without number is no port; FQDN slices
+and slices without the label `kubernetes.io/service-name` are ignored.
+"""
+
+from functools import lru_cache
+
+from headrace.cluster import fields
+from headrace.cluster.objects import Endpoint, Endpoints, Hints, Protocol, Slice, SlicePort
+from headrace.names import Ref
+from headrace.verdicts import Verdict, shorten
+
+SERVICE_LABEL = 'kubernetes.io/service-name'
+HEADLESS_LABEL = 'service.kubernetes.io/headless'
+SKIP_MIRROR_LABEL = 'endpointslice.kubernetes.io/skip-mirror'
+LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
+MIRRORED_PER_SUBSET = 1000
+_FAMILIES = {'IPv4': 4, 'IPv6': 6}
+_NO_HINTS = Hints()
+
+
+def read(namespace: str, name: str, document: fields.Document) -> Slice:
+    """Return the slice; one that belongs to no Service or has no usable family has no endpoints."""
+    labels = fields.mapping(fields.mapping(document, 'metadata'), 'labels')
+    family = _FAMILIES.get(fields.text(document, 'addressType'), 0)
+    service = fields.text(labels, SERVICE_LABEL)
+    if not family or not fields.is_name(service):
+        return Slice(namespace, name, '', family)
+    ref = Ref('EndpointSlice', namespace, name)
+    entries = [entry for entry in fields.documents(document, 'endpoints') if fields.texts(entry, 'addresses')]
+    return _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
+
+
+def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endpoints:
+    """Return an Endpoints object as slices: one for each subset and family, at most 1,000 addresses of a subset."""
+    metadata = fields.mapping(document, 'metadata')
+    skipped = fields.text(fields.mapping(metadata, 'labels'), SKIP_MIRROR_LABEL) == 'true'
+    if skipped or LEADER_ANNOTATION in fields.mapping(metadata, 'annotations'):
+        return Endpoints(namespace, name, ())
+    made: list[Slice] = []
+    ref = Ref('Endpoints', namespace, name)
+    for number, subset in enumerate(fields.documents(document, 'subsets')):
+        ready = [_mirrored(entry, ready=True) for entry in fields.documents(subset, 'addresses')]
+        waiting = [_mirrored(entry, ready=False) for entry in fields.documents(subset, 'notReadyAddresses')]
+        entries = (ready + waiting)[:MIRRORED_PER_SUBSET]
+        ports = _ports([{'name': '', **entry} for entry in fields.documents(subset, 'ports')])
+        for family in (4, 6):
+            chosen = [entry for entry in entries if fields.family(fields.texts(entry, 'addresses')[0]) == family]
+            if chosen:
+                made.append(_slice(ref, name, family, ports, chosen, part=f'{name}-{number}-{family}'))
+    return Endpoints(namespace, name, tuple(made))
+
+
+def _mirrored(entry: fields.Document, *, ready: bool) -> fields.Document:
+    """Return the endpoint of a slice that stands for an address of a subset."""
+    return {
+        'addresses': [fields.text(entry, 'ip')],
+        'conditions': {'ready': ready, 'serving': ready, 'terminating': False},
+        'nodeName': entry.get('nodeName'),
+    }
+
+
+def _slice(
+    ref: Ref, service: str, family: int, ports: tuple[SlicePort, ...], entries: list[fields.Document], part: str = ''
+) -> Slice:
+    found = fields.addresses([fields.texts(entry, 'addresses')[0] for entry in entries], wanted=family)
+    ready: list[tuple[str, str, Hints]] = []
+    others: list[Endpoint] = []
+    problems: list[Verdict] = []
+    for index, (address, entry) in enumerate(zip(found, entries, strict=True)):
+        if not address:
+            value = shorten(fields.texts(entry, 'addresses')[0])
+            message = f'{value} is no IPv{family} address'
+            problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[{index}].addresses'))
+            continue
+        conditions = fields.mapping(entry, 'conditions')
+        is_ready = fields.flag(conditions, 'ready', default=True)
+        terminating = fields.flag(conditions, 'terminating')
+        node = fields.text(entry, 'nodeName')
+        if is_ready and not terminating:
+            ready.append((address, node, _hints(entry)))
+        else:
+            serving = fields.flag(conditions, 'serving', default=True)
+            others.append(Endpoint(address, is_ready, serving, terminating, _intern(node)))
+    ready.sort(key=lambda item: item[0])
+    others.sort(key=lambda item: item.address)
+    return Slice(
+        namespace=ref.namespace,
+        name=part or ref.name,
+        service=service,
+        family=family,
+        ports=ports,
+        ready=tuple(address for address, _, _ in ready),
+        nodes=tuple(_intern(node) for _, node, _ in ready) if any(node for _, node, _ in ready) else (),
+        hints=tuple(hints for _, _, hints in ready) if any(hints is not _NO_HINTS for _, _, hints in ready) else (),
+        others=tuple(others),
+        mirrored=bool(part),
+        problems=tuple(problems),
+    )
+
+
+@lru_cache(maxsize=8192)
+def _intern(node: str) -> str:
+    """Return one text for all endpoints of a node."""
+    return node
+
+
+@lru_cache(maxsize=8192)
+def _hint(zones: tuple[str, ...], nodes: tuple[str, ...]) -> Hints:
+    return Hints(zones, nodes)
+
+
+def _hints(entry: fields.Document) -> Hints:
+    hints = entry.get('hints')
+    if not isinstance(hints, dict):
+        return _NO_HINTS
+    zones = tuple(fields.text(zone, 'name') for zone in fields.documents(hints, 'forZones'))
+    nodes = tuple(fields.text(node, 'name') for node in fields.documents(hints, 'forNodes'))
+    return _hint(zones, nodes) if zones or nodes else _NO_HINTS
+
+
+@lru_cache(maxsize=8192)
+def _interned(ports: tuple[tuple[str, str, int], ...]) -> tuple[SlicePort, ...]:
+    return tuple(SlicePort(name, Protocol(protocol), number) for name, protocol, number in ports)
+
+
+def _ports(entries: list[fields.Document]) -> tuple[SlicePort, ...]:
+    """Return the ports that have a name (it may be empty) and a number."""
+    found = {
+        (name, protocol, number)
+        for entry in entries
+        if isinstance(name := entry.get('name', ''), str)
+        and (number := fields.port(entry, 'port'))
+        and (protocol := fields.text(entry, 'protocol', 'TCP')) in Protocol.__members__
+    }
+    return _interned(tuple(sorted(found)))

@@ -1,0 +1,66 @@
+"""Names: references to objects, and names that HAProxy accepts.
+
+Owns every rule by which an object's name becomes a backend's, a server's, a policy's or a file's name. All names are
+stable (the same on every replica and after every restart), injective, and made only of characters that HAProxy allows
+in proxies' names: letters, digits, `-`, `_`, `.`, `:`.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
+SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
+PORT_NAME = re.compile(r'(?=.{1,63}\Z)(?=.*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?')
+
+
+class Ref(NamedTuple):
+    """An object: its kind, namespace (empty for cluster-wide kinds) and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return `Kind namespace/name`, as verdicts and logs show it."""
+        return f'{self.kind} {self.namespace}/{self.name}' if self.namespace else f'{self.kind} {self.name}'
+
+
+@lru_cache(maxsize=65536)
+def digest(text: str, digits: int = 8) -> str:
+    """Return `digits` (an even number) hexadecimal digits that stand for `text`."""
+    return hashlib.blake2b(text.encode(), digest_size=digits // 2).hexdigest()
+
+
+def policy(owner: Ref, port: str) -> str:
+    """Return the policy of a route: 16 hexadecimal digits from its owner and port, never from its content.
+
+    The length is fixed because keys of HAProxy's stick tables are cut at their declared length.
+    """
+    return hashlib.blake2b(f'{owner.kind}/{owner.namespace}/{owner.name}/{port}'.encode(), digest_size=8).hexdigest()
+
+
+def backend(service: Ref, port: str, *, variant: str = '', shape: str = '') -> str:
+    """Return the name of a Service port's backend.
+
+    `_` cannot occur in a name of Kubernetes, so the parts cannot run into one another. `variant` tells apart backends
+    of one port with other endpoints (`local`, `v6`); `shape` is the shape's hash, empty for the default shape.
+    """
+    name = f'{service.namespace}_{service.name}_{port}'
+    if variant:
+        name += f'_{variant}'
+    if shape:
+        name += f'_{shape}'
+    return name
+
+
+def server(address: str, port: int, options: str = '') -> str:
+    """Return the name of a server: its address and port, and the hash of options that cannot change in place."""
+    return f'{address}:{port}_{options}' if options else f'{address}:{port}'
+
+
+def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str:
+    """Return the value of the cookie that means this endpoint, the same on every replica and for every shape."""
+    text = f'{service.namespace}/{service.name}/{port}/{address}:{number}'
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,206 @@
+"""The class's settings: one YAML file, typed and judged whole, with a JSON schema.
+
+Settings are the administrator's, so a mistake is an error that names the key, not a verdict. Each key says what a
+change of it costs (`x-applied`: runtime, reload or restart); the reference in the documentation is made from this.
+"""
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+_DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)$'
+_RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?$'
+_NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
+_HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$'
+_REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'
+_COOKIE = r'^[A-Za-z0-9_.-]{1,64}$'
+_MAX_PORT = 65535
+_MILLISECONDS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
+
+Port = Annotated[int, Meta(ge=1, le=_MAX_PORT)]
+Duration = Annotated[str, Meta(pattern=_DURATION)]
+PortRange = tuple[int, int]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names the key."""
+
+
+def _meta(description: str, applied: Literal['runtime', 'reload', 'restart'], **more: Any) -> Meta:
+    return Meta(description=description, extra_json_schema={'x-applied': applied}, **more)
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Secrets may be read."""
+
+    namespaces: Annotated[
+        tuple[str, ...],
+        _meta(
+            'Namespaces whose Secrets may be read; `*` for all. With a folder as source all that it holds may be.',
+            'restart',
+        ),
+    ] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
+    """The settings of one class (one installation)."""
+
+    class_name: Annotated[
+        str, _meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=_NAME)
+    ] = msgspec.field(default='headrace', name='class')
+    default_class: Annotated[
+        bool, _meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
+    ] = False
+    domain: Annotated[
+        str,
+        _meta(
+            'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
+            'runtime',
+            pattern=f'{_HOST}|^$',
+        ),
+    ] = ''
+    addresses: Annotated[
+        tuple[str, ...], _meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
+    ] = ('0.0.0.0', '::')  # noqa: S104
+    http_port: Annotated[Port, _meta('Port for HTTP.', 'reload')] = 8080
+    https_port: Annotated[Port, _meta('Port for HTTPS and TLS.', 'reload')] = 8443
+    https_public_port: Annotated[
+        Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
+    ] = 443
+    node_http_port: Annotated[
+        Port, _meta("Port of the node role's HTTP listener, closed to direct access.", 'reload')
+    ] = 10280
+    node_tcp_port: Annotated[
+        Port, _meta("Port of the node role's TCP listener, closed to direct access.", 'reload')
+    ] = 10281
+    tcp_ports: Annotated[
+        str,
+        _meta('Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=_RANGES),
+    ] = ''
+    tcp_client_timeout: Annotated[Duration, _meta('Timeout of clients on TCP ports.', 'reload')] = '60s'
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _meta('CIDRs of proxies in front whose X-Forwarded-For and PROXY headers are believed.', 'reload'),
+    ] = ()
+    accept_proxy: Annotated[
+        bool, _meta('The trusted proxies send a PROXY header on the HTTP and HTTPS listeners.', 'reload')
+    ] = False
+    host_policy: Annotated[
+        dict[str, tuple[str, ...]],
+        _meta(
+            'Hosts that a namespace may claim: exact, `*.suffix` of any depth, or `*`. The key `*` speaks of all namespaces that are not named; without it they may claim none. Empty: no limits.',
+            'runtime',
+        ),
+    ] = msgspec.field(default_factory=dict)
+    default_certificate: Annotated[
+        str,
+        _meta(
+            'NAMESPACE/NAME of the Secret whose certificate answers for unknown hosts.',
+            'reload',
+            pattern=f'{_REFERENCE}|^$',
+        ),
+    ] = ''
+    secrets: Annotated[Secrets, _meta('Where Secrets may be read.', 'restart')] = Secrets()
+    namespaces: Annotated[
+        tuple[str, ...], _meta('Namespaces that exist for this installation; empty: all.', 'restart')
+    ] = ()
+    address_source: Annotated[
+        Literal['endpoints', 'node-ports'],
+        _meta(
+            'Where servers come from: endpoints, or each ready Node and the nodePort, for a HAProxy that cannot reach pods.',
+            'runtime',
+        ),
+    ] = 'endpoints'
+    allow_external_name: Annotated[bool, _meta('Serve Services of type ExternalName.', 'runtime')] = False
+    cookie_name: Annotated[
+        str, _meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=_COOKIE)
+    ] = 'headrace'
+    defaults: Annotated[
+        dict[str, str],
+        _meta(
+            "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
+        ),
+    ] = msgspec.field(default_factory=dict)
+    maxconn: Annotated[int, _meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
+    threads: Annotated[int, _meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
+    file_descriptors: Annotated[
+        int, _meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
+    ] = 0
+    table_size: Annotated[
+        int, _meta('Clients that each table of rate limits remembers.', 'reload', ge=100, le=100_000_000)
+    ] = 100_000
+    drain_timeout: Annotated[
+        Duration, _meta('How long connections to an endpoint that is gone may finish.', 'runtime')
+    ] = '5m'
+    hard_stop_after: Annotated[
+        Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')
+    ] = '10m'
+
+    def ranges(self) -> tuple[PortRange, ...]:
+        """Return the TCP ports as ranges of first and last, sorted."""
+        found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
+        return tuple(sorted((part[0], part[-1]) for part in found))
+
+    def reserved_ports(self) -> frozenset[int]:
+        """Return the ports that headrace itself listens on."""
+        return frozenset((self.http_port, self.https_port))
+
+
+def milliseconds(duration: str) -> int:
+    """Return a duration of the settings in milliseconds."""
+    found = re.fullmatch(r'(\d+)(ms|s|m|h|d)', duration)
+    assert found is not None
+    return int(found[1]) * _MILLISECONDS[found[2]]
+
+
+def parse(text: str) -> Settings:
+    """Return the settings in a YAML text; raises SettingsError."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f'not YAML: {" ".join(str(error).split())}') from error
+    return make({} if document is None else document)
+
+
+def make(document: object) -> Settings:
+    """Return the settings that a document holds; raises SettingsError."""
+    try:
+        found = msgspec.convert(document, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(str(error)) from error
+    _judge(found)
+    return found
+
+
+def schema() -> dict[str, object]:
+    """Return the JSON schema of the settings."""
+    document = msgspec.json.schema(Settings)
+    document['$schema'] = 'https://json-schema.org/draft/2020-12/schema'
+    return document
+
+
+def _judge(found: Settings) -> None:
+    """Raise for what the types alone do not say."""
+    for first, last in found.ranges():
+        if not 1 <= first <= last <= _MAX_PORT:
+            raise SettingsError(f'tcpPorts: {first}-{last} is no range of ports')
+        for own in found.reserved_ports():
+            if first <= own <= last:
+                raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
+    if found.http_port == found.https_port:
+        raise SettingsError('httpPort and httpsPort are the same')
+    if not found.addresses:
+        raise SettingsError('addresses: at least one is needed')
+    for key, parse, texts in (
+        ('trustedProxies', ipaddress.ip_network, found.trusted_proxies),
+        ('addresses', ipaddress.ip_address, found.addresses),
+    ):
+        try:
+            for text in texts:
+                parse(text)
+        except ValueError as error:
+            raise SettingsError(f'{key}: {error}') from error

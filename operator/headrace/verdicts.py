@@ -1,0 +1,87 @@
+"""Verdicts: what is wrong with an object, or how it was understood, as a value.
+
+Owns the list of reasons with their level and what a user does about each; the reference in the documentation is
+generated from it. A user's mistake is always a verdict, never an exception.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from headrace.names import Ref
+
+
+class Level(StrEnum):
+    """How bad it is: an error leaves something unserved, a warning changes something, info only tells."""
+
+    ERROR = 'error'
+    WARNING = 'warning'
+    INFO = 'info'
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Level of a reason, what it means, and what the user does about it."""
+
+    level: Level
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Verdict:
+    """One verdict: about whom, its reason (a key of REASONS), a sentence, and the field it speaks of."""
+
+    ref: Ref
+    reason: str
+    message: str
+    field: str = ''
+
+    @property
+    def level(self) -> Level:
+        """Return the level that the reason has."""
+        return REASONS[self.reason].level
+
+
+def about(ref: Ref, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Return the verdicts with their object set to `ref`, for parts that do not know whom they read."""
+    return tuple(replace(verdict, ref=ref) for verdict in verdicts)
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Return a value from an object as a quoted, printable ASCII text of about `limit` characters at most."""
+    text = value if isinstance(value, str) else repr(value)
+    shown = ascii(text[:limit])
+    return f'{shown}…' if len(text) > limit else shown
+
+
+_ERROR, _WARNING, _INFO = Level.ERROR, Level.WARNING, Level.INFO
+
+REASONS: dict[str, Reason] = {
+    'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
+    'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
+    'Conflict': Reason(_ERROR, 'An older object holds the same host and path, TLS host, port or address; it is served, this one waits.', 'Change one of them; when the holder leaves, this one takes over.'),
+    'ContradictoryKeys': Reason(_WARNING, 'Two keys exclude each other; the message says which one counts.', 'Remove one of them.'),
+    'CostlyHash': Reason(_WARNING, 'A crypt hash costs a reload, and up to 50 ms of CPU for each request.', 'Use a Secret of type `kubernetes.io/basic-auth`, or `{SHA}` lines.'),
+    'CredentialsUnusable': Reason(_ERROR, 'The Secret holds no users that can be used; the route is closed.', 'Use type `kubernetes.io/basic-auth`, or an `auth` key with htpasswd lines.'),
+    'ExternalNameForbidden': Reason(_ERROR, 'The class does not serve Services of type ExternalName.', 'Ask the administrator for `allowExternalName`.'),
+    'HostForbidden': Reason(_ERROR, "The class's `hostPolicy` does not give this host to this namespace.", 'Use another host, or ask the administrator.'),
+    'InvalidObject': Reason(_ERROR, 'The object lacks what Kubernetes requires of it and is ignored, whole or in the field named.', 'Correct the field.'),
+    'InvalidValue': Reason(_ERROR, 'The value does not parse; the key is treated as absent.', 'The message says what is allowed.'),
+    'MissingHost': Reason(_ERROR, 'An HTTP port needs a host, and the class has no `domain` to make one.', 'Set `headrace.io/host`; `"*"` asks for every host.'),
+    'NoEndpoints': Reason(_WARNING, 'No endpoint is usable; clients get 503 (http) or a reset (tcp).', 'Check the readiness of the pods behind the Service.'),
+    'NotApplicable': Reason(_WARNING, 'The key has no meaning for this port or kind and is ignored.', 'Remove it, or change the mode of the port.'),
+    'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
+    'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),
+    'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),
+    'RouteClosed': Reason(_ERROR, 'A key that protects the route cannot be used, so the route answers 503 (http) or a reset (tcp).', 'Correct the key that the message names.'),
+    'SecretForbidden': Reason(_ERROR, 'headrace may not read Secrets of this namespace.', 'Ask the administrator to add the namespace to `secrets.namespaces`.'),
+    'SecretMissing': Reason(_ERROR, 'The Secret does not exist; what depends on it is closed.', 'Create the Secret in the namespace of the object.'),
+    'ServiceMissing': Reason(_ERROR, 'The Service, or its port, does not exist; the rule is left out.', 'Correct the name, or create the Service.'),
+    'StandInCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a certificate that nobody trusts.', 'Add the Secret to the input to check the real one.'),
+    'TerminatingOnly': Reason(_INFO, 'No endpoint is ready; those that are terminating but still serving get the traffic.', 'None, if a roll-out is going on.'),
+    'UnknownAppProtocol': Reason(_WARNING, 'The appProtocol is none that headrace knows and counts as unset.', 'Set `headrace.io/mode` to say what the port speaks.'),
+    'UnknownKey': Reason(_WARNING, 'The key is none of headrace\'s.', 'The message names the nearest known key.'),
+    'UnknownPort': Reason(_ERROR, 'The Service has no port of this name or number.', 'Correct what follows the last dot of the key.'),
+    'UnknownSnippet': Reason(_ERROR, 'The administrator has defined no snippet of this name.', 'Correct the name, or ask the administrator.'),
+    'UnsupportedProtocol': Reason(_WARNING, 'The edge does not serve UDP and SCTP ports.', 'Use the node role for this Service.'),
+}  # fmt: skip
