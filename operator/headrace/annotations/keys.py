@@ -1,0 +1,111 @@
+"""The table of keys: the contract with users, from which the parser and the reference are both made.
+
+Each key says of what it speaks, how its value parses, its default, and whether a value that does not parse closes the
+route instead of being treated as absent. Fields of the settings' classes in `settings` have the keys' names, with `_`
+for `-`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from headrace.annotations import values
+from headrace.annotations.values import Parse
+
+
+class Scope(StrEnum):
+    """What a key speaks of: the Service as a whole, how a port is exposed, its route, or its backend."""
+
+    SERVICE = 'Service'
+    EXPOSURE = 'exposure'
+    ROUTE = 'route'
+    BACKEND = 'backend'
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its name without the prefix, whose it is, and what the reference says of it."""
+
+    name: str
+    scope: Scope
+    of: str
+    parse: Parse
+    shown: str
+    default: str
+    meaning: str
+    closes: bool = False
+
+    @property
+    def field(self) -> str:
+        """Return the name of the settings' field that holds the value."""
+        return self.name.replace('-', '_')
+
+
+_S, _E, _R, _B = Scope.SERVICE, Scope.EXPOSURE, Scope.ROUTE, Scope.BACKEND
+_TRUE, _NONE = 'true', '–'
+
+KEYS: tuple[Key, ...] = (
+    Key('enabled', _S, 'Service', values.boolean, 'boolean', 'false', 'serve at the edge'),
+    Key('proxy', _S, 'Service', values.one_of('node'), '`node`', _NONE, 'take the Service over from kube-proxy'),
+    Key('class', _S, 'Service', values.name, 'name', 'headrace', 'which installation'),
+    Key('mode', _E, 'port', values.one_of('tcp', 'http', 'tls-passthrough'), 'tcp, http, tls-passthrough', 'see [modes](#modes)', 'what the port speaks'),
+    Key('host', _E, 'port', values.listed(values.host, most=100), 'list of hosts', _NONE, 'http and TLS routing; `*.example.com` matches one label, `*` every host'),
+    Key('path', _E, 'port', values.listed(values.path, most=100), 'list of paths', '/', 'with host'),
+    Key('path-type', _E, 'port', values.one_of('Prefix', 'Exact'), 'Prefix, Exact', 'Prefix', 'by path element, as Ingress'),
+    Key('port', _E, 'port', values.number(1, 65535), 'number', 'the Service port', 'TCP port at the edge'),
+    Key('tls-secret', _E, 'port', values.object_name, 'name', _NONE, 'terminate TLS with this `kubernetes.io/tls` Secret for its hosts', closes=True),
+    Key('client-ca-secret', _E, 'port', values.object_name, 'name', _NONE, 'with tls-secret: clients show a certificate of this CA; a request whose Host is not the SNI\'s gets 421', closes=True),
+    Key('client-verify', _E, 'port', values.one_of('required', 'optional'), 'required, optional', 'required', 'with client-ca-secret'),
+    Key('tls-redirect', _R, 'port', values.boolean, 'boolean', 'true with tls-secret', 'http to https, 308'),
+    Key('hsts', _R, 'port', values.duration_or_off, 'duration, `off`', 'off', 'Strict-Transport-Security'),
+    Key('accept-proxy', _E, 'TCP port of its own', values.boolean, 'boolean', 'false', 'clients send PROXY v1 or v2 (on shared listeners a class setting, then the key is a verdict)'),
+    Key('timeout-client', _R, 'http port', values.duration, 'duration', '60s', 'for TCP a class setting (`tcpClientTimeout`), and the key a verdict'),
+    Key('maintenance', _R, 'route', values.boolean, 'boolean', 'false', '503 with Retry-After for all, while the rest stays as it is', closes=True),
+    Key('client-ip', _B, 'port', values.one_of('none', 'forwarded', 'proxy-v1', 'proxy-v2', 'preserve'), 'none, forwarded, proxy-v1, proxy-v2, preserve', 'forwarded for http, none for tcp', "how the endpoint learns the client's address; preserve in the node role only"),
+    Key('backend-protocol', _B, 'port', values.one_of('http1', 'h2c', 'https', 'h2', 'tcp', 'tls'), 'http1, h2c, https, h2, tcp, tls', 'by appProtocol', 'what the endpoint speaks'),
+    Key('backend-ca-secret', _B, 'port', values.object_name, 'name', _NONE, 're-encryption: the CA that the endpoint\'s certificate must come from'),
+    Key('backend-verify', _B, 'port', values.boolean, 'boolean', 'true with a CA', 're-encryption: verify the endpoint\'s certificate'),
+    Key('backend-sni', _B, 'port', values.sni, 'host, `host-header`', _NONE, 're-encryption: the server name sent to the endpoint'),
+    Key('balance', _B, 'port', values.balance, 'random, roundrobin, leastconn, first, source, uri, hdr:NAME', 'random', 'hashes are consistent; `random(1)` in the node role'),
+    Key('slow-start', _B, 'port', values.duration, 'duration', 'off', 'a new endpoint gets its share little by little'),
+    Key('max-connections', _B, 'port', values.number(1, 1_000_000), 'number', 'none', 'per endpoint and pod of headrace'),
+    Key('queue-timeout', _B, 'port', values.duration, 'duration', '5s', 'how long a request may wait for an endpoint that is full'),
+    Key('cookie', _B, 'port', values.cookie_or_true, 'name, true', _NONE, "sticky sessions; the value is the endpoint's identity, hashed. `true` takes the class's name; another name costs a reload when first used"),
+    Key('check', _B, 'port', values.one_of('off', 'tcp', 'http'), 'off, tcp, http', 'off', 'active checks in addition to readiness; any `check-…` key but interval, rise and fall implies http'),
+    Key('check-path', _B, 'port', values.path, 'path', '/', 'what the check asks for'),
+    Key('check-host', _B, 'port', values.plain_host, 'host', _NONE, "the check's Host header"),
+    Key('check-status', _B, 'port', values.statuses, 'list or range', '200-399', 'the answers that count as healthy'),
+    Key('check-interval', _B, 'port', values.duration, 'duration', '2s', 'time between two checks of an endpoint'),
+    Key('check-rise', _B, 'port', values.number(1, 1000), 'number', '2', 'good checks until an endpoint is up'),
+    Key('check-fall', _B, 'port', values.number(1, 1000), 'number', '3', 'bad checks until an endpoint is down'),
+    Key('eject-after', _B, 'port', values.number(1, 1000), 'number', 'off', 'passive, needs `check`: so many connection errors in a row put an endpoint aside until its check passes again'),
+    Key('timeout-connect', _B, 'port', values.duration, 'duration', '5s', 'on TCP ports other values cost a reload when first used'),
+    Key('timeout-server', _B, 'port', values.duration, 'duration', '60s', 'on TCP ports other values cost a reload when first used'),
+    Key('timeout-tunnel', _B, 'port', values.duration, 'duration', '1h', 'on TCP ports other values cost a reload when first used'),
+    Key('retries', _B, 'port', values.number(0, 10), 'number', '3', 'redispatch always; other values cost a reload when first used'),
+    Key('retry-on', _B, 'port', values.retry_on, 'list of conditions', 'conn-failure', 'requests that are not idempotent are only retried when the connection failed; other values cost a reload when first used'),
+    Key('allow', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'only these clients; others get 403 or a reset', closes=True),
+    Key('deny', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'not these clients, judged before `allow`; 403 or a reset', closes=True),
+    Key('rate-limit', _R, 'port or route', values.rate, 'rate', _NONE, 'requests (http) or connections (tcp) per client address and pod of headrace; 429 or a reset'),
+    Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$`, `$5$`, `$6$`) cost a reload and up to 50 ms of CPU a request; `$apr1$` is not supported', closes=True),
+    Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
+    Key('redirect-to', _R, 'route', values.location, 'URL or path', _NONE, 'answer with a redirect'),
+    Key('redirect-code', _R, 'route', values.one_of('301', '302', '303', '307', '308'), '301, 302, 303, 307, 308', '302', 'with redirect-to'),
+    Key('rewrite-path', _R, 'route', values.path, 'path', _NONE, 'replaces the matched prefix'),
+    Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
+    Key('response-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of responses'),
+    Key('cors-allow-origin', _R, 'route', values.listed(values.origin, most=100), 'list of origins', 'off', 'switches CORS on; preflight requests are answered here'),
+    Key('cors-allow-methods', _R, 'route', values.listed(values.token, most=50), 'list of methods', 'GET, HEAD, POST', 'with cors-allow-origin'),
+    Key('cors-allow-headers', _R, 'route', values.listed(values.token, most=100), 'list of headers', _NONE, 'with cors-allow-origin'),
+    Key('cors-expose-headers', _R, 'route', values.listed(values.token, most=100), 'list of headers', _NONE, 'with cors-allow-origin'),
+    Key('cors-allow-credentials', _R, 'route', values.boolean, 'boolean', 'false', 'with cors-allow-origin'),
+    Key('cors-max-age', _R, 'route', values.duration, 'duration', '5s', 'with cors-allow-origin'),
+    Key('compression', _B, 'route', values.boolean, 'boolean', 'false', 'needs a reload when it is switched'),
+    Key('canary-service', _R, 'route', values.name, 'Service in the namespace', _NONE, 'part of the traffic goes to the port of the same name, else number, of this Service'),
+    Key('canary-weight', _R, 'route', values.number(0, 100), '0–100', '0', 'percent of the requests'),
+    Key('canary-header', _R, 'route', values.header_match, '`Name` or `Name: value`', _NONE, 'requests with this header go to the canary'),
+    Key('canary-cookie', _R, 'route', values.cookie, 'name', _NONE, 'requests with this cookie go to the canary'),
+    Key('snippets', _B, 'port or route', values.listed(values.snippet, most=20), 'names', _NONE, 'fragments that the administrator wrote into the installation; no annotation carries HAProxy text'),
+)  # fmt: skip
+
+BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
+CLOSING = frozenset(key.name for key in KEYS if key.closes)

@@ -1,0 +1,156 @@
+"""Reading annotations: from pairs of texts to typed values by port, with a verdict for all that is wrong.
+
+Promises: a mistake costs its own key; a key that protects something (`closes` in the table) and does not parse is in
+`closed` of every port it speaks of.
+"""
+
+import difflib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from headrace.annotations.keys import BY_NAME, Key, Scope
+from headrace.annotations.settings import BackendSettings, Exposure, RouteSettings
+from headrace.annotations.values import MAX_LENGTH, Invalid
+from headrace.cluster.objects import ServicePort
+from headrace.names import Ref
+from headrace.verdicts import Verdict, shorten
+
+PREFIX = 'headrace.io/'
+_MAX_SHOWN = 128
+WRITTEN_BY_US = frozenset({'epoch'})
+_CLASSES = {Scope.EXPOSURE: Exposure, Scope.ROUTE: RouteSettings, Scope.BACKEND: BackendSettings}
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What an object's annotations say.
+
+    `service` holds values of keys that speak of the Service as a whole; `common` those of keys without `.PORT`;
+    `by_port` those of keys with it, under the port's label; `closed` the keys that must close a port, under its label
+    or under '' for all ports.
+    """
+
+    service: dict[str, object]
+    common: dict[str, object]
+    by_port: dict[str, dict[str, object]]
+    closed: dict[str, tuple[str, ...]]
+    verdicts: tuple[Verdict, ...]
+
+    def says(self, key: str, port: str = '') -> bool:
+        """Tell whether a key was given, and parsed, in the `.PORT` form of this port, or ('') without `.PORT`."""
+        return key in (self.by_port.get(port, {}) if port else self.common)
+
+    def anywhere(self, key: str) -> bool:
+        """Tell whether a key was given, and parsed, in any form."""
+        return key in self.common or any(key in given for given in self.by_port.values())
+
+    def values(self, port: str) -> dict[str, object]:
+        """Return the values by key for a port, `.PORT` forms over those without."""
+        return {**self.common, **self.by_port.get(port, {})} if port in self.by_port else self.common
+
+    def closing(self, port: str) -> tuple[str, ...]:
+        """Return the keys that close a port because their value does not parse."""
+        if not self.closed:
+            return ()
+        common = tuple(key for key in self.closed.get('', ()) if key not in self.by_port.get(port, {}))
+        return tuple(sorted({*common, *self.closed.get(port, ())}))
+
+
+def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort, ...]) -> Annotations:
+    """Return what annotations say; `pairs` are keys without the prefix and their texts, `ports` those of the Service."""
+    service: dict[str, object] = {}
+    common: dict[str, object] = {}
+    by_port: dict[str, dict[str, object]] = {}
+    closed: dict[str, list[str]] = {}
+    verdicts: list[Verdict] = []
+    for name, text in pairs:
+        key, port, verdict = _resolve(ref, name, ports)
+        if key is None:
+            if verdict is not None:
+                verdicts.append(verdict)
+                _close_all(name, closed)
+            continue
+        value = key.parse(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
+        if isinstance(value, Invalid):
+            verdicts.append(_invalid(ref, name, key, text, value))
+            if key.closes:
+                closed.setdefault(port, []).append(key.name)
+        elif key.scope is Scope.SERVICE:
+            service[key.name] = value
+        elif port:
+            by_port.setdefault(port, {})[key.name] = value
+        else:
+            common[key.name] = value
+    return Annotations(service, common, by_port, {port: tuple(keys) for port, keys in closed.items()}, tuple(verdicts))
+
+
+def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key | None, str, Verdict | None]:
+    """Return the key of a name, the label of the port it speaks of ('' for all), and what is wrong with it."""
+    field = (
+        f'metadata.annotations[{PREFIX}{name}]'
+        if len(name) <= _MAX_SHOWN and name.isprintable()
+        else 'metadata.annotations'
+    )
+    if key := BY_NAME.get(name):
+        return key, '', None
+    stem, dot, suffix = name.partition('.')
+    key = BY_NAME.get(stem)
+    if key is None or not dot:
+        if name in WRITTEN_BY_US:
+            return None, '', None
+        nearest = max(BY_NAME, key=lambda known: _likeness(stem[:64], known))
+        message = f'{shorten(PREFIX + name)} is no key; the nearest is {PREFIX}{nearest}'
+        return None, '', Verdict(ref, 'UnknownKey', message, field)
+    if key.scope is Scope.SERVICE:
+        message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
+        return None, '', Verdict(ref, 'NotApplicable', message, field)
+    for port in ports:
+        if suffix in (port.name, str(port.number)):
+            return key, port.label, None
+    message = f'the Service has no port {shorten(suffix)}'
+    return None, '', Verdict(ref, 'UnknownPort', message, field)
+
+
+def _likeness(typed: str, known: str) -> tuple[float, bool]:
+    """Return how alike two keys are; of equal ones, that with the same letters (two exchanged) is nearer."""
+    return difflib.SequenceMatcher(None, typed, known).ratio(), sorted(typed) == sorted(known)
+
+
+def _close_all(name: str, closed: dict[str, list[str]]) -> None:
+    """Close every port when a protecting key names a port that does not exist: nobody can know which was meant."""
+    key = BY_NAME.get(name.partition('.')[0])
+    if key is not None and key.closes:
+        closed.setdefault('', []).append(key.name)
+
+
+def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Verdict:
+    consequence = '; the route is closed until it does' if key.closes else ''
+    message = f'{PREFIX}{name} must be {value.expected}, not {shorten(text)}{consequence}'
+    return Verdict(ref, 'InvalidValue', message, f'metadata.annotations[{PREFIX}{name}]')
+
+
+@lru_cache(maxsize=1)
+def _fields() -> dict[Scope, tuple[tuple[str, str], ...]]:
+    """Return, for each class of settings, its keys and the fields that hold them."""
+    return {scope: tuple((key.name, key.field) for key in BY_NAME.values() if key.scope is scope) for scope in _CLASSES}
+
+
+_EXPOSURE, _ROUTE, _BACKEND = Exposure(), RouteSettings(), BackendSettings()
+
+
+def exposure(values: dict[str, object]) -> Exposure:
+    """Return the exposure that values by key make."""
+    given = {field: values[key] for key, field in _fields()[Scope.EXPOSURE] if key in values}
+    return Exposure(**given) if given else _EXPOSURE  # type: ignore[arg-type]
+
+
+def route(values: dict[str, object]) -> RouteSettings:
+    """Return the settings of a route that values by key make."""
+    given = {field: values[key] for key, field in _fields()[Scope.ROUTE] if key in values}
+    return RouteSettings(**given) if given else _ROUTE  # type: ignore[arg-type]
+
+
+def backend(values: dict[str, object]) -> BackendSettings:
+    """Return the settings of a backend that values by key make."""
+    given = {field: values[key] for key, field in _fields()[Scope.BACKEND] if key in values}
+    return BackendSettings(**given) if given else _BACKEND  # type: ignore[arg-type]

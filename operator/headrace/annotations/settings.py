@@ -1,0 +1,84 @@
+"""The typed settings of a port: how it is exposed, what its routes do, and what its backend does.
+
+None means that the user said nothing; what then holds is decided by the model, which knows the mode and the class.
+"""
+
+from dataclasses import dataclass
+
+from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How a port is reached."""
+
+    mode: str | None = None
+    host: tuple[str, ...] | None = None
+    path: tuple[str, ...] | None = None
+    path_type: str = 'Prefix'
+    port: int | None = None
+    tls_secret: str | None = None
+    client_ca_secret: str | None = None
+    client_verify: str = 'required'
+    accept_proxy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """What happens to a request before it goes to a backend. Times are milliseconds, sizes bytes."""
+
+    tls_redirect: bool | None = None
+    hsts: int = 0
+    timeout_client: int | None = None
+    maintenance: bool = False
+    allow: tuple[Network, ...] | None = None
+    deny: tuple[Network, ...] | None = None
+    rate_limit: Rate | None = None
+    basic_auth_secret: str | None = None
+    max_body_size: int | None = None
+    redirect_to: str | None = None
+    redirect_code: str = '302'
+    rewrite_path: str | None = None
+    request_headers: Headers = ()
+    response_headers: Headers = ()
+    cors_allow_origin: tuple[str, ...] | None = None
+    cors_allow_methods: tuple[str, ...] = ('GET', 'HEAD', 'POST')
+    cors_allow_headers: tuple[str, ...] = ()
+    cors_expose_headers: tuple[str, ...] = ()
+    cors_allow_credentials: bool = False
+    cors_max_age: int = 5000
+    canary_service: str | None = None
+    canary_weight: int = 0
+    canary_header: HeaderMatch | None = None
+    canary_cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """How endpoints are chosen, asked and watched. Times are milliseconds."""
+
+    client_ip: str | None = None
+    backend_protocol: str | None = None
+    backend_ca_secret: str | None = None
+    backend_verify: bool | None = None
+    backend_sni: str | None = None
+    balance: str | None = None
+    slow_start: int | None = None
+    max_connections: int | None = None
+    queue_timeout: int | None = None
+    cookie: str | None = None
+    check: str | None = None
+    check_path: str | None = None
+    check_host: str | None = None
+    check_status: str | None = None
+    check_interval: int | None = None
+    check_rise: int | None = None
+    check_fall: int | None = None
+    eject_after: int | None = None
+    timeout_connect: int | None = None
+    timeout_server: int | None = None
+    timeout_tunnel: int | None = None
+    retries: int | None = None
+    retry_on: tuple[str, ...] | None = None
+    compression: bool = False
+    snippets: tuple[str, ...] = ()

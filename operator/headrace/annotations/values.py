@@ -1,0 +1,305 @@
+"""The grammar of values: one function for each kind, from text to a typed value, or to what was expected.
+
+Each function takes the annotation's text and returns the value, or `Invalid` with a phrase that completes the sentence
+"the value must be …". Only what these functions return can reach a configuration: nothing is passed on as it came.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from headrace import names
+
+Value = TypeVar('Value')
+MAX_LENGTH = 65536
+_MAX_MS = 2**31 - 1
+_UNITS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
+_SIZES = {'': 1, 'k': 1024, 'm': 1024**2, 'g': 1024**3}
+_PERIODS = {'s': 1, 'm': 60, 'h': 3600}
+_DURATION = re.compile(r'(\d{1,10})(ms|s|m|h|d)', re.ASCII)
+_SIZE = re.compile(r'(\d{1,12})([kmg]?)', re.ASCII)
+_RATE = re.compile(r'(\d{1,9})/([smh])', re.ASCII)
+_NUMBER = re.compile(r'\d{1,9}', re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_COOKIE_NAME = re.compile(r'[A-Za-z0-9_.-]{1,64}')
+_SNIPPET = re.compile(r'[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?')
+_VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e\t]{0,4094}[\x21-\x7e])?')
+_PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+_PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
+_QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
+_AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
+_LOCATION = re.compile(rf'(?:https?://{_AUTHORITY}|(?=/(?!/)))(?:/(?:{_PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE)
+_ORIGIN = re.compile(rf'https?://{_AUTHORITY}')
+_STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
+_MAX_PATH = 2048
+_FRAMING = frozenset(
+    ('connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
+)
+SAFE_RETRIES = (
+    'conn-failure',
+    'empty-response',
+    'junk-response',
+    'response-timeout',
+    '0rtt-rejected',
+    '500',
+    '502',
+    '503',
+    '504',
+)
+BALANCES = ('random', 'roundrobin', 'leastconn', 'first', 'source', 'uri')
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A value that does not parse, and what is allowed."""
+
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A number of events in a period of seconds (1, 60 or 3600)."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Network:
+    """A CIDR: family 4 or 6, the address's bits as hexadecimal digits, and the length of the prefix."""
+
+    family: int
+    digits: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """A request header by name, and the value it must have ('' means any)."""
+
+    name: str
+    value: str = ''
+
+
+Headers = tuple[tuple[str, str], ...]
+Parse = Callable[[str], 'object | Invalid']
+
+
+def words(text: str) -> list[str]:
+    """Return the items of a list that is separated by commas or white space."""
+    return [word for word in re.split(r'[,\s]+', text) if word]
+
+
+def listed(
+    item: Callable[[str], Value | Invalid], *, least: int = 1, most: int = 1000
+) -> Callable[[str], tuple[Value, ...] | Invalid]:
+    """Return a parser of lists of items, which keeps their order and leaves out repetitions."""
+
+    def parse(text: str) -> tuple[Value, ...] | Invalid:
+        found: dict[Value, None] = {}
+        for word in words(text):
+            value = item(word)
+            if isinstance(value, Invalid):
+                return Invalid(f'a list, each item {value.expected}')
+            found[value] = None
+        if not least <= len(found) <= most:
+            return Invalid(f'a list of {least} to {most} items')
+        return tuple(found)
+
+    return parse
+
+
+def boolean(text: str) -> bool | Invalid:
+    """Return a boolean: `true` or `false`, nothing else."""
+    return {'true': True, 'false': False}.get(text, Invalid('true or false'))
+
+
+def duration(text: str) -> int | Invalid:
+    """Return a duration in milliseconds (HAProxy manual 2.5): more than nothing, at most 24 days."""
+    found = _DURATION.fullmatch(text)
+    value = int(found[1]) * _UNITS[found[2]] if found else 0
+    return value if 0 < value <= _MAX_MS else Invalid('a duration such as 500ms, 5s, 2m or 1h')
+
+
+def duration_or_off(text: str) -> int | Invalid:
+    """Return a duration in milliseconds, 0 for `off`."""
+    return 0 if text == 'off' else duration(text)
+
+
+def size(text: str) -> int | Invalid:
+    """Return a size in bytes: digits, and k, m or g for powers of 1,024."""
+    found = _SIZE.fullmatch(text)
+    value = int(found[1]) * _SIZES[found[2]] if found else 0
+    return value if 0 < value < 2**40 else Invalid('a size such as 64k or 10m')
+
+
+def rate(text: str) -> Rate | Invalid:
+    """Return a rate: a number a second, minute or hour."""
+    found = _RATE.fullmatch(text)
+    if found is None or not int(found[1]):
+        return Invalid('a rate such as 10/s, 100/m or 1000/h')
+    return Rate(int(found[1]), _PERIODS[found[2]])
+
+
+def number(least: int, most: int) -> Callable[[str], int | Invalid]:
+    """Return a parser of whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int | Invalid:
+        if _NUMBER.fullmatch(text) and least <= int(text) <= most:
+            return int(text)
+        return Invalid(f'a whole number from {least} to {most}')
+
+    return parse
+
+
+def one_of(*choices: str) -> Callable[[str], str | Invalid]:
+    """Return a parser of one of these words."""
+    allowed = Invalid('one of ' + ', '.join(choices))
+
+    def parse(text: str) -> str | Invalid:
+        return text if text in choices else allowed
+
+    return parse
+
+
+def name(text: str) -> str | Invalid:
+    """Return the name of an object: a DNS label, as Services have."""
+    return text if names.LABEL.fullmatch(text) else Invalid('a name: lower-case letters, digits and dashes')
+
+
+def object_name(text: str) -> str | Invalid:
+    """Return the name of a Secret: a DNS subdomain."""
+    return text if names.SUBDOMAIN.fullmatch(text) else Invalid('a name: lower-case letters, digits, dashes and dots')
+
+
+def host(text: str) -> str | Invalid:
+    """Return a host in lower case without a final dot: a DNS name, `*.` and a DNS name, or `*`."""
+    lower = text.lower().removesuffix('.')
+    stem = lower.removeprefix('*.')
+    if lower == '*' or (names.SUBDOMAIN.fullmatch(stem) and all(len(part) <= 63 for part in stem.split('.'))):  # noqa: PLR2004
+        return lower
+    return Invalid('a host such as shop.example.com, *.example.com or *')
+
+
+def plain_host(text: str) -> str | Invalid:
+    """Return a host without wildcards."""
+    found = host(text)
+    return found if isinstance(found, str) and '*' not in found else Invalid('a host such as shop.example.com')
+
+
+def sni(text: str) -> str | Invalid:
+    """Return a host, or the word `host-header`."""
+    return text if text == 'host-header' else plain_host(text)
+
+
+def path(text: str) -> str | Invalid:
+    """Return a path as sent by clients (RFC 3986 section 3.3), without empty elements."""
+    if len(text) <= _MAX_PATH and _PATH.fullmatch(text):
+        return text
+    return Invalid('a path that begins with /, without spaces, ?, # or empty elements')
+
+
+def location(text: str) -> str | Invalid:
+    """Return a place to redirect to: an http or https URL, or a path."""
+    if len(text) <= _MAX_PATH and _LOCATION.fullmatch(text):
+        return text
+    return Invalid('an http or https URL, or a path')
+
+
+def network(text: str) -> Network | Invalid:
+    """Return a CIDR or a single address; an IPv4-mapped one counts as IPv4, as the client's address does."""
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return Invalid('a CIDR such as 10.0.0.0/8 or 2001:db8::/32')
+    base = found.network_address
+    mapped = getattr(base, 'ipv4_mapped', None)
+    if mapped is not None and found.prefixlen >= 96:  # noqa: PLR2004
+        return Network(4, mapped.packed.hex().upper(), found.prefixlen - 96)
+    return Network(found.version, base.packed.hex().upper(), found.prefixlen)
+
+
+def headers(text: str) -> Headers | Invalid:
+    """Return headers by name, an empty value meaning removal; those that frame a message cannot be touched."""
+    found: dict[str, tuple[str, str]] = {}
+    for line in text.split('\n'):
+        if not line.strip():
+            continue
+        key, colon, value = line.partition(':')
+        key, value = key.strip(), value.strip()
+        if not colon or not _TOKEN.fullmatch(key) or (value and not _VISIBLE.fullmatch(value)):
+            return Invalid('one `Name: value` a line, of printable ASCII characters')
+        if key.lower() in _FRAMING:
+            return Invalid(f'without headers that frame a message, as {key} does')
+        found[key.lower()] = (key, value)
+    return tuple(found[key] for key in sorted(found)) or Invalid('one `Name: value` a line')
+
+
+def token(text: str) -> str | Invalid:
+    """Return a token (RFC 9110 section 5.6.2), such as a method or the name of a header."""
+    return text if _TOKEN.fullmatch(text) and '|' not in text else Invalid('a token such as GET or X-Header')
+
+
+def cookie(text: str) -> str | Invalid:
+    """Return the name of a cookie."""
+    return text if _COOKIE_NAME.fullmatch(text) else Invalid('a name of letters, digits, dots, dashes and underscores')
+
+
+def header_match(text: str) -> HeaderMatch | Invalid:
+    """Return a header's name, or its name and the value it must have."""
+    key, colon, value = text.partition(':')
+    key, value = key.strip(), value.strip()
+    wrong = Invalid('Name, or Name: value, of printable ASCII characters without |')
+    if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)):
+        return wrong
+    return HeaderMatch(key.lower(), value)
+
+
+def origin(text: str) -> str | Invalid:
+    """Return an origin (RFC 6454): a scheme, a host and perhaps a port; or `*`."""
+    lower = text.lower()
+    return (
+        lower if lower == '*' or _ORIGIN.fullmatch(lower) else Invalid('* or an origin such as https://app.example.com')
+    )
+
+
+def statuses(text: str) -> str | Invalid:
+    """Return a list of status codes and ranges of them in the form that HAProxy wants."""
+    wrong = Invalid('status codes or ranges such as 200-399')
+    found: list[tuple[int, int]] = []
+    for word in words(text):
+        match = _STATUS.fullmatch(word)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            return wrong
+        found.append((int(match[1]), int(match[2] or match[1])))
+    parts = [f'{low}-{high}' if low != high else str(low) for low, high in sorted(set(found))]
+    return ','.join(parts) if 0 < len(parts) <= 20 else wrong  # noqa: PLR2004
+
+
+def balance(text: str) -> str | Invalid:
+    """Return an algorithm; `hdr:NAME` hashes a header."""
+    if text in BALANCES:
+        return text
+    if text.startswith('hdr:') and re.fullmatch(r'[A-Za-z0-9-]{1,64}', text[4:]):
+        return 'hdr:' + text[4:].lower()
+    return Invalid('one of ' + ', '.join(BALANCES) + ' or hdr:NAME')
+
+
+def retry_on(text: str) -> tuple[str, ...] | Invalid:
+    """Return conditions to retry on (HAProxy manual, `retry-on`), in the manual's order."""
+    found = set(words(text))
+    if not found or not found <= set(SAFE_RETRIES):
+        return Invalid('a list of ' + ', '.join(SAFE_RETRIES))
+    return tuple(condition for condition in SAFE_RETRIES if condition in found)
+
+
+def snippet(text: str) -> str | Invalid:
+    """Return the name of a snippet."""
+    return text if _SNIPPET.fullmatch(text) else Invalid('a name of lower-case letters, digits and dashes')
+
+
+def cookie_or_true(text: str) -> str | Invalid:
+    """Return the name of a cookie, or `true` for the class's."""
+    return cookie(text)
