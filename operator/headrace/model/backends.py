@@ -1,0 +1,187 @@
+"""From a Service port to its backend: shape, options, data, and servers.
+
+The same functions make the backend that its own Service needs and the name by which another one (a canary's owner)
+points to it, so the two cannot differ.
+"""
+
+from dataclasses import dataclass, replace
+
+from headrace import names
+from headrace.annotations import reading
+from headrace.annotations.reading import PREFIX, Annotations
+from headrace.annotations.settings import BackendSettings
+from headrace.cluster.objects import Service, ServicePort
+from headrace.cluster.store import Snapshot
+from headrace.model import endpoints, shapes
+from headrace.model.ir import Backend, Entry, Group, Map, Mode, Options, Shape, Timeouts
+from headrace.model.view import Role, View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+_HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
+_CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
+
+_HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A backend before its servers are known. `ca` is the Secret with the endpoints' authority, if one is named."""
+
+    port: ServicePort
+    settings: BackendSettings
+    shape: Shape
+    options: Options
+    ca: Ref | None = None
+
+    def name(self, service: Ref, variant: str = '') -> str:
+        """Return the backend's name."""
+        return names.backend(service, self.port.label, variant=variant, shape=self.shape.suffix)
+
+
+def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, view: View) -> Wanted:
+    """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise."""
+    settings = reading.backend({**dict(view.defaults), **said.values(port.label)})
+    context = shapes.Context(
+        cookie_name=view.settings.cookie_name,
+        default_balance='random(1)' if view.role is Role.NODE else 'random',
+    )
+    if not view.snippets.issuperset(settings.snippets):
+        settings = replace(settings, snippets=tuple(name for name in settings.snippets if name in view.snippets))
+    protocol = settings.backend_protocol or endpoint
+    if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
+        protocol = 'http1' if mode == 'http' else 'tcp'
+    ca = Ref('Secret', service.namespace, settings.backend_ca_secret) if settings.backend_ca_secret else None
+    ca_file = authority_file(ca) if ca else ''
+    return Wanted(
+        port,
+        settings,
+        shapes.shape(settings, mode, context),
+        shapes.options(settings, protocol=protocol, ca_file=ca_file),
+        ca if ca_file and shapes.options(settings, protocol=protocol, ca_file=ca_file).tls else None,
+    )
+
+
+def authority_file(secret: Ref) -> str:
+    """Return the name of the file that holds a Secret's authorities."""
+    return f'{secret.namespace}_{secret.name}'
+
+
+def data(wanted: Wanted, name: str) -> list[Entry]:
+    """Return the entries of maps that the backend's checks read under its name."""
+    if wanted.shape.check != 'http':
+        return []
+    found = ((Map.CHECK_PATH, wanted.settings.check_path), (Map.CHECK_HOST, wanted.settings.check_host))
+    return [Entry(where, name, value) for where, value in found if value is not None]
+
+
+def timeouts(wanted: Wanted, policy: str, name: str) -> Timeouts | None:
+    """Return the timeouts of an HTTP route that are not the profile's, or None."""
+    settings = wanted.settings
+    given = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
+    if wanted.shape.mode != 'http' or not any(given):
+        return None
+    return Timeouts(policy, name, *(value or 0 for value in given))
+
+
+def edge_family(service: Service, snapshot: Snapshot) -> int:
+    """Return the family whose endpoints the edge uses: the Service's first that has any, so that no pod counts twice."""
+    found = endpoints.families(snapshot.slices)
+    for family in (*service.ip_families, 4, 6):
+        if family in found:
+            return family
+    return 4
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers of a backend, and what is to be said about them."""
+
+    groups: tuple[Group, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> Servers:
+    """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
+    family = edge_family(service, snapshot)
+    if view.settings.address_source == 'node-ports':
+        local = endpoints.nodes_with_endpoints(snapshot.slices) if service.external_local else None
+        family = service.ip_families[0] if service.ip_families else 4
+        groups = endpoints.node_ports(snapshot.nodes, node_port=port.node_port, family=family, with_endpoints=local)
+        return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
+    found = endpoints.select(snapshot.slices, port=port.name, protocol=port.protocol, family=family, place=view.place)
+    if not found.groups:
+        return Servers((), (_nothing(service, port, 'no endpoint is ready'),))
+    if found.terminating:
+        message = f'no endpoint of port {port.label} is ready; those that still serve while they terminate are used'
+        return Servers(found.groups, (Verdict(service.ref, 'TerminatingOnly', message),))
+    return Servers(found.groups, ())
+
+
+def _nothing(service: Service, port: ServicePort, why: str) -> Verdict:
+    return Verdict(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
+
+
+def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: str = '') -> Backend:
+    """Return the backend with its servers."""
+    return Backend(
+        name=wanted.name(service.ref, variant),
+        service=service.ref,
+        port=wanted.port.label,
+        shape=wanted.shape,
+        options=wanted.options,
+        groups=groups,
+    )
+
+
+def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view: View) -> list[Verdict]:
+    """Return what is wrong with a backend's settings though each value parses."""
+    settings = wanted.settings
+    found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
+    if settings.client_ip == 'preserve' and view.role is Role.EDGE:
+        found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
+    if settings.compression:
+        found.append(('NotYet', 'compression', 'this version does not compress'))
+    for name in reading.backend(said.values(wanted.port.label)).snippets:
+        if name not in view.snippets:
+            found.append(('UnknownSnippet', 'snippets', f'there is no snippet {name}'))
+    return [
+        Verdict(
+            service.ref,
+            reason,
+            f'{PREFIX}{key} of port {wanted.port.label}: {message}',
+            f'metadata.annotations[{PREFIX}{key}]',
+        )
+        for reason, key, message in found
+    ]
+
+
+_Remark = tuple[str, str, str]
+
+
+def _judge_checks(settings: BackendSettings) -> list[_Remark]:
+    kind = shapes.check(settings)
+    if kind == 'off':
+        needing = [key for key in (*_CHECK_KEYS, 'eject_after') if getattr(settings, key) is not None]
+        return [('NotApplicable', key.replace('_', '-'), f'it needs {PREFIX}check') for key in needing]
+    if kind == 'tcp' and any(getattr(settings, key) is not None for key in _HTTP_CHECK_KEYS):
+        return [('ContradictoryKeys', 'check', 'tcp counts, the keys of an http check do not')]
+    return []
+
+
+def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
+    given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on') if getattr(settings, key) is not None]
+    found: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in given]
+    if settings.balance == 'uri' or (settings.balance or '').startswith('hdr:'):
+        found.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))
+    if settings.client_ip == 'forwarded':
+        found.append(('NotApplicable', 'client-ip', 'only HTTP has headers; the address is not told'))
+    if settings.backend_protocol in ('http1', 'h2c', 'https', 'h2'):
+        found.append(('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for HTTP; tcp is used'))
+    return found
+
+
+def _judge_http(settings: BackendSettings) -> list[_Remark]:
+    if settings.backend_protocol in ('tcp', 'tls'):
+        return [('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for TCP; http1 is used')]
+    return []

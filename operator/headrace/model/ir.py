@@ -1,0 +1,260 @@
+"""The values of the model: what one object contributes, and the parts it is made of.
+
+All are frozen and compare by content, so that the difference of two states is found by identity first and equality
+second. Names of servers and texts of configuration are not here: they are made from these values when needed.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import Literal
+
+from headrace import names
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+Mode = Literal['http', 'tcp']
+DEFAULT_RETRY_ON = ('conn-failure',)
+SECOND = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a backend only its section can say; rendered as a named `defaults` section, the profile.
+
+    Times are milliseconds. The timeouts are those of TCP; in HTTP they are data and stay at their defaults here.
+    """
+
+    mode: Mode = 'http'
+    balance: str = 'random'
+    check: str = 'off'
+    expect: str = '200-399'
+    cookie: str = ''
+    retries: int = 3
+    retry_on: tuple[str, ...] = DEFAULT_RETRY_ON
+    connect: int = 5 * SECOND
+    server: int = 60 * SECOND
+    tunnel: int = 3600 * SECOND
+    queue: int = 5 * SECOND
+    snippets: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """Return the hash that backends of this shape carry in their name, '' for the default shape."""
+        return _shape_suffix(self)
+
+    @property
+    def profile(self) -> str:
+        """Return the name of the `defaults` section: readable where the shape differs in the usual ways only."""
+        balance = self.balance.replace('(', '').replace(')', '')
+        base = f'{self.mode}-{balance}' + (f'-check-{self.check}' if self.check != 'off' else '')
+        base += '-cookie' if self.cookie else ''
+        plain = Shape(mode=self.mode, balance=self.balance, check=self.check)
+        return base if self == plain else f'{base}-{self.suffix}'
+
+
+_DEFAULT_SHAPE = Shape()
+
+
+@lru_cache(maxsize=4096)
+def _shape_suffix(shape: Shape) -> str:
+    return '' if shape == _DEFAULT_SHAPE else names.digest(repr(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """TLS to the endpoint: `ca_file` is a file's name ('' for none), `sni` a host, `host-header` or ''."""
+
+    verify: bool = False
+    ca_file: str = ''
+    sni: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands on a server's line. All but `max_connections` need a new server when they change."""
+
+    protocol: Literal['', 'h2'] = ''
+    tls: ServerTls | None = None
+    proxy: Literal['', 'v1', 'v2'] = ''
+    check: bool = False
+    interval: int = 2 * SECOND
+    rise: int = 2
+    fall: int = 3
+    eject_after: int = 0
+    slow_start: int = 0
+    max_connections: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """Return the hash that servers carry in their name, '' where everything is default."""
+        return _options_suffix(self)
+
+
+@lru_cache(maxsize=16384)
+def _options_suffix(options: Options) -> str:
+    fixed = replace(options, max_connections=0)
+    return '' if fixed == Options() else names.digest(repr(fixed))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Servers of a backend that listen on one port number: `addresses` is the slice's own sorted tuple if it can be."""
+
+    port: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One Service port and its servers. `service` and `port` (its label) are the same for every shape."""
+
+    name: str
+    service: Ref
+    port: str
+    shape: Shape
+    options: Options
+    groups: tuple[Group, ...] = ()
+
+
+class Map(StrEnum):
+    """Files of data that rules look up. A value is the file's name below the folder of maps, without its ending."""
+
+    ROUTES = 'routes'
+    PORTS = 'ports'
+    ADDRESSES = 'addresses'
+    PASSTHROUGH = 'passthrough'
+    CLIENT_CA = 'client-ca'
+    ALLOW = 'allow'
+    DENY = 'deny'
+    RATE = 'rate'
+    AUTH = 'auth'
+    BODY = 'body'
+    CORS = 'cors'
+    CORS_ORIGIN = 'cors-origin'
+    CORS_MORE = 'cors-more'
+    REDIRECT = 'redirect'
+    CANARY = 'canary'
+    CANARY_MATCH = 'canary-match'
+    REWRITE = 'rewrite'
+    REQUEST_HEADERS = 'request-headers'
+    REQUEST_HEADERS_GONE = 'request-headers-gone'
+    RESPONSE_HEADERS = 'response-headers'
+    RESPONSE_HEADERS_GONE = 'response-headers-gone'
+    TIMEOUTS = 'timeouts'
+    CLIENT_TIMEOUT = 'client-timeout'
+    HSTS = 'hsts'
+    CHECK_PATH = 'check-path'
+    CHECK_HOST = 'check-host'
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One entry of a map that belongs to its fragment alone, because its key holds a policy's or backend's name."""
+
+    map: Map
+    key: str
+    value: str
+
+
+class Kind(StrEnum):
+    """What can be claimed by one object only, and so has a winner."""
+
+    ROUTE = 'route'
+    PORT = 'port'
+    ADDRESS = 'address'
+    TLS = 'tls'
+    CERTIFICATE = 'certificate'
+    AUTHORITY = 'authority'
+
+
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """Content of a certificate's or authority's file; never shown. `mark` stands for it in texts."""
+
+    data: bytes
+
+    def __repr__(self) -> str:
+        """Return a text without key material."""
+        return f'Pem({self.mark})'
+
+    @property
+    def mark(self) -> str:
+        """Return 16 hexadecimal digits that change with the content and tell nothing of it."""
+        return names.digest(names.digest(self.data.hex(), 64), 16)
+
+
+@dataclass(frozen=True, slots=True)
+class HostTls:
+    """A host's TLS as one claim: passed through to a pointer's value, or ended here with a certificate.
+
+    `certificate` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
+    """
+
+    passthrough: str = ''
+    certificate: str = ''
+    client_ca: str = ''
+    verify: str = 'none'
+
+
+Content = str | HostTls | Pem
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A wish for a key that only one object can have, and what shall stand there."""
+
+    kind: Kind
+    key: str
+    value: Content
+    field: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdits:
+    """Headers that a policy sets, or removes where the value is empty."""
+
+    policy: str
+    request: tuple[tuple[str, str], ...] = ()
+    response: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Timeouts (ms) of an HTTP route and its backend that differ from the profile's; 0 where they do not."""
+
+    policy: str
+    backend: str
+    server: int = 0
+    tunnel: int = 0
+    connect: int = 0
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Userlist:
+    """Users of a policy whose hashes only HAProxy's `userlist` can judge; never shown."""
+
+    policy: str
+    users: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        """Return a text without credentials."""
+        return f'Userlist(policy={self.policy}, users={len(self.users)})'
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs."""
+
+    ref: Ref
+    created: str = ''
+    claims: tuple[Claim, ...] = ()
+    data: tuple[Entry, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    headers: tuple[HeaderEdits, ...] = ()
+    timeouts: tuple[Timeouts, ...] = ()
+    userlists: tuple[Userlist, ...] = ()
+    demands: tuple[tuple[Ref, str, Mode], ...] = ()
+    needs: tuple[Ref, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()

@@ -1,0 +1,141 @@
+"""From a route's settings to its policy: flags, and entries of maps under the policy's name.
+
+Each flag switches on one static group of rules, which reads its own map (see the templates). The letters are part of
+the values of the routing maps, so they are fixed here once. What cannot be used closes the route.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from headrace.annotations.settings import RouteSettings
+from headrace.annotations.values import Headers, Network
+from headrace.cluster.objects import User
+from headrace.model.ir import Entry, HeaderEdits, Map, Mode
+
+CLOSED = 'X'
+MAINTENANCE = 'x'
+HTTPS = 'L'
+REDIRECT = 'R'
+DENY = 'd'
+ALLOW = 'a'
+RATE = 'r'
+AUTH = 'b'
+BODY = 'm'
+REWRITE = 'w'
+REQUEST_HEADERS = 'h'
+REQUEST_HEADERS_GONE = 'H'
+RESPONSE_HEADERS = 'o'
+RESPONSE_HEADERS_GONE = 'O'
+CORS = 'C'
+CANARY = 'c'
+TIMEOUTS = 't'
+CLIENT_TIMEOUT = 'T'
+HSTS = 'S'
+NOT_FORWARDED = 'n'
+ACCEPT_PROXY = 'p'
+_DIGIT_BITS = 4
+
+
+@dataclass(slots=True)
+class Policy:
+    """A policy while it is put together: flags, entries and header edits."""
+
+    name: str
+    flags: set[str] = field(default_factory=set)
+    entries: list[Entry] = field(default_factory=list)
+    headers: HeaderEdits | None = None
+
+    def add(self, flag: str, *entries: tuple[Map, str, str]) -> None:
+        """Set a flag, and add entries of maps."""
+        self.flags.add(flag)
+        self.entries += [Entry(where, key, value) for where, key, value in entries]
+
+    def pointer(self, backend: str) -> str:
+        """Return the value that routing maps hold for a route to `backend` with this policy."""
+        return f'{backend}|{self.name}|{"".join(sorted(self.flags))}'
+
+
+def network_keys(name: str, network: Network) -> list[str]:
+    """Return the keys whose prefix match (`map_beg`) is a network: at most 8, family digit and hex digits."""
+    whole, rest = divmod(network.length, _DIGIT_BITS)
+    stem = f'{name}:{network.family}{network.digits[:whole]}'
+    if not rest:
+        return [stem]
+    first = int(network.digits[whole], 16)
+    return [f'{stem}{digit:X}' for digit in range(first, first + 2 ** (_DIGIT_BITS - rest))]
+
+
+def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
+    """Add to a policy what a route's settings say, but for those that name other objects."""
+    if settings.maintenance:
+        policy.add(MAINTENANCE)
+    for flag, where, networks in ((DENY, Map.DENY, settings.deny), (ALLOW, Map.ALLOW, settings.allow)):
+        if networks is not None:
+            found = {key for network in networks for key in network_keys(policy.name, network)}
+            policy.add(flag, *((where, key, '1') for key in found))
+    if settings.rate_limit is not None:
+        rate = settings.rate_limit
+        policy.add(RATE, (Map.RATE, policy.name, f'{rate.seconds}|{rate.count}'))
+    if mode == 'http':
+        _apply_http(policy, settings)
+
+
+def _apply_http(policy: Policy, settings: RouteSettings) -> None:
+    name = policy.name
+    if settings.hsts:
+        policy.add(HSTS, (Map.HSTS, name, str(settings.hsts // 1000)))
+    if settings.timeout_client is not None:
+        policy.add(CLIENT_TIMEOUT, (Map.CLIENT_TIMEOUT, name, str(settings.timeout_client)))
+    if settings.max_body_size is not None:
+        policy.add(BODY, (Map.BODY, name, str(settings.max_body_size)))
+    if settings.redirect_to is not None:
+        policy.add(REDIRECT, (Map.REDIRECT, name, f'{settings.redirect_code}|{settings.redirect_to}'))
+    if settings.rewrite_path is not None:
+        policy.add(REWRITE, (Map.REWRITE, name, settings.rewrite_path.rstrip('/') or '/'))
+    _apply_headers(policy, settings.request_headers, settings.response_headers)
+    _apply_cors(policy, settings)
+
+
+def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:
+    if not request and not response:
+        return
+    policy.headers = HeaderEdits(policy.name, request, response)
+    for headers, kept, gone in (
+        (request, REQUEST_HEADERS, REQUEST_HEADERS_GONE),
+        (response, RESPONSE_HEADERS, RESPONSE_HEADERS_GONE),
+    ):
+        if any(value for _, value in headers):
+            policy.flags.add(kept)
+        if any(not value for _, value in headers):
+            policy.flags.add(gone)
+
+
+def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
+    if settings.cors_allow_origin is None:
+        return
+    name, headers = policy.name, ', '.join(settings.cors_allow_headers)
+    answer = f'{settings.cors_max_age // 1000}|{", ".join(settings.cors_allow_methods)}|{headers}'
+    policy.add(
+        CORS,
+        (Map.CORS, name, answer),
+        *((Map.CORS_ORIGIN, f'{name}:{origin}', '1') for origin in settings.cors_allow_origin),
+    )
+    if settings.cors_allow_credentials or settings.cors_expose_headers:
+        credentials = 'true' if settings.cors_allow_credentials else 'false'
+        policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
+
+
+def apply_users(policy: Policy, users: tuple[User, ...]) -> bool:
+    """Add basic authentication; return False when a user's hash is of a kind that is no data (crypt)."""
+    if any(user.scheme == 'crypt' for user in users):
+        return False
+    policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in users))
+    return True
+
+
+def _credential(name: str, user: User) -> str:
+    """Return the key of the map that a client with the right name and password makes: hashes only, no free text."""
+    who = hashlib.sha256(user.name.encode()).hexdigest().upper()
+    if user.scheme == 'sha1':
+        return f'{name}:{who}:{user.secret}'
+    return f'{name}:{who}:{hashlib.sha256(f"{name}{user.secret}".encode()).hexdigest().upper()}'

@@ -1,0 +1,125 @@
+"""From a Service that is taken over from kube-proxy to its fragment on a node.
+
+Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for `ADDRESS:PORT`,
+which HAProxy finds by the original destination of a connection. Families never mix, and a policy Local has a backend
+of its own. Servers, shapes and options are those of the edge.
+"""
+
+from headrace import names
+from headrace.annotations import reading
+from headrace.annotations.reading import Annotations
+from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
+from headrace.cluster.store import NODES, Snapshot
+from headrace.model import backends, endpoints, exposure, policies
+from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts
+from headrace.model.policies import Policy
+from headrace.model.view import View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+NEEDS = (NODES,)
+_API = Ref('Service', 'default', 'kubernetes')
+_DEFAULT_CLASS = 'headrace'
+
+
+def is_ours(service: Service, view: View) -> bool:
+    """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
+    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
+        return False
+    if not view.exists(service.namespace):
+        return False
+    if service.proxy_name is not None:
+        return service.proxy_name == view.class_name
+    said = dict(service.annotations)
+    return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS) == view.class_name
+
+
+def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
+    """Return the fragment of a Service on this node."""
+    said = reading.read(service.ref, service.annotations, service.ports)
+    draft = _Draft(service, said, snapshot, view)
+    for port in service.ports:
+        if port.protocol is Protocol.TCP:
+            draft.add(port)
+    return Fragment(
+        ref=service.ref,
+        created=service.created,
+        claims=tuple(sorted(draft.claims, key=lambda claim: (claim.kind, claim.key))),
+        data=tuple(sorted(draft.data)),
+        backends=tuple(draft.backends[name] for name in sorted(draft.backends)),
+        headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
+        timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
+        needs=NEEDS,
+        verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})),
+    )
+
+
+class _Draft:
+    """A node's fragment while it is put together."""
+
+    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, view: View) -> None:
+        self.service, self.said, self.snapshot, self.view = service, said, snapshot, view
+        self.claims: list[Claim] = []
+        self.data: list[Entry] = []
+        self.backends: dict[str, Backend] = {}
+        self.headers: list[HeaderEdits] = []
+        self.timeouts: list[Timeouts] = []
+        self.verdicts: list[Verdict] = []
+
+    def add(self, port: ServicePort) -> None:
+        """Add one port: its policy, its backends by family and policy, and its addresses."""
+        values = self.said.values(port.label)
+        spoken = exposure.spoken(port, reading.exposure(values).mode, has_host=False, asked=False)
+        mode: Mode = 'http' if spoken.mode == 'http' else 'tcp'
+        wanted = backends.want(
+            self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
+        )
+        policy = Policy(names.policy(self.service.ref, port.label))
+        policies.apply(policy, reading.route(values), mode)
+        if self.said.closing(port.label):
+            policy.add(policies.CLOSED)
+        if policy.headers is not None:
+            self.headers.append(policy.headers)
+        self.data += policy.entries
+        self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
+        for family in (4, 6):
+            for address, number, local in self._addresses(port, family):
+                backend = self._backend(port, wanted, family, local=local)
+                if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
+                    self.timeouts.append(found)
+                    policy.add(policies.TIMEOUTS)
+                self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', policy.pointer(backend.name), 'spec'))
+
+    def _addresses(self, port: ServicePort, family: int) -> list[tuple[str, int, bool]]:
+        """Return the addresses of a port in one family: address, number, and whether only local endpoints count."""
+        service = self.service
+        inner = [(address, port.number, service.internal_local) for address in service.cluster_ips]
+        outer = [
+            (address, port.number, service.external_local)
+            for address in (*service.external_ips, *service.load_balancer_ips)
+        ]
+        if port.node_port:
+            here = [node for node in self.snapshot.nodes if node.name == self.view.place.node]
+            outer += [(address, port.node_port, service.external_local) for node in here for address in node.addresses]
+        found = {
+            (address, number): local
+            for address, number, local in (*outer, *inner)
+            if (6 if ':' in address else 4) == family
+        }
+        return [(address, number, local) for (address, number), local in sorted(found.items())]
+
+    def _backend(self, port: ServicePort, wanted: backends.Wanted, family: int, *, local: bool) -> Backend:
+        variant = '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
+        name = wanted.name(self.service.ref, variant)
+        if name not in self.backends:
+            found = endpoints.select(
+                self.snapshot.slices,
+                port=port.name,
+                protocol=port.protocol,
+                family=family,
+                place=self.view.place,
+                local=local,
+            )
+            self.backends[name] = backends.make(self.service, wanted, found.groups, variant)
+            self.data += backends.data(wanted, name)
+        return self.backends[name]

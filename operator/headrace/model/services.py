@@ -1,0 +1,386 @@
+"""From a Service to its fragment at the edge.
+
+Owns the order in which a Service is understood: whose it is, which ports are exposed, what each port's route and
+backend are, and what closes a route. Two steps keep it pure: `interpret` says which other objects are needed, `build`
+gets them in the snapshot.
+"""
+
+from dataclasses import dataclass
+
+from headrace import names
+from headrace.annotations import reading
+from headrace.annotations.reading import PREFIX, Annotations
+from headrace.annotations.settings import RouteSettings
+from headrace.cluster.objects import Service, ServicePort, ServiceType
+from headrace.cluster.store import NODES, Snapshot
+from headrace.model import backends, exposure, policies, standin
+from headrace.model.exposure import Exposed, Exposures
+from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Pem, Timeouts
+from headrace.model.policies import Policy
+from headrace.model.source_ranges import allowed_by_source_ranges
+from headrace.model.view import View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+Demand = tuple[str, Mode]
+_HTTP_ONLY = (
+    'basic-auth-secret', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
+    'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
+    'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
+    'timeout-client', 'tls-redirect',
+)  # fmt: skip
+_TCP_ONLY = ('port', 'accept-proxy')
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """A Service as understood: what it says, what it exposes, and the other objects that its fragment needs."""
+
+    service: Service
+    said: Annotations
+    exposures: Exposures
+    needs: tuple[Ref, ...]
+
+
+def interpret(service: Service, view: View, demands: frozenset[Demand] = frozenset()) -> Interpretation | None:
+    """Return how a Service is understood, or None when headrace has nothing to do with it."""
+    if not view.exists(service.namespace):
+        return None
+    said = reading.read(service.ref, service.annotations, service.ports)
+    ours = exposure.is_ours(service, said, view)
+    exposures = exposure.expose(service, said, view) if ours else Exposures()
+    if not demands and (not ours or not (exposures.ports or exposures.verdicts or said.verdicts)):
+        return None
+    if service.type is ServiceType.EXTERNAL_NAME:
+        exposures = _external(service, exposures, view)
+    needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
+    for exposed in exposures.ports:
+        route = reading.route(said.values(exposed.port.label))
+        if route.canary_service is not None:
+            needs.add(Ref('Service', service.namespace, route.canary_service))
+    if view.settings.address_source == 'node-ports':
+        needs.add(NODES)
+    return Interpretation(service, said, exposures, tuple(sorted(needs)))
+
+
+def _external(service: Service, exposures: Exposures, view: View) -> Exposures:
+    """Return no exposures for a Service of type ExternalName, with a verdict if it asked for any."""
+    if not exposures.ports:
+        return exposures
+    if view.settings.allow_external_name:
+        verdict = Verdict(
+            service.ref, 'NotYet', 'this version does not serve Services of type ExternalName', 'spec.type'
+        )
+    else:
+        verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
+    return Exposures(verdicts=(*exposures.verdicts, verdict))
+
+
+def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]:
+    values = said.values(exposed.port.label)
+    keys = ('tls-secret', 'client-ca-secret', 'basic-auth-secret', 'backend-ca-secret')
+    return [Ref('Secret', service.namespace, str(values[key])) for key in keys if key in values]
+
+
+def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset()) -> Fragment:
+    """Return the fragment of a Service; `demands` are the ports that others need a backend for."""
+    draft = Draft(found.service, found.said, snapshot, view)
+    draft.verdicts += [*found.service.problems, *found.said.verdicts, *found.exposures.verdicts]
+    for piece in snapshot.slices:
+        draft.verdicts += piece.problems
+    for exposed in found.exposures.ports:
+        PortDraft(draft, exposed).build()
+    _not_applicable(draft, found.exposures)
+    for label, mode in sorted(demands):
+        draft.demanded(label, mode)
+    return draft.fragment(found.needs)
+
+
+def _not_applicable(draft: 'Draft', exposures: Exposures) -> None:
+    """Add a verdict for each key that was given in a form that no exposed port can use."""
+    modes = {exposed.port.label: exposed.spoken.mode for exposed in exposures.ports}
+    for keys, mode in ((_HTTP_ONLY, 'http'), (_TCP_ONLY, 'tcp')):
+        for key in keys:
+            if modes and key in draft.said.common and mode not in modes.values():
+                draft.say('NotApplicable', key, f'no exposed port has mode {mode}')
+            for label, given in draft.said.by_port.items():
+                if key in given and modes.get(label, mode) != mode:
+                    draft.say('NotApplicable', f'{key}.{label}', f'the port has mode {modes[label]}')
+
+
+class Draft:
+    """A fragment while it is put together."""
+
+    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, view: View) -> None:
+        self.service, self.said, self.snapshot, self.view = service, said, snapshot, view
+        self.claims: list[Claim] = []
+        self.data: list[Entry] = []
+        self.backends: dict[str, Backend] = {}
+        self.headers: list[HeaderEdits] = []
+        self.timeouts: list[Timeouts] = []
+        self.demands: set[tuple[Ref, str, Mode]] = set()
+        self.verdicts: list[Verdict] = []
+
+    def say(self, reason: str, key: str, message: str) -> None:
+        """Add a verdict about one of the Service's annotations."""
+        field = f'metadata.annotations[{PREFIX}{key}]'
+        self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+
+    def add_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.Wanted, Backend]:
+        """Add the backend of a port, once however often it is asked for."""
+        wanted = backends.want(self.service, self.said, port, mode, endpoint, self.view)
+        name = wanted.name(self.service.ref)
+        if (held := self.backends.get(name)) is not None:
+            return wanted, held
+        servers = backends.edge_servers(self.service, port, self.snapshot, self.view)
+        made = backends.make(self.service, wanted, servers.groups)
+        self.backends[name] = made
+        self.data += backends.data(wanted, name)
+        self.verdicts += [*servers.verdicts, *backends.judge(self.service, self.said, wanted, mode, self.view)]
+        return wanted, made
+
+    def demanded(self, label: str, mode: Mode) -> None:
+        """Add the backend that another object needs."""
+        for port in self.service.ports:
+            if port.label == label:
+                endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
+                self.add_backend(port, mode, _fitting(endpoint, mode))
+
+    def secret_problem(self, ref: Ref, key: str, kind: str) -> str:
+        """Return why the material of a Secret cannot be used, '' when it can; adds the verdict."""
+        if not self.view.may_read_secrets(ref.namespace):
+            self.say('SecretForbidden', key, f'add {ref.namespace} to secrets.namespaces to let headrace read {ref}')
+            return 'forbidden'
+        secret = self.snapshot.secret(ref)
+        if secret is None:
+            self.say('SecretMissing', key, f'{ref} does not exist')
+            return 'missing'
+        problem = {
+            'certificate': secret.certificate_problem,
+            'authorities': secret.authorities_problem,
+            'users': secret.users_problem,
+        }[kind]
+        if problem:
+            reason = 'CredentialsUnusable' if kind == 'users' else 'CertificateUnusable'
+            self.say(reason, key, f'{ref}: {problem}')
+        return problem
+
+    def fragment(self, needs: tuple[Ref, ...]) -> Fragment:
+        """Return the finished value, everything sorted."""
+        return Fragment(
+            ref=self.service.ref,
+            created=self.service.created,
+            claims=self._own_claims(),
+            data=tuple(sorted(self.data)),
+            backends=tuple(self.backends[name] for name in sorted(self.backends)),
+            headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
+            timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
+            demands=tuple(sorted(self.demands)),
+            needs=needs,
+            verdicts=tuple(sorted(set(self.verdicts))),
+        )
+
+    def _own_claims(self) -> tuple[Claim, ...]:
+        """Return one claim for each key; where two ports of this Service claim the same, the first keeps it."""
+        kept: dict[tuple[Kind, str], Claim] = {}
+        for claim in self.claims:
+            held = kept.setdefault((claim.kind, claim.key), claim)
+            if held.value != claim.value:
+                message = f'{claim.kind} {claim.key} is claimed by two ports of this Service; the first has it'
+                self.verdicts.append(Verdict(self.service.ref, 'Conflict', message, claim.field))
+        return tuple(kept[key] for key in sorted(kept))
+
+
+def _fitting(endpoint: str, mode: Mode) -> str:
+    """Return what endpoints speak when a port is used in another mode than its own."""
+    return ('http1' if endpoint == 'tcp' else endpoint) if mode == 'http' else 'tcp'
+
+
+class PortDraft:
+    """One exposed port while its part of the fragment is put together."""
+
+    def __init__(self, draft: Draft, exposed: Exposed) -> None:
+        self.draft, self.exposed, self.service = draft, exposed, draft.service
+        self.label = exposed.port.label
+        self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
+        self.settings: RouteSettings = reading.route(draft.said.values(self.label))
+        self.policy = Policy(names.policy(self.service.ref, self.label))
+
+    def build(self) -> None:
+        """Add the port's backend, policy and claims to the draft."""
+        wanted, backend = self.draft.add_backend(
+            self.exposed.port, self.mode, _fitting(self.exposed.spoken.endpoint, self.mode)
+        )
+        self._settings()
+        self._authority(wanted)
+        self._canary()
+        self._close_unparsed()
+        if self.mode == 'http':
+            self._http(wanted, backend)
+        elif self.exposed.spoken.mode == 'tls-passthrough':
+            self._passthrough(backend)
+        else:
+            self._tcp(backend)
+        self.draft.data += self.policy.entries
+
+    def _key(self, key: str) -> str:
+        """Return a key as the user wrote it for this port."""
+        return f'{key}.{self.label}' if self.draft.said.says(key, self.label) else key
+
+    def _close(self, key: str, why: str) -> None:
+        self.policy.add(policies.CLOSED)
+        self.draft.say('RouteClosed', self._key(key), f'port {self.label} is closed: {why}')
+
+    def _close_unparsed(self) -> None:
+        for key in self.draft.said.closing(self.label):
+            self._close(key, 'the value does not parse')
+
+    def _settings(self) -> None:
+        policies.apply(self.policy, self.settings, self.mode)
+        if self.policy.headers is not None:
+            self.draft.headers.append(self.policy.headers)
+        if (
+            self.settings.allow is None
+            and self.service.source_ranges
+            and self.service.type is ServiceType.LOAD_BALANCER
+        ):
+            networks = allowed_by_source_ranges(self.service.source_ranges)
+            if networks is None:
+                self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
+            else:
+                policies.apply(self.policy, RouteSettings(allow=networks), self.mode)
+        if self.service.affinity_seconds:
+            message = 'sessionAffinity ClientIP is not applied by this version'
+            self.draft.verdicts.append(Verdict(self.service.ref, 'NotYet', message, 'spec.sessionAffinity'))
+        if self.settings.basic_auth_secret is not None:
+            self._users(self.settings.basic_auth_secret)
+
+    def _users(self, name: str) -> None:
+        key = self._key('basic-auth-secret')
+        if self.mode != 'http':
+            self._close('basic-auth-secret', 'only HTTP has authentication')
+            return
+        ref = Ref('Secret', self.service.namespace, name)
+        if self.draft.secret_problem(ref, key, 'users'):
+            self._close('basic-auth-secret', f'{ref} cannot be used')
+            return
+        secret = self.draft.snapshot.secret(ref)
+        assert secret is not None
+        if not policies.apply_users(self.policy, secret.users):
+            self.draft.say('CostlyHash', key, f'{ref} holds crypt hashes')
+            self.draft.say('NotYet', key, 'this version does not judge crypt hashes')
+            self._close('basic-auth-secret', f'{ref} holds crypt hashes')
+
+    def _canary(self) -> None:
+        settings, name = self.settings, self.settings.canary_service
+        if name is None or self.mode != 'http':
+            return
+        ref = Ref('Service', self.service.namespace, name)
+        other = self.draft.snapshot.other_service(ref)
+        port = next((p for p in other.ports if p.name and p.name == self.exposed.port.name), None) if other else None
+        if other and port is None:
+            port = next((p for p in other.ports if p.number == self.exposed.port.number), None)
+        if other is None or port is None:
+            missing = 'has no port of this name or number' if other else 'does not exist'
+            self.draft.say('ServiceMissing', self._key('canary-service'), f'{ref} {missing}')
+            return
+        said = reading.read(ref, other.annotations, other.ports)
+        endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
+        wanted = backends.want(other, said, port, self.mode, _fitting(endpoint, self.mode), self.draft.view)
+        self.draft.demands.add((ref, port.label, self.mode))
+        match = settings.canary_header
+        value = f'{settings.canary_weight * 100}|{wanted.name(ref)}'
+        self.policy.add(policies.CANARY, (Map.CANARY, self.policy.name, value))
+        if match is not None or settings.canary_cookie is not None:
+            header = f'{match.name}|{match.value}' if match else '|'
+            self.policy.entries.append(
+                Entry(Map.CANARY_MATCH, self.policy.name, f'{settings.canary_cookie or ""}|{header}')
+            )
+            for key, given in (('canary-header', match), ('canary-cookie', settings.canary_cookie)):
+                if given is not None:
+                    self.draft.say('NotYet', self._key(key), 'this version splits by weight only')
+
+    def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
+        if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+            self.policy.add(policies.NOT_FORWARDED)
+        found = backends.timeouts(wanted, self.policy.name, backend.name)
+        if found is not None:
+            self.policy.add(policies.TIMEOUTS)
+            self.draft.timeouts.append(found)
+        self._tls()
+        pointer = self.policy.pointer(backend.name)
+        field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
+        for host in self.exposed.hosts:
+            for path in self.exposed.paths:
+                key = route_key(host, path, exact=self.exposed.exposure.path_type == 'Exact')
+                self.draft.claims.append(Claim(Kind.ROUTE, key, pointer, field))
+
+    def _tls(self) -> None:
+        name = self.exposed.exposure.tls_secret
+        if name is None:
+            if self.exposed.exposure.client_ca_secret is not None:
+                self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
+            return
+        if self.settings.tls_redirect is not False:
+            self.policy.add(policies.HTTPS)
+        if '*' in self.exposed.hosts:
+            self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
+        secret = Ref('Secret', self.service.namespace, name)
+        certificate = self._material(secret, 'tls-secret', 'certificate')
+        authority, verify = '', 'none'
+        if (ca := self.exposed.exposure.client_ca_secret) is not None:
+            authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
+            verify = self.exposed.exposure.client_verify if authority else 'none'
+        value = HostTls(certificate=certificate, client_ca=authority, verify=verify)
+        field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+
+    def _authority(self, wanted: backends.Wanted) -> None:
+        if wanted.ca is not None:
+            self._material(wanted.ca, 'backend-ca-secret', 'authorities')
+        elif wanted.options.tls is not None and wanted.settings.backend_verify:
+            self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
+
+    def _material(self, secret: Ref, key: str, kind: str) -> str:
+        """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
+        claim = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY
+        name = backends.authority_file(secret)
+        held = self.draft.snapshot.secret(secret)
+        if held is None and self.draft.view.offline:
+            both, alone = standin.certificate(secret)
+            self.draft.say(
+                'StandInCertificate', self._key(key), f'{secret} is not in the input; a stand-in takes its place'
+            )
+            self.draft.claims.append(Claim(claim, name, Pem(both if kind == 'certificate' else alone)))
+            return name
+        if self.draft.secret_problem(secret, self._key(key), kind):
+            self._close(key, f'{secret} cannot be used')
+            return ''
+        assert held is not None
+        data = held.certificate.pem if kind == 'certificate' and held.certificate else held.authorities
+        self.draft.claims.append(Claim(claim, name, Pem(data)))
+        return name
+
+    def _passthrough(self, backend: Backend) -> None:
+        self.draft.say('NotYet', self._key('mode'), 'this version does not pass TLS through')
+        value = HostTls(passthrough=self.policy.pointer(backend.name))
+        field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts]
+
+    def _tcp(self, backend: Backend) -> None:
+        if self.exposed.exposure.tls_secret is not None:
+            self.draft.say('NotYet', self._key('tls-secret'), 'this version does not terminate TLS on TCP ports')
+            self._close('tls-secret', 'this version does not terminate TLS on TCP ports')
+        if self.exposed.exposure.accept_proxy:
+            self.policy.add(policies.ACCEPT_PROXY)
+        pointer = self.policy.pointer(backend.name)
+        field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
+        self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
+
+
+def route_key(host: str, path: str, *, exact: bool) -> str:
+    """Return the key of a route in the routing map: `host/foo/` for the prefix /foo, `host/foo/#` for exactly /foo.
+
+    A request's key is its host, its path and `/#`; `#` never arrives in a path, so no client can forge an exact key.
+    """
+    return f'{host}{path}/#' if exact else f'{host}{path.rstrip("/")}/'

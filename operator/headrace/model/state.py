@@ -1,0 +1,194 @@
+"""The model's state: all fragments, who claims what, and who reads whom; changed by key.
+
+Promises: after any sequence of updates the state equals one that was built from scratch, and an update costs as much
+as what it touches. Each update returns the change as a value, which is all that planning needs.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from headrace.cluster.objects import Service
+from headrace.cluster.store import Store
+from headrace.model import classes, proxied, services
+from headrace.model.claims import ClaimKey, Claims
+from headrace.model.ir import Content, Fragment, Kind
+from headrace.model.services import Demand
+from headrace.model.view import Role, View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentChange:
+    """A fragment before and after; None where there is none."""
+
+    ref: Ref
+    old: Fragment | None
+    new: Fragment | None
+
+
+@dataclass(frozen=True, slots=True)
+class PointerChange:
+    """What stands at a claimed key, before and after; None where nothing does."""
+
+    key: ClaimKey
+    old: Content | None
+    new: Content | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that an update changed. `judged` are the objects whose verdicts may be others now."""
+
+    fragments: tuple[FragmentChange, ...] = ()
+    pointers: tuple[PointerChange, ...] = ()
+    judged: tuple[Ref, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything changed."""
+        return bool(self.fragments)
+
+
+class State:
+    """The fragments of one agent. Not thread-safe; one task owns it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.fragments: dict[Ref, Fragment] = {}
+        self.claims = Claims()
+        self._readers: dict[Ref, set[Ref]] = {}
+        self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+
+    def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
+        """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed."""
+        old: dict[Ref, Fragment | None] = {}
+        new: dict[Ref, Fragment | None] = {}
+        queue = self._touched(dirty)
+        while queue:
+            ref = queue.pop()
+            built = self._build(store, ref)
+            held = new[ref] if ref in new else self.fragments.get(ref)
+            if built == held:
+                continue
+            old.setdefault(ref, self.fragments.get(ref))
+            new[ref] = built
+            self._reads(ref, held, built)
+            queue |= self._demand(ref, held, built)
+        changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
+        return self._install(changes)
+
+    def _touched(self, dirty: Iterable[Ref]) -> set[Ref]:
+        own = classes.ref(self.view)
+        queue: set[Ref] = set() if own in self.fragments else {own}
+        for ref in dirty:
+            queue |= self._readers.get(ref, set())
+            if ref.kind in ('Service', 'EndpointSlice'):
+                queue.add(Ref('Service', ref.namespace, ref.name))
+        return queue
+
+    def _build(self, store: Store, ref: Ref) -> Fragment | None:
+        if ref == classes.ref(self.view):
+            return classes.build(self.view, store.snapshot(ref, classes.needs(self.view)))
+        service = store.get(ref, Service)
+        if service is None:
+            return None
+        demands = frozenset(self._demanders.get(ref, ()))
+        if self.view.role is Role.NODE:
+            if not proxied.is_ours(service, self.view):
+                return None
+            return proxied.build(service, store.snapshot(ref, proxied.NEEDS), self.view)
+        found = services.interpret(service, self.view, demands)
+        return services.build(found, store.snapshot(ref, found.needs), self.view, demands) if found else None
+
+    def _reads(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
+        before, after = set(held.needs if held else ()), set(built.needs if built else ())
+        for need in before - after:
+            self._readers[need].discard(ref)
+            if not self._readers[need]:
+                del self._readers[need]
+        for need in after - before:
+            self._readers.setdefault(need, set()).add(ref)
+
+    def _demand(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+        """Note what a fragment demands of others, and return those others whose demands changed."""
+        before, after = set(held.demands if held else ()), set(built.demands if built else ())
+        touched: set[Ref] = set()
+        for target, label, mode in before - after:
+            owners = self._demanders[target][label, mode]
+            owners.discard(ref)
+            if not owners:
+                del self._demanders[target][label, mode]
+                touched.add(target)
+        for target, label, mode in after - before:
+            held_by = self._demanders.setdefault(target, {})
+            if (label, mode) not in held_by:
+                touched.add(target)
+            held_by.setdefault((label, mode), set()).add(ref)
+        return touched
+
+    def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
+        touched: dict[ClaimKey, Content | None] = {}
+        moved: list[tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]] = []
+        for change in changes:
+            gone, come = _claimed(change)
+            moved.append((change, gone, come))
+            for key in {*gone, *come}:
+                for each in {key, *self.claims.dependents(key, self.fragments), *_own_routes(change, key)}:
+                    touched.setdefault(each, self.claims.content(each, self.fragments))
+        judged = {change.ref for change in changes} | {ref for key in touched for ref in self.claims.claimants(key)}
+        for change in changes:
+            if change.new is None:
+                del self.fragments[change.ref]
+            else:
+                self.fragments[change.ref] = change.new
+        for change, gone, come in moved:
+            self.claims.replace(change.ref, gone, (), self.fragments)
+            self.claims.replace(change.ref, (), come, self.fragments)
+        pointers = tuple(
+            PointerChange(key, touched[key], after)
+            for key in sorted(touched)
+            if (after := self.claims.content(key, self.fragments)) != touched[key]
+        )
+        judged |= {ref for key in touched for ref in self.claims.claimants(key)}
+        return Change(changes, pointers, tuple(sorted(judged)))
+
+    def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
+        """Yield all claimed keys, sorted, and what stands there."""
+        for key in sorted(self.claims.keys()):
+            content = self.claims.content(key, self.fragments)
+            assert content is not None
+            yield key, content
+
+    def verdicts(self, ref: Ref) -> tuple[Verdict, ...]:
+        """Return all verdicts about one object, those of conflicts among them."""
+        fragment = self.fragments.get(ref)
+        if fragment is None:
+            return ()
+        return tuple(sorted({*fragment.verdicts, *self.claims.verdicts(fragment, self.fragments)}))
+
+    def all_verdicts(self) -> tuple[Verdict, ...]:
+        """Return all verdicts about all objects, sorted."""
+        return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
+
+
+def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:
+    """Return the routes of a changed fragment whose content depends on who holds this key."""
+    if key[0] is not Kind.TLS:
+        return set()
+    claims = [*(change.old.claims if change.old else ()), *(change.new.claims if change.new else ())]
+    return {
+        (claim.kind, claim.key) for claim in claims if claim.kind is Kind.ROUTE and claim.key.startswith(f'{key[1]}/')
+    }
+
+
+def _claimed(change: FragmentChange) -> tuple[list[ClaimKey], list[ClaimKey]]:
+    """Return the keys whose claims differ: those to take away, and those to make; all when the rank differs."""
+    old = change.old.claims if change.old else ()
+    new = change.new.claims if change.new else ()
+    same_rank = change.old is not None and change.new is not None and change.old.created == change.new.created
+    if same_rank and old == new:
+        return [], []
+    kept = set(old) & set(new) if same_rank else set()
+    gone = [(claim.kind, claim.key) for claim in old if claim not in kept]
+    come = [(claim.kind, claim.key) for claim in new if claim not in kept]
+    return gone, come

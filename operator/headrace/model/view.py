@@ -1,0 +1,80 @@
+"""What a fragment depends on besides its snapshot: the class's settings, the role, and where this process runs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from headrace.annotations import keys, values
+from headrace.cluster.objects import Node, Object
+from headrace.model.endpoints import Place
+from headrace.settings import Settings, SettingsError
+
+
+class Role(StrEnum):
+    """What an agent does: the way into the cluster, or the node's stand-in for kube-proxy."""
+
+    EDGE = 'edge'
+    NODE = 'node'
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The class as an agent sees it. `offline`: Secrets may be missing and are then replaced by stand-ins."""
+
+    settings: Settings
+    role: Role = Role.EDGE
+    place: Place = field(default_factory=Place)
+    offline: bool = False
+    snippets: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def class_name(self) -> str:
+        """Return the name of the class."""
+        return self.settings.class_name
+
+    def may_read_secrets(self, namespace: str) -> bool:
+        """Tell whether Secrets of a namespace may be read."""
+        return self.offline or namespace in self.settings.secrets.namespaces or '*' in self.settings.secrets.namespaces
+
+    def placed_by(self, objects: Iterable[Object]) -> 'View':
+        """Return the view with the zone that its Node has, where the Node is there and no zone was given."""
+        if not self.place.node or self.place.zone:
+            return self
+        zones = [item.zone for item in objects if isinstance(item, Node) and item.name == self.place.node]
+        return replace(self, place=Place(self.place.node, zones[0])) if zones else self
+
+    def exists(self, namespace: str) -> bool:
+        """Tell whether a namespace exists for this installation."""
+        return not self.settings.namespaces or namespace in self.settings.namespaces
+
+    def may_claim(self, namespace: str, host: str) -> bool:
+        """Tell whether the class's host policy gives a host to a namespace."""
+        policy = self.settings.host_policy
+        return not policy or any(_covers(pattern, host) for pattern in policy.get(namespace, policy.get('*', ())))
+
+
+def _covers(pattern: str, host: str) -> bool:
+    """Tell whether a pattern of the host policy covers a host: exact, `*.suffix` of any depth, or `*`."""
+    return pattern in ('*', host) or (pattern.startswith('*.') and host.endswith(pattern[1:]))
+
+
+def make(
+    settings: Settings,
+    *,
+    role: Role = Role.EDGE,
+    place: Place | None = None,
+    offline: bool = False,
+    snippets: frozenset[str] = frozenset(),
+) -> View:
+    """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
+    defaults: dict[str, object] = {}
+    for name, text in settings.defaults.items():
+        key = keys.BY_NAME.get(name)
+        if key is None or key.scope is not keys.Scope.BACKEND:
+            raise SettingsError(f"defaults: {name} is none of the backend's keys")
+        value = key.parse(text)
+        if isinstance(value, values.Invalid):
+            raise SettingsError(f'defaults: {name} must be {value.expected}')
+        defaults[name] = value
+    return View(settings, role, place or Place(), offline, snippets, tuple(sorted(defaults.items())))
