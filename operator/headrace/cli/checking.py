@@ -1,0 +1,93 @@
+"""`headrace check`: what is wrong with objects, and whether a real HAProxy accepts what they become."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.cli import inputs, output
+from headrace.cli.rendering import FILES
+from headrace.haproxy import capabilities, files
+from headrace.haproxy import check as haproxy_check
+from headrace.haproxy.check import HaproxyMissingError, Outcome
+from headrace.haproxy.render import Renderer
+from headrace.model.state import State
+from headrace.verdicts import Level
+
+_ERRORS, _REFUSED, _NO_HAPROXY = 1, 3, 4
+
+
+@click.command()
+@FILES
+@click.option(
+    '--haproxy', 'binary', default=None, metavar='PATH', help='The HAProxy to ask.  [default: haproxy on the PATH]'
+)
+@inputs.seen_from
+def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
+    """Tell what is wrong with objects, and ask a real HAProxy.
+
+    Exit code 1: objects have errors; 3: HAProxy refuses the configuration, or would run out of descriptors;
+    4: HAProxy cannot be run.
+    """
+    seen = inputs.look(options)
+    objects, wrong = inputs.load(given)
+    state = inputs.build(seen, objects)
+    verdicts = (*wrong, *state.all_verdicts())
+    outcome, problem = _ask(binary, seen, state)
+    needed = haproxy_check.descriptors(seen.view.settings, state.fragments.values())
+    limit = seen.view.settings.file_descriptors
+    short = bool(limit) and needed > limit
+    if seen.json:
+        output.echo_json(
+            {
+                'verdicts': output.verdict_values(verdicts),
+                'haproxy': {'accepted': outcome.accepted, 'output': outcome.output} if outcome else None,
+                'problem': problem,
+                'descriptors': {'needed': needed, 'limit': limit},
+            }
+        )
+    else:
+        for line in output.verdict_lines(verdicts):
+            click.echo(line)
+        click.echo(f'{len(objects)} objects: {output.summary(verdicts)}')
+        if outcome is not None and not outcome.accepted:
+            click.echo(outcome.output)
+        click.echo(_said(outcome, problem))
+        if short:
+            click.echo(
+                f'HAProxy would ask for {needed} descriptors, and fileDescriptors allows {limit}: it would refuse to start'
+            )
+    if outcome is None:
+        sys.exit(_NO_HAPROXY)
+    if not outcome.accepted or short:
+        sys.exit(_REFUSED)
+    if any(verdict.level is Level.ERROR for verdict in verdicts):
+        sys.exit(_ERRORS)
+
+
+def _said(outcome: Outcome | None, problem: str) -> str:
+    if outcome is None:
+        return f'HAProxy was not asked: {problem}'
+    return (
+        click.style('HAProxy accepts the configuration', fg='green')
+        if outcome.accepted
+        else click.style('HAProxy refuses the configuration', fg='red')
+    )
+
+
+def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str]:
+    """Return what HAProxy says of the configuration in its own version, or why it could not be asked."""
+    found = binary or shutil.which('haproxy')
+    if found is None:
+        return None, 'there is no haproxy on the PATH; name one with --haproxy'
+    try:
+        version = capabilities.of_version(haproxy_check.version(found))
+        with tempfile.TemporaryDirectory(prefix='headrace-check-') as folder:
+            files.write(Path(folder), Renderer(state.view, version, seen.overrides).render(state))
+            outcome = haproxy_check.check(found, Path(folder))
+            return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), ''
+    except HaproxyMissingError as error:
+        return None, str(error)

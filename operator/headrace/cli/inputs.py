@@ -1,0 +1,90 @@
+"""What all offline commands take: files of objects, and the class and place that they are seen from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from headrace import folder, settings
+from headrace.cluster.objects import Object
+from headrace.cluster.store import Store
+from headrace.haproxy import overrides as haproxy_overrides
+from headrace.haproxy.templating import Overrides
+from headrace.model import view
+from headrace.model.endpoints import Place
+from headrace.model.state import State
+from headrace.model.view import Role, View
+from headrace.settings import Settings, SettingsError
+from headrace.verdicts import Verdict
+
+Function = TypeVar('Function', bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """From where the input is seen: the view, the administrator's overrides, and how to print."""
+
+    view: View
+    overrides: Overrides
+    json: bool
+
+
+_OPTIONS = (
+    click.option('--role', type=click.Choice([role.value for role in Role]), default='edge', show_default=True, help='Render for the edge or for a node.'),
+    click.option('--node', default='', help='Name of the node that HAProxy runs on.'),
+    click.option('--zone', default='', help='Zone that HAProxy runs in.'),
+    click.option('--class', 'class_name', default=None, help='Name of the installation.  [default: headrace]'),
+    click.option('--config', type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the class's settings."),
+    click.option('--tcp-ports', default=None, metavar='RANGES', help='Ranges of TCP ports at the edge, as in 5432,20000-20999.'),
+    click.option('--overrides', type=click.Path(path_type=Path), help="The administrator's folder: templates, global.cfg, defaults.cfg, snippets."),
+    click.option('--format', 'output', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'),
+)  # fmt: skip
+
+
+def seen_from(function: Function) -> Function:
+    """Add the options that say from where the input is seen."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def look(options: dict[str, Any]) -> Seen:
+    """Return from where the input is seen; raises SettingsError and TemplateError."""
+    found = _settings(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
+    overrides = haproxy_overrides.read(options['overrides']) if options['overrides'] else Overrides()
+    made = view.make(
+        found,
+        role=Role(options['role']),
+        place=Place(options['node'], options['zone']),
+        offline=True,
+        snippets=frozenset(overrides.snippets),
+    )
+    return Seen(made, overrides, options['output'] == 'json')
+
+
+def _settings(config: Path | None, given: dict[str, str | None]) -> Settings:
+    """Return the settings of a file, with flags over them."""
+    try:
+        held = settings.parse(config.read_text()) if config else Settings()
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        raise SettingsError(f'{config}: {error}') from error
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
+
+
+def load(given: tuple[Path, ...]) -> tuple[tuple[Object, ...], tuple[Verdict, ...]]:
+    """Return the objects of files and folders, and what was wrong with the rest; raises SourceError."""
+    contents = folder.read(given)
+    return contents.objects, contents.verdicts
+
+
+def build(seen: Seen, objects: tuple[Object, ...]) -> State:
+    """Return the model of some objects."""
+    store, state = Store(), State(seen.view.placed_by(objects))
+    for item in objects:
+        store.put(item)
+    state.update(store, store.take())
+    return state

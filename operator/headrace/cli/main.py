@@ -1,0 +1,56 @@
+"""The `headrace` command: its sub-commands, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 all is well; 1 objects in the input have errors; 2 the command line, settings, overrides or input cannot
+be used; 3 HAProxy refuses the configuration; 4 HAProxy cannot be run.
+"""
+
+import sys
+
+import click
+
+import headrace
+from headrace.cli import checking, planning, rendering
+from headrace.folder import SourceError
+from headrace.haproxy.capabilities import UnknownVersionError
+from headrace.haproxy.check import HaproxyMissingError
+from headrace.haproxy.files import WriteError
+from headrace.haproxy.templating import TemplateError
+from headrace.settings import SettingsError
+
+_UNUSABLE, _NO_HAPROXY = 2, 4
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help'], 'auto_envvar_prefix': 'HEADRACE'})
+@click.version_option(headrace.__version__, message='%(version)s')
+def cli() -> None:
+    """Balance load for Kubernetes Services with HAProxy.
+
+    Exit codes: 0 all is well; 1 objects in the input have errors; 2 the command line, settings, overrides or input
+    cannot be used; 3 HAProxy refuses the configuration; 4 HAProxy cannot be run.
+    """
+
+
+cli.add_command(rendering.render)
+cli.add_command(checking.check)
+cli.add_command(planning.plan)
+
+
+def main() -> None:
+    """Run the command line, and turn errors into a message and an exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except (SettingsError, TemplateError, SourceError, UnknownVersionError, WriteError) as error:
+        click.echo(f'headrace: {error}', err=True)
+        sys.exit(_UNUSABLE)
+    except HaproxyMissingError as error:
+        click.echo(f'headrace: {error}', err=True)
+        sys.exit(_NO_HAPROXY)

@@ -1,0 +1,64 @@
+"""What people and programs read: aligned tables with colours on terminals only, or JSON."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import click
+
+from headrace.verdicts import Level, Verdict
+
+_COLOURS = {Level.ERROR: 'red', Level.WARNING: 'yellow', Level.INFO: 'blue'}
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as lines with aligned columns; the last column is as long as it is."""
+    held = [list(row) for row in rows]
+    if not held:
+        return []
+    widths = [max(len(click.unstyle(row[column])) for row in held) for column in range(len(held[0]) - 1)]
+    return [
+        '  '.join([*(_padded(cell, width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in held
+    ]
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + ' ' * (width - len(click.unstyle(cell)))
+
+
+def verdict_lines(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return verdicts as a table: level, reason, object, field and message."""
+    return table(
+        (click.style(verdict.level, fg=_COLOURS[verdict.level]), verdict.reason, str(verdict.ref), verdict.message)
+        for verdict in verdicts
+    )
+
+
+def verdict_values(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
+    """Return verdicts as values for JSON."""
+    return [
+        {
+            'level': verdict.level,
+            'reason': verdict.reason,
+            'kind': verdict.ref.kind,
+            'namespace': verdict.ref.namespace,
+            'name': verdict.ref.name,
+            'field': verdict.field,
+            'message': verdict.message,
+        }
+        for verdict in verdicts
+    ]
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Return how many verdicts of each level there are, as in `2 errors, 1 warning`."""
+    counts = [(level, sum(verdict.level is level for verdict in verdicts)) for level in Level]
+    names = {Level.ERROR: 'error', Level.WARNING: 'warning', Level.INFO: 'note'}
+    return (
+        ', '.join(f'{count} {names[level]}{"s" if count != 1 else ""}' for level, count in counts if count)
+        or 'no verdicts'
+    )

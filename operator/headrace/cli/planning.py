@@ -1,0 +1,68 @@
+"""`headrace plan`: what the operator would do to a running HAProxy when objects change."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.cli import inputs, output
+from headrace.cli.inputs import Function
+from headrace.cli.rendering import VERSION
+from headrace.cluster.store import Store
+from headrace.haproxy import capabilities, profiles
+from headrace.haproxy import plan as haproxy_plan
+from headrace.haproxy.plan import Loaded, Plan
+from headrace.model.state import State
+
+
+def _paths(name: str, text: str) -> Callable[[Function], Function]:
+    return click.option(name, type=click.Path(path_type=Path), multiple=True, required=True, help=text)
+
+
+@click.command()
+@_paths('--from', 'Objects that the running HAProxy was started with; a file or folder, may be given more than once.')
+@_paths('--to', 'Objects as they shall be.')
+@VERSION
+@inputs.seen_from
+def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
+    """Print the runtime commands that lead from one set of objects to another, in their order.
+
+    Where commands cannot do it, `reload:` lines give the reasons, and the commands are those that do not wait for it.
+    Verdicts are those of the second set, on standard error.
+    """
+    seen = inputs.look(options)
+    able = capabilities.of_version(haproxy_version)
+    before, _ = inputs.load(options['from'])
+    after, wrong = inputs.load(to)
+    store, state = Store(), State(seen.view.placed_by(after))
+    for item in before:
+        store.put(item)
+    state.update(store, store.take())
+    loaded = Loaded(frozenset(profiles.in_use(state.fragments.values(), state.view.settings.cookie_name)))
+    for item in after:
+        store.put(item)
+    kept = {item.ref for item in after}
+    for item in before:
+        if item.ref not in kept:
+            store.drop(item.ref)
+    made = haproxy_plan.plan(state.update(store, store.take()), loaded, able)
+    verdicts = (*wrong, *state.all_verdicts())
+    if seen.json:
+        output.echo_json({**_values(made), 'verdicts': output.verdict_values(verdicts)})
+        return
+    for line in output.verdict_lines(verdicts):
+        click.echo(line, err=True)
+    for reason in made.reasons:
+        click.echo(f'{click.style("reload:", fg="yellow")} {reason}')
+    for command in made.commands:
+        click.echo(command.shown.rstrip('\n'))
+    if not made:
+        click.echo('nothing to do')
+
+
+def _values(made: Plan) -> dict[str, object]:
+    return {
+        'commands': [{'phase': command.phase.name.lower(), 'command': command.shown} for command in made.commands],
+        'reload': [{'reason': reason.word, 'detail': reason.detail} for reason in made.reasons],
+    }

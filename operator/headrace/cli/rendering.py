@@ -1,0 +1,51 @@
+"""`headrace render`: objects in, the folder that HAProxy loads out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.cli import inputs, output
+from headrace.haproxy import capabilities, files
+from headrace.haproxy.render import CONFIG, Renderer
+
+FILES = click.option('-f', '--file', 'given', type=click.Path(path_type=Path), multiple=True, required=True, help='A file or folder of YAML or JSON; may be given more than once.')  # fmt: skip
+VERSION = click.option(
+    '--haproxy-version', default='3.4', show_default=True, help='The version of HAProxy that it is for.'
+)
+
+
+@click.command()
+@FILES
+@click.option(
+    '-o',
+    '--output',
+    'target',
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help='The folder to write.',
+)
+@VERSION
+@inputs.seen_from
+def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **options: Any) -> None:
+    """Render the configuration that HAProxy loads.
+
+    Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
+    start it with `haproxy -f FOLDER/haproxy`.
+    Verdicts go to standard error; they do not change the exit code (`headrace check` does that).
+    """
+    seen = inputs.look(options)
+    objects, wrong = inputs.load(given)
+    state = inputs.build(seen, objects)
+    rendered = Renderer(state.view, capabilities.of_version(haproxy_version), seen.overrides).render(state)
+    files.write(target, rendered)
+    verdicts = (*wrong, *state.all_verdicts())
+    if seen.json:
+        sizes = {name: len(data) for name, data in sorted(rendered.items())}
+        output.echo_json({'folder': str(target), 'files': sizes, 'verdicts': output.verdict_values(verdicts)})
+        return
+    for line in output.verdict_lines(verdicts):
+        click.echo(line, err=True)
+    backends = sum(len(fragment.backends) for fragment in state.fragments.values())
+    click.echo(f'{len(rendered)} files with {backends} backends in {target}; {output.summary(verdicts)}')
+    click.echo(f'start it with: haproxy -f {target / CONFIG}')

@@ -1,0 +1,43 @@
+"""What a HAProxy can do at run time, as a value that rendering and planning take."""
+
+import re
+from dataclasses import dataclass
+
+
+class UnknownVersionError(Exception):
+    """The version is none that headrace works with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What differs between versions.
+
+    `dynamic_backends`: the command `add backend`; `binary_headers`: the action `set-headers-bin`; `data_timeouts`:
+    `set-timeout connect` and `queue` from variables; `waits`: the command `wait`.
+    """
+
+    version: str
+    dynamic_backends: bool
+    binary_headers: bool
+    data_timeouts: bool
+    waits: bool
+
+
+_OLDEST = (3, 0)
+_FULL = (3, 4)
+
+
+def of_version(version: str) -> Capabilities:
+    """Return what a version such as `3.4` or `3.0.11` can do; raises UnknownVersionError below 3.0."""
+    found = re.match(r'(\d{1,3})\.(\d{1,3})', version)
+    number = (int(found[1]), int(found[2])) if found else (0, 0)
+    if number < _OLDEST:
+        raise UnknownVersionError(f'{version} is no HAProxy version from 3.0 on')
+    full = number >= _FULL
+    return Capabilities(
+        version=f'{number[0]}.{number[1]}',
+        dynamic_backends=full,
+        binary_headers=full,
+        data_timeouts=full,
+        waits=number >= (3, 1),
+    )

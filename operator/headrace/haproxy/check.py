@@ -1,0 +1,73 @@
+"""Asking a real HAProxy whether it would accept a folder, and the sum of descriptors that `-c` does not do."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.haproxy.render import CONFIG
+from headrace.model.ir import Fragment
+from headrace.settings import Settings
+
+_TIMEOUT_SECONDS = 60
+# Sockets, pipes and files that a worker holds besides connections, listeners and checks.
+_OWN_DESCRIPTORS = 100
+
+
+class HaproxyMissingError(Exception):
+    """The binary cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether HAProxy accepts the folder, and its words."""
+
+    accepted: bool
+    output: str
+
+
+def version(binary: str) -> str:
+    """Return the version of a HAProxy binary, as in `3.4.7`; raises HaproxyMissingError."""
+    words = _run([binary, '-v']).stdout.split()
+    if len(words) < 3 or words[0] != 'HAProxy':  # noqa: PLR2004
+        raise HaproxyMissingError(f'{binary} is no HAProxy')
+    return words[2].partition('-')[0]
+
+
+def check(binary: str, folder: Path) -> Outcome:
+    """Run `haproxy -c` on a rendered folder; raises HaproxyMissingError."""
+    found = _run([binary, '-c', '-f', str(folder / CONFIG)])
+    return Outcome(found.returncode == 0, (found.stdout + found.stderr).strip())
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, 'HEADRACE_SOCKETS': os.environ.get('HEADRACE_SOCKETS', '/run/headrace')}
+    try:
+        return subprocess.run(  # noqa: S603  the administrator names the binary
+            command,
+            capture_output=True,
+            text=True,
+            errors='replace',
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+            env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HaproxyMissingError(f'{command[0]}: {error}') from error
+
+
+def descriptors(settings: Settings, fragments: Iterable[Fragment]) -> int:
+    """Return how many descriptors HAProxy asks for at a start: twice maxconn, listeners, and one a checked server.
+
+    A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
+    """
+    listeners = (2 + sum(last - first + 1 for first, last in settings.ranges())) * len(settings.addresses)
+    checked = sum(
+        len(group.addresses)
+        for fragment in fragments
+        for backend in fragment.backends
+        if backend.options.check
+        for group in backend.groups
+    )
+    return 2 * settings.maxconn + listeners + checked + _OWN_DESCRIPTORS

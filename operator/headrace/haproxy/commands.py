@@ -1,0 +1,205 @@
+"""Runtime commands as values: a line, a payload, and how its answer is judged.
+
+Texts are those of HAProxy's management guide, section 9.3. An answer is judged by the line that must be in it, never
+by what else is there: `del backend` prints warnings about other servers, with text that came from endpoints.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from headrace.haproxy import words
+from headrace.haproxy.capabilities import Capabilities
+from headrace.model.ir import Backend, Entry, Map
+
+# A command line and its payload must fit HAProxy's buffer (tune.bufsize, 16,384 by default), with room to spare.
+MAX_PAYLOAD = 12_000
+
+
+class Phase(IntEnum):
+    """The order of a batch: what is pointed to comes before the pointer, and goes after it."""
+
+    ENDPOINTS = 0
+    DATA = 1
+    BACKENDS = 2
+    POINTERS = 3
+    POINTERS_GONE = 4
+    DATA_GONE = 5
+    SERVERS_GONE = 6
+    BACKENDS_GONE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `expected` is the line that a good answer holds, '' for a command that is silent on success.
+
+    The payload may be key material, so it is never shown; `payload_shown` tells what it is. `locate` is a line of the
+    crt-list whose number the sender looks up (`show ssl crt-list -n`) and appends to the command as `:NUMBER`.
+    """
+
+    phase: Phase
+    line: str
+    payload: str = ''
+    expected: str = ''
+    payload_shown: str = ''
+    locate: str = ''
+
+    @property
+    def text(self) -> str:
+        """Return what is sent: the line, and the payload with the empty line that ends it."""
+        return f'{self.line} <<\n{self.payload}\n' if self.payload else self.line
+
+    @property
+    def shown(self) -> str:
+        """Return the command as logs and people see it, without key material."""
+        if not self.payload:
+            return self.line
+        return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
+
+    def __repr__(self) -> str:
+        """Return a text without the payload."""
+        return f'Command({self.phase.name}: {self.line})'
+
+
+def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
+    """Return commands that add entries whose keys are not there, as few as payloads allow; sorted by map and key."""
+    found: list[Command] = []
+    by_map: dict[Map, list[str]] = {}
+    for entry in sorted(entries):
+        by_map.setdefault(entry.map, []).append(f'{entry.key} {words.checked(entry.value)}\n')
+    for where, lines in by_map.items():
+        chunk, size = list[str](), 0
+        for line in lines:
+            if size + len(line.encode()) > MAX_PAYLOAD and chunk:
+                found.append(Command(phase, f'add map {words.map_file(where)}', ''.join(chunk)))
+                chunk, size = [], 0
+            chunk.append(line)
+            size += len(line.encode())
+        found.append(Command(phase, f'add map {words.map_file(where)}', ''.join(chunk)))
+    return found
+
+
+def set_entry(phase: Phase, entry: Entry) -> Command:
+    """Return the command that changes the value of a key that is there."""
+    return Command(
+        phase, f'set map {words.map_file(entry.map)} {words.escaped(entry.key)} {words.escaped(entry.value)}'
+    )
+
+
+def del_entry(phase: Phase, entry: Entry) -> Command:
+    """Return the command that removes a key."""
+    return Command(phase, f'del map {words.map_file(entry.map)} {words.escaped(entry.key)}')
+
+
+def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:
+    """Return the commands that add a server and let it serve; a new one is in maintenance, and unchecked."""
+    where = f'{backend.name}/{name}'
+    found = [
+        Command(phase, f'add server {where} {options}', expected='New server registered.'),
+        Command(phase, f'enable server {where}'),
+    ]
+    if backend.options.check:
+        found.append(Command(phase, f'enable health {where}'))
+    return found
+
+
+def drain_server(phase: Phase, where: str) -> Command:
+    """Return the command that keeps new connections from a server."""
+    return Command(phase, f'set server {where} state drain')
+
+
+def del_server(where: str, capabilities: Capabilities) -> list[Command]:
+    """Return the commands that remove a server that is drained."""
+    found = [Command(Phase.SERVERS_GONE, f'disable server {where}')]
+    if capabilities.waits:
+        found.append(Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {where}', expected='Done.'))
+    return [*found, Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.')]
+
+
+def add_backend(backend: Backend) -> list[Command]:
+    """Return the commands that make a backend with its servers."""
+    name, phase = backend.name, Phase.BACKENDS
+    found = [Command(phase, f'add backend {name} from {backend.shape.profile}', expected='New backend registered.')]
+    for server, options in words.servers(backend).items():
+        found += add_server(phase, backend, server, options)
+    return [*found, Command(phase, f'publish backend {name}', expected='Backend published.')]
+
+
+def del_backend(backend: Backend) -> list[Command]:
+    """Return the commands that remove a backend that nothing points to, its servers first."""
+    name = backend.name
+    found = [Command(Phase.SERVERS_GONE, f'unpublish backend {name}', expected='Backend unpublished.')]
+    for server in words.servers(backend):
+        found += [
+            Command(Phase.SERVERS_GONE, f'disable server {name}/{server}'),
+            Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {name}/{server}', expected='Done.'),
+            Command(Phase.SERVERS_GONE, f'del server {name}/{server}', expected='Server deleted.'),
+        ]
+    return [
+        *found,
+        Command(Phase.BACKENDS_GONE, f'wait 2s be-removable {name}', expected='Done.'),
+        Command(Phase.BACKENDS_GONE, f'del backend {name}', expected='Backend deleted.'),
+    ]
+
+
+def new_certificate(name: str, pem: bytes) -> list[Command]:
+    """Return the commands that load a certificate's file that HAProxy does not have."""
+    file = words.certificate_file(name)
+    return [
+        Command(Phase.DATA, f'new ssl cert {file}', expected=f"New empty certificate store '{file}'!"),
+        *_fill('cert', file, pem),
+    ]
+
+
+def set_certificate(name: str, pem: bytes) -> list[Command]:
+    """Return the commands that replace a certificate's file."""
+    return _fill('cert', words.certificate_file(name), pem)
+
+
+def del_certificate(name: str) -> Command:
+    """Return the command that forgets a certificate's file that no crt-list names."""
+    file = words.certificate_file(name)
+    return Command(Phase.DATA_GONE, f'del ssl cert {file}', expected=f"Certificate '{file}' deleted!")
+
+
+def new_authority(name: str, pem: bytes) -> list[Command]:
+    """Return the commands that load an authority's file that HAProxy does not have."""
+    file = words.authority_file(name)
+    return [
+        Command(Phase.DATA, f'new ssl ca-file {file}', expected=f"New CA file created '{file}'!"),
+        *_fill('ca-file', file, pem),
+    ]
+
+
+def set_authority(name: str, pem: bytes) -> list[Command]:
+    """Return the commands that replace an authority's file."""
+    return _fill('ca-file', words.authority_file(name), pem)
+
+
+def del_authority(name: str) -> Command:
+    """Return the command that forgets an authority's file."""
+    file = words.authority_file(name)
+    return Command(Phase.DATA_GONE, f'del ssl ca-file {file}', expected=f"CA file '{file}' deleted!")
+
+
+def _fill(kind: str, file: str, pem: bytes) -> list[Command]:
+    """Return a transaction; an empty line would end the payload, so the PEM has none."""
+    payload = ''.join(f'{line}\n' for line in pem.decode().splitlines() if line)
+    return [
+        Command(Phase.DATA, f'set ssl {kind} {file}', payload, 'transaction', payload_shown='PEM'),
+        Command(Phase.DATA, f'commit ssl {kind} {file}', expected='Success!'),
+    ]
+
+
+def add_certificate_line(crt_list: str, line: str) -> Command:
+    """Return the command that adds a line to the crt-list."""
+    return Command(Phase.POINTERS, f'add ssl crt-list {crt_list}', f'{line}\n', 'Success!')
+
+
+def del_certificate_line(crt_list: str, line: str) -> Command:
+    """Return the command that removes a line of the crt-list.
+
+    A file may stand in several lines, and the number that tells them apart is known to the running process only.
+    """
+    file = line.partition(' ')[0]
+    return Command(Phase.POINTERS_GONE, f'del ssl crt-list {crt_list} {file}', expected='deleted', locate=line)

@@ -1,0 +1,63 @@
+"""From fragments to the entries of maps, as one version of HAProxy takes them.
+
+What is typed in the model (headers, timeouts) is written here, because 3.4 reads it from maps and 3.0 needs rules.
+"""
+
+from collections.abc import Iterator
+
+from headrace.haproxy import words
+from headrace.haproxy.capabilities import Capabilities
+from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
+
+# Under which map a claim's content stands; certificates and authorities are files, not entries.
+CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
+
+
+def of_fragment(fragment: Fragment | None, capabilities: Capabilities) -> frozenset[Entry]:
+    """Return the entries that belong to a fragment alone."""
+    if fragment is None:
+        return frozenset()
+    if not fragment.headers and not fragment.timeouts:
+        return frozenset(fragment.data)
+    made = list(fragment.data)
+    if capabilities.binary_headers:
+        for edits in fragment.headers:
+            made += _headers(edits)
+    made += [_timeouts(found) for found in fragment.timeouts]
+    return frozenset(made)
+
+
+def _headers(edits: HeaderEdits) -> Iterator[Entry]:
+    for kept, gone, headers in (
+        (Map.REQUEST_HEADERS, Map.REQUEST_HEADERS_GONE, edits.request),
+        (Map.RESPONSE_HEADERS, Map.RESPONSE_HEADERS_GONE, edits.response),
+    ):
+        if values := tuple(item for item in headers if item[1]):
+            yield Entry(kept, edits.policy, words.header_block(values))
+        if empty := tuple(item for item in headers if not item[1]):
+            yield Entry(gone, edits.policy, words.header_names(empty))
+
+
+def _timeouts(found: Timeouts) -> Entry:
+    """Return the entry `server:tunnel:connect:queue` (ms, empty where the profile's holds)."""
+    values = (found.server, found.tunnel, found.connect, found.queue)
+    return Entry(Map.TIMEOUTS, found.policy, ':'.join(str(value or '') for value in values))
+
+
+def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
+    """Return the entries that a claimed key's content makes."""
+    if isinstance(content, str):
+        return [Entry(CLAIMED[kind], key, content)]
+    if isinstance(content, HostTls) and content.client_ca:
+        return [Entry(Map.CLIENT_CA, key, content.verify)]
+    return []
+
+
+def certificate_line(host: str, content: Content | None) -> str:
+    """Return the line of the crt-list that a host's TLS makes, '' for none."""
+    if not isinstance(content, HostTls) or not content.certificate:
+        return ''
+    options = ''
+    if content.client_ca:
+        options = f' [ca-file {words.authority_file(content.client_ca)} verify {content.verify}]'
+    return f'{words.certificate_file(content.certificate)}{options} {host}'

@@ -1,0 +1,44 @@
+"""Writing rendered files to a folder: only those that differ, each whole, and those no longer rendered removed."""
+
+import os
+from pathlib import Path
+
+from headrace.haproxy import words
+from headrace.haproxy.render import CONFIG, Files
+
+_OWN = (CONFIG, words.MAPS, words.CERTIFICATES, words.AUTHORITIES)
+_PRIVATE = 0o640
+_PUBLIC = 0o644
+
+
+class WriteError(Exception):
+    """The folder cannot be written, or holds something that headrace did not put there."""
+
+
+def write(folder: Path, files: Files) -> None:
+    """Make a folder hold exactly these files below its own sub-folders; raises WriteError."""
+    try:
+        for name in _OWN:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            _write(folder / name, data, _PRIVATE if name.startswith(words.CERTIFICATES) else _PUBLIC)
+        for name in _OWN:
+            for path in (folder / name).iterdir():
+                if path.relative_to(folder).as_posix() not in files:
+                    path.unlink()
+    except OSError as error:
+        raise WriteError(f'{folder}: {error}') from error
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
+    try:
+        if path.read_bytes() == data:
+            return
+    except FileNotFoundError:
+        pass
+    temporary = path.with_name(f'.{path.name}.new')
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, 'wb') as file:
+        file.write(data)
+    temporary.replace(path)

@@ -1,0 +1,215 @@
+"""From a change of the model to a plan: runtime commands in order, or a reload with its reasons.
+
+Pure. Endpoints' changes come first, because `add backend` grows with what is there; then data, backends and pointers;
+then pointers, data, servers and backends that are gone. Pointers are planned by key from the claims, so a host that
+moves from one Service to another is one `set`, without a gap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace.haproxy import commands, entries, render, words
+from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.commands import Command, Phase
+from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
+from headrace.model.state import Change, FragmentChange, PointerChange
+from headrace.names import Ref
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reason:
+    """Why a reload is needed: a fixed word for metrics, and about what."""
+
+    word: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Return the reason as people read it."""
+        return f'{self.word}: {self.detail}'
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: commands for the running worker, and the reasons for a reload if one is needed.
+
+    With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
+    the objects that changed.
+    """
+
+    commands: tuple[Command, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    refs: tuple[Ref, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is to be done."""
+        return bool(self.commands or self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the running worker has loaded that no command can bring: profiles by name, and on 3.0 backends."""
+
+    profiles: frozenset[str] = frozenset()
+
+
+def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
+    """Return the plan for a change of the model."""
+    draft = _Draft(loaded, capabilities)
+    for fragment in change.fragments:
+        draft.wait_for(fragment)
+    for fragment in change.fragments:
+        draft.fragment(fragment)
+    draft.pointers(change.pointers)
+    ordered = sorted(draft.commands, key=lambda command: command.phase)
+    return Plan(tuple(ordered), tuple(sorted(draft.reasons)), tuple(item.ref for item in change.fragments))
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan while it is put together. Entries are collected first, so that each map is one payload."""
+
+    loaded: Loaded
+    capabilities: Capabilities
+    commands: list[Command] = field(default_factory=list)
+    reasons: set[Reason] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+
+    def wait_for(self, change: FragmentChange) -> None:
+        """Note the new backends that only a reload can bring."""
+        old = _backends(change.old)
+        for name, backend in _backends(change.new).items():
+            if name in old:
+                continue
+            if not self.capabilities.dynamic_backends:
+                self.reasons.add(Reason('backend', f'{name}: this version has no run-time backends'))
+                self.waiting.add(name)
+            elif backend.shape.profile not in self.loaded.profiles:
+                self.reasons.add(Reason('profile', f'{backend.shape.profile} is used for the first time'))
+                self.waiting.add(name)
+
+    def fragment(self, change: FragmentChange) -> None:
+        """Plan a fragment's backends and the data that is its own.
+
+        Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
+        """
+        old, new = _backends(change.old), _backends(change.new)
+        if self._held(change):
+            for name in new.keys() & old.keys():
+                self._change_backend(old[name], new[name])
+            return
+        for name, backend in new.items():
+            if name not in old:
+                self.commands += commands.add_backend(backend)
+            elif old[name] is not backend:
+                self._change_backend(old[name], backend)
+        for name, backend in old.items():
+            if name not in new:
+                self._del_backend(backend)
+        if not _same_data(change):
+            before = entries.of_fragment(change.old, self.capabilities)
+            after = entries.of_fragment(change.new, self.capabilities)
+            self._entries(before, after, Phase.DATA, Phase.DATA_GONE)
+            self._static(change)
+
+    def _static(self, change: FragmentChange) -> None:
+        """Note reloads for what this version takes from its files only: headers and connect timeouts on 3.0."""
+        old, new = change.old, change.new
+        if not self.capabilities.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
+            self.reasons.add(Reason('headers', f'{change.ref}: this version takes headers from its file only'))
+        if not self.capabilities.data_timeouts and _static_timeouts(old) != _static_timeouts(new):
+            self.reasons.add(Reason('timeouts', f'{change.ref}: this version takes these timeouts from its file only'))
+
+    def _held(self, change: FragmentChange) -> bool:
+        """Tell whether a fragment must wait for the reload: one of its backends does, or one that it points to."""
+        if not self.waiting or change.new is None:
+            return False
+        pointed = {entry.value.partition('|')[2] for entry in change.new.data if entry.map is Map.CANARY}
+        return not self.waiting.isdisjoint(pointed | {backend.name for backend in change.new.backends})
+
+    def _del_backend(self, backend: Backend) -> None:
+        """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""
+        if self.capabilities.dynamic_backends:
+            self.commands += commands.del_backend(backend)
+            return
+        for name in words.servers(backend):
+            self.commands += commands.del_server(f'{backend.name}/{name}', self.capabilities)
+
+    def _change_backend(self, old: Backend, new: Backend) -> None:
+        """Plan servers that come, go, or get another maxconn; the name says that the shape is the same."""
+        if old.groups == new.groups and old.options == new.options:
+            return
+        before, after = words.servers(old), words.servers(new)
+        for name in sorted(after.keys() - before.keys()):
+            self.commands += commands.add_server(Phase.ENDPOINTS, new, name, after[name])
+        if old.options.max_connections != new.options.max_connections:
+            for name in sorted(after.keys() & before.keys()):
+                line = f'set maxconn server {new.name}/{name} {new.options.max_connections}'
+                self.commands.append(Command(Phase.ENDPOINTS, line))
+        for name in sorted(before.keys() - after.keys()):
+            where = f'{new.name}/{name}'
+            self.commands.append(commands.drain_server(Phase.ENDPOINTS, where))
+            self.commands += commands.del_server(where, self.capabilities)
+
+    def pointers(self, changes: tuple[PointerChange, ...]) -> None:
+        """Plan what claimed keys point to."""
+        before: set[Entry] = set()
+        after: set[Entry] = set()
+        for change in changes:
+            kind, key = change.key
+            if isinstance(change.new, str) and change.new.partition('|')[0] in self.waiting:
+                continue
+            before.update(entries.of_pointer(kind, key, change.old))
+            after.update(entries.of_pointer(kind, key, change.new))
+            if kind is Kind.TLS:
+                self._host_tls(key, change.old, change.new)
+            elif kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
+                self._file(kind, key, change.old, change.new)
+        self._entries(before, after, Phase.POINTERS, Phase.POINTERS_GONE)
+
+    def _host_tls(self, host: str, old: Content | None, new: Content | None) -> None:
+        """Exchange the crt-list's line of a host: the new one is added before the old one goes."""
+        before, after = entries.certificate_line(host, old), entries.certificate_line(host, new)
+        if before == after:
+            return
+        if after:
+            self.commands.append(commands.add_certificate_line(render.CRT_LIST, after))
+        if before:
+            self.commands.append(commands.del_certificate_line(render.CRT_LIST, before))
+
+    def _file(self, kind: Kind, name: str, old: Content | None, new: Content | None) -> None:
+        assert not isinstance(old, str | HostTls)
+        assert not isinstance(new, str | HostTls)
+        certificate = kind is Kind.CERTIFICATE
+        match old, new:
+            case None, Pem():
+                self.commands += (commands.new_certificate if certificate else commands.new_authority)(name, new.data)
+            case Pem(), Pem():
+                self.commands += (commands.set_certificate if certificate else commands.set_authority)(name, new.data)
+            case Pem(), None:
+                self.commands.append((commands.del_certificate if certificate else commands.del_authority)(name))
+
+    def _entries(
+        self, before: frozenset[Entry] | set[Entry], after: frozenset[Entry] | set[Entry], come: Phase, gone: Phase
+    ) -> None:
+        """Plan the difference of two sets of entries by key: add, set, or delete, never twice the same key."""
+        old = {(entry.map, entry.key): entry for entry in before - after}
+        new = {(entry.map, entry.key): entry for entry in after - before}
+        self.commands += commands.add_entries(come, [entry for key, entry in new.items() if key not in old])
+        self.commands += [commands.set_entry(come, new[key]) for key in sorted(new.keys() & old.keys())]
+        self.commands += [commands.del_entry(gone, old[key]) for key in sorted(old.keys() - new.keys())]
+
+
+def _backends(fragment: Fragment | None) -> Mapping[str, Backend]:
+    return {backend.name: backend for backend in fragment.backends} if fragment else {}
+
+
+def _same_data(change: FragmentChange) -> bool:
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return False
+    return (old.data, old.headers, old.timeouts) == (new.data, new.headers, new.timeouts)
+
+
+def _static_timeouts(fragment: Fragment | None) -> list[tuple[str, int, int]]:
+    found = fragment.timeouts if fragment else ()
+    return [(item.backend, item.connect, item.queue) for item in found if item.connect or item.queue]

@@ -1,0 +1,86 @@
+"""Profiles: the `defaults` sections that shapes become, and which of them an installation renders."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.haproxy import words
+from headrace.model import shapes
+from headrace.model.ir import DEFAULT_RETRY_ON, Fragment, Shape
+
+_CONSISTENT = ('source', 'uri')
+
+
+class Usage:
+    """How many backends use each shape; the shapes in use are rendered beside the base set."""
+
+    def __init__(self, cookie_name: str) -> None:
+        self.base = {shape.profile: shape for shape in shapes.base_set(cookie_name)}
+        self._counts: dict[Shape, int] = {}
+
+    def exchange(self, old: Fragment | None, new: Fragment | None) -> None:
+        """Count the shapes of a new fragment, and no longer those of the old one."""
+        for fragment, step in ((new, 1), (old, -1)):
+            for backend in fragment.backends if fragment else ():
+                left = self._counts.get(backend.shape, 0) + step
+                if left:
+                    self._counts[backend.shape] = left
+                else:
+                    del self._counts[backend.shape]
+
+    def wanted(self) -> dict[str, Shape]:
+        """Return all shapes to render, by the name of their profile."""
+        return self.base | {shape.profile: shape for shape in self._counts}
+
+
+def in_use(fragments: Iterable[Fragment], cookie_name: str) -> dict[str, Shape]:
+    """Return the shapes to render for some fragments, by the name of their profile."""
+    usage = Usage(cookie_name)
+    for fragment in fragments:
+        usage.exchange(None, fragment)
+    return usage.wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A profile as its template takes it; `lines` are those that only an unusual shape needs."""
+
+    name: str
+    mode: str
+    balance: str
+    consistent: bool
+    check: str
+    expect: str
+    cookie: str
+    lines: tuple[str, ...]
+    snippets: tuple[str, ...]
+
+
+def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Section:
+    """Return a shape's section; `snippets` are the administrator's lines by name."""
+    lines: list[str] = []
+    plain = Shape(mode=shape.mode)
+    if shape.retries != plain.retries:
+        lines.append(f'retries {shape.retries}')
+    if shape.retry_on != DEFAULT_RETRY_ON:
+        lines.append(f'retry-on {" ".join(shape.retry_on)}')
+        # HAProxy repeats whole requests then: only those that may arrive twice without harm.
+        lines.append('http-request disable-l7-retry if !{ method GET HEAD OPTIONS TRACE PUT DELETE }')
+    lines += [
+        f'timeout {key} {words.duration(getattr(shape, key))}'
+        for key in ('connect', 'server', 'tunnel', 'queue')
+        if getattr(shape, key) != getattr(plain, key)
+    ]
+    algorithm = shape.balance
+    if algorithm.startswith('hdr:'):
+        algorithm = f'hdr({algorithm[4:]})'
+    return Section(
+        name=name,
+        mode=shape.mode,
+        balance=algorithm,
+        consistent=shape.balance in _CONSISTENT or shape.balance.startswith('hdr:'),
+        check=shape.check,
+        expect=shape.expect,
+        cookie=shape.cookie,
+        lines=tuple(lines),
+        snippets=tuple(line for name in shape.snippets for line in snippets.get(name, ())),
+    )

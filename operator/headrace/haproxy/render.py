@@ -1,0 +1,190 @@
+"""From the model to files: the folder that HAProxy starts and reloads from.
+
+Promises: the same objects give the same bytes, in whatever order they came. All references are relative to the folder
+(`default-path parent`), so it can be moved. `haproxy -f FOLDER/haproxy` loads it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from headrace import names
+from headrace.haproxy import entries, profiles, words
+from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.templating import Block, Overrides, Templates
+from headrace.model.classes import DEFAULT_CERTIFICATE
+from headrace.model.ir import Backend, Entry, Fragment, Kind, Map, Pem, Shape
+from headrace.model.state import State
+from headrace.model.view import Role, View
+from headrace.names import Ref
+
+Files = Mapping[str, bytes]
+SHARDS = 1024
+CONFIG = 'haproxy'
+CRT_LIST = f'{words.CERTIFICATES}/list.txt'
+# Tables of rates: name, period, and how long a client is remembered.
+TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
+SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
+_HTTPS = 443
+
+
+def shard(service: Ref) -> int:
+    """Return the number of the shard that holds a Service's backends: by its key, which no change of shape moves."""
+    return int(names.digest(f'{service.namespace}/{service.name}', 8), 16) % SHARDS
+
+
+def shard_file(number: int) -> str:
+    """Return the name of a shard's file; it sorts after all other sections."""
+    return f'{CONFIG}/backends-{number:04d}.cfg'
+
+
+class Renderer:
+    """Renders for one view, one version of HAProxy and one administrator's overrides."""
+
+    def __init__(self, view: View, capabilities: Capabilities, overrides: Overrides | None = None) -> None:
+        self.view, self.capabilities = view, capabilities
+        self.overrides = overrides or Overrides()
+        self._templates = Templates(self.overrides)
+
+    def render(self, state: State) -> dict[str, bytes]:
+        """Return all files; raises TemplateError when an administrator's template cannot be used."""
+        fragments = [state.fragments[ref] for ref in sorted(state.fragments)]
+        files = self.sections(fragments)
+        by_shard: dict[int, list[Fragment]] = {}
+        for fragment in fragments:
+            if fragment.backends:
+                by_shard.setdefault(shard(fragment.ref), []).append(fragment)
+        for number, members in sorted(by_shard.items()):
+            files[shard_file(number)] = self.backends(members)
+        return files | self.data(state, fragments)
+
+    def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
+        """Return the sections that are no backends: global, defaults, profiles and frontends."""
+        values = self._values(fragments)
+        frontends = ['frontend-http.cfg.j2', 'frontend-tcp.cfg.j2']
+        if self.view.role is Role.NODE:
+            frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2']
+        elif not self.view.settings.ranges():
+            frontends = frontends[:1]
+        wanted = profiles.in_use(fragments, self.view.settings.cookie_name)
+        return {
+            f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values).encode(),
+            f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values).encode(),
+            f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values).encode(),
+            f'{CONFIG}/30-frontends.cfg': '\n'.join(
+                self._templates.render(name, values) for name in frontends
+            ).encode(),
+        }
+
+    def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
+        snippets = dict(self.overrides.snippets)
+        return ''.join(
+            self._templates.render(
+                'profile.cfg.j2', {**values, 'profile': profiles.section(name, wanted[name], snippets)}
+            )
+            for name in sorted(wanted)
+        )
+
+    def _values(self, fragments: list[Fragment]) -> dict[str, object]:
+        settings = self.view.settings
+        return {
+            'settings': settings,
+            'overrides': self.overrides,
+            'capabilities': self.capabilities,
+            'role': str(self.view.role),
+            'tables': TABLES,
+            'seconds': SECONDS,
+            'map': words.map_file,
+            'crt_list': CRT_LIST,
+            'binds': self._binds(),
+            'trusted': ' '.join(settings.trusted_proxies),
+            'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
+            'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
+        }
+
+    def _binds(self) -> dict[str, list[str]]:
+        settings = self.view.settings
+        ranges = [f'{first}-{last}' if first != last else str(first) for first, last in settings.ranges()]
+        return {
+            'http': _bind(settings.addresses, [str(settings.http_port)]),
+            'https': _bind(settings.addresses, [str(settings.https_port)]),
+            'tcp': _bind(settings.addresses, ranges),
+            'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
+            'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
+        }
+
+    def backends(self, fragments: Iterable[Fragment]) -> bytes:
+        """Return the backends of some fragments, one shard's file."""
+        sections = [
+            {
+                'name': backend.name,
+                'profile': backend.shape.profile,
+                'lines': backend_lines(fragment, backend, self.capabilities),
+                'servers': Block(''.join(f'  server {line}\n' for line in words.server_lines(backend))),
+            }
+            for fragment in fragments
+            for backend in fragment.backends
+        ]
+        return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
+
+    def data(self, state: State, fragments: Iterable[Fragment]) -> dict[str, bytes]:
+        """Return maps, certificates, authorities and the crt-list."""
+        maps: dict[Map, list[Entry]] = {name: [] for name in Map}
+        files: dict[str, bytes] = {}
+        lines: list[str] = []
+        for fragment in fragments:
+            for entry in entries.of_fragment(fragment, self.capabilities):
+                maps[entry.map].append(entry)
+        for (kind, key), content in state.pointers():
+            if isinstance(content, Pem):
+                name = words.certificate_file(key) if kind is Kind.CERTIFICATE else words.authority_file(key)
+                files[name] = content.data
+            for entry in entries.of_pointer(kind, key, content):
+                maps[entry.map].append(entry)
+            if line := entries.certificate_line(key, content):
+                lines.append(line)
+        if words.certificate_file(DEFAULT_CERTIFICATE) in files:
+            lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
+        files[CRT_LIST] = ''.join(f'{line}\n' for line in lines).encode()
+        for name, found in maps.items():
+            files[words.map_file(name)] = map_text(found)
+        return files
+
+
+def map_text(found: Iterable[Entry]) -> bytes:
+    """Return the text of a map's file: one entry a line, sorted by key."""
+    return ''.join(f'{entry.key} {words.checked(entry.value)}\n' for entry in sorted(found)).encode()
+
+
+def backend_lines(fragment: Fragment, backend: Backend, capabilities: Capabilities) -> tuple[str, ...]:
+    """Return the lines of a backend's section that are neither in its profile nor servers: timeouts on 3.0."""
+    if capabilities.data_timeouts:
+        return ()
+    return tuple(
+        f'timeout {key} {words.duration(value)}'
+        for found in fragment.timeouts
+        if found.backend == backend.name
+        for key, value in (('connect', found.connect), ('queue', found.queue))
+        if value
+    )
+
+
+def header_rules(fragments: Iterable[Fragment]) -> tuple[str, ...]:
+    """Return the rules that set and remove headers by policy, for a HAProxy that takes none from a map (3.0)."""
+    found: list[str] = []
+    for fragment in fragments:
+        for edits in fragment.headers:
+            condition = f'if {{ var(txn.policy) -m str {edits.policy} }}'
+            for rule, headers in (('http-request', edits.request), ('http-response', edits.response)):
+                ordered = sorted(headers, key=lambda item: (bool(item[1]), item[0]))
+                for name, value in ordered:
+                    action = f'set-header {name} {words.format_quoted(value)}' if value else f'del-header {name}'
+                    found.append(f'{rule} {action} {condition}')
+    return tuple(found)
+
+
+def _bind(addresses: tuple[str, ...], ports: list[str]) -> list[str]:
+    """Return the words of binds: each address has its own, and IPv6 ones take no IPv4 clients."""
+    return [
+        f'[{address}]:{port} v6only' if ':' in address else f'{address}:{port}'
+        for port in ports
+        for address in addresses
+    ]

@@ -1,0 +1,83 @@
+"""Templates: layout only, in jinja2's sandbox, with one guard that every value passes.
+
+The guard refuses None, undefined names and control characters, so no value can end its line. Free text also takes
+`quote`, which makes it one word. An administrator's template of the same name takes the place of ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from headrace.haproxy import words
+
+
+class TemplateError(Exception):
+    """A template cannot be used; the message names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What an administrator adds: templates by name, lines of `global` and `defaults`, snippets by name."""
+
+    templates: Mapping[str, str] = field(default_factory=dict)
+    global_lines: tuple[str, ...] = ()
+    defaults_lines: tuple[str, ...] = ()
+    snippets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Block(str):
+    """Lines that were made by `words` and are known to be whole: the only text with line ends that may enter."""
+
+    __slots__ = ()
+
+
+def _guard(value: object) -> object:
+    if value is None:
+        raise TemplateError('a value is None')
+    if not isinstance(value, Block):
+        words.checked(str(value))
+    return value
+
+
+class Templates:
+    """The templates of one installation, compiled once each."""
+
+    def __init__(self, overrides: Overrides) -> None:
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FunctionLoader(lambda name: overrides.templates.get(name) or _built_in(name)),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            finalize=_guard,
+        )
+        self._environment.filters['quote'] = words.quoted
+        self._environment.filters['quote_format'] = words.format_quoted
+
+    def render(self, name: str, values: Mapping[str, object]) -> str:
+        """Return a template's text; raises TemplateError."""
+        try:
+            return self._environment.get_template(name).render(values)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f'template {error.name or name}, line {error.lineno}: {error.message}') from error
+        except (
+            jinja2.TemplateError,
+            words.ForbiddenCharacterError,
+            TemplateError,
+            ArithmeticError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise TemplateError(f'template {name}: {error}') from error
+
+
+def _built_in(name: str) -> str | None:
+    if not name.endswith('.j2') or '/' in name:
+        return None
+    found = resources.files('headrace.haproxy').joinpath('templates', name)
+    return found.read_text() if found.is_file() else None
