@@ -21,7 +21,7 @@ _MAX_PORT = 65535
 def mapping(document: Document, key: str) -> Document:
     """Return the mapping under `key`, or an empty one."""
     value = document.get(key)
-    return value if isinstance(value, Mapping) else _EMPTY
+    return value if isinstance(value, dict) else _EMPTY
 
 
 def sequence(document: Document, key: str) -> list[object]:
@@ -32,7 +32,7 @@ def sequence(document: Document, key: str) -> list[object]:
 
 def documents(document: Document, key: str) -> list[Document]:
     """Return the mappings in the list under `key`; anything else in it is passed over."""
-    return [item for item in sequence(document, key) if isinstance(item, Mapping)]
+    return [item for item in sequence(document, key) if isinstance(item, dict)]
 
 
 def text(document: Document, key: str, default: str = '') -> str:

@@ -6,6 +6,7 @@ and slices without the label `kubernetes.io/service-name` are ignored.
 """
 
 from functools import lru_cache
+from operator import itemgetter
 
 from headrace.cluster import fields
 from headrace.cluster.objects import Endpoint, Endpoints, Hints, Protocol, Slice, SlicePort
@@ -19,6 +20,7 @@ LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
 MIRRORED_PER_SUBSET = 1000
 _FAMILIES = {'IPv4': 4, 'IPv6': 6}
 _NO_HINTS = Hints()
+_ADDRESS = itemgetter(0)
 
 
 def read(namespace: str, name: str, document: fields.Document) -> Slice:
@@ -29,7 +31,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     if not family or not fields.is_name(service):
         return Slice(namespace, name, '', family)
     ref = Ref('EndpointSlice', namespace, name)
-    entries = [entry for entry in fields.documents(document, 'endpoints') if fields.texts(entry, 'addresses')]
+    entries = [entry for entry in fields.documents(document, 'endpoints') if entry.get('addresses')]
     return _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
 
 
@@ -47,7 +49,7 @@ def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endp
         entries = (ready + waiting)[:MIRRORED_PER_SUBSET]
         ports = _ports([{'name': '', **entry} for entry in fields.documents(subset, 'ports')])
         for family in (4, 6):
-            chosen = [entry for entry in entries if fields.family(fields.texts(entry, 'addresses')[0]) == family]
+            chosen = [entry for entry in entries if fields.family(_first(entry)) == family]
             if chosen:
                 made.append(_slice(ref, name, family, ports, chosen, part=f'{name}-{number}-{family}'))
     return Endpoints(namespace, name, tuple(made))
@@ -62,40 +64,48 @@ def _mirrored(entry: fields.Document, *, ready: bool) -> fields.Document:
     }
 
 
+def _first(entry: fields.Document) -> str:
+    """Return an endpoint's first address, which is the only one that counts; '' for none."""
+    found = entry.get('addresses')
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ''
+
+
 def _slice(
     ref: Ref, service: str, family: int, ports: tuple[SlicePort, ...], entries: list[fields.Document], part: str = ''
 ) -> Slice:
-    found = fields.addresses([fields.texts(entry, 'addresses')[0] for entry in entries], wanted=family)
+    """Return the slice of some endpoints. It runs for every change of an endpoint, so the plain case is short."""
     ready: list[tuple[str, str, Hints]] = []
     others: list[Endpoint] = []
     problems: list[Verdict] = []
-    for index, (address, entry) in enumerate(zip(found, entries, strict=True)):
+    named = hinted = False
+    for address, entry in zip(
+        fields.addresses([_first(entry) for entry in entries], wanted=family), entries, strict=True
+    ):
         if not address:
-            value = shorten(fields.texts(entry, 'addresses')[0])
-            message = f'{value} is no IPv{family} address'
-            problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[{index}].addresses'))
+            message = f'{shorten(_first(entry))} is no IPv{family} address'
+            problems.append(Verdict(ref, 'InvalidObject', message, 'endpoints[].addresses'))
             continue
         conditions = fields.mapping(entry, 'conditions')
-        is_ready = fields.flag(conditions, 'ready', default=True)
-        terminating = fields.flag(conditions, 'terminating')
         node = fields.text(entry, 'nodeName')
-        if is_ready and not terminating:
-            ready.append((address, node, _hints(entry)))
+        if conditions.get('ready') is not False and conditions.get('terminating') is not True:
+            hints = _hints(entry)
+            named, hinted = named or bool(node), hinted or hints is not _NO_HINTS
+            ready.append((address, node, hints))
         else:
-            serving = fields.flag(conditions, 'serving', default=True)
-            others.append(Endpoint(address, is_ready, serving, terminating, _intern(node)))
-    ready.sort(key=lambda item: item[0])
-    others.sort(key=lambda item: item.address)
+            serving = conditions.get('serving') is not False
+            terminating = conditions.get('terminating') is True
+            others.append(Endpoint(address, conditions.get('ready') is not False, serving, terminating, _intern(node)))
+    ready.sort(key=_ADDRESS)
     return Slice(
         namespace=ref.namespace,
         name=part or ref.name,
         service=service,
         family=family,
         ports=ports,
-        ready=tuple(address for address, _, _ in ready),
-        nodes=tuple(_intern(node) for _, node, _ in ready) if any(node for _, node, _ in ready) else (),
-        hints=tuple(hints for _, _, hints in ready) if any(hints is not _NO_HINTS for _, _, hints in ready) else (),
-        others=tuple(others),
+        ready=tuple([address for address, _, _ in ready]),
+        nodes=tuple([_intern(node) for _, node, _ in ready]) if named else (),
+        hints=tuple([hints for _, _, hints in ready]) if hinted else (),
+        others=tuple(sorted(others, key=lambda item: item.address)),
         mirrored=bool(part),
         problems=tuple(problems),
     )

@@ -8,6 +8,7 @@ moves from one Service to another is one `set`, without a gap.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headrace import names
 from headrace.haproxy import commands, entries, render, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
@@ -138,15 +139,20 @@ class _Draft:
         """Plan servers that come, go, or get another maxconn; the name says that the shape is the same."""
         if old.groups == new.groups and old.options == new.options:
             return
-        before, after = words.servers(old), words.servers(new)
-        for name in sorted(after.keys() - before.keys()):
-            self.commands += commands.add_server(Phase.ENDPOINTS, new, name, after[name])
+        before, after = _endpoints(old), _endpoints(new)
+        suffix, old_suffix = new.options.suffix, old.options.suffix
+        kept = before & after if suffix == old_suffix else set[tuple[int, str]]()
+        for port, address in sorted(after - kept):
+            options = words.server(new, address, port)
+            self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
-            for name in sorted(after.keys() & before.keys()):
-                line = f'set maxconn server {new.name}/{name} {new.options.max_connections}'
+            for port, address in sorted(kept):
+                line = (
+                    f'set maxconn server {new.name}/{names.server(address, port, suffix)} {new.options.max_connections}'
+                )
                 self.commands.append(Command(Phase.ENDPOINTS, line))
-        for name in sorted(before.keys() - after.keys()):
-            where = f'{new.name}/{name}'
+        for port, address in sorted(before - kept):
+            where = f'{new.name}/{names.server(address, port, old_suffix)}'
             self.commands.append(commands.drain_server(Phase.ENDPOINTS, where))
             self.commands += commands.del_server(where, self.capabilities)
 
@@ -201,6 +207,11 @@ class _Draft:
 
 def _backends(fragment: Fragment | None) -> Mapping[str, Backend]:
     return {backend.name: backend for backend in fragment.backends} if fragment else {}
+
+
+def _endpoints(backend: Backend) -> set[tuple[int, str]]:
+    """Return a backend's endpoints as port and address."""
+    return {(group.port, address) for group in backend.groups for address in group.addresses}
 
 
 def _same_data(change: FragmentChange) -> bool:

@@ -104,25 +104,30 @@ def server_lines(backend: Backend) -> list[str]:
 
 def servers(backend: Backend) -> dict[str, str]:
     """Return a backend's servers: address and options by name, sorted by port and address."""
-    options, suffix = server_options(backend.options), backend.options.suffix
+    tail, suffix = _tail(backend), backend.options.suffix
+    return {
+        names.server(address, group.port, suffix): _server(backend, address, group.port, tail)
+        for group in backend.groups
+        for address in group.addresses
+    }
+
+
+def server(backend: Backend, address: str, port: int) -> str:
+    """Return the address and options of one of a backend's servers."""
+    return _server(backend, address, port, _tail(backend))
+
+
+def _tail(backend: Backend) -> str:
+    options = server_options(backend.options)
     tail = f' {options}' if options else ''
-    if backend.options.max_connections:
-        tail += f' maxconn {backend.options.max_connections}'
-    found: dict[str, str] = {}
-    for group in backend.groups:
-        for address in group.addresses:
-            shown = f'[{address}]' if ':' in address else address
-            text = f'{shown}:{group.port}{tail}'
-            if backend.shape.cookie:
-                text += f' cookie {names.endpoint_identity(backend.service, backend.port, address, group.port)}'
-            found[names.server(address, group.port, suffix)] = text
-    return found
+    return f'{tail} maxconn {backend.options.max_connections}' if backend.options.max_connections else tail
 
 
-def server_names(backend: Backend) -> set[str]:
-    """Return the names of a backend's servers."""
-    suffix = backend.options.suffix
-    return {names.server(address, group.port, suffix) for group in backend.groups for address in group.addresses}
+def _server(backend: Backend, address: str, port: int, tail: str) -> str:
+    text = f'[{address}]:{port}{tail}' if ':' in address else f'{address}:{port}{tail}'
+    if backend.shape.cookie:
+        return f'{text} cookie {names.endpoint_identity(backend.service, backend.port, address, port)}'
+    return text
 
 
 def header_block(headers: tuple[tuple[str, str], ...]) -> str:

@@ -245,7 +245,10 @@ class Userlist:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs."""
+    """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
+
+    `endpoint_verdicts` are those that follow from its endpoints, which change far more often than all the rest.
+    """
 
     ref: Ref
     created: str = ''
@@ -257,4 +260,5 @@ class Fragment:
     userlists: tuple[Userlist, ...] = ()
     demands: tuple[tuple[Ref, str, Mode], ...] = ()
     needs: tuple[Ref, ...] = ()
+    endpoint_verdicts: tuple[Verdict, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

@@ -5,7 +5,7 @@ backend are, and what closes a route. Two steps keep it pure: `interpret` says w
 gets them in the snapshot.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace import names
 from headrace.annotations import reading
@@ -86,14 +86,25 @@ def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozen
     """Return the fragment of a Service; `demands` are the ports that others need a backend for."""
     draft = Draft(found.service, found.said, snapshot, view)
     draft.verdicts += [*found.service.problems, *found.said.verdicts, *found.exposures.verdicts]
-    for piece in snapshot.slices:
-        draft.verdicts += piece.problems
+    draft.endpoint_verdicts.update(verdict for piece in snapshot.slices for verdict in piece.problems)
     for exposed in found.exposures.ports:
         PortDraft(draft, exposed).build()
     _not_applicable(draft, found.exposures)
     for label, mode in sorted(demands):
         draft.demanded(label, mode)
     return draft.fragment(found.needs)
+
+
+def refresh(held: Fragment, service: Service, snapshot: Snapshot, view: View) -> Fragment:
+    """Return a fragment of which only the Service's endpoints have changed; equal to one that is built anew."""
+    ports = {port.label: port for port in service.ports}
+    made: list[Backend] = []
+    verdicts = {verdict for piece in snapshot.slices for verdict in piece.problems}
+    for backend in held.backends:
+        servers = backends.edge_servers(service, ports[backend.port], snapshot, view)
+        made.append(backend if servers.groups == backend.groups else replace(backend, groups=servers.groups))
+        verdicts.update(servers.verdicts)
+    return replace(held, backends=tuple(made), endpoint_verdicts=tuple(sorted(verdicts)))
 
 
 def _not_applicable(draft: 'Draft', exposures: Exposures) -> None:
@@ -120,6 +131,7 @@ class Draft:
         self.timeouts: list[Timeouts] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.verdicts: list[Verdict] = []
+        self.endpoint_verdicts: set[Verdict] = set()
 
     def say(self, reason: str, key: str, message: str) -> None:
         """Add a verdict about one of the Service's annotations."""
@@ -136,7 +148,8 @@ class Draft:
         made = backends.make(self.service, wanted, servers.groups)
         self.backends[name] = made
         self.data += backends.data(wanted, name)
-        self.verdicts += [*servers.verdicts, *backends.judge(self.service, self.said, wanted, mode, self.view)]
+        self.endpoint_verdicts.update(servers.verdicts)
+        self.verdicts += [*backends.judge(self.service, self.said, wanted, mode, self.view)]
         return wanted, made
 
     def demanded(self, label: str, mode: Mode) -> None:
@@ -177,6 +190,7 @@ class Draft:
             timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
             demands=tuple(sorted(self.demands)),
             needs=needs,
+            endpoint_verdicts=tuple(sorted(self.endpoint_verdicts)),
             verdicts=tuple(sorted(set(self.verdicts))),
         )
 

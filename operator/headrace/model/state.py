@@ -58,33 +58,49 @@ class State:
         self.claims = Claims()
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+        self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
         """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed."""
         old: dict[Ref, Fragment | None] = {}
         new: dict[Ref, Fragment | None] = {}
-        queue = self._touched(dirty)
+        queue, refreshed = self._touched(dirty)
         while queue:
             ref = queue.pop()
-            built = self._build(store, ref)
             held = new[ref] if ref in new else self.fragments.get(ref)
+            built = (
+                self._refresh(store, held) if ref in refreshed and ref not in new and held else self._build(store, ref)
+            )
             if built == held:
                 continue
             old.setdefault(ref, self.fragments.get(ref))
             new[ref] = built
             self._reads(ref, held, built)
-            queue |= self._demand(ref, held, built)
+            touched = self._demand(ref, held, built)
+            queue |= touched
+            refreshed -= touched
         changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
         return self._install(changes)
 
-    def _touched(self, dirty: Iterable[Ref]) -> set[Ref]:
+    def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
+        """Return the fragments that are touched, and those of them of which only endpoints changed."""
         own = classes.ref(self.view)
         queue: set[Ref] = set() if own in self.fragments else {own}
+        refreshed: set[Ref] = set()
         for ref in dirty:
             queue |= self._readers.get(ref, set())
-            if ref.kind in ('Service', 'EndpointSlice'):
-                queue.add(Ref('Service', ref.namespace, ref.name))
-        return queue
+            if ref.kind == 'Service':
+                queue.add(ref)
+            elif ref.kind == 'EndpointSlice':
+                refreshed.add(Ref('Service', ref.namespace, ref.name))
+        if not self._refreshable:
+            return queue | refreshed, set()
+        return queue | refreshed, refreshed - queue
+
+    def _refresh(self, store: Store, held: Fragment) -> Fragment | None:
+        service = store.get(held.ref, Service)
+        assert service is not None
+        return services.refresh(held, service, store.snapshot(held.ref), self.view)
 
     def _build(self, store: Store, ref: Ref) -> Fragment | None:
         if ref == classes.ref(self.view):
@@ -164,7 +180,9 @@ class State:
         fragment = self.fragments.get(ref)
         if fragment is None:
             return ()
-        return tuple(sorted({*fragment.verdicts, *self.claims.verdicts(fragment, self.fragments)}))
+        return tuple(
+            sorted({*fragment.verdicts, *fragment.endpoint_verdicts, *self.claims.verdicts(fragment, self.fragments)})
+        )
 
     def all_verdicts(self) -> tuple[Verdict, ...]:
         """Return all verdicts about all objects, sorted."""
