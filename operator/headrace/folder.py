@@ -18,6 +18,8 @@ from headrace.verdicts import Verdict, shorten
 
 SUFFIXES = ('.yaml', '.yml', '.json')
 _Loader: type[yaml.SafeLoader] = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+# PyYAML's constructors let through what Python raises for `!!bool maybe`, `!!int ""` or a number that is too large.
+_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 
 
 class SourceError(Exception):
@@ -89,7 +91,7 @@ def parse(data: bytes, name: str) -> Contents:
             verdicts += found.verdicts
             if found.object is not None:
                 objects.append(found.object)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except _UNREADABLE as error:
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
         verdicts.append(Verdict(Ref('File', '', name), 'InvalidObject', message))
     return Contents(tuple(objects), tuple(verdicts))

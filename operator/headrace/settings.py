@@ -12,13 +12,17 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-_DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)$'
-_RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?$'
-_NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
-_HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$'
-_REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'
-_COOKIE = r'^[A-Za-z0-9_.-]{1,64}$'
+# In Python `$` matches before a final line break too, so that is excluded; JSON schema reads both alike.
+_END = r'$(?!\n)'
+_DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)' + _END
+_RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + _END
+_NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + _END
+_HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _END
+_REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
+_COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 _MAX_PORT = 65535
+# PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
+_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 _MILLISECONDS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
 
 Port = Annotated[int, Meta(ge=1, le=_MAX_PORT)]
@@ -60,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _meta(
             'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
             'runtime',
-            pattern=f'{_HOST}|^$',
+            pattern=f'{_HOST}|^{_END}',
         ),
     ] = ''
     addresses: Annotated[
@@ -68,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ('0.0.0.0', '::')  # noqa: S104
     http_port: Annotated[Port, _meta('Port for HTTP.', 'reload')] = 8080
     https_port: Annotated[Port, _meta('Port for HTTPS and TLS.', 'reload')] = 8443
+    health_port: Annotated[
+        Port, _meta("Port of HAProxy's own readiness (`/readyz`) and metrics (`/metrics`).", 'reload')
+    ] = 8404
     https_public_port: Annotated[
         Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
     ] = 443
@@ -101,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _meta(
             'NAMESPACE/NAME of the Secret whose certificate answers for unknown hosts.',
             'reload',
-            pattern=f'{_REFERENCE}|^$',
+            pattern=f'{_REFERENCE}|^{_END}',
         ),
     ] = ''
     secrets: Annotated[Secrets, _meta('Where Secrets may be read.', 'restart')] = Secrets()
@@ -136,6 +143,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_timeout: Annotated[
         Duration, _meta('How long connections to an endpoint that is gone may finish.', 'runtime')
     ] = '5m'
+    reload_interval: Annotated[
+        Duration, _meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
+    ] = '2s'
+    compare_interval: Annotated[
+        Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
+    ] = '5m'
+    drain_delay: Annotated[
+        Duration,
+        _meta(
+            'How long an agent that is told to stop says "not ready" before HAProxy closes its listeners.', 'runtime'
+        ),
+    ] = '1s'
+    service_metrics: Annotated[bool, _meta('Publish metrics of each Service.', 'restart')] = True
+    max_old_workers: Annotated[
+        int,
+        _meta(
+            'So many workers may still finish connections; the next reload waits for one to end, and after 60 s ends the oldest.',
+            'runtime',
+            ge=1,
+            le=100,
+        ),
+    ] = 8
     hard_stop_after: Annotated[
         Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')
     ] = '10m'
@@ -147,7 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""
-        return frozenset((self.http_port, self.https_port))
+        return frozenset((self.http_port, self.https_port, self.health_port))
 
 
 def milliseconds(duration: str) -> int:
@@ -161,7 +190,7 @@ def parse(text: str) -> Settings:
     """Return the settings in a YAML text; raises SettingsError."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise SettingsError(f'not YAML: {" ".join(str(error).split())}') from error
     return make({} if document is None else document)
 
@@ -183,6 +212,21 @@ def schema() -> dict[str, object]:
     return document
 
 
+def changed(before: Settings, after: Settings, applied: str) -> set[str]:
+    """Return the keys that differ and are applied in this way: `runtime`, `reload` or `restart`."""
+    return {
+        item.encode_name
+        for item in msgspec.inspect.type_info(Settings).fields  # type: ignore[attr-defined]
+        if getattr(before, item.name) != getattr(after, item.name) and _applied(item) == applied
+    }
+
+
+def _applied(item: msgspec.inspect.Field) -> str:
+    found = item.type
+    extra = found.extra_json_schema if isinstance(found, msgspec.inspect.Metadata) else None
+    return str((extra or {}).get('x-applied', 'restart'))
+
+
 def _judge(found: Settings) -> None:
     """Raise for what the types alone do not say."""
     for first, last in found.ranges():
@@ -191,8 +235,8 @@ def _judge(found: Settings) -> None:
         for own in found.reserved_ports():
             if first <= own <= last:
                 raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
-    if found.http_port == found.https_port:
-        raise SettingsError('httpPort and httpsPort are the same')
+    if len(found.reserved_ports()) < 3:  # noqa: PLR2004
+        raise SettingsError('httpPort, httpsPort and healthPort must differ')
     if not found.addresses:
         raise SettingsError('addresses: at least one is needed')
     for key, parse, texts in (

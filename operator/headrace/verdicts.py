@@ -49,7 +49,10 @@ def about(ref: Ref, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
 
 def shorten(value: object, limit: int = 60) -> str:
     """Return a value from an object as a quoted, printable ASCII text of about `limit` characters at most."""
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or something endlessly nested
+        text = f'({type(value).__name__})'
     shown = ascii(text[:limit])
     return f'{shown}…' if len(text) > limit else shown
 
@@ -73,6 +76,7 @@ REASONS: dict[str, Reason] = {
     'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
     'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),
     'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),
+    'RefusedByHaproxy': Reason(_ERROR, 'HAProxy refuses the configuration that the object becomes, so it is left out; the rest is served.', 'Change the object; the message holds what HAProxy said. Tell the administrator when a snippet or template is at fault.'),
     'RouteClosed': Reason(_ERROR, 'A key that protects the route cannot be used, so the route answers 503 (http) or a reset (tcp).', 'Correct the key that the message names.'),
     'SecretForbidden': Reason(_ERROR, 'headrace may not read Secrets of this namespace.', 'Ask the administrator to add the namespace to `secrets.namespaces`.'),
     'SecretMissing': Reason(_ERROR, 'The Secret does not exist; what depends on it is closed.', 'Create the Secret in the namespace of the object.'),

@@ -1,7 +1,8 @@
 """Builders of Kubernetes documents with what a test does not speak of left at its default."""
 
 from headrace.cluster import reading, store
-from headrace.model import state, view
+from headrace.model import standin, state, view
+from headrace.names import Ref
 from headrace.settings import Settings
 
 PREFIX = 'headrace.io/'
@@ -59,3 +60,48 @@ def built(*documents, settings=None, **seen):
 def reasons(made):
     """Return the reasons of all verdicts, sorted."""
     return sorted(verdict.reason for verdict in made.all_verdicts())
+
+
+def secret(name='tls', namespace='shop', **texts):
+    """Return a Secret; the texts' keys are written with `_` for `.`, as in `ca_crt`."""
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Secret',
+        'metadata': {'name': name, 'namespace': namespace},
+        'stringData': {key.replace('_', '.'): value for key, value in texts.items()},
+    }
+
+
+def tls_secret(name='tls', namespace='shop', seed='one'):
+    """Return a Secret with a certificate and its key that HAProxy accepts; another seed makes another one."""
+    both, alone = (pem.decode() for pem in standin.certificate(Ref('Secret', '', seed)))
+    return secret(name, namespace, tls_crt=alone, tls_key=both.removeprefix(alone))
+
+
+def ca_secret(name='ca', namespace='shop', seed='one'):
+    """Return a Secret with an authority."""
+    return secret(name, namespace, ca_crt=standin.certificate(Ref('Secret', '', seed))[1].decode())
+
+
+def node(name='n1', *, zone='', addresses=('192.0.2.1',), ready=True, labels=None):
+    """Return a Node."""
+    wanted = {**({'topology.kubernetes.io/zone': zone} if zone else {}), **(labels or {})}
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Node',
+        'metadata': {'name': name, 'labels': wanted},
+        'status': {
+            'addresses': [{'type': 'InternalIP', 'address': address} for address in addresses],
+            'conditions': [{'type': 'Ready', 'status': 'True' if ready else 'False'}],
+        },
+    }
+
+
+def fragment(made, name='web', namespace='shop'):
+    """Return the fragment of a Service in a model; None when it has none."""
+    return made.fragments.get(Ref('Service', namespace, name))
+
+
+def pointer(made, kind, key):
+    """Return what stands at a claimed key; None when nothing does."""
+    return made.claims.content((kind, key), made.fragments)

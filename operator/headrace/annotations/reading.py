@@ -11,7 +11,7 @@ from functools import lru_cache
 from headrace.annotations.keys import BY_NAME, Key, Scope
 from headrace.annotations.settings import BackendSettings, Exposure, RouteSettings
 from headrace.annotations.values import MAX_LENGTH, Invalid
-from headrace.cluster.objects import ServicePort
+from headrace.cluster.objects import Protocol, ServicePort
 from headrace.names import Ref
 from headrace.verdicts import Verdict, shorten
 
@@ -104,9 +104,11 @@ def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key |
     if key.scope is Scope.SERVICE:
         message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
         return None, '', Verdict(ref, 'NotApplicable', message, field)
-    for port in ports:
-        if suffix in (port.name, str(port.number)):
-            return key, port.label, None
+    found = [port for port in ports if suffix in (port.name, str(port.number))]
+    if found:
+        # A name counts before a number, and of TCP and UDP ports of one number the one that can be served.
+        best = min(found, key=lambda port: (port.name != suffix, port.protocol is not Protocol.TCP))
+        return key, best.label, None
     message = f'the Service has no port {shorten(suffix)}'
     return None, '', Verdict(ref, 'UnknownPort', message, field)
 

@@ -15,6 +15,7 @@ from headrace import names
 Value = TypeVar('Value')
 MAX_LENGTH = 65536
 _MAX_MS = 2**31 - 1
+_MAX_AGE_MS = 100 * 365 * 86_400_000
 _UNITS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
 _SIZES = {'': 1, 'k': 1024, 'm': 1024**2, 'g': 1024**3}
 _PERIODS = {'s': 1, 'm': 60, 'h': 3600}
@@ -30,8 +31,11 @@ _PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 _PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
 _QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
 _AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
-_LOCATION = re.compile(rf'(?:https?://{_AUTHORITY}|(?=/(?!/)))(?:/(?:{_PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE)
-_ORIGIN = re.compile(rf'https?://{_AUTHORITY}')
+_LOCATION = re.compile(
+    rf'(?:https?://{_AUTHORITY}|(?=/(?!/)))(?:/(?:{_PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE | re.ASCII
+)
+_ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
+_CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
 _MAX_PATH = 2048
 _FRAMING = frozenset(
@@ -124,8 +128,12 @@ def duration(text: str) -> int | Invalid:
 
 
 def duration_or_off(text: str) -> int | Invalid:
-    """Return a duration in milliseconds, 0 for `off`."""
-    return 0 if text == 'off' else duration(text)
+    """Return a duration in milliseconds, 0 for `off`; clients keep it, so no timer of HAProxy limits it (100 years do)."""
+    found = _DURATION.fullmatch(text)
+    value = int(found[1]) * _UNITS[found[2]] if found else 0
+    if text == 'off' or 1000 <= value <= _MAX_AGE_MS:  # noqa: PLR2004
+        return value
+    return Invalid('off, or a duration of at least 1s such as 5m, 24h or 365d')
 
 
 def size(text: str) -> int | Invalid:
@@ -176,9 +184,9 @@ def object_name(text: str) -> str | Invalid:
 
 def host(text: str) -> str | Invalid:
     """Return a host in lower case without a final dot: a DNS name, `*.` and a DNS name, or `*`."""
-    lower = text.lower().removesuffix('.')
+    lower = text if text == '*' else text.lower().removesuffix('.')
     stem = lower.removeprefix('*.')
-    if lower == '*' or (names.SUBDOMAIN.fullmatch(stem) and all(len(part) <= 63 for part in stem.split('.'))):  # noqa: PLR2004
+    if text == '*' or (names.SUBDOMAIN.fullmatch(stem) and all(len(part) <= 63 for part in stem.split('.'))):  # noqa: PLR2004
         return lower
     return Invalid('a host such as shop.example.com, *.example.com or *')
 
@@ -210,10 +218,14 @@ def location(text: str) -> str | Invalid:
 
 def network(text: str) -> Network | Invalid:
     """Return a CIDR or a single address; an IPv4-mapped one counts as IPv4, as the client's address does."""
+    wrong = Invalid('a CIDR such as 10.0.0.0/8 or 2001:db8::/32')
+    # Python would take masks (10.0.0.0/0.0.0.255) and zones (fe80::1%eth0) too, and would drop the zone.
+    if not _CIDR.fullmatch(text):
+        return wrong
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return Invalid('a CIDR such as 10.0.0.0/8 or 2001:db8::/32')
+        return wrong
     base = found.network_address
     mapped = getattr(base, 'ipv4_mapped', None)
     if mapped is not None and found.prefixlen >= 96:  # noqa: PLR2004

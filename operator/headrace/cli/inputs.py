@@ -51,15 +51,22 @@ def seen_from(function: Function) -> Function:
     return function
 
 
-def look(options: dict[str, Any]) -> Seen:
-    """Return from where the input is seen; raises SettingsError and TemplateError."""
+def look(
+    options: dict[str, Any], adjust: Callable[[Settings], Settings] = lambda held: held, *, live: bool = False
+) -> Seen:
+    """Return from where the input is seen, with what other options make of the settings.
+
+    `live`: a Secret that is not there is missing, and nothing stands in for it. Raises SettingsError and TemplateError.
+    """
     found = _settings(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
+    found = adjust(found)
     overrides = haproxy_overrides.read(options['overrides']) if options['overrides'] else Overrides()
     made = view.make(
         found,
         role=Role(options['role']),
         place=Place(options['node'], options['zone']),
-        offline=True,
+        offline=not live,
+        all_secrets=live,
         snippets=frozenset(overrides.snippets),
     )
     return Seen(made, overrides, options['output'] == 'json')

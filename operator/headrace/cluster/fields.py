@@ -14,7 +14,8 @@ from headrace import names
 Document = Mapping[str, object]
 _EMPTY: Document = {}
 _OCTET = r'(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)'
-_IPV4_LIST = re.compile(rf'(?:{_OCTET}(?:\.{_OCTET}){{3}}(?:,(?=\d))?)*', re.ASCII)
+_IPV4 = rf'{_OCTET}(?:\.{_OCTET}){{3}}'
+_IPV4_LIST = re.compile(rf'{_IPV4}(?:,{_IPV4})*', re.ASCII)
 _MAX_PORT = 65535
 
 
@@ -66,7 +67,7 @@ def port(document: Document, key: str) -> int:
 
 def labels(metadata: Document, key: str = 'labels') -> tuple[tuple[str, str], ...]:
     """Return the labels (or another mapping of texts) as sorted pairs."""
-    return tuple(sorted((k, v) for k, v in mapping(metadata, key).items() if isinstance(v, str)))
+    return tuple(sorted((k, v) for k, v in mapping(metadata, key).items() if isinstance(k, str) and isinstance(v, str)))
 
 
 def is_name(value: str, *, subdomain: bool = False) -> bool:
@@ -95,6 +96,8 @@ def addresses(values: list[str], *, wanted: int) -> list[str]:
     All of a slice's IPv4 addresses are judged by one match of a regular expression: 100,000 calls into `ipaddress`
     would take longer than building the model.
     """
-    if wanted == 4 and _IPV4_LIST.fullmatch(','.join(values)) and all(values):  # noqa: PLR2004
+    joined = ','.join(values)
+    # As many commas as joining adds: so no value holds one, and each is one address.
+    if wanted == 4 and joined.count(',') == len(values) - 1 and _IPV4_LIST.fullmatch(joined):  # noqa: PLR2004
         return values
     return [found if found and family(found) == wanted else '' for found in map(address, values)]

@@ -48,7 +48,7 @@ def read(document: object) -> Reading:
         return Reading()
     metadata = fields.mapping(document, 'metadata')
     name = fields.text(metadata, 'name')
-    namespace = '' if kind in _CLUSTER_WIDE else fields.text(metadata, 'namespace', 'default')
+    namespace = '' if kind in _CLUSTER_WIDE else fields.text(metadata, 'namespace') or 'default'
     subdomain = kind not in _LABELS
     if not fields.is_name(name, subdomain=subdomain) or (namespace and not fields.is_name(namespace)):
         ref = Ref(kind, shorten(namespace), shorten(name))
@@ -104,7 +104,10 @@ def _as_text(value: object) -> str:
     """Return a YAML scalar as an API server would have demanded it: `true`, not `True`."""
     if isinstance(value, bool):
         return 'true' if value else 'false'
-    return '' if value is None else str(value)
+    try:
+        return '' if value is None else str(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; no key takes an empty text either
+        return ''
 
 
 @lru_cache(maxsize=65536)

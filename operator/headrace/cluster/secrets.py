@@ -17,12 +17,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from headrace.cluster import fields
 from headrace.cluster.objects import Certificate, Secret, User
+from headrace.verdicts import shorten
 
 _MIN_RSA_BITS = 2048
 _MIN_EC_BITS = 224
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 _SHA1 = re.compile(r'\{SHA\}([A-Za-z0-9+/]{27}=)')
 _CRYPT = re.compile(r'\$(?:2[aby]|5|6)\$[./A-Za-z0-9$=]{1,200}')
+_LINE_BREAKS = {ord('\r'): None, ord('\n'): None}
 _USER = re.compile(r'[^\x00-\x1f\x7f:]{1,255}')
 _PASSWORD = re.compile(r'[^\x00-\x1f\x7f]{1,1024}')
 
@@ -71,20 +73,28 @@ def _decode(document: fields.Document) -> tuple[dict[str, bytes], str]:
     problem = ''
     for key, value in fields.mapping(document, 'data').items():
         try:
-            data[key] = base64.b64decode(str(value), validate=True)
+            # Line breaks are passed over, as the API does: files often hold base64 in several lines.
+            data[str(key)] = base64.b64decode(_text(value).translate(_LINE_BREAKS), validate=True)
         except (binascii.Error, ValueError):
-            problem = f'data[{key!a}] is not base64'
+            problem = f'data[{shorten(key)}] is not base64'
     for key, value in fields.mapping(document, 'stringData').items():
-        if isinstance(value, str):
+        if isinstance(key, str) and isinstance(value, str):
             data[key] = value.encode(errors='replace')
     return data, problem
+
+
+def _text(value: object) -> str:
+    """Return a value of `data`; null is empty, and what is no text is no base64 either."""
+    if value is None or isinstance(value, str):
+        return value or ''
+    raise ValueError('not a text')
 
 
 def _load(pem: bytes, field: str) -> list[x509.Certificate]:
     """Return the certificates of a PEM text."""
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _UnusableError(f'{field} holds no PEM certificate that parses') from error
     for certificate in found:
         _judge_strength(certificate, field)
@@ -144,7 +154,7 @@ def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the DNS names that a certificate is for; a broken extension counts as none."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return ()
     return tuple(sorted(extension.value.get_values_for_type(x509.DNSName)))
 

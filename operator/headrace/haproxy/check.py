@@ -37,7 +37,12 @@ def version(binary: str) -> str:
 
 def check(binary: str, folder: Path) -> Outcome:
     """Run `haproxy -c` on a rendered folder; raises HaproxyMissingError."""
-    found = _run([binary, '-c', '-f', str(folder / CONFIG)])
+    return check_file(binary, folder / CONFIG)
+
+
+def check_file(binary: str, path: Path) -> Outcome:
+    """Run `haproxy -c` on one file, or on a folder of files that are one configuration; raises HaproxyMissingError."""
+    found = _run([binary, '-c', '-f', str(path)])
     return Outcome(found.returncode == 0, (found.stdout + found.stderr).strip())
 
 
@@ -62,7 +67,7 @@ def descriptors(settings: Settings, fragments: Iterable[Fragment]) -> int:
 
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
     """
-    listeners = (2 + sum(last - first + 1 for first, last in settings.ranges())) * len(settings.addresses)
+    listeners = (3 + sum(last - first + 1 for first, last in settings.ranges())) * len(settings.addresses)
     checked = sum(
         len(group.addresses)
         for fragment in fragments

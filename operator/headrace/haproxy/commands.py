@@ -25,8 +25,9 @@ class Phase(IntEnum):
     POINTERS = 3
     POINTERS_GONE = 4
     DATA_GONE = 5
-    SERVERS_GONE = 6
-    BACKENDS_GONE = 7
+    UNUSED = 6
+    SERVERS_GONE = 7
+    BACKENDS_GONE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Command:
 
     The payload may be key material, so it is never shown; `payload_shown` tells what it is. `locate` is a line of the
     crt-list whose number the sender looks up (`show ssl crt-list -n`) and appends to the command as `:NUMBER`.
+
+    `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
+    good: connections may hold that up, so whoever applies a plan tries it again later and does not wait.
     """
 
     phase: Phase
@@ -43,6 +47,8 @@ class Command:
     expected: str = ''
     payload_shown: str = ''
     locate: str = ''
+    makes: str = ''
+    removes: str = ''
 
     @property
     def text(self) -> str:
@@ -94,51 +100,55 @@ def del_entry(phase: Phase, entry: Entry) -> Command:
 def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:
     """Return the commands that add a server and let it serve; a new one is in maintenance, and unchecked."""
     where = f'{backend.name}/{name}'
-    found = [
-        Command(phase, f'add server {where} {options}', expected='New server registered.'),
-        Command(phase, f'enable server {where}'),
-    ]
+    made = Command(phase, f'add server {where} {options}', expected='New server registered.', makes=where)
+    return [made, *enable_server(phase, backend, where)]
+
+
+def enable_server(phase: Phase, backend: Backend, where: str) -> list[Command]:
+    """Return the commands that let a server of a backend serve."""
+    found = [Command(phase, f'enable server {where}')]
     if backend.options.check:
         found.append(Command(phase, f'enable health {where}'))
     return found
 
 
-def drain_server(phase: Phase, where: str) -> Command:
-    """Return the command that keeps new connections from a server."""
-    return Command(phase, f'set server {where} state drain')
+def disable_server(phase: Phase, where: str) -> Command:
+    """Return the command that keeps all new connections from a server, those with its cookie too."""
+    return Command(phase, f'disable server {where}')
 
 
 def del_server(where: str, capabilities: Capabilities) -> list[Command]:
-    """Return the commands that remove a server that is drained."""
-    found = [Command(Phase.SERVERS_GONE, f'disable server {where}')]
+    """Return the commands that forget a server that is disabled, once its connections have ended."""
+    found = []
     if capabilities.waits:
         found.append(Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {where}', expected='Done.'))
-    return [*found, Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.')]
+    return [*found, Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.', removes=where)]
 
 
 def add_backend(backend: Backend) -> list[Command]:
     """Return the commands that make a backend with its servers."""
     name, phase = backend.name, Phase.BACKENDS
-    found = [Command(phase, f'add backend {name} from {backend.shape.profile}', expected='New backend registered.')]
+    line = f'add backend {name} from {backend.shape.profile}'
+    found = [Command(phase, line, expected='New backend registered.', makes=name)]
     for server, options in words.servers(backend).items():
         found += add_server(phase, backend, server, options)
-    return [*found, Command(phase, f'publish backend {name}', expected='Backend published.')]
+    return [*found, publish_backend(name)]
 
 
-def del_backend(backend: Backend) -> list[Command]:
+def publish_backend(name: str) -> Command:
+    """Return the command that lets a backend be used."""
+    return Command(Phase.BACKENDS, f'publish backend {name}', expected='Backend published.')
+
+
+def del_backend(name: str, servers: Iterable[str], capabilities: Capabilities) -> list[Command]:
     """Return the commands that remove a backend that nothing points to, its servers first."""
-    name = backend.name
-    found = [Command(Phase.SERVERS_GONE, f'unpublish backend {name}', expected='Backend unpublished.')]
-    for server in words.servers(backend):
-        found += [
-            Command(Phase.SERVERS_GONE, f'disable server {name}/{server}'),
-            Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {name}/{server}', expected='Done.'),
-            Command(Phase.SERVERS_GONE, f'del server {name}/{server}', expected='Server deleted.'),
-        ]
+    found = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.')]
+    for server in servers:
+        found += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}', capabilities)]
     return [
         *found,
         Command(Phase.BACKENDS_GONE, f'wait 2s be-removable {name}', expected='Done.'),
-        Command(Phase.BACKENDS_GONE, f'del backend {name}', expected='Backend deleted.'),
+        Command(Phase.BACKENDS_GONE, f'del backend {name}', expected='Backend deleted.', removes=name),
     ]
 
 

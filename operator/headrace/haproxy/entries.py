@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from headrace.haproxy import words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
+from headrace.model.picture import Picture
 
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
@@ -25,6 +26,18 @@ def of_fragment(fragment: Fragment | None, capabilities: Capabilities) -> frozen
             made += _headers(edits)
     made += [_timeouts(found) for found in fragment.timeouts]
     return frozenset(made)
+
+
+def of_picture(picture: Picture, capabilities: Capabilities) -> dict[Map, dict[str, str]]:
+    """Return all entries of all maps that a picture stands for, by map and key."""
+    found: dict[Map, dict[str, str]] = {name: {} for name in Map}
+    for fragment in picture.fragments.values():
+        for entry in of_fragment(fragment, capabilities):
+            found[entry.map][entry.key] = entry.value
+    for (kind, key), content in picture.pointers.items():
+        for entry in of_pointer(kind, key, content):
+            found[entry.map][entry.key] = entry.value
+    return found
 
 
 def _headers(edits: HeaderEdits) -> Iterator[Entry]:

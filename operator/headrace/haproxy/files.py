@@ -30,7 +30,39 @@ def write(folder: Path, files: Files) -> None:
         raise WriteError(f'{folder}: {error}') from error
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def put(folder: Path, name: str, data: bytes) -> None:
+    """Write one file whole, and let it reach the disk first; raises WriteError."""
+    try:
+        _write(folder / name, data, _PRIVATE if name.startswith(words.CERTIFICATES) else _PUBLIC, sync=True)
+    except OSError as error:
+        raise WriteError(f'{folder / name}: {error}') from error
+
+
+def drop(folder: Path, name: str) -> None:
+    """Remove a file, if it is there; raises WriteError."""
+    try:
+        (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(f'{folder / name}: {error}') from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Make a folder that holds the same files as another by hard links, so that it costs neither time nor memory.
+
+    Files are replaced, never written to, so the links keep what stood there. Raises WriteError.
+    """
+    try:
+        for name in _OWN:
+            (target / name).mkdir(parents=True, exist_ok=True)
+            with os.scandir(source / name) as found:
+                for entry in found:
+                    if not entry.name.startswith('.'):
+                        os.link(entry.path, target / name / entry.name)
+    except OSError as error:
+        raise WriteError(f'{target}: {error}') from error
+
+
+def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
     """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
     try:
         if path.read_bytes() == data:
@@ -41,4 +73,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, 'wb') as file:
         file.write(data)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)

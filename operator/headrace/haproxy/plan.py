@@ -12,6 +12,7 @@ from headrace import names
 from headrace.haproxy import commands, entries, render, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
+from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
@@ -34,12 +35,16 @@ class Plan:
     """What to do: commands for the running worker, and the reasons for a reload if one is needed.
 
     With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
-    the objects that changed.
+    the objects that changed; `held` those of which only the endpoints are in the commands, `held_keys` the claimed keys
+    that stay as they are, and `missing` the backends that only the reload brings.
     """
 
     commands: tuple[Command, ...] = ()
     reasons: tuple[Reason, ...] = ()
     refs: tuple[Ref, ...] = ()
+    held: frozenset[Ref] = frozenset()
+    held_keys: frozenset[ClaimKey] = frozenset()
+    missing: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -48,21 +53,29 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the running worker has loaded that no command can bring: profiles by name, and on 3.0 backends."""
+    """What no command can bring: the profiles that a worker has loaded, and the backends that it waits for already."""
 
     profiles: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
 
 
 def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Draft(loaded, capabilities)
+    draft = _Draft(loaded, capabilities, waiting=set(loaded.missing))
     for fragment in change.fragments:
         draft.wait_for(fragment)
     for fragment in change.fragments:
         draft.fragment(fragment)
     draft.pointers(change.pointers)
     ordered = sorted(draft.commands, key=lambda command: command.phase)
-    return Plan(tuple(ordered), tuple(sorted(draft.reasons)), tuple(item.ref for item in change.fragments))
+    return Plan(
+        tuple(ordered),
+        tuple(sorted(draft.reasons)),
+        tuple(item.ref for item in change.fragments),
+        frozenset(draft.held),
+        frozenset(draft.held_keys),
+        frozenset(draft.waiting),
+    )
 
 
 @dataclass(slots=True)
@@ -74,6 +87,8 @@ class _Draft:
     commands: list[Command] = field(default_factory=list)
     reasons: set[Reason] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
+    held: set[Ref] = field(default_factory=set)
+    held_keys: set[ClaimKey] = field(default_factory=set)
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
@@ -95,6 +110,7 @@ class _Draft:
         """
         old, new = _backends(change.old), _backends(change.new)
         if self._held(change):
+            self.held.add(change.ref)
             for name in new.keys() & old.keys():
                 self._change_backend(old[name], new[name])
             return
@@ -130,10 +146,14 @@ class _Draft:
     def _del_backend(self, backend: Backend) -> None:
         """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""
         if self.capabilities.dynamic_backends:
-            self.commands += commands.del_backend(backend)
+            self.commands += commands.del_backend(backend.name, words.servers(backend), self.capabilities)
             return
         for name in words.servers(backend):
-            self.commands += commands.del_server(f'{backend.name}/{name}', self.capabilities)
+            where = f'{backend.name}/{name}'
+            self.commands += [
+                commands.disable_server(Phase.UNUSED, where),
+                *commands.del_server(where, self.capabilities),
+            ]
 
     def _change_backend(self, old: Backend, new: Backend) -> None:
         """Plan servers that come, go, or get another maxconn; the name says that the shape is the same."""
@@ -153,7 +173,7 @@ class _Draft:
                 self.commands.append(Command(Phase.ENDPOINTS, line))
         for port, address in sorted(before - kept):
             where = f'{new.name}/{names.server(address, port, old_suffix)}'
-            self.commands.append(commands.drain_server(Phase.ENDPOINTS, where))
+            self.commands.append(commands.disable_server(Phase.ENDPOINTS, where))
             self.commands += commands.del_server(where, self.capabilities)
 
     def pointers(self, changes: tuple[PointerChange, ...]) -> None:
@@ -163,6 +183,7 @@ class _Draft:
         for change in changes:
             kind, key = change.key
             if isinstance(change.new, str) and change.new.partition('|')[0] in self.waiting:
+                self.held_keys.add(change.key)
                 continue
             before.update(entries.of_pointer(kind, key, change.old))
             after.update(entries.of_pointer(kind, key, change.new))

@@ -17,15 +17,19 @@ class Usage:
         self.base = {shape.profile: shape for shape in shapes.base_set(cookie_name)}
         self._counts: dict[Shape, int] = {}
 
-    def exchange(self, old: Fragment | None, new: Fragment | None) -> None:
-        """Count the shapes of a new fragment, and no longer those of the old one."""
+    def exchange(self, old: Fragment | None, new: Fragment | None) -> bool:
+        """Count the shapes of a new fragment, and no longer those of the old one; return whether others are in use."""
+        seen = False
         for fragment, step in ((new, 1), (old, -1)):
             for backend in fragment.backends if fragment else ():
-                left = self._counts.get(backend.shape, 0) + step
+                held = self._counts.get(backend.shape, 0)
+                left = held + step
+                seen = seen or not held or not left
                 if left:
                     self._counts[backend.shape] = left
                 else:
                     del self._counts[backend.shape]
+        return seen
 
     def wanted(self) -> dict[str, Shape]:
         """Return all shapes to render, by the name of their profile."""

@@ -10,8 +10,10 @@ from headrace import names
 from headrace.haproxy import entries, profiles, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
+from headrace.model.claims import ClaimKey
 from headrace.model.classes import DEFAULT_CERTIFICATE
-from headrace.model.ir import Backend, Entry, Fragment, Kind, Map, Pem, Shape
+from headrace.model.ir import Backend, Content, Fragment, HostTls, Kind, Pem, Shape
+from headrace.model.picture import Picture, of_state
 from headrace.model.state import State
 from headrace.model.view import Role, View
 from headrace.names import Ref
@@ -19,6 +21,8 @@ from headrace.names import Ref
 Files = Mapping[str, bytes]
 SHARDS = 1024
 CONFIG = 'haproxy'
+# Its entry `ready` is what the health port says; a folder that was rendered whole is ready.
+HEALTH = words.map_file('health')
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
@@ -44,9 +48,17 @@ class Renderer:
         self.overrides = overrides or Overrides()
         self._templates = Templates(self.overrides)
 
+    def with_view(self, view: View) -> 'Renderer':
+        """Return a renderer for another view, with the same overrides."""
+        return Renderer(view, self.capabilities, self.overrides)
+
     def render(self, state: State) -> dict[str, bytes]:
-        """Return all files; raises TemplateError when an administrator's template cannot be used."""
-        fragments = [state.fragments[ref] for ref in sorted(state.fragments)]
+        """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
+        return self.picture(of_state(state))
+
+    def picture(self, picture: Picture) -> dict[str, bytes]:
+        """Return all files of a picture; raises TemplateError when an administrator's template cannot be used."""
+        fragments = [picture.fragments[ref] for ref in sorted(picture.fragments)]
         files = self.sections(fragments)
         by_shard: dict[int, list[Fragment]] = {}
         for fragment in fragments:
@@ -54,16 +66,16 @@ class Renderer:
                 by_shard.setdefault(shard(fragment.ref), []).append(fragment)
         for number, members in sorted(by_shard.items()):
             files[shard_file(number)] = self.backends(members)
-        return files | self.data(state, fragments)
+        return files | self.data(picture)
 
     def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
         """Return the sections that are no backends: global, defaults, profiles and frontends."""
         values = self._values(fragments)
-        frontends = ['frontend-http.cfg.j2', 'frontend-tcp.cfg.j2']
+        frontends = ['frontend-http.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
         if self.view.role is Role.NODE:
-            frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2']
+            frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2', 'frontend-health.cfg.j2']
         elif not self.view.settings.ranges():
-            frontends = frontends[:1]
+            del frontends[1]
         wanted = profiles.in_use(fragments, self.view.settings.cookie_name)
         return {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values).encode(),
@@ -93,6 +105,7 @@ class Renderer:
             'tables': TABLES,
             'seconds': SECONDS,
             'map': words.map_file,
+            'health': HEALTH,
             'crt_list': CRT_LIST,
             'binds': self._binds(),
             'trusted': ' '.join(settings.trusted_proxies),
@@ -106,6 +119,7 @@ class Renderer:
         return {
             'http': _bind(settings.addresses, [str(settings.http_port)]),
             'https': _bind(settings.addresses, [str(settings.https_port)]),
+            'health': _bind(settings.addresses, [str(settings.health_port)]),
             'tcp': _bind(settings.addresses, ranges),
             'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
             'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
@@ -125,33 +139,39 @@ class Renderer:
         ]
         return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
 
-    def data(self, state: State, fragments: Iterable[Fragment]) -> dict[str, bytes]:
+    def data(self, picture: Picture) -> dict[str, bytes]:
         """Return maps, certificates, authorities and the crt-list."""
-        maps: dict[Map, list[Entry]] = {name: [] for name in Map}
-        files: dict[str, bytes] = {}
-        lines: list[str] = []
-        for fragment in fragments:
-            for entry in entries.of_fragment(fragment, self.capabilities):
-                maps[entry.map].append(entry)
-        for (kind, key), content in state.pointers():
-            if isinstance(content, Pem):
-                name = words.certificate_file(key) if kind is Kind.CERTIFICATE else words.authority_file(key)
-                files[name] = content.data
-            for entry in entries.of_pointer(kind, key, content):
-                maps[entry.map].append(entry)
-            if line := entries.certificate_line(key, content):
-                lines.append(line)
-        if words.certificate_file(DEFAULT_CERTIFICATE) in files:
-            lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
-        files[CRT_LIST] = ''.join(f'{line}\n' for line in lines).encode()
-        for name, found in maps.items():
+        files = {
+            pem_file(kind, key): content.data
+            for (kind, key), content in picture.pointers.items()
+            if isinstance(content, Pem)
+        }
+        files[CRT_LIST] = crt_list(picture.pointers)
+        files[HEALTH] = b'ready yes\n'
+        for name, found in entries.of_picture(picture, self.capabilities).items():
             files[words.map_file(name)] = map_text(found)
         return files
 
 
-def map_text(found: Iterable[Entry]) -> bytes:
+def pem_file(kind: Kind, key: str) -> str:
+    """Return the file of a certificate's or an authority's claim."""
+    return words.certificate_file(key) if kind is Kind.CERTIFICATE else words.authority_file(key)
+
+
+def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
+    """Return the text of the crt-list: the default certificate first, where there is one."""
+    claimed = sorted(
+        (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
+    )
+    lines = [line for key, content in claimed if (line := entries.certificate_line(key, content))]
+    if (Kind.CERTIFICATE, DEFAULT_CERTIFICATE) in pointers:
+        lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
+    return ''.join(f'{line}\n' for line in lines).encode()
+
+
+def map_text(found: Mapping[str, str]) -> bytes:
     """Return the text of a map's file: one entry a line, sorted by key."""
-    return ''.join(f'{entry.key} {words.checked(entry.value)}\n' for entry in sorted(found)).encode()
+    return ''.join(f'{key} {words.checked(found[key])}\n' for key in sorted(found)).encode()
 
 
 def backend_lines(fragment: Fragment, backend: Backend, capabilities: Capabilities) -> tuple[str, ...]:

@@ -52,14 +52,15 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
     ca = Ref('Secret', service.namespace, settings.backend_ca_secret) if settings.backend_ca_secret else None
-    ca_file = authority_file(ca) if ca else ''
-    return Wanted(
-        port,
-        settings,
-        shapes.shape(settings, mode, context),
-        shapes.options(settings, protocol=protocol, ca_file=ca_file),
-        ca if ca_file and shapes.options(settings, protocol=protocol, ca_file=ca_file).tls else None,
-    )
+    options = shapes.options(settings, protocol=protocol, ca_file=authority_file(ca) if ca else '')
+    used = options.tls is not None and options.tls.verify
+    return Wanted(port, settings, shapes.shape(settings, mode, context), options, ca if used else None)
+
+
+def authorities(service: Service, said: Annotations, label: str, view: View) -> list[Ref]:
+    """Return the Secret that a port's backend may need to verify its endpoints, as a list of one or none."""
+    named = {**dict(view.defaults), **said.values(label)}.get('backend-ca-secret')
+    return [Ref('Secret', service.namespace, str(named))] if named is not None else []
 
 
 def authority_file(secret: Ref) -> str:
@@ -136,13 +137,18 @@ def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: s
 
 def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view: View) -> list[Verdict]:
     """Return what is wrong with a backend's settings though each value parses."""
-    settings = wanted.settings
+    settings, given = wanted.settings, said.values(wanted.port.label)
     found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
+    if wanted.options.tls is None:
+        needing = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in given]
+        found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]
     if settings.client_ip == 'preserve' and view.role is Role.EDGE:
         found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
     if settings.compression:
         found.append(('NotYet', 'compression', 'this version does not compress'))
-    for name in reading.backend(said.values(wanted.port.label)).snippets:
+    # A default of the class that does not fit a Service is no mistake of the Service's owner.
+    found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
+    for name in reading.backend(given).snippets:
         if name not in view.snippets:
             found.append(('UnknownSnippet', 'snippets', f'there is no snippet {name}'))
     return [

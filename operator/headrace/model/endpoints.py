@@ -30,7 +30,11 @@ class Selection:
 
 def families(slices: Iterable[Slice]) -> frozenset[int]:
     """Return the address families that have any endpoint that could be used."""
-    return frozenset(piece.family for piece in slices if piece.ready or piece.others)
+    return frozenset(
+        piece.family
+        for piece in slices
+        if piece.ready or any(e.ready or (e.serving and e.terminating) for e in piece.others)
+    )
 
 
 def select(
@@ -47,17 +51,26 @@ def select(
     ready = _local(pieces, place.node) if local else _ready(pieces, place)
     if any(addresses for _, addresses in ready):
         return Selection(_grouped(ready))
+    # An address that a pod took over which is not ready yet is no longer that of the pod that terminates (rule 11).
+    taken = {(e.address, number) for piece, number in pieces for e in piece.others if not e.terminating}
     waiting = [
         (
             number,
             tuple(
-                e.address for e in piece.others if e.serving and e.terminating and (not local or e.node == place.node)
+                e.address
+                for e in piece.others
+                if e.serving and e.terminating and (e.address, number) not in taken and _is_here(e.node, place, local)
             ),
         )
         for piece, number in pieces
     ]
     groups = _grouped(waiting)
     return Selection(groups, terminating=bool(groups))
+
+
+def _is_here(node: str, place: Place, local: bool) -> bool:  # noqa: FBT001
+    """Tell whether a policy lets this node use an endpoint on `node`; one whose node is not known is not local."""
+    return not local or (node != '' and node == place.node)
 
 
 def _ready_others(piece: Slice) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _SPOKEN: dict[str, tuple[str, str]] = {
     'web': ('http', 'http1'),
 }
 _NAMES = frozenset(('http', 'https', 'grpc', 'h2c', 'tcp', 'tls', 'web'))
+_APP_PROTOCOLS = {said: what for said, what in _SPOKEN.items() if said != 'web'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _is_load_balancer(service: Service, view: View) -> bool:
 def spoken(port: ServicePort, mode: str | None, *, has_host: bool, asked: bool) -> Spoken:
     """Return what a port speaks; `asked` tells that a host or path speaks of it, `has_host` that a host does."""
     name = port.name.partition('-')[0]
-    said = _SPOKEN.get(port.app_protocol.lower()) or (_SPOKEN[name] if name in _NAMES else None)
+    said = _APP_PROTOCOLS.get(port.app_protocol.lower()) or (_SPOKEN[name] if name in _NAMES else None)
     if mode is not None:
         endpoint = said[1] if said and mode == 'http' and said[0] == 'http' else 'http1' if mode == 'http' else 'tcp'
         return Spoken(mode, endpoint)
@@ -89,16 +90,26 @@ def spoken(port: ServicePort, mode: str | None, *, has_host: bool, asked: bool) 
     return Spoken(*said)
 
 
+def _wants_all(service: Service, said: Annotations, view: View) -> bool:
+    return bool(said.service.get('enabled')) or _is_load_balancer(service, view)
+
+
+def is_asked(service: Service, said: Annotations, view: View) -> bool:
+    """Tell whether a Service of this class asks to be served at the edge."""
+    if said.service.get('enabled') is False:
+        return False
+    return _wants_all(service, said, view) or said.anywhere('host') or said.anywhere('port')
+
+
 def expose(service: Service, said: Annotations, view: View) -> Exposures:
     """Return the ports that a Service of this class exposes at the edge."""
-    enabled = said.service.get('enabled')
-    load_balancer = _is_load_balancer(service, view)
-    if enabled is False or not (enabled or load_balancer or said.anywhere('host') or said.anywhere('port')):
+    if not is_asked(service, said, view):
         return Exposures()
     judge = _Judge(service, said, view)
     if judge.ambiguous():
         return Exposures(verdicts=tuple(judge.verdicts))
-    wanted = service.ports if enabled or load_balancer else [port for port in service.ports if judge.is_asked_for(port)]
+    every = _wants_all(service, said, view)
+    wanted = service.ports if every else [port for port in service.ports if judge.is_asked_for(port)]
     found = [exposed for port in wanted if (exposed := judge.expose(port)) is not None]
     return Exposures(tuple(found), tuple(judge.verdicts))
 
@@ -120,7 +131,7 @@ class _Judge:
         if len(self.service.ports) == 1:
             return self.service.ports[0]
         for mode in ('http', 'tls-passthrough'):
-            found = [port for port in self.service.ports if self._mode(port) == mode]
+            found = [port for port in self.service.ports if port.protocol is Protocol.TCP and self._mode(port) == mode]
             if len(found) == 1:
                 return found[0]
             if found:
@@ -172,7 +183,7 @@ class _Judge:
         exposure = reading.exposure(self.said.values(port.label))
         has_host = self._says('host', port, self.host_port)
         asked = has_host or self._says('path', port, self.host_port)
-        if port.app_protocol and exposure.mode is None and port.app_protocol.lower() not in _SPOKEN:
+        if port.app_protocol and exposure.mode is None and port.app_protocol.lower() not in _APP_PROTOCOLS:
             self._verdict(
                 'UnknownAppProtocol',
                 f'appProtocol {shorten(port.app_protocol)} of port {port.label} counts as unset',
@@ -180,6 +191,8 @@ class _Judge:
             )
         what = spoken(port, exposure.mode, has_host=has_host, asked=asked)
         if what.mode == 'tcp':
+            if has_host and exposure.tls_secret is None:
+                self._verdict('NotApplicable', f'port {port.label} speaks TCP, which has no hosts', 'host')
             return self._tcp(port, what, exposure)
         hosts = self._hosts(port, exposure.host if has_host else None)
         paths = exposure.path if exposure.path and self._says('path', port, self.host_port) else ('/',)
@@ -202,7 +215,10 @@ class _Judge:
         number = exposure.port if exposure.port and self._says('port', port, self.tcp_port) else port.number
         settings = self.view.settings
         if number in settings.reserved_ports():
-            self._verdict('PortReserved', f'TCP port {number} is one that headrace itself listens on', 'port')
+            own = {settings.http_port: 'httpPort', settings.https_port: 'httpsPort', settings.health_port: 'healthPort'}
+            self._verdict(
+                'PortReserved', f'TCP port {number} is one that headrace itself listens on ({own[number]})', 'port'
+            )
             return None
         if not any(first <= number <= last for first, last in settings.ranges()):
             bound = settings.tcp_ports or 'none'

@@ -7,10 +7,10 @@ of its own. Servers, shapes and options are those of the edge.
 
 from headrace import names
 from headrace.annotations import reading
-from headrace.annotations.reading import Annotations
+from headrace.annotations.reading import PREFIX, Annotations
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, endpoints, exposure, policies
+from headrace.model import backends, endpoints, exposure, materials, policies
 from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts
 from headrace.model.policies import Policy
 from headrace.model.view import View
@@ -34,6 +34,13 @@ def is_ours(service: Service, view: View) -> bool:
     return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS) == view.class_name
 
 
+def needs(service: Service, view: View) -> tuple[Ref, ...]:
+    """Return the other objects that the fragment of a Service needs: all Nodes, and its endpoints' authorities."""
+    said = reading.read(service.ref, service.annotations, service.ports)
+    found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
+    return (*NEEDS, *sorted(found))
+
+
 def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
     """Return the fragment of a Service on this node."""
     said = reading.read(service.ref, service.annotations, service.ports)
@@ -44,12 +51,12 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
     return Fragment(
         ref=service.ref,
         created=service.created,
-        claims=tuple(sorted(draft.claims, key=lambda claim: (claim.kind, claim.key))),
+        claims=tuple(sorted(set(draft.claims), key=lambda claim: (claim.kind, claim.key))),
         data=tuple(sorted(draft.data)),
         backends=tuple(draft.backends[name] for name in sorted(draft.backends)),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
-        needs=NEEDS,
+        needs=needs(service, view),
         verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})),
     )
 
@@ -69,14 +76,17 @@ class _Draft:
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
         values = self.said.values(port.label)
-        spoken = exposure.spoken(port, reading.exposure(values).mode, has_host=False, asked=False)
-        mode: Mode = 'http' if spoken.mode == 'http' else 'tcp'
+        named = reading.exposure(values).mode
+        spoken = exposure.spoken(port, named, has_host=False, asked=False)
+        # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, and nobody ends it on the way.
+        mode: Mode = 'http' if spoken.mode == 'http' and (named or spoken.endpoint != 'https') else 'tcp'
         wanted = backends.want(
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
         policy = Policy(names.policy(self.service.ref, port.label))
         policies.apply(policy, reading.route(values), mode)
-        if self.said.closing(port.label):
+        usable = wanted.ca is None or self._authority(wanted.ca, port)
+        if self.said.closing(port.label) or not usable:
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
@@ -84,7 +94,7 @@ class _Draft:
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
         for family in (4, 6):
             for address, number, local in self._addresses(port, family):
-                backend = self._backend(port, wanted, family, local=local)
+                backend = self._backend(port, wanted, family, local=local, usable=usable)
                 if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
                     self.timeouts.append(found)
                     policy.add(policies.TIMEOUTS)
@@ -108,7 +118,24 @@ class _Draft:
         }
         return [(address, number, local) for (address, number), local in sorted(found.items())]
 
-    def _backend(self, port: ServicePort, wanted: backends.Wanted, family: int, *, local: bool) -> Backend:
+    def _authority(self, secret: Ref, port: ServicePort) -> bool:
+        """Claim the file with the authorities of a port's endpoints; return whether there is one."""
+        key = (
+            f'backend-ca-secret.{port.label}'
+            if self.said.says('backend-ca-secret', port.label)
+            else 'backend-ca-secret'
+        )
+        claim = materials.claim(secret, key, 'authorities', self.snapshot, self.view, self._say)
+        self.claims += [claim] if claim else []
+        return claim is not None
+
+    def _say(self, reason: str, key: str, message: str) -> None:
+        field = f'metadata.annotations[{PREFIX}{key}]'
+        self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+
+    def _backend(
+        self, port: ServicePort, wanted: backends.Wanted, family: int, *, local: bool, usable: bool
+    ) -> Backend:
         variant = '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
@@ -120,6 +147,6 @@ class _Draft:
                 place=self.view.place,
                 local=local,
             )
-            self.backends[name] = backends.make(self.service, wanted, found.groups, variant)
+            self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
             self.data += backends.data(wanted, name)
         return self.backends[name]

@@ -11,11 +11,11 @@ from headrace import names
 from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
-from headrace.cluster.objects import Service, ServicePort, ServiceType
+from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, exposure, policies, standin
+from headrace.model import backends, exposure, materials, policies
 from headrace.model.exposure import Exposed, Exposures
-from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Pem, Timeouts
+from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Timeouts
 from headrace.model.policies import Policy
 from headrace.model.source_ranges import allowed_by_source_ranges
 from headrace.model.view import View
@@ -49,11 +49,15 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
     said = reading.read(service.ref, service.annotations, service.ports)
     ours = exposure.is_ours(service, said, view)
     exposures = exposure.expose(service, said, view) if ours else Exposures()
-    if not demands and (not ours or not (exposures.ports or exposures.verdicts or said.verdicts)):
+    asked = ours and exposure.is_asked(service, said, view)
+    if asked and service.type is ServiceType.EXTERNAL_NAME:
+        exposures = _external(service, view)
+    remarks = exposures.verdicts or said.verdicts or (asked and service.problems)
+    if not demands and not (ours and (exposures.ports or remarks)):
         return None
-    if service.type is ServiceType.EXTERNAL_NAME:
-        exposures = _external(service, exposures, view)
     needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
+    for label in (*(exposed.port.label for exposed in exposures.ports), *(label for label, _ in demands)):
+        needs.update(backends.authorities(service, said, label, view))
     for exposed in exposures.ports:
         route = reading.route(said.values(exposed.port.label))
         if route.canary_service is not None:
@@ -63,22 +67,20 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
     return Interpretation(service, said, exposures, tuple(sorted(needs)))
 
 
-def _external(service: Service, exposures: Exposures, view: View) -> Exposures:
-    """Return no exposures for a Service of type ExternalName, with a verdict if it asked for any."""
-    if not exposures.ports:
-        return exposures
+def _external(service: Service, view: View) -> Exposures:
+    """Return no exposures for a Service of type ExternalName that asked for some, with a verdict."""
     if view.settings.allow_external_name:
         verdict = Verdict(
             service.ref, 'NotYet', 'this version does not serve Services of type ExternalName', 'spec.type'
         )
     else:
         verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
-    return Exposures(verdicts=(*exposures.verdicts, verdict))
+    return Exposures(verdicts=(verdict,))
 
 
 def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]:
     values = said.values(exposed.port.label)
-    keys = ('tls-secret', 'client-ca-secret', 'basic-auth-secret', 'backend-ca-secret')
+    keys = ('tls-secret', 'client-ca-secret', 'basic-auth-secret')
     return [Ref('Secret', service.namespace, str(values[key])) for key in keys if key in values]
 
 
@@ -101,6 +103,9 @@ def refresh(held: Fragment, service: Service, snapshot: Snapshot, view: View) ->
     made: list[Backend] = []
     verdicts = {verdict for piece in snapshot.slices for verdict in piece.problems}
     for backend in held.backends:
+        if not materials.can_verify(backend, held.claims):
+            made.append(backend)
+            continue
         servers = backends.edge_servers(service, ports[backend.port], snapshot, view)
         made.append(backend if servers.groups == backend.groups else replace(backend, groups=servers.groups))
         verdicts.update(servers.verdicts)
@@ -145,6 +150,10 @@ class Draft:
         if (held := self.backends.get(name)) is not None:
             return wanted, held
         servers = backends.edge_servers(self.service, port, self.snapshot, self.view)
+        if wanted.ca is not None and not self.material(
+            wanted.ca, self.key('backend-ca-secret', port.label), 'authorities'
+        ):
+            servers = backends.Servers((), ())
         made = backends.make(self.service, wanted, servers.groups)
         self.backends[name] = made
         self.data += backends.data(wanted, name)
@@ -159,24 +168,17 @@ class Draft:
                 endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
                 self.add_backend(port, mode, _fitting(endpoint, mode))
 
-    def secret_problem(self, ref: Ref, key: str, kind: str) -> str:
-        """Return why the material of a Secret cannot be used, '' when it can; adds the verdict."""
-        if not self.view.may_read_secrets(ref.namespace):
-            self.say('SecretForbidden', key, f'add {ref.namespace} to secrets.namespaces to let headrace read {ref}')
-            return 'forbidden'
-        secret = self.snapshot.secret(ref)
-        if secret is None:
-            self.say('SecretMissing', key, f'{ref} does not exist')
-            return 'missing'
-        problem = {
-            'certificate': secret.certificate_problem,
-            'authorities': secret.authorities_problem,
-            'users': secret.users_problem,
-        }[kind]
-        if problem:
-            reason = 'CredentialsUnusable' if kind == 'users' else 'CertificateUnusable'
-            self.say(reason, key, f'{ref}: {problem}')
-        return problem
+    def key(self, key: str, label: str) -> str:
+        """Return a key as the user wrote it for a port."""
+        return f'{key}.{label}' if self.said.says(key, label) else key
+
+    def material(self, secret: Ref, key: str, kind: str) -> str:
+        """Claim the file with a Secret's certificate or authorities; return its name, '' if there is none."""
+        claim = materials.claim(secret, key, kind, self.snapshot, self.view, self.say)
+        if claim is None:
+            return ''
+        self.claims.append(claim)
+        return claim.key
 
     def fragment(self, needs: tuple[Ref, ...]) -> Fragment:
         """Return the finished value, everything sorted."""
@@ -226,7 +228,9 @@ class PortDraft:
             self.exposed.port, self.mode, _fitting(self.exposed.spoken.endpoint, self.mode)
         )
         self._settings()
-        self._authority(wanted)
+        self._authority(wanted, backend)
+        if self.mode == 'tcp' and self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', 'this version asks for certificates of HTTP clients only')
         self._canary()
         self._close_unparsed()
         if self.mode == 'http':
@@ -239,7 +243,7 @@ class PortDraft:
 
     def _key(self, key: str) -> str:
         """Return a key as the user wrote it for this port."""
-        return f'{key}.{self.label}' if self.draft.said.says(key, self.label) else key
+        return self.draft.key(key, self.label)
 
     def _close(self, key: str, why: str) -> None:
         self.policy.add(policies.CLOSED)
@@ -275,7 +279,8 @@ class PortDraft:
             self._close('basic-auth-secret', 'only HTTP has authentication')
             return
         ref = Ref('Secret', self.service.namespace, name)
-        if self.draft.secret_problem(ref, key, 'users'):
+        if (problem := materials.problem(ref, 'users', self.draft.snapshot, self.draft.view)) is not None:
+            self.draft.say(problem[0], key, problem[1])
             self._close('basic-auth-secret', f'{ref} cannot be used')
             return
         secret = self.draft.snapshot.secret(ref)
@@ -291,9 +296,10 @@ class PortDraft:
             return
         ref = Ref('Service', self.service.namespace, name)
         other = self.draft.snapshot.other_service(ref)
-        port = next((p for p in other.ports if p.name and p.name == self.exposed.port.name), None) if other else None
-        if other and port is None:
-            port = next((p for p in other.ports if p.number == self.exposed.port.number), None)
+        ports = [p for p in other.ports if p.protocol is Protocol.TCP] if other else []
+        port = next((p for p in ports if p.name and p.name == self.exposed.port.name), None)
+        if port is None:
+            port = next((p for p in ports if p.number == self.exposed.port.number), None)
         if other is None or port is None:
             missing = 'has no port of this name or number' if other else 'does not exist'
             self.draft.say('ServiceMissing', self._key('canary-service'), f'{ref} {missing}')
@@ -332,11 +338,14 @@ class PortDraft:
     def _tls(self) -> None:
         name = self.exposed.exposure.tls_secret
         if name is None:
-            if self.exposed.exposure.client_ca_secret is not None:
-                self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
+            self._without_certificate()
             return
         if self.settings.tls_redirect is not False:
             self.policy.add(policies.HTTPS)
+        elif self.exposed.exposure.client_ca_secret is not None and self.exposed.exposure.client_verify == 'required':
+            self.policy.add(policies.HTTPS)
+            message = 'required client certificates count: without TLS nobody shows one, so http is redirected'
+            self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
         secret = Ref('Secret', self.service.namespace, name)
@@ -349,34 +358,35 @@ class PortDraft:
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
 
-    def _authority(self, wanted: backends.Wanted) -> None:
-        if wanted.ca is not None:
-            self._material(wanted.ca, 'backend-ca-secret', 'authorities')
-        elif wanted.options.tls is not None and wanted.settings.backend_verify:
+    def _without_certificate(self) -> None:
+        """Judge the keys of TLS on a port that has no certificate of its own."""
+        if self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
+        if not self.settings.tls_redirect:
+            return
+        if self.draft.view.settings.default_certificate:
+            self.policy.add(policies.HTTPS)
+        else:
+            message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
+            self.draft.say('NotApplicable', self._key('tls-redirect'), message)
+
+    def _authority(self, wanted: backends.Wanted, backend: Backend) -> None:
+        if not materials.can_verify(backend, self.draft.claims):
+            self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
+        elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 
     def _material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
-        claim = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY
-        name = backends.authority_file(secret)
-        held = self.draft.snapshot.secret(secret)
-        if held is None and self.draft.view.offline:
-            both, alone = standin.certificate(secret)
-            self.draft.say(
-                'StandInCertificate', self._key(key), f'{secret} is not in the input; a stand-in takes its place'
-            )
-            self.draft.claims.append(Claim(claim, name, Pem(both if kind == 'certificate' else alone)))
-            return name
-        if self.draft.secret_problem(secret, self._key(key), kind):
+        name = self.draft.material(secret, self._key(key), kind)
+        if not name:
             self._close(key, f'{secret} cannot be used')
-            return ''
-        assert held is not None
-        data = held.certificate.pem if kind == 'certificate' and held.certificate else held.authorities
-        self.draft.claims.append(Claim(claim, name, Pem(data)))
         return name
 
     def _passthrough(self, backend: Backend) -> None:
         self.draft.say('NotYet', self._key('mode'), 'this version does not pass TLS through')
+        if self.exposed.exposure.tls_secret is not None:
+            self._close('tls-secret', 'TLS that is passed through cannot be ended here')
         value = HostTls(passthrough=self.policy.pointer(backend.name))
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts]

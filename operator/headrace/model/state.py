@@ -5,7 +5,7 @@ as what it touches. Each update returns the change as a value, which is all that
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
@@ -46,7 +46,7 @@ class Change:
 
     def __bool__(self) -> bool:
         """Tell whether anything changed."""
-        return bool(self.fragments)
+        return bool(self.fragments or self.pointers)
 
 
 class State:
@@ -58,6 +58,7 @@ class State:
         self.claims = Claims()
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+        self._refused: dict[Ref, tuple[Fragment, str]] = {}
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
@@ -71,6 +72,8 @@ class State:
             built = (
                 self._refresh(store, held) if ref in refreshed and ref not in new and held else self._build(store, ref)
             )
+            if ref in self._refused:
+                built = self._left_out(ref, built)
             if built == held:
                 continue
             old.setdefault(ref, self.fragments.get(ref))
@@ -95,7 +98,7 @@ class State:
                 refreshed.add(Ref('Service', ref.namespace, ref.name))
         if not self._refreshable:
             return queue | refreshed, set()
-        return queue | refreshed, refreshed - queue
+        return queue | refreshed, refreshed - queue - self._refused.keys()
 
     def _refresh(self, store: Store, held: Fragment) -> Fragment | None:
         service = store.get(held.ref, Service)
@@ -112,9 +115,23 @@ class State:
         if self.view.role is Role.NODE:
             if not proxied.is_ours(service, self.view):
                 return None
-            return proxied.build(service, store.snapshot(ref, proxied.NEEDS), self.view)
+            return proxied.build(service, store.snapshot(ref, proxied.needs(service, self.view)), self.view)
         found = services.interpret(service, self.view, demands)
         return services.build(found, store.snapshot(ref, found.needs), self.view, demands) if found else None
+
+    def refuse(self, ref: Ref, said: str) -> None:
+        """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""
+        if ref in self.fragments:
+            self._refused[ref] = (_form(self.fragments[ref]), said)
+
+    def _left_out(self, ref: Ref, built: Fragment | None) -> Fragment | None:
+        """Return what stands for a refused fragment: nothing but the verdict; the fragment itself once it is another."""
+        form, said = self._refused[ref]
+        if built is None or _form(built) != form:
+            del self._refused[ref]
+            return built
+        verdict = Verdict(ref, 'RefusedByHaproxy', said)
+        return Fragment(ref, created=built.created, needs=built.needs, verdicts=(*built.verdicts, verdict))
 
     def _reads(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
         before, after = set(held.needs if held else ()), set(built.needs if built else ())
@@ -157,8 +174,10 @@ class State:
                 del self.fragments[change.ref]
             else:
                 self.fragments[change.ref] = change.new
-        for change, gone, come in moved:
+        # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
+        for change, gone, _ in moved:
             self.claims.replace(change.ref, gone, (), self.fragments)
+        for change, _, come in moved:
             self.claims.replace(change.ref, (), come, self.fragments)
         pointers = tuple(
             PointerChange(key, touched[key], after)
@@ -187,6 +206,12 @@ class State:
     def all_verdicts(self) -> tuple[Verdict, ...]:
         """Return all verdicts about all objects, sorted."""
         return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
+
+
+def _form(fragment: Fragment) -> Fragment:
+    """Return a fragment without its endpoints: an endpoint that comes makes no configuration good."""
+    bare = tuple(replace(backend, groups=()) for backend in fragment.backends)
+    return replace(fragment, backends=bare, endpoint_verdicts=())
 
 
 def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:

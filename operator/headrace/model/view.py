@@ -19,12 +19,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The class as an agent sees it. `offline`: Secrets may be missing and are then replaced by stand-ins."""
+    """The class as an agent sees it.
+
+    `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
+    read, as from a folder.
+    """
 
     settings: Settings
     role: Role = Role.EDGE
     place: Place = field(default_factory=Place)
     offline: bool = False
+    all_secrets: bool = False
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
 
@@ -35,7 +40,9 @@ class View:
 
     def may_read_secrets(self, namespace: str) -> bool:
         """Tell whether Secrets of a namespace may be read."""
-        return self.offline or namespace in self.settings.secrets.namespaces or '*' in self.settings.secrets.namespaces
+        if self.offline or self.all_secrets:
+            return True
+        return namespace in self.settings.secrets.namespaces or '*' in self.settings.secrets.namespaces
 
     def placed_by(self, objects: Iterable[Object]) -> 'View':
         """Return the view with the zone that its Node has, where the Node is there and no zone was given."""
@@ -65,6 +72,7 @@ def make(
     role: Role = Role.EDGE,
     place: Place | None = None,
     offline: bool = False,
+    all_secrets: bool = False,
     snippets: frozenset[str] = frozenset(),
 ) -> View:
     """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
@@ -77,4 +85,4 @@ def make(
         if isinstance(value, values.Invalid):
             raise SettingsError(f'defaults: {name} must be {value.expected}')
         defaults[name] = value
-    return View(settings, role, place or Place(), offline, snippets, tuple(sorted(defaults.items())))
+    return View(settings, role, place or Place(), offline, all_secrets, snippets, tuple(sorted(defaults.items())))

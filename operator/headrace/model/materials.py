@@ -1,0 +1,54 @@
+"""Secrets' material as claims for the files that HAProxy reads it from.
+
+Promises: a file is named only where it is claimed, so that a Secret that is missing or broken costs what depends on it
+and never the configuration.
+"""
+
+from collections.abc import Callable, Iterable
+
+from headrace.cluster.store import Snapshot
+from headrace.model import backends, standin
+from headrace.model.ir import Backend, Claim, Kind, Pem
+from headrace.model.view import View
+from headrace.names import Ref
+
+Say = Callable[[str, str, str], None]
+
+
+def problem(secret: Ref, kind: str, snapshot: Snapshot, view: View) -> tuple[str, str] | None:
+    """Return why the material of a Secret cannot be used (a reason and a message), None when it can."""
+    if not view.may_read_secrets(secret.namespace):
+        return 'SecretForbidden', f'add {secret.namespace} to secrets.namespaces to let headrace read {secret}'
+    held = snapshot.secret(secret)
+    if held is None:
+        return 'SecretMissing', f'{secret} does not exist'
+    found = {
+        'certificate': held.certificate_problem,
+        'authorities': held.authorities_problem,
+        'users': held.users_problem,
+    }[kind]
+    reason = 'CredentialsUnusable' if kind == 'users' else 'CertificateUnusable'
+    return (reason, f'{secret}: {found}') if found else None
+
+
+def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say: Say) -> Claim | None:
+    """Return the claim for the file with a Secret's certificate or authorities; None, and why is said, if there is none."""
+    where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, backends.authority_file(secret)
+    held = snapshot.secret(secret)
+    if held is None and view.offline:
+        both, alone = standin.certificate(secret)
+        say('StandInCertificate', key, f'{secret} is not in the input; a stand-in takes its place')
+        return Claim(where, name, Pem(both if kind == 'certificate' else alone))
+    if (found := problem(secret, kind, snapshot, view)) is not None:
+        say(found[0], key, found[1])
+        return None
+    assert held is not None
+    return Claim(
+        where, name, Pem(held.certificate.pem if kind == 'certificate' and held.certificate else held.authorities)
+    )
+
+
+def can_verify(backend: Backend, claims: Iterable[Claim]) -> bool:
+    """Tell whether a backend that verifies its endpoints has the authorities to do so."""
+    wanted = backend.options.tls.ca_file if backend.options.tls else ''
+    return not wanted or any(item.kind is Kind.AUTHORITY and item.key == wanted for item in claims)

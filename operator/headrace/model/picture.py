@@ -1,0 +1,75 @@
+"""What somebody has been told of the model: the fragments and the pointers, as one worker of HAProxy or one folder has them.
+
+Pure. The difference of two pictures is what `plan` takes, so a worker that started from an older picture is brought up
+to date by exactly what has changed since.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from headrace.model.claims import ClaimKey
+from headrace.model.ir import Content, Fragment
+from headrace.model.state import Change, FragmentChange, PointerChange, State
+from headrace.names import Ref
+
+
+@dataclass(slots=True)
+class Picture:
+    """Fragments by reference, and what stands at each claimed key. Only its owner changes it."""
+
+    fragments: dict[Ref, Fragment] = field(default_factory=dict)
+    pointers: dict[ClaimKey, Content] = field(default_factory=dict)
+
+    def copy(self) -> 'Picture':
+        """Return a picture that later changes of this one do not reach."""
+        return Picture(dict(self.fragments), dict(self.pointers))
+
+    def change_to(self, wanted: 'Picture', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
+        """Return what leads from here to `wanted`, looking at these references and keys only."""
+        fragments = tuple(
+            FragmentChange(ref, old, new)
+            for ref in sorted(refs)
+            if (old := self.fragments.get(ref)) is not (new := wanted.fragments.get(ref)) and old != new
+        )
+        pointers = tuple(
+            PointerChange(key, before, after)
+            for key in sorted(keys)
+            if (before := self.pointers.get(key)) is not (after := wanted.pointers.get(key)) and before != after
+        )
+        return Change(fragments, pointers)
+
+    def whole_change_to(self, wanted: 'Picture') -> Change:
+        """Return all that leads from here to `wanted`."""
+        return self.change_to(
+            wanted,
+            self.fragments.keys() | wanted.fragments.keys(),
+            self.pointers.keys() | wanted.pointers.keys(),
+        )
+
+    def tell(self, change: Change) -> None:
+        """Note that a change has been told."""
+        for item in change.fragments:
+            if item.new is None:
+                self.fragments.pop(item.ref, None)
+            else:
+                self.fragments[item.ref] = item.new
+        for pointer in change.pointers:
+            if pointer.new is None:
+                self.pointers.pop(pointer.key, None)
+            else:
+                self.pointers[pointer.key] = pointer.new
+
+    def tell_endpoints(self, item: FragmentChange) -> None:
+        """Note that of a change only the endpoints of backends that stay have been told; the rest waits."""
+        held = self.fragments.get(item.ref)
+        if held is None or item.new is None:
+            return
+        new = {backend.name: backend for backend in item.new.backends}
+        self.fragments[item.ref] = replace(
+            held, backends=tuple(new.get(backend.name, backend) for backend in held.backends)
+        )
+
+
+def of_state(state: State) -> Picture:
+    """Return the picture of a whole state."""
+    return Picture(dict(state.fragments), dict(state.pointers()))

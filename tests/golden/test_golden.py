@@ -1,0 +1,144 @@
+"""What whole inputs become, byte by byte, and that each version of HAProxy accepts it.
+
+A case is a folder: `in.yaml`, perhaps `config.yaml` (settings), `args` (options of `headrace render`) and `overrides/`.
+`expected/` holds the files rendered for 3.4, `expected-3.0/` those that are others for 3.0 (one without content stands for
+none), and `verdicts.txt` what was said. To keep them readable, files that are as in the case `empty` are left out, the sections of every
+installation are stored as their difference from `empty`, and of key material only its digest is stored.
+
+`--update-golden` writes them; the difference is to be judged by whoever commits it.
+"""
+
+import difflib
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from headrace.cli.main import cli
+from headrace.haproxy import check
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent.name for path in HERE.glob('*/in.yaml'))
+BASE = 'empty'
+PRIVATE = ('certificates/', 'authorities/')
+
+
+def render(case, version, target):
+    """Render a case by the command line, as its user would, and return what it printed for programs."""
+    folder = HERE / case
+    arguments = ['render', '-f', str(folder / 'in.yaml'), '-o', str(target), '--haproxy-version', version]
+    arguments += ['--format', 'json']
+    if (folder / 'config.yaml').exists():
+        arguments += ['--config', str(folder / 'config.yaml')]
+    if (folder / 'args').exists():
+        given = (folder / 'args').read_text().split()
+        arguments += [str(folder / word) if word == 'overrides' else word for word in given]
+    outcome = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    return json.loads(outcome.stdout)
+
+
+def contents(folder):
+    """Return the text of each file that is not empty, with a digest for key material."""
+    found = {}
+    for path in sorted(folder.rglob('*')):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or not path.stat().st_size:
+            continue
+        if name.startswith(PRIVATE) and name.endswith('.pem'):
+            found[f'{name}.sha256'] = f'{hashlib.sha256(path.read_bytes()).hexdigest()}\n'
+        else:
+            found[name] = path.read_text()
+    return found
+
+
+def difference(before, after):
+    """Return how a text differs from the one of `empty`, without line numbers, so that other lines may move."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm='')
+    return ''.join('@@\n' if line.startswith('@@') else f'{line}\n' for line in list(lines)[2:])
+
+
+def stored(case, version, folder):
+    """Render a case, and return what is kept of it, and its verdicts."""
+    said = render(case, version, folder / case)
+    found = contents(folder / case)
+    if case != BASE:
+        render(BASE, version, folder / BASE)
+        base = contents(folder / BASE)
+        found = {
+            f'{name}.diff' if name in base else name: difference(base[name], text) if name in base else text
+            for name, text in found.items()
+            if base.get(name) != text
+        }
+    return found, ''.join(map(told, said['verdicts'])).replace(f'{HERE}/', '')
+
+
+def told(verdict):
+    """Return a verdict as it is kept."""
+    about = '/'.join(filter(None, (verdict['namespace'], verdict['name'])))
+    head = [verdict['level'], verdict['reason'], f'{verdict["kind"]} {about}', verdict['field']]
+    return f'{"  ".join(filter(None, head))}\n    {verdict["message"]}\n'
+
+
+def expected(case):
+    """Return what is kept of a case by version, and its verdicts."""
+    full, other = HERE / case / 'expected', HERE / case / 'expected-3.0'
+    known = {path.relative_to(other).as_posix() for path in other.rglob('*') if path.is_file()}
+    older = {name: text for name, text in contents(full).items() if name not in known} | contents(other)
+    text = HERE / case / 'verdicts.txt'
+    return {'3.4': contents(full), '3.0': older}, text.read_text() if text.exists() else ''
+
+
+def update(case, folder):
+    """Write what a case becomes."""
+    found, verdicts = stored(case, '3.4', folder / '3.4')
+    older, _ = stored(case, '3.0', folder / '3.0')
+    changed = {name: older.get(name, '') for name in found | older if found.get(name) != older.get(name)}
+    for name, files in (('expected', found), ('expected-3.0', changed)):
+        shutil.rmtree(HERE / case / name, ignore_errors=True)
+        for file, text in files.items():
+            path = HERE / case / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    (HERE / case / 'verdicts.txt').write_text(verdicts)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _updated(update_golden, tmp_path_factory):
+    """Write all cases before any is compared, if that was asked for."""
+    if update_golden:
+        for case in CASES:
+            update(case, tmp_path_factory.mktemp(case))
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_the_case_is_rendered_as_expected(case, haproxy_version, tmp_path):
+    found, verdicts = stored(case, haproxy_version, tmp_path)
+    files, said = expected(case)
+    assert found == files[haproxy_version]
+    assert verdicts == said
+
+
+@pytest.mark.parametrize('case', [case for case in CASES if not (HERE / case / 'refused').exists()])
+def test_haproxy_accepts_the_case(case, haproxy_version, haproxy_binary, tmp_path):
+    render(case, haproxy_version, tmp_path)
+    outcome = check.check(haproxy_binary, tmp_path)
+    assert outcome.accepted, outcome.output
+    assert '[ALERT]' not in outcome.output
+
+
+@pytest.mark.parametrize('case', [case for case in CASES if (HERE / case / 'refused').exists()])
+def test_haproxy_refuses_the_case(case, haproxy_version, haproxy_binary, tmp_path):
+    render(case, haproxy_version, tmp_path)
+    outcome = check.check(haproxy_binary, tmp_path)
+    assert not outcome.accepted
+    assert (HERE / case / 'refused').read_text().strip() in outcome.output
+
+
+def test_no_key_material_is_kept_in_a_case():
+    texts = [path.read_text() for path in HERE.rglob('*') if path.is_file() and path.suffix not in ('.py', '.pyc')]
+    assert texts
+    assert not any('-----BEGIN' in text for text in texts)

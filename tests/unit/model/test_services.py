@@ -1,0 +1,433 @@
+"""From a Service to its fragment at the edge: TLS, Secrets, what closes a route, canaries, and who may connect."""
+
+import pytest
+
+from headrace.cluster import reading
+from headrace.cluster.store import Snapshot
+from headrace.model import services, standin, view
+from headrace.model.ir import Claim, HostTls, Kind, Pem, ServerTls
+from headrace.names import Ref
+from headrace.settings import Secrets, Settings
+from support.objects import (
+    built,
+    ca_secret,
+    endpoint_slice,
+    fragment,
+    pointer,
+    reasons,
+    secret,
+    service,
+    tls_secret,
+)
+
+HTTP = [{'name': 'http', 'port': 80}]
+HOST = {'host': 'a.example.com'}
+USERS = secret('users', username='ann', password='secret')
+FULL = (tls_secret('tls'), ca_secret('ca'), USERS)
+READY = endpoint_slice(addresses=['10.0.0.1'], port_name='http')
+
+
+def settings(**more):
+    return Settings(**{'tcp_ports': '5000-5999', 'secrets': Secrets(namespaces=('shop',)), **more})
+
+
+def served(annotations, *documents, known=None, ports=None, seen=None, **spec):
+    """Return the model of a Service `web` that has one ready endpoint, and other documents."""
+    document = service(annotations={**HOST, **annotations}, ports=ports or HTTP, **spec)
+    return built(document, READY, *documents, settings=known or settings(), **(seen or {}))
+
+
+def flags(made, key='a.example.com/', kind=Kind.ROUTE):
+    return pointer(made, kind, key).split('|')[2]
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'expected', 'tls'),
+    [
+        ({}, '', None),
+        ({'tls-secret': 'tls'}, 'L', HostTls(certificate='shop_tls')),
+        ({'tls-secret.http': 'tls'}, 'L', HostTls(certificate='shop_tls')),
+        ({'tls-secret': 'tls', 'tls-redirect': 'true'}, 'L', HostTls(certificate='shop_tls')),
+        ({'tls-secret': 'tls', 'tls-redirect': 'false'}, '', HostTls(certificate='shop_tls')),
+        (
+            {'tls-secret': 'tls', 'client-ca-secret': 'ca'},
+            'L',
+            HostTls(certificate='shop_tls', client_ca='shop_ca', verify='required'),
+        ),
+        (
+            {'tls-secret': 'tls', 'client-ca-secret': 'ca', 'client-verify': 'optional', 'tls-redirect': 'false'},
+            '',
+            HostTls(certificate='shop_tls', client_ca='shop_ca', verify='optional'),
+        ),
+    ],
+)
+def test_tls_of_a_host(annotations, expected, tls):
+    made = served(annotations, *FULL)
+    assert flags(made) == expected
+    assert pointer(made, Kind.TLS, 'a.example.com') == tls
+    assert reasons(made) == []
+
+
+def test_the_files_of_certificates_are_claimed_with_what_is_in_the_secrets():
+    made = served({'tls-secret': 'tls', 'client-ca-secret': 'ca'}, *FULL)
+    both, alone = standin.certificate(Ref('Secret', '', 'one'))
+    assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(both)
+    assert pointer(made, Kind.AUTHORITY, 'shop_ca') == Pem(alone)
+    assert fragment(made).needs == (Ref('Secret', 'shop', 'ca'), Ref('Secret', 'shop', 'tls'))
+
+
+def test_where_clients_must_show_certificates_http_is_redirected_whatever_is_said():
+    made = served({'tls-secret': 'tls', 'client-ca-secret': 'ca', 'tls-redirect': 'false'}, *FULL)
+    assert flags(made) == 'L'
+    assert reasons(made) == ['ContradictoryKeys']
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'known', 'expected', 'said'),
+    [
+        ({'tls-redirect': 'true'}, settings(default_certificate='shop/tls'), 'L', []),
+        ({'tls-redirect': 'true'}, settings(), '', ['NotApplicable']),
+        ({'tls-redirect': 'false'}, settings(), '', []),
+        ({}, settings(default_certificate='shop/tls'), '', []),
+    ],
+)
+def test_without_a_certificate_of_its_own_a_host_is_redirected_to_the_default_one_on_request(
+    annotations, known, expected, said
+):
+    made = served(annotations, *FULL, known=known)
+    assert flags(made) == expected
+    assert reasons(made) == said
+
+
+def test_every_host_has_its_own_claim_but_the_catch_all():
+    made = served({'host': 'a.example.com *.b.example.com', 'tls-secret': 'tls'}, *FULL)
+    keys = [key for (kind, key), _ in made.pointers() if kind is Kind.TLS]
+    assert keys == ['*.b.example.com', 'a.example.com']
+    made = served({'host': '*', 'tls-secret': 'tls'}, *FULL)
+    assert [key for (kind, key), _ in made.pointers() if kind is Kind.TLS] == []
+    assert flags(made, '*/') == 'LX'
+    assert reasons(made) == ['RouteClosed']
+
+
+# --- what closes a route ----------------------------------------------------------------------------------------------
+
+
+KEYS = {
+    'tls-secret': ({'tls-secret': 'tls'}, 'tls'),
+    'client-ca-secret': ({'tls-secret': 'good', 'client-ca-secret': 'ca'}, 'ca'),
+    'basic-auth-secret': ({'basic-auth-secret': 'users'}, 'users'),
+    'backend-ca-secret': ({'backend-protocol': 'https', 'backend-ca-secret': 'ca'}, 'ca'),
+}
+UNUSABLE = {'basic-auth-secret': 'CredentialsUnusable'}
+
+
+@pytest.mark.parametrize(('annotations', 'name'), KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize(
+    ('kind', 'namespaces', 'reason'),
+    [
+        ('missing', ('shop',), 'SecretMissing'),
+        ('elsewhere', ('*',), 'SecretMissing'),
+        ('unusable', ('shop',), 'unusable'),
+        ('whole', (), 'SecretForbidden'),
+        ('whole', ('bank',), 'SecretForbidden'),
+    ],
+)
+def test_a_secret_that_cannot_be_used_closes_the_route(annotations, name, kind, namespaces, reason):
+    held = {
+        'missing': [],
+        'elsewhere': [secret(name, 'bank', ca_crt='x')],
+        'unusable': [secret(name, nothing='x')],
+        'whole': [{'tls': tls_secret, 'ca': ca_secret}.get(name, lambda _: USERS)(name)],
+    }[kind]
+    good = [tls_secret('good')] if namespaces in (('shop',), ('*',)) else []
+    made = served(annotations, *held, *good, known=settings(secrets=Secrets(namespaces=namespaces)))
+    assert 'X' in flags(made)
+    key = list(annotations)[-1]
+    said = {verdict.reason for verdict in made.all_verdicts() if f'[headrace.io/{key}]' in verdict.field}
+    expected = UNUSABLE.get(key, 'CertificateUnusable') if reason == 'unusable' else reason
+    assert said == {expected, 'RouteClosed'}
+    if key == 'backend-ca-secret':
+        assert fragment(made).backends[0].groups == ()
+
+
+@pytest.mark.parametrize(('annotations', 'name'), KEYS.values(), ids=KEYS)
+def test_a_secret_that_can_be_used_closes_nothing(annotations, name):
+    made = served(annotations, *FULL, tls_secret('good'))
+    assert 'X' not in flags(made)
+    assert reasons(made) == []
+
+
+def test_the_verdict_about_a_forbidden_secret_names_the_setting_and_the_namespace():
+    made = served({'basic-auth-secret.http': 'users'}, USERS, known=settings(secrets=Secrets()))
+    (verdict,) = [v for v in made.all_verdicts() if v.reason == 'SecretForbidden']
+    assert 'add shop to secrets.namespaces' in verdict.message
+    assert verdict.field == 'metadata.annotations[headrace.io/basic-auth-secret.http]'
+
+
+def test_no_verdict_and_no_text_of_a_fragment_shows_what_a_secret_holds():
+    made = served({'basic-auth-secret': 'users', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}, *FULL)
+    shown = repr(made.fragments) + repr(made.all_verdicts()) + repr(dict(made.pointers()))
+    assert "secret'" not in shown
+    assert 'BEGIN' not in shown
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'ports', 'kind', 'key'),
+    [
+        ({'client-ca-secret': 'ca'}, HTTP, Kind.ROUTE, 'a.example.com/'),
+        ({'mode': 'tcp', 'port': '5000', 'client-ca-secret': 'ca'}, HTTP, Kind.PORT, '5000'),
+        ({'mode': 'tcp', 'port': '5000', 'tls-secret': 'tls'}, HTTP, Kind.PORT, '5000'),
+        ({'mode': 'tcp', 'port': '5000', 'basic-auth-secret': 'users'}, HTTP, Kind.PORT, '5000'),
+        (
+            {'mode': 'tcp', 'port': '5000', 'backend-protocol': 'tls', 'backend-ca-secret': 'no'},
+            HTTP,
+            Kind.PORT,
+            '5000',
+        ),
+        ({'backend-protocol': 'https', 'backend-verify': 'true'}, HTTP, Kind.ROUTE, 'a.example.com/'),
+        ({'basic-auth-secret': 'crypt'}, HTTP, Kind.ROUTE, 'a.example.com/'),
+    ],
+)
+def test_protection_that_cannot_be_given_here_closes_the_route(annotations, ports, kind, key):
+    made = served(annotations, *FULL, secret('crypt', auth='ann:$6$salt$hash'), ports=ports)
+    assert 'X' in flags(made, key, kind)
+    assert 'RouteClosed' in reasons(made)
+
+
+@pytest.mark.parametrize('protection', [{'tls-secret': 'tls'}, {'client-ca-secret': 'ca'}, {'allow': 'nonsense'}])
+def test_tls_that_is_passed_through_cannot_be_protected_here(protection):
+    made = served({'mode': 'tls-passthrough', **protection}, *FULL)
+    held = pointer(made, Kind.TLS, 'a.example.com')
+    assert held.passthrough.endswith('|X')
+    assert held.certificate == held.client_ca == ''
+
+
+def test_tls_that_is_passed_through_is_a_claim_for_the_host():
+    made = served({'mode': 'tls-passthrough'})
+    assert pointer(made, Kind.TLS, 'a.example.com').passthrough.startswith('shop_web_http_')
+    assert reasons(made) == ['NotYet']
+
+
+def test_crypt_hashes_are_told_twice_what_they_cost_and_that_they_do_not_work_yet():
+    made = served({'basic-auth-secret': 'crypt'}, secret('crypt', auth='ann:$6$salt$hash'))
+    assert reasons(made) == ['CostlyHash', 'NotYet', 'RouteClosed']
+    assert fragment(made).data == ()
+
+
+# --- endpoints that must be verified ----------------------------------------------------------------------------------
+
+
+def test_an_endpoint_is_verified_with_the_authorities_that_are_named():
+    made = served({'backend-protocol': 'https', 'backend-ca-secret': 'ca'}, *FULL)
+    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca')
+    assert pointer(made, Kind.AUTHORITY, 'shop_ca') is not None
+
+
+@pytest.mark.parametrize(
+    'documents',
+    [
+        [],
+        [secret('ca', ca_crt='nonsense')],
+    ],
+)
+def test_no_server_names_a_file_of_authorities_that_nobody_claims(documents):
+    annotations = {'backend-protocol': 'https', 'backend-ca-secret': 'ca'}
+    other = service('next', ports=HTTP, annotations=annotations)
+    slices = endpoint_slice('next', addresses=['10.0.0.2'], port_name='http')
+    made = served({**annotations, 'canary-service': 'next', 'canary-weight': '5'}, other, slices, *documents)
+    for name in ('web', 'next'):
+        assert [backend.groups for backend in fragment(made, name).backends] == [()]
+        assert not [claim for claim in fragment(made, name).claims if claim.kind is Kind.AUTHORITY]
+    made = served({**annotations, 'canary-service': 'next', 'canary-weight': '5'}, other, slices, ca_secret('ca'))
+    for name in ('web', 'next'):
+        assert [len(backend.groups) for backend in fragment(made, name).backends] == [1]
+        assert [claim.key for claim in fragment(made, name).claims if claim.kind is Kind.AUTHORITY] == ['shop_ca']
+
+
+def test_authorities_that_are_a_default_of_the_class_are_found_in_each_services_namespace():
+    made = served({'backend-protocol': 'https'}, *FULL, known=settings(defaults={'backend-ca-secret': 'ca'}))
+    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca')
+    assert len(fragment(made).backends[0].groups) == 1
+    assert reasons(made) == []
+
+
+def test_authorities_that_are_not_used_are_not_needed():
+    made = served({'backend-protocol': 'https', 'backend-ca-secret': 'no', 'backend-verify': 'false'})
+    assert flags(made) == ''
+    assert fragment(made).backends[0].options.tls == ServerTls()
+
+
+# --- offline ----------------------------------------------------------------------------------------------------------
+
+
+def test_offline_stand_ins_take_the_place_of_secrets_that_are_not_there():
+    annotations = {
+        'tls-secret': 'tls', 'client-ca-secret': 'ca', 'backend-protocol': 'https', 'backend-ca-secret': 'ca2',
+    }  # fmt: skip
+    made = served(annotations, seen={'offline': True}, known=settings(secrets=Secrets()))
+    assert flags(made) == 'L'
+    assert reasons(made) == ['StandInCertificate'] * 3
+    assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(standin.certificate(Ref('Secret', 'shop', 'tls'))[0])
+    assert pointer(made, Kind.AUTHORITY, 'shop_ca') == Pem(standin.certificate(Ref('Secret', 'shop', 'ca'))[1])
+
+
+def test_offline_a_secret_that_is_there_is_used_and_users_are_never_made_up():
+    made = served({'tls-secret': 'tls', 'basic-auth-secret': 'no'}, *FULL, seen={'offline': True})
+    assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(standin.certificate(Ref('Secret', '', 'one'))[0])
+    assert flags(made) == 'LX'
+    assert reasons(made) == ['RouteClosed', 'SecretMissing']
+
+
+def test_with_a_folder_as_source_all_secrets_that_it_holds_may_be_read():
+    made = served({'tls-secret': 'tls'}, *FULL, seen={'all_secrets': True}, known=settings(secrets=Secrets()))
+    assert flags(made) == 'L'
+
+
+# --- who may connect --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'spec', 'expected', 'keys'),
+    [
+        ({}, {'loadBalancerSourceRanges': ['10.0.0.0/8', ' 192.0.2.0/24 ']}, 'a', [':40A', ':4C00002']),
+        ({}, {'loadBalancerSourceRanges': []}, '', []),
+        ({}, {'loadBalancerSourceRanges': ['nonsense', '10.0.0.0/8']}, 'X', []),
+        ({'allow': '172.16.0.0/12'}, {'loadBalancerSourceRanges': ['10.0.0.0/8']}, 'a', [':4AC1']),
+        ({}, {'loadBalancerSourceRanges': ['10.0.0.0/8'], 'type': 'ClusterIP'}, '', []),
+    ],
+)
+def test_source_ranges_of_a_load_balancer_are_an_allow_list_unless_there_is_one(annotations, spec, expected, keys):
+    made = served(annotations, **{'type': 'LoadBalancer', **spec})
+    assert flags(made) == expected
+    assert [entry.key[16:] for entry in fragment(made).data] == keys
+
+
+def test_client_affinity_is_told_not_to_be_applied_yet():
+    made = served({}, sessionAffinity='ClientIP')
+    assert [(v.reason, v.field) for v in made.all_verdicts()] == [('NotYet', 'spec.sessionAffinity')]
+
+
+# --- keys that no port can use ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'ports', 'fields'),
+    [
+        ({'hsts': '1h', 'mode': 'tcp', 'port': '5000', 'tls-redirect': 'true'}, HTTP, ['hsts', 'host', 'tls-redirect']),
+        ({'timeout-client': '5s', 'mode': 'tcp', 'port': '5000'}, HTTP, ['timeout-client', 'host']),
+        ({'port': '5000'}, HTTP, ['port']),
+        ({'accept-proxy': 'true'}, HTTP, ['accept-proxy']),
+        ({'accept-proxy.http': 'true'}, HTTP, ['accept-proxy.http']),
+        (
+            {'host': '', 'host.http': 'a.example.com', 'port.tcp': '5000', 'hsts.tcp': '1h', 'hsts': '1h'},
+            [*HTTP, {'name': 'tcp', 'port': 5432}],
+            ['hsts.tcp'],
+        ),
+    ],
+)
+def test_a_key_that_no_exposed_port_can_use_is_told(annotations, ports, fields):
+    made = served(annotations, ports=ports)
+    found = [verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotApplicable']
+    assert sorted(found) == sorted(f'metadata.annotations[headrace.io/{name}]' for name in fields)
+
+
+# --- canaries ---------------------------------------------------------------------------------------------------------
+
+
+def split(made):
+    """Return the canary's data: weight and backend."""
+    return [entry.value for entry in fragment(made).data if entry.map.value == 'canary']
+
+
+@pytest.mark.parametrize(
+    ('ports', 'own', 'value'),
+    [
+        # The port of the same name, else of the same number, and never one that is not TCP.
+        ([{'name': 'http', 'port': 8080}, {'name': 'other', 'port': 80}], HTTP, '2500|shop_next_http'),
+        ([{'name': 'other', 'port': 80}], HTTP, '2500|shop_next_other'),
+        ([{'name': 'other', 'port': 81}], HTTP, None),
+        ([{'port': 80}], [{'port': 80}], '2500|shop_next_80'),
+        ([{'name': 'quic', 'port': 80, 'protocol': 'UDP'}, {'name': 'web', 'port': 80}], HTTP, '2500|shop_next_web'),
+        ([{'name': 'http', 'port': 80, 'protocol': 'UDP'}], HTTP, None),
+        # Used as HTTP whatever it says of itself.
+        ([{'name': 'tcp', 'port': 80}], HTTP, '2500|shop_next_tcp'),
+    ],
+)
+def test_a_canary_is_the_port_of_the_same_name_else_number(ports, own, value):
+    other = service('next', ports=ports)
+    made = served({'canary-service': 'next', 'canary-weight': '25'}, other, ports=own)
+    assert split(made) == ([value] if value else [])
+    assert ('c' in flags(made)) is (value is not None)
+    assert ('ServiceMissing' in reasons(made)) is (value is None)
+    backends = fragment(made, 'next').backends if fragment(made, 'next') else ()
+    assert [backend.name for backend in backends] == ([value.partition('|')[2]] if value else [])
+
+
+def test_a_canary_that_does_not_exist_is_left_out():
+    made = served({'canary-service': 'next', 'canary-weight': '25'})
+    assert split(made) == []
+    assert flags(made) == ''
+    assert reasons(made) == ['ServiceMissing']
+
+
+def test_a_canary_has_the_shape_that_its_own_annotations_give_it():
+    other = service('next', ports=HTTP, annotations={'balance': 'leastconn', 'backend-protocol': 'h2c'})
+    made = served({'canary-service': 'next'}, other)
+    (backend,) = fragment(made, 'next').backends
+    assert backend.shape.balance == 'leastconn'
+    assert backend.options.protocol == 'h2'
+    assert split(made) == [f'0|{backend.name}']
+
+
+def test_matches_of_a_canary_are_data_and_told_not_to_be_applied_yet():
+    annotations = {'canary-service': 'next', 'canary-header': 'X-Beta: yes', 'canary-cookie': 'beta'}
+    made = served(annotations, service('next', ports=HTTP))
+    values = [entry.value for entry in fragment(made).data if entry.map.value == 'canary-match']
+    assert values == ['beta|x-beta|yes']
+    assert reasons(made).count('NotYet') == 2
+    made = served({'canary-service': 'next', 'canary-cookie': 'beta'}, service('next', ports=HTTP))
+    assert [entry.value for entry in fragment(made).data if entry.map.value == 'canary-match'] == ['beta||']
+
+
+def test_an_exposed_service_that_is_also_demanded_has_one_backend():
+    made = served({'canary-service': 'next'}, service('next', ports=HTTP, annotations={'host': 'b.example.com'}))
+    assert [backend.name for backend in fragment(made, 'next').backends] == ['shop_next_http']
+
+
+def test_a_demand_for_a_port_that_is_not_there_adds_nothing():
+    item = reading.read(service(annotations=HOST, ports=HTTP)).object
+    seen, demands = view.make(settings()), frozenset({('gone', 'http')})
+    found = services.interpret(item, seen, demands)
+    assert [backend.port for backend in services.build(found, Snapshot(item), seen, demands).backends] == ['http']
+
+
+@pytest.mark.parametrize(
+    ('host', 'path', 'exact', 'key'),
+    [
+        ('h', '/', False, 'h/'),
+        ('h', '/a', False, 'h/a/'),
+        ('h', '/a/', False, 'h/a/'),
+        ('h', '/a', True, 'h/a/#'),
+        ('h', '/a/', True, 'h/a//#'),
+        ('h', '/', True, 'h//#'),
+        ('*', '/', False, '*/'),
+    ],
+)
+def test_keys_of_routes(host, path, exact, key):
+    assert services.route_key(host, path, exact=exact) == key
+
+
+def test_claims_of_a_fragment_are_sorted_and_speak_of_the_field():
+    made = served({'host': 'b.example.com a.example.com', 'path': '/y /x'})
+    found = fragment(made).claims
+    assert [claim.key for claim in found] == [
+        'a.example.com/x/',
+        'a.example.com/y/',
+        'b.example.com/x/',
+        'b.example.com/y/',
+    ]
+    assert {claim.field for claim in found} == {'metadata.annotations[headrace.io/host]'}
+    assert isinstance(found[0], Claim)
