@@ -1,0 +1,356 @@
+"""The reference is what the code says, and the code has every key of the contract with users."""
+
+import json
+import re
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+
+from conftest import ROOT
+from headrace import settings
+from headrace.annotations import keys, reading
+from headrace.annotations.settings import BackendSettings
+from headrace.annotations.values import Invalid
+from headrace.cluster.objects import Protocol, ServicePort
+from headrace.haproxy import words
+from headrace.model import exposure, shapes
+from headrace.verdicts import REASONS
+from support.objects import built, service
+
+DOCS = ROOT / 'docs'
+PAGES = ('annotations.md', 'settings.md', 'verdicts.md')
+FILES = (*PAGES, 'settings.schema.json')
+BOOLEAN = (('true', 'false'), ('True', 'yes', 'on', '1', ''))
+NAME = (('shop', 'shop-2', 'a'), ('Shop', 'shop_2', '-shop', 'shop/other', ''))
+DURATION = (('500ms', '5s', '2m', '1h'), ('5', '0s', '-5s', '5 s', '1.5s', '5S', ''))
+NUMBER = (('1', '7'), ('-1', '1.5', 'one', '0x10', ''))
+CIDRS = (('10.0.0.0/8', '192.0.2.7', '2001:db8::/32, 10.0.0.0/8'), ('10.0.0.0/33', 'example.com', '10.0.0', ''))
+HEADERS = (('X-Frame-Options: DENY', 'Server:', 'A: 1\nB: 2'), ('X-Frame-Options', 'Content-Length: 5', ': x', ''))
+TOKENS = (('GET', 'X-One, X-Two'), ('a b:', 'a\x00', '', ' , '))
+
+# The contract with users, by hand: key, default, values that are allowed, and values that are not.
+CONTRACT = (
+    ('enabled', 'false', *BOOLEAN),
+    ('proxy', '–', ('node',), ('edge', 'true', '')),
+    ('class', 'headrace', *NAME),
+    ('mode', 'see [modes](#modes)', ('tcp', 'http', 'tls-passthrough'), ('https', 'udp', 'HTTP', '')),
+    ('host', '–', ('shop.example.com', '*.example.com', '*', 'a.example.com b.example.com'), ('a..b', '-a', 'a_b', '')),
+    ('path', '/', ('/', '/shop', '/shop/', '/a, /b'), ('shop', '/a?b', '/a#b', '/a//b', '')),
+    ('path-type', 'Prefix', ('Prefix', 'Exact'), ('ImplementationSpecific', 'prefix', '')),
+    ('port', 'the Service port', ('1', '5432', '65535'), ('0', '65536', '-1', 'http', '')),
+    ('tls-secret', '–', *NAME),
+    ('client-ca-secret', '–', *NAME),
+    ('client-verify', 'required', ('required', 'optional'), ('none', 'true', '')),
+    ('tls-redirect', 'true with tls-secret', *BOOLEAN),
+    ('hsts', 'off', ('1s', '24h', '365d', 'off'), (*DURATION[1], '500ms', 'on')),
+    ('accept-proxy', 'false', *BOOLEAN),
+    ('timeout-client', '60s', *DURATION),
+    ('maintenance', 'false', *BOOLEAN),
+    ('client-ip', 'forwarded for http, none for tcp', ('none', 'forwarded', 'proxy-v1', 'proxy-v2', 'preserve'), ('proxy', '')),
+    ('backend-protocol', 'by appProtocol', ('http1', 'h2c', 'https', 'h2', 'tcp', 'tls'), ('http', 'grpc', '')),
+    ('backend-ca-secret', '–', *NAME),
+    ('backend-verify', 'true with a CA', *BOOLEAN),
+    ('backend-sni', '–', ('shop.example.com', 'host-header'), ('*.example.com', '*', 'a b', '')),
+    ('balance', 'random', ('random', 'roundrobin', 'leastconn', 'first', 'source', 'uri', 'hdr:X-User'), ('hdr:', 'hdr:a b', 'rdp-cookie', 'random(2)', '')),
+    ('slow-start', 'off', *DURATION),
+    ('max-connections', 'none', *NUMBER),
+    ('queue-timeout', '5s', *DURATION),
+    ('cookie', '–', ('session', 'true'), ('a b', 'a;b', 'a=b', '')),
+    ('check', 'off', ('off', 'tcp', 'http'), ('true', 'https', '')),
+    ('check-path', '/', ('/', '/healthz'), ('healthz', '/a b', '')),
+    ('check-host', '–', ('shop.example.com',), ('*', '*.example.com', '')),
+    ('check-status', '200-399', ('200-399', '200', '200, 204', '200-299,404'), ('399-200', '99', '600', '2xx', '')),
+    ('check-interval', '2s', *DURATION),
+    ('check-rise', '2', *NUMBER),
+    ('check-fall', '3', *NUMBER),
+    ('eject-after', 'off', *NUMBER),
+    ('timeout-connect', '5s', *DURATION),
+    ('timeout-server', '60s', *DURATION),
+    ('timeout-tunnel', '1h', *DURATION),
+    ('retries', '3', ('0', '3'), ('-1', 'many', '')),
+    ('retry-on', 'conn-failure', ('conn-failure', 'conn-failure, 503', 'empty-response response-timeout'), ('all-retryable-errors', '404', '')),
+    ('allow', '–', *CIDRS),
+    ('deny', '–', *CIDRS),
+    ('rate-limit', '–', ('10/s', '100/m', '1000/h'), ('10', '0/s', '10/d', '10 / s', '-1/s', '')),
+    ('basic-auth-secret', '–', *NAME),
+    ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
+    ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com'), ('//example.com', 'javascript:alert(1)', 'example.com', '')),
+    ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
+    ('rewrite-path', '–', ('/', '/v2'), ('v2', '/a?b', '')),
+    ('request-headers', '–', *HEADERS),
+    ('response-headers', '–', *HEADERS),
+    ('cors-allow-origin', 'off', ('*', 'https://app.example.com', 'http://a:8080, https://b'), ('app.example.com', 'ftp://a', 'https://a/path', '')),
+    ('cors-allow-methods', 'GET, HEAD, POST', *TOKENS),
+    ('cors-allow-headers', '–', *TOKENS),
+    ('cors-expose-headers', '–', *TOKENS),
+    ('cors-allow-credentials', 'false', *BOOLEAN),
+    ('cors-max-age', '5s', *DURATION),
+    ('compression', 'false', *BOOLEAN),
+    ('canary-service', '–', *NAME),
+    ('canary-weight', '0', ('0', '5', '100'), ('101', '-1', '5%', '')),
+    ('canary-header', '–', ('X-Canary', 'X-Canary: always'), ('X Canary', 'X-Canary:', ': always', '')),
+    ('canary-cookie', '–', ('canary',), ('a b', 'a=b', '')),
+    ('snippets', '–', ('cache', 'cache, trace-headers'), ('Cache', 'a b/', '')),
+)  # fmt: skip
+CLOSING = {'allow', 'deny', 'basic-auth-secret', 'client-ca-secret', 'tls-secret', 'maintenance'}
+
+
+def tool(*arguments):
+    return subprocess.run(
+        [sys.executable, '-m', 'tools.docs', *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def page(name):
+    return (DOCS / name).read_text(encoding='utf-8')
+
+
+def section(name, title):
+    """Return the part of a page under a heading of the second level."""
+    return re.search(rf'^## {title}\n(.*?)(?=^## |\Z)', page(name), re.MULTILINE | re.DOTALL)[1]
+
+
+def table_rows(text):
+    """Return the cells of a table's rows, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith('|')]
+    return [[cell.strip() for cell in re.split(r'(?<!\\)\|', line)[1:-1]] for line in lines[2:]]
+
+
+def test_the_pages_are_what_the_code_says():
+    found = tool('--check')
+    assert (found.returncode, found.stderr) == (0, '')
+
+
+def test_a_check_names_each_file_that_differs_or_is_missing_and_writes_nothing(tmp_path):
+    assert tool('--folder', tmp_path).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    (tmp_path / 'verdicts.md').unlink()
+    with (tmp_path / 'settings.md').open('a') as file:
+        file.write('by hand\n')
+    found = tool('--check', '--folder', tmp_path)
+    assert found.returncode == 1
+    assert [name for name in FILES if name in found.stderr] == ['settings.md', 'verdicts.md']
+    assert not (tmp_path / 'verdicts.md').exists()
+
+
+def test_writing_mends_only_what_differs(tmp_path):
+    tool('--folder', tmp_path / 'new')
+    (tmp_path / 'new' / 'settings.md').write_text('old')
+    assert tool('--folder', tmp_path / 'new').stdout == f'wrote {tmp_path / "new" / "settings.md"}\n'
+    assert (tmp_path / 'new' / 'settings.md').read_text(encoding='utf-8') == page('settings.md')
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_every_link_leads_to_something(name):
+    for target, anchor in re.findall(r'\]\(([\w./-]*)(?:#([^)]*))?\)', page(name)):
+        text = page(target or name)
+        headings = [re.sub(r'[^\w -]', '', found.lower()) for found in re.findall(r'^#+ (.*)$', text, re.MULTILINE)]
+        anchors = {*re.findall(r'<a id="([^"]+)">', text), *(heading.replace(' ', '-') for heading in headings)}
+        assert not anchor or anchor in anchors, f'{target}#{anchor}'
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_rows_have_as_many_cells_as_their_heads_and_anchors_occur_once(name):
+    for block in re.findall(r'(?:^\|.*\n)+', page(name), re.MULTILINE):
+        assert len({len(re.split(r'(?<!\\)\|', line)) for line in block.splitlines()}) == 1
+    anchors = re.findall(r'<a id="([^"]+)">', page(name))
+    assert len(anchors) == len(set(anchors))
+
+
+def test_the_code_has_the_keys_of_the_contract_and_no_others():
+    assert sorted(key.name for key in keys.KEYS) == sorted(row[0] for row in CONTRACT)
+
+
+@pytest.mark.parametrize(('name', 'default', 'allowed', 'refused'), CONTRACT, ids=[row[0] for row in CONTRACT])
+def test_a_key_takes_the_values_of_the_contract(name, default, allowed, refused):
+    key = keys.BY_NAME[name]
+    assert key.default == default
+    assert [text for text in allowed if isinstance(key.parse(text), Invalid)] == []
+    assert [text for text in refused if not isinstance(key.parse(text), Invalid)] == []
+
+
+def test_the_keys_that_protect_something_close_the_route():
+    assert CLOSING == keys.CLOSING
+    shown = {row[0] for row in table_rows(section('annotations.md', 'Keys')) if row[-1].endswith('*closes*')}
+    assert {re.search('`(.*)`', cell)[1] for cell in shown} == CLOSING
+
+
+def test_every_key_is_in_one_row_of_the_reference():
+    found = re.findall(r'^\| <a id="key-([^"]+)"></a>`([^`]+)` \|', page('annotations.md'), re.MULTILINE)
+    assert sorted(found) == sorted((row[0], row[0]) for row in CONTRACT)
+
+
+@pytest.mark.parametrize(('settings_of', 'make'), [('exposure', reading.exposure), ('route', reading.route)])
+def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
+    absent = make({})
+    for key in (key for key in keys.KEYS if key.scope == settings_of):
+        said = key.parse(key.default)
+        if not isinstance(said, Invalid) and getattr(absent, key.field) is not None:
+            assert getattr(absent, key.field) == said, key.name
+    assert {
+        'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
+        'cors-allow-credentials', 'cors-max-age', 'canary-weight',
+    } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
+
+
+def test_a_backend_without_annotations_has_the_defaults_of_the_table():
+    shape = shapes.shape(BackendSettings(check='http'), 'http', shapes.Context(cookie_name='headrace'))
+    options = shapes.options(BackendSettings(check='http'), protocol='http1', ca_file='')
+    effective = {
+        'queue-timeout': words.duration(shape.queue),
+        'timeout-connect': words.duration(shape.connect),
+        'timeout-server': words.duration(shape.server),
+        'timeout-tunnel': words.duration(shape.tunnel),
+        'retries': str(shape.retries),
+        'retry-on': ' '.join(shape.retry_on),
+        'balance': shape.balance,
+        'check-status': shape.expect,
+        'check-interval': words.duration(options.interval),
+        'check-rise': str(options.rise),
+        'check-fall': str(options.fall),
+    }
+    documented = {key: keys.BY_NAME[key].default for key in effective}
+    same = {'timeout-server': '1m'}  # 60s, in the largest unit
+    assert effective == {**documented, **same}
+    assert shapes.check(BackendSettings()) == keys.BY_NAME['check'].default
+
+
+def test_the_table_of_modes_is_what_the_code_does():
+    rows = table_rows(section('annotations.md', 'Modes'))
+    assert len(rows) == 5
+    for protocols, names, mode, endpoint in rows:
+        wanted = ('tls-passthrough' if mode.startswith('tls') else mode, endpoint)
+        for port in (
+            *(ServicePort('', Protocol.TCP, 80, app_protocol=text) for text in re.findall('`([^`]+)`', protocols)),
+            *(ServicePort(text, Protocol.TCP, 80) for text in re.findall('`([^`]+)`', names)),
+        ):
+            spoken = exposure.spoken(port, None, has_host=True, asked=True)
+            assert (spoken.mode, spoken.endpoint) == wanted, port
+            if mode.startswith('tls'):
+                assert exposure.spoken(port, None, has_host=False, asked=False).mode == 'tcp'
+
+
+@pytest.mark.parametrize('base', [{'host': 'a.example.com'}, {'port': '5432'}, {'host': 'a', 'tls-secret': 'shop'}])
+def test_the_page_names_every_key_that_is_not_served_yet(base):
+    documented = set(re.findall(r'`([a-z-]+)', ' '.join(row[0] for row in not_yet_rows())))
+    found = set()
+    for name, _, allowed, _ in CONTRACT:
+        for text in allowed:
+            made = built(
+                service(annotations={'canary-service': 'web', **base, name: text}),
+                settings=settings.Settings(tcp_ports='80,5432'),
+                offline=True,
+            )
+            found |= {verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotYet'}
+    fields = {re.fullmatch(r'metadata\.annotations\[headrace\.io/(.*)\]', field)[1] for field in found}
+    assert fields <= documented
+    assert 'compression' in fields
+
+
+def not_yet_rows():
+    return table_rows(section('annotations.md', 'Not served yet'))
+
+
+def test_the_page_says_what_is_closed_because_it_is_not_served_yet():
+    closed = {row[0] for row in not_yet_rows() if row[1].endswith('; the route is closed')}
+    assert closed == {'`tls-secret` on a TCP port', '`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)'}
+
+
+def test_every_reason_has_one_row_under_its_level():
+    titles = {'error': 'Errors', 'warning': 'Warnings', 'info': 'Notes'}
+    for level, title in titles.items():
+        found = [re.search('`(.*)`', row[0])[1] for row in table_rows(section('verdicts.md', title))]
+        assert found == sorted(name for name, reason in REASONS.items() if reason.level == level)
+
+
+def test_every_setting_is_in_one_row_with_what_a_change_costs():
+    rows = {re.search('`(.*)`', row[0])[1]: row for row in table_rows(section('settings.md', 'Keys'))}
+    properties = settings.schema()['$defs']['Settings']['properties']
+    assert {key.partition('.')[0] for key in rows} == set(properties)
+    assert {row[3] for row in rows.values()} == {'runtime', 'reload', 'restart'}
+    assert rows['tcpPorts'][1:4] == ['ranges of ports, or empty', '–', 'reload']
+    assert rows['secrets.namespaces'][1:4] == ['list of texts', '–', 'restart']
+    assert rows['addressSource'][1:4] == ['`endpoints` or `node-ports`', '`endpoints`', 'runtime']
+    assert rows['drainTimeout'][1:4] == ['duration', '`5m`', 'runtime']
+    assert [row[1] for row in rows.values() if 'text like' in row[1]] == []
+
+
+# A settings file, whether the schema takes it, and whether the code does: the second column is never stricter.
+SETTINGS = (
+    ('{}', True, True),
+    ('class: edge-2', True, True),
+    ('{class: Edge}', False, False),
+    ('{class: ""}', False, False),
+    ('{className: edge}', False, False),
+    ('{class: "edge\\n"}', False, False),
+    ('{domain: ""}', True, True),
+    ('{domain: apps.example.com}', True, True),
+    ('{domain: "apps example"}', False, False),
+    ('{httpPort: 1}', True, True),
+    ('{httpPort: 0}', False, False),
+    ('{httpPort: 65536}', False, False),
+    ('{httpPort: "8080"}', False, False),
+    ('{httpPort: 8443}', True, False),
+    ('{tcpPorts: "5432,20000-20999"}', True, True),
+    ('{tcpPorts: "5432, 20000"}', False, False),
+    ('{tcpPorts: "70000"}', True, False),
+    ('{tcpPorts: "9-5"}', True, False),
+    ('{tcpPorts: "8000-9000"}', True, False),
+    ('{tcpPorts: 5432}', False, False),
+    ('{addresses: []}', True, False),
+    ('{addresses: [localhost]}', True, False),
+    ('{trustedProxies: [10.0.0.0/8]}', True, True),
+    ('{trustedProxies: [10.0.0.1/8]}', True, False),
+    ('{trustedProxies: 10.0.0.0/8}', False, False),
+    ('{hostPolicy: {shop: ["*.shop.example.com"], "*": []}}', True, True),
+    ('{hostPolicy: {shop: a.example.com}}', False, False),
+    ('{defaultCertificate: edge/wildcard}', True, True),
+    ('{defaultCertificate: wildcard}', False, False),
+    ('{secrets: {namespaces: ["*"]}}', True, True),
+    ('{secrets: {namespace: ["*"]}}', False, False),
+    ('{secrets: ["*"]}', False, False),
+    ('{addressSource: node-ports}', True, True),
+    ('{addressSource: nodes}', False, False),
+    ('{defaults: {timeout-server: 30s}}', True, True),
+    ('{defaults: {retries: 3}}', False, False),
+    ('{maxconn: 9}', False, False),
+    ('{drainTimeout: 5m}', True, True),
+    ('{drainTimeout: 5}', False, False),
+    ('{drainTimeout: "5m\\n"}', False, False),
+    ('{drainTimeout: 5 m}', False, False),
+    ('{drainTimeout: ٥m}', False, False),
+    ('{allowExternalName: 1}', False, False),
+    ('{unknown: 1}', False, False),
+    ('[]', False, False),
+    ('text', False, False),
+)
+
+
+@pytest.mark.parametrize(('text', 'by_schema', 'by_code'), SETTINGS)
+def test_the_schema_takes_what_the_code_takes(text, by_schema, by_code):
+    schema = json.loads(page('settings.schema.json'))
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(yaml.safe_load(text)) == by_schema
+    try:
+        settings.parse(text)
+    except settings.SettingsError:
+        assert not by_code
+    else:
+        assert by_code
+
+
+def test_the_schema_is_a_schema_and_holds_the_defaults():
+    schema = json.loads(page('settings.schema.json'))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    properties = schema['$defs']['Settings']['properties']
+    defaults = {key: item['default'] for key, item in properties.items()}
+    jsonschema.Draft202012Validator(schema).validate(defaults)
+    assert settings.parse(yaml.safe_dump(defaults)) == settings.Settings()

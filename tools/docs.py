@@ -1,0 +1,197 @@
+"""Write the reference documentation from the code: annotations, settings and verdicts.
+
+`python -m tools.docs` writes the pages into docs/; `--check` writes nothing, and names those that differ from the code.
+The prose is in tools/templates; what a page lists (keys, settings, reasons, what is not served yet) comes from the
+package, so that it cannot be forgotten.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'operator'))
+
+from headrace import settings, verdicts  # noqa: E402
+from headrace.annotations import keys  # noqa: E402
+from headrace.cluster import reading, store  # noqa: E402
+from headrace.model import state, view  # noqa: E402
+
+PAGES = ('annotations.md', 'settings.md', 'verdicts.md')
+SCHEMA = 'settings.schema.json'
+SCOPES = {
+    keys.Scope.SERVICE: 'The Service as a whole',
+    keys.Scope.EXPOSURE: 'How a port is reached',
+    keys.Scope.ROUTE: 'What happens to a request or a connection',
+    keys.Scope.BACKEND: 'How endpoints are chosen, asked and watched',
+}
+LEVELS = {
+    verdicts.Level.ERROR: 'Errors',
+    verdicts.Level.WARNING: 'Warnings',
+    verdicts.Level.INFO: 'Notes',
+}
+# What a text of the settings looks like, said once for each pattern: the pattern is that of the setting named first.
+TEXTS = {
+    'class': 'name: lower-case letters, digits, dashes',
+    'domain': 'domain, or empty',
+    'tcpPorts': 'ranges of ports, or empty',
+    'drainTimeout': 'duration',
+    'defaultCertificate': '`NAMESPACE/NAME`, or empty',
+    'cookieName': 'name of a cookie',
+}
+TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Something that was asked for in a version that did not serve it, and what is done in its stead."""
+
+    asked: str
+    instead: str
+    annotations: dict[str, str]
+    spec: dict[str, object] = field(default_factory=dict)
+    auth: str = ''
+
+
+PROBES = (
+    Probe('`mode: tls-passthrough`', 'not served; TLS is not ended in its stead', {'mode': 'tls-passthrough', 'host': 'shop.example.com'}),
+    Probe('`tls-secret` on a TCP port', 'not encrypted', {'port': '5432', 'tls-secret': 'shop'}),
+    Probe('`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)', 'not asked for', {'host': 'shop.example.com', 'basic-auth-secret': 'users'}, auth='ann:$6$salt$hash'),
+    Probe('`canary-header`', '`canary-weight` alone decides', {'host': 'shop.example.com', 'canary-service': 'shop', 'canary-header': 'X-Canary'}),
+    Probe('`canary-cookie`', '`canary-weight` alone decides', {'host': 'shop.example.com', 'canary-service': 'shop', 'canary-cookie': 'canary'}),
+    Probe('`compression: true`', 'responses are passed on as they are', {'host': 'shop.example.com', 'compression': 'true'}),
+    Probe('`sessionAffinity: ClientIP` at the edge', 'not sticky; `cookie` or `balance: source` are', {'host': 'shop.example.com'}, {'sessionAffinity': 'ClientIP'}),
+    Probe('type ExternalName, where the class allows it', 'not exposed', {'host': 'shop.example.com'}, {'type': 'ExternalName', 'externalName': 'shop.example.net'}),
+)  # fmt: skip
+
+
+def said(probe: Probe) -> tuple[verdicts.Verdict, ...]:
+    """Return what this version says of a Service that asks for what the probe asks for."""
+    annotations = {f'headrace.io/{key}': text for key, text in probe.annotations.items()}
+    metadata: dict[str, object] = {'name': 'shop', 'namespace': 'shop'}
+    documents: list[dict[str, object]] = [
+        {
+            'apiVersion': 'v1',
+            'kind': 'Service',
+            'metadata': {**metadata, 'annotations': annotations},
+            'spec': {'ports': [{'port': 80}], **probe.spec},
+        }
+    ]
+    if probe.auth:
+        secret = {'metadata': {**metadata, 'name': 'users'}, 'stringData': {'auth': probe.auth}}
+        documents.append({'apiVersion': 'v1', 'kind': 'Secret', **secret})
+    held = store.Store()
+    for document in documents:
+        found = reading.read(document).object
+        assert found is not None
+        held.put(found)
+    made = state.State(view.make(settings.Settings(tcp_ports='5432', allow_external_name=True), offline=True))
+    made.update(held, held.take())
+    return tuple(made.all_verdicts())
+
+
+def not_yet() -> list[dict[str, object]]:
+    """Return what this version is asked for and does not serve; what it has learnt meanwhile is left out."""
+    found: list[dict[str, object]] = []
+    for probe in PROBES:
+        reasons = {verdict.reason for verdict in said(probe)}
+        if 'NotYet' in reasons:
+            found.append({'asked': probe.asked, 'instead': probe.instead, 'closed': 'RouteClosed' in reasons})
+    return found
+
+
+def rows(schema: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield one row for each setting: key, type, default, how a change is applied, and meaning."""
+    structs = schema['$defs']
+    patterns = {structs['Settings']['properties'][key]['pattern']: text for key, text in TEXTS.items()}
+    for key, found in structs['Settings']['properties'].items():
+        nested = structs[found['$ref'].rpartition('/')[2]]['properties'] if '$ref' in found else {}
+        for name, item in nested.items() or [('', found)]:
+            yield {
+                'key': f'{key}.{name}' if name else key,
+                'type': kind(item, patterns),
+                'default': default(item['default']),
+                'applied': item['x-applied'],
+                'meaning': item['description'],
+            }
+
+
+def kind(item: dict[str, Any], patterns: dict[str, str]) -> str:
+    """Return the type of a setting in words."""
+    if 'enum' in item:
+        return ' or '.join(f'`{choice}`' for choice in item['enum'])
+    if 'pattern' in item:
+        return patterns.get(item['pattern']) or f'text like `{item["pattern"]}`'
+    if item['type'] == 'integer':
+        most = f'{item["maximum"]:,}' if 'maximum' in item else ''
+        return f'number from {item["minimum"]:,} to {most}' if most else f'number from {item["minimum"]:,}'
+    if item['type'] == 'object':
+        return f'mapping of texts to {"texts" if item["additionalProperties"] == {"type": "string"} else "lists"}'
+    return TYPES[item['type']]
+
+
+def default(value: object) -> str:
+    """Return a default as it is written in YAML."""
+    if value in ('', [], (), {}):
+        return '–'
+    return f'`{value if isinstance(value, str) else json.dumps(value)}`'
+
+
+def pages() -> dict[str, str]:
+    """Return all generated files by name."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / 'tools' / 'templates'),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters['cell'] = lambda text: text.replace('|', '\\|')
+    schema = settings.schema()
+    given = {
+        'scopes': [(title, [key for key in keys.KEYS if key.scope is scope]) for scope, title in SCOPES.items()],
+        'closing': sorted(keys.CLOSING),
+        'not_yet': not_yet(),
+        'settings': list(rows(schema)),
+        'levels': [
+            (title, [(name, reason) for name, reason in sorted(verdicts.REASONS.items()) if reason.level is level])
+            for level, title in LEVELS.items()
+        ],
+    }
+    made = {page: environment.get_template(f'{page}.j2').render(given) for page in PAGES}
+    return {**made, SCHEMA: json.dumps(schema, indent=2, ensure_ascii=False) + '\n'}
+
+
+def differing(folder: Path, made: dict[str, str]) -> list[str]:
+    """Return the names of the files in `folder` that are missing, or not as they were made."""
+    held = {name: folder / name for name in made}
+    return [name for name, path in held.items() if not path.is_file() or path.read_bytes() != made[name].encode()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages, or (`--check`) compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description='Write the reference documentation from the code.')
+    parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 if a file differs')
+    parser.add_argument('--folder', type=Path, default=ROOT / 'docs', help='where the pages are (default: docs)')
+    options = parser.parse_args(arguments)
+    made = pages()
+    wrong = differing(options.folder, made)
+    if options.check:
+        for name in wrong:
+            print(f'{options.folder / name} is not what the code says: run make docs', file=sys.stderr)
+        return 1 if wrong else 0
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in wrong:
+        (options.folder / name).write_text(made[name], encoding='utf-8', newline='\n')
+        print(f'wrote {options.folder / name}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
