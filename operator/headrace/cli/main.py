@@ -1,7 +1,7 @@
 """The `headrace` command: its sub-commands, and the one place where errors become messages and exit codes.
 
 Exit codes: 0 all is well; 1 objects in the input have errors; 2 the command line, settings, overrides or input cannot
-be used; 3 HAProxy refuses the configuration; 4 HAProxy cannot be run.
+be used; 3 HAProxy refuses the configuration; 4 HAProxy or the agent cannot be run or reached.
 """
 
 import sys
@@ -9,11 +9,14 @@ import sys
 import click
 
 import headrace
-from headrace.cli import checking, planning, rendering
+from headrace.cli import checking, planning, rendering, running
+from headrace.cli import status as status_command
+from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
 from headrace.haproxy.capabilities import UnknownVersionError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
+from headrace.haproxy.process import HaproxyStartError
 from headrace.haproxy.templating import TemplateError
 from headrace.settings import SettingsError
 
@@ -26,13 +29,15 @@ def cli() -> None:
     """Balance load for Kubernetes Services with HAProxy.
 
     Exit codes: 0 all is well; 1 objects in the input have errors; 2 the command line, settings, overrides or input
-    cannot be used; 3 HAProxy refuses the configuration; 4 HAProxy cannot be run.
+    cannot be used; 3 HAProxy refuses the configuration; 4 HAProxy or the agent cannot be run or reached.
     """
 
 
 cli.add_command(rendering.render)
 cli.add_command(checking.check)
 cli.add_command(planning.plan)
+cli.add_command(running.run)
+cli.add_command(status_command.status)
 
 
 def main() -> None:
@@ -51,6 +56,6 @@ def main() -> None:
     except (SettingsError, TemplateError, SourceError, UnknownVersionError, WriteError) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_UNUSABLE)
-    except HaproxyMissingError as error:
+    except (HaproxyMissingError, HaproxyStartError, AgentUnreachableError) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_NO_HAPROXY)

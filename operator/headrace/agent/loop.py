@@ -1,0 +1,78 @@
+"""The loop: take what changed, build it, apply it. One batch at a time; what arrives meanwhile is the next one.
+
+There is no quiet time: an idle agent applies at once, and a busy one takes all that came while it was busy.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from headrace.cluster.store import Store
+from headrace.haproxy.apply import Applier
+from headrace.model.state import State
+from headrace.names import Ref
+
+log = logging.getLogger(__name__)
+
+
+class Loop:
+    """Turns changes of a store into changes of HAProxy. `timed` is told the seconds from an event to its answer."""
+
+    def __init__(self, store: Store, state: State, applier: Applier, timed: Callable[[float], None]) -> None:
+        self.store, self.state, self.applier, self._timed = store, state, applier, timed
+        self._wake = asyncio.Event()
+        self._woken_at = 0.0
+        self._turn = asyncio.Lock()
+        self.batches = 0
+        self.last_beat = time.monotonic()
+
+    def wake(self) -> None:
+        """Say that the store has changed."""
+        if not self._wake.is_set():
+            self._woken_at = time.monotonic()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Apply changes, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            began = self._woken_at
+            if await self.settle():
+                self._timed(time.monotonic() - began)
+
+    async def settle(self) -> bool:
+        """Apply what has changed in the store since the last time; return whether anything had."""
+        async with self._turn:
+            dirty = self.store.take()
+            if not dirty:
+                return False
+            self.batches += 1
+            change = self.state.update(self.store, dirty)
+            if change:
+                await self.applier.apply(change)
+            return bool(change)
+
+    async def refuse(self, refs: Sequence[Ref], said: str) -> None:
+        """Leave fragments out that HAProxy refuses, until their objects become others."""
+        async with self._turn:
+            for ref in refs:
+                self.state.refuse(ref, said)
+            change = self.state.update(self.store, refs)
+            if change:
+                await self.applier.apply(change)
+
+    async def exchange(self, state: State) -> None:
+        """Go on with another state, as other settings make it."""
+        async with self._turn:
+            self.store.take()
+            state.update(self.store, self.store.services())
+            self.state = state
+            await self.applier.exchange(state)
+
+    async def beat(self) -> None:
+        """Show that the process is alive, for ever."""
+        while True:
+            self.last_beat = time.monotonic()
+            await asyncio.sleep(1.0)

@@ -1,0 +1,99 @@
+"""All metrics of the agent, by name. Those of HAProxy's process and frontends are on HAProxy's own port."""
+
+import time
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+import headrace
+from headrace.haproxy.apply import Applier
+from headrace.verdicts import Verdict
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures come from, each asked when somebody scrapes."""
+
+    applier: Applier
+    events: Callable[[], int]
+    batches: Callable[[], int]
+    verdicts: Callable[[], tuple[Verdict, ...]]
+
+
+class Metrics:
+    """The agent's registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.applied = Histogram(
+            'headrace_event_to_applied_seconds',
+            "Time from a change in the source to HAProxy's answer.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCollector:
+    """Reads the agent's own figures, when asked."""
+
+    sources: Sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics, as Prometheus' registry asks for them."""
+        applier = self.sources.applier
+        record = applier.record
+        yield _gauge('headrace_info', 'The version that runs.', 1, version=headrace.__version__)
+        yield _counter('headrace_events', 'Changes that the source has told.', self.sources.events())
+        yield _counter('headrace_builds', 'Batches of changes that were built.', self.sources.batches())
+        yield _counters('headrace_plans', 'Plans by what they needed.', 'kind', record.plans)
+        yield _counter('headrace_commands', 'Runtime commands that were sent.', record.commands)
+        yield _counters(
+            'headrace_commands_refused', 'Runtime commands that HAProxy refused.', 'command', record.refused
+        )
+        reloads = CounterMetricFamily('headrace_reloads', 'Reloads by reason.', labels=('reason', 'result'))
+        for (reason, result), value in sorted(record.reloads.items()):
+            reloads.add_metric((reason, result), value)
+        yield reloads
+        yield _counter('headrace_checks', 'Candidates that HAProxy was asked about.', record.checks)
+        yield _counter('headrace_adoptions', 'Running workers that were adopted.', record.adoptions)
+        yield _counter('headrace_haproxy_starts', 'How often HAProxy was started.', record.starts)
+        yield _counter('headrace_drift', 'Comparisons that found HAProxy other than it should be.', record.drift)
+        yield _counter('headrace_old_workers_ended', 'Old workers that were ended to make room.', record.ended_workers)
+        yield _gauge('headrace_old_workers', 'Workers that finish their connections.', len(applier.old_workers))
+        pending = len(applier.worker.removals.pending) if applier.worker else 0
+        yield _gauge('headrace_pending_removals', 'Servers and backends that wait for their connections.', pending)
+        age = time.monotonic() - applier.behind_since if applier.candidate.stale else 0.0
+        yield _gauge('headrace_files_behind_seconds', 'How far the files are behind HAProxy.', age)
+        yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
+        yield _gauge('headrace_troubles', 'What stands in the way now.', len(record.troubles))
+        yield from self._verdicts()
+
+    def _verdicts(self) -> Iterator[Metric]:
+        counts = Counts((str(verdict.level), verdict.reason) for verdict in self.sources.verdicts())
+        gauge = GaugeMetricFamily('headrace_verdicts', 'Verdicts by level and reason.', labels=('level', 'reason'))
+        for labels, value in sorted(counts.items()):
+            gauge.add_metric(labels, value)
+        yield gauge
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _counters(name: str, text: str, label: str, values: Counts[str]) -> Metric:
+    found = CounterMetricFamily(name, text, labels=(label,))
+    for key, value in sorted(values.items()):
+        found.add_metric((key,), value)
+    return found
+
+
+def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
+    found = GaugeMetricFamily(name, text, labels=tuple(labels))
+    found.add_metric(tuple(labels.values()), value)
+    return found

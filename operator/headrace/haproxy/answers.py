@@ -1,0 +1,52 @@
+"""Judging HAProxy's answers to runtime commands.
+
+Pure. An answer is judged by the line that must be in it, never by what else is there: some commands also print warnings
+about other servers, with text that came from endpoints (management guide, 9.3).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from headrace.haproxy.commands import Command
+from headrace.verdicts import shorten
+
+
+class Outcome(StrEnum):
+    """What became of a command."""
+
+    DONE = 'done'
+    BUSY = 'busy'
+    REFUSED = 'refused'
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A command and what became of it; `answer` is shortened, and '' when all is well."""
+
+    command: Command
+    outcome: Outcome
+    answer: str = ''
+
+
+# What a refusal says that will pass: connections that have not ended, or a transaction of somebody else.
+_BUSY = (
+    'still has connections attached',
+    'Server still',
+    'Backend still',
+    'Only servers in maintenance mode can be deleted',
+    'must be unpublished',
+    'still attached',
+    'still has streams',
+    'has servers',
+)
+
+
+def judge(command: Command, answer: str) -> Answered:
+    """Return what became of a command, by its answer."""
+    lines = [line.removeprefix('+ ').strip() for line in answer.splitlines()]
+    lines = [line for line in lines if line not in ('', '+')]
+    good = any(command.expected in line for line in lines) if command.expected else not lines
+    if good:
+        return Answered(command, Outcome.DONE)
+    outcome = Outcome.BUSY if any(text in line for line in lines for text in _BUSY) else Outcome.REFUSED
+    return Answered(command, outcome, shorten(' '.join(lines) or 'no answer', 200))

@@ -1,0 +1,357 @@
+"""Applying changes of the model to HAProxy: the worker that serves is told at once, the files follow.
+
+Promises: a change is sent when it comes; nothing waits for files, checks or reloads. A worker that is lost or new is
+brought up to date from the journal, or from what it says itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.haproxy import adoption, probe, worker
+from headrace.haproxy.candidate import Candidate
+from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.commands import Command
+from headrace.haproxy.files import WriteError
+from headrace.haproxy.generations import Generation, Generations
+from headrace.haproxy.journal import Journal
+from headrace.haproxy.plan import Loaded, Reason
+from headrace.haproxy.process import Haproxy, HaproxyStartError
+from headrace.haproxy.record import PlanRecord, Record
+from headrace.haproxy.render import CONFIG, HEALTH, Renderer
+from headrace.haproxy.runtime import Connection, RuntimeSocketError
+from headrace.haproxy.worker import Worker
+from headrace.model.claims import ClaimKey
+from headrace.model.ir import Map
+from headrace.model.picture import Picture, of_state
+from headrace.model.state import Change, State
+from headrace.names import Ref
+from headrace.settings import Settings, milliseconds
+
+log = logging.getLogger(__name__)
+# The sections of a worker that no command changes; profiles have names of their own.
+_STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
+_MOST_RELAYED = 2000
+# Changes wait for so many comparisons at most, some 0.3 ms each.
+_COMPARED_AT_ONCE = 5
+_READY = f'set map {HEALTH} ready'
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What HAProxy is: its folder of state, the process, and the binary that judges candidates."""
+
+    generations: Generations
+    haproxy: Haproxy
+    checker: str
+    capabilities: Capabilities
+
+
+class Applier:
+    """Tells one HAProxy what the model says. `wanted` is the picture that it makes true; it follows by `apply`."""
+
+    def __init__(self, where: Where, renderer: Renderer, state: State, record: Record) -> None:
+        self.where, self.state, self.record = where, state, record
+        self.wanted = wanted = of_state(state)
+        self.candidate = Candidate(where.generations.folder / 'candidate', renderer, wanted)
+        self.journal = Journal()
+        self.worker: Worker | None = None
+        self.ready = True
+        self.on_reasons: Callable[[Iterable[Reason]], None] = lambda _: None
+        self.lost = asyncio.Event()
+        self.behind = asyncio.Event()
+        self.removing = asyncio.Event()
+        self._touched: set[Ref] = set()
+        self.behind_since = 0.0
+        self._turn = asyncio.Lock()
+        self._freezing = asyncio.Lock()
+        self._told: set[int] = set()
+        self.old_workers: tuple[int, ...] = ()
+        self._relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
+
+    @property
+    def settings(self) -> Settings:
+        """Return the class's settings."""
+        return self.candidate.renderer.view.settings
+
+    async def apply(self, change: Change) -> None:
+        """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised."""
+        async with self._turn:
+            self.wanted.tell(change)
+            self.candidate.note(change)
+            self.journal.note(change)
+            self._files_behind()
+            if self.worker is None:
+                return
+            refs = {item.ref for item in change.fragments}
+            keys = {item.key for item in change.pointers}
+            await self._tell(self.worker, self.worker.picture.change_to(self.wanted, refs, keys))
+
+    async def exchange(self, state: State) -> None:
+        """Go on with another state, as other settings make it; what only a reload can bring is asked for."""
+        async with self._turn:
+            self.state = state
+            held, renderer = self.candidate.renderer, self.candidate.renderer.with_view(state.view)
+            self.candidate.use(renderer)
+        await self.apply(self.wanted.whole_change_to(of_state(state)))
+        if held.sections([]) != renderer.sections([]):
+            self.on_reasons([Reason('settings', 'the settings of the class changed')])
+
+    def _files_behind(self) -> None:
+        if self.candidate.stale and not self.behind.is_set():
+            self.behind_since = time.monotonic()
+            self.behind.set()
+
+    async def _tell(self, told: Worker, change: Change) -> bool:
+        """Tell a worker a change, and keep the record; return whether it answered."""
+        try:
+            done = await told.apply(change)
+        except RuntimeSocketError as error:
+            self.lose(str(error))
+            return False
+        record = self.record
+        record.commands += done.sent
+        record.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
+        for item in done.refused:
+            record.refused[item.command.line.partition(' ')[0]] += 1
+            log.warning('HAProxy refused a command', extra={'command': item.command.line, 'answer': item.answer})
+        shown = tuple(str(item.ref) for item in change.fragments[:5])
+        reasons = tuple(str(reason) for reason in done.reasons)
+        record.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))
+        log.info(
+            'applied',
+            extra={
+                'objects': len(change.fragments),
+                'first': ', '.join(shown),
+                'commands': done.sent,
+                'refused': len(done.refused),
+                'reload': '; '.join(reasons[:3]),
+                'milliseconds': round(done.seconds * 1000, 2),
+            },
+        )
+        if done.reasons:
+            self.on_reasons(done.reasons)
+        if self.old_workers:
+            self._relay(done.plan.commands)
+        self._touched.update(item.ref for item in change.fragments)
+        self.removing.set()
+        return True
+
+    def _relay(self, told: Iterable[Command]) -> None:
+        """Let old workers, which still hold connections, know too; what does not fit into the queue is not worth it."""
+        with contextlib.suppress(asyncio.QueueFull):
+            for command in told:
+                if not command.payload and not command.removes and not command.locate:
+                    self._relayed.put_nowait(command)
+
+    async def relay(self) -> None:
+        """Pass commands on to old workers. They may lack what is spoken of, so their answers do not matter."""
+        while True:
+            command = await self._relayed.get()
+            for pid in self.old_workers:
+                with contextlib.suppress(RuntimeSocketError):
+                    await self.where.haproxy.master.tell(pid, command.line)
+
+    def lose(self, said: str) -> None:
+        """Note that the worker does not answer any more; `follow` finds the next one."""
+        self.worker = None
+        if self.record.trouble('worker', said):
+            log.warning('lost the worker', extra={'said': said})
+        self.lost.set()
+
+    async def freeze(self) -> Generation:
+        """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
+        async with self._freezing:
+            generations = self.where.generations
+            number, folder = generations.new()
+            self.journal.keep({*generations.known, number})
+            self.journal.open(number)
+            picture, brought = await self.candidate.freeze(folder)
+            return generations.seal(number, folder, picture, brought)
+
+    async def join(self) -> None:
+        """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError."""
+        haproxy = self.where.haproxy
+        connection = await Connection.open(haproxy.runtime_socket)
+        able = await probe.of_worker(connection, self.where.capabilities)
+        facts = await worker.facts(connection)
+        if facts.stopping:
+            await connection.close()
+            raise RuntimeSocketError('this worker is stopping')
+        found = Worker(connection, facts, able, milliseconds(self.settings.drain_timeout) / 1000)
+        async with self._turn:
+            await self._bring_up_to_date(found)
+
+    async def _bring_up_to_date(self, found: Worker) -> None:
+        known = self.where.generations.known.get(found.facts.generation)
+        since = self.journal.since(found.facts.generation)
+        if known is not None and since is not None and found.facts.pid not in self._told:
+            found.picture = known.picture.copy()
+            found.loaded = Loaded(known.profiles)
+            self._told.add(found.facts.pid)
+            if not await self._tell(found, found.picture.change_to(self.wanted, *since)):
+                raise RuntimeSocketError('the new worker does not answer')
+        else:
+            self._told.add(found.facts.pid)
+            await self._adopt(found)
+        await found.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
+        before, self.worker = self.worker, found
+        if before is not None:
+            await before.close()
+        self.lost.clear()
+        if self.record.trouble('worker', ''):
+            log.info('a worker serves again', extra={'pid': found.facts.pid})
+
+    async def _adopt(self, found: Worker) -> None:
+        folder = self.where.generations.root / found.facts.generation
+        done = await adoption.adopt(found, self.wanted.copy(), loaded_profiles(folder))
+        self.record.adoptions += 1
+        self.record.commands += done.sent
+        reasons = set(done.reasons)
+        if not found.facts.generation or not same_static(folder, self.candidate.folder):
+            reasons.add(Reason('settings', 'HAProxy runs with other settings'))
+        log.info(
+            'adopted the worker',
+            extra={'pid': found.facts.pid, 'commands': done.sent, 'reload': '; '.join(map(str, sorted(reasons)))},
+        )
+        if reasons:
+            self.on_reasons(reasons)
+        self.removing.set()
+
+    def owners(self, picture: Picture) -> dict[ClaimKey, Ref]:
+        """Return who holds each pointer of a picture now."""
+        found = {key: self.state.claims.claimants(key) for key in picture.pointers}
+        return {key: refs[0] for key, refs in found.items() if refs}
+
+    async def start(self) -> None:
+        """Start HAProxy from the promoted generation; raises HaproxyStartError."""
+        self.record.starts += 1
+        await self.where.haproxy.start()
+
+    async def follow(self) -> None:
+        """Keep a worker: find the next one when it is lost or replaced, and start HAProxy when it is gone."""
+        pause = 0.05
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.lost.wait()
+            try:
+                if self.worker is None:
+                    await self._find()
+                else:
+                    await self._still_there(self.worker)
+                pause = 0.05
+            except (RuntimeSocketError, HaproxyStartError) as error:
+                self.lose(str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    async def _find(self) -> None:
+        if self.where.haproxy.binary and not await self.where.haproxy.running():
+            log.warning('HAProxy is gone; starting it')
+            await self.start()
+        await self.join()
+
+    async def _still_there(self, held: Worker) -> None:
+        """Raise RuntimeSocketError when the worker that is told things is not the one that serves."""
+        workers = await self.where.haproxy.master.workers()
+        pids = {process.pid: process.old for process in workers}
+        self.old_workers = tuple(process.pid for process in workers if process.old)
+        if self.worker is held and pids and pids.get(held.facts.pid, True) and not all(pids.values()):
+            raise RuntimeSocketError(f'worker {held.facts.pid} has been replaced')
+
+    async def write_files(self) -> None:
+        """Keep the candidate at most a second behind."""
+        while True:
+            await self.behind.wait()
+            await asyncio.sleep(0.3)
+            self.behind.clear()
+            try:
+                await self.candidate.flush()
+                if self.record.trouble('files', ''):
+                    log.info('files can be written again')
+            except WriteError as error:
+                if self.record.trouble('files', str(error)):
+                    log.error('files cannot be written', extra={'said': str(error)})  # noqa: TRY400  no trace needed
+                self.behind.set()
+                await asyncio.sleep(1.0)
+
+    async def remove(self) -> None:
+        """Forget servers and backends that are gone, as their connections end."""
+        while True:
+            held = self.worker
+            due = held.removals.next_due() if held is not None else None
+            if held is None or due is None:
+                self.removing.clear()
+                await self.removing.wait()
+                continue
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            try:
+                attempts, given_up = await held.remove_some()
+            except RuntimeSocketError as error:
+                if self.worker is held:
+                    self.lose(str(error))
+                continue
+            self.record.commands += attempts
+            for item in given_up:
+                log.warning('cannot be removed', extra={'command': item.command.line, 'answer': item.answer})
+                self.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}')])
+
+    async def compare(self) -> None:
+        """Read back what was changed, soon, and everything at long intervals; what differs is set right and counted."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(1.0)
+            refs, self._touched = self._touched, set()
+            maps: list[Map] = []
+            if time.monotonic() - last >= milliseconds(self.settings.compare_interval) / 1000:
+                last = time.monotonic()
+                refs, maps = set(self.wanted.fragments), list(Map)
+            try:
+                await self._compare(sorted(refs), maps)
+            except RuntimeSocketError as error:
+                self.lose(str(error))
+
+    async def _compare(self, refs: list[Ref], maps: list[Map]) -> None:
+        found = 0
+        for start in range(0, len(refs), _COMPARED_AT_ONCE):
+            if self.worker is None:
+                return
+            found += await self.worker.compare(refs[start : start + _COMPARED_AT_ONCE])
+            await asyncio.sleep(0)
+        for name in maps:
+            if self.worker is not None:
+                found += await self.worker.compare_maps([name])
+                await asyncio.sleep(0)
+        if found:
+            self.record.drift += 1
+            log.error('HAProxy was not what it should be; it is set right', extra={'commands': found})
+
+    async def refuse_readiness(self) -> None:
+        """Let HAProxy's health port say that it is not ready, from now on."""
+        self.ready = False
+        if self.worker is not None:
+            with contextlib.suppress(RuntimeSocketError):
+                await self.worker.connection.tell(f'{_READY} no')
+
+
+def loaded_profiles(folder: Path) -> frozenset[str]:
+    """Return the names of the profiles in a generation's files; none when it is not there any more."""
+    try:
+        text = (folder / CONFIG / '20-profiles.cfg').read_text()
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r'^defaults (\S+)', text, re.MULTILINE))
+
+
+def same_static(folder: Path, other: Path) -> bool:
+    """Tell whether two folders agree in what no command changes."""
+    try:
+        return all((folder / CONFIG / name).read_bytes() == (other / CONFIG / name).read_bytes() for name in _STATIC)
+    except OSError:
+        return False

@@ -1,0 +1,174 @@
+"""The candidate: a folder that follows the model, from which generations are frozen.
+
+Owns which files a change touches. A change costs as much as the shards and maps that it is in. Nothing starts from
+this folder; `generations` freezes it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from headrace.haproxy import entries, files, render
+from headrace.haproxy.profiles import Usage
+from headrace.haproxy.render import Renderer
+from headrace.haproxy.words import map_file
+from headrace.model.ir import Entry, Fragment, Kind, Map, Pem
+from headrace.model.picture import Picture
+from headrace.model.state import Change, PointerChange
+from headrace.names import Ref
+
+# So many files are written in one go, after which others get their turn.
+_CHUNK = 16
+_SECTIONS = 'sections'
+
+
+class Candidate:
+    """Follows one picture, which its owner changes; `note` every change of it, then `flush`."""
+
+    def __init__(self, folder: Path, renderer: Renderer, picture: Picture) -> None:
+        self.folder, self.renderer, self.picture = folder, renderer, picture
+        self._shards: dict[int, set[Ref]] = {}
+        self._maps: dict[Map, dict[str, str]] = {name: {} for name in Map}
+        self._usage = Usage(renderer.view.settings.cookie_name)
+        self._stale: set[str] = set()
+        self._stale_shards: set[int] = set()
+        self._turn = asyncio.Lock()
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether files are behind the picture."""
+        return bool(self._stale or self._stale_shards)
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """Return the names of the profiles that the picture needs."""
+        return frozenset(self._usage.wanted())
+
+    def use(self, renderer: Renderer) -> None:
+        """Render with another renderer of the same version from now on."""
+        self.renderer = renderer
+        self._stale.add(_SECTIONS)
+
+    def fill(self) -> None:
+        """Write everything, and keep what later changes are made from; raises WriteError and TemplateError."""
+        for ref, fragment in self.picture.fragments.items():
+            self._place(ref, None, fragment)
+            self._usage.exchange(None, fragment)
+        self._maps = entries.of_picture(self.picture, self.renderer.capabilities)
+        files.write(self.folder, self.renderer.picture(self.picture))
+        self._stale.clear()
+        self._stale_shards.clear()
+
+    def note(self, change: Change) -> None:
+        """Mark the files that a change of the picture touches."""
+        able = self.renderer.capabilities
+        for item in change.fragments:
+            self._place(item.ref, item.old, item.new)
+            if self._usage.exchange(item.old, item.new):
+                self._stale.add(_SECTIONS)
+            old, new = item.old, item.new
+            if (
+                old is None
+                or new is None
+                or (old.data, old.headers, old.timeouts)
+                != (
+                    new.data,
+                    new.headers,
+                    new.timeouts,
+                )
+            ):
+                self._exchange(entries.of_fragment(old, able), entries.of_fragment(new, able))
+            if not able.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
+                self._stale.add(_SECTIONS)
+        for pointer in change.pointers:
+            self._point(pointer)
+
+    def _point(self, change: PointerChange) -> None:
+        kind, key = change.key
+        self._exchange(entries.of_pointer(kind, key, change.old), entries.of_pointer(kind, key, change.new))
+        if isinstance(change.old, Pem) or isinstance(change.new, Pem):
+            self._stale.add(render.pem_file(kind, key))
+        if kind in (Kind.TLS, Kind.CERTIFICATE):
+            self._stale.add(render.CRT_LIST)
+
+    def _exchange(self, old: Iterable[Entry], new: Iterable[Entry]) -> None:
+        before, after = frozenset(old), frozenset(new)
+        for entry in before - after:
+            self._maps[entry.map].pop(entry.key, None)
+            self._stale.add(map_file(entry.map))
+        for entry in after - before:
+            self._maps[entry.map][entry.key] = entry.value
+            self._stale.add(map_file(entry.map))
+
+    def _place(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> None:
+        if old is not None and new is not None and old.backends == new.backends and old.timeouts == new.timeouts:
+            return
+        number = render.shard(ref)
+        members = self._shards.setdefault(number, set())
+        if new is not None and new.backends:
+            members.add(ref)
+        else:
+            members.discard(ref)
+        self._stale_shards.add(number)
+
+    async def flush(self) -> None:
+        """Write what is behind; raises WriteError and TemplateError, and keeps what it could not write as stale."""
+        async with self._turn:
+            while self._stale or self._stale_shards:
+                await self._write_some()
+
+    async def freeze(self, target: Path) -> tuple[Picture, frozenset[str]]:
+        """Write what is behind, link the folder to `target`, and return the picture and the profiles that it now holds."""
+        async with self._turn:
+            while self._stale or self._stale_shards:
+                await self._write_some()
+            held, brought = self.picture.copy(), self.profiles
+            await asyncio.to_thread(files.link, self.folder, target)
+        return held, brought
+
+    async def _write_some(self) -> None:
+        numbers = sorted(self._stale_shards)[:_CHUNK]
+        names = sorted(self._stale)[:_CHUNK] if not numbers else []
+        # Not stale from now on: what changes while this is written makes it stale again.
+        self._stale_shards.difference_update(numbers)
+        self._stale.difference_update(names)
+        try:
+            wanted: dict[str, bytes | None] = {}
+            for number in numbers:
+                wanted[render.shard_file(number)] = self._shard(number)
+            for name in names:
+                wanted |= self._file(name)
+            await asyncio.to_thread(_write, self.folder, wanted)
+        except BaseException:
+            self._stale_shards.update(numbers)
+            self._stale.update(names)
+            raise
+
+    def _shard(self, number: int) -> bytes | None:
+        fragments = [self.picture.fragments[ref] for ref in sorted(self._shards[number])]
+        return self.renderer.backends(fragments) if fragments else None
+
+    def _file(self, name: str) -> dict[str, bytes | None]:
+        if name == _SECTIONS:
+            return dict(self.renderer.sections([*self.picture.fragments.values()]))
+        if name == render.CRT_LIST:
+            return {name: render.crt_list(self.picture.pointers)}
+        for each in Map:
+            if name == map_file(each):
+                return {name: render.map_text(self._maps[each])}
+        return {name: self._pem(name)}
+
+    def _pem(self, name: str) -> bytes | None:
+        for kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
+            content = self.picture.pointers.get((kind, Path(name).stem))
+            if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
+                return content.data
+        return None
+
+
+def _write(folder: Path, wanted: dict[str, bytes | None]) -> None:
+    for name, data in wanted.items():
+        if data is None:
+            files.drop(folder, name)
+        else:
+            files.put(folder, name, data)

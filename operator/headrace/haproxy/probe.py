@@ -1,0 +1,51 @@
+"""What a HAProxy can do, by asking it: its binary judges a few lines of configuration, its worker lists its commands.
+
+A version's number says less than that: distributions patch, and features come back to older branches.
+"""
+
+import tempfile
+from pathlib import Path
+
+from headrace.haproxy import capabilities, check
+from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.runtime import Connection
+
+# Judged only, never started: nothing binds this address.
+_SECTION = (
+    'defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n'
+    'frontend probe\n  bind 127.0.0.1:1\nbackend probed\n'
+)
+_HEADERS = '  http-request set-headers-bin str(AAAA),b64dec\n'
+_TIMEOUTS = '  http-request set-timeout connect int(1)\n  http-request set-timeout queue int(1)\n'
+
+
+def of_binary(binary: str) -> Capabilities:
+    """Return what a binary can do, as far as its configuration shows; raises HaproxyMissingError and UnknownVersionError."""
+    known = capabilities.of_version(check.version(binary))
+    return Capabilities(
+        version=known.version,
+        dynamic_backends=known.dynamic_backends,
+        binary_headers=_accepts(binary, f'{_SECTION}{_HEADERS}'),
+        data_timeouts=_accepts(binary, f'{_SECTION}{_TIMEOUTS}'),
+        waits=known.waits,
+    )
+
+
+async def of_worker(connection: Connection, of_its_binary: Capabilities) -> Capabilities:
+    """Return what a worker can do: what its binary can, with the commands it lists; raises RuntimeSocketError."""
+    listed = {line.strip().partition(' <')[0] for line in (await connection.tell('help')).splitlines()}
+    commands = {' '.join(line.split()[:2]) for line in listed}
+    return Capabilities(
+        version=of_its_binary.version,
+        dynamic_backends={'add backend', 'del backend', 'publish backend'} <= commands,
+        binary_headers=of_its_binary.binary_headers,
+        data_timeouts=of_its_binary.data_timeouts,
+        waits=any(line.startswith('wait') for line in listed),
+    )
+
+
+def _accepts(binary: str, text: str) -> bool:
+    with tempfile.NamedTemporaryFile('w', suffix='.cfg', prefix='headrace-probe-') as file:
+        file.write(text)
+        file.flush()
+        return check.check_file(binary, Path(file.name)).accepted

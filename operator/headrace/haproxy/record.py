@@ -1,0 +1,60 @@
+"""What the apply side has done: counters and the last plans and reloads, for metrics, status and health.
+
+Values only; nobody here reads a clock. Times are seconds of the clock that the writer names.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+_KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """A plan that was applied: when (Unix time), what it was about, and what became of it."""
+
+    at: float
+    refs: tuple[str, ...]
+    commands: int
+    refused: int
+    reasons: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRecord:
+    """A reload: when (Unix time), why, how long it took, and whether it was good."""
+
+    at: float
+    reasons: tuple[str, ...]
+    seconds: float
+    good: bool
+    said: str = ''
+
+
+@dataclass(slots=True)
+class Record:
+    """All that has been done since the start."""
+
+    plans: Counter[str] = field(default_factory=Counter)
+    commands: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    reloads: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ended_workers: int = 0
+    repairs: int = 0
+    drift: int = 0
+    checks: int = 0
+    adoptions: int = 0
+    starts: int = 0
+    last_plans: deque[PlanRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    last_reloads: deque[ReloadRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def trouble(self, subject: str, said: str) -> bool:
+        """Note what stands in the way, '' for nothing; return whether that is news."""
+        if not said:
+            return self.troubles.pop(subject, None) is not None
+        news = self.troubles.get(subject) != said
+        self.troubles[subject] = said
+        return news

@@ -1,0 +1,86 @@
+"""Servers and backends that are to be forgotten, and hold on to connections.
+
+Pure but for the clock that callers give. They are disabled and nothing leads to them; what is left is to delete them
+as soon as their connections have ended, or to end those after the drain timeout.
+"""
+
+from dataclasses import dataclass, field
+
+from headrace.haproxy.answers import Answered, Outcome
+from headrace.haproxy.commands import Command, Phase
+
+_FIRST_WAIT = 0.02
+_LONGEST_WAIT = 5.0
+# One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
+_BACKENDS_AT_ONCE = 1
+_SERVERS_AT_ONCE = 20
+_GIVE_UP_AFTER = 5
+
+
+@dataclass(slots=True)
+class Removal:
+    """One thing to be forgotten: when to try (monotonic seconds), how long to wait after, and when it must end."""
+
+    command: Command
+    due: float
+    wait: float
+    deadline: float
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Removals:
+    """What one worker still has to forget, by name: BACKEND/SERVER or BACKEND."""
+
+    drain_seconds: float
+    pending: dict[str, Removal] = field(default_factory=dict)
+
+    def put(self, command: Command, now: float) -> None:
+        """Note a command that removes something."""
+        self.pending.setdefault(command.removes, Removal(command, now, _FIRST_WAIT, now + self.drain_seconds))
+
+    def cancel(self, name: str) -> bool:
+        """Keep what was to be forgotten, because it is wanted again; return whether it was there."""
+        return self.pending.pop(name, None) is not None
+
+    def next_due(self) -> float | None:
+        """Return when the next attempt is due, None when nothing is left to forget."""
+        return min((item.due for item in self.pending.values()), default=None)
+
+    def batch(self, now: float) -> tuple[list[Command], list[str]]:
+        """Return the attempts that are due, a few, and the servers whose connections must end first.
+
+        Backends come after all servers of theirs are gone.
+        """
+        due = [item for item in self.pending.values() if item.due <= now]
+        servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE][:_SERVERS_AT_ONCE]
+        if servers:
+            overdue = [item.command.removes for item in servers if item.deadline <= now]
+            return [item.command for item in servers], overdue
+        busy = {name.partition('/')[0] for name in self.pending if '/' in name}
+        found = [item.command for item in due if item.command.removes not in busy]
+        for item in due:
+            if item.command.removes in busy:
+                item.due = now + item.wait
+        return found[:_BACKENDS_AT_ONCE], []
+
+    def note(self, answered: Answered, now: float) -> bool:
+        """Note how an attempt ended; return whether it was given up."""
+        name = answered.command.removes
+        item = self.pending.get(name)
+        if item is None:
+            return False
+        if answered.outcome is Outcome.DONE or _gone(answered.answer):
+            del self.pending[name]
+            return False
+        if answered.outcome is Outcome.REFUSED:
+            item.refused += 1
+            if item.refused >= _GIVE_UP_AFTER:
+                del self.pending[name]
+                return True
+        item.due, item.wait = now + item.wait, min(item.wait * 2, _LONGEST_WAIT)
+        return False
+
+
+def _gone(answer: str) -> bool:
+    return 'No such server' in answer or 'No such backend' in answer or "Can't find backend" in answer

@@ -1,0 +1,235 @@
+"""One worker process of HAProxy: what it has been told, and the way to tell it more.
+
+Owns the connection to the runtime socket. Every answer is judged; what was refused is compared with what the worker
+has and set right, and only what cannot be is given back as a reason for a reload.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headrace.haproxy import answers, entries, observed, plan, render, words
+from headrace.haproxy.answers import Answered, Outcome
+from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.commands import Command, Phase
+from headrace.haproxy.generations import VARIABLE
+from headrace.haproxy.observed import Observed
+from headrace.haproxy.plan import Loaded, Plan, Reason
+from headrace.haproxy.removals import Removals
+from headrace.haproxy.runtime import Connection, RuntimeSocketError
+from headrace.model.ir import Backend, Map
+from headrace.model.picture import Picture
+from headrace.model.state import Change
+from headrace.names import Ref
+
+_LONG_SECONDS = 60.0
+# From so many backends on, the state of all is read at once.
+_MANY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a change: the plan, how many commands were sent, those refused, and why a reload is needed."""
+
+    plan: Plan
+    sent: int
+    refused: tuple[Answered, ...]
+    reasons: tuple[Reason, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker says of itself."""
+
+    pid: int
+    version: str
+    generation: str
+    stopping: bool
+
+
+class Worker:
+    """A worker that is connected to. One caller at a time applies; removals go on beside it, between batches."""
+
+    def __init__(self, connection: Connection, facts: Facts, capabilities: Capabilities, drain_seconds: float) -> None:
+        self.connection, self.facts, self.capabilities = connection, facts, capabilities
+        self.picture = Picture()
+        self.loaded = Loaded()
+        self.removals = Removals(drain_seconds)
+        self.turn = asyncio.Lock()
+
+    async def apply(self, change: Change) -> Applied:
+        """Plan a change of the picture, send it, and note what has been told; raises RuntimeSocketError."""
+        began = time.perf_counter()
+        async with self.turn:
+            made = plan.plan(change, self.loaded, self.capabilities)
+            sent = self._prepared(made.commands)
+            refused = [item for item in await self._send(sent) if item.outcome is not Outcome.DONE]
+            self._told(change, made)
+            reasons = set(made.reasons)
+            if refused:
+                reasons |= await self._set_right(refused)
+        return Applied(made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
+
+    def _told(self, change: Change, made: Plan) -> None:
+        self.picture.tell(
+            replace(
+                change,
+                fragments=tuple(item for item in change.fragments if item.ref not in made.held),
+                pointers=tuple(item for item in change.pointers if item.key not in made.held_keys),
+            )
+        )
+        for item in change.fragments:
+            if item.ref in made.held:
+                self.picture.tell_endpoints(item)
+        if made.missing:
+            self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing)
+
+    def _prepared(self, wanted: Iterable[Command]) -> list[Command]:
+        """Return what is sent now. What removes is noted for later; what would be made but is still there is kept."""
+        now, found = time.monotonic(), list[Command]()
+        for command in wanted:
+            if command.removes:
+                self.removals.put(command, now)
+            elif command.phase in (Phase.SERVERS_GONE, Phase.BACKENDS_GONE):
+                continue
+            elif command.makes and self.removals.cancel(command.makes):
+                found += _revived(command)
+            else:
+                found.append(command)
+        return found
+
+    async def _send(self, wanted: Sequence[Command], seconds: float = 10.0) -> list[Answered]:
+        texts = [await self._located(command) if command.locate else command.text for command in wanted]
+        found = await self.connection.ask(texts, seconds)
+        return [answers.judge(command, answer) for command, answer in zip(wanted, found, strict=True)]
+
+    async def _located(self, command: Command) -> str:
+        """Return the text of a command that needs the number of a crt-list's line."""
+        text = await self.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
+        number = observed.line_number(text, command.locate)
+        return f'{command.text}:{number}' if number else command.text
+
+    async def _set_right(self, refused: Iterable[Answered]) -> set[Reason]:
+        """Compare what refused commands spoke of with what it should be, and repair it once."""
+        backends, maps = set[str](), set[Map]()
+        reasons = set[Reason]()
+        for item in refused:
+            match item.command.line.split(' '):
+                case ['add' | 'set' | 'del', 'map', file, *_]:
+                    maps.add(Map(Path(file).stem))
+                case [_, 'server' | 'health' | 'backend', where, *_] | ['set', 'maxconn', 'server', where, *_]:
+                    backends.add(where.partition('/')[0])
+                case _:
+                    reasons.add(Reason('refused', f'{item.command.line.split(" ")[0]}: {item.answer}'))
+        wanted = observed.wanted_backends(self.picture) if backends else {}
+        done = await self._repair(sorted(backends), sorted(maps), wanted)
+        again = [item for item in done if item.outcome is not Outcome.DONE]
+        return reasons | {Reason('refused', f'{item.command.line}: {item.answer}') for item in again}
+
+    async def compare(self, refs: Iterable[Ref]) -> int:
+        """Compare what the worker has of some objects' backends with the picture, repair it, and return how much differed.
+
+        Raises RuntimeSocketError.
+        """
+        async with self.turn:
+            held = [self.picture.fragments[ref] for ref in refs if ref in self.picture.fragments]
+            wanted = {backend.name: backend for fragment in held for backend in fragment.backends}
+            return len(await self._repair(sorted(wanted), [], wanted))
+
+    async def compare_maps(self, maps: Iterable[Map]) -> int:
+        """Do the same with whole maps; raises RuntimeSocketError."""
+        async with self.turn:
+            return len(await self._repair([], sorted(maps), {}))
+
+    async def _repair(
+        self, names: Sequence[str], files: Sequence[Map], wanted: Mapping[str, Backend]
+    ) -> list[Answered]:
+        """Compare backends and maps with what is wanted, and send what sets them right; return the answers."""
+        held = await self.observe(names, files)
+        made: list[Command] = []
+        for name in names:
+            backend = None if name in self.loaded.missing else wanted.get(name)
+            if backend is not None and name in self.removals.pending:
+                continue
+            made += observed.backend_repairs(name, held.backends.get(name), backend, self.capabilities)
+        wished = entries.of_picture(self.picture, self.capabilities) if files else {}
+        for file in files:
+            made += observed.map_repairs(file, held.maps[file], wished[file])
+        # What waits for its connections is known, and no difference.
+        made = [command for command in made if command.removes not in self.removals.pending]
+        return await self.send(observed.ordered(made))
+
+    async def observe(self, names: Sequence[str], files: Sequence[Map]) -> Observed:
+        """Return what the worker has of these backends and maps; raises RuntimeSocketError."""
+        found = Observed()
+        if len(names) > _MANY:
+            there, text = await self.connection.ask(['show backend', 'show servers state'], _LONG_SECONDS)
+            servers = observed.servers(text)
+            found.backends = {name: servers.get(name, {}) for name in set(names) & set(observed.backends(there))}
+        else:
+            texts = await self.connection.ask([f'show servers state {name}' for name in names])
+            for name, text in zip(names, texts, strict=True):
+                if not observed.is_unknown(text):
+                    found.backends[name] = observed.servers(text).get(name, {})
+        texts = await self.connection.ask([f'show map {words.map_file(name)}' for name in files], _LONG_SECONDS)
+        found.maps = {name: observed.entries_of(text) for name, text in zip(files, texts, strict=True)}
+        return found
+
+    async def send(self, wanted: Iterable[Command]) -> list[Answered]:
+        """Send commands of a repair, all but removals, which go on in the background; raises RuntimeSocketError."""
+        return await self._send(self._prepared(wanted), _LONG_SECONDS)
+
+    async def remove_some(self) -> tuple[int, list[Answered]]:
+        """Try to forget what is due; return how many attempts there were, and those given up.
+
+        Raises RuntimeSocketError.
+        """
+        async with self.turn:
+            now = time.monotonic()
+            batch, overdue = self.removals.batch(now)
+            if not batch:
+                return 0, []
+            await self.connection.ask([f'shutdown sessions server {where}' for where in overdue])
+            found = await self._send(batch)
+            return len(batch), [item for item in found if self.removals.note(item, time.monotonic())]
+
+    async def close(self) -> None:
+        """Let go of the worker."""
+        await self.connection.close()
+
+
+def _revived(command: Command) -> list[Command]:
+    """Return what must be said of something that is still there, instead of making it: its maxconn may differ."""
+    found = re.search(r' maxconn (\d+)', command.line)
+    if '/' not in command.makes or found is None:
+        return []
+    return [Command(command.phase, f'set maxconn server {command.makes} {found[1]}')]
+
+
+async def facts(connection: Connection) -> Facts:
+    """Return what a worker says of itself; raises RuntimeSocketError."""
+    info, generation = await connection.ask(['show info', f'show env {VARIABLE}'])
+    said = dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
+    try:
+        return Facts(
+            pid=int(said['Pid']),
+            version=said['Version'],
+            generation=generation.strip().partition('=')[2] if VARIABLE in generation else '',
+            stopping=said.get('Stopping', '0') != '0',
+        )
+    except (KeyError, ValueError) as error:
+        raise RuntimeSocketError('show info: no answer that can be read') from error
+
+
+async def connect(path: Path, capabilities: Capabilities, drain_seconds: float) -> Worker:
+    """Connect to the worker that serves now; raises RuntimeSocketError."""
+    connection = await Connection.open(path)
+    try:
+        return Worker(connection, await facts(connection), capabilities, drain_seconds)
+    except RuntimeSocketError:
+        await connection.close()
+        raise
