@@ -132,6 +132,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
         ),
     ] = msgspec.field(default_factory=dict)
+    status_addresses: Annotated[
+        tuple[str, ...],
+        _meta(
+            'What the controller writes into `status.loadBalancer` of Services of this class: addresses or host names, `service:NAMESPACE/NAME` for those of that Service, `nodes` for those of the usable Nodes. Empty: nothing.',
+            'restart',
+        ),
+    ] = ()
     maxconn: Annotated[int, _meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
     threads: Annotated[int, _meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
     file_descriptors: Annotated[
@@ -148,6 +155,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = '2s'
     compare_interval: Annotated[
         Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
+    ] = '5m'
+    sweep_interval: Annotated[
+        Duration,
+        _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
     ] = '5m'
     drain_delay: Annotated[
         Duration,
@@ -239,6 +250,7 @@ def _judge(found: Settings) -> None:
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
     if not found.addresses:
         raise SettingsError('addresses: at least one is needed')
+    _judge_status_addresses(found.status_addresses)
     for key, parse, texts in (
         ('trustedProxies', ipaddress.ip_network, found.trusted_proxies),
         ('addresses', ipaddress.ip_address, found.addresses),
@@ -248,3 +260,18 @@ def _judge(found: Settings) -> None:
                 parse(text)
         except ValueError as error:
             raise SettingsError(f'{key}: {error}') from error
+
+
+def _judge_status_addresses(found: tuple[str, ...]) -> None:
+    for text in found:
+        named = text == 'nodes' or re.fullmatch(rf'service:{_REFERENCE[1:]}|{_HOST[1:]}', text)
+        if not named and not _is_address(text):
+            raise SettingsError(f'statusAddresses: {text!r} is no address, host name, service:NAMESPACE/NAME or nodes')
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

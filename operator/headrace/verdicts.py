@@ -57,6 +57,20 @@ def shorten(value: object, limit: int = 60) -> str:
     return f'{shown}…' if len(text) > limit else shown
 
 
+# What only an agent can know, because it reads Secrets and speaks to HAProxy.
+OF_AGENTS = frozenset(
+    (
+        'CertificateUnusable',
+        'CostlyHash',
+        'CredentialsUnusable',
+        'RefusedByHaproxy',
+        'RouteClosed',
+        'SecretForbidden',
+        'SecretMissing',
+        'StandInCertificate',
+    )
+)
+
 _ERROR, _WARNING, _INFO = Level.ERROR, Level.WARNING, Level.INFO
 
 REASONS: dict[str, Reason] = {
@@ -67,6 +81,7 @@ REASONS: dict[str, Reason] = {
     'CostlyHash': Reason(_WARNING, 'A crypt hash costs a reload, and up to 50 ms of CPU for each request.', 'Use a Secret of type `kubernetes.io/basic-auth`, or `{SHA}` lines.'),
     'CredentialsUnusable': Reason(_ERROR, 'The Secret holds no users that can be used; the route is closed.', 'Use type `kubernetes.io/basic-auth`, or an `auth` key with htpasswd lines.'),
     'ExternalNameForbidden': Reason(_ERROR, 'The class does not serve Services of type ExternalName.', 'Ask the administrator for `allowExternalName`.'),
+    'HeldByAnother': Reason(_ERROR, 'Another controller has written this part of the status; headrace leaves it alone.', 'Give the Service a loadBalancerClass, so that one controller alone feels addressed.'),
     'HostForbidden': Reason(_ERROR, "The class's `hostPolicy` does not give this host to this namespace.", 'Use another host, or ask the administrator.'),
     'InvalidObject': Reason(_ERROR, 'The object lacks what Kubernetes requires of it and is ignored, whole or in the field named.', 'Correct the field.'),
     'InvalidValue': Reason(_ERROR, 'The value does not parse; the key is treated as absent.', 'The message says what is allowed.'),

@@ -40,10 +40,26 @@ class WatchedFolder:
         self._holders: dict[Ref, dict[Path, Object]] = {}
         self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
         self.events = 0
+        self.missed = 0
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return what is wrong with files and with objects that could not be read."""
         return tuple(sorted({verdict for found in self._verdicts.values() for verdict in found}))
+
+    def troubles(self) -> dict[str, str]:
+        """Return what stands in the way, by subject; files that do not parse are verdicts."""
+        return {}
+
+    async def read(self) -> None:
+        """Read everything once; raises SourceError for a missing folder."""
+        self.read_all()
+
+    def silent(self) -> dict[str, float]:
+        """Return how long each watch has told nothing: a folder tells of changes only."""
+        return {}
+
+    def stop(self) -> None:
+        """Do nothing: what follows a folder ends with its task."""
 
     def read_all(self) -> None:
         """Read what has changed since last time, all files the first time; raises SourceError for a missing folder."""

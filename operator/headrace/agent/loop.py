@@ -8,12 +8,17 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
 from headrace.haproxy.apply import Applier
+from headrace.kube import lease
+from headrace.kube.lease import Report
 from headrace.model.state import State
 from headrace.names import Ref
+from headrace.verdicts import OF_AGENTS
 
 log = logging.getLogger(__name__)
+EPOCH = 'epoch'
 
 
 class Loop:
@@ -25,6 +30,7 @@ class Loop:
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
         self.batches = 0
+        self.epoch = 0
         self.last_beat = time.monotonic()
 
     def wake(self) -> None:
@@ -52,7 +58,14 @@ class Loop:
             change = self.state.update(self.store, dirty)
             if change:
                 await self.applier.apply(change)
+            self._note_epochs(dirty)
             return bool(change)
+
+    def _note_epochs(self, dirty: frozenset[Ref]) -> None:
+        """Remember the highest epoch among Services that have been applied; the controller numbers them in order."""
+        for ref in dirty:
+            if ref.kind == 'Service' and (service := self.store.get(ref, Service)) is not None:
+                self.epoch = max(self.epoch, lease.epoch(dict(service.annotations).get(EPOCH, '')))
 
     async def refuse(self, refs: Sequence[Ref], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
@@ -70,6 +83,10 @@ class Loop:
             state.update(self.store, self.store.services())
             self.state = state
             await self.applier.exchange(state)
+
+    def report(self) -> Report:
+        """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
+        return Report(self.epoch, tuple(item for item in self.state.all_verdicts() if item.reason in OF_AGENTS))
 
     async def beat(self) -> None:
         """Show that the process is alive, for ever."""

@@ -4,6 +4,7 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,12 +16,28 @@ from headrace.verdicts import Verdict
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
+class Told(Protocol):
+    """What a source tells of itself."""
+
+    events: int
+    missed: int
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return what is wrong with what could not be read."""
+
+    def silent(self) -> dict[str, float]:
+        """Return for each watch how many seconds it has told nothing."""
+
+    def troubles(self) -> dict[str, str]:
+        """Return what stands in the way, by subject."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the figures come from, each asked when somebody scrapes."""
 
     applier: Applier
-    events: Callable[[], int]
+    source: Told
     batches: Callable[[], int]
     verdicts: Callable[[], tuple[Verdict, ...]]
 
@@ -49,7 +66,16 @@ class AgentCollector:
         applier = self.sources.applier
         record = applier.record
         yield _gauge('headrace_info', 'The version that runs.', 1, version=headrace.__version__)
-        yield _counter('headrace_events', 'Changes that the source has told.', self.sources.events())
+        yield _counter('headrace_events', 'Changes that the source has told.', self.sources.source.events)
+        yield _counter(
+            'headrace_missed_changes', 'Changes that a sweep found and no watch told.', self.sources.source.missed
+        )
+        silence = GaugeMetricFamily(
+            'headrace_watch_silence_seconds', 'How long a watch has told nothing.', labels=('path',)
+        )
+        for path, seconds in sorted(self.sources.source.silent().items()):
+            silence.add_metric((path,), seconds)
+        yield silence
         yield _counter('headrace_builds', 'Batches of changes that were built.', self.sources.batches())
         yield _counters('headrace_plans', 'Plans by what they needed.', 'kind', record.plans)
         yield _counter('headrace_commands', 'Runtime commands that were sent.', record.commands)

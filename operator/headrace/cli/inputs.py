@@ -32,8 +32,14 @@ class Seen:
     json: bool
 
 
+_ROLE = click.option(
+    '--role',
+    type=click.Choice([role.value for role in Role]),
+    default='edge',
+    show_default=True,
+    help='Render for the edge or for a node.',
+)
 _OPTIONS = (
-    click.option('--role', type=click.Choice([role.value for role in Role]), default='edge', show_default=True, help='Render for the edge or for a node.'),
     click.option('--node', default='', help='Name of the node that HAProxy runs on.'),
     click.option('--zone', default='', help='Zone that HAProxy runs in.'),
     click.option('--class', 'class_name', default=None, help='Name of the installation.  [default: headrace]'),
@@ -46,17 +52,27 @@ _OPTIONS = (
 
 def seen_from(function: Function) -> Function:
     """Add the options that say from where the input is seen."""
+    return placed(_ROLE(function))
+
+
+def placed(function: Function) -> Function:
+    """Add all of these options but the role."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def look(
-    options: dict[str, Any], adjust: Callable[[Settings], Settings] = lambda held: held, *, live: bool = False
+    options: dict[str, Any],
+    adjust: Callable[[Settings], Settings] = lambda held: held,
+    *,
+    live: bool = False,
+    all_secrets: bool = False,
 ) -> Seen:
     """Return from where the input is seen, with what other options make of the settings.
 
-    `live`: a Secret that is not there is missing, and nothing stands in for it. Raises SettingsError and TemplateError.
+    `live`: a Secret that is not there is missing, and nothing stands in for it; `all_secrets`: all that the source holds
+    may be read. Raises SettingsError and TemplateError.
     """
     found = _settings(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
     found = adjust(found)
@@ -66,7 +82,7 @@ def look(
         role=Role(options['role']),
         place=Place(options['node'], options['zone']),
         offline=not live,
-        all_secrets=live,
+        all_secrets=all_secrets,
         snippets=frozenset(overrides.snippets),
     )
     return Seen(made, overrides, options['output'] == 'json')

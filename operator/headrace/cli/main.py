@@ -9,7 +9,7 @@ import sys
 import click
 
 import headrace
-from headrace.cli import checking, planning, rendering, running
+from headrace.cli import checking, explaining, planning, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
@@ -18,6 +18,9 @@ from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.process import HaproxyStartError
 from headrace.haproxy.templating import TemplateError
+from headrace.kube.access import AccessError
+from headrace.kube.calls import CallError
+from headrace.kube.watch import WatchEndedError
 from headrace.settings import SettingsError
 
 _UNUSABLE, _NO_HAPROXY = 2, 4
@@ -36,6 +39,7 @@ def cli() -> None:
 cli.add_command(rendering.render)
 cli.add_command(checking.check)
 cli.add_command(planning.plan)
+cli.add_command(explaining.explain)
 cli.add_command(running.run)
 cli.add_command(status_command.status)
 
@@ -56,6 +60,13 @@ def main() -> None:
     except (SettingsError, TemplateError, SourceError, UnknownVersionError, WriteError) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_UNUSABLE)
-    except (HaproxyMissingError, HaproxyStartError, AgentUnreachableError) as error:
+    except (
+        HaproxyMissingError,
+        HaproxyStartError,
+        AgentUnreachableError,
+        AccessError,
+        CallError,
+        WatchEndedError,
+    ) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_NO_HAPROXY)

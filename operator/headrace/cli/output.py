@@ -1,7 +1,7 @@
 """What people and programs read: aligned tables with colours on terminals only, or JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
@@ -30,6 +30,14 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> list[str]:
     return table(
         (click.style(verdict.level, fg=_COLOURS[verdict.level]), verdict.reason, str(verdict.ref), verdict.message)
         for verdict in verdicts
+    )
+
+
+def verdict_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return verdicts that an agent told as a table."""
+    return table(
+        (click.style(item['level'], fg=_COLOURS[Level(item['level'])]), item['reason'], item['object'], item['message'])
+        for item in found
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import msgspec
 from headrace import settings
 from headrace.agent import logs
 from headrace.agent.agent import Agent, Options
-from headrace.cli import inputs
+from headrace.cli import connecting, inputs
+from headrace.cli.connecting import CONTROLLER, KUBE
+from headrace.cli.status import ADMIN
+from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
-from headrace.settings import Settings, SettingsError
-
-_ADMIN = '127.0.0.1:8405'
+from headrace.kube.access import Access
+from headrace.settings import Secrets, Settings, SettingsError
 
 
 def _state_folder() -> Path:
@@ -25,13 +27,43 @@ def _state_folder() -> Path:
     return (Path(held) if held else Path.home() / '.local' / 'state') / 'headrace'
 
 
+class _Roles(click.ParamType[tuple[str, ...]]):
+    """One role, or two joined by a comma: `edge`, `node`, `controller`, `edge,controller`."""
+
+    name = 'roles'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the roles of a text; fails for what is none, and for edge and node in one process."""
+        found = tuple(dict.fromkeys(part.strip() for part in str(value).split(',')))
+        if not found or not set(found) <= {'edge', 'node', CONTROLLER}:
+            self.fail('one of edge, node, controller, or one of the first two and controller', param, ctx)
+        if {'edge', 'node'} <= set(found):
+            self.fail('edge and node need a process each', param, ctx)
+        return found
+
+
 @click.command()
 @click.option(
     '--source',
-    type=click.Path(exists=True, path_type=Path),
     required=True,
-    help='Folder of YAML or JSON files to follow.',
+    metavar='kube|FOLDER',
+    help='What to follow: an API server, or a folder of YAML and JSON files.',
 )
+@click.option(
+    '--role',
+    type=_Roles(),
+    default='edge',
+    show_default=True,
+    metavar='ROLE[,ROLE]',
+    help='What to do: edge, node or controller; controller may be added to one of the others.',
+)
+@click.option(
+    '--kubeconfig',
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="With kube.  [default: the pod's ServiceAccount, else KUBECONFIG, else ~/.kube/config]",
+)
+@click.option('--context', default='', metavar='NAME', help='Context of the kubeconfig.  [default: its current one]')
 @click.option(
     '--start-haproxy', metavar='PATH', default='', help='Start this HAProxy and keep it; it outlives a killed agent.'
 )
@@ -60,7 +92,7 @@ def _state_folder() -> Path:
     '--health', default=None, metavar='[ADDR:]PORT', help="HAProxy's own readiness and metrics.  [default: 8404]"
 )
 @click.option(
-    '--admin', default=_ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's health, metrics and status."
+    '--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's health, metrics and status."
 )
 @click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
@@ -74,23 +106,49 @@ def _state_folder() -> Path:
 )
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
-@inputs.seen_from
+@inputs.placed
 def run(**given: Any) -> None:
-    """Follow a folder, and keep a HAProxy true to it.
+    """Follow an API server or a folder, and keep a HAProxy true to it.
 
     Each option is also an environment variable: HEADRACE_RUN_SOURCE, HEADRACE_RUN_START_HAPROXY, ….
     """
     # A flag that only the entry point acts on: whoever comes here is the child.
     del given['supervised']
     logs.set_up(given['log_format'], given['log_level'])
-    adjust = _adjustment(given)
-    seen = inputs.look(given, adjust, live=True)
+    if given['source'] != KUBE and not Path(given['source']).exists():
+        raise SourceError(f'{given["source"]}: no such file or folder')
+    access = connecting.access(given) if given['source'] == KUBE else None
+    if CONTROLLER in given['role'] and access is None:
+        raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
+    roles = [role for role in given['role'] if role != CONTROLLER]
+    asyncio.run(_run(given, access, roles[0] if roles else ''))
+
+
+async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
+    """Run what the roles ask for, until one of them ends."""
+    works: list[Coroutine[Any, Any, None]] = []
+    if role:
+        works.append(Agent(_options(given, access, role)).run())
+    if access is not None and CONTROLLER in given['role']:
+        works.append(connecting.control(given, access, _adjustment(given, access), alone=not role))
+    tasks = [asyncio.create_task(work) for work in works]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _options(given: dict[str, Any], access: Access | None, role: str) -> Options:
+    adjust = _adjustment(given, access)
+    seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     state = given['state'].absolute()
     state.mkdir(mode=0o750, parents=True, exist_ok=True)
-    options = Options(
-        source=given['source'],
+    return Options(
+        source=connecting.source(given, access, seen.view),
         state=state,
         sockets=(given['sockets'] or state / 'sockets').absolute(),
         view=seen.view,
@@ -98,11 +156,11 @@ def run(**given: Any) -> None:
         start=start,
         checker=checker,
         admin=_address(given['admin']),
+        identity=connecting.identity(access, seen.view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
     )
-    asyncio.run(Agent(options).run())
 
 
 def _found(binary: str) -> str:
@@ -119,8 +177,11 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip('[]'), int(port)
 
 
-def _adjustment(given: dict[str, Any]) -> Callable[[Settings], Settings]:
-    """Return what lays the options over a file's settings, now and whenever the file is read again."""
+def _adjustment(given: dict[str, Any], access: Access | None) -> Callable[[Settings], Settings]:
+    """Return what lays the options over a file's settings, now and whenever the file is read again.
+
+    In a cluster Secrets are those of the own namespace, where the settings name none.
+    """
     wanted: dict[str, object] = {
         name: value
         for name, value in (('class_name', given['class_name']), ('tcp_ports', given['tcp_ports']))
@@ -137,6 +198,9 @@ def _adjustment(given: dict[str, Any]) -> Callable[[Settings], Settings]:
         wanted['addresses'] = tuple(addresses)
 
     def adjust(held: Settings) -> Settings:
-        return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
+        found = settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
+        if access is None or found.secrets.namespaces:
+            return found
+        return msgspec.structs.replace(found, secrets=Secrets(namespaces=(access.namespace,)))
 
     return adjust

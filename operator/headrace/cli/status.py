@@ -11,6 +11,8 @@ import click
 
 from headrace.cli import output
 
+ADMIN = '127.0.0.1:8405'
+
 
 class AgentUnreachableError(Exception):
     """No agent answers at this address."""
@@ -18,15 +20,13 @@ class AgentUnreachableError(Exception):
 
 @click.command()
 @click.argument('service', required=False, metavar='[NAMESPACE/NAME]')
-@click.option(
-    '--admin', default='127.0.0.1:8405', show_default=True, metavar='ADDR:PORT', help="The agent's admin port."
-)
+@click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port.")
 @click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
 def status(service: str | None, admin: str, form: str) -> None:
     """Tell what a running agent serves; of one Service also each server and its state."""
-    found = _get(admin, f'/status/{service}' if service else '/status')
+    found = fetch(admin, f'/status/{service}' if service else '/status')
     if form == 'json':
         output.echo_json(found)
         return
@@ -34,7 +34,8 @@ def status(service: str | None, admin: str, form: str) -> None:
         click.echo(line)
 
 
-def _get(admin: str, path: str) -> Any:
+def fetch(admin: str, path: str) -> Any:
+    """Return what a running agent answers; raises AgentUnreachableError."""
     try:
         with urllib.request.urlopen(f'http://{admin}{path}', timeout=10) as answer:
             return json.load(answer)
@@ -65,7 +66,7 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
     )
     if found['verdicts']:
         yield ''
-        yield from _verdicts(found['verdicts'])
+        yield from output.verdict_rows(found['verdicts'])
     if found['reloads']:
         yield ''
         yield from output.table(
@@ -102,15 +103,7 @@ def _one(found: dict[str, Any]) -> Iterable[str]:
         )
     if found['verdicts']:
         yield ''
-        yield from _verdicts(found['verdicts'])
-
-
-def _verdicts(found: list[dict[str, str]]) -> Iterable[str]:
-    colours = {'error': 'red', 'warning': 'yellow', 'info': 'blue'}
-    return output.table(
-        (click.style(item['level'], fg=colours[item['level']]), item['reason'], item['object'], item['message'])
-        for item in found
-    )
+        yield from output.verdict_rows(found['verdicts'])
 
 
 def _exposed(item: dict[str, Any]) -> str:

@@ -46,7 +46,11 @@ class ServiceType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service. `annotations` are those under our prefix, without it, sorted."""
+    """A Service. `annotations` are those under our prefix, without it, sorted.
+
+    `ingress` holds the address and host name of each entry of `status.loadBalancer`, `programmed` status, reason and
+    message of our condition; only the controller reads them.
+    """
 
     namespace: str
     name: str
@@ -65,6 +69,8 @@ class Service:
     internal_local: bool = False
     external_local: bool = False
     proxy_name: str | None = None
+    ingress: tuple[tuple[str, str], ...] = ()
+    programmed: tuple[str, str, str] | None = None
     problems: tuple[Verdict, ...] = ()
 
     @property

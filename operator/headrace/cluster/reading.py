@@ -24,6 +24,7 @@ from headrace.verdicts import Verdict, shorten
 
 PREFIX = 'headrace.io/'
 PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
+PROGRAMMED = 'headrace.io/Programmed'
 ZONE_LABEL = 'topology.kubernetes.io/zone'
 EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
 _DEFAULT_AFFINITY_SECONDS = 10800
@@ -89,6 +90,8 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
         internal_local=fields.text(spec, 'internalTrafficPolicy') == 'Local',
         external_local=fields.text(spec, 'externalTrafficPolicy') == 'Local',
         proxy_name=_proxy_name(metadata),
+        ingress=_ingress(document),
+        programmed=_programmed(document),
         problems=tuple(problems),
     )
 
@@ -165,6 +168,26 @@ def _load_balancer_ips(document: fields.Document) -> tuple[str, ...]:
     status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
     entries = [entry for entry in fields.documents(status, 'ingress') if fields.text(entry, 'ipMode', 'VIP') == 'VIP']
     return tuple(sorted({address for entry in entries if (address := fields.address(fields.text(entry, 'ip')))}))
+
+
+def _ingress(document: fields.Document) -> tuple[tuple[str, str], ...]:
+    """Return address and host name of each entry of `status.loadBalancer`, whatever its ipMode."""
+    status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
+    return tuple(
+        (fields.text(entry, 'ip'), fields.text(entry, 'hostname')) for entry in fields.documents(status, 'ingress')
+    )
+
+
+def _programmed(document: fields.Document) -> tuple[str, str, str] | None:
+    """Return status, reason and message of the condition that our controller writes."""
+    for condition in fields.documents(fields.mapping(document, 'status'), 'conditions'):
+        if condition.get('type') == PROGRAMMED:
+            return (
+                fields.text(condition, 'status'),
+                fields.text(condition, 'reason'),
+                fields.text(condition, 'message'),
+            )
+    return None
 
 
 def _proxy_name(metadata: fields.Document) -> str | None:

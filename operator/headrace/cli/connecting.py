@@ -1,0 +1,79 @@
+"""What `headrace run` needs of a cluster: access, the source, who this process is, and the controller.
+
+The controller's modules are imported only where it runs: the client that they use costs some 40 MB.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headrace.agent.agent import Source, SourceOf
+from headrace.cli import inputs
+from headrace.cluster.store import Store
+from headrace.kube import access as accesses
+from headrace.kube import resources
+from headrace.kube.access import Access
+from headrace.kube.lease import Identity
+from headrace.kube.source import KubeSource
+from headrace.model.view import View
+from headrace.settings import Settings
+from headrace.watching import WatchedFolder
+
+KUBE = 'kube'
+CONTROLLER = 'controller'
+
+
+def access(given: dict[str, Any]) -> Access:
+    """Return the access that the options name; raises AccessError."""
+    return accesses.find(given['kubeconfig'], given['context'])
+
+
+def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
+    """Return what makes the source: the API server, or the folder that the options name."""
+
+    def make(store: Store, woken: Callable[[], None], started: Callable[[], None]) -> Source:
+        if way is None:
+            return WatchedFolder(Path(given['source']), store, woken)
+        return KubeSource(way, resources.watched(view), store, woken, started)
+
+    return make
+
+
+def identity(way: Access, view: View) -> Identity:
+    """Return who this process is: its pod, as the downward API tells it, else this machine."""
+    return Identity(
+        namespace=os.environ.get('POD_NAMESPACE') or way.namespace,
+        name=os.environ.get('POD_NAME') or socket.gethostname().lower(),
+        class_name=view.class_name,
+        role=str(view.role),
+        uid=os.environ.get('POD_UID', ''),
+    )
+
+
+async def control(given: dict[str, Any], way: Access, adjust: Callable[[Settings], Settings], *, alone: bool) -> None:
+    """Be a controller until told to stop; raises AccessError and WatchEndedError."""
+    from headrace.controller import client, controller  # noqa: PLC0415  see the module
+
+    view = inputs.look({**given, 'role': 'edge'}, adjust).view
+    me = identity(way, view)
+    calls = await client.connect(given['kubeconfig'], given['context'])
+    made = controller.Controller(controller.Options(way, view, me.namespace, me.name), calls)
+    work = asyncio.create_task(made.run())
+    stop = asyncio.Event()
+    if alone:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, stopping):
+            task.cancel()
+        await asyncio.gather(work, stopping, return_exceptions=True)
+        await calls.close()

@@ -1,0 +1,74 @@
+"""`headrace explain`: why something is served or not, from files or from a running agent."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+
+from headrace.cli import inputs, output
+from headrace.cli.status import ADMIN, fetch
+from headrace.cluster.store import Store
+from headrace.model import explanation
+from headrace.model.state import State
+
+_NOT_SERVED = 1
+
+
+@click.command()
+@click.argument('target', metavar='HOST[/PATH]|NAMESPACE/NAME')
+@click.option(
+    '-f',
+    '--file',
+    'given',
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help='Objects: a file or folder, may be given more than once. Without it a running agent is asked.',
+)
+@click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port.")
+@inputs.seen_from
+def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) -> None:
+    """Tell why a host, a path or a Service is served or not, and who holds what is contested.
+
+    Exit code 1: it is not served.
+    """
+    if given:
+        seen = inputs.look(options)
+        objects, _ = inputs.load(given)
+        store, state = Store(), State(seen.view.placed_by(objects))
+        for item in objects:
+            store.put(item)
+        state.update(store, store.take())
+        found: Any = explanation.value(explanation.explain(state, store, target))
+    else:
+        found = fetch(admin, f'/explain?{urlencode({"of": target})}')
+    if options['output'] == 'json':
+        output.echo_json(found)
+    else:
+        for line in _lines(found):
+            click.echo(line)
+    if not found['served']:
+        sys.exit(_NOT_SERVED)
+
+
+def _lines(found: dict[str, Any]) -> Iterable[str]:
+    word = click.style('served', fg='green') if found['served'] else click.style('not served', fg='red')
+    yield f'{found["target"]}: {word}: {found["because"]}'
+    rows = [
+        (
+            f'  {claim["what"]}',
+            claim['key'],
+            claim['holder'],
+            ', '.join(claim['waiting']) or '–',
+            claim['backend'] or '–',
+        )
+        for claim in found['claims']
+    ]
+    if rows:
+        yield ''
+        yield from output.table([('  CLAIM', 'KEY', 'HOLDER', 'WAITING', 'LEADS TO'), *rows])
+    if found['verdicts']:
+        yield ''
+        yield from output.verdict_rows(found['verdicts'])

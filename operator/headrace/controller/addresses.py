@@ -1,0 +1,59 @@
+"""Which addresses a Service of our class gets into its `status.loadBalancer`.
+
+Pure. An address is published only while the Service has something at the edge, and with `ipMode: Proxy`, so that no
+service proxy takes a way around headrace (KEP-1860).
+"""
+
+from headrace.annotations import reading
+from headrace.cluster.objects import Service, ServiceType
+from headrace.cluster.store import Store
+from headrace.model import exposure
+from headrace.model.ir import Kind
+from headrace.model.state import State
+from headrace.names import Ref
+from headrace.settings import Settings
+
+Ingress = tuple[tuple[str, str], ...]
+_AT_THE_EDGE = (Kind.ROUTE, Kind.PORT, Kind.TLS)
+_SERVICE = 'service:'
+_NODES = 'nodes'
+
+
+def published(settings: Settings, store: Store) -> Ingress:
+    """Return the addresses of the edge, as pairs of an IP address and a host name, one of which is empty; sorted."""
+    found: set[tuple[str, str]] = set()
+    for text in settings.status_addresses:
+        if text == _NODES:
+            found |= {(address, '') for node in store.nodes() if node.usable for address in node.addresses}
+        elif text.startswith(_SERVICE):
+            namespace, _, name = text.removeprefix(_SERVICE).partition('/')
+            service = store.get(Ref('Service', namespace, name), Service)
+            found |= set(service.ingress) if service else set()
+        else:
+            found.add((text, '') if ':' in text or text.replace('.', '').isdigit() else ('', text))
+    return tuple(sorted(found))
+
+
+def speaks_of(service: Service, state: State) -> bool:
+    """Tell whether the addresses of a Service are this class's to write: by its loadBalancerClass, or the default."""
+    if service.type is not ServiceType.LOAD_BALANCER or not state.view.settings.status_addresses:
+        return False
+    said = reading.read(service.ref, service.annotations, service.ports)
+    if not exposure.is_ours(service, said, state.view):
+        return False
+    return bool(service.load_balancer_class) or state.view.settings.default_class
+
+
+def wanted(service: Service, state: State, store: Store) -> Ingress:
+    """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
+    fragment = state.fragments.get(service.ref)
+    held = fragment is not None and any(
+        claim.kind in _AT_THE_EDGE and state.claims.claimants((claim.kind, claim.key))[:1] == (service.ref,)
+        for claim in fragment.claims
+    )
+    return published(state.view.settings, store) if held and state.view.exists(service.namespace) else ()
+
+
+def entries(ingress: Ingress) -> list[dict[str, str]]:
+    """Return addresses as the API takes them."""
+    return [{'ip': ip, 'ipMode': 'Proxy'} if ip else {'hostname': host} for ip, host in ingress]

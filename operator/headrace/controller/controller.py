@@ -1,0 +1,165 @@
+"""The controller from beginning to end: follow the cluster, stand for election, and write while leading.
+
+Its model is the edge's, without Secrets and endpoints: what it cannot judge, agents tell it.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from dataclasses import dataclass
+
+from headrace.cluster.objects import Service
+from headrace.cluster.store import Store
+from headrace.controller import addresses, agents, wanted
+from headrace.controller.agents import Agent
+from headrace.controller.client import Client
+from headrace.controller.election import Election
+from headrace.controller.writer import Wanted, Writer
+from headrace.kube.access import Access
+from headrace.kube.calls import CallError
+from headrace.kube.lease import CLASS_LABEL
+from headrace.kube.resources import NODES, SERVICES, Scope
+from headrace.kube.source import KubeSource
+from headrace.model.state import State
+from headrace.model.view import View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+log = logging.getLogger(__name__)
+_AGENTS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a controller runs: its view of the class, and the namespace and name of its pod."""
+
+    access: Access
+    view: View
+    namespace: str
+    identity: str
+
+
+def scopes(view: View) -> tuple[Scope, ...]:
+    """Return what the controller watches: Services, and Nodes where their addresses are published."""
+    resources = (SERVICES, NODES) if 'nodes' in view.settings.status_addresses else (SERVICES,)
+    return (Scope(resources, view.settings.namespaces),)
+
+
+class Controller:
+    """One controller; `agents` are those that lived when they were last asked for."""
+
+    def __init__(self, options: Options, client: Client) -> None:
+        self.options, self.client = options, client
+        self.store = Store()
+        self.state = State(options.view)
+        self._woken = asyncio.Event()
+        self.source = KubeSource(options.access, scopes(options.view), self.store, self._woken.set)
+        self.election = Election(
+            client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
+        )
+        self.writer = Writer(client, options.identity, self.decide)
+        self.agents: tuple[Agent, ...] = ()
+        self._told: dict[Ref, tuple[Verdict, ...]] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled; raises WatchEndedError when only a new process helps."""
+        following = asyncio.create_task(self.source.follow())
+        try:
+            reading = asyncio.create_task(self.source.read())
+            await asyncio.wait([following, reading], return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                following.result()
+            self.state.update(self.store, self.store.take())
+            log.info('the controller follows the cluster', extra={'services': len(self.store.services())})
+            electing = asyncio.create_task(self.election.run(self.lead))
+            done, _ = await asyncio.wait([following, electing], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await self.election.release()
+            self.source.stop()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def lead(self) -> None:
+        """Write what is wanted, as long as this task lives."""
+        await self._ask_agents()
+        for ref in self.store.services():
+            self.writer.ask(ref)
+        tasks = [
+            asyncio.create_task(work) for work in (self.writer.run(), self._follow_changes(), self._follow_agents())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow_changes(self) -> None:
+        while True:
+            self.settle()
+            await self._woken.wait()
+            self._woken.clear()
+
+    def settle(self) -> None:
+        """Take what has changed in the cluster, and have the objects concerned looked at."""
+        dirty = self.store.take()
+        published = addresses.published(self.options.view.settings, self.store)
+        change = self.state.update(self.store, dirty)
+        refs = {ref for ref in (*dirty, *change.judged) if ref.kind == 'Service'}
+        if published != self._published or any(ref.kind == 'Node' for ref in dirty):
+            refs |= {ref for ref in self.store.services() if self._speaks_of(ref)}
+        self._published = published
+        for ref in refs:
+            self.writer.ask(ref)
+
+    _published: addresses.Ingress = ()
+
+    def _speaks_of(self, ref: Ref) -> bool:
+        service = self.store.get(ref, Service)
+        return service is not None and addresses.speaks_of(service, self.state)
+
+    def decide(self, ref: Ref) -> Wanted | None:
+        """Return what a Service shall say now; None when it is gone."""
+        service = self.store.get(ref, Service)
+        if service is None:
+            return None
+        if not service.ingress:
+            # Who held its addresses has let go.
+            self.writer.conflicts.pop(ref, None)
+        own = [*self.state.verdicts(ref), *([held] if (held := self.writer.conflicts.get(ref)) else [])]
+        found = wanted.errors(own, self._told.get(ref, ()))
+        ingress: addresses.Ingress | None = None
+        if addresses.speaks_of(service, self.state):
+            ingress = addresses.wanted(service, self.state, self.store)
+            if ref in self.writer.conflicts:
+                ingress = None
+        return Wanted(service, wanted.condition(service, found), ingress, wanted.occurrences(found))
+
+    async def _follow_agents(self) -> None:
+        while True:
+            await asyncio.sleep(_AGENTS_SECONDS)
+            with contextlib.suppress(CallError):
+                await self._ask_agents()
+
+    async def _ask_agents(self) -> None:
+        """Read the agents' Leases, and have the objects looked at of which they tell something else than before."""
+        selector = f'{CLASS_LABEL}={self.options.view.class_name}'
+        try:
+            leases = await self.client.leases(self.options.namespace, selector)
+        except CallError as error:
+            log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})
+            return
+        self.agents = agents.living(leases, dt.datetime.now(dt.UTC))
+        told: dict[Ref, set[Verdict]] = {}
+        for agent in self.agents:
+            for verdict in agent.verdicts:
+                told.setdefault(verdict.ref, set()).add(verdict)
+        before, self._told = self._told, {ref: tuple(sorted(found)) for ref, found in told.items()}
+        for ref in before.keys() | self._told.keys():
+            if before.get(ref) != self._told.get(ref):
+                self.writer.ask(ref)

@@ -1,0 +1,123 @@
+"""Which of several controllers writes: the holder of a Lease (the `kubernetes` client's leader election).
+
+Promises: who has not renewed its Lease in time stops writing before another one begins, because the deadline for
+renewing is shorter than the Lease; a call that hangs counts as one that failed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, V1Lease, V1ObjectMeta
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.leaderelection.electionconfig import Config
+from kubernetes.aio.leaderelection.leaderelection import LeaderElection
+from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
+
+log = logging.getLogger(__name__)
+DURATION_SECONDS = 15
+_RENEW_SECONDS = 10
+_RETRY_SECONDS = 2
+_CALL_SECONDS = 4.0
+
+
+class _Lock(LeaseLock):
+    """The Lease, with deadlines; a lost connection is a refusal, not the end of the election."""
+
+    async def get(self, name: str, namespace: str) -> Any:
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                return await super().get(name, namespace)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return False, ApiException(status=0, reason=f'{type(error).__name__}: {error}')
+
+    async def create(self, name: str, namespace: str, election_record: Any) -> bool:
+        # The client's own version of this call names an argument in a way that the client then refuses.
+        body = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        return await self._within(self._created(namespace, body))
+
+    async def _created(self, namespace: str, body: V1Lease) -> bool:
+        try:
+            self.lease_reference = await self.api_instance.create_namespaced_lease(namespace, body)
+        except ApiException as error:
+            log.info('the Lease of the controllers cannot be made', extra={'said': str(error.reason)})
+            return False
+        return True
+
+    async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
+        return await self._within(super().update(name, namespace, updated_record))
+
+    async def _within(self, call: Awaitable[bool]) -> bool:
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                return await call
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.info(
+                'the Lease of the controllers cannot be written', extra={'said': f'{type(error).__name__}: {error}'}
+            )
+            return False
+
+
+class Election:
+    """Runs `lead` while this process holds the Lease. `leading` tells whether it does."""
+
+    def __init__(self, api: ApiClient, namespace: str, name: str, identity: str) -> None:
+        self._lock = _Lock(name, namespace, identity, api)
+        self.leading = False
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """Stand for election, for ever; raises what `lead` raises."""
+        while True:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            election = asyncio.create_task(LeaderElection(self._config(lead, ended)).run())
+            try:
+                await asyncio.wait([election, ended], return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    ended.result()
+                election.result() if election.done() else None
+            finally:
+                self.leading = False
+                election.cancel()
+                await asyncio.gather(election, return_exceptions=True)
+            log.warning('this controller does not lead any more')
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _config(self, lead: Callable[[], Awaitable[None]], ended: asyncio.Future[None]) -> Config:
+        async def started() -> None:
+            log.info('this controller leads')
+            self.leading = True
+            try:
+                await lead()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001  handed to whoever awaits the election
+                if not ended.done():
+                    ended.set_exception(error)
+
+        async def stopped() -> None:
+            self.leading = False
+
+        return Config(
+            self._lock,
+            lease_duration=DURATION_SECONDS,
+            renew_deadline=_RENEW_SECONDS,
+            retry_period=_RETRY_SECONDS,
+            onstarted_leading=started,
+            onstopped_leading=stopped,
+        )
+
+    async def release(self) -> None:
+        """Let the next one lead at once: say that the Lease is nobody's; raises nothing."""
+        lease = self._lock.lease_reference
+        if not self.leading or lease is None or lease.spec is None:
+            return
+        self.leading = False
+        lease.spec.lease_duration_seconds = 1
+        lease.spec.holder_identity = ''
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._lock.api_instance.replace_namespaced_lease(self._lock.name, self._lock.namespace, lease)
+        except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.info('the Lease of the controllers could not be released', extra={'said': str(error)[:200]})

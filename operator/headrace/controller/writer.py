@@ -1,0 +1,195 @@
+"""Writing what is wanted to the objects, one after the other, at a bounded rate, and never against somebody else.
+
+Promises: at most 20 writes a second; what is there already is not written again; a field that another controller holds
+stays its, and a verdict says so. What could not be written is tried again.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.cluster.objects import Service
+from headrace.controller import addresses, wanted
+from headrace.controller.addresses import Ingress
+from headrace.controller.client import Client
+from headrace.controller.wanted import Condition, Occurrence
+from headrace.kube.calls import CallError, ConflictError, NotFoundError
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+log = logging.getLogger(__name__)
+_PAUSE_SECONDS = 1 / 20
+_RETRY_SECONDS = 5.0
+# An Event lives for an hour; what still holds is told again before that.
+_REPEAT_SECONDS = 2700.0
+# How long a watch may take to show what was written.
+_SEEN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one Service shall say. `ingress` is None where its addresses are not ours to speak of."""
+
+    service: Service
+    condition: Condition | None
+    ingress: Ingress | None
+    events: tuple[Occurrence, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Tell whether the Service says so already."""
+        return self.service.programmed == self.condition and self.ingress in (None, self.service.ingress)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was written, and what was refused, for metrics."""
+
+    statuses: int = 0
+    events: int = 0
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes for the references that it is given; `decide` says what each shall say now."""
+
+    client: Client
+    identity: str
+    decide: Callable[[Ref], Wanted | None]
+    counts: Counts = field(default_factory=Counts)
+    conflicts: dict[Ref, Verdict] = field(default_factory=dict)
+    _pending: dict[Ref, float] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
+    _told: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def ask(self, ref: Ref, *, after: float = 0.0) -> None:
+        """Have an object looked at, soon or after some seconds."""
+        due = time.monotonic() + after
+        self._pending[ref] = min(due, self._pending.get(ref, due))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        while True:
+            ref = await self._next()
+            wish = self.decide(ref)
+            if wish is None:
+                self._written.pop(ref, None)
+                self.conflicts.pop(ref, None)
+                continue
+            try:
+                await self._write(wish)
+            except NotFoundError:
+                self._written.pop(ref, None)
+            except CallError as error:
+                self.counts.failures += 1
+                log.warning('an object could not be written', extra={'object': str(ref), 'said': str(error)[:300]})
+                self.ask(ref, after=_RETRY_SECONDS)
+
+    async def _next(self) -> Ref:
+        """Return the next object that is due."""
+        while True:
+            ref = min(self._pending, key=self._pending.__getitem__, default=None)
+            wait = None if ref is None else self._pending[ref] - time.monotonic()
+            if ref is not None and wait is not None and wait <= 0:
+                del self._pending[ref]
+                return ref
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _write(self, wish: Wanted) -> None:
+        ref = wish.service.ref
+        if wish.held:
+            self._written.pop(ref, None)
+        elif not self._just_written(wish):
+            await self._write_status(wish)
+        for occurrence in wish.events:
+            await self._tell(wish.service, occurrence)
+
+    def _just_written(self, wish: Wanted) -> bool:
+        before = self._written.get(wish.service.ref)
+        if before is None or time.monotonic() - before[1] > _SEEN_SECONDS:
+            return False
+        return (before[0].condition, before[0].ingress) == (wish.condition, wish.ingress)
+
+    async def _write_status(self, wish: Wanted) -> None:
+        service, ref = wish.service, wish.service.ref
+        await asyncio.sleep(_PAUSE_SECONDS)
+        try:
+            await self.client.apply_service_status(service.namespace, service.name, _status(wish))
+            self.conflicts.pop(ref, None)
+        except ConflictError as error:
+            message = f'another controller holds what headrace would write: {error}'[:300]
+            self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
+            log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
+            await asyncio.sleep(_PAUSE_SECONDS)
+            only = Wanted(service, wish.condition, None)
+            await self.client.apply_service_status(service.namespace, service.name, _status(only))
+        self._written[ref] = (wish, time.monotonic())
+        self.counts.statuses += 1
+        self.ask(ref, after=_SEEN_SECONDS + 1)
+
+    async def _tell(self, service: Service, occurrence: Occurrence) -> None:
+        """Create an Event, once; while it still holds, say before it is forgotten that it has happened again."""
+        told, count = self._told.get(occurrence.name, (float('-inf'), 0))
+        if time.monotonic() - told < _REPEAT_SECONDS:
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
+        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+        count += 1
+        try:
+            uid = await self.client.service_uid(service.namespace, service.name)
+            await self.client.create_event(service.namespace, _event(service, uid, occurrence, self.identity, now))
+        except ConflictError:
+            count = max(count, 2)
+            await self.client.repeat_event(service.namespace, occurrence.name, count, now)
+        self._told[occurrence.name] = (time.monotonic(), count)
+        self.counts.events += 1
+        self.ask(service.ref, after=_REPEAT_SECONDS + 1)
+
+
+def _status(wish: Wanted) -> dict[str, Any]:
+    """Return the part of a status that is ours; what is not in it any more, the API server takes away."""
+    status: dict[str, Any] = {}
+    if wish.condition is not None:
+        since = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+        status['conditions'] = [wanted.document(wish.condition, since)]
+    if wish.ingress:
+        status['loadBalancer'] = {'ingress': addresses.entries(wish.ingress)}
+    return status
+
+
+def _event(service: Service, uid: str, occurrence: Occurrence, identity: str, now: str) -> dict[str, Any]:
+    """Return an Event as the API takes it (events.k8s.io/v1)."""
+    verdict = occurrence.verdict
+    regarding = {
+        'apiVersion': 'v1',
+        'kind': 'Service',
+        'namespace': service.namespace,
+        'name': service.name,
+        'uid': uid,
+        'fieldPath': verdict.field,
+    }
+    return {
+        'apiVersion': 'events.k8s.io/v1',
+        'kind': 'Event',
+        'metadata': {'name': occurrence.name, 'namespace': service.namespace},
+        'eventTime': now,
+        'type': 'Warning',
+        'reason': verdict.reason,
+        'note': verdict.message[:1024],
+        'action': 'Program',
+        'regarding': regarding,
+        'reportingController': 'headrace.io/controller',
+        'reportingInstance': identity[:128],
+    }

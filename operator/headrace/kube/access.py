@@ -1,0 +1,215 @@
+"""Who this process is to the API server: its address, TLS, and a bearer token that may change at any time.
+
+Inside a cluster this comes from the ServiceAccount's files, outside from a kubeconfig's current context. Tokens are read
+again for each request, because the kubelet exchanges them; nothing here is ever logged.
+"""
+
+import asyncio
+import base64
+import binascii
+import datetime as dt
+import json
+import os
+import ssl
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+_FILES = Path('/var/run/secrets/kubernetes.io/serviceaccount')
+_EXEC_SECONDS = 60.0
+# A token that ends within this time is not used any more.
+_MARGIN = dt.timedelta(seconds=60)
+
+Document = Mapping[str, object]
+# Gives the bearer token, '' for none; `True` says that the server has refused the one given before.
+Token = Callable[[bool], Awaitable[str]]
+
+
+class AccessError(Exception):
+    """There is no way to the API server: no kubeconfig, or one that cannot be used; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The way to one API server. `namespace` is the process's own, `default` where nothing says."""
+
+    server: str
+    tls: ssl.SSLContext | bool
+    token: Token
+    namespace: str
+
+
+def find(kubeconfig: Path | None, context: str = '', environment: Mapping[str, str] = os.environ) -> Access:
+    """Return the access that a kubeconfig gives, else the ServiceAccount of this pod, else the usual kubeconfig.
+
+    Raises AccessError.
+    """
+    if kubeconfig is not None:
+        return of_kubeconfig(kubeconfig, context)
+    if environment.get('KUBERNETES_SERVICE_HOST') and (_FILES / 'token').exists():
+        return of_service_account(environment)
+    named = environment.get('KUBECONFIG', '').partition(os.pathsep)[0]
+    return of_kubeconfig(Path(named) if named else Path.home() / '.kube' / 'config', context)
+
+
+def of_service_account(environment: Mapping[str, str], files: Path = _FILES) -> Access:
+    """Return the access that a pod's ServiceAccount has; raises AccessError."""
+    host, port = environment['KUBERNETES_SERVICE_HOST'], environment.get('KUBERNETES_SERVICE_PORT', '443')
+    try:
+        tls = ssl.create_default_context(cafile=str(files / 'ca.crt'))
+        namespace = (files / 'namespace').read_text().strip()
+    except OSError as error:
+        raise AccessError(f'{files}: {error}') from error
+    return Access(
+        f'https://[{host}]:{port}' if ':' in host else f'https://{host}:{port}',
+        tls,
+        _of_file(files / 'token'),
+        namespace,
+    )
+
+
+def of_kubeconfig(path: Path, context: str = '') -> Access:
+    """Return the access of a context of a kubeconfig, the current one unless named; raises AccessError."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise AccessError(f'{path}: {error}') from error
+    try:
+        name = context or _text(document, 'current-context')
+        chosen = _named(document, 'contexts', name, 'context')
+        cluster = _named(document, 'clusters', _text(chosen, 'cluster'), 'cluster')
+        user = _named(document, 'users', _text(chosen, 'user'), 'user')
+        return Access(
+            _text(cluster, 'server').rstrip('/'),
+            _tls(cluster, user, path.parent),
+            _token(user, path.parent),
+            _optional(chosen, 'namespace') or 'default',
+        )
+    except (AccessError, OSError, ssl.SSLError, binascii.Error) as error:
+        raise AccessError(f'{path}: {error}') from error
+
+
+def _named(document: object, section: str, name: str, kind: str) -> Document:
+    """Return the entry of a kubeconfig's list that has this name."""
+    entries = document.get(section) if isinstance(document, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and entry.get('name') == name and isinstance(entry.get(kind), dict):
+            return entry[kind]  # type: ignore[no-any-return]
+    raise AccessError(f'{section} holds no {kind} named {name!r}')
+
+
+def _text(document: object, key: str) -> str:
+    value = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(value, str) or not value:
+        raise AccessError(f'{key} is missing')
+    return value
+
+
+def _optional(document: Document, key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ''
+
+
+def _material(document: Document, key: str, folder: Path) -> bytes:
+    """Return what stands base64-encoded under `KEY-data`, else in the file under KEY; b'' for neither."""
+    if data := _optional(document, f'{key}-data'):
+        return base64.b64decode(data, validate=True)
+    named = _optional(document, key)
+    return (folder / named).read_bytes() if named else b''
+
+
+def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bool:
+    if not _text(cluster, 'server').startswith('https:'):
+        return False
+    authority = _material(cluster, 'certificate-authority', folder)
+    made = ssl.create_default_context(cadata=authority.decode('ascii', errors='replace') if authority else None)
+    if cluster.get('insecure-skip-tls-verify') is True:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    certificate, key = _material(user, 'client-certificate', folder), _material(user, 'client-key', folder)
+    if certificate and key:
+        load_client_certificate(made, certificate, key)
+    return made
+
+
+def load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Let a context show a client certificate; Python takes it from a file only, which is gone at once."""
+    with tempfile.NamedTemporaryFile(prefix='headrace-') as file:
+        file.write(certificate + b'\n' + key)
+        file.flush()
+        tls.load_cert_chain(file.name)
+
+
+def _token(user: Document, folder: Path) -> Token:
+    if token := _optional(user, 'token'):
+        return _fixed(token)
+    if file := _optional(user, 'tokenFile'):
+        return _of_file(folder / file)
+    plugin = user.get('exec')
+    if isinstance(plugin, dict):
+        return _Plugin(plugin, folder).token
+    return _fixed('')
+
+
+def _fixed(token: str) -> Token:
+    async def give(_: bool) -> str:  # noqa: FBT001
+        return token
+
+    return give
+
+
+def _of_file(path: Path) -> Token:
+    async def give(_: bool) -> str:  # noqa: FBT001
+        try:
+            return path.read_text().strip()  # noqa: ASYNC240  a file in memory
+        except OSError as error:
+            raise AccessError(f'{path}: {error}') from error
+
+    return give
+
+
+class _Plugin:
+    """A credential plugin of client-go (`users[].user.exec`): a program that prints an ExecCredential."""
+
+    def __init__(self, document: Document, folder: Path) -> None:
+        arguments = document.get('args')
+        command = _text(document, 'command')
+        program = str(folder / command) if '/' in command and not command.startswith('/') else command
+        self._command: Sequence[str] = [program, *map(str, arguments if isinstance(arguments, list) else [])]
+        self._version = _optional(document, 'apiVersion') or 'client.authentication.k8s.io/v1'
+        given = document.get('env')
+        self._environment = {
+            _text(item, 'name'): _optional(item, 'value')
+            for item in (given if isinstance(given, list) else [])
+            if isinstance(item, dict)
+        }
+        self._held = ''
+        self._until: dt.datetime | None = None
+        self._turn = asyncio.Lock()
+
+    async def token(self, refused: bool) -> str:  # noqa: FBT001
+        """Return the token that the program gave, asking again when it has ended or was refused."""
+        async with self._turn:
+            ended = self._until is not None and dt.datetime.now(dt.UTC) >= self._until - _MARGIN
+            if not self._held or refused or ended:
+                await self._ask()
+            return self._held
+
+    async def _ask(self) -> None:
+        asked = {'apiVersion': self._version, 'kind': 'ExecCredential', 'spec': {'interactive': False}}
+        environment = {**os.environ, **self._environment, 'KUBERNETES_EXEC_INFO': json.dumps(asked)}
+        try:
+            async with asyncio.timeout(_EXEC_SECONDS):
+                process = await asyncio.create_subprocess_exec(
+                    *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
+                )
+                printed, _ = await process.communicate()
+            status = json.loads(printed)['status']
+            self._held = _text(status, 'token')
+            ends = _optional(status, 'expirationTimestamp')
+            self._until = dt.datetime.fromisoformat(ends) if ends else None
+        except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from error

@@ -1,0 +1,104 @@
+"""Our own calls to the API server over the session that is there already: lists for the sweep, and one's own Lease.
+
+Every call has a deadline. What the server refuses is a typed error with its reason; 429 and 5xx are tried again, with
+the pause that the server asks for, until the deadline.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from headrace.kube.resources import Resource
+
+_DEADLINE_SECONDS = 15.0
+_LONGEST_PAUSE = 5.0
+_CONFLICT, _NOT_FOUND, _FORBIDDEN, _TOO_MANY, _SERVER = 409, 404, 403, 429, 500
+
+
+class CallError(Exception):
+    """A call did not succeed within its time; `reason` is the server's (`Status.reason`), '' when it said none."""
+
+    def __init__(self, message: str, reason: str = '') -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotFoundError(CallError):
+    """There is no such object."""
+
+
+class ConflictError(CallError):
+    """Somebody else has changed the object, or it exists already."""
+
+
+class ForbiddenError(CallError):
+    """A right is missing; the message names it."""
+
+
+_ERRORS: Mapping[int, type[CallError]] = {
+    _NOT_FOUND: NotFoundError,
+    _CONFLICT: ConflictError,
+    _FORBIDDEN: ForbiddenError,
+}
+
+
+class Calls:
+    """Calls by path; the session is somebody else's, and asked for each time."""
+
+    def __init__(self, server: str, session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._server, self._session = server, session
+
+    async def call(self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None) -> Any:
+        """Return what the server answers; raises CallError and its kinds."""
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                return await self._until_answered(method, path, body, query or {})
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise CallError(f'{method} {path}: {error or type(error).__name__}') from error
+
+    async def _until_answered(self, method: str, path: str, body: object, query: Mapping[str, str]) -> Any:
+        pause = 0.1
+        while True:
+            data = None if body is None else msgspec.json.encode(body)
+            headers = {'Content-Type': 'application/json'} if data else {}
+            async with self._session().request(
+                method, f'{self._server}{path}', params=query, data=data, headers=headers
+            ) as response:
+                raw = await response.read()
+            status = response.status
+            if status < 300:  # noqa: PLR2004
+                return msgspec.json.decode(raw) if raw else None
+            if status != _TOO_MANY and status < _SERVER:
+                raise refusal(f'{method} {path}', status, raw)
+            asked = response.headers.get('Retry-After', '')
+            wanted = float(asked) if asked.isdigit() else pause
+            await asyncio.sleep(min(wanted, _LONGEST_PAUSE) * random.uniform(1.0, 1.5))  # noqa: S311  spreads load
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def pages(self, path: str, resource: Resource, size: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield the pages of a list, as of one moment; raises CallError."""
+        query = {'limit': str(size)}
+        if resource.label_selector:
+            query['labelSelector'] = resource.label_selector
+        if resource.field_selector:
+            query['fieldSelector'] = resource.field_selector
+        while True:
+            body = await self.call('GET', path, query=query)
+            yield body
+            if not (token := body['metadata'].get('continue')):
+                return
+            query['continue'] = token
+
+
+def refusal(what: str, status: int, raw: bytes) -> CallError:
+    """Return the typed error for an answer of the API server (a Status, or whatever stood in its way)."""
+    try:
+        said = msgspec.json.decode(raw)
+        message, reason = str(said.get('message', '')), str(said.get('reason', ''))
+    except (msgspec.DecodeError, AttributeError):
+        message, reason = raw[:200].decode(errors='replace'), ''
+    return _ERRORS.get(status, CallError)(f'{what}: {status} {message}', reason)

@@ -1,0 +1,170 @@
+"""An agent's own Lease: that it lives, the epoch that it has applied, and verdicts that only it can know.
+
+Promises: written at most every five seconds for news, and every ten without; bounded, whatever is wrong with how many
+objects. It is the only object that an agent writes.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from headrace.kube.calls import CallError, Calls, ConflictError, NotFoundError
+from headrace.verdicts import Level, Verdict
+
+log = logging.getLogger(__name__)
+CLASS_LABEL = 'headrace.io/class'
+ROLE_LABEL = 'headrace.io/role'
+EPOCH = 'headrace.io/epoch'
+VERDICTS = 'headrace.io/verdicts'
+MOST_VERDICTS = 100
+MOST_BYTES = 64 * 1024
+DURATION_SECONDS = 40
+_RENEW_SECONDS = 10.0
+_NEWS_SECONDS = 5.0
+_STEP_SECONDS = 0.5
+_ORDER = tuple(Level)
+_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose Lease it is. `uid` is the pod's, so that the Lease goes with it; '' outside of a cluster."""
+
+    namespace: str
+    name: str
+    class_name: str
+    role: str
+    uid: str = ''
+
+    @property
+    def lease(self) -> str:
+        """Return the Lease's name."""
+        return f'{self.class_name}-{self.role}-{self.name}'[:253].rstrip('-.')
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an agent has to say."""
+
+    epoch: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def annotations(report: Report) -> dict[str, str]:
+    """Return a report as the Lease's annotations: the worst verdicts first, at most 100 and 64 kB of them."""
+    ordered = sorted(report.verdicts, key=lambda verdict: (_ORDER.index(verdict.level), verdict))
+    kept: list[bytes] = []
+    size = 2
+    for verdict in ordered[:MOST_VERDICTS]:
+        text = msgspec.json.encode(_value(verdict))
+        size += len(text) + 1
+        if size > MOST_BYTES:
+            break
+        kept.append(text)
+    return {EPOCH: str(report.epoch), VERDICTS: '[' + b','.join(kept).decode() + ']'}
+
+
+def _value(verdict: Verdict) -> dict[str, str]:
+    ref = verdict.ref
+    return {
+        'kind': ref.kind,
+        'namespace': ref.namespace,
+        'name': ref.name,
+        'reason': verdict.reason,
+        'message': verdict.message,
+        'field': verdict.field,
+    }
+
+
+def document(identity: Identity, report: Report, now: dt.datetime) -> dict[str, Any]:
+    """Return the Lease as it is written (coordination.k8s.io/v1)."""
+    stamp = now.astimezone(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+    metadata: dict[str, Any] = {
+        'name': identity.lease,
+        'namespace': identity.namespace,
+        'labels': {CLASS_LABEL: identity.class_name, ROLE_LABEL: identity.role},
+        'annotations': annotations(report),
+    }
+    if identity.uid:
+        metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'Pod', 'name': identity.name, 'uid': identity.uid}]
+    spec = {'holderIdentity': identity.name, 'leaseDurationSeconds': DURATION_SECONDS, 'renewTime': stamp}
+    return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease', 'metadata': metadata, 'spec': spec}
+
+
+class AgentLease:
+    """Keeps the Lease written. `report` is asked for news."""
+
+    def __init__(self, calls: Calls, identity: Identity, report: Callable[[], Report]) -> None:
+        self._calls, self.identity, self._report = calls, identity, report
+        self._version = ''
+        self._written = Report()
+        self._written_at = float('-inf')
+        self.trouble = ''
+
+    @property
+    def _path(self) -> str:
+        return f'/apis/coordination.k8s.io/v1/namespaces/{self.identity.namespace}/leases'
+
+    async def run(self) -> None:
+        """Write it, for ever."""
+        while True:
+            report, age = self._report(), time.monotonic() - self._written_at
+            if age >= _RENEW_SECONDS or (age >= _NEWS_SECONDS and report != self._written):
+                await self._write_once(report)
+            await asyncio.sleep(_STEP_SECONDS)
+
+    async def _write_once(self, report: Report) -> None:
+        self._written_at = time.monotonic()
+        try:
+            await self._write(report)
+        except CallError as error:
+            if not self.trouble:
+                log.warning('the Lease cannot be written', extra={'said': str(error)})
+            self.trouble = str(error)
+            return
+        self.trouble, self._written = '', report
+
+    async def _write(self, report: Report) -> None:
+        wanted = document(self.identity, report, dt.datetime.now(dt.UTC))
+        for _ in range(2):
+            try:
+                if not self._version:
+                    self._version = await self._held_version()
+                if self._version:
+                    wanted['metadata']['resourceVersion'] = self._version
+                    made = await self._calls.call('PUT', f'{self._path}/{self.identity.lease}', wanted)
+                else:
+                    wanted['metadata'].pop('resourceVersion', None)
+                    made = await self._calls.call('POST', self._path, wanted)
+            except (ConflictError, NotFoundError):
+                # Somebody has touched or removed it: look again, once.
+                self._version = ''
+                continue
+            self._version = made['metadata']['resourceVersion']
+            return
+        raise CallError(f'{self.identity.lease}: somebody else writes it')
+
+    async def _held_version(self) -> str:
+        try:
+            held = await self._calls.call('GET', f'{self._path}/{self.identity.lease}')
+        except NotFoundError:
+            return ''
+        return str(held['metadata']['resourceVersion'])
+
+    async def withdraw(self) -> None:
+        """Remove the Lease, as the last thing an agent does."""
+        try:
+            await self._calls.call('DELETE', f'{self._path}/{self.identity.lease}')
+        except CallError as error:
+            log.info('the Lease stays', extra={'said': str(error)})
+
+
+def epoch(text: str) -> int:
+    """Return the number of an epoch that a Service carries, 0 for none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0

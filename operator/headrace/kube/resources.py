@@ -1,0 +1,81 @@
+"""Which kinds an agent or the controller watches, where, and by which server-side selectors.
+
+Pure. What is not needed is not asked for, so that it needs no right: Nodes only where an address or a zone is read from
+them, Secrets only in the namespaces that the settings name.
+"""
+
+from dataclasses import dataclass
+
+from headrace.model.view import Role, View
+
+# Types of Secrets that hold nothing for us, and that some clusters have thousands of.
+_OTHER_SECRETS = ('helm.sh/release.v1', 'kubernetes.io/service-account-token', 'kubernetes.io/dockerconfigjson')
+_SECRET_FIELDS = ','.join(f'type!={kind}' for kind in _OTHER_SECRETS)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resource:
+    """A kind as the API serves it, and the part of it that is watched."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+    label_selector: str = ''
+    field_selector: str = ''
+
+    @property
+    def api_version(self) -> str:
+        """Return what objects of this kind carry as `apiVersion`."""
+        return f'{self.group}/{self.version}' if self.group else self.version
+
+    def path(self, namespace: str = '') -> str:
+        """Return the path of the list, of one namespace or ('') of all."""
+        stem = f'/apis/{self.group}/{self.version}' if self.group else f'/api/{self.version}'
+        return f'{stem}/namespaces/{namespace}/{self.plural}' if namespace else f'{stem}/{self.plural}'
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Kinds that are watched in the same namespaces; none stands for the whole cluster."""
+
+    resources: tuple[Resource, ...]
+    namespaces: tuple[str, ...] = ()
+
+    def paths(self) -> dict[str, Resource]:
+        """Return the lists that the scope is made of, by path."""
+        return {
+            resource.path(namespace): resource
+            for resource in self.resources
+            for namespace in (self.namespaces if self.namespaces and resource.namespaced else ('',))
+        }
+
+
+SERVICES = Resource('Service', '', 'v1', 'services')
+SLICES = Resource('EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices')
+SECRETS = Resource('Secret', '', 'v1', 'secrets', field_selector=_SECRET_FIELDS)
+NODES = Resource('Node', '', 'v1', 'nodes', namespaced=False)
+EVERYWHERE = '*'
+
+
+def watched(view: View) -> tuple[Scope, ...]:
+    """Return what a view needs, as few scopes as its namespaces allow."""
+    found = [SERVICES, SLICES]
+    if view.role is Role.NODE or view.settings.address_source == 'node-ports':
+        found.append(NODES)
+    elif view.place.node and not view.place.zone:
+        only = f'metadata.name={view.place.node}'
+        found.append(Resource('Node', '', 'v1', 'nodes', namespaced=False, field_selector=only))
+    namespaces, readable = view.settings.namespaces, view.settings.secrets.namespaces
+    if EVERYWHERE in readable:
+        readable = namespaces
+    elif namespaces:
+        readable = tuple(name for name in readable if name in namespaces)
+        if not readable:
+            return (Scope(tuple(found), namespaces),)
+    elif not readable:
+        return (Scope(tuple(found), namespaces),)
+    if sorted(readable) == sorted(namespaces):
+        return (Scope((*found, SECRETS), namespaces),)
+    return (Scope(tuple(found), namespaces), Scope((SECRETS,), readable))

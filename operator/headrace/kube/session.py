@@ -1,0 +1,131 @@
+"""The HTTP session to the API server that kopf and our own calls share.
+
+Owns three things that kopf leaves open: a token that is read again for each request, so that a 401 is tried again here
+and never reaches kopf, which can hang after one; lists that are taken page by page where kopf reads them, so that kopf
+handles none of their objects; and the time at which each watch was last heard, bookmarks included.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+
+import headrace
+from headrace.kube.access import Access, AccessError
+
+_FIRST_PAUSES = (0.2, 0.5, 1.0)
+_CONNECT_SECONDS = 5.0
+
+
+class Pauses:
+    """Pauses between attempts, in seconds, without end: short at first, then one to three at random."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield them."""
+        yield from _FIRST_PAUSES
+        while True:
+            yield random.uniform(1.0, 3.0)  # noqa: S311  it spreads load, and keeps no secret
+
+
+class Listener(Protocol):
+    """Who is told what a watched path brings."""
+
+    def page(self, body: dict[str, Any], *, first: bool) -> None:
+        """Take one page of a list."""
+
+    def heard(self) -> None:
+        """Note that the watch has brought something."""
+
+    def refused(self, status: int) -> None:
+        """Note that the server did not give what it was asked for."""
+
+
+Listeners = Mapping[str, Listener]
+
+
+def make(access: Access, listeners: Listeners) -> aiohttp.ClientSession:
+    """Return a session that adds the token, and tells listeners (by path) of their lists and watches."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=access.tls, limit=0),
+        response_class=_tapped(listeners),
+        middlewares=(_bearer(access),),
+        headers={'User-Agent': f'headrace/{headrace.__version__}'},
+        timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+    )
+
+
+def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
+    """Return the middleware that adds the token and tries again what was refused for it."""
+
+    async def bearer(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        refused = False
+        for pause in Pauses():
+            try:
+                token = await access.token(refused)
+            except AccessError as error:
+                # As a lost connection, which everybody here tries again.
+                raise aiohttp.ClientConnectionError(str(error)) from error
+            if token:
+                request.headers['Authorization'] = f'Bearer {token}'
+            response = await handler(request)
+            if response.status != 401:  # noqa: PLR2004
+                return response
+            refused = True
+            response.release()
+            await asyncio.sleep(pause)
+        raise AssertionError
+
+    return bearer
+
+
+class _Heard:
+    """A watch's content that tells its listener of every byte."""
+
+    def __init__(self, content: aiohttp.StreamReader, listener: Listener) -> None:
+        self._content, self._listener = content, listener
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Yield the content as it comes."""
+        async for data in self._content.iter_chunked(size):
+            self._listener.heard()
+            yield data
+
+
+def _tapped(listeners: Listeners) -> type[aiohttp.ClientResponse]:
+    """Return a response class that gives lists and news of watches to their listeners."""
+
+    class Tapped(aiohttp.ClientResponse):
+        async def start(self, connection: Any) -> aiohttp.ClientResponse:
+            await super().start(connection)
+            listener = listeners.get(self.url.path)
+            if listener is None:
+                return self
+            if self.status != 200:  # noqa: PLR2004
+                listener.refused(self.status)
+            elif 'watch' in self.url.query:
+                listener.heard()
+                self.content = _Heard(self.content, listener)  # type: ignore[assignment]
+            return self
+
+        async def json(self, **_: Any) -> Any:
+            raw = await self.read()
+            try:
+                body = msgspec.json.decode(raw)
+            except msgspec.DecodeError as error:
+                if self.status >= 400:  # noqa: PLR2004
+                    raise json.JSONDecodeError(str(error), '', 0) from error
+                raise aiohttp.ClientPayloadError(f'{self.url.path}: {error}') from error
+            listener = listeners.get(self.url.path)
+            if listener is not None and isinstance(body, dict) and 'items' in body:
+                listener.page(body, first='continue' not in self.url.query)
+                body['items'] = []
+            return body
+
+    return Tapped

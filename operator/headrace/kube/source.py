@@ -1,0 +1,222 @@
+"""The API server as a live source: a store that follows it, whole before anything is applied, and never with ghosts.
+
+Promises: `read` returns when the first list of every kind is in the store; from then on each event is there within the
+call that brings it. Objects whose deletion nobody told are found by each list that is read again, and by a sweep of our
+own. What is not heard for long shows as trouble.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from headrace.cluster import reading
+from headrace.cluster.objects import Object
+from headrace.cluster.store import Store
+from headrace.kube import session as sessions
+from headrace.kube.access import Access
+from headrace.kube.calls import CallError, Calls
+from headrace.kube.reflector import Difference, Listing, Reflector
+from headrace.kube.resources import Resource, Scope
+from headrace.kube.watch import Watch, WatchEndedError
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+log = logging.getLogger(__name__)
+# Bookmarks come about once a minute, and a watch that is silent for 70 s is opened again.
+DEAF_AFTER_SECONDS = 150.0
+# How long an event may take after a list has shown its change already.
+_LATE_SECONDS = 30.0
+# So many sweeps in a row that find what no watch has told.
+_DEAF_SWEEPS = 2
+_PAGE = 250
+_REFUSALS = {403: 'headrace has no right to read it', 429: 'the API server is busy'}
+
+
+class Followed:
+    """One path: what is known of it, when it was heard, and what a sweep found before the watch told it."""
+
+    def __init__(self, resource: Resource, source: 'KubeSource') -> None:
+        self.resource, self._source = resource, source
+        self.reflector = Reflector()
+        self.heard_at = time.monotonic()
+        self.unheard: set[Ref] = set()
+        self.missed = 0
+        self.said = ''
+        self._listing: Listing | None = None
+
+    def page(self, body: dict[str, Any], *, first: bool) -> None:
+        """Take one page of a list that kopf reads; at the last one the store follows it."""
+        self.heard()
+        if first or self._listing is None:
+            if self._listing is not None:
+                self.reflector.abandon(self._listing)
+            self._listing = self.reflector.begin()
+        self._listing.page(self.parsed(body))
+        if not body['metadata'].get('continue'):
+            listing, self._listing = self._listing, None
+            self.take(listing, int(body['metadata']['resourceVersion']))
+
+    def heard(self) -> None:
+        """Note that the server has spoken of this path."""
+        self.heard_at = time.monotonic()
+        self.said = ''
+
+    def parsed(self, body: dict[str, Any]) -> list[tuple[int, Object]]:
+        """Return the objects of a page with their resource versions."""
+        found = []
+        for item in body['items'] or ():
+            item['kind'], item['apiVersion'] = self.resource.kind, self.resource.api_version
+            made = self._source.understood(item)
+            if made is not None:
+                found.append((int(item['metadata']['resourceVersion']), made))
+        return found
+
+    def take(self, listing: Listing, version: int) -> Difference:
+        """Let the store follow a whole list; return what it changed."""
+        found = self.reflector.finish(listing, version)
+        self.unheard = set()
+        self._source.follow_list(found)
+        return found
+
+    def refused(self, status: int) -> None:
+        """Note that the server does not give what it was asked for; '' once it does."""
+        self.said = _REFUSALS.get(status, f'the API server answers {status}')
+
+
+class KubeSource:
+    """Keeps a store as the API server says. `woken` is called after each change of the store.
+
+    `started` is called when kopf has set its handlers of signals, so that others can set theirs.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        scopes: tuple[Scope, ...],
+        store: Store,
+        woken: Callable[[], None],
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.access, self.store, self._woken = access, store, woken
+        self.followed = {path: Followed(resource, self) for scope in scopes for path, resource in scope.paths().items()}
+        self._session: aiohttp.ClientSession | None = None
+        self.calls = Calls(access.server, self._held_session)
+        self._watch = Watch(access.server, self._held_session, scopes, self._event, started)
+        self._verdicts: dict[Ref, tuple[Verdict, ...]] = {}
+        self._synced = asyncio.Event()
+        self.events = 0
+        self.missed = 0
+
+    def _held_session(self) -> aiohttp.ClientSession:
+        """Return the session that kopf and our own calls share; a new one when kopf has closed it."""
+        if self._session is None or self._session.closed:
+            self._session = sessions.make(self.access, self.followed)
+        return self._session
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return what is wrong with objects that could not be read."""
+        return tuple(sorted({verdict for found in self._verdicts.values() for verdict in found}))
+
+    def understood(self, document: dict[str, Any]) -> Object | None:
+        """Return the object that a document holds; None, with a verdict, when it holds none."""
+        found = reading.read(document)
+        if found.verdicts:
+            self._verdicts[found.verdicts[0].ref] = found.verdicts
+        return found.object
+
+    def follow_list(self, found: Difference) -> None:
+        """Let the store follow the difference that a list has made."""
+        for ref in found.drop:
+            self.store.drop(ref)
+        for item in found.put:
+            self.store.put(item)
+        if not self._synced.is_set() and all(item.reflector.synced for item in self.followed.values()):
+            self._synced.set()
+        if found and self._synced.is_set():
+            self._woken()
+
+    def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
+        """Let the store follow one event of a watch."""
+        self.events += 1
+        path = resource.path(document['metadata'].get('namespace', ''))
+        followed = self.followed.get(path) or self.followed[resource.path()]
+        document['kind'], document['apiVersion'] = resource.kind, resource.api_version
+        found = self.understood(document)
+        if found is None:
+            return
+        version = int(document['metadata']['resourceVersion'])
+        followed.unheard.discard(found.ref)
+        if kind == 'DELETED':
+            changed = followed.reflector.drop(found.ref, version) and self.store.drop(found.ref)
+        else:
+            changed = followed.reflector.put(found.ref, version) and self.store.put(found)
+        if changed and self._synced.is_set():
+            self._woken()
+
+    async def read(self) -> None:
+        """Wait until the first list of every kind is in the store; the caller lets `follow` run meanwhile."""
+        await self._synced.wait()
+
+    async def follow(self) -> None:
+        """Keep watching until told to stop; raises WatchEndedError when only a new process helps."""
+        await self._watch.run()
+
+    def stop(self) -> None:
+        """End the watches."""
+        self._watch.stop()
+
+    def silent(self) -> dict[str, float]:
+        """Return for each path how many seconds it has not been heard."""
+        now = time.monotonic()
+        return {path: now - item.heard_at for path, item in self.followed.items()}
+
+    def troubles(self) -> dict[str, str]:
+        """Return what stands in the way, by subject."""
+        found = {
+            f'list {path}': item.said or 'has not been read yet'
+            for path, item in self.followed.items()
+            if item.said or not item.reflector.synced
+        }
+        for path, seconds in self.silent().items():
+            if seconds > DEAF_AFTER_SECONDS:
+                found[f'watch {path}'] = f'nothing heard for {int(seconds)} s'
+        return found
+
+    async def sweep(self, interval: float) -> None:
+        """Read every list again at intervals, for ever; raises WatchEndedError when a watch keeps missing changes."""
+        while True:
+            await asyncio.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311  spreads replicas
+            for path, followed in self.followed.items():
+                try:
+                    await self._sweep(path, followed)
+                except CallError as error:
+                    log.warning('the sweep could not read a list', extra={'path': path, 'said': str(error)})
+
+    async def _sweep(self, path: str, followed: Followed) -> None:
+        """Read one list; what it finds and no event tells within some time, the watch has missed."""
+        listing = followed.reflector.begin()
+        version = 0
+        try:
+            async for body in self.calls.pages(path, followed.resource, _PAGE):
+                listing.page(followed.parsed(body))
+                version = int(body['metadata']['resourceVersion'])
+        except BaseException:
+            followed.reflector.abandon(listing)
+            raise
+        followed.heard()
+        found = followed.take(listing, version)
+        followed.unheard = {item.ref for item in found.put} | set(found.drop)
+        await asyncio.sleep(_LATE_SECONDS if followed.unheard else 0)
+        followed.missed = followed.missed + 1 if followed.unheard else 0
+        if not followed.unheard:
+            return
+        self.missed += len(followed.unheard)
+        shown = ', '.join(map(str, sorted(followed.unheard)[:5]))
+        log.error('a watch has missed changes', extra={'path': path, 'objects': shown})
+        if followed.missed >= _DEAF_SWEEPS:
+            raise WatchEndedError(f'{path}: the watch misses changes')

@@ -1,0 +1,184 @@
+"""kopf, embedded: it keeps the watches open and tells their events; everything else of it is switched off.
+
+The one module that imports kopf. It writes nothing to anybody's objects: there are only `on.event` handlers, no storage,
+no posting, no finalizers. Lists never come from here: `session` takes them where kopf reads them.
+
+It leans on what kopf does not promise, each of which has a test: that a list is read by `response.json()`, a watch by
+`content.iter_chunked()`, and that root tasks have these names.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Any
+
+import aiohttp
+import kopf
+
+from headrace.kube.resources import Resource, Scope
+from headrace.kube.session import Pauses
+
+log = logging.getLogger(__name__)
+# When one of these ends, kopf may live on without hearing anything.
+_ROOTS = frozenset(('multidimensional multitasker', 'credentials retriever', 'resource observer', 'namespace observer'))
+_STOP_SECONDS = 2.0
+_LINE_SECONDS = 10.0
+
+Event = Callable[[Resource, str, dict[str, Any]], None]
+
+
+class _Seldom(logging.Filter):
+    """Lets one line through in each while: kopf has one for every attempt of every stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created < self._next:
+            return False
+        self._next = record.created + _LINE_SECONDS
+        return True
+
+
+class WatchEndedError(Exception):
+    """kopf has ended or gone deaf; only a new process helps."""
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Keeps no last-seen state anywhere."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps no progress of handlers anywhere."""
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+class Watch:
+    """The watches of some scopes over one session. `on_event` is told the resource, type and object."""
+
+    def __init__(
+        self,
+        server: str,
+        session: Callable[[], aiohttp.ClientSession],
+        scopes: Collection[Scope],
+        on_event: Event,
+        started: Callable[[], None],
+    ) -> None:
+        self._server, self._session, self._scopes, self._on_event = server, session, scopes, on_event
+        self._started = started
+        self._stop = asyncio.Event()
+        logging.getLogger('kopf').setLevel(logging.WARNING)
+        logging.getLogger('kopf._cogs.clients.watching').addFilter(_Seldom())
+
+    async def run(self) -> None:
+        """Watch until told to stop; raises WatchEndedError when any part of kopf ends by itself."""
+        ended = asyncio.Event()
+        operators = []
+        for scope in self._scopes:
+            ready = asyncio.Event()
+            operator = asyncio.create_task(self._operator(scope, ready), name='kopf operator')
+            operators.append(operator)
+            await asyncio.wait([operator, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+        # The root tasks are made before kopf says that it is ready, all in one go.
+        for task in asyncio.all_tasks():
+            if task.get_name() in _ROOTS:
+                task.add_done_callback(lambda _: ended.set())
+        self._started()
+        waiting = asyncio.create_task(ended.wait())
+        try:
+            await asyncio.wait([*operators, waiting], return_when=asyncio.FIRST_COMPLETED)
+            if not self._stop.is_set():
+                raise WatchEndedError(_why(operators))
+        finally:
+            waiting.cancel()
+            self._stop.set()
+            await asyncio.wait(operators, timeout=_STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End the watches; whoever calls this has finished everything else, for kopf cancels what it finds."""
+        self._stop.set()
+
+    async def _operator(self, scope: Scope, ready: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        for resource in scope.resources:
+            kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)(
+                self._handler(resource)
+            )
+        kopf.on.login(registry=registry, id='session')(self._login)
+        await kopf.operator(
+            registry=registry,
+            settings=_settings(scope),
+            clusterwide=not scope.namespaces,
+            namespaces=scope.namespaces,
+            standalone=True,
+            stop_flag=self._stop,
+            ready_flag=ready,
+        )
+
+    def _handler(self, resource: Resource) -> Callable[..., Any]:
+        async def told(*, type: str | None, event: Any, **_: Any) -> None:  # noqa: A002  kopf's name
+            self._on_event(resource, type or '', event['object'])
+
+        return told
+
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=self._server, aiohttp_session=self._session())
+
+
+def _why(operators: Collection[asyncio.Task[None]]) -> str:
+    for task in operators:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            return f'{type(error).__name__}: {error}'
+    return 'a part of kopf has ended'
+
+
+def _settings(scope: Scope) -> kopf.OperatorSettings:
+    """Return settings under which kopf only watches, retries without end, and notices silence."""
+    made = kopf.OperatorSettings()
+    made.posting.enabled = False
+    made.scanning.disabled = True
+    made.process.ultimate_exiting_timeout = None
+    made.networking.error_backoffs = Pauses()
+    made.networking.connect_timeout = 5
+    made.networking.request_timeout = 30
+    made.networking.enforce_retry_after = True
+    made.watching.chunk_size = 250
+    made.watching.server_timeout = 300
+    made.watching.connect_timeout = 5
+    made.watching.inactivity_timeout = 70
+    made.watching.reconnect_backoff = 0.2
+    made.queueing.idle_timeout = 0.2
+    made.queueing.exit_timeout = 1
+    made.queueing.worker_limit = None
+    made.persistence.diffbase_storage = _NoDifferences()
+    made.persistence.progress_storage = _NoProgress()
+    for resource in scope.resources:
+        if resource.label_selector:
+            made.watching.label_selectors[resource.plural] = resource.label_selector
+        if resource.field_selector:
+            made.watching.field_selectors[resource.plural] = resource.field_selector
+    return made
