@@ -53,7 +53,7 @@ async def adopt(worker: Worker, wanted: Picture, profiles: frozenset[str]) -> Ad
             made += observed.backend_repairs(name, held.backends.get(name), backend, worker.capabilities)
         wished = entries.of_picture(wanted, worker.capabilities)
         for file, entries_held in held.maps.items():
-            made += observed.map_repairs(file, entries_held, wished[file])
+            made += observed.map_repairs(file, entries_held, wished[file], worker.capabilities)
         made += await _certificates(worker, wanted)
         worker.picture, worker.loaded = wanted, Loaded(profiles, frozenset(missing))
         answered = await worker.send(observed.ordered(made))
@@ -86,19 +86,14 @@ async def _certificates(worker: Worker, wanted: Picture) -> list[Command]:
     text = await worker.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
     if 'is not' in text.partition('\n')[0]:
         return made
-    held = {normal(line): line for line in observed.crt_list(text).values()}
-    wished = {normal(line): line for line in lines}
-    default = normal(f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
+    held = {observed.crt_list_words(line): line for line in observed.crt_list(text).values()}
+    wished = {observed.crt_list_words(line): line for line in lines}
+    default = observed.crt_list_words(f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
     made += [commands.add_certificate_line(render.CRT_LIST, wished[line]) for line in wished.keys() - held.keys()]
     made += [
         commands.del_certificate_line(render.CRT_LIST, held[line]) for line in held.keys() - wished.keys() - {default}
     ]
     return made
-
-
-def normal(line: str) -> tuple[str, ...]:
-    """Return a crt-list's line as words that compare, however HAProxy prints it."""
-    return tuple(line.replace('[', ' ').replace(']', ' ').split())
 
 
 def _file_repairs(

@@ -90,6 +90,8 @@ class Candidate:
             self._stale.add(render.pem_file(kind, key))
         if kind in (Kind.TLS, Kind.CERTIFICATE):
             self._stale.add(render.CRT_LIST)
+        if change.key == render.DEFAULT and (change.old is None or change.new is None):
+            self._stale.add(_SECTIONS)
 
     def _exchange(self, old: Iterable[Entry], new: Iterable[Entry]) -> None:
         before, after = frozenset(old), frozenset(new)

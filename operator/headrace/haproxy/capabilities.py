@@ -13,7 +13,8 @@ class Capabilities:
     """What differs between versions.
 
     `dynamic_backends`: the command `add backend`; `binary_headers`: the action `set-headers-bin`; `data_timeouts`:
-    `set-timeout connect` and `queue` from variables; `waits`: the command `wait`.
+    `set-timeout connect` and `queue` from variables; `waits`: the command `wait`; `deletes_one`: of a key that stands in a
+    map twice, `del map` takes the first away and not both.
     """
 
     version: str
@@ -21,6 +22,7 @@ class Capabilities:
     binary_headers: bool
     data_timeouts: bool
     waits: bool
+    deletes_one: bool
 
 
 _OLDEST = (3, 0)
@@ -40,4 +42,5 @@ def of_version(version: str) -> Capabilities:
         binary_headers=full,
         data_timeouts=full,
         waits=number >= (3, 1),
+        deletes_one=full,
     )

@@ -19,15 +19,16 @@ MAX_PAYLOAD = 12_000
 class Phase(IntEnum):
     """The order of a batch: what is pointed to comes before the pointer, and goes after it."""
 
-    ENDPOINTS = 0
-    DATA = 1
-    BACKENDS = 2
-    POINTERS = 3
-    POINTERS_GONE = 4
-    DATA_GONE = 5
-    UNUSED = 6
-    SERVERS_GONE = 7
-    BACKENDS_GONE = 8
+    AUTHORITIES = 0
+    ENDPOINTS = 1
+    DATA = 2
+    BACKENDS = 3
+    POINTERS = 4
+    POINTERS_GONE = 5
+    DATA_GONE = 6
+    UNUSED = 7
+    SERVERS_GONE = 8
+    BACKENDS_GONE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +158,13 @@ def new_certificate(name: str, pem: bytes) -> list[Command]:
     file = words.certificate_file(name)
     return [
         Command(Phase.DATA, f'new ssl cert {file}', expected=f"New empty certificate store '{file}'!"),
-        *_fill('cert', file, pem),
+        *_fill_certificate(file, pem),
     ]
 
 
 def set_certificate(name: str, pem: bytes) -> list[Command]:
     """Return the commands that replace a certificate's file."""
-    return _fill('cert', words.certificate_file(name), pem)
+    return _fill_certificate(words.certificate_file(name), pem)
 
 
 def del_certificate(name: str) -> Command:
@@ -176,14 +177,14 @@ def new_authority(name: str, pem: bytes) -> list[Command]:
     """Return the commands that load an authority's file that HAProxy does not have."""
     file = words.authority_file(name)
     return [
-        Command(Phase.DATA, f'new ssl ca-file {file}', expected=f"New CA file created '{file}'!"),
-        *_fill('ca-file', file, pem),
+        Command(Phase.AUTHORITIES, f'new ssl ca-file {file}', expected=f"New CA file created '{file}'!"),
+        *_fill_authority(file, pem),
     ]
 
 
 def set_authority(name: str, pem: bytes) -> list[Command]:
     """Return the commands that replace an authority's file."""
-    return _fill('ca-file', words.authority_file(name), pem)
+    return _fill_authority(words.authority_file(name), pem)
 
 
 def del_authority(name: str) -> Command:
@@ -192,12 +193,21 @@ def del_authority(name: str) -> Command:
     return Command(Phase.DATA_GONE, f'del ssl ca-file {file}', expected=f"CA file '{file}' deleted!")
 
 
-def _fill(kind: str, file: str, pem: bytes) -> list[Command]:
+def _fill_certificate(file: str, pem: bytes) -> list[Command]:
+    return _transaction(Phase.DATA, f'ssl cert {file}', pem, 'Transaction ')
+
+
+def _fill_authority(file: str, pem: bytes) -> list[Command]:
+    """Return the transaction; it comes before servers, which may name the file."""
+    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, 'transaction ')
+
+
+def _transaction(phase: Phase, what: str, pem: bytes, expected: str) -> list[Command]:
     """Return a transaction; an empty line would end the payload, so the PEM has none."""
     payload = ''.join(f'{line}\n' for line in pem.decode().splitlines() if line)
     return [
-        Command(Phase.DATA, f'set ssl {kind} {file}', payload, 'transaction', payload_shown='PEM'),
-        Command(Phase.DATA, f'commit ssl {kind} {file}', expected='Success!'),
+        Command(phase, f'set {what}', payload, expected, payload_shown='PEM'),
+        Command(phase, f'commit {what}', expected='Success!'),
     ]
 
 

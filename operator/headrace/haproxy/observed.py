@@ -17,7 +17,7 @@ from headrace.model.picture import Picture
 # Admin state of `show servers state`: any of the three ways into maintenance.
 _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 _OURS = '_'
-_ROUTING = frozenset((Map.ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH))
+_ROUTING = frozenset((Map.ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH, Map.CANARY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ def entries_of(text: str) -> dict[str, list[str]]:
 
 def line_number(text: str, wanted: str) -> str:
     """Return the number of a line in the answer of `show ssl crt-list -n`, '' when it is not there."""
-    words_of = _words(wanted)
+    words_of = crt_list_words(wanted)
     for line in text.splitlines():
         found = re.match(r'(\S+):(\d+)(?: (.*))?$', line)
-        if found and _words(f'{found[1]} {found[3] or ""}') == words_of:
+        if found and crt_list_words(f'{found[1]} {found[3] or ""}') == words_of:
             return found[2]
     return ''
 
@@ -96,8 +96,9 @@ def crt_list(text: str) -> dict[str, str]:
     return {match[2]: f'{match[1]} {match[3] or ""}'.strip() for match in found if match}
 
 
-def _words(line: str) -> tuple[str, ...]:
-    return tuple(re.sub(r'[\[\]]', ' ', line).split())
+def crt_list_words(line: str) -> tuple[str, ...]:
+    """Return a crt-list's line as words that compare; HAProxy prints the options in an order of its own."""
+    return tuple(sorted(re.sub(r'[\[\]]', ' ', line).split()))
 
 
 def fingerprints(text: str) -> tuple[str, ...]:
@@ -116,22 +117,27 @@ def wanted_backends(picture: Picture) -> dict[str, Backend]:
     return {backend.name: backend for fragment in picture.fragments.values() for backend in fragment.backends}
 
 
-def map_repairs(name: Map, held: Mapping[str, list[str]], wanted: Mapping[str, str]) -> list[Command]:
+def map_repairs(
+    name: Map, held: Mapping[str, list[str]], wanted: Mapping[str, str], capabilities: Capabilities
+) -> list[Command]:
     """Return the commands that give a map the wanted entries; a key that stands twice is taken out first."""
     come, gone = (Phase.POINTERS, Phase.POINTERS_GONE) if name in _ROUTING else (Phase.DATA, Phase.DATA_GONE)
     found: list[Command] = []
     for key, values in held.items():
         if key not in wanted:
-            found += [commands.del_entry(gone, Entry(name, key, ''))] * len(values)
+            found += [commands.del_entry(gone, Entry(name, key, ''))] * (len(values) if capabilities.deletes_one else 1)
         elif len(values) > 1:
-            # `del map` takes the first of a key away, and `set map` changes them all.
-            found += [commands.del_entry(come, Entry(name, key, ''))] * (len(values) - 1)
+            # `set map` changes them all, so what is left of them is set below.
+            found += [commands.del_entry(come, Entry(name, key, ''))] * (
+                len(values) - 1 if capabilities.deletes_one else 1
+            )
+    whole = {key for key, values in held.items() if len(values) > 1 and not capabilities.deletes_one}
     found += [
         commands.set_entry(come, Entry(name, key, value))
         for key, value in wanted.items()
-        if key in held and any(each != value for each in held[key])
+        if key in held and key not in whole and any(each != value for each in held[key])
     ]
-    added = [Entry(name, key, value) for key, value in wanted.items() if key not in held]
+    added = [Entry(name, key, value) for key, value in wanted.items() if key not in held or key in whole]
     return [*found, *commands.add_entries(come, added)]
 
 

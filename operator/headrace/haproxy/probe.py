@@ -4,6 +4,7 @@ A version's number says less than that: distributions patch, and features come b
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.haproxy import capabilities, check
@@ -22,12 +23,10 @@ _TIMEOUTS = '  http-request set-timeout connect int(1)\n  http-request set-timeo
 def of_binary(binary: str) -> Capabilities:
     """Return what a binary can do, as far as its configuration shows; raises HaproxyMissingError and UnknownVersionError."""
     known = capabilities.of_version(check.version(binary))
-    return Capabilities(
-        version=known.version,
-        dynamic_backends=known.dynamic_backends,
+    return replace(
+        known,
         binary_headers=_accepts(binary, f'{_SECTION}{_HEADERS}'),
         data_timeouts=_accepts(binary, f'{_SECTION}{_TIMEOUTS}'),
-        waits=known.waits,
     )
 
 
@@ -35,11 +34,9 @@ async def of_worker(connection: Connection, of_its_binary: Capabilities) -> Capa
     """Return what a worker can do: what its binary can, with the commands it lists; raises RuntimeSocketError."""
     listed = {line.strip().partition(' <')[0] for line in (await connection.tell('help')).splitlines()}
     commands = {' '.join(line.split()[:2]) for line in listed}
-    return Capabilities(
-        version=of_its_binary.version,
+    return replace(
+        of_its_binary,
         dynamic_backends={'add backend', 'del backend', 'publish backend'} <= commands,
-        binary_headers=of_its_binary.binary_headers,
-        data_timeouts=of_its_binary.data_timeouts,
         waits=any(line.startswith('wait') for line in listed),
     )
 

@@ -12,7 +12,7 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
 from headrace.model.classes import DEFAULT_CERTIFICATE
-from headrace.model.ir import Backend, Content, Fragment, HostTls, Kind, Pem, Shape
+from headrace.model.ir import Backend, Content, Fragment, HostTls, Kind, Map, Pem, Shape
 from headrace.model.picture import Picture, of_state
 from headrace.model.state import State
 from headrace.model.view import Role, View
@@ -28,6 +28,8 @@ CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
 SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
 _HTTPS = 443
+# The claim that decides about the first line of the crt-list, and about `strict-sni`.
+DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
 
 
 def shard(service: Ref) -> int:
@@ -77,14 +79,17 @@ class Renderer:
         elif not self.view.settings.ranges():
             del frontends[1]
         wanted = profiles.in_use(fragments, self.view.settings.cookie_name)
-        return {
-            f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values).encode(),
-            f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values).encode(),
-            f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values).encode(),
-            f'{CONFIG}/30-frontends.cfg': '\n'.join(
-                self._templates.render(name, values) for name in frontends
-            ).encode(),
+        found = {
+            f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
+            f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values),
+            f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values),
+            f'{CONFIG}/30-frontends.cfg': '\n'.join(self._templates.render(name, values) for name in frontends),
         }
+        unread = [name for name in Map if not any(words.map_file(name) in text for text in found.values())]
+        if unread:
+            maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
+            found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
+        return {name: text.encode() for name, text in found.items()}
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
@@ -110,6 +115,7 @@ class Renderer:
             'binds': self._binds(),
             'trusted': ' '.join(settings.trusted_proxies),
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
+            'default_certificate': any(map(has_default_certificate, fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }
 
@@ -153,6 +159,11 @@ class Renderer:
         return files
 
 
+def has_default_certificate(fragment: Fragment) -> bool:
+    """Tell whether a fragment is that of a class whose default certificate is there."""
+    return fragment.ref.kind == 'Class' and bool(fragment.claims)
+
+
 def pem_file(kind: Kind, key: str) -> str:
     """Return the file of a certificate's or an authority's claim."""
     return words.certificate_file(key) if kind is Kind.CERTIFICATE else words.authority_file(key)
@@ -164,7 +175,7 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
         (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
     )
     lines = [line for key, content in claimed if (line := entries.certificate_line(key, content))]
-    if (Kind.CERTIFICATE, DEFAULT_CERTIFICATE) in pointers:
+    if DEFAULT in pointers:
         lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
     return ''.join(f'{line}\n' for line in lines).encode()
 
@@ -196,7 +207,10 @@ def header_rules(fragments: Iterable[Fragment]) -> tuple[str, ...]:
             for rule, headers in (('http-request', edits.request), ('http-response', edits.response)):
                 ordered = sorted(headers, key=lambda item: (bool(item[1]), item[0]))
                 for name, value in ordered:
-                    action = f'set-header {name} {words.format_quoted(value)}' if value else f'del-header {name}'
+                    # A name may hold quotes and hashes, which would end or break the line.
+                    action = f'del-header {words.quoted(name)}'
+                    if value:
+                        action = f'set-header {words.quoted(name)} {words.format_quoted(value)}'
                     found.append(f'{rule} {action} {condition}')
     return tuple(found)
 

@@ -158,7 +158,7 @@ class Worker:
             made += observed.backend_repairs(name, held.backends.get(name), backend, self.capabilities)
         wished = entries.of_picture(self.picture, self.capabilities) if files else {}
         for file in files:
-            made += observed.map_repairs(file, held.maps[file], wished[file])
+            made += observed.map_repairs(file, held.maps[file], wished[file], self.capabilities)
         # What waits for its connections is known, and no difference.
         made = [command for command in made if command.removes not in self.removals.pending]
         return await self.send(observed.ordered(made))

@@ -63,11 +63,16 @@ def _shape_suffix(shape: Shape) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """TLS to the endpoint: `ca_file` is a file's name ('' for none), `sni` a host, `host-header` or ''."""
+    """TLS to the endpoint: `ca_file` is a file's name ('' for none), `sni` a host, `host-header` or ''.
+
+    `ca_mark` stands for the file's content: servers keep the authorities that they were made with, so others need new
+    servers.
+    """
 
     verify: bool = False
     ca_file: str = ''
     sni: str = ''
+    ca_mark: str = ''
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ and never the configuration.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from headrace.cluster.store import Snapshot
 from headrace.model import backends, standin
-from headrace.model.ir import Backend, Claim, Kind, Pem
+from headrace.model.ir import Backend, Claim, Kind, Options, Pem
 from headrace.model.view import View
 from headrace.names import Ref
 
@@ -46,6 +47,16 @@ def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say:
     return Claim(
         where, name, Pem(held.certificate.pem if kind == 'certificate' and held.certificate else held.authorities)
     )
+
+
+def marked(options: Options, claims: Iterable[Claim]) -> Options:
+    """Return the options of servers with the mark of the authorities that they name, as far as those are claimed."""
+    if options.tls is None:
+        return options
+    for item in claims:
+        if item.kind is Kind.AUTHORITY and item.key == options.tls.ca_file and isinstance(item.value, Pem):
+            return replace(options, tls=replace(options.tls, ca_mark=item.value.mark))
+    return options
 
 
 def can_verify(backend: Backend, claims: Iterable[Claim]) -> bool:

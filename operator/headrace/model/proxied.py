@@ -5,6 +5,8 @@ which HAProxy finds by the original destination of a connection. Families never 
 of its own. Servers, shapes and options are those of the edge.
 """
 
+from dataclasses import replace
+
 from headrace import names
 from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
@@ -86,6 +88,7 @@ class _Draft:
         policy = Policy(names.policy(self.service.ref, port.label))
         policies.apply(policy, reading.route(values), mode)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
+        wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
         if self.said.closing(port.label) or not usable:
             policy.add(policies.CLOSED)
         if policy.headers is not None:

@@ -154,6 +154,7 @@ class Draft:
             wanted.ca, self.key('backend-ca-secret', port.label), 'authorities'
         ):
             servers = backends.Servers((), ())
+        wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
         made = backends.make(self.service, wanted, servers.groups)
         self.backends[name] = made
         self.data += backends.data(wanted, name)

@@ -222,7 +222,8 @@ def test_crypt_hashes_are_told_twice_what_they_cost_and_that_they_do_not_work_ye
 
 def test_an_endpoint_is_verified_with_the_authorities_that_are_named():
     made = served({'backend-protocol': 'https', 'backend-ca-secret': 'ca'}, *FULL)
-    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca')
+    mark = pointer(made, Kind.AUTHORITY, 'shop_ca').mark
+    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca', ca_mark=mark)
     assert pointer(made, Kind.AUTHORITY, 'shop_ca') is not None
 
 
@@ -249,7 +250,8 @@ def test_no_server_names_a_file_of_authorities_that_nobody_claims(documents):
 
 def test_authorities_that_are_a_default_of_the_class_are_found_in_each_services_namespace():
     made = served({'backend-protocol': 'https'}, *FULL, known=settings(defaults={'backend-ca-secret': 'ca'}))
-    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca')
+    mark = pointer(made, Kind.AUTHORITY, 'shop_ca').mark
+    assert fragment(made).backends[0].options.tls == ServerTls(verify=True, ca_file='shop_ca', ca_mark=mark)
     assert len(fragment(made).backends[0].groups) == 1
     assert reasons(made) == []
 
