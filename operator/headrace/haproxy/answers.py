@@ -41,12 +41,20 @@ _BUSY = (
 )
 
 
+# HAProxy keeps 1 kB of messages, warnings about other servers among them: what comes after that is lost.
+_CUT = 1000
+_GONE = ('No such server', 'No such backend', "Can't find backend")
+
+
 def judge(command: Command, answer: str) -> Answered:
     """Return what became of a command, by its answer."""
     lines = [line.removeprefix('+ ').strip() for line in answer.splitlines()]
     lines = [line for line in lines if line not in ('', '+')]
     good = any(command.expected in line for line in lines) if command.expected else not lines
-    if good:
+    if good or (command.removes and any(text in line for line in lines for text in _GONE)):
         return Answered(command, Outcome.DONE)
-    outcome = Outcome.BUSY if any(text in line for line in lines for text in _BUSY) else Outcome.REFUSED
+    busy = any(text in line for line in lines for text in _BUSY)
+    # Whether a removal was done that has a cut answer is known when it is tried again.
+    cut = bool(command.removes) and len(answer) >= _CUT
+    outcome = Outcome.BUSY if busy or cut else Outcome.REFUSED
     return Answered(command, outcome, shorten(' '.join(lines) or 'no answer', 200))

@@ -90,6 +90,8 @@ class Candidate:
             self._stale.add(render.pem_file(kind, key))
         if kind in (Kind.TLS, Kind.CERTIFICATE):
             self._stale.add(render.CRT_LIST)
+        if kind in (Kind.CERTIFICATE, Kind.AUTHORITY) and (change.old is None or change.new is None):
+            self._stale.add(render.MATERIALS)
         if change.key == render.DEFAULT and (change.old is None or change.new is None):
             self._stale.add(_SECTIONS)
 
@@ -155,6 +157,8 @@ class Candidate:
             return dict(self.renderer.sections([*self.picture.fragments.values()]))
         if name == render.CRT_LIST:
             return {name: render.crt_list(self.picture.pointers)}
+        if name == render.MATERIALS:
+            return {name: self.renderer.materials(self.picture.pointers)}
         for each in Map:
             if name == map_file(each):
                 return {name: render.map_text(self._maps[each])}

@@ -70,7 +70,7 @@ class Removals:
         item = self.pending.get(name)
         if item is None:
             return False
-        if answered.outcome is Outcome.DONE or _gone(answered.answer):
+        if answered.outcome is Outcome.DONE:
             del self.pending[name]
             return False
         if answered.outcome is Outcome.REFUSED:
@@ -80,7 +80,3 @@ class Removals:
                 return True
         item.due, item.wait = now + item.wait, min(item.wait * 2, _LONGEST_WAIT)
         return False
-
-
-def _gone(answer: str) -> bool:
-    return 'No such server' in answer or 'No such backend' in answer or "Can't find backend" in answer

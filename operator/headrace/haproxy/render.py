@@ -23,6 +23,8 @@ SHARDS = 1024
 CONFIG = 'haproxy'
 # Its entry `ready` is what the health port says; a folder that was rendered whole is ready.
 HEALTH = words.map_file('health')
+# It sorts before the frontends, whose crt-list names certificates of it.
+MATERIALS = f'{CONFIG}/15-materials.cfg'
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
@@ -145,14 +147,27 @@ class Renderer:
         ]
         return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
 
+    def materials(self, pointers: Mapping[ClaimKey, Content]) -> bytes | None:
+        """Return the sections that name each certificate and authority, so that all are loaded; None for no file."""
+        found = {
+            kind: sorted(pem_file(kind, key) for where, key in pointers if where is kind)
+            for kind in (Kind.CERTIFICATE, Kind.AUTHORITY)
+        }
+        if not any(found.values()):
+            return None
+        values = {'certificates': found[Kind.CERTIFICATE], 'authorities': found[Kind.AUTHORITY]}
+        return self._templates.render('materials.cfg.j2', values).encode()
+
     def data(self, picture: Picture) -> dict[str, bytes]:
-        """Return maps, certificates, authorities and the crt-list."""
+        """Return maps, certificates, authorities, and what names these."""
         files = {
             pem_file(kind, key): content.data
             for (kind, key), content in picture.pointers.items()
             if isinstance(content, Pem)
         }
         files[CRT_LIST] = crt_list(picture.pointers)
+        if (named := self.materials(picture.pointers)) is not None:
+            files[MATERIALS] = named
         files[HEALTH] = b'ready yes\n'
         for name, found in entries.of_picture(picture, self.capabilities).items():
             files[words.map_file(name)] = map_text(found)
