@@ -53,8 +53,11 @@ class Command:
 
     @property
     def text(self) -> str:
-        """Return what is sent: the line, and the payload with the empty line that ends it."""
-        return f'{self.line} <<\n{self.payload}\n' if self.payload else self.line
+        """Return what is sent: the line, and the payload, which the line end that the sender adds makes end in an empty line.
+
+        One more would be a command of its own, and its answer would be taken for that of the next one.
+        """
+        return f'{self.line} <<\n{self.payload}' if self.payload else self.line
 
     @property
     def shown(self) -> str:
