@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
 SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
-PORT_NAME = re.compile(r'(?=.{1,63}\Z)(?=.*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?')
+_MAX_FILE = 200
 
 
 class Ref(NamedTuple):
@@ -58,6 +58,15 @@ def backend(service: Ref, port: str, *, variant: str = '', shape: str = '') -> s
 def server(address: str, port: int, options: str = '') -> str:
     """Return the name of a server: its address and port, and the hash of options that cannot change in place."""
     return f'{address}:{port}_{options}' if options else f'{address}:{port}'
+
+
+def file(secret: Ref) -> str:
+    """Return the name, without its ending, of the file that holds a Secret's material.
+
+    A file's name has at most 255 bytes, fewer than a namespace and a Secret's name may have.
+    """
+    name = f'{secret.namespace}_{secret.name}'
+    return name if len(name) <= _MAX_FILE else f'{name[:_MAX_FILE]}_{digest(name, 16)}'
 
 
 def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str:

@@ -44,3 +44,30 @@ def test_a_policy_is_sixteen_hexadecimal_digits_and_differs_by_owner_and_port():
     }
     assert len(found) == 4
     assert all(re.fullmatch('[0-9a-f]{16}', name) for name in found)
+
+
+def test_a_secrets_file_says_its_namespace_and_name():
+    assert names.file(names.Ref('Secret', 'shop', 'shop.example.com')) == 'shop_shop.example.com'
+
+
+def test_the_longest_names_of_secrets_make_names_of_files_that_fit_and_differ():
+    long = [names.Ref('Secret', 'n' * 63, 's' * 252 + last) for last in 'ab']
+    found = {names.file(ref) for ref in long}
+    assert len(found) == 2
+    # 255 bytes, less `.`, `.pem` and `.new`, which a file has while it is written.
+    assert all(len(name) <= 246 for name in found)
+    assert all(ALLOWED.fullmatch(name) for name in found)
+
+
+def test_an_endpoint_has_the_same_identity_everywhere_and_none_shares_it():
+    ref = names.Ref('Service', 'shop', 'web')
+    found = [
+        names.endpoint_identity(ref, 'http', '10.0.0.1', 80),
+        names.endpoint_identity(ref, 'http', '10.0.0.1', 81),
+        names.endpoint_identity(ref, 'http', '10.0.0.2', 80),
+        names.endpoint_identity(ref, 'admin', '10.0.0.1', 80),
+        names.endpoint_identity(names.Ref('Service', 'shop', 'api'), 'http', '10.0.0.1', 80),
+    ]
+    assert len(set(found)) == len(found)
+    assert all(re.fullmatch('[0-9a-f]{16}', name) for name in found)
+    assert names.endpoint_identity(ref, 'http', '10.0.0.1', 80) == found[0]

@@ -52,7 +52,7 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
     ca = Ref('Secret', service.namespace, settings.backend_ca_secret) if settings.backend_ca_secret else None
-    options = shapes.options(settings, protocol=protocol, ca_file=authority_file(ca) if ca else '')
+    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else '')
     used = options.tls is not None and options.tls.verify
     return Wanted(port, settings, shapes.shape(settings, mode, context), options, ca if used else None)
 
@@ -61,11 +61,6 @@ def authorities(service: Service, said: Annotations, label: str, view: View) -> 
     """Return the Secret that a port's backend may need to verify its endpoints, as a list of one or none."""
     named = {**dict(view.defaults), **said.values(label)}.get('backend-ca-secret')
     return [Ref('Secret', service.namespace, str(named))] if named is not None else []
-
-
-def authority_file(secret: Ref) -> str:
-    """Return the name of the file that holds a Secret's authorities."""
-    return f'{secret.namespace}_{secret.name}'
 
 
 def data(wanted: Wanted, name: str) -> list[Entry]:

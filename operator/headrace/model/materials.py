@@ -7,8 +7,9 @@ and never the configuration.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from headrace import names
 from headrace.cluster.store import Snapshot
-from headrace.model import backends, standin
+from headrace.model import standin
 from headrace.model.ir import Backend, Claim, Kind, Options, Pem
 from headrace.model.view import View
 from headrace.names import Ref
@@ -34,7 +35,7 @@ def problem(secret: Ref, kind: str, snapshot: Snapshot, view: View) -> tuple[str
 
 def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say: Say) -> Claim | None:
     """Return the claim for the file with a Secret's certificate or authorities; None, and why is said, if there is none."""
-    where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, backends.authority_file(secret)
+    where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, names.file(secret)
     held = snapshot.secret(secret)
     if held is None and view.offline:
         both, alone = standin.certificate(secret)
