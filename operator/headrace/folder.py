@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from headrace.cluster import reading
+from headrace.cluster import fields, reading
 from headrace.cluster.objects import Object
 from headrace.names import Ref
 from headrace.verdicts import Verdict, shorten
 
 SUFFIXES = ('.yaml', '.yml', '.json')
+_MAX_NAME = 4096
 _Loader: type[yaml.SafeLoader] = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 # PyYAML's constructors let through what Python raises for `!!bool maybe`, `!!int ""` or a number that is too large.
 _UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
@@ -93,7 +94,8 @@ def parse(data: bytes, name: str) -> Contents:
                 objects.append(found.object)
     except _UNREADABLE as error:
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
-        verdicts.append(Verdict(Ref('File', '', name), 'InvalidObject', message))
+        ref = Ref('File', '', name if name.isprintable() else shorten(name, _MAX_NAME))
+        verdicts.append(Verdict(ref, 'InvalidObject', message))
     return Contents(tuple(objects), tuple(verdicts))
 
 
@@ -102,7 +104,7 @@ def _documents(data: bytes) -> Iterator[object]:
     for document in _loaded(data):
         if (
             isinstance(document, dict)
-            and str(document.get('kind', '')).endswith('List')
+            and fields.text(document, 'kind').endswith('List')
             and isinstance(document.get('items'), list)
         ):
             yield from document['items']

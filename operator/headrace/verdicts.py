@@ -4,10 +4,12 @@ Owns the list of reasons with their level and what a user does about each; the r
 generated from it. A user's mistake is always a verdict, never an exception.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from headrace.names import Ref
+
+_MAX_BITS = 1024
 
 
 class Level(StrEnum):
@@ -42,17 +44,19 @@ class Verdict:
         return REASONS[self.reason].level
 
 
-def about(ref: Ref, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts with their object set to `ref`, for parts that do not know whom they read."""
-    return tuple(replace(verdict, ref=ref) for verdict in verdicts)
+def is_scalar(value: object) -> bool:
+    """Tell whether a value is one that can be written out: no collection, and no number of thousands of digits."""
+    if isinstance(value, int):
+        return value.bit_length() <= _MAX_BITS
+    return value is None or isinstance(value, str | float)
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Return a value from an object as a quoted, printable ASCII text of about `limit` characters at most."""
-    try:
-        text = value if isinstance(value, str) else repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, or something endlessly nested
-        text = f'({type(value).__name__})'
+    """Return a value from an object as a quoted, printable ASCII text of about `limit` characters at most.
+
+    Of what is no scalar only the type is told: a few lines of YAML can name a list of billions.
+    """
+    text = value if isinstance(value, str) else repr(value) if is_scalar(value) else f'({type(value).__name__})'
     shown = ascii(text[:limit])
     return f'{shown}…' if len(text) > limit else shown
 

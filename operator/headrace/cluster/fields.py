@@ -65,6 +65,11 @@ def port(document: Document, key: str) -> int:
     return value if 0 < value <= _MAX_PORT else 0
 
 
+def misfits(document: Document, kinds: Mapping[str, type]) -> list[str]:
+    """Return the keys whose value is of another type than `kinds` says; null is as good as absent."""
+    return [key for key, kind in kinds.items() if not isinstance(document.get(key), kind | None)]
+
+
 def labels(metadata: Document, key: str = 'labels') -> tuple[tuple[str, str], ...]:
     """Return the labels (or another mapping of texts) as sorted pairs."""
     return tuple(sorted((k, v) for k, v in mapping(metadata, key).items() if isinstance(k, str) and isinstance(v, str)))
@@ -77,12 +82,15 @@ def is_name(value: str, *, subdomain: bool = False) -> bool:
 
 @lru_cache(maxsize=4096)
 def address(value: str) -> str:
-    """Return an IP address in its canonical form, or '' when `value` is none; zones are refused."""
+    """Return an IP address in its canonical form, or '' when `value` is none of a host; zones are refused.
+
+    As a server's address HAProxy takes the unspecified one for "where the client wanted to go".
+    """
     try:
         found = ipaddress.ip_address(value)
     except ValueError:
         return ''
-    return '' if getattr(found, 'scope_id', None) else str(found)
+    return '' if getattr(found, 'scope_id', None) or found.is_unspecified else str(found)
 
 
 def family(value: str) -> int:
@@ -98,6 +106,7 @@ def addresses(values: list[str], *, wanted: int) -> list[str]:
     """
     joined = ','.join(values)
     # As many commas as joining adds: so no value holds one, and each is one address.
-    if wanted == 4 and joined.count(',') == len(values) - 1 and _IPV4_LIST.fullmatch(joined):  # noqa: PLR2004
+    whole = joined.count(',') == len(values) - 1 and '0.0.0.0' not in values  # noqa: S104
+    if wanted == 4 and whole and _IPV4_LIST.fullmatch(joined):  # noqa: PLR2004
         return values
     return [found if found and family(found) == wanted else '' for found in map(address, values)]

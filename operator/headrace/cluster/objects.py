@@ -116,7 +116,8 @@ class Hints:
 class Slice:
     """An EndpointSlice. `nodes` and `hints` run parallel to `ready`, or are empty when no endpoint has any.
 
-    `ready` holds the endpoints that are ready and not terminating, sorted; all others are in `others`.
+    `ready` holds the endpoints that are ready and not terminating, sorted; all others are in `others`. `headless` tells
+    that it is marked as one that kube-proxy leaves alone.
     """
 
     namespace: str
@@ -129,6 +130,7 @@ class Slice:
     hints: tuple[Hints, ...] = ()
     others: tuple[Endpoint, ...] = ()
     mirrored: bool = False
+    headless: bool = False
     problems: tuple[Verdict, ...] = ()
 
     @property

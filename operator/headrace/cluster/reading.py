@@ -20,7 +20,7 @@ from headrace.cluster.objects import (
     ServiceType,
 )
 from headrace.names import Ref
-from headrace.verdicts import Verdict, shorten
+from headrace.verdicts import Verdict, is_scalar, shorten
 
 PREFIX = 'headrace.io/'
 PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
@@ -29,6 +29,18 @@ ZONE_LABEL = 'topology.kubernetes.io/zone'
 EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
 _DEFAULT_AFFINITY_SECONDS = 10800
 _MAX_AFFINITY_SECONDS = 86400
+_TEXTS = (
+    'type',
+    'externalName',
+    'clusterIP',
+    'loadBalancerClass',
+    'sessionAffinity',
+    'internalTrafficPolicy',
+    'externalTrafficPolicy',
+)
+_LISTS = ('ports', 'clusterIPs', 'ipFamilies', 'externalIPs', 'loadBalancerSourceRanges')
+_SPEC = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_LISTS, list), 'sessionAffinityConfig': dict}
+_PORT = {'name': str, 'protocol': str, 'nodePort': int, 'appProtocol': str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +60,34 @@ def read(document: object) -> Reading:
     if reader is None:
         return Reading()
     metadata = fields.mapping(document, 'metadata')
-    name = fields.text(metadata, 'name')
-    namespace = '' if kind in _CLUSTER_WIDE else fields.text(metadata, 'namespace') or 'default'
-    subdomain = kind not in _LABELS
-    if not fields.is_name(name, subdomain=subdomain) or (namespace and not fields.is_name(namespace)):
-        ref = Ref(kind, shorten(namespace), shorten(name))
-        message = f'name {shorten(name)} in namespace {shorten(namespace)} is none that Kubernetes allows'
-        return Reading(verdicts=(Verdict(ref, 'InvalidObject', message, 'metadata.name'),))
+    name, namespace = fields.text(metadata, 'name'), _namespace_of(kind, metadata)
+    if namespace is None or not fields.is_name(name, subdomain=kind not in _LABELS):
+        shown, where = shorten(metadata.get('name')), shorten(metadata.get('namespace', ''))
+        message = f'name {shown} in namespace {where} is none that Kubernetes allows'
+        return Reading(verdicts=(Verdict(Ref(kind, where, shown), 'InvalidObject', message, 'metadata.name'),))
+    # Without its annotations or labels an object would be another one: served without what protects it.
+    if wrong := fields.misfits(metadata, {'annotations': dict, 'labels': dict}):
+        message = f'{wrong[0]} must be a mapping, so the object is ignored'
+        return Reading(
+            verdicts=(Verdict(Ref(kind, namespace, name), 'InvalidObject', message, f'metadata.{wrong[0]}'),)
+        )
     return Reading(object=reader(namespace, name, document))
+
+
+def _namespace_of(kind: str, metadata: fields.Document) -> str | None:
+    """Return an object's namespace, '' for a kind without; None when it is none that Kubernetes allows."""
+    given = metadata.get('namespace')
+    if kind in _CLUSTER_WIDE:
+        return ''
+    if given in (None, ''):
+        return 'default'
+    return given if isinstance(given, str) and fields.is_name(given) else None
 
 
 def _service(namespace: str, name: str, document: fields.Document) -> Service:
     metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
-    problems: list[Verdict] = []
     ref = Ref('Service', namespace, name)
+    problems = _misfits(ref, document, spec)
     kind = fields.text(spec, 'type', 'ClusterIP')
     if kind not in ServiceType.__members__.values():
         problems.append(Verdict(ref, 'InvalidObject', f'{shorten(kind)} is no type of Service', 'spec.type'))
@@ -84,7 +110,7 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
         external_ips=tuple(sorted({a for a in map(fields.address, fields.texts(spec, 'externalIPs')) if a})),
         load_balancer_ips=_load_balancer_ips(document),
         load_balancer_class=fields.text(spec, 'loadBalancerClass'),
-        source_ranges=tuple(sorted({r.strip() for r in fields.texts(spec, 'loadBalancerSourceRanges')})),
+        source_ranges=_source_ranges(spec),
         external_name=fields.text(spec, 'externalName'),
         affinity_seconds=affinity,
         internal_local=fields.text(spec, 'internalTrafficPolicy') == 'Local',
@@ -93,6 +119,22 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
         ingress=_ingress(document),
         programmed=_programmed(document),
         problems=tuple(problems),
+    )
+
+
+def _misfits(ref: Ref, document: fields.Document, spec: fields.Document) -> list[Verdict]:
+    """Return a verdict for each field of a Service that holds another type than Kubernetes wants there."""
+    wrong = [*fields.misfits(document, {'spec': dict}), *(f'spec.{key}' for key in fields.misfits(spec, _SPEC))]
+    return [Verdict(ref, 'InvalidObject', f'{field} is of the wrong type and ignored', field) for field in wrong]
+
+
+def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
+    """Return the ranges, '' for what is no text: it is no CIDR either, and so closes what it was to protect."""
+    given = spec.get('loadBalancerSourceRanges')
+    if given is None:
+        return ()
+    return tuple(
+        sorted({r.strip() if isinstance(r, str) else '' for r in (given if isinstance(given, list) else [''])})
     )
 
 
@@ -107,10 +149,8 @@ def _as_text(value: object) -> str:
     """Return a YAML scalar as an API server would have demanded it: `true`, not `True`."""
     if isinstance(value, bool):
         return 'true' if value else 'false'
-    try:
-        return '' if value is None else str(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits; no key takes an empty text either
-        return ''
+    # No key takes an empty text, so what is no scalar parses as little as it should.
+    return str(value) if value is not None and is_scalar(value) else ''
 
 
 @lru_cache(maxsize=65536)
@@ -126,26 +166,37 @@ def _interned(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
 
 def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[ServicePort, ...]:
     found: list[ServicePort] = []
-    entries = fields.documents(spec, 'ports')
+    entries = fields.sequence(spec, 'ports')
     for index, entry in enumerate(entries):
-        number, protocol = fields.port(entry, 'port'), fields.text(entry, 'protocol', 'TCP')
-        name = fields.text(entry, 'name')
-        problem = ''
-        if not number:
-            problem = f'port {shorten(entry.get("port"))} is no number from 1 to 65535'
-        elif protocol not in Protocol.__members__:
-            problem = f'{shorten(protocol)} is no protocol'
-        elif name and not fields.is_name(name):
-            problem = f'{shorten(name)} is no name of a port'
-        elif not name and len(entries) > 1:
-            problem = 'a Service with several ports must name each'
-        elif any(port.name == name or (port.number, port.protocol) == (number, protocol) for port in found):
-            problem = f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
-        if problem:
-            problems.append(Verdict(ref, 'InvalidObject', problem, f'spec.ports[{index}]'))
-            continue
-        found.append(_port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol')))
+        port = _service_port(entry, found, alone=len(entries) == 1)
+        if isinstance(port, ServicePort):
+            found.append(port)
+        else:
+            problems.append(Verdict(ref, 'InvalidObject', port, f'spec.ports[{index}]'))
+    if not entries and fields.text(spec, 'type') != ServiceType.EXTERNAL_NAME:
+        problems.append(Verdict(ref, 'InvalidObject', 'the Service has no ports', 'spec.ports'))
     return _interned(tuple(found))
+
+
+def _service_port(entry: object, before: list[ServicePort], *, alone: bool) -> ServicePort | str:
+    """Return a port, or what is wrong with it; `before` are those that come before it."""
+    if not isinstance(entry, dict):
+        return f'{shorten(entry)} is no port'
+    number, protocol = fields.port(entry, 'port'), fields.text(entry, 'protocol', 'TCP')
+    name = fields.text(entry, 'name')
+    if not number:
+        return f'port {shorten(entry.get("port"))} is no number from 1 to 65535'
+    if wrong := fields.misfits(entry, _PORT):
+        return f'{wrong[0]} of port {number} is {shorten(entry[wrong[0]])}, which is of the wrong type'
+    if protocol not in Protocol.__members__:
+        return f'{shorten(protocol)} is no protocol'
+    if name and not fields.is_name(name):
+        return f'{shorten(name)} is no name of a port'
+    if not name and not alone:
+        return 'a Service with several ports must name each'
+    if any(port.name == name or (port.number, port.protocol) == (number, protocol) for port in before):
+        return f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
+    return _port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol'))
 
 
 def _cluster_ips(spec: fields.Document) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 The rules are those of kube-proxy (pkg/proxy/endpointslicecache.go): only the first address of an endpoint counts; a
 missing `ready` or `serving` means true, a missing `terminating` false; a port without number is no port; FQDN slices
-and slices without the label `kubernetes.io/service-name` are ignored.
+and slices without the label `kubernetes.io/service-name` are ignored. An endpoint with a condition that is no boolean
+is told, and not used.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 
@@ -19,6 +21,8 @@ SKIP_MIRROR_LABEL = 'endpointslice.kubernetes.io/skip-mirror'
 LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
 MIRRORED_PER_SUBSET = 1000
 _FAMILIES = {'IPv4': 4, 'IPv6': 6}
+_CONDITIONS = {'ready': bool, 'serving': bool, 'terminating': bool}
+_FLAGS = frozenset((bool, type(None)))
 _NO_HINTS = Hints()
 _ADDRESS = itemgetter(0)
 
@@ -26,13 +30,24 @@ _ADDRESS = itemgetter(0)
 def read(namespace: str, name: str, document: fields.Document) -> Slice:
     """Return the slice; one that belongs to no Service or has no usable family has no endpoints."""
     labels = fields.mapping(fields.mapping(document, 'metadata'), 'labels')
-    family = _FAMILIES.get(fields.text(document, 'addressType'), 0)
+    kind = fields.text(document, 'addressType')
+    family = _FAMILIES.get(kind, 0)
     service = fields.text(labels, SERVICE_LABEL)
-    if not family or not fields.is_name(service):
+    if kind == 'FQDN' or not fields.is_name(service):
         return Slice(namespace, name, '', family)
     ref = Ref('EndpointSlice', namespace, name)
-    entries = [entry for entry in fields.documents(document, 'endpoints') if entry.get('addresses')]
-    return _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
+    if not family:
+        message = f'{shorten(document.get("addressType"))} is no type of addresses'
+        return Slice(namespace, name, service, 0, problems=(Verdict(ref, 'InvalidObject', message, 'addressType'),))
+    found = fields.documents(document, 'endpoints')
+    entries = [entry for entry in found if entry.get('addresses')]
+    made = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
+    if HEADLESS_LABEL in labels:
+        made = replace(made, headless=True)
+    if len(found) != len(fields.sequence(document, 'endpoints')):
+        verdict = Verdict(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
+        made = replace(made, problems=(*made.problems, verdict))
+    return made
 
 
 def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endpoints:
@@ -86,6 +101,11 @@ def _slice(
             problems.append(Verdict(ref, 'InvalidObject', message, 'endpoints[].addresses'))
             continue
         conditions = fields.mapping(entry, 'conditions')
+        # The set is tried first, for speed; it also holds conditions that nobody knows yet.
+        if not _FLAGS.issuperset(map(type, conditions.values())) and (wrong := fields.misfits(conditions, _CONDITIONS)):
+            message = f'{wrong[0]} of {address} is {shorten(conditions[wrong[0]])}, which is no boolean'
+            problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))
+            continue
         node = fields.text(entry, 'nodeName')
         if conditions.get('ready') is not False and conditions.get('terminating') is not True:
             hints = _hints(entry)

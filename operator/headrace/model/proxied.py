@@ -143,7 +143,7 @@ class _Draft:
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
             found = endpoints.select(
-                self.snapshot.slices,
+                [piece for piece in self.snapshot.slices if not piece.headless],
                 port=port.name,
                 protocol=port.protocol,
                 family=family,

@@ -433,3 +433,26 @@ def test_claims_of_a_fragment_are_sorted_and_speak_of_the_field():
     ]
     assert {claim.field for claim in found} == {'metadata.annotations[headrace.io/host]'}
     assert isinstance(found[0], Claim)
+
+
+@pytest.mark.parametrize(
+    'ranges',
+    [
+        pytest.param('10.0.0.0/8', id='a text for the list'),
+        pytest.param([5], id='a number'),
+        pytest.param(['10.0.0.0/8', None], id='null among CIDRs'),
+        pytest.param([''], id='an empty text'),
+        pytest.param({'cidr': '10.0.0.0/8'}, id='a mapping'),
+    ],
+)
+def test_source_ranges_that_cannot_be_read_close_the_route(ranges):
+    made = served({}, type='LoadBalancer', loadBalancerClass='headrace.io/headrace', loadBalancerSourceRanges=ranges)
+    assert 'X' in flags(made)
+    assert 'RouteClosed' in reasons(made)
+
+
+def test_a_service_that_asks_for_the_edge_without_a_port_is_told():
+    made = built(
+        {'apiVersion': 'v1', 'kind': 'Service', 'metadata': service(annotations={'enabled': 'true'})['metadata']}
+    )
+    assert reasons(made) == ['InvalidObject']

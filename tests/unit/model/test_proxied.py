@@ -1,0 +1,135 @@
+"""Services taken over from kube-proxy on a node: which, at which addresses, and with which endpoints."""
+
+import pytest
+
+from headrace.model.endpoints import Place
+from headrace.model.ir import Kind
+from headrace.model.view import Role
+from headrace.settings import Secrets, Settings
+from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, service
+
+IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
+OURS = {'annotations': {'proxy': 'node'}}
+LABEL = 'service.kubernetes.io/service-proxy-name'
+
+
+def on_node(*documents, settings=None, place=None, **seen):
+    known = settings or Settings(secrets=Secrets(namespaces=('shop',)))
+    return built(*documents, settings=known, role=Role.NODE, place=place or Place('n1'), **seen)
+
+
+def addresses(made):
+    """Return the addresses that are served, and by which backend."""
+    found = fragment(made)
+    claims = found.claims if found else ()
+    return {claim.key: claim.value.partition('|')[0] for claim in claims if claim.kind is Kind.ADDRESS}
+
+
+def servers(made, name):
+    (backend,) = [backend for backend in fragment(made).backends if backend.name == name]
+    return [address for group in backend.groups for address in group.addresses]
+
+
+@pytest.mark.parametrize(
+    ('document', 'settings', 'ours'),
+    [
+        pytest.param(service(**OURS, **IP), {}, True, id='asks for it'),
+        pytest.param(service(**IP), {}, False, id='does not ask'),
+        pytest.param(service(annotations={'enabled': 'true', 'host': 'a.example.com'}, **IP), {}, False, id='asks for the edge only'),
+        pytest.param(service(annotations={'proxy': 'Node'}, **IP), {}, False, id='another value'),
+        pytest.param(service(**OURS), {}, False, id='no ClusterIP'),
+        pytest.param(service(**OURS, clusterIP='None'), {}, False, id='headless'),
+        pytest.param(service(**OURS, **IP, type='ExternalName'), {}, False, id='ExternalName, even with a ClusterIP'),
+        pytest.param(service('kubernetes', 'default', **OURS, **IP), {}, False, id='the API itself'),
+        pytest.param(service(labels={LABEL: 'headrace'}, **IP), {}, True, id='the label, set by hand'),
+        pytest.param(service(labels={LABEL: 'other'}, **OURS, **IP), {}, False, id='the label of another proxy'),
+        pytest.param(service(labels={LABEL: ''}, **OURS, **IP), {}, False, id='the label, empty'),
+        pytest.param(service(annotations={'proxy': 'node', 'class': 'other'}, **IP), {}, False, id='another class'),
+        pytest.param(service(annotations={'proxy': 'node', 'class': 'other'}, **IP), {'class_name': 'other'}, True, id='the class of this installation'),
+        pytest.param(service(**OURS, **IP), {'namespaces': ('else',)}, False, id='a namespace that does not exist here'),
+    ],
+)  # fmt: skip
+def test_a_service_is_taken_over_only_when_it_asks(document, settings, ours):
+    made = on_node(document, settings=Settings(**settings))
+    name, namespace = document['metadata']['name'], document['metadata']['namespace']
+    assert (fragment(made, name, namespace) is not None) is ours
+
+
+def test_each_address_of_a_service_is_served_on_its_port_and_families_never_mix():
+    document = service(
+        **OURS, type='LoadBalancer', clusterIPs=['10.96.0.1', 'fd00::96'], externalIPs=['192.0.2.7'],
+        ports=[{'name': 'tcp', 'port': 80, 'nodePort': 30080}, {'name': 'dns', 'port': 53, 'protocol': 'UDP'}],
+    )  # fmt: skip
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
+    made = on_node(
+        document,
+        node('n1', addresses=('192.0.2.1', 'fd00::1')),
+        node('n2', addresses=('192.0.2.2',)),
+        endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'),
+        endpoint_slice(name='six', family='IPv6', addresses=['fd00::a'], port_name='tcp'),
+    )
+    four, six = 'shop_web_tcp', 'shop_web_tcp_v6'
+    found = addresses(made)
+    shape = found['10.96.0.1:80'].removeprefix(four)
+    assert found == {
+        '10.96.0.1:80': four + shape, '192.0.2.7:80': four + shape, '198.51.100.7:80': four + shape,
+        '192.0.2.1:30080': four + shape, 'fd00::96:80': six + shape, 'fd00::1:30080': six + shape,
+    }  # fmt: skip
+    assert servers(made, four + shape) == ['10.0.0.1']
+    assert servers(made, six + shape) == ['fd00::a']
+
+
+@pytest.mark.parametrize(
+    ('policy', 'inner', 'outer'),
+    [
+        pytest.param({}, ['10.0.0.1', '10.0.0.2'], ['10.0.0.1', '10.0.0.2'], id='Cluster'),
+        pytest.param({'internalTrafficPolicy': 'Local'}, ['10.0.0.1'], ['10.0.0.1', '10.0.0.2'], id='internal Local'),
+        pytest.param({'externalTrafficPolicy': 'Local'}, ['10.0.0.1', '10.0.0.2'], ['10.0.0.1'], id='external Local'),
+    ],
+)
+def test_a_local_policy_rules_its_own_addresses_only(policy, inner, outer):
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+    made = on_node(service(**OURS, **IP, **policy, externalIPs=['192.0.2.7']), endpoint_slice(endpoints=ends))
+    found = addresses(made)
+    assert (servers(made, found['10.96.0.1:80']), servers(made, found['192.0.2.7:80'])) == (inner, outer)
+
+
+def test_a_slice_that_is_marked_as_headless_is_not_used():
+    marked = endpoint_slice(addresses=['10.0.0.1'])
+    marked['metadata']['labels']['service.kubernetes.io/headless'] = ''
+    made = on_node(service(**OURS, **IP), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
+    assert servers(made, addresses(made)['10.96.0.1:80']) == ['10.0.0.2']
+
+
+@pytest.mark.parametrize('port', [{'name': 'http', 'port': 80}, {'name': 'tcp', 'port': 80}], ids=['http', 'tcp'])
+def test_a_protecting_key_that_does_not_parse_closes_the_address(port):
+    made = on_node(service(annotations={'proxy': 'node', 'allow': 'everybody'}, ports=[port], **IP))
+    assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
+
+
+@pytest.mark.parametrize('key', ['backend-ca-secret', 'backend-ca-secret.https'])
+@pytest.mark.parametrize('held', [True, False])
+def test_endpoints_whose_authority_is_not_there_are_not_used(key, held):
+    document = service(
+        annotations={'proxy': 'node', 'mode': 'http', 'backend-protocol': 'https', key: 'ca'},
+        ports=[{'name': 'https', 'port': 443}],
+        **IP,
+    )
+    secrets = [ca_secret('ca')] if held else []
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='https'), *secrets)
+    where = pointer(made, Kind.ADDRESS, '10.96.0.1:443')
+    assert ('X' in where.split('|')[2]) is not held
+    assert servers(made, where.partition('|')[0]) == (['10.0.0.1'] if held else [])
+    said = [(verdict.reason, verdict.field) for verdict in made.all_verdicts() if verdict.reason.startswith('Secret')]
+    assert said == ([] if held else [('SecretMissing', f'metadata.annotations[headrace.io/{key}]')])
+
+
+def test_timeouts_and_headers_of_a_port_are_those_of_all_its_addresses():
+    said = {'proxy': 'node', 'mode': 'http', 'timeout-server': '5s', 'request-headers': 'X-Node: yes'}
+    made = on_node(service(annotations=said, clusterIPs=['10.96.0.1', '10.96.0.2', 'fd00::96']))
+    found = fragment(made)
+    assert [edits.request for edits in found.headers] == [(('X-Node', 'yes'),)]
+    assert [item.server for item in found.timeouts] == [5000, 5000]
+    assert len({item.backend for item in found.timeouts}) == 2
+    for claim in found.claims:
+        assert {'h', 't'} <= set(claim.value.split('|')[2]), claim.key
