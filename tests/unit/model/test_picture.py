@@ -1,0 +1,67 @@
+"""Pictures: what somebody has been told, and the difference that brings them up to date."""
+
+import pytest
+
+from headrace.model import picture
+from headrace.model.state import Change
+from headrace.names import Ref
+from support.objects import built, endpoint_slice, service
+
+WEB, API = Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'api')
+
+
+def of(*documents):
+    return picture.of_state(built(*documents))
+
+
+def hosted(name, host, **more):
+    return service(name, annotations={'host': host}, **more)
+
+
+EMPTY = of()
+ONE = of(hosted('web', 'a.example.com'))
+MOVED = of(hosted('web', 'b.example.com'), hosted('api', 'a.example.com'))
+SERVED = of(hosted('web', 'a.example.com'), endpoint_slice(addresses=['10.0.0.1']))
+PICTURES = {'empty': EMPTY, 'one': ONE, 'moved': MOVED, 'served': SERVED}
+
+
+@pytest.mark.parametrize('before', PICTURES)
+@pytest.mark.parametrize('after', PICTURES)
+def test_what_leads_from_one_picture_to_another_makes_them_equal(before, after):
+    start, end = PICTURES[before].copy(), PICTURES[after]
+    change = start.whole_change_to(end)
+    assert bool(change) is (before != after)
+    start.tell(change)
+    assert start == end
+    assert start.whole_change_to(end) == Change()
+
+
+def test_only_what_is_asked_for_is_compared():
+    change = ONE.change_to(MOVED, [API], [])
+    assert [item.ref for item in change.fragments] == [API]
+    assert change.pointers == ()
+
+
+def test_a_copy_does_not_follow_its_origin():
+    origin = ONE.copy()
+    kept = origin.copy()
+    origin.tell(origin.whole_change_to(EMPTY))
+    assert (origin, kept) == (EMPTY, ONE)
+
+
+def test_endpoints_can_be_told_while_all_else_waits():
+    held = ONE.copy()
+    wanted = of(hosted('web', 'b.example.com'), endpoint_slice(addresses=['10.0.0.1']))
+    (item,) = held.whole_change_to(wanted).fragments[-1:]
+    held.tell_endpoints(item)
+    assert held.fragments[WEB].backends == wanted.fragments[WEB].backends
+    assert held.fragments[WEB].claims == ONE.fragments[WEB].claims
+    assert held.pointers == ONE.pointers
+
+
+def test_endpoints_of_what_was_never_told_or_goes_are_told_with_the_rest():
+    for before, after in ((EMPTY, ONE), (ONE, EMPTY)):
+        held = before.copy()
+        for item in before.whole_change_to(after).fragments:
+            held.tell_endpoints(item)
+        assert held == before
