@@ -52,7 +52,7 @@ def is_scalar(value: object) -> bool:
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Return a value from an object as a quoted, printable ASCII text of about `limit` characters at most.
+    """Return a value from an object as a quoted, printable text of about `limit` characters at most.
 
     Of what is no scalar only the type is told: a few lines of YAML can name a list of billions.
     """

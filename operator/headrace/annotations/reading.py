@@ -17,6 +17,8 @@ from headrace.verdicts import Verdict, shorten
 
 PREFIX = 'headrace.io/'
 _MAX_SHOWN = 128
+# To find the nearest key takes a millisecond, and an object may have thousands of annotations.
+_MAX_UNKNOWN = 50
 WRITTEN_BY_US = frozenset({'epoch'})
 _CLASSES = {Scope.EXPOSURE: Exposure, Scope.ROUTE: RouteSettings, Scope.BACKEND: BackendSettings}
 
@@ -64,6 +66,8 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     closed: dict[str, list[str]] = {}
     verdicts: list[Verdict] = []
     for name, text in pairs:
+        if len(verdicts) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
+            continue
         key, port, verdict = _resolve(ref, name, ports)
         if key is None:
             if verdict is not None:
@@ -93,13 +97,12 @@ def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key |
     )
     if key := BY_NAME.get(name):
         return key, '', None
-    stem, dot, suffix = name.partition('.')
+    stem, _, suffix = name.partition('.')
     key = BY_NAME.get(stem)
-    if key is None or not dot:
+    if key is None:
         if name in WRITTEN_BY_US:
             return None, '', None
-        nearest = max(BY_NAME, key=lambda known: _likeness(stem[:64], known))
-        message = f'{shorten(PREFIX + name)} is no key; the nearest is {PREFIX}{nearest}'
+        message = f'{shorten(PREFIX + name)} is no key; the nearest is {PREFIX}{_nearest(stem[:64])}'
         return None, '', Verdict(ref, 'UnknownKey', message, field)
     if key.scope is Scope.SERVICE:
         message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
@@ -111,6 +114,11 @@ def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key |
         return key, best.label, None
     message = f'the Service has no port {shorten(suffix)}'
     return None, '', Verdict(ref, 'UnknownPort', message, field)
+
+
+@lru_cache(maxsize=4096)
+def _nearest(typed: str) -> str:
+    return max(BY_NAME, key=lambda known: _likeness(typed, known))
 
 
 def _likeness(typed: str, known: str) -> tuple[float, bool]:

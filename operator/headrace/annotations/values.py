@@ -14,6 +14,8 @@ from headrace import names
 
 Value = TypeVar('Value')
 MAX_LENGTH = 65536
+# Headers are one entry of a map, in Base64, which must fit a buffer of HAProxy together with its command.
+MAX_HEADERS = 8000
 _MAX_MS = 2**31 - 1
 _MAX_AGE_MS = 100 * 365 * 86_400_000
 _UNITS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
@@ -26,7 +28,8 @@ _NUMBER = re.compile(r'\d{1,9}', re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _COOKIE_NAME = re.compile(r'[A-Za-z0-9_.-]{1,64}')
 _SNIPPET = re.compile(r'[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?')
-_VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e\t]{0,4094}[\x21-\x7e])?')
+_VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?')
+_HEADER = re.compile(r'[A-Za-z0-9_.-]{1,128}')
 _PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 _PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
 _QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
@@ -38,6 +41,7 @@ _ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
 _CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
 _MAX_PATH = 2048
+_MAX_ORIGIN = 300
 _FRAMING = frozenset(
     ('connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
 )
@@ -97,19 +101,24 @@ def words(text: str) -> list[str]:
 
 
 def listed(
-    item: Callable[[str], Value | Invalid], *, least: int = 1, most: int = 1000
+    item: Callable[[str], Value | Invalid], *, most: int = 1000, longest: int = MAX_LENGTH
 ) -> Callable[[str], tuple[Value, ...] | Invalid]:
-    """Return a parser of lists of items, which keeps their order and leaves out repetitions."""
+    """Return a parser of lists of items, which keeps their order and leaves out repetitions.
+
+    `longest` is for lists that become one entry of a map: HAProxy cuts a line that is longer than its buffer in two.
+    """
 
     def parse(text: str) -> tuple[Value, ...] | Invalid:
+        if len(text) > longest:
+            return Invalid(f'a list of at most {longest} characters')
         found: dict[Value, None] = {}
         for word in words(text):
             value = item(word)
             if isinstance(value, Invalid):
                 return Invalid(f'a list, each item {value.expected}')
             found[value] = None
-        if not least <= len(found) <= most:
-            return Invalid(f'a list of {least} to {most} items')
+        if not 1 <= len(found) <= most:
+            return Invalid(f'a list of 1 to {most} items')
         return tuple(found)
 
     return parse
@@ -184,7 +193,8 @@ def object_name(text: str) -> str | Invalid:
 
 def host(text: str) -> str | Invalid:
     """Return a host in lower case without a final dot: a DNS name, `*.` and a DNS name, or `*`."""
-    lower = text if text == '*' else text.lower().removesuffix('.')
+    # Lower case would make ASCII of letters that only look like it, such as the sign for Kelvin.
+    lower = text.lower().removesuffix('.') if text.isascii() else ''
     stem = lower.removeprefix('*.')
     if text == '*' or (names.SUBDOMAIN.fullmatch(stem) and all(len(part) <= 63 for part in stem.split('.'))):  # noqa: PLR2004
         return lower
@@ -235,13 +245,15 @@ def network(text: str) -> Network | Invalid:
 
 def headers(text: str) -> Headers | Invalid:
     """Return headers by name, an empty value meaning removal; those that frame a message cannot be touched."""
+    if len(text) > MAX_HEADERS:
+        return Invalid(f'at most {MAX_HEADERS} characters long')
     found: dict[str, tuple[str, str]] = {}
     for line in text.split('\n'):
         if not line.strip():
             continue
         key, colon, value = line.partition(':')
         key, value = key.strip(), value.strip()
-        if not colon or not _TOKEN.fullmatch(key) or (value and not _VISIBLE.fullmatch(value)):
+        if not colon or not _HEADER.fullmatch(key) or (value and not _VISIBLE.fullmatch(value)):
             return Invalid('one `Name: value` a line, of printable ASCII characters')
         if key.lower() in _FRAMING:
             return Invalid(f'without headers that frame a message, as {key} does')
@@ -272,9 +284,9 @@ def header_match(text: str) -> HeaderMatch | Invalid:
 def origin(text: str) -> str | Invalid:
     """Return an origin (RFC 6454): a scheme, a host and perhaps a port; or `*`."""
     lower = text.lower()
-    return (
-        lower if lower == '*' or _ORIGIN.fullmatch(lower) else Invalid('* or an origin such as https://app.example.com')
-    )
+    if text == '*' or (text.isascii() and len(text) <= _MAX_ORIGIN and _ORIGIN.fullmatch(lower)):
+        return lower
+    return Invalid('* or an origin such as https://app.example.com')
 
 
 def statuses(text: str) -> str | Invalid:
