@@ -21,6 +21,7 @@ _HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _E
 _REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
 _COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 _MAX_PORT = 65535
+_MAX_MS = 2**31 - 1
 # PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
 _UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 _MILLISECONDS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
@@ -190,6 +191,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return frozenset((self.http_port, self.https_port, self.health_port))
 
 
+_DURATIONS = (
+    'tcp_client_timeout',
+    'drain_timeout',
+    'reload_interval',
+    'compare_interval',
+    'drain_delay',
+    'hard_stop_after',
+)
+_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'hard_stop_after')
+
+
 def milliseconds(duration: str) -> int:
     """Return a duration of the settings in milliseconds."""
     found = re.fullmatch(r'(\d+)(ms|s|m|h|d)', duration)
@@ -240,14 +252,8 @@ def _applied(item: msgspec.inspect.Field) -> str:
 
 def _judge(found: Settings) -> None:
     """Raise for what the types alone do not say."""
-    for first, last in found.ranges():
-        if not 1 <= first <= last <= _MAX_PORT:
-            raise SettingsError(f'tcpPorts: {first}-{last} is no range of ports')
-        for own in found.reserved_ports():
-            if first <= own <= last:
-                raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
-    if len(found.reserved_ports()) < 3:  # noqa: PLR2004
-        raise SettingsError('httpPort, httpsPort and healthPort must differ')
+    _judge_ports(found)
+    _judge_durations(found)
     if not found.addresses:
         raise SettingsError('addresses: at least one is needed')
     _judge_status_addresses(found.status_addresses)
@@ -275,3 +281,29 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _judge_ports(found: Settings) -> None:
+    """Raise for ranges that are none, and for ports that are used twice."""
+    for first, last in found.ranges():
+        if not 1 <= first <= last <= _MAX_PORT:
+            raise SettingsError(f'tcpPorts: {first}-{last} is no range of ports')
+        for own in found.reserved_ports():
+            if first <= own <= last:
+                raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
+    if len(found.reserved_ports()) < 3:  # noqa: PLR2004
+        raise SettingsError('httpPort, httpsPort and healthPort must differ')
+    if len({found.node_http_port, found.node_tcp_port, found.health_port}) < 3:  # noqa: PLR2004
+        raise SettingsError('nodeHttpPort, nodeTcpPort and healthPort must differ')
+
+
+def _judge_durations(found: Settings) -> None:
+    """Raise for a duration that HAProxy's timers cannot hold, or that must not be nothing."""
+    for item in msgspec.structs.fields(found):
+        if item.name not in _DURATIONS:
+            continue
+        value = getattr(found, item.name)
+        if milliseconds(value) > _MAX_MS:
+            raise SettingsError(f'{item.encode_name}: {value} is longer than HAProxy can wait, 24 days')
+        if item.name in _NEVER_NOTHING and not milliseconds(value):
+            raise SettingsError(f'{item.encode_name}: must be more than nothing')

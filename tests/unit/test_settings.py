@@ -1,0 +1,108 @@
+"""The class's settings: what is taken, and that an error names the key."""
+
+import pytest
+
+from headrace import settings
+from headrace.settings import Settings, SettingsError
+
+
+def refused(text):
+    with pytest.raises(SettingsError) as found:
+        settings.parse(text)
+    assert str(found.value).isprintable()
+    return str(found.value)
+
+
+@pytest.mark.parametrize('text', ['', '{}', 'null', '# nothing\n', '---\n'])
+def test_nothing_said_is_the_defaults(text):
+    assert settings.parse(text) == Settings()
+
+
+# A file with a mistake, and words that the message holds: the key above all.
+MISTAKES = [
+    pytest.param('- class', 'Expected `object`', id='a list'),
+    pytest.param('edge', 'Expected `object`', id='a text'),
+    pytest.param('{unknownKey: 1}', 'unknownKey', id='an unknown key'),
+    pytest.param('{tcp_ports: "1"}', 'tcp_ports', id='a key in the wrong spelling'),
+    pytest.param('{secrets: {namespace: [a]}}', 'namespace', id='an unknown key within'),
+    pytest.param('{class: Edge}', '$.class', id='class'),
+    pytest.param('{class: null}', '$.class', id='null'),
+    pytest.param('{httpPort: "8080"}', '$.httpPort', id='a text for a number'),
+    pytest.param('{httpPort: 0}', '$.httpPort', id='no port'),
+    pytest.param('{httpPort: true}', '$.httpPort', id='a boolean for a number'),
+    pytest.param('{defaultClass: "true"}', '$.defaultClass', id='a text for a boolean'),
+    pytest.param('{addresses: 0.0.0.0}', '$.addresses', id='a text for a list'),
+    pytest.param('{addresses: [1]}', '$.addresses', id='a number in a list'),
+    pytest.param('{addresses: []}', 'addresses: at least one', id='no address'),
+    pytest.param('{addresses: [localhost]}', "addresses: 'localhost'", id='a name for an address'),
+    pytest.param('{addresses: [0.0.0.0, 10.0.0.0/8]}', "addresses: '10.0.0.0/8'", id='a network for an address'),
+    pytest.param('{trustedProxies: [10.0.0.1/8]}', 'trustedProxies: 10.0.0.1/8', id='a network with host bits'),
+    pytest.param('{trustedProxies: [everybody]}', "trustedProxies: 'everybody'", id='no network'),
+    pytest.param('{hostPolicy: {shop: a.example.com}}', '$.hostPolicy', id='a text for the hosts of a namespace'),
+    pytest.param('{defaults: {retries: 3}}', '$.defaults', id='a number for a default'),
+    pytest.param('{defaultCertificate: wildcard}', '$.defaultCertificate', id='a certificate without namespace'),
+    pytest.param('{cookieName: "a b"}', '$.cookieName', id='cookieName'),
+    pytest.param('{domain: "*.example.com"}', '$.domain', id='domain'),
+    pytest.param('{addressSource: pods}', '$.addressSource', id='addressSource'),
+    pytest.param('{maxconn: 9}', '$.maxconn', id='maxconn'),
+    pytest.param('{threads: -1}', '$.threads', id='threads'),
+    pytest.param('{tcpPorts: "a-b"}', '$.tcpPorts', id='tcpPorts that are no numbers'),
+    pytest.param('{tcpPorts: "1, 2"}', '$.tcpPorts', id='tcpPorts with a blank'),
+    pytest.param('{tcpPorts: "0"}', 'tcpPorts: 0-0 is no range of ports', id='port 0'),
+    pytest.param('{tcpPorts: "5-4"}', 'tcpPorts: 5-4 is no range of ports', id='a range from right to left'),
+    pytest.param('{tcpPorts: "65535-65536"}', 'tcpPorts: 65535-65536 is no range of ports', id='beyond the last port'),
+    pytest.param('{tcpPorts: "8000-9000"}', 'tcpPorts: 8000-9000 holds 8', id='a port of our own'),
+    pytest.param('{tcpPorts: "8404"}', 'tcpPorts: 8404-8404 holds 8404', id='the port of health'),
+    pytest.param('{httpPort: 8443}', 'httpPort, httpsPort and healthPort must differ', id='the same port twice'),
+    pytest.param('{nodeHttpPort: 10281}', 'nodeHttpPort, nodeTcpPort and healthPort must differ', id='the same port twice on a node'),
+    pytest.param('{nodeTcpPort: 8404}', 'nodeHttpPort, nodeTcpPort and healthPort must differ', id='the port of health on a node'),
+    pytest.param('{drainTimeout: 5}', '$.drainTimeout', id='a duration without a unit'),
+    pytest.param('{drainTimeout: 1h30m}', '$.drainTimeout', id='a duration of two units'),
+    pytest.param('{hardStopAfter: 25d}', 'hardStopAfter: 25d is longer than HAProxy', id='a duration that HAProxy refuses'),
+    pytest.param('{tcpClientTimeout: 999999999d}', 'tcpClientTimeout: 999999999d is longer', id='a duration of millennia'),
+    pytest.param('{tcpClientTimeout: 0s}', 'tcpClientTimeout: must be more than nothing', id='no time for clients'),
+    pytest.param('{hardStopAfter: 0ms}', 'hardStopAfter: must be more than nothing', id='no time for old workers'),
+    pytest.param('{compareInterval: 0s}', 'compareInterval: must be more than nothing', id='comparing without a pause'),
+    pytest.param('a: b: c', 'not YAML', id='no YAML'),
+    pytest.param('{class: "\\ud800"}', '$.class', id='half a surrogate pair'),
+    pytest.param('a: 2020-13-45', 'not YAML', id='a date that is none'),
+    pytest.param('a: !!int ""', 'not YAML', id='an empty number'),
+    pytest.param('[' * 100_000, 'not YAML', id='brackets without end'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('text', 'words'), MISTAKES)
+def test_a_mistake_is_an_error_that_names_the_key(text, words):
+    assert words in refused(text)
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('{}', ()),
+        ('{tcpPorts: ""}', ()),
+        ('{tcpPorts: "5432"}', ((5432, 5432),)),
+        ('{tcpPorts: "20000-20999,5432"}', ((5432, 5432), (20000, 20999))),
+        ('{tcpPorts: "1,65535"}', ((1, 1), (65535, 65535))),
+        ('{tcpPorts: "8080", httpPort: 80}', ((8080, 8080),)),
+    ],
+)
+def test_tcp_ports_are_ranges_in_order(text, expected):
+    assert settings.parse(text).ranges() == expected
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [('0s', 0), ('1ms', 1), ('5s', 5000), ('2m', 120_000), ('1h', 3_600_000), ('3d', 259_200_000)],
+)
+def test_durations_are_counted_in_milliseconds(text, expected):
+    assert settings.milliseconds(text) == expected
+
+
+def test_what_has_changed_is_told_by_what_it_costs():
+    before = Settings()
+    after = settings.parse('{class: edge, httpPort: 80, maxconn: 100, domain: example.com, drainTimeout: 1m}')
+    assert settings.changed(before, after, 'restart') == {'class'}
+    assert settings.changed(before, after, 'reload') == {'httpPort', 'maxconn'}
+    assert settings.changed(before, after, 'runtime') == {'domain', 'drainTimeout'}
+    assert [settings.changed(after, after, word) for word in ('restart', 'reload', 'runtime')] == [set()] * 3
