@@ -1,15 +1,34 @@
 """What all tests share: the real binaries, and the option that writes golden files anew."""
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
 
+from support.api import collection
+from support.controlplane import ControlPlane
+
 ROOT = Path(__file__).resolve().parent.parent
+READ_BY_DATA_PLANES = (
+    ('Pod', 'v1'),
+    ('Service', 'v1'),
+    ('Secret', 'v1'),
+    ('Ingress', 'networking.k8s.io/v1'),
+    ('EndpointSlice', 'discovery.k8s.io/v1'),
+)
 
 
 def pytest_addoption(parser):
     parser.addoption('--update-golden', action='store_true', help='write what is rendered to the golden folders')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    # All in one worker (--dist loadgroup): there is one control plane, and its faults meet no other test.
+    for item in items:
+        if 'control_plane' in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group('control_plane'))
 
 
 @pytest.fixture(scope='session')
@@ -18,11 +37,11 @@ def update_golden(request):
     return request.config.getoption('--update-golden')
 
 
-def binary(name):
-    """Return the path of a binary that `make setup` put into bin/; its absence is a failure, never a skip."""
+def binary(name, made_by='make setup'):
+    """Return the path of a binary in bin/; its absence is a failure, never a skip."""
     path = ROOT / 'bin' / name
     if not os.access(path, os.X_OK):
-        pytest.fail(f'{path} is missing: run make setup')
+        pytest.fail(f'{path} is missing: run {made_by}')
     return str(path)
 
 
@@ -48,3 +67,25 @@ def haproxy_34():
 def haproxy_30():
     """The binary of HAProxy 3.0."""
     return binary('haproxy-3.0')
+
+
+@pytest.fixture(scope='session')
+def control_plane():
+    """A real Kubernetes control plane, shared by all tests that ask for it."""
+    for name in ('etcd', 'kube-apiserver', 'kube-controller-manager'):
+        binary(name, 'make controlplane')
+    with ControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane):
+    """The name of a new namespace; what a data plane could read in it is gone before the next test."""
+    api, name = control_plane.api, f'test-{secrets.token_hex(4)}'
+    api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': name}})
+    yield name
+    # The namespace itself needs more than five seconds to go.
+    api.delete(f'{collection("Namespace")}/{name}')
+    for kind, version in READ_BY_DATA_PLANES:
+        # No kubelet would end a pod gracefully.
+        api.request('DELETE', collection(kind, name, version), gracePeriodSeconds=0)

@@ -1,0 +1,17 @@
+"""Ports of 127.0.0.1 that nobody else gets while a test needs them."""
+
+import socket
+
+LOCAL = '127.0.0.1'
+
+
+def reserve():
+    """Return a free port, and the socket that holds it for programs that listen with SO_REUSEPORT.
+
+    The socket does not listen: without such a program, connections are refused. The kernel gives the
+    port to nobody else while the socket is open, not even as the near end of a connection.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind((LOCAL, 0))
+    return held.getsockname()[1], held
