@@ -1,0 +1,1 @@
+"""Measuring: a cluster of any size from a seed, and what headrace and HAProxy make of it."""
