@@ -88,8 +88,8 @@ class Applier:
             self._files_behind()
             if self.worker is None:
                 return
-            refs = {item.ref for item in change.fragments}
-            keys = {item.key for item in change.pointers}
+            refs = {item.ref for item in change.fragments} | self.worker.held
+            keys = {item.key for item in change.pointers} | self.worker.held_keys
             await self._tell(self.worker, self.worker.picture.change_to(self.wanted, refs, keys))
 
     async def exchange(self, state: State) -> None:

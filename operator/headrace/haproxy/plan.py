@@ -6,7 +6,7 @@ moves from one Service to another is one `set`, without a gap.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.haproxy import commands, entries, render, words
@@ -14,6 +14,7 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
+from headrace.model.picture import Picture
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
@@ -64,6 +65,7 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     draft = _Draft(loaded, capabilities, waiting=set(loaded.missing))
     for fragment in change.fragments:
         draft.wait_for(fragment)
+    draft.hold(change)
     for fragment in change.fragments:
         draft.fragment(fragment)
     draft.pointers(change.pointers)
@@ -76,6 +78,20 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
         frozenset(draft.held_keys),
         frozenset(draft.waiting),
     )
+
+
+def tell(picture: Picture, change: Change, made: Plan) -> None:
+    """Note in a worker's picture what the commands of a plan have told it of a change; what is held waits."""
+    picture.tell(
+        replace(
+            change,
+            fragments=tuple(item for item in change.fragments if item.ref not in made.held),
+            pointers=tuple(item for item in change.pointers if item.key not in made.held_keys),
+        )
+    )
+    for item in change.fragments:
+        if item.ref in made.held:
+            picture.tell_endpoints(item)
 
 
 @dataclass(slots=True)
@@ -109,9 +125,8 @@ class _Draft:
         Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
         """
         old, new = _backends(change.old), _backends(change.new)
-        if self._held(change):
-            self.held.add(change.ref)
-            for name in new.keys() & old.keys():
+        if change.ref in self.held:
+            for name in (new.keys() & old.keys()) - self.waiting:
                 self._change_backend(old[name], new[name])
             return
         for name, backend in new.items():
@@ -125,7 +140,8 @@ class _Draft:
         if not _same_data(change):
             before = entries.of_fragment(change.old, self.capabilities)
             after = entries.of_fragment(change.new, self.capabilities)
-            self._entries(before, after, Phase.DATA, Phase.DATA_GONE)
+            self._entries(_data(before), _data(after), Phase.DATA, Phase.DATA_GONE)
+            self._entries(before - _data(before), after - _data(after), Phase.POINTERS, Phase.POINTERS_GONE)
             self._static(change)
 
     def _static(self, change: FragmentChange) -> None:
@@ -136,12 +152,37 @@ class _Draft:
         if not self.capabilities.data_timeouts and _static_timeouts(old) != _static_timeouts(new):
             self.reasons.add(Reason('timeouts', f'{change.ref}: this version takes these timeouts from its file only'))
 
-    def _held(self, change: FragmentChange) -> bool:
-        """Tell whether a fragment must wait for the reload: one of its backends does, or one that it points to."""
-        if not self.waiting or change.new is None:
-            return False
-        pointed = {entry.value.partition('|')[2] for entry in change.new.data if entry.map is Map.CANARY}
-        return not self.waiting.isdisjoint(pointed | {backend.name for backend in change.new.backends})
+    def hold(self, change: Change) -> None:
+        """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
+
+        A pointer and its policy's data stay together, and so does the backend that such a pointer leads to, be it
+        another object's.
+        """
+        if not self.waiting:
+            return
+        while more := self._more_to_hold(change):
+            self.held |= more
+
+    def _more_to_hold(self, change: Change) -> set[Ref]:
+        """Hold the pointers that wait, and return the objects that must be held besides those that are."""
+        held = [item for item in change.fragments if item.ref in self.held]
+        absent = self.waiting.union(*(_backends(item.new).keys() - _backends(item.old).keys() for item in held))
+        policies = {names.policy(item.ref, backend.port) for item in held for backend in _backends(item.new).values()}
+        kept = {name for item in held for name in _led_to(item.old)}
+        for item in change.pointers:
+            backend, policy = _target(item.new)
+            if backend in absent or policy in policies:
+                self.held_keys.add(item.key)
+                kept.add(_target(item.old)[0])
+        return {
+            item.ref
+            for item in change.fragments
+            if item.ref not in self.held
+            and not (
+                absent.isdisjoint(_needed(item.new))
+                and kept.isdisjoint(_backends(item.old).keys() - _backends(item.new).keys())
+            )
+        }
 
     def _del_backend(self, backend: Backend) -> None:
         """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""
@@ -182,8 +223,11 @@ class _Draft:
         after: set[Entry] = set()
         for change in changes:
             kind, key = change.key
-            if isinstance(change.new, str) and change.new.partition('|')[0] in self.waiting:
+            if change.key == render.DEFAULT and (change.old is None or change.new is None):
+                # The first line of the crt-list cannot be taken away, and no command changes `strict-sni`.
+                self.reasons.add(Reason('certificate', 'the default certificate comes or goes'))
                 self.held_keys.add(change.key)
+            if change.key in self.held_keys:
                 continue
             before.update(entries.of_pointer(kind, key, change.old))
             after.update(entries.of_pointer(kind, key, change.new))
@@ -228,6 +272,27 @@ class _Draft:
 
 def _backends(fragment: Fragment | None) -> Mapping[str, Backend]:
     return {backend.name: backend for backend in fragment.backends} if fragment else {}
+
+
+def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
+    """Return the entries that lead to no backend."""
+    return frozenset(entry for entry in entries_of if entry.map is not Map.CANARY)
+
+
+def _led_to(fragment: Fragment | None) -> set[str]:
+    """Return the backends that a fragment's own data leads to."""
+    return {entry.value.partition('|')[2] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
+
+
+def _needed(fragment: Fragment | None) -> set[str]:
+    """Return the backends without which a fragment cannot be served."""
+    return _led_to(fragment) | _backends(fragment).keys()
+
+
+def _target(content: Content | None) -> tuple[str, str]:
+    """Return the backend and the policy that a pointer leads to, empty where it does not."""
+    backend, _, rest = content.partition('|') if isinstance(content, str) else ('', '', '')
+    return backend, rest.partition('|')[0]
 
 
 def _endpoints(backend: Backend) -> set[tuple[int, str]]:

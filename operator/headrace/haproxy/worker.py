@@ -20,6 +20,7 @@ from headrace.haproxy.observed import Observed
 from headrace.haproxy.plan import Loaded, Plan, Reason
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
+from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Map
 from headrace.model.picture import Picture
 from headrace.model.state import Change
@@ -58,6 +59,9 @@ class Worker:
         self.connection, self.facts, self.capabilities = connection, facts, capabilities
         self.picture = Picture()
         self.loaded = Loaded()
+        # What waits for a reload: it is planned again with every change, because another one may release or replace it.
+        self.held: frozenset[Ref] = frozenset()
+        self.held_keys: frozenset[ClaimKey] = frozenset()
         self.removals = Removals(drain_seconds)
         self.turn = asyncio.Lock()
 
@@ -75,16 +79,8 @@ class Worker:
         return Applied(made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
 
     def _told(self, change: Change, made: Plan) -> None:
-        self.picture.tell(
-            replace(
-                change,
-                fragments=tuple(item for item in change.fragments if item.ref not in made.held),
-                pointers=tuple(item for item in change.pointers if item.key not in made.held_keys),
-            )
-        )
-        for item in change.fragments:
-            if item.ref in made.held:
-                self.picture.tell_endpoints(item)
+        self.held, self.held_keys = made.held, made.held_keys
+        plan.tell(self.picture, change, made)
         if made.missing:
             self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing)
 

@@ -1,0 +1,138 @@
+"""The pure core from objects to plans, as the agent runs it: store, state, plan, and a simulated HAProxy that is told it."""
+
+from headrace.cluster import reading, store
+from headrace.haproxy import answers, capabilities, observed, plan, profiles, render
+from headrace.haproxy.answers import Outcome
+from headrace.haproxy.plan import Loaded
+from headrace.model import picture, state, view
+from headrace.model.endpoints import Place
+from headrace.model.ir import Kind
+from headrace.names import Ref
+from headrace.settings import Secrets, Settings
+from properties.simulated import Simulated
+
+FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
+SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
+VIEW = view.make(SETTINGS, place=Place('n1', 'z1'))
+RENDERERS = {able: render.Renderer(VIEW, able) for able in (FULL, OLD)}
+ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
+
+
+def cheap_files(shown, able):
+    """Return the files of a picture that plans are about: backends, data, and the names of profiles."""
+    renderer = RENDERERS[able]
+    fragments = [shown.fragments[ref] for ref in sorted(shown.fragments)]
+    names = profiles.in_use(fragments, SETTINGS.cookie_name)
+    return {
+        'haproxy/20-profiles.cfg': ''.join(f'defaults {name}\n' for name in names).encode(),
+        'haproxy/backends-0000.cfg': renderer.backends(fragments),
+        **renderer.data(shown),
+    }
+
+
+class Model:
+    """Objects and the state that follows them."""
+
+    def __init__(self, seen=VIEW):
+        self.store, self.state = store.Store(), state.State(seen)
+
+    def change(self, events):
+        """Apply a batch of events and return what they changed."""
+        for each in events:
+            if isinstance(each, Ref):
+                self.store.drop(each)
+            else:
+                self.store.put(reading.read(each).object)
+        return self.state.update(self.store, self.store.take())
+
+    def scratch(self):
+        """Return a state that is built from the same objects at once."""
+        made = state.State(self.state.view)
+        made.update(self.store, [item.ref for item in self.store.objects() if item.ref.kind == 'Service'])
+        return made
+
+
+class Told:
+    """A simulated HAProxy that is told plans, and what it has been told. It is looked at between any two commands."""
+
+    def __init__(self, model, able=FULL):
+        self.able, self.picture = able, picture.of_state(model.state)
+        self.start()
+
+    def start(self):
+        """Start from the files of what is told, as a reload does."""
+        files = cheap_files(self.picture, self.able)
+        self.simulated = Simulated(files, self.able)
+        self.loaded = Loaded(frozenset(self.simulated.profiles))
+        self.held, self.held_keys = frozenset(), frozenset()
+
+    def reload(self, model):
+        """Start anew from the files of the model."""
+        self.picture = picture.of_state(model.state)
+        self.start()
+
+    def tell(self, model, change):
+        """Plan a change, and what still waits; tell it, and return the plan."""
+        refs = {item.ref for item in change.fragments} | self.held
+        keys = {item.key for item in change.pointers} | self.held_keys
+        wanted = self.picture.change_to(picture.of_state(model.state), refs, keys)
+        made = plan.plan(wanted, self.loaded, self.able)
+        before = self.picture.copy()
+        plan.tell(self.picture, wanted, made)
+        served = self.served(before)
+        both = [key for key in served if key in self.served(self.picture)]
+        for command in made.commands:
+            self.send(command)
+            self.look(command, both)
+        self.held, self.held_keys = made.held, made.held_keys
+        self.loaded = Loaded(self.loaded.profiles, self.loaded.missing | made.missing)
+        return made
+
+    def send(self, command):
+        """Send one command, which must not be refused."""
+        text = command.text
+        if command.locate:
+            number = observed.line_number(self.simulated.numbered(), command.locate)
+            assert number, (command, self.simulated.crt_list)
+            text = f'{text}:{number}'
+        answer = self.simulated.tell(text)
+        assert answers.judge(command, answer).outcome is Outcome.DONE, (command, answer)
+
+    def served(self, shown):
+        """Return the routes, ports and TLS hosts of a picture that have a usable server or certificate."""
+        endpoints = {
+            backend.name: bool(backend.groups) for item in shown.fragments.values() for backend in item.backends
+        }
+        found = []
+        for (kind, key), content in shown.pointers.items():
+            if kind in (Kind.ROUTE, Kind.PORT) and endpoints.get(content.partition('|')[0]):
+                found.append((ROUTES if kind is Kind.ROUTE else PORTS, key))
+            elif kind is Kind.TLS and content.certificate:
+                found.append(('certificates/list.txt', key))
+        return found
+
+    def look(self, command, both):
+        """Find every pointer leading somewhere, no key twice, and what is served before and after served now."""
+        maps = self.simulated.maps
+        for file in (ROUTES, PORTS, CANARY):
+            for key, value in maps[file]:
+                pointer = value.partition('|')[2] if file == CANARY else value
+                assert self.simulated.leads(pointer) is not None, (command, file, key, value)
+        for file, pairs in maps.items():
+            assert len(dict(pairs)) == len(pairs), (command, file)
+        lines = [line.rpartition(' ')[2] for line in self.simulated.crt_list.values()]
+        for file, key in both:
+            if file == 'certificates/list.txt':
+                assert key in lines, (command, key)
+            else:
+                assert self.simulated.leads(dict(maps[file])[key]).usable(), (command, key)
+
+    def check(self):
+        """Compare what HAProxy has with the files of what it has been told."""
+        expected = Simulated(cheap_files(self.picture, self.able), self.able).value()
+        found = self.simulated.value()
+        if not self.able.dynamic_backends:
+            # What is left of a backend that only a reload can remove is empty.
+            left = found['backends'].keys() - expected['backends'].keys()
+            assert all(not found['backends'].pop(name)[2] for name in left)
+        assert found == expected

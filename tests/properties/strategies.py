@@ -1,0 +1,258 @@
+"""Sets of Kubernetes objects, and sequences of events about them.
+
+Drawn from small pools of names, hosts, ports and addresses, so that conflicts, moves and returns happen all the time.
+A new feature is not done until it can be drawn here.
+"""
+
+from hypothesis import strategies as st
+
+from headrace.names import Ref
+from support.objects import PREFIX, ca_secret, endpoint_slice, node, secret, service, tls_secret
+
+NAMESPACES = ('shop', 'shop', 'shop', 'bank')
+NAMES = ('a', 'b', 'c')
+HOSTS = ('a.example.com', 'b.example.com', '*.example.com', '*')
+TCP_PORTS = ('5000', '5001', '5002', '9999')
+CREATED = ('', '2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z')
+# Ports of a Service, and keys that expose some of them without doubt.
+PORTS = (
+    ([{'name': 'http', 'port': 80}], ('host', 'host.http')),
+    ([{'name': 'http', 'port': 80}], ('host', 'host.http')),
+    ([{'name': 'http', 'port': 80}, {'name': 'db', 'port': 5001}], ('host.http', 'port.db', 'host')),
+    ([{'port': 5000}], ('port', 'host')),
+    (
+        [{'name': 'http', 'port': 80}, {'name': 'grpc', 'port': 81, 'appProtocol': 'kubernetes.io/h2c'}],
+        ('host.http', 'host.grpc'),
+    ),
+    ([{'name': 'http', 'port': 80, 'nodePort': 30080}, {'name': 'dns', 'port': 53, 'protocol': 'UDP'}], ('host.http',)),
+    ([{'name': 'https', 'port': 443}, {'name': 'tls', 'port': 5002}], ('host.https', 'host.tls', 'port.tls')),
+)
+V4 = tuple(f'10.0.0.{number}' for number in range(1, 6))
+V6 = tuple(f'2001:db8::{number}' for number in range(1, 4))
+
+_EXPOSING = {
+    'host': HOSTS[:2],
+    'host.https': HOSTS[:2],
+    'port.tls': TCP_PORTS,
+    'host.http': (*HOSTS, 'a.example.com, b.example.com'),
+    'host.grpc': HOSTS[:3],
+    'host.tls': HOSTS[:1],
+    'path': ('/', '/x', '/x/y /z'),
+    'path-type': ('Exact', 'Prefix'),
+    'port': TCP_PORTS,
+    'port.db': TCP_PORTS,
+    'enabled': ('true', 'false', 'yes'),
+    'mode': ('http', 'tcp', 'tls-passthrough'),
+    'mode.http': ('http', 'tcp'),
+    'tls-secret': ('tls', 'other', 'none'),
+    'client-ca-secret': ('ca', 'other'),
+    'client-verify': ('optional', 'required'),
+    'accept-proxy': ('true',),
+}
+_ROUTE = {
+    'tls-redirect': ('true', 'false'),
+    'hsts': ('1h', 'off', '1d'),
+    'timeout-client': ('5s', '6s'),
+    'maintenance': ('true', 'false', 'perhaps'),
+    'allow': ('10.0.0.0/8', '10.0.0.0/9 2001:db8::/33', 'nonsense'),
+    'allow.db': ('10.0.0.0/7', ''),
+    'deny': ('10.1.0.0/16', '192.0.2.1', '::ffff:10.0.0.1'),
+    'rate-limit': ('5/s', '6/m', '5/h', '0/s'),
+    'basic-auth-secret': ('users', 'tls', 'none'),
+    'max-body-size': ('1k', '2m'),
+    'redirect-to': ('/there', 'https://x.example.com/?a=b;c#d'),
+    'redirect-code': ('301', '308'),
+    'rewrite-path': ('/', '/app/'),
+    'request-headers': ('X-A: b', 'X-A:\nX-B: c "d" \'e\' %[f] \\ ${G} #h', "X'#:"),
+    'response-headers': ('Server:', 'X-A: b; c'),
+    'cors-allow-origin': ('*', 'https://a.example.com https://b.example.com:8443'),
+    'cors-allow-methods': ('GET, PUT', "#'x"),
+    'cors-allow-credentials': ('true', 'false'),
+    'cors-expose-headers': ('X-A',),
+    'canary-service': NAMES,
+    'canary-weight': ('10', '100', '101'),
+    'canary-header': ('X-Canary', 'X-Canary: yes'),
+}
+_BACKEND = {
+    'client-ip': ('none', 'proxy-v1', 'proxy-v2', 'forwarded'),
+    'backend-protocol': ('http1', 'h2c', 'https', 'h2', 'tls'),
+    'backend-ca-secret': ('ca', 'other', 'none'),
+    'backend-verify': ('true', 'false'),
+    'backend-sni': ('host-header', 'x.example.com'),
+    'balance': ('roundrobin', 'leastconn', 'source', 'uri', 'random'),
+    'balance.http': ('first', 'random', 'nonsense'),
+    'slow-start': ('5s', '6s'),
+    'max-connections': ('5', '6', '0'),
+    'queue-timeout': ('5s', '7s'),
+    'cookie': ('true',),
+    'check': ('off', 'tcp', 'http'),
+    'check-path': ('/up', '/up2'),
+    'check-host': ('up.example.com',),
+    'check-interval': ('1h', '2h'),
+    'eject-after': ('5',),
+    'timeout-connect': ('5s', '1s'),
+    'timeout-server': ('60s', '30s'),
+    'nonsense': ('x',),
+    'class': ('headrace', 'other'),
+}
+# What a shape outside the base set costs is a reload: these are not drawn where none may happen.
+UNUSUAL = {
+    'balance': ('hdr:x-user', 'hdr:x-other'),
+    'cookie': ('own', 'true'),
+    'check-status': ('200', '200-299,401'),
+    'retries': ('1', '2'),
+    'retry-on': ('conn-failure 503',),
+}
+# On TCP ports even these make another shape.
+_TCP_SHAPES = ('queue-timeout', 'timeout-connect', 'timeout-server', 'timeout-tunnel')
+
+
+def _pairs(*tables):
+    return [(key, value) for table in tables for key, values in table.items() for value in values]
+
+
+def annotations(exposing, *, unusual=True):
+    """Return a strategy of annotations: what exposes the Service, and up to six other keys."""
+    tables = (_ROUTE, _BACKEND, UNUSUAL) if unusual else (_ROUTE, _BACKEND)
+    others = [pair for pair in _pairs(*tables) if unusual or pair[0] not in _TCP_SHAPES]
+    tls = st.sampled_from(((), (), (('tls-secret', 'tls'),), (('tls-secret', 'tls'), ('client-ca-secret', 'ca'))))
+    return st.builds(
+        lambda *parts: {key: value for part in parts for key, value in part},
+        st.lists(st.sampled_from(others), max_size=4),
+        tls,
+        st.sampled_from(((), *(((key, value),) for key, value in _pairs(_EXPOSING)))),
+        st.sampled_from([((key, value),) for key in exposing for value in _EXPOSING[key]]),
+        st.sampled_from([((key, value),) for key in exposing for value in _EXPOSING[key]]),
+    )
+
+
+@st.composite
+def services(draw, *, unusual=True):
+    """Return a strategy of Services."""
+    more = draw(st.sampled_from(({}, {}, {}, {'type': 'LoadBalancer', 'loadBalancerClass': 'headrace.io/headrace',
+                                             'loadBalancerSourceRanges': ['10.0.0.0/8']},
+                                 {'ipFamilies': ['IPv6', 'IPv4']}, {'clusterIP': 'None'},
+                                 {'sessionAffinity': 'ClientIP'},
+                                 {'type': 'ExternalName', 'externalName': 'x.example.com'})))  # fmt: skip
+    ports, exposing = draw(st.sampled_from(PORTS))
+    said = draw(annotations(exposing, unusual=unusual))
+    return service(
+        draw(st.sampled_from(NAMES)),
+        draw(st.sampled_from(NAMESPACES)),
+        annotations=said,
+        ports=ports,
+        created=draw(st.sampled_from(CREATED)),
+        **more,
+    )
+
+
+_CONDITIONS = st.sampled_from((
+    {}, {}, {'ready': True}, {'ready': False}, {'ready': False, 'serving': True, 'terminating': True},
+    {'ready': False, 'serving': False, 'terminating': True}, {'ready': True, 'serving': True, 'terminating': True},
+))  # fmt: skip
+_HINTS = st.sampled_from(({}, {}, {'hints': {'forZones': [{'name': 'z1'}]}}, {'hints': {'forZones': [{'name': 'z2'}]}}))
+
+
+@st.composite
+def slices(draw):
+    """Return a strategy of EndpointSlices: one or two for each Service, with odd endpoints among the others."""
+    family, addresses = draw(st.sampled_from((('IPv4', V4), ('IPv4', V4), ('IPv6', V6))))
+    endpoints = [
+        {
+            'addresses': [address],
+            'conditions': draw(_CONDITIONS),
+            **draw(_HINTS),
+            **draw(st.sampled_from(({}, {'nodeName': 'n1'}, {'nodeName': 'n2'}))),
+        }
+        for address in draw(st.lists(st.sampled_from(addresses), min_size=1, max_size=4, unique=True))
+    ]
+    name = draw(st.sampled_from(NAMES))
+    return endpoint_slice(
+        name,
+        draw(st.sampled_from(NAMESPACES)),
+        name=f'{name}-{draw(st.sampled_from((1, 2)))}',
+        port_name=draw(st.sampled_from(('http', 'http', 'http', 'db', '', 'grpc', 'tls'))),
+        port=draw(st.sampled_from((8080, 8080, 8081))),
+        family=family,
+        endpoints=endpoints,
+    )
+
+
+SECRETS = [
+    *(tls_secret('tls', seed=seed) for seed in ('one', 'two')),
+    tls_secret('other'),
+    *(ca_secret('ca', seed=seed) for seed in ('one', 'two')),
+    ca_secret('other', seed='two'),
+    secret('users', username='u', password='p'),
+    secret('users', auth='a:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nb:clear'),
+    secret('users', auth='a:$2y$05$abcdefghijklmnopqrstuv'),
+    secret('tls', tls_crt='nonsense', tls_key='nonsense'),
+]
+NODES = [node('n1', zone='z1'), node('n2', zone='z2', addresses=['192.0.2.2']), node('n1', zone='z1', ready=False)]
+
+
+def documents(*, unusual=True):
+    """Return a strategy of any object."""
+    return st.one_of(services(unusual=unusual), services(unusual=unusual), slices(), slices(),
+                     st.sampled_from(SECRETS), st.sampled_from(NODES))  # fmt: skip
+
+
+def reference(document):
+    """Return the reference of a document's object."""
+    return Ref(document['kind'], document['metadata'].get('namespace', ''), document['metadata']['name'])
+
+
+# Those that Services of `strategies` name, so that what depends on them is served more often than not.
+_SECRETS = (SECRETS[0], SECRETS[3], SECRETS[6])
+
+
+def worlds(*, unusual=True):
+    """Return a strategy of sets of objects, none twice: some Services, some slices, mostly the Secrets, and others."""
+    one = services(unusual=unusual)
+    return st.builds(
+        lambda *parts: list({reference(item): item for part in parts for item in part}.values()),
+        st.sampled_from(((), _SECRETS, _SECRETS, _SECRETS)),
+        st.tuples(one, one, one),
+        st.tuples(slices(), slices(), slices(), slices()),
+        st.lists(documents(unusual=unusual), max_size=6),
+    )
+
+
+@st.composite
+def event(draw, *, unusual=True):
+    """Return a strategy of events: an object is put, or one that may be there is dropped."""
+    found = draw(documents(unusual=unusual))
+    return reference(found) if draw(st.sampled_from((False, False, True))) else found
+
+
+def batches(*, unusual=True, most=5):
+    """Return a strategy of sequences of batches of events."""
+    some = st.builds(
+        lambda found, more: [found, *more], event(unusual=unusual), st.lists(event(unusual=unusual), max_size=5)
+    )
+    return st.builds(lambda first, rest: [*first, *rest], st.tuples(some, some), st.lists(some, max_size=most - 2))
+
+
+# --- hostile texts ----------------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    '\n', '\r\n', '\0', '\x1b[2J', '\x7f', '\u2028', '\u202e', 'é', '😀', '\t', ' ', "'", '"', '\\', '#', ';', '|', '<<', '%[src]',
+    '%%', '${HOME}', '$', '`id`', '..', '//', '/#', '*', '{{ 7 * 7 }}', '{% raw %}', '\nbackend evil\n  server x 192.0.2.1:1',
+    "' if TRUE\n", '" ssl verify none', ' weight 100', '\n\n', ':', ',', '[', ']', '@1 reload', 'http-request deny',
+)  # fmt: skip
+
+
+@st.composite
+def hostile(draw, value=''):
+    """Return a strategy of texts that begin, end or are interrupted by what must never be understood."""
+    parts = draw(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=4), min_size=1, max_size=3))
+    place = draw(st.integers(0, len(value)))
+    return value[:place] + ''.join(parts) + value[place:]
+
+
+BENIGN = {
+    **{key: values[0] for table in (_EXPOSING, _ROUTE, _BACKEND) for key, values in table.items() if '.' not in key},
+    'balance': 'hdr:x-user', 'cookie': 'own', 'check-status': '200-299', 'retry-on': '503', 'timeout-tunnel': '2h', 'retries': '2',
+    'cors-max-age': '1m', 'canary-cookie': 'next', 'snippets': 'none', 'proxy': 'node', PREFIX: 'x', 'compression': 'true',
+    'check-rise': '3', 'check-fall': '4',
+}  # fmt: skip
