@@ -252,6 +252,7 @@ def hostile(draw, value=''):
 
 BENIGN = {
     **{key: values[0] for table in (_EXPOSING, _ROUTE, _BACKEND) for key, values in table.items() if '.' not in key},
+    'response-headers': 'X-A: b',
     'balance': 'hdr:x-user', 'cookie': 'own', 'check-status': '200-299', 'retry-on': '503', 'timeout-tunnel': '2h', 'retries': '2',
     'cors-max-age': '1m', 'canary-cookie': 'next', 'snippets': 'none', 'proxy': 'node', PREFIX: 'x', 'compression': 'true',
     'check-rise': '3', 'check-fall': '4',

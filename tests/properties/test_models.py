@@ -1,0 +1,55 @@
+"""The order of events and how they are batched change nothing: not the state, not the verdicts, not a byte."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.model import picture, view
+from headrace.model.view import Role
+from headrace.settings import Secrets, Settings
+from properties import strategies
+from properties.living import FULL, OLD, RENDERERS, VIEW, Model
+
+VERSIONS = pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
+SECRETS = Secrets(namespaces=('*',))
+VIEWS = {
+    'edge': VIEW,
+    'node': view.make(Settings(secrets=SECRETS), role=Role.NODE, place=VIEW.place),
+    'node ports': view.make(Settings(tcp_ports='5000-5999', address_source='node-ports', secrets=SECRETS)),
+    'default certificate': view.make(Settings(default_certificate='shop/tls', domain='x.example.com', secrets=SECRETS)),
+}
+
+
+@VERSIONS
+@given(world=strategies.worlds(), data=st.data())
+def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(able, world, data):
+    one, other = Model(), Model()
+    one.change(world)
+    rest = data.draw(st.permutations(world))
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        other.change(rest[:size])
+        rest = rest[size:]
+    assert one.state.all_verdicts() == other.state.all_verdicts()
+    assert RENDERERS[able].render(one.state) == RENDERERS[able].render(other.state)
+
+
+@pytest.mark.parametrize('seen', VIEWS.values(), ids=VIEWS)
+@given(before=strategies.worlds(), events=strategies.batches())
+def test_the_state_after_any_events_is_that_of_its_objects_built_at_once(seen, before, events):
+    model, told = Model(seen), picture.Picture()
+    for batch in (before, *events):
+        told.tell(model.change(batch))
+        made = model.scratch()
+        assert model.state.fragments == made.fragments
+        assert dict(model.state.pointers()) == dict(made.pointers())
+        assert model.state.all_verdicts() == made.all_verdicts()
+        assert told == picture.of_state(model.state)
+
+
+@given(before=strategies.worlds(), events=strategies.batches())
+def test_files_after_any_events_are_those_of_the_objects_at_once(before, events):
+    model = Model()
+    for batch in (before, *events):
+        model.change(batch)
+    assert RENDERERS[FULL].render(model.state) == RENDERERS[FULL].render(model.scratch())
