@@ -9,7 +9,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane test check lint format golden docs demo lock clean
+.PHONY: help setup controlplane test check lint format golden docs demo bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ docs: ## Regenerate the reference documentation from the code
 
 demo: setup ## Start the demonstration
 	$(VENV)/python examples/demo/demo.py
+
+bench: setup ## Measure; for a part of it: make bench ARGS='endpoint --sizes 1000'
+	$(VENV)/python -m tools.bench $(ARGS)
 
 lock: ## Make the lock files anew, with the newest allowed versions
 	tools/lock.sh

@@ -1,6 +1,6 @@
 """`headrace plan`: what the operator would do to a running HAProxy when objects change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ import click
 from headrace.cli import inputs, output
 from headrace.cli.inputs import Function
 from headrace.cli.rendering import VERSION
+from headrace.cluster.objects import Object
 from headrace.cluster.store import Store
 from headrace.haproxy import capabilities, profiles
 from headrace.haproxy import plan as haproxy_plan
+from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.plan import Loaded, Plan
 from headrace.model.state import State
+from headrace.model.view import View
 
 
 def _paths(name: str, text: str) -> Callable[[Function], Function]:
@@ -35,18 +38,7 @@ def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
     able = capabilities.of_version(haproxy_version)
     before, _ = inputs.load(options['from'])
     after, wrong = inputs.load(to)
-    store, state = Store(), State(seen.view.placed_by(after))
-    for item in before:
-        store.put(item)
-    state.update(store, store.take())
-    loaded = Loaded(frozenset(profiles.in_use(state.fragments.values(), state.view.settings.cookie_name)))
-    for item in after:
-        store.put(item)
-    kept = {item.ref for item in after}
-    for item in before:
-        if item.ref not in kept:
-            store.drop(item.ref)
-    made = haproxy_plan.plan(state.update(store, store.take()), loaded, able)
+    state, made = between(before, after, seen.view, able)
     verdicts = (*wrong, *state.all_verdicts())
     if seen.json:
         output.echo_json({**_values(made), 'verdicts': output.verdict_values(verdicts)})
@@ -59,6 +51,22 @@ def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
         click.echo(command.shown.rstrip('\n'))
     if not made:
         click.echo('nothing to do')
+
+
+def between(before: Iterable[Object], after: Iterable[Object], view: View, able: Capabilities) -> tuple[State, Plan]:
+    """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
+    wanted = tuple(after)
+    store, state = Store(), State(view.placed_by(wanted))
+    for item in before:
+        store.put(item)
+    state.update(store, store.take())
+    loaded = Loaded(frozenset(profiles.in_use(state.fragments.values(), view.settings.cookie_name)))
+    gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}
+    for item in wanted:
+        store.put(item)
+    for ref in gone:
+        store.drop(ref)
+    return state, haproxy_plan.plan(state.update(store, store.take()), loaded, able)
 
 
 def _values(made: Plan) -> dict[str, object]:

@@ -1,0 +1,64 @@
+"""The benchmark measures: each part gives figures on a tiny cluster. How good they are is no test's affair."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tools.bench import varied
+
+from conftest import ROOT, binary
+from headrace.verdicts import Level
+from support.objects import built
+
+ROOM = 60
+
+
+def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
+    output = tmp_path / 'bench.json'
+    asked = ['--sizes', '10,20', '--samples', '10', '--haproxy', binary('haproxy-3.4'), '--output', output]
+    ran = subprocess.run(
+        [sys.executable, '-m', 'tools.bench', *map(str, asked)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(output.read_text())['figures']
+    assert sorted(found) == ['endpoint', 'haproxy', 'memory', 'reloads', 'render', 'transition']
+    never = {
+        name: value for part in found.values() for name, value in part.items() if name.endswith(('reloads', 'refused'))
+    }
+    assert len(never) == 14
+    assert set(never.values()) == {0}
+    assert all(part for part in found.values())
+
+
+@pytest.mark.parametrize('seed', [7, 1234])
+def test_a_varied_cluster_is_whole_and_has_its_kinds_in_their_shares(seed):
+    documents = list(varied.cluster(1000, seed))
+    made = built(*documents)
+    assert [verdict for verdict in made.all_verdicts() if verdict.level is not Level.INFO] == []
+    assert sum(ref.kind == 'Service' for ref in made.fragments) == 1000
+    settings = [set(item['metadata']['annotations']) for item in documents[::2]]
+    exposed = {f'headrace.io/{key}' for key in ('enabled', 'mode', 'host')}
+    plain = sum(not given - exposed for given in settings)
+    assert abs(plain - 400) < ROOM
+    backend = sum(
+        any(key.startswith(('headrace.io/check', 'headrace.io/timeout')) for key in given) for given in settings
+    )
+    assert abs(backend - 300) < ROOM
+    access = sum(bool(given & {'headrace.io/allow', 'headrace.io/rate-limit'}) for given in settings)
+    # A TCP Service has these in the place of headers, a redirect or CORS.
+    assert abs(access - (100 + 200 / 5)) < ROOM
+
+
+def test_another_seed_changes_settings_only():
+    first, second = list(varied.cluster(100, 7)), list(varied.cluster(100, 8))
+    assert [item for item in first if item['kind'] == 'EndpointSlice'] == [
+        item for item in second if item['kind'] == 'EndpointSlice'
+    ]
+    assert first != second
+    assert list(varied.cluster(100, 7)) == first

@@ -1,0 +1,310 @@
+"""What is measured, part by part. Each part is a generator of names and figures, run in a process of its own."""
+
+import gc
+import json
+import multiprocessing
+import random
+import resource
+import statistics
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from tools.bench import varied
+from tools.bench.process import Process, loopback
+
+from headrace import folder
+from headrace.cluster import reading
+from headrace.cluster.objects import Object
+from headrace.cluster.store import Store
+from headrace.haproxy import capabilities, files, plan, profiles
+from headrace.haproxy.answers import Outcome
+from headrace.haproxy.plan import Loaded, Plan
+from headrace.haproxy.render import Files, Renderer
+from headrace.model import view
+from headrace.model.state import Change, State
+from headrace.settings import Settings
+
+Figures = Iterator[tuple[str, float]]
+ABLE = capabilities.of_version('3.4')
+SEEDS = (7, 1234, 4321)
+_MICRO, _MILLI = 1e6, 1e3
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was asked for: numbers of Services, samples, and the binary."""
+
+    sizes: tuple[int, ...]
+    samples: int
+    haproxy: str
+
+    @property
+    def largest(self) -> int:
+        """Return the largest size."""
+        return max(self.sizes)
+
+
+class Model:
+    """A store and what is built from it, as an agent holds them."""
+
+    def __init__(self, objects: tuple[Object, ...] = (), **settings: object) -> None:
+        wanted = {'tcp_ports': varied.TCP_PORTS, **settings}
+        self.view = view.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
+        self.store, self.state = Store(), State(self.view)
+        self.put(objects)
+
+    def put(self, objects: tuple[Object, ...]) -> Change:
+        """Put objects into the store, and return what changes."""
+        for item in objects:
+            self.store.put(item)
+        return self.state.update(self.store, self.store.take())
+
+    def become(self, objects: tuple[Object, ...]) -> Change:
+        """Make the store hold these objects and no others, and return what changes."""
+        for ref in {item.ref for item in self.store.objects()} - {item.ref for item in objects}:
+            self.store.drop(ref)
+        return self.put(objects)
+
+    def loaded(self) -> Loaded:
+        """Return what a HAProxy that was started with this has loaded."""
+        return Loaded(frozenset(profiles.in_use(self.state.fragments.values(), self.view.settings.cookie_name)))
+
+    def files(self) -> Files:
+        """Return the rendered files."""
+        return Renderer(self.view, ABLE).render(self.state)
+
+
+def objects(count: int, seed: int = SEEDS[0]) -> tuple[Object, ...]:
+    """Return the objects of a cluster."""
+    found = (reading.read(document).object for document in varied.cluster(count, seed))
+    return tuple(item for item in found if item is not None)
+
+
+def render(chosen: Chosen) -> Figures:
+    """Measure reading a folder, building, rendering and writing."""
+    for count in chosen.sizes:
+        with tempfile.TemporaryDirectory(prefix='hr-bench-') as place:
+            varied.write(Path(place) / 'in', varied.cluster(count))
+            gc.collect()
+            began = time.perf_counter()
+            contents = folder.read([Path(place) / 'in'])
+            read = time.perf_counter()
+            model = Model(contents.objects)
+            built = time.perf_counter()
+            made = model.files()
+            rendered = time.perf_counter()
+            files.write(Path(place) / 'out', made)
+            written = time.perf_counter()
+        yield f'{count}: read, s', read - began
+        yield f'{count}: store and build, s', built - read
+        yield f'{count}: render, s', rendered - built
+        yield f'{count}: write, s', written - rendered
+        yield f'{count}: files', len(made)
+        yield f'{count}: megabytes', sum(map(len, made.values())) / 1e6
+        yield f'{count}: profiles', len(model.loaded().profiles)
+
+
+def reloads(chosen: Chosen) -> Figures:
+    """Count the reloads that it takes to add, change and remove every Service."""
+    count = chosen.largest
+    for seed, other in zip(SEEDS, (*SEEDS[1:], SEEDS[0]), strict=True):
+        model = Model()
+        empty = model.loaded()
+        for what, wanted in (
+            ('add all', objects(count, seed)),
+            (f'change all to seed {other}', objects(count, other)),
+            ('remove all', ()),
+        ):
+            change = model.become(wanted)
+            began = time.perf_counter()
+            made = plan.plan(change, empty, ABLE)
+            yield f'{count}, seed {seed}: {what}: reloads', len(made.reasons)
+            yield f'{count}, seed {seed}: {what}: fragments', len(change.fragments)
+            yield f'{count}, seed {seed}: {what}: commands', len(made.commands)
+            yield f'{count}, seed {seed}: {what}: plan, s', time.perf_counter() - began
+
+
+class Endpoint:
+    """Changes of one endpoint of any Service: another first address, each time one that was not there."""
+
+    def __init__(self, count: int, seed: int = 1) -> None:
+        self._dice, self._count, self._made = random.Random(seed), count, 0
+
+    def document(self) -> varied.Document:
+        """Return the slice of some Service with one endpoint exchanged."""
+        self._made += 1
+        number = self._dice.randrange(self._count)
+        fresh = f'10.250.{self._made >> 8 & 255}.{self._made & 255}'
+        return varied.endpoint_slice(number, [fresh, *varied.addresses(number)[1:]])
+
+
+def endpoint(chosen: Chosen) -> Figures:
+    """Measure what one endpoint's change costs: reading its slice, the update, the plan with its text."""
+    for count in chosen.sizes:
+        model, source = Model(objects(count)), Endpoint(count)
+        loaded = model.loaded()
+        gc.collect()
+        gc.freeze()
+        spent: dict[str, list[float]] = {'read and put': [], 'update': [], 'plan and text': [], 'all': []}
+        for _ in range(chosen.samples):
+            document = source.document()
+            began = time.perf_counter()
+            item = reading.read(document).object
+            assert item is not None
+            model.store.put(item)
+            read = time.perf_counter()
+            change = model.state.update(model.store, model.store.take())
+            built = time.perf_counter()
+            _ = [command.text for command in plan.plan(change, loaded, ABLE).commands]
+            ended = time.perf_counter()
+            for name, taken in zip(spent, (read - began, built - read, ended - built, ended - began), strict=True):
+                spent[name].append(taken)
+        for name, taken_all in spent.items():
+            yield from _percentiles(f'{count}: {name}', taken_all, _MICRO, 'µs')
+        gc.unfreeze()
+
+
+def memory(chosen: Chosen) -> Figures:
+    """Measure what objects and fragments take, by tracemalloc, and the process as a whole (ru_maxrss)."""
+    count = chosen.largest
+    yield 'RSS after the imports, MB', _rss()
+    model = Model(objects(count))
+    yield f'{count} of 10 endpoints: RSS at most, MB', _rss()
+    del model
+    sizes = {}
+    for endpoints in (1, 10):
+        gc.collect()
+        tracemalloc.start()
+        held = _built(min(count, 2000), endpoints)
+        gc.collect()
+        sizes[endpoints] = tracemalloc.get_traced_memory()[0] / min(count, 2000)
+        tracemalloc.stop()
+        del held
+    each = (sizes[10] - sizes[1]) / 9
+    yield 'a Service without its endpoints, bytes (tracemalloc)', sizes[1] - each
+    yield 'an endpoint, bytes (tracemalloc)', each
+
+
+def _built(count: int, endpoints: int) -> Model:
+    """Return a model whose documents came as they come from the API, as bytes, and are gone."""
+    model = Model()
+    for document in varied.cluster(count, endpoints=endpoints):
+        item = reading.read(json.loads(json.dumps(document))).object
+        assert item is not None
+        model.store.put(item)
+    model.state.update(model.store, model.store.take())
+    return model
+
+
+def haproxy(chosen: Chosen) -> Figures:
+    """Measure a real HAProxy: check, start, memory, one endpoint's commands, and a new Service."""
+    count = chosen.largest
+    with loopback() as address:
+        model = Model(objects(count), addresses=(address,), threads=1, maxconn=1000)
+        with Process(chosen.haproxy, model.files()) as process:
+            yield f'{count}: haproxy -c, s', process.check()
+            yield f'{count}: start until it answers, s', process.start()
+            yield f'{count}: RSS of HAProxy, MB', process.rss()
+            yield from _told(process, model, chosen)
+
+
+def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
+    count, loaded = chosen.largest, model.loaded()
+    source, spent = Endpoint(count), list[float]()
+    refused = 0
+    for _ in range(chosen.samples):
+        item = reading.read(source.document()).object
+        assert item is not None
+        change = model.put((item,))
+        began = time.perf_counter()
+        refused += _refused(process, plan.plan(change, loaded, ABLE))
+        spent.append(time.perf_counter() - began)
+    yield from _percentiles(f'{count}: one endpoint, planned, sent and answered', spent, _MILLI, 'ms')
+    spent.clear()
+    for number in range(count, count + min(200, chosen.samples)):
+        settings = {'request-headers': f'X-New: {number}', 'rate-limit': '5/s'}
+        documents = (varied.service(number, settings), varied.endpoint_slice(number, varied.addresses(number)))
+        made = tuple(item for item in (reading.read(document).object for document in documents) if item is not None)
+        began = time.perf_counter()
+        refused += _refused(process, plan.plan(model.put(made), loaded, ABLE))
+        spent.append(time.perf_counter() - began)
+    yield from _percentiles(f'{count}: a new Service with settings, planned, sent and answered', spent, _MILLI, 'ms')
+    yield f'{count}: refused', refused
+
+
+def transition(chosen: Chosen) -> Figures:
+    """Measure one plan from a cluster of one seed to a larger one of another seed, and back."""
+    before, after = min(chosen.largest, 2000), min(chosen.largest, 2000) * 5 // 4
+    first, second = objects(before, SEEDS[1]), objects(after, SEEDS[2])
+    with loopback() as address:
+        model = Model(first, addresses=(address,), threads=1, maxconn=1000)
+        with Process(chosen.haproxy, model.files()) as process:
+            process.start()
+            loaded = model.loaded()
+            for what, wanted in ((f'{before} to {after}', second), (f'{after} to {before}', first)):
+                change = model.become(wanted)
+                began = time.perf_counter()
+                made = plan.plan(change, loaded, ABLE)
+                planned = time.perf_counter()
+                refused = _refused(process, made)
+                yield f'{what}: fragments', len(change.fragments)
+                yield f'{what}: commands', len(made.commands)
+                yield f'{what}: reloads', len(made.reasons)
+                yield f'{what}: plan, s', planned - began
+                yield f'{what}: apply, s', time.perf_counter() - planned
+                yield f'{what}: refused', refused
+
+
+def _refused(process: Process, made: Plan) -> int:
+    """Send a plan's commands, and return how many were refused; removals that connections hold up are tried again."""
+    left = list(made.commands)
+    for _ in range(20):
+        answered = process.send(left)
+        busy = [item.command for item in answered if item.outcome is Outcome.BUSY]
+        if any(item.outcome is Outcome.REFUSED for item in answered) or not busy:
+            return sum(item.outcome is not Outcome.DONE for item in answered)
+        left = busy
+    return len(left)
+
+
+def _percentiles(what: str, spent: list[float], factor: float, unit: str) -> Figures:
+    cuts = statistics.quantiles(spent, n=100)
+    yield f'{what}, p50, {unit}', cuts[49] * factor
+    yield f'{what}, p99, {unit}', cuts[98] * factor
+
+
+def _rss() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+PARTS: dict[str, Callable[[Chosen], Figures]] = {
+    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition)
+}
+
+
+def run(name: str, chosen: Chosen) -> Figures:
+    """Run a part in a process of its own, so that none sees another's memory, and yield its figures as they come."""
+    context = multiprocessing.get_context('spawn')
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(name, chosen, there))
+    process.start()
+    there.close()
+    try:
+        while True:
+            yield here.recv()
+    except EOFError:
+        pass
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f'{name} failed')
+
+
+def _work(name: str, chosen: Chosen, there: Connection) -> None:
+    with there:
+        for figure in PARTS[name](chosen):
+            there.send(figure)
