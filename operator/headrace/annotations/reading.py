@@ -140,9 +140,15 @@ def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Verdic
 
 
 @lru_cache(maxsize=1)
-def _fields() -> dict[Scope, tuple[tuple[str, str], ...]]:
-    """Return, for each class of settings, its keys and the fields that hold them."""
-    return {scope: tuple((key.name, key.field) for key in BY_NAME.values() if key.scope is scope) for scope in _CLASSES}
+def _fields() -> dict[Scope, dict[str, str]]:
+    """Return, for each class of settings, the fields that hold its keys' values."""
+    return {scope: {key.name: key.field for key in BY_NAME.values() if key.scope is scope} for scope in _CLASSES}
+
+
+def _given(values: dict[str, object], scope: Scope) -> dict[str, object]:
+    """Return by field the values of a class's keys: users give few, so the walk is over those."""
+    known = _fields()[scope]
+    return {known[key]: value for key, value in values.items() if key in known}
 
 
 _EXPOSURE, _ROUTE, _BACKEND = Exposure(), RouteSettings(), BackendSettings()
@@ -150,17 +156,17 @@ _EXPOSURE, _ROUTE, _BACKEND = Exposure(), RouteSettings(), BackendSettings()
 
 def exposure(values: dict[str, object]) -> Exposure:
     """Return the exposure that values by key make."""
-    given = {field: values[key] for key, field in _fields()[Scope.EXPOSURE] if key in values}
+    given = _given(values, Scope.EXPOSURE)
     return Exposure(**given) if given else _EXPOSURE  # type: ignore[arg-type]
 
 
 def route(values: dict[str, object]) -> RouteSettings:
     """Return the settings of a route that values by key make."""
-    given = {field: values[key] for key, field in _fields()[Scope.ROUTE] if key in values}
+    given = _given(values, Scope.ROUTE)
     return RouteSettings(**given) if given else _ROUTE  # type: ignore[arg-type]
 
 
 def backend(values: dict[str, object]) -> BackendSettings:
     """Return the settings of a backend that values by key make."""
-    given = {field: values[key] for key, field in _fields()[Scope.BACKEND] if key in values}
+    given = _given(values, Scope.BACKEND)
     return BackendSettings(**given) if given else _BACKEND  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ _FAMILIES = {'IPv4': 4, 'IPv6': 6}
 _CONDITIONS = {'ready': bool, 'serving': bool, 'terminating': bool}
 _FLAGS = frozenset((bool, type(None)))
 _NO_HINTS = Hints()
+_NO_CONDITIONS: fields.Document = {}
 _ADDRESS = itemgetter(0)
 
 
@@ -100,15 +101,18 @@ def _slice(
             message = f'{shorten(_first(entry))} is no IPv{family} address'
             problems.append(Verdict(ref, 'InvalidObject', message, 'endpoints[].addresses'))
             continue
-        conditions = fields.mapping(entry, 'conditions')
+        conditions, node = entry.get('conditions'), entry.get('nodeName')
+        if not isinstance(conditions, dict):
+            conditions = _NO_CONDITIONS
+        if not isinstance(node, str):
+            node = ''
         # The set is tried first, for speed; it also holds conditions that nobody knows yet.
         if not _FLAGS.issuperset(map(type, conditions.values())) and (wrong := fields.misfits(conditions, _CONDITIONS)):
             message = f'{wrong[0]} of {address} is {shorten(conditions[wrong[0]])}, which is no boolean'
             problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))
             continue
-        node = fields.text(entry, 'nodeName')
         if conditions.get('ready') is not False and conditions.get('terminating') is not True:
-            hints = _hints(entry)
+            hints = _hints(entry) if 'hints' in entry else _NO_HINTS
             named, hinted = named or bool(node), hinted or hints is not _NO_HINTS
             ready.append((address, node, hints))
         else:

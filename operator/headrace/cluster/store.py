@@ -149,7 +149,9 @@ class Store:
     def _keep(self, wanted: Slice) -> None:
         if wanted.service:
             key = (wanted.namespace, wanted.service)
-            self._slices[key] = tuple(sorted((*self._slices.get(key, ()), wanted), key=lambda item: item.name))
+            others = self._slices.get(key)
+            found = (*others, wanted) if others else (wanted,)
+            self._slices[key] = tuple(sorted(found, key=lambda item: item.name)) if others else found
 
     def _forget(self, held: Slice) -> None:
         key = (held.namespace, held.service)

@@ -201,7 +201,8 @@ class _Draft:
         if old.groups == new.groups and old.options == new.options:
             return
         before, after = _endpoints(old), _endpoints(new)
-        suffix, old_suffix = new.options.suffix, old.options.suffix
+        suffix = new.options.suffix
+        old_suffix = suffix if old.options is new.options else old.options.suffix
         kept = before & after if suffix == old_suffix else set[tuple[int, str]]()
         for port, address in sorted(after - kept):
             options = words.server(new, address, port)
@@ -263,6 +264,8 @@ class _Draft:
         self, before: frozenset[Entry] | set[Entry], after: frozenset[Entry] | set[Entry], come: Phase, gone: Phase
     ) -> None:
         """Plan the difference of two sets of entries by key: add, set, or delete, never twice the same key."""
+        if not before and not after:
+            return
         old = {(entry.map, entry.key): entry for entry in before - after}
         new = {(entry.map, entry.key): entry for entry in after - before}
         self.commands += commands.add_entries(come, [entry for key, entry in new.items() if key not in old])

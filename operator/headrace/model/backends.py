@@ -143,9 +143,9 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view:
         found.append(('NotYet', 'compression', 'this version does not compress'))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.
     found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
-    for name in reading.backend(given).snippets:
-        if name not in view.snippets:
-            found.append(('UnknownSnippet', 'snippets', f'there is no snippet {name}'))
+    if 'snippets' in given:
+        unknown = [name for name in reading.backend(given).snippets if name not in view.snippets]
+        found += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]
     return [
         Verdict(
             service.ref,

@@ -121,6 +121,10 @@ class Backend:
     options: Options
     groups: tuple[Group, ...] = ()
 
+    def with_groups(self, groups: tuple[Group, ...]) -> 'Backend':
+        """Return the backend with other servers; `replace` takes four times as long, and this runs for each endpoint."""
+        return Backend(self.name, self.service, self.port, self.shape, self.options, groups)
+
 
 class Map(StrEnum):
     """Files of data that rules look up. A value is the file's name below the folder of maps, without its ending."""
@@ -267,3 +271,20 @@ class Fragment:
     needs: tuple[Ref, ...] = ()
     endpoint_verdicts: tuple[Verdict, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+
+    def with_endpoints(self, backends: tuple[Backend, ...], verdicts: tuple[Verdict, ...]) -> 'Fragment':
+        """Return the fragment with other endpoints; see `Backend.with_groups`."""
+        return Fragment(
+            self.ref,
+            self.created,
+            self.claims,
+            self.data,
+            backends,
+            self.headers,
+            self.timeouts,
+            self.userlists,
+            self.demands,
+            self.needs,
+            verdicts,
+            self.verdicts,
+        )

@@ -23,13 +23,13 @@ from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 Demand = tuple[str, Mode]
-_HTTP_ONLY = (
+_HTTP_ONLY = frozenset((
     'basic-auth-secret', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'timeout-client', 'tls-redirect',
-)  # fmt: skip
-_TCP_ONLY = ('port', 'accept-proxy')
+))  # fmt: skip
+_TCP_ONLY = frozenset(('port', 'accept-proxy'))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +107,21 @@ def refresh(held: Fragment, service: Service, snapshot: Snapshot, view: View) ->
             made.append(backend)
             continue
         servers = backends.edge_servers(service, ports[backend.port], snapshot, view)
-        made.append(backend if servers.groups == backend.groups else replace(backend, groups=servers.groups))
+        made.append(backend if servers.groups == backend.groups else backend.with_groups(servers.groups))
         verdicts.update(servers.verdicts)
-    return replace(held, backends=tuple(made), endpoint_verdicts=tuple(sorted(verdicts)))
+    return held.with_endpoints(tuple(made), tuple(sorted(verdicts)))
 
 
 def _not_applicable(draft: 'Draft', exposures: Exposures) -> None:
     """Add a verdict for each key that was given in a form that no exposed port can use."""
     modes = {exposed.port.label: exposed.spoken.mode for exposed in exposures.ports}
     for keys, mode in ((_HTTP_ONLY, 'http'), (_TCP_ONLY, 'tcp')):
-        for key in keys:
-            if modes and key in draft.said.common and mode not in modes.values():
+        if modes and mode not in modes.values():
+            for key in draft.said.common.keys() & keys:
                 draft.say('NotApplicable', key, f'no exposed port has mode {mode}')
-            for label, given in draft.said.by_port.items():
-                if key in given and modes.get(label, mode) != mode:
+        for label, given in draft.said.by_port.items():
+            if modes.get(label, mode) != mode:
+                for key in given.keys() & keys:
                     draft.say('NotApplicable', f'{key}.{label}', f'the port has mode {modes[label]}')
 
 

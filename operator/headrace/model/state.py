@@ -136,6 +136,8 @@ class State:
         return Fragment(ref, created=built.created, needs=built.needs, verdicts=(*built.verdicts, verdict))
 
     def _reads(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
+        if held is not None and built is not None and held.needs == built.needs:
+            return
         before, after = set(held.needs if held else ()), set(built.needs if built else ())
         for need in before - after:
             self._readers[need].discard(ref)
@@ -146,6 +148,8 @@ class State:
 
     def _demand(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
         """Note what a fragment demands of others, and return those others whose demands changed."""
+        if held is not None and built is not None and held.demands == built.demands:
+            return set()
         before, after = set(held.demands if held else ()), set(built.demands if built else ())
         touched: set[Ref] = set()
         for target, label, mode in before - after:
