@@ -25,6 +25,7 @@ from headrace.haproxy import capabilities, files, plan, profiles
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.plan import Loaded, Plan
 from headrace.haproxy.render import Files, Renderer
+from headrace.haproxy.templating import Overrides
 from headrace.model import view
 from headrace.model.state import Change, State
 from headrace.settings import Settings
@@ -32,6 +33,9 @@ from headrace.settings import Settings
 Figures = Iterator[tuple[str, float]]
 ABLE = capabilities.of_version('3.4')
 SEEDS = (7, 1234, 4321)
+# What a real HAProxy is told of, checks and asks must be on this machine.
+HERE = 127
+_NEW = 200
 _MICRO, _MILLI = 1e6, 1e3
 
 
@@ -53,7 +57,7 @@ class Model:
     """A store and what is built from it, as an agent holds them."""
 
     def __init__(self, objects: tuple[Object, ...] = (), **settings: object) -> None:
-        wanted = {'tcp_ports': varied.TCP_PORTS, **settings}
+        wanted = {'tcp_ports': varied.tcp_ports(50_000), **settings}
         self.view = view.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
         self.store, self.state = Store(), State(self.view)
         self.put(objects)
@@ -76,12 +80,13 @@ class Model:
 
     def files(self) -> Files:
         """Return the rendered files."""
-        return Renderer(self.view, ABLE).render(self.state)
+        # With so many checked servers the limit of descriptors may be too low; that is not what is measured.
+        return Renderer(self.view, ABLE, Overrides(global_lines=('no strict-limits',))).render(self.state)
 
 
-def objects(count: int, seed: int = SEEDS[0]) -> tuple[Object, ...]:
+def objects(count: int, seed: int = SEEDS[0], network: int = 10) -> tuple[Object, ...]:
     """Return the objects of a cluster."""
-    found = (reading.read(document).object for document in varied.cluster(count, seed))
+    found = (reading.read(document).object for document in varied.cluster(count, seed, network=network))
     return tuple(item for item in found if item is not None)
 
 
@@ -132,15 +137,15 @@ def reloads(chosen: Chosen) -> Figures:
 class Endpoint:
     """Changes of one endpoint of any Service: another first address, each time one that was not there."""
 
-    def __init__(self, count: int, seed: int = 1) -> None:
-        self._dice, self._count, self._made = random.Random(seed), count, 0
+    def __init__(self, count: int, network: int = 10) -> None:
+        self._dice, self._count, self._network, self._made = random.Random(1), count, network, 0
 
     def document(self) -> varied.Document:
         """Return the slice of some Service with one endpoint exchanged."""
         self._made += 1
         number = self._dice.randrange(self._count)
-        fresh = f'10.250.{self._made >> 8 & 255}.{self._made & 255}'
-        return varied.endpoint_slice(number, [fresh, *varied.addresses(number)[1:]])
+        fresh = f'{self._network}.250.{self._made >> 8 & 255}.{self._made & 255}'
+        return varied.endpoint_slice(number, [fresh, *varied.addresses(number, network=self._network)[1:]])
 
 
 def endpoint(chosen: Chosen) -> Figures:
@@ -205,7 +210,8 @@ def haproxy(chosen: Chosen) -> Figures:
     """Measure a real HAProxy: check, start, memory, one endpoint's commands, and a new Service."""
     count = chosen.largest
     with loopback() as address:
-        model = Model(objects(count), addresses=(address,), threads=1, maxconn=1000)
+        ports = varied.tcp_ports(count + _NEW)
+        model = Model(objects(count, network=HERE), addresses=(address,), tcp_ports=ports, threads=1, maxconn=1000)
         with Process(chosen.haproxy, model.files()) as process:
             yield f'{count}: haproxy -c, s', process.check()
             yield f'{count}: start until it answers, s', process.start()
@@ -215,7 +221,7 @@ def haproxy(chosen: Chosen) -> Figures:
 
 def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
     count, loaded = chosen.largest, model.loaded()
-    source, spent = Endpoint(count), list[float]()
+    source, spent = Endpoint(count, HERE), list[float]()
     refused = 0
     for _ in range(chosen.samples):
         item = reading.read(source.document()).object
@@ -226,9 +232,10 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         spent.append(time.perf_counter() - began)
     yield from _percentiles(f'{count}: one endpoint, planned, sent and answered', spent, _MILLI, 'ms')
     spent.clear()
-    for number in range(count, count + min(200, chosen.samples)):
+    for number in range(count, count + min(_NEW, chosen.samples)):
         settings = {'request-headers': f'X-New: {number}', 'rate-limit': '5/s'}
-        documents = (varied.service(number, settings), varied.endpoint_slice(number, varied.addresses(number)))
+        found = varied.addresses(number, network=HERE)
+        documents = (varied.service(number, settings), varied.endpoint_slice(number, found))
         made = tuple(item for item in (reading.read(document).object for document in documents) if item is not None)
         began = time.perf_counter()
         refused += _refused(process, plan.plan(model.put(made), loaded, ABLE))
@@ -240,9 +247,10 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
 def transition(chosen: Chosen) -> Figures:
     """Measure one plan from a cluster of one seed to a larger one of another seed, and back."""
     before, after = min(chosen.largest, 2000), min(chosen.largest, 2000) * 5 // 4
-    first, second = objects(before, SEEDS[1]), objects(after, SEEDS[2])
+    first, second = objects(before, SEEDS[1], HERE), objects(after, SEEDS[2], HERE)
     with loopback() as address:
-        model = Model(first, addresses=(address,), threads=1, maxconn=1000)
+        ports = varied.tcp_ports(after)
+        model = Model(first, addresses=(address,), tcp_ports=ports, threads=1, maxconn=1000)
         with Process(chosen.haproxy, model.files()) as process:
             process.start()
             loaded = model.loaded()

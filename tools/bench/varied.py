@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = 'headrace.io/'
-TCP_PORTS = '20000-29999'
 NAMESPACES = 50
 PER_FILE = 100
 _TCP_EVERY = 5
@@ -52,6 +51,11 @@ def host(number: int) -> str:
     """Return the host of an HTTP Service."""
     namespace, name = names(number)
     return f'{name}.{namespace}.example.com'
+
+
+def tcp_ports(count: int) -> str:
+    """Return the range of ports of so many Services, as the class's settings take it."""
+    return f'{_FIRST_TCP_PORT}-{tcp_port(count)}'
 
 
 def tcp_port(number: int) -> int:
