@@ -31,13 +31,15 @@ def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **option
     """Render the configuration that HAProxy loads.
 
     Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
-    start it with `haproxy -f FOLDER/haproxy`.
+    start it with `haproxy -f FOLDER/haproxy`. What is there from an earlier time is replaced; a folder that holds
+    files of somebody else in these places is refused.
     Verdicts go to standard error; they do not change the exit code (`headrace check` does that).
     """
     seen = inputs.look(options)
     objects, wrong = inputs.load(given)
     state = inputs.build(seen, objects)
     rendered = Renderer(state.view, capabilities.of_version(haproxy_version), seen.overrides).render(state)
+    files.judge(target)
     files.write(target, rendered)
     verdicts = (*wrong, *state.all_verdicts())
     if seen.json:

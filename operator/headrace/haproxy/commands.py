@@ -35,7 +35,8 @@ class Phase(IntEnum):
 class Command:
     """One command. `expected` is the line that a good answer holds, '' for a command that is silent on success.
 
-    The payload may be key material, so it is never shown; `payload_shown` tells what it is. `locate` is a line of the
+    The payload may be key material, and the line hold credentials: `payload_shown` and `line_shown` are what is shown
+    in their place. `locate` is a line of the
     crt-list whose number the sender looks up (`show ssl crt-list -n`) and appends to the command as `:NUMBER`.
 
     `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
@@ -47,6 +48,7 @@ class Command:
     payload: str = ''
     expected: str = ''
     payload_shown: str = ''
+    line_shown: str = ''
     locate: str = ''
     makes: str = ''
     removes: str = ''
@@ -63,12 +65,12 @@ class Command:
     def shown(self) -> str:
         """Return the command as logs and people see it, without key material."""
         if not self.payload:
-            return self.line
+            return self.line_shown or self.line
         return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
 
     def __repr__(self) -> str:
         """Return a text without the payload."""
-        return f'Command({self.phase.name}: {self.line})'
+        return f'Command({self.phase.name}: {self.line_shown or self.line})'
 
 
 def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
@@ -81,12 +83,17 @@ def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
         chunk, size = list[str](), 0
         for line in lines:
             if size + len(line.encode()) > MAX_PAYLOAD and chunk:
-                found.append(Command(phase, f'add map {words.map_file(where)}', ''.join(chunk)))
+                found.append(_add(phase, where, chunk))
                 chunk, size = [], 0
             chunk.append(line)
             size += len(line.encode())
-        found.append(Command(phase, f'add map {words.map_file(where)}', ''.join(chunk)))
+        found.append(_add(phase, where, chunk))
     return found
+
+
+def _add(phase: Phase, where: Map, lines: list[str]) -> Command:
+    shown = 'credentials' if where is Map.AUTH else ''
+    return Command(phase, f'add map {words.map_file(where)}', ''.join(lines), payload_shown=shown)
 
 
 def set_entry(phase: Phase, entry: Entry) -> Command:
@@ -98,7 +105,10 @@ def set_entry(phase: Phase, entry: Entry) -> Command:
 
 def del_entry(phase: Phase, entry: Entry) -> Command:
     """Return the command that removes a key."""
-    return Command(phase, f'del map {words.map_file(entry.map)} {words.escaped(entry.key)}')
+    line = f'del map {words.map_file(entry.map)}'
+    # The hash of a password is as good as the password where it is weak.
+    shown = f'{line} {entry.key.partition(":")[0]}:(credentials)' if entry.map is Map.AUTH else ''
+    return Command(phase, f'{line} {words.escaped(entry.key)}', line_shown=shown)
 
 
 def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:

@@ -1,18 +1,32 @@
 """Writing rendered files to a folder: only those that differ, each whole, and those no longer rendered removed."""
 
 import os
+import re
 from pathlib import Path
 
 from headrace.haproxy import words
 from headrace.haproxy.render import CONFIG, Files
 
 _OWN = (CONFIG, words.MAPS, words.CERTIFICATES, words.AUTHORITIES)
+# What headrace writes, and what is left of a file that was never finished.
+_FILES = r'haproxy/(?:\d\d-[a-z]+|backends-\d{4})\.cfg|maps/[a-z0-9-]+\.map|certificates/(?:list\.txt|[a-z0-9._-]+\.pem)|authorities/[a-z0-9._-]+\.pem'
+_OURS = re.compile(rf'(?:{_FILES})|[a-z]+/\.[a-z0-9._-]+\.new')
 _PRIVATE = 0o640
 _PUBLIC = 0o644
 
 
 class WriteError(Exception):
     """The folder cannot be written, or holds something that headrace did not put there."""
+
+
+def judge(folder: Path) -> None:
+    """Raise WriteError where `write` would remove a file that headrace did not put there."""
+    try:
+        for path in (path for name in _OWN if (folder / name).exists() for path in sorted((folder / name).iterdir())):
+            if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
+                raise WriteError(f'{path} was not put there by headrace; choose another folder')
+    except OSError as error:
+        raise WriteError(f'{folder}: {error}') from error
 
 
 def write(folder: Path, files: Files) -> None:
