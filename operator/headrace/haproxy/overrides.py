@@ -23,11 +23,15 @@ def read(folder: Path) -> Overrides:
     if not folder.is_dir():
         raise TemplateError(f'{folder} is no folder')
     built_in = {item.name for item in resources.files('headrace.haproxy').joinpath('templates').iterdir()}
-    templates = {path.name: _text(path) for path in sorted(folder.glob('templates/*'))}
+    # A mounted ConfigMap has hidden entries beside its files.
+    found = [path for path in sorted(folder.glob('templates/*')) if not path.name.startswith('.')]
+    templates = {path.name: _text(path) for path in found}
     for name in templates:
         if name not in built_in:
             raise TemplateError(f'templates/{name} overrides nothing; there are {", ".join(sorted(built_in))}')
-    snippets = {path.stem: _lines(path) for path in sorted(folder.glob('snippets/*.cfg'))}
+    snippets = {
+        path.stem: _lines(path) for path in sorted(folder.glob('snippets/*.cfg')) if not path.name.startswith('.')
+    }
     for name in snippets:
         if not _SNIPPET.fullmatch(name):
             raise TemplateError(f'snippets/{name}.cfg: a name has lower-case letters, digits and dashes')

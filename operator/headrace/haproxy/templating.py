@@ -47,7 +47,7 @@ class Templates:
 
     def __init__(self, overrides: Overrides) -> None:
         self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FunctionLoader(lambda name: overrides.templates.get(name) or _built_in(name)),
+            loader=jinja2.FunctionLoader(lambda name: overrides.templates.get(name, _built_in(name))),
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             trim_blocks=True,
@@ -70,6 +70,8 @@ class Templates:
             TemplateError,
             ArithmeticError,
             AttributeError,
+            LookupError,
+            RecursionError,
             TypeError,
             ValueError,
         ) as error:
