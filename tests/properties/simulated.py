@@ -139,7 +139,7 @@ class Simulated:
         line, _, rest = text.partition('\n')
         payload = None
         if line.endswith(' <<'):
-            line, payload = line.removesuffix(' <<'), rest.removesuffix('\n')
+            line, payload = line.removesuffix(' <<'), rest
             assert '\n\n' not in payload, 'an empty line would end the payload'
         else:
             assert '\n' not in text, text
