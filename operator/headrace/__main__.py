@@ -1,15 +1,20 @@
 """The entry point: `headrace`, and `python -m headrace`."""
 
+import os
 import sys
+
+_FLAG, _VARIABLE = '--supervised', 'HEADRACE_SUPERVISED'
 
 
 def main() -> None:
     """Run the command line; with `run --supervised` only what supervises is loaded here."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ['run'] and '--supervised' in arguments:
+    wanted = _FLAG in arguments or os.environ.get(_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
+    if arguments[:1] == ['run'] and wanted:
         from headrace import supervisor  # noqa: PLC0415  the supervisor stays small
 
-        sys.exit(supervisor.main([item for item in arguments if item != '--supervised']))
+        os.environ.pop(_VARIABLE, None)
+        sys.exit(supervisor.main([item for item in arguments if item != _FLAG]))
     from headrace.cli import main as command_line  # noqa: PLC0415  the same
 
     command_line.main()

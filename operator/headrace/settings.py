@@ -6,6 +6,7 @@ change of it costs (`x-applied`: runtime, reload or restart); the reference in t
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -242,6 +243,16 @@ def changed(before: Settings, after: Settings, applied: str) -> set[str]:
         for item in msgspec.inspect.type_info(Settings).fields  # type: ignore[attr-defined]
         if getattr(before, item.name) != getattr(after, item.name) and _applied(item) == applied
     }
+
+
+def with_old(before: Settings, after: Settings, keys: Iterable[str]) -> Settings:
+    """Return `after` with the values that these keys had `before`."""
+    kept = {
+        item.name: getattr(before, item.name)
+        for item in msgspec.inspect.type_info(Settings).fields  # type: ignore[attr-defined]
+        if item.encode_name in keys
+    }
+    return msgspec.structs.replace(after, **kept)
 
 
 def _applied(item: msgspec.inspect.Field) -> str:

@@ -13,6 +13,7 @@ from types import FrameType
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_STEP_SECONDS = 0.05
 # Who has lived so long has not failed at its start.
 _GOOD_LIFE_SECONDS = 60.0
 # The command line, settings or input cannot be used: another start would end the same way.
@@ -37,12 +38,14 @@ class Supervisor:
             began = time.monotonic()
             self.child = os.posix_spawn(self.command[0], self.command, os.environ)
             code = self._wait()
+            self.child = 0
             if self._stopping() or code in (0, _HOPELESS):
                 return code
             if time.monotonic() - began >= _GOOD_LIFE_SECONDS:
                 pause = _FIRST_PAUSE
             sys.stderr.write(f'headrace: the agent ended with {code}; it starts again in {pause:g} s\n')
-            time.sleep(pause)
+            sys.stderr.flush()
+            self._rest(pause)
             if self._stopping():
                 return code
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -58,6 +61,14 @@ class Supervisor:
             if pid == self.child:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
+
+    def _rest(self, pause: float) -> None:
+        """Wait before the next start, but not for long when told to stop; orphans may end meanwhile."""
+        until = time.monotonic() + pause
+        while time.monotonic() < until and not self._stopping():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)
+            time.sleep(_STEP_SECONDS)
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self.stopping = self.stopping or number in (signal.SIGTERM, signal.SIGINT)

@@ -1,13 +1,15 @@
 """The folder as a live source: files are read again when they change, and the store follows.
 
 Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the verdict says
-so; a file that is gone takes its objects with it. An object in two files is the one of the later path.
+so; a file that is gone takes its objects with it, but not at once: whoever replaces a file may remove it first. While the
+folder itself is gone, everything stays. An object in two files is the one of the later path.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import watchfiles
@@ -20,25 +22,34 @@ from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
-# How often the watcher looks for news that the kernel has told it, in milliseconds.
-_STEP = 5
-_DEBOUNCE = 50
+# How often the watcher looks for news that the kernel has told it, and how long it gathers them, in milliseconds.
+_STEP = 2
+_DEBOUNCE = 20
 # Against events that got lost: everything is looked at again, by inode, size and time.
 _RESCAN_SECONDS = 60.0
+# How soon a folder that was exchanged is noticed.
+_IDLE_SECONDS = 1.0
 _STARTED_SECONDS = 0.5
+# An object that is in no file any more is kept for so long.
+_GONE_SECONDS = 0.1
+_BACK_SECONDS = 1.0
 
 Signature = tuple[int, int, int]
 
 
 class WatchedFolder:
-    """Keeps a store as a folder says. `woken` is called after each change of the store."""
+    """Keeps a store as a folder says. `woken` is called after each change of the store, with the time of the news."""
 
-    def __init__(self, path: Path, store: Store, woken: Callable[[], None]) -> None:
+    def __init__(self, path: Path, store: Store, woken: Callable[[float], None]) -> None:
         self.path, self.store, self._woken = path, store, woken
         self._held: dict[Path, tuple[Object, ...]] = {}
         self._signatures: dict[Path, Signature] = {}
         self._holders: dict[Ref, dict[Path, Object]] = {}
         self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
+        # Objects that are in no file any more, and since when.
+        self._gone: dict[Ref, float] = {}
+        self._away = False
+        self._rescanned = 0.0
         self.events = 0
         self.missed = 0
 
@@ -64,6 +75,7 @@ class WatchedFolder:
     def read_all(self) -> None:
         """Read what has changed since last time, all files the first time; raises SourceError for a missing folder."""
         found = folder.paths([self.path])
+        self._rescanned = time.monotonic()
         for path in found:
             if (signature := _signature(path)) is not None and self._signatures.get(path) != signature:
                 self._read(path)
@@ -72,23 +84,33 @@ class WatchedFolder:
 
     async def follow(self) -> None:
         """Keep reading what changes, for ever."""
+        trouble = ''
         while True:
             # What changes between the last reading and the first watch would be missed.
             asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
             try:
-                async for changed in self._changes():
-                    self._look_at(changed)
+                root = _root(self.path)
+                if trouble:
+                    log.info('the folder is there again', extra={'folder': str(self.path)})
+                trouble = ''
+                self._catch_up()
+                async with contextlib.aclosing(self._changes()) as changes:
+                    async for changed in changes:
+                        self._look_at(changed)
+                        if _root(self.path) != root:
+                            break
             except (OSError, RuntimeError, SourceError) as error:
-                # The folder itself may go and come: what was read stays until it can be read again.
-                log.warning('the folder cannot be watched', extra={'folder': str(self.path), 'said': str(error)})
-                await asyncio.sleep(1.0)
+                if str(error) != trouble:
+                    trouble = str(error)
+                    log.warning('the folder cannot be watched; what was read stays', extra={'said': trouble})
+                await asyncio.sleep(_IDLE_SECONDS)
 
     def _catch_up(self) -> None:
-        with contextlib.suppress(SourceError):
+        with contextlib.suppress(SourceError, OSError):
             self.read_all()
-            self._woken()
+            self._woken(time.monotonic())
 
-    async def _changes(self) -> AsyncIterator[set[Path]]:
+    async def _changes(self) -> AsyncGenerator[set[Path], None]:
         stop = asyncio.Event()
         try:
             async for events in watchfiles.awatch(
@@ -96,7 +118,7 @@ class WatchedFolder:
                 watch_filter=None,
                 debounce=_DEBOUNCE,
                 step=_STEP,
-                rust_timeout=int(_RESCAN_SECONDS * 1000),
+                rust_timeout=int(_IDLE_SECONDS * 1000),
                 yield_on_timeout=True,
                 stop_event=stop,
                 recursive=True,
@@ -106,18 +128,32 @@ class WatchedFolder:
             stop.set()
 
     def _look_at(self, changed: set[Path]) -> None:
+        began = time.monotonic()
         known = {path for path in changed if path.suffix in folder.SUFFIXES and not _hidden(path, self.path)}
         self.events += len(known)
-        if known and known == changed:
-            for path in sorted(known):
-                if path.is_file():
-                    self._read(path)
-                else:
-                    self._forget(path)
-        else:
-            # Time to look at everything; or a link was exchanged, as for the volume of a ConfigMap, or a folder moved.
+        for path in sorted(known):
+            if path.is_file():
+                self._read(path)
+            elif path in self._held:
+                self._forget(path)
+        if self._moves_others(changed - known):
             self.read_all()
-        self._woken()
+            # Files that came with a folder may have come before it was watched.
+            asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
+        elif began - self._rescanned >= _RESCAN_SECONDS:
+            self.read_all()
+        elif not known:
+            return
+        self._woken(began)
+
+    def _moves_others(self, changed: set[Path]) -> bool:
+        """Tell whether files of ours came or went with what changed: a folder, or a link as in a ConfigMap's volume."""
+        return any(
+            path.is_symlink()
+            or (path.is_dir() and not _hidden(path, self.path))
+            or (not path.exists() and any(path in held.parents for held in self._held))
+            for path in changed
+        )
 
     def _read(self, path: Path) -> None:
         signature = _signature(path)
@@ -150,10 +186,36 @@ class WatchedFolder:
     def _settle(self, ref: Ref) -> None:
         holders = self._holders.get(ref)
         if holders:
+            self._gone.pop(ref, None)
             self.store.put(holders[max(holders)])
-        else:
-            self._holders.pop(ref, None)
+            return
+        self._holders.pop(ref, None)
+        if not self._gone:
+            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
+        self._gone[ref] = time.monotonic()
+
+    def _drop_gone(self) -> None:
+        """Take out of the store what has been in no file for a while; nothing while the folder itself is gone."""
+        now, there = time.monotonic(), self.path.exists()
+        if there and self._away:
+            # It is back, and its files may still be on their way.
+            self._gone = dict.fromkeys(self._gone, now + _BACK_SECONDS)
+            self._catch_up()
+        self._away = not there
+        due = [ref for ref, since in self._gone.items() if there and now - since >= _GONE_SECONDS]
+        for ref in due:
+            del self._gone[ref]
             self.store.drop(ref)
+        if due:
+            self._woken(now)
+        if self._gone:
+            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
+
+
+def _root(path: Path) -> tuple[int, int]:
+    """Return what tells a folder from another one of the same name; raises OSError when there is none."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _signature(path: Path) -> Signature | None:

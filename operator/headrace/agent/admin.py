@@ -4,14 +4,18 @@
 what: it is for alerts, not for restarts. `/readyz` fails until the first full sync, and while draining.
 """
 
+import asyncio
+import json
 import time
+from collections import Counter
 
 from aiohttp import web
 from prometheus_client import exposition
 
 from headrace.agent import status
 from headrace.agent.loop import Loop
-from headrace.agent.metrics import AgentCollector, Metrics, Sources, Told
+from headrace.agent.metrics import AgentCollector, Metrics, Sources
+from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.model import explanation
 from headrace.names import Ref
@@ -23,7 +27,7 @@ _STILL_ALIVE_SECONDS = 30.0
 class Admin:
     """The handlers of the admin port."""
 
-    def __init__(self, metrics: Metrics, source: Told) -> None:
+    def __init__(self, metrics: Metrics, source: Source) -> None:
         self.metrics, self.source = metrics, source
         self.loop: Loop | None = None
         self.traffic: Traffic | None = None
@@ -32,15 +36,13 @@ class Admin:
     def attach(self, loop: Loop, traffic: Traffic) -> None:
         """Tell of a loop from now on; before it there is a source only."""
         self.loop, self.traffic = loop, traffic
-        source = self.source
-        sources = Sources(
-            loop.applier,
-            source,
-            lambda: loop.batches,
-            lambda: (*source.verdicts(), *loop.state.all_verdicts()),
-        )
+        sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
+
+    def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
+        held = Counter((str(verdict.level), verdict.reason) for verdict in self.source.verdicts())
+        return held + loop.judged.counts
 
     def application(self) -> web.Application:
         """Return the application with its routes."""
@@ -78,16 +80,19 @@ class Admin:
     async def serve_metrics(self, request: web.Request) -> web.Response:
         """Return all metrics, in the form that the scraper takes."""
         if self.loop is not None and self.traffic is not None:
-            await self.traffic.read(self.loop.applier.worker, self.loop.applier.wanted)
+            await self.traffic.read(self.loop.applier)
         encode, content_type = exposition.choose_encoder(request.headers.get('Accept', ''))
-        return web.Response(body=encode(self.metrics.registry), headers={'Content-Type': content_type})
+        # Thousands of Services make megabytes of text; changes do not wait for it.
+        body = await asyncio.to_thread(encode, self.metrics.registry)
+        return web.Response(body=body, headers={'Content-Type': content_type})
 
     async def serve_status(self, _: web.Request) -> web.Response:
         """Return what is served."""
         loop = self.loop
         if loop is None:
             return web.json_response({'error': 'the source is still being read'}, status=503)
-        return web.json_response(status.of_agent(loop.state, loop.applier, self.source.verdicts()))
+        found = await status.of_agent(loop.state, loop.applier, [*self.source.verdicts(), *loop.judged.all()])
+        return web.json_response(text=await asyncio.to_thread(json.dumps, found))
 
     async def serve_service(self, request: web.Request) -> web.Response:
         """Return one Service with its servers."""

@@ -2,21 +2,22 @@
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any
 
-import watchfiles
 from aiohttp import web
 
 from headrace import settings as class_settings
 from headrace.agent.admin import Admin
 from headrace.agent.loop import Loop
-from headrace.agent.metrics import Metrics, Told
+from headrace.agent.metrics import Metrics
+from headrace.agent.source import SourceOf
 from headrace.agent.traffic import Traffic
 from headrace.cluster.store import Store
 from headrace.haproxy import probe
@@ -29,6 +30,7 @@ from headrace.haproxy.reloads import Reloads
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.haproxy.templating import Overrides
+from headrace.haproxy.upkeep import Upkeep
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.source import KubeSource
 from headrace.model import view as views
@@ -37,30 +39,16 @@ from headrace.model.view import View
 from headrace.settings import Settings, SettingsError, milliseconds
 
 log = logging.getLogger(__name__)
-
-
-class Source(Told, Protocol):
-    """What a store follows: an API server, or a folder."""
-
-    async def read(self) -> None:
-        """Return when everything is in the store once."""
-
-    async def follow(self) -> None:
-        """Keep the store true, until told to stop."""
-
-    def stop(self) -> None:
-        """End following."""
-
-
-# Takes the store to fill, whom to wake after each change, and whom to call when handlers of signals may be set.
-SourceOf = Callable[[Store, Callable[[], None], Callable[[], None]], Source]
+_CONFIG_SECONDS = 1.0
+# Who is told to stop waits so long for a reload to end.
+_RELOAD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
-    `source` makes the source that a store shall follow; it is told whom to wake.
+    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster.
     """
 
     source: SourceOf
@@ -77,6 +65,10 @@ class Options:
     keep: bool = False
 
 
+class AgentError(Exception):
+    """The agent cannot run here and now; the message says why."""
+
+
 class Agent:
     """One agent on a source."""
 
@@ -86,23 +78,28 @@ class Agent:
         self.source = options.source(self.store, self._wake, self._listen_to_signals)
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
-        self.stopping = asyncio.Event()
-        self.loop: Loop | None = None
         self.lease: AgentLease | None = None
+        self.stopping = asyncio.Event()
+        self.hurry = asyncio.Event()
 
-    def _wake(self) -> None:
-        if self.loop is not None:
-            self.loop.wake()
+    def _wake(self, since: float) -> None:
+        # What comes before there is a loop is in the store, from which the loop begins.
+        if self.admin.loop is not None:
+            self.loop.wake(since)
 
     async def run(self) -> None:
-        """Serve until told to stop; raises SourceError, SettingsError, HaproxyMissingError, HaproxyStartError and WatchEndedError."""
+        """Serve until told to stop.
+
+        Raises AgentError, SourceError, HaproxyMissingError, HaproxyStartError, WatchEndedError and WriteError.
+        """
+        alone = _alone(self.options.state)
         self._listen_to_signals()
         runner = web.AppRunner(self.admin.application(), access_log=None)
         await runner.setup()
-        following = asyncio.create_task(self.source.follow(), name='source')
+        following = asyncio.create_task(self.source.follow(), name='the source')
         try:
-            await web.TCPSite(runner, *self.options.admin).start()
-            if await self._read_source(following):
+            await self._listen(runner)
+            if await self._read(following):
                 await self._build()
                 await self._serve(following)
         finally:
@@ -110,16 +107,25 @@ class Agent:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             await runner.cleanup()
+            alone.close()
 
-    async def _read_source(self, following: asyncio.Task[None]) -> bool:
-        """Wait until the store holds everything once; return False when told to stop before."""
+    async def _listen(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, *self.options.admin).start()
+        except OSError as error:
+            raise AgentError(f'--admin: {error.strerror or error}') from error
+        log.info('listening', extra={'admin': ':'.join(map(str, runner.addresses[0][:2]))})
+
+    async def _read(self, following: asyncio.Task[None]) -> bool:
+        """Wait until the store holds everything once; return False when told to stop before that."""
         reading, stop = asyncio.create_task(self.source.read()), asyncio.create_task(self.stopping.wait())
-        await asyncio.wait([following, reading, stop], return_when=asyncio.FIRST_COMPLETED)
-        for task in (following, reading):
-            if task.done():
-                task.result()
-        stop.cancel()
-        if not reading.done():
+        try:
+            await asyncio.wait([following, reading, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in (following, reading):
+                if task.done():
+                    task.result()
+        finally:
+            stop.cancel()
             reading.cancel()
         return not self.stopping.is_set()
 
@@ -139,59 +145,82 @@ class Agent:
         self.applier = Applier(where, Renderer(view, able, options.overrides), state, Record())
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
-        self.admin.attach(self.loop, Traffic(view.settings.service_metrics))
+        self.upkeep = Upkeep(self.applier)
+        traffic = Traffic(view.settings.service_metrics)
+        self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
+        self.admin.attach(self.loop, traffic)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stopping.set)
+            loop.add_signal_handler(number, self._told_to_stop)
+
+    def _told_to_stop(self) -> None:
+        if self.stopping.is_set():
+            self.hurry.set()
+        self.stopping.set()
 
     async def _serve(self, following: asyncio.Task[None]) -> None:
-        assert self.loop is not None
-        beat = asyncio.create_task(self.loop.beat())
-        await self._begin()
+        beat, stop = asyncio.create_task(self.loop.beat()), asyncio.create_task(self.stopping.wait())
+        begin = asyncio.create_task(self._begin())
+        await asyncio.wait([begin, stop], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if begin.done():
+                begin.result()
+                await self._go_on(stop, beat, following)
+            else:
+                begin.cancel()
+                await asyncio.gather(begin, return_exceptions=True)
+            if not self.options.keep:
+                await self._end()
+        finally:
+            for task in (begin, stop, beat):
+                task.cancel()
+            await asyncio.gather(begin, stop, beat, return_exceptions=True)
+
+    async def _go_on(self, stop: asyncio.Task[Any], *others: asyncio.Task[None]) -> None:
+        """Follow the source until told to stop, and until nobody sends new clients here any more."""
         self.admin.synced = True
         # What was built lives as long as the process: no collection needs to walk it again.
         gc.collect()
         gc.freeze()
         log.info('serving', extra={'services': len(self.loop.state.fragments)})
-        tasks = [beat, following, *map(asyncio.create_task, self._tasks(self.loop))]
-        stop = asyncio.create_task(self.stopping.wait())
-        done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        tasks = [*map(asyncio.create_task, self._tasks())]
         try:
+            done, _ = await asyncio.wait([stop, *others, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 # None of them ends by itself: the supervisor starts the program again.
                 task.result()
                 raise RuntimeError(f'{task.get_name()} has ended')
-            await self._stop()
+            await self._withdraw()
         finally:
-            for task in [stop, *tasks]:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(stop, *tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _tasks(self, loop: Loop) -> list[Coroutine[Any, Any, None]]:
-        applier, reloads = self.applier, self.reloads
+    def _tasks(self) -> list[Coroutine[Any, Any, None]]:
+        applier, reloads, upkeep = self.applier, self.reloads, self.upkeep
         return [
-            loop.run(),
+            self.loop.run(),
             applier.follow(),
-            applier.write_files(),
-            applier.remove(),
-            applier.relay(),
-            applier.compare(),
+            upkeep.write_files(),
+            upkeep.remove(),
+            upkeep.relay(),
+            upkeep.compare(),
             reloads.run(),
             reloads.promote_in_background(),
-            self._follow_config(loop),
-            *self._cluster_tasks(loop),
+            self._follow_config(),
+            *self._cluster_tasks(),
         ]
 
-    def _cluster_tasks(self, loop: Loop) -> list[Coroutine[Any, Any, None]]:
+    def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside an API server as source: the sweep, and this agent's own Lease."""
         source, identity = self.source, self.options.identity
         if not isinstance(source, KubeSource):
             return []
         found = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
         if identity is not None:
-            self.lease = AgentLease(source.calls, identity, loop.report)
+            self.lease = AgentLease(source.calls, identity, self.loop.report)
             found.append(self.lease.run())
         return found
 
@@ -199,26 +228,20 @@ class Agent:
         """Find HAProxy or start it, and tell it everything."""
         await asyncio.to_thread(self.applier.candidate.fill)
         haproxy = self.applier.where.haproxy
-        if await haproxy.running():
-            with contextlib.suppress(RuntimeSocketError):
-                await self.applier.join()
+        if not await haproxy.running():
+            if haproxy.binary:
+                await self._start()
                 return
-        if not haproxy.binary:
-            await self._offer()
-        else:
-            await self._start()
-
-    async def _offer(self) -> None:
-        """Give a HAProxy that somebody else starts something to start from, and wait for it."""
-        generation = await self.reloads.good_generation()
-        if generation is not None:
-            self.applier.where.generations.promote(generation)
-        self.applier.lose('HAProxy has not been started yet')
+            # Somebody else starts HAProxy, from this.
+            await self.reloads.promote()
         while True:
-            with contextlib.suppress(RuntimeSocketError):
+            try:
                 await self.applier.join()
+            except RuntimeSocketError as error:
+                self.applier.lose(str(error))
+                await asyncio.sleep(0.1)
+            else:
                 return
-            await asyncio.sleep(0.1)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
@@ -228,49 +251,75 @@ class Agent:
             await self.applier.start()
         except HaproxyStartError as error:
             log.error('HAProxy did not start', extra={'said': str(error)[:500]})  # noqa: TRY400  it said why
-            generation = await self.reloads.good_generation()
-            if generation is None:
+            if not await self.reloads.promote():
                 raise
-            generations.promote(generation)
             await self.applier.start()
         await self.applier.join()
 
-    async def _follow_config(self, loop: Loop) -> None:
-        """Read the settings again when their file changes."""
+    async def _follow_config(self) -> None:
+        """Read the settings again when their file changes: a look once a second costs nothing, and misses nothing."""
         config = self.options.config
         if config is None:
             await asyncio.Event().wait()
             return
-        async for _ in watchfiles.awatch(config.parent, watch_filter=None, debounce=100, step=20):
+        seen = ''
+        while True:
             try:
-                await self._reread(loop, config)
-            except (OSError, SettingsError) as error:
+                text = await asyncio.to_thread(config.read_text)
+                if text != seen:
+                    seen = text
+                    await self._reread(text)
+            except (OSError, UnicodeDecodeError, SettingsError) as error:
                 if self.applier.record.trouble('settings', str(error)):
                     log.error('the settings cannot be used; the old ones stay', extra={'said': str(error)})  # noqa: TRY400
+            await asyncio.sleep(_CONFIG_SECONDS)
 
-    async def _reread(self, loop: Loop, config: Path) -> None:
-        held = loop.state.view
-        found = self.options.adjust(class_settings.parse(await asyncio.to_thread(config.read_text)))
+    async def _reread(self, text: str) -> None:
+        held = self.loop.state.view
+        wanted = self.options.adjust(class_settings.parse(text))
+        fixed = class_settings.changed(held.settings, wanted, 'restart')
+        found = class_settings.with_old(held.settings, wanted, fixed)
+        said = f'{", ".join(sorted(fixed))}: changed, and need a restart' if fixed else ''
+        self.applier.record.trouble('settings', said)
         if found == held.settings:
             return
-        fixed = sorted(class_settings.changed(held.settings, found, 'restart'))
+        changed = sorted(class_settings.changed(held.settings, found, 'reload'))
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
-        await loop.exchange(State(view))
-        said = f'{", ".join(fixed)}: changed, and need a restart' if fixed else ''
-        self.applier.record.trouble('settings', said)
-        log.info('read the settings again', extra={'restart': ', '.join(fixed)})
-        if keys := sorted(class_settings.changed(held.settings, found, 'reload')):
-            self.reloads.ask([Reason('settings', ', '.join(keys))])
+        reload = await self.loop.exchange(State(view))
+        log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
+        if reload:
+            self.reloads.ask([Reason('settings', ', '.join(changed) or 'the settings of the class changed')])
 
-    async def _stop(self) -> None:
-        """Stop so that nothing is lost: first nobody is sent here any more, then connections finish, then the end."""
-        settings = self.applier.settings
-        log.info('stopping')
-        if self.lease is not None:
-            await self.lease.withdraw()
+    async def _withdraw(self) -> None:
+        """Say that nobody shall be sent here any more, and give them time to hear it; changes still arrive."""
+        log.info('stopping', extra={'haproxy': 'goes on' if self.options.keep else ''})
         if self.options.keep:
             return
+        if self.lease is not None:
+            await self.lease.withdraw()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELOAD_SECONDS):
+                await self.reloads.hold()
         await self.applier.refuse_readiness()
-        await asyncio.sleep(milliseconds(settings.drain_delay) / 1000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(milliseconds(self.applier.settings.drain_delay) / 1000):
+                await self.hurry.wait()
+
+    async def _end(self) -> None:
+        """Let HAProxy close its listeners, finish its connections, and end."""
+        await self.applier.let_go()
         if self.applier.where.haproxy.binary:
-            await self.applier.where.haproxy.stop(milliseconds(settings.hard_stop_after) / 1000)
+            seconds = milliseconds(self.applier.settings.hard_stop_after) / 1000
+            await self.applier.where.haproxy.stop(seconds, self.hurry)
+        log.info('stopped')
+
+
+def _alone(state: Path) -> IO[str]:
+    """Return an open file that says that this folder has its agent; raises AgentError when it has one already."""
+    file = (state / 'agent.lock').open('a')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise AgentError(f'--state {state}: another agent works there') from error
+    return file

@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from headrace.agent.judged import Judged
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.lease import Report
-from headrace.model.state import State
+from headrace.model.state import Change, State
 from headrace.names import Ref
 from headrace.verdicts import OF_AGENTS
 
@@ -29,14 +30,15 @@ class Loop:
         self._wake = asyncio.Event()
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
+        self.judged = Judged(state)
         self.batches = 0
         self.epoch = 0
         self.last_beat = time.monotonic()
 
-    def wake(self) -> None:
-        """Say that the store has changed."""
+    def wake(self, since: float) -> None:
+        """Say that the store has changed, by what has been known since then (monotonic seconds)."""
         if not self._wake.is_set():
-            self._woken_at = time.monotonic()
+            self._woken_at = since
             self._wake.set()
 
     async def run(self) -> None:
@@ -57,9 +59,13 @@ class Loop:
             self.batches += 1
             change = self.state.update(self.store, dirty)
             if change:
-                await self.applier.apply(change)
+                await self._apply(change)
             self._note_epochs(dirty)
             return bool(change)
+
+    async def _apply(self, change: Change) -> None:
+        await self.applier.apply(change)
+        self.judged.note(self.state, change.judged)
 
     def _note_epochs(self, dirty: frozenset[Ref]) -> None:
         """Remember the highest epoch among Services that have been applied; the controller numbers them in order."""
@@ -74,19 +80,20 @@ class Loop:
                 self.state.refuse(ref, said)
             change = self.state.update(self.store, refs)
             if change:
-                await self.applier.apply(change)
+                await self._apply(change)
 
-    async def exchange(self, state: State) -> None:
-        """Go on with another state, as other settings make it."""
+    async def exchange(self, state: State) -> bool:
+        """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             self.store.take()
             state.update(self.store, self.store.services())
             self.state = state
-            await self.applier.exchange(state)
+            self.judged = Judged(state)
+            return await self.applier.exchange(state)
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
-        return Report(self.epoch, tuple(item for item in self.state.all_verdicts() if item.reason in OF_AGENTS))
+        return Report(self.epoch, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
 
     async def beat(self) -> None:
         """Show that the process is alive, for ever."""

@@ -4,32 +4,15 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 import headrace
+from headrace.agent.source import Source
 from headrace.haproxy.apply import Applier
-from headrace.verdicts import Verdict
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-
-
-class Told(Protocol):
-    """What a source tells of itself."""
-
-    events: int
-    missed: int
-
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Return what is wrong with what could not be read."""
-
-    def silent(self) -> dict[str, float]:
-        """Return for each watch how many seconds it has told nothing."""
-
-    def troubles(self) -> dict[str, str]:
-        """Return what stands in the way, by subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +20,9 @@ class Sources:
     """Where the figures come from, each asked when somebody scrapes."""
 
     applier: Applier
-    source: Told
+    source: Source
     batches: Callable[[], int]
-    verdicts: Callable[[], tuple[Verdict, ...]]
+    verdicts: Callable[[], Counts[tuple[str, str]]]
 
 
 class Metrics:
@@ -94,6 +77,7 @@ class AgentCollector:
         yield _gauge('headrace_old_workers', 'Workers that finish their connections.', len(applier.old_workers))
         pending = len(applier.worker.removals.pending) if applier.worker else 0
         yield _gauge('headrace_pending_removals', 'Servers and backends that wait for their connections.', pending)
+        yield _counter('headrace_repairs', 'Commands that set right what HAProxy had otherwise.', record.repairs)
         age = time.monotonic() - applier.behind_since if applier.candidate.stale else 0.0
         yield _gauge('headrace_files_behind_seconds', 'How far the files are behind HAProxy.', age)
         yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
@@ -101,9 +85,8 @@ class AgentCollector:
         yield from self._verdicts()
 
     def _verdicts(self) -> Iterator[Metric]:
-        counts = Counts((str(verdict.level), verdict.reason) for verdict in self.sources.verdicts())
         gauge = GaugeMetricFamily('headrace_verdicts', 'Verdicts by level and reason.', labels=('level', 'reason'))
-        for labels, value in sorted(counts.items()):
+        for labels, value in sorted(self.sources.verdicts().items()):
             gauge.add_metric(labels, value)
         yield gauge
 

@@ -1,5 +1,7 @@
 """What is served, as values for `headrace status` and the admin port: Services, backends, servers, plans, verdicts."""
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import headrace
@@ -11,13 +13,22 @@ from headrace.model.state import State
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
+# Changes wait for no more than so many Services.
+_AT_ONCE = 200
 _EXPOSED = {Kind.ROUTE: 'http', Kind.PORT: 'tcp', Kind.TLS: 'tls', Kind.ADDRESS: 'address'}
 
 
-def of_agent(state: State, applier: Applier, verdicts: tuple[Verdict, ...]) -> dict[str, object]:
+async def of_agent(state: State, applier: Applier, verdicts: Iterable[Verdict]) -> dict[str, object]:
     """Return the whole as one value for JSON; servers are in `of_service`."""
     record = applier.record
     held = applier.worker
+    services: list[dict[str, object]] = []
+    for number, ref in enumerate(sorted(state.fragments)):
+        fragment = state.fragments.get(ref)
+        if fragment is not None and ref.kind == 'Service':
+            services.append(_service(state, fragment))
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
     return {
         'version': headrace.__version__,
         'class': state.view.class_name,
@@ -26,10 +37,10 @@ def of_agent(state: State, applier: Applier, verdicts: tuple[Verdict, ...]) -> d
         'oldWorkers': list(applier.old_workers),
         'ready': applier.ready and held is not None,
         'troubles': dict(record.troubles),
-        'services': [_service(state, state.fragments[ref]) for ref in sorted(state.fragments) if ref.kind == 'Service'],
+        'services': services,
         'plans': [asdict(item) for item in record.last_plans],
         'reloads': [asdict(item) for item in record.last_reloads],
-        'verdicts': [_verdict(item) for item in (*verdicts, *state.all_verdicts())],
+        'verdicts': [_verdict(item) for item in verdicts],
     }
 
 

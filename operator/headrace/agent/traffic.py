@@ -1,25 +1,26 @@
 """Traffic of each Service, from HAProxy's counters of backends.
 
 Promises: a series is named by namespace, Service and port alone, so no change of shape breaks it; totals only grow, over
-reloads and backends that come and go; the cost is bounded by reading backends without their servers, and not too often.
+reloads and backends that come and go; workers that finish their connections are counted as long as they live. The cost
+is bounded: backends are read without their servers, not too often, on a connection of its own, and taken apart in a
+thread, so that no change waits for it.
 """
 
 import asyncio
+import contextlib
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from headrace.haproxy.apply import Applier
 from headrace.haproxy.runtime import RuntimeSocketError
-from headrace.haproxy.worker import Worker
-from headrace.model.picture import Picture
 
 LABELS = ('namespace', 'service', 'port')
 Key = tuple[str, str, str]
 _SHORTEST_INTERVAL = 5.0
-_ROWS_AT_ONCE = 200
 # Counter of ours: column of `show stat` (management guide, 9.1).
 _TOTALS = {
     'headrace_service_sessions': ('stot', 'Sessions that were sent to the Service.'),
@@ -42,78 +43,95 @@ _TIMES = {
 }
 _CLASSES = ('1xx', '2xx', '3xx', '4xx', '5xx')
 _RESPONSES = 'headrace_service_responses'
+_GROWING = (*(column for column, _ in _TOTALS.values()), *(f'hrsp_{each}' for each in _CLASSES))
+# What of a worker that only finishes its connections counts as well.
+_CURRENT = ('scur', 'qcur')
+Series = dict[tuple[Key, str], float]
 
 
 @dataclass(slots=True, eq=False)
 class Traffic:
-    """Totals and last values by Service port. `picture` tells which backend is whose."""
+    """Totals and last values by Service port."""
 
     enabled: bool
     clock: Callable[[], float] = time.monotonic
-    totals: dict[tuple[Key, str], float] = field(default_factory=dict)
-    gauges: dict[tuple[Key, str], float] = field(default_factory=dict)
+    totals: Series = field(default_factory=dict)
+    # What is shown; exchanged as a whole, because somebody may be reading.
+    shown: tuple[Series, Series] = ({}, {})
     _last: dict[tuple[int, str, str], float] = field(default_factory=dict)
     _read_at: float = float('-inf')
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def read(self, worker: Worker | None, picture: Picture) -> None:
-        """Read the counters, unless they were read a moment ago."""
-        if not self.enabled or worker is None or self.clock() - self._read_at < _SHORTEST_INTERVAL:
-            return
-        self._read_at = self.clock()
-        try:
-            text = await worker.connection.tell('show stat -1 2 -1')
-        except RuntimeSocketError:
-            return
-        owners = {
-            backend.name: (backend.service.namespace, backend.service.name, backend.port)
-            for fragment in picture.fragments.values()
-            for backend in fragment.backends
-        }
-        await self._take(text, worker.facts.pid, owners)
+    async def read(self, applier: Applier, *, now: bool = False) -> None:
+        """Read the counters of all workers, unless they were read a moment ago and it must not be `now`."""
+        async with self._turn:
+            held = applier.worker
+            if not self.enabled or held is None or (self.clock() - self._read_at < _SHORTEST_INTERVAL and not now):
+                return
+            self._read_at = self.clock()
+            workers = (held.facts.pid, *applier.old_workers)
+            texts: dict[int, str] = {}
+            for pid in workers:
+                with contextlib.suppress(RuntimeSocketError):
+                    texts[pid] = await applier.where.haproxy.master.tell(pid, 'show stat -1 2 -1')
+            owners = {
+                backend.name: (backend.service.namespace, backend.service.name, backend.port)
+                for fragment in applier.wanted.fragments.values()
+                for backend in fragment.backends
+            }
+            await asyncio.to_thread(self.take, texts, workers, owners)
 
-    async def _take(self, text: str, pid: int, owners: Mapping[str, Key]) -> None:
-        self.gauges.clear()
-        seen: dict[tuple[int, str, str], float] = {}
-        for number, row in enumerate(csv.DictReader(text.lstrip('# ').splitlines())):
-            if key := owners.get(row['pxname']):
-                self._row(key, row, pid, seen)
-            if number % _ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        self._last = seen
+    def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:
+        """Take the answers of workers, by PID, to `show stat`; the first of `workers` serves, and one may not have answered."""
+        gauges: Series = {}
+        for pid, text in texts.items():
+            for row in csv.DictReader(text.lstrip('# \n').splitlines()):
+                if key := owners.get(row.get('pxname') or ''):
+                    self._grow(key, row, pid)
+                    _gauges(key, row, gauges, serves=pid == workers[0])
+        for place in [place for place in self._last if place[0] not in workers]:
+            del self._last[place]
         kept = set(owners.values())
-        for held in [held for held in self.totals if held[0] not in kept]:
-            del self.totals[held]
+        self.totals = {held: value for held, value in self.totals.items() if held[0] in kept}
+        self.shown = dict(self.totals), gauges
 
-    def _row(self, key: Key, row: Mapping[str, str], pid: int, seen: dict[tuple[int, str, str], float]) -> None:
-        columns = [*(column for column, _ in _TOTALS.values()), *(f'hrsp_{each}' for each in _CLASSES)]
-        for column in columns:
+    def _grow(self, key: Key, row: Mapping[str, str], pid: int) -> None:
+        for column in _GROWING:
             value = float(row.get(column) or 0)
             place = (pid, row['pxname'], column)
             before = self._last.get(place, 0.0)
-            seen[place] = value
+            self._last[place] = value
+            # A backend that went and came again begins anew.
             grown = value - before if value >= before else value
             self.totals[key, column] = self.totals.get((key, column), 0.0) + grown
-        for column, _ in _GAUGES.values():
-            self.gauges[key, column] = self.gauges.get((key, column), 0.0) + float(row.get(column) or 0)
-        for column, _ in _TIMES.values():
-            self.gauges[key, column] = max(self.gauges.get((key, column), 0.0), float(row.get(column) or 0) / 1000)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
+        totals, gauges = self.shown
+        by_column: dict[str, list[tuple[Key, float]]] = {}
+        for (key, column), value in (*totals.items(), *gauges.items()):
+            by_column.setdefault(column, []).append((key, value))
         for name, (column, text) in _TOTALS.items():
             counter = CounterMetricFamily(name, text, labels=LABELS)
-            for (key, held), value in self.totals.items():
-                if held == column:
-                    counter.add_metric(key, value)
+            for key, value in by_column.get(column, ()):
+                counter.add_metric(key, value)
             yield counter
         responses = CounterMetricFamily(_RESPONSES, 'Responses by class of status.', labels=(*LABELS, 'class'))
-        for (key, held), value in self.totals.items():
-            if held.startswith('hrsp_'):
-                responses.add_metric((*key, held.removeprefix('hrsp_')), value)
+        for each in _CLASSES:
+            for key, value in by_column.get(f'hrsp_{each}', ()):
+                responses.add_metric((*key, each), value)
         yield responses
         for name, (column, text) in {**_GAUGES, **_TIMES}.items():
             gauge = GaugeMetricFamily(name, text, labels=LABELS)
-            for (key, held), value in self.gauges.items():
-                if held == column:
-                    gauge.add_metric(key, value)
+            for key, value in by_column.get(column, ()):
+                gauge.add_metric(key, value)
             yield gauge
+
+
+def _gauges(key: Key, row: Mapping[str, str], gauges: Series, *, serves: bool) -> None:
+    for column, _ in _GAUGES.values():
+        if serves or column in _CURRENT:
+            gauges[key, column] = gauges.get((key, column), 0.0) + float(row.get(column) or 0)
+    for column, _ in _TIMES.values():
+        if serves:
+            gauges[key, column] = max(gauges.get((key, column), 0.0), float(row.get(column) or 0) / 1000)

@@ -25,7 +25,7 @@ _ERRORS, _REFUSED, _NO_HAPROXY = 1, 3, 4
 @click.option(
     '--haproxy', 'binary', default=None, metavar='PATH', help='The HAProxy to ask.  [default: haproxy on the PATH]'
 )
-@inputs.seen_from
+@inputs.seen_from()
 def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     """Tell what is wrong with objects, and ask a real HAProxy.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headrace.agent.agent import Source, SourceOf
+from headrace.agent.source import Source, SourceOf
 from headrace.cli import inputs
 from headrace.cluster.store import Store
 from headrace.kube import access as accesses
@@ -35,7 +35,7 @@ def access(given: dict[str, Any]) -> Access:
 def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
     """Return what makes the source: the API server, or the folder that the options name."""
 
-    def make(store: Store, woken: Callable[[], None], started: Callable[[], None]) -> Source:
+    def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
         if way is None:
             return WatchedFolder(Path(given['source']), store, woken)
         return KubeSource(way, resources.watched(view), store, woken, started)

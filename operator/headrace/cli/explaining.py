@@ -28,7 +28,7 @@ _NOT_SERVED = 1
     help='Objects: a file or folder, may be given more than once. Without it a running agent is asked.',
 )
 @click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port.")
-@inputs.seen_from
+@inputs.seen_from()
 def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) -> None:
     """Tell why a host, a path or a Service is served or not, and who holds what is contested.
 

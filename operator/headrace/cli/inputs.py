@@ -46,20 +46,29 @@ _OPTIONS = (
     click.option('--config', type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with the class's settings."),
     click.option('--tcp-ports', default=None, metavar='RANGES', help='Ranges of TCP ports at the edge, as in 5432,20000-20999.'),
     click.option('--overrides', type=click.Path(path_type=Path), help="The administrator's folder: templates, global.cfg, defaults.cfg, snippets."),
-    click.option('--format', 'output', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'),
 )  # fmt: skip
+_FORMAT = click.option(
+    '--format',
+    'output',
+    type=click.Choice(['human', 'json']),
+    default='human',
+    show_default=True,
+    help='How to print.',
+)
 
 
-def seen_from(function: Function) -> Function:
-    """Add the options that say from where the input is seen."""
-    return placed(_ROLE(function))
+def seen_from(*, printing: bool = True, placing: bool = True) -> Callable[[Function], Function]:
+    """Return what adds the options that say from where the input is seen: for what prints, also how.
 
+    Without `placing` the role is left out, for whoever takes more roles.
+    """
 
-def placed(function: Function) -> Function:
-    """Add all of these options but the role."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    def add(function: Function) -> Function:
+        for option in reversed((*((_ROLE,) if placing else ()), *_OPTIONS, *((_FORMAT,) if printing else ()))):
+            function = option(function)
+        return function
+
+    return add
 
 
 def look(
@@ -85,7 +94,7 @@ def look(
         all_secrets=all_secrets,
         snippets=frozenset(overrides.snippets),
     )
-    return Seen(made, overrides, options['output'] == 'json')
+    return Seen(made, overrides, options.get('output') == 'json')
 
 
 def _settings(config: Path | None, given: dict[str, str | None]) -> Settings:

@@ -9,6 +9,7 @@ import sys
 import click
 
 import headrace
+from headrace.agent.agent import AgentError
 from headrace.cli import checking, explaining, planning, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
@@ -26,7 +27,15 @@ from headrace.settings import SettingsError
 _UNUSABLE, _NO_HAPROXY = 2, 4
 
 
-@click.group(context_settings={'help_option_names': ['-h', '--help'], 'auto_envvar_prefix': 'HEADRACE'})
+def _also_from_the_environment(command: click.Command) -> None:
+    """Let each option be an environment variable as well, called as the option: HEADRACE_TCP_PORTS for --tcp-ports."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            option.envvar = f'HEADRACE_{max(option.opts, key=len).strip("-").replace("-", "_").upper()}'
+            option.show_envvar = True
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(headrace.__version__, message='%(version)s')
 def cli() -> None:
     """Balance load for Kubernetes Services with HAProxy.
@@ -36,12 +45,17 @@ def cli() -> None:
     """
 
 
-cli.add_command(rendering.render)
-cli.add_command(checking.check)
-cli.add_command(planning.plan)
-cli.add_command(explaining.explain)
-cli.add_command(running.run)
-cli.add_command(status_command.status)
+for command in (
+    rendering.render,
+    checking.check,
+    planning.plan,
+    explaining.explain,
+    running.run,
+    status_command.status,
+):
+    cli.add_command(command)
+for command in (explaining.explain, running.run, status_command.status):
+    _also_from_the_environment(command)
 
 
 def main() -> None:
@@ -61,11 +75,12 @@ def main() -> None:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_UNUSABLE)
     except (
+        AccessError,
+        AgentError,
+        AgentUnreachableError,
+        CallError,
         HaproxyMissingError,
         HaproxyStartError,
-        AgentUnreachableError,
-        AccessError,
-        CallError,
         WatchEndedError,
     ) as error:
         click.echo(f'headrace: {error}', err=True)

@@ -27,7 +27,7 @@ def _paths(name: str, text: str) -> Callable[[Function], Function]:
 @_paths('--from', 'Objects that the running HAProxy was started with; a file or folder, may be given more than once.')
 @_paths('--to', 'Objects as they shall be.')
 @VERSION
-@inputs.seen_from
+@inputs.seen_from()
 def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
     """Print the runtime commands that lead from one set of objects to another, in their order.
 

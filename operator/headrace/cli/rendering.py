@@ -26,7 +26,7 @@ VERSION = click.option(
     help='The folder to write.',
 )
 @VERSION
-@inputs.seen_from
+@inputs.seen_from()
 def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **options: Any) -> None:
     """Render the configuration that HAProxy loads.
 

@@ -18,8 +18,11 @@ from headrace.cli.connecting import CONTROLLER, KUBE
 from headrace.cli.status import ADMIN
 from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
+from headrace.haproxy.files import WriteError
 from headrace.kube.access import Access
 from headrace.settings import Secrets, Settings, SettingsError
+
+_MAX_PORT = 65535
 
 
 def _state_folder() -> Path:
@@ -106,11 +109,11 @@ class _Roles(click.ParamType[tuple[str, ...]]):
 )
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
-@inputs.placed
+@inputs.seen_from(printing=False, placing=False)
 def run(**given: Any) -> None:
     """Follow an API server or a folder, and keep a HAProxy true to it.
 
-    Each option is also an environment variable: HEADRACE_RUN_SOURCE, HEADRACE_RUN_START_HAPROXY, ….
+    Each option is also an environment variable: HEADRACE_SOURCE, HEADRACE_START_HAPROXY, HEADRACE_TCP_PORTS, ….
     """
     # A flag that only the entry point acts on: whoever comes here is the child.
     del given['supervised']
@@ -146,7 +149,10 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     state = given['state'].absolute()
-    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    try:
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
         source=connecting.source(given, access, seen.view),
         state=state,
@@ -172,7 +178,7 @@ def _found(binary: str) -> str:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(':')
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
         raise SettingsError(f'{text} is no ADDR:PORT')
     return host.strip('[]'), int(port)
 

@@ -54,13 +54,16 @@ class Controller:
         self.store = Store()
         self.state = State(options.view)
         self._woken = asyncio.Event()
-        self.source = KubeSource(options.access, scopes(options.view), self.store, self._woken.set)
+        self.source = KubeSource(options.access, scopes(options.view), self.store, self._wake)
         self.election = Election(
             client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
         )
         self.writer = Writer(client, options.identity, self.decide)
         self.agents: tuple[Agent, ...] = ()
         self._told: dict[Ref, tuple[Verdict, ...]] = {}
+
+    def _wake(self, _: float) -> None:
+        self._woken.set()
 
     async def run(self) -> None:
         """Work until cancelled; raises WatchEndedError when only a new process helps."""

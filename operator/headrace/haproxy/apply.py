@@ -17,7 +17,6 @@ from headrace.haproxy import adoption, probe, worker
 from headrace.haproxy.candidate import Candidate
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
-from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation, Generations
 from headrace.haproxy.journal import Journal
 from headrace.haproxy.plan import Loaded, Reason
@@ -27,7 +26,6 @@ from headrace.haproxy.render import CONFIG, HEALTH, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.worker import Worker
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Map
 from headrace.model.picture import Picture, of_state
 from headrace.model.state import Change, State
 from headrace.names import Ref
@@ -37,8 +35,6 @@ log = logging.getLogger(__name__)
 # The sections of a worker that no command changes; profiles have names of their own.
 _STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
 _MOST_RELAYED = 2000
-# Changes wait for so many comparisons at most, some 0.3 ms each.
-_COMPARED_AT_ONCE = 5
 _READY = f'set map {HEALTH} ready'
 
 
@@ -66,18 +62,22 @@ class Applier:
         self.lost = asyncio.Event()
         self.behind = asyncio.Event()
         self.removing = asyncio.Event()
-        self._touched: set[Ref] = set()
+        self.touched: set[Ref] = set()
         self.behind_since = 0.0
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
         self._told: set[int] = set()
         self.old_workers: tuple[int, ...] = ()
-        self._relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
+        self.relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
 
     @property
     def settings(self) -> Settings:
         """Return the class's settings."""
         return self.candidate.renderer.view.settings
+
+    @property
+    def _drain_seconds(self) -> float:
+        return milliseconds(self.settings.drain_timeout) / 1000
 
     async def apply(self, change: Change) -> None:
         """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised."""
@@ -92,15 +92,16 @@ class Applier:
             keys = {item.key for item in change.pointers} | self.worker.held_keys
             await self._tell(self.worker, self.worker.picture.change_to(self.wanted, refs, keys))
 
-    async def exchange(self, state: State) -> None:
-        """Go on with another state, as other settings make it; what only a reload can bring is asked for."""
+    async def exchange(self, state: State) -> bool:
+        """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             self.state = state
             held, renderer = self.candidate.renderer, self.candidate.renderer.with_view(state.view)
             self.candidate.use(renderer)
+            if self.worker is not None:
+                self.worker.removals.drain_seconds = self._drain_seconds
         await self.apply(self.wanted.whole_change_to(of_state(state)))
-        if held.sections([]) != renderer.sections([]):
-            self.on_reasons([Reason('settings', 'the settings of the class changed')])
+        return held.sections([]) != renderer.sections([])
 
     def _files_behind(self) -> None:
         if self.candidate.stale and not self.behind.is_set():
@@ -138,7 +139,7 @@ class Applier:
             self.on_reasons(done.reasons)
         if self.old_workers:
             self._relay(done.plan.commands)
-        self._touched.update(item.ref for item in change.fragments)
+        self.touched.update(item.ref for item in change.fragments)
         self.removing.set()
         return True
 
@@ -147,22 +148,27 @@ class Applier:
         with contextlib.suppress(asyncio.QueueFull):
             for command in told:
                 if not command.payload and not command.removes and not command.locate:
-                    self._relayed.put_nowait(command)
-
-    async def relay(self) -> None:
-        """Pass commands on to old workers. They may lack what is spoken of, so their answers do not matter."""
-        while True:
-            command = await self._relayed.get()
-            for pid in self.old_workers:
-                with contextlib.suppress(RuntimeSocketError):
-                    await self.where.haproxy.master.tell(pid, command.line)
+                    self.relayed.put_nowait(command)
 
     def lose(self, said: str) -> None:
         """Note that the worker does not answer any more; `follow` finds the next one."""
-        self.worker = None
+        held, self.worker = self.worker, None
+        if held is not None:
+            # An open connection would keep a worker alive that has been replaced.
+            held.connection.abort()
         if self.record.trouble('worker', said):
             log.warning('lost the worker', extra={'said': said})
         self.lost.set()
+
+    def _ended(self, which: Worker) -> None:
+        if self.worker is which:
+            self.lose('the worker has ended the connection')
+
+    async def let_go(self) -> None:
+        """Close the connection to the worker, which could not end while it is open."""
+        held, self.worker = self.worker, None
+        if held is not None:
+            await held.close()
 
     async def freeze(self) -> Generation:
         """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
@@ -171,23 +177,29 @@ class Applier:
             number, folder = generations.new()
             self.journal.keep({*generations.known, number})
             self.journal.open(number)
-            picture, brought = await self.candidate.freeze(folder)
-            return generations.seal(number, folder, picture, brought)
+            try:
+                picture, brought = await self.candidate.freeze(folder)
+                return generations.seal(number, folder, picture, brought)
+            except BaseException:
+                generations.drop(number)
+                raise
 
     async def join(self) -> None:
         """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError."""
         haproxy = self.where.haproxy
         connection = await Connection.open(haproxy.runtime_socket)
-        able = await probe.of_worker(connection, self.where.capabilities)
-        facts = await worker.facts(connection)
-        if facts.stopping:
-            await connection.close()
-            raise RuntimeSocketError('this worker is stopping')
-        found = Worker(connection, facts, able, milliseconds(self.settings.drain_timeout) / 1000)
-        async with self._turn:
-            await self._bring_up_to_date(found)
+        try:
+            able = await probe.of_worker(connection, self.where.capabilities)
+            found = Worker(connection, await worker.facts(connection), able, self._drain_seconds)
+            async with self._turn:
+                await self._bring_up_to_date(found)
+        except BaseException:
+            connection.abort()
+            raise
 
     async def _bring_up_to_date(self, found: Worker) -> None:
+        if found.facts.stopping:
+            raise RuntimeSocketError('this worker is stopping')
         known = self.where.generations.known.get(found.facts.generation)
         since = self.journal.since(found.facts.generation)
         if known is not None and since is not None and found.facts.pid not in self._told:
@@ -201,6 +213,8 @@ class Applier:
             await self._adopt(found)
         await found.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
         before, self.worker = self.worker, found
+        self.where.generations.serving = found.facts.generation
+        found.connection.on_end(lambda: self._ended(found))
         if before is not None:
             await before.close()
         self.lost.clear()
@@ -261,76 +275,9 @@ class Applier:
         """Raise RuntimeSocketError when the worker that is told things is not the one that serves."""
         workers = await self.where.haproxy.master.workers()
         pids = {process.pid: process.old for process in workers}
-        self.old_workers = tuple(process.pid for process in workers if process.old)
+        self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != held.facts.pid)
         if self.worker is held and pids and pids.get(held.facts.pid, True) and not all(pids.values()):
             raise RuntimeSocketError(f'worker {held.facts.pid} has been replaced')
-
-    async def write_files(self) -> None:
-        """Keep the candidate at most a second behind."""
-        while True:
-            await self.behind.wait()
-            await asyncio.sleep(0.3)
-            self.behind.clear()
-            try:
-                await self.candidate.flush()
-                if self.record.trouble('files', ''):
-                    log.info('files can be written again')
-            except WriteError as error:
-                if self.record.trouble('files', str(error)):
-                    log.error('files cannot be written', extra={'said': str(error)})  # noqa: TRY400  no trace needed
-                self.behind.set()
-                await asyncio.sleep(1.0)
-
-    async def remove(self) -> None:
-        """Forget servers and backends that are gone, as their connections end."""
-        while True:
-            held = self.worker
-            due = held.removals.next_due() if held is not None else None
-            if held is None or due is None:
-                self.removing.clear()
-                await self.removing.wait()
-                continue
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            try:
-                attempts, given_up = await held.remove_some()
-            except RuntimeSocketError as error:
-                if self.worker is held:
-                    self.lose(str(error))
-                continue
-            self.record.commands += attempts
-            for item in given_up:
-                log.warning('cannot be removed', extra={'command': item.command.line, 'answer': item.answer})
-                self.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}')])
-
-    async def compare(self) -> None:
-        """Read back what was changed, soon, and everything at long intervals; what differs is set right and counted."""
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(1.0)
-            refs, self._touched = self._touched, set()
-            maps: list[Map] = []
-            if time.monotonic() - last >= milliseconds(self.settings.compare_interval) / 1000:
-                last = time.monotonic()
-                refs, maps = set(self.wanted.fragments), list(Map)
-            try:
-                await self._compare(sorted(refs), maps)
-            except RuntimeSocketError as error:
-                self.lose(str(error))
-
-    async def _compare(self, refs: list[Ref], maps: list[Map]) -> None:
-        found = 0
-        for start in range(0, len(refs), _COMPARED_AT_ONCE):
-            if self.worker is None:
-                return
-            found += await self.worker.compare(refs[start : start + _COMPARED_AT_ONCE])
-            await asyncio.sleep(0)
-        for name in maps:
-            if self.worker is not None:
-                found += await self.worker.compare_maps([name])
-                await asyncio.sleep(0)
-        if found:
-            self.record.drift += 1
-            log.error('HAProxy was not what it should be; it is set right', extra={'commands': found})
 
     async def refuse_readiness(self) -> None:
         """Let HAProxy's health port say that it is not ready, from now on."""

@@ -47,6 +47,7 @@ class Candidate:
     def use(self, renderer: Renderer) -> None:
         """Render with another renderer of the same version from now on."""
         self.renderer = renderer
+        self._usage.base = Usage(renderer.view.settings.cookie_name).base
         self._stale.add(_SECTIONS)
 
     def fill(self) -> None:

@@ -16,26 +16,33 @@ Owners = Mapping[ClaimKey, Ref]
 def find(binary: str, renderer: Renderer, picture: Picture, owners: Owners, suspects: Sequence[Ref]) -> tuple[Ref, ...]:
     """Return the suspects without which HAProxy accepts the rest; none when it is not their fault.
 
-    `owners` are those who hold the picture's pointers. Costs about 2 log2(suspects) checks for each one at fault. Raises HaproxyMissingError, WriteError, TemplateError.
+    `owners` are those who hold the picture's pointers. Of several that are refused only together, the last one is
+    returned. Costs about log2(suspects) checks for each one found. Raises HaproxyMissingError, WriteError,
+    TemplateError.
     """
 
     def accepted(left_out: Sequence[Ref]) -> bool:
         return _accepted(binary, renderer, without(picture, owners, frozenset(left_out)))
 
-    def search(group: Sequence[Ref], others: Sequence[Ref]) -> list[Ref]:
-        """Return those at fault in a group that is known to hold one; `others` are left out meanwhile."""
-        if len(group) == 1:
-            return list(group)
-        middle = len(group) // 2
-        found: list[Ref] = []
-        for half, rest in ((group[:middle], group[middle:]), (group[middle:], group[:middle])):
-            if not accepted([*others, *rest]):
-                found += search(half, [*others, *rest])
-        return found
-
-    if not suspects or not accepted(suspects):
+    if not suspects or accepted([]) or not accepted(suspects):
         return ()
-    return tuple(sorted(search(suspects, [])))
+    found: list[Ref] = []
+    left = list(suspects)
+    while left:
+        # With none of those left it is accepted, with all of them it is not: somewhere between, one makes the difference.
+        good, bad = 0, len(left)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if accepted([*found, *left[middle:]]):
+                good = middle
+            else:
+                bad = middle
+        found.append(left[good])
+        # Those before the one found are all right together.
+        left = left[bad:]
+        if accepted(found):
+            break
+    return tuple(sorted(found))
 
 
 def without(picture: Picture, owners: Owners, left_out: frozenset[Ref]) -> Picture:

@@ -35,6 +35,8 @@ class Generations:
         self.folder = folder
         self.root = folder / 'generations'
         self.known: dict[str, Generation] = {}
+        # The one that the worker has started from: whoever comes next reads there what no command has changed.
+        self.serving = ''
         self._last = 0
 
     @property
@@ -68,14 +70,18 @@ class Generations:
     def promote(self, generation: Generation) -> None:
         """Let `current` lead to a generation, at once, and remove those that nobody needs; raises WriteError."""
         before = self.promoted()
+        self.point(generation.number)
+        self._forget({generation.number, before, self.serving})
+
+    def point(self, number: str) -> None:
+        """Let `current` lead to the generation of this number, at once, and keep all others; raises WriteError."""
         link = self.folder / f'.{CURRENT}.new'
         try:
             link.unlink(missing_ok=True)
-            link.symlink_to(os.path.relpath(generation.folder, self.folder))
+            link.symlink_to(os.path.relpath(self.root / number, self.folder))
             link.replace(self.current)
         except OSError as error:
             raise WriteError(f'{self.current}: {error}') from error
-        self._forget({generation.number, before})
 
     def promoted(self) -> str:
         """Return the number of the generation that `current` leads to, '' for none."""
@@ -85,12 +91,16 @@ class Generations:
             return ''
 
     def discard(self, generation: Generation) -> None:
-        """Remove a generation that was refused."""
-        self.known.pop(generation.number, None)
-        shutil.rmtree(generation.folder, ignore_errors=True)
+        """Remove a generation that was refused, unless HAProxy would start from it."""
+        if generation.number != self.promoted():
+            self.drop(generation.number)
+
+    def drop(self, number: str) -> None:
+        """Remove what there is of a generation."""
+        self.known.pop(number, None)
+        shutil.rmtree(self.root / number, ignore_errors=True)
 
     def _forget(self, kept: set[str]) -> None:
         for path in self.root.iterdir():
             if path.name not in kept:
-                self.known.pop(path.name, None)
-                shutil.rmtree(path, ignore_errors=True)
+                self.drop(path.name)

@@ -12,11 +12,12 @@ _RELOAD_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of `show proc`."""
+    """A line of `show proc`: `reloads` since it was started."""
 
     pid: int
     kind: str
     old: bool
+    reloads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,22 @@ class Master:
         for line in (await runtime.once(self.path, ['show proc'])).splitlines():
             if line.startswith('#'):
                 old = 'old workers' in line or (old and line.startswith('#<'))
-            elif words := re.match(r'(\d+)\s+(master|worker)\s+(\S+)', line):
-                found.append(Process(int(words[1]), words[2], old))
+            elif words := re.match(r'(\d+)\s+(master|worker)\s+(\d+)', line):
+                found.append(Process(int(words[1]), words[2], old, int(words[3])))
         if not found:
             raise RuntimeSocketError('show proc: no answer that can be read')
-        return tuple(sorted(found, key=lambda process: (not process.old, process.pid)))
+        return tuple(sorted(found, key=lambda process: (not process.old, -process.reloads, process.pid)))
 
     async def workers(self) -> tuple[Process, ...]:
         """Return all workers, old ones first; raises RuntimeSocketError."""
         return tuple(process for process in await self.processes() if process.kind == 'worker')
 
-    async def old_workers(self) -> tuple[int, ...]:
-        """Return the PIDs of workers that only finish their connections; raises RuntimeSocketError."""
-        return tuple(process.pid for process in await self.workers() if process.old)
+    async def old_workers(self, serving: int) -> tuple[int, ...]:
+        """Return the PIDs of workers that only finish their connections, the oldest first; raises RuntimeSocketError.
+
+        `serving` is the one that serves: after a failed reload the master lists it among the old ones (3.4).
+        """
+        return tuple(process.pid for process in await self.workers() if process.old and process.pid != serving)
 
     async def reload(self) -> Reloaded:
         """Reload and return how it ended; raises RuntimeSocketError when no end was seen.

@@ -14,7 +14,7 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
-from headrace.model.picture import Picture
+from headrace.model.picture import Picture, with_endpoints
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
@@ -126,8 +126,7 @@ class _Draft:
         """
         old, new = _backends(change.old), _backends(change.new)
         if change.ref in self.held:
-            for name in (new.keys() & old.keys()) - self.waiting:
-                self._change_backend(old[name], new[name])
+            self._endpoints_only(change)
             return
         for name, backend in new.items():
             if name not in old:
@@ -183,6 +182,15 @@ class _Draft:
                 and kept.isdisjoint(_backends(item.old).keys() - _backends(item.new).keys())
             )
         }
+
+    def _endpoints_only(self, change: FragmentChange) -> None:
+        """Plan the endpoints of what serves until the reload comes."""
+        if change.old is None or change.new is None:
+            return
+        old = _backends(change.old)
+        for backend in with_endpoints(change.old, change.new).backends:
+            if backend.name not in self.waiting:
+                self._change_backend(old[backend.name], backend)
 
     def _del_backend(self, backend: Backend) -> None:
         """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""

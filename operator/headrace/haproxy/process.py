@@ -9,17 +9,19 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from headrace.haproxy.master import Master
 from headrace.haproxy.render import CONFIG
-from headrace.haproxy.runtime import RuntimeSocketError
+from headrace.haproxy.runtime import RuntimeSocketError, SocketGoneError
 
 RUNTIME_SOCKET = 'runtime.sock'
 MASTER_SOCKET = 'master.sock'
 # Of sockaddr_un; HAProxy binds a name of its own length besides.
 _LONGEST_PATH = 90
 _START_SECONDS = 60.0
+_STEP_SECONDS = 0.02
 
 
 class HaproxyStartError(Exception):
@@ -42,32 +44,31 @@ class Haproxy:
         return self.sockets / RUNTIME_SOCKET
 
     async def running(self) -> bool:
-        """Tell whether a master answers."""
+        """Tell whether a master is there; one that is silent, as in the middle of a reload, is."""
         self._reap()
         try:
             await self.master.processes()
-        except RuntimeSocketError:
+        except SocketGoneError:
             return False
+        except RuntimeSocketError:
+            return True
         return True
 
     async def start(self) -> None:
-        """Start HAProxy and wait until its worker answers; raises HaproxyStartError with what it said."""
-        self.sockets.mkdir(parents=True, exist_ok=True)
+        """Start HAProxy and wait until its worker answers; raises HaproxyStartError with what it said.
+
+        One that was started here before, and whose starter was killed before it answered, is waited for instead.
+        """
+        self.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if await self._former():
+            return
         for name in (RUNTIME_SOCKET, MASTER_SOCKET):
             (self.sockets / name).unlink(missing_ok=True)
         log = self.sockets / 'haproxy.log'
-        command = [
-            self.binary,
-            '-W',
-            '-S',
-            f'{self.sockets / MASTER_SOCKET},mode,660',
-            '-f',
-            str(self.current / CONFIG),
-        ]
         with log.open('wb') as output:
             try:
                 self._process = subprocess.Popen(  # noqa: ASYNC220, S603  the administrator names the binary
-                    command,
+                    [self.binary, '-W', '-S', self._master_option, '-f', str(self.current / CONFIG)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -76,14 +77,40 @@ class Haproxy:
                 )
             except OSError as error:
                 raise HaproxyStartError(f'{self.binary}: {error}') from error
-        for _ in range(int(_START_SECONDS / 0.02)):
-            await asyncio.sleep(0.02)
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            await asyncio.sleep(_STEP_SECONDS)
             if self._process.poll() is not None:
-                raise HaproxyStartError(log.read_text(errors='replace')[-2000:].strip())
-            if self.runtime_socket.exists() and await self.running():
+                raise HaproxyStartError(log.read_text(errors='replace')[-2000:].strip() or 'HAProxy ended at once')
+            if await self._answers():
                 return
         self._process.kill()
         raise HaproxyStartError('HAProxy did not answer')
+
+    @property
+    def _master_option(self) -> str:
+        return f'{self.sockets / MASTER_SOCKET},mode,660'
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(RuntimeSocketError):
+            return self.runtime_socket.exists() and bool(await self.master.processes())
+        return False
+
+    async def _former(self) -> bool:
+        """Return whether a HAProxy of these sockets that still runs answers; end it when it does not."""
+        deadline = time.monotonic() + _START_SECONDS
+        number = signal.SIGTERM
+        while found := await asyncio.to_thread(processes_with, self._master_option):
+            if await self._answers():
+                return True
+            if time.monotonic() >= deadline:
+                for pid in found:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
+                number, deadline = signal.SIGKILL, time.monotonic() + 1.0
+            self._reap()
+            await asyncio.sleep(_STEP_SECONDS)
+        return False
 
     async def pid(self) -> int:
         """Return the PID of the master; raises RuntimeSocketError."""
@@ -99,20 +126,45 @@ class Haproxy:
         found = re.search(r'^Max open files\s+\d+\s+(\d+)', text, re.MULTILINE)
         return int(found[1]) if found and self.binary else 0
 
-    async def stop(self, seconds: float) -> None:
-        """Let HAProxy finish its connections, and end it after `seconds`."""
+    async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Let HAProxy finish its connections, and end it after `seconds` or when there is a hurry."""
         try:
             pid = await self.pid()
         except (RuntimeSocketError, StopIteration):
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
             return
+        deadline = time.monotonic() + seconds
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGUSR1)
-            for _ in range(int(seconds / 0.05)):
+            while time.monotonic() < deadline and not hurry.is_set() and await self._connections():
                 self._reap()
                 os.kill(pid, 0)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_STEP_SECONDS)
             os.kill(pid, signal.SIGTERM)
+            while True:
+                self._reap()
+                os.kill(pid, 0)
+                await asyncio.sleep(_STEP_SECONDS)
+
+    async def _connections(self) -> bool:
+        """Tell whether clients are still connected; peers keep a worker for seconds after the last one."""
+        with contextlib.suppress(RuntimeSocketError):
+            workers = await self.master.workers()
+            texts = [await self.master.tell(worker.pid, 'show info') for worker in workers]
+            return not texts or any('\nCurrConns: 0\n' not in text for text in texts)
+        return True
 
     def _reap(self) -> None:
         if self._process is not None:
             self._process.poll()
+
+
+def processes_with(argument: str) -> list[int]:
+    """Return the processes that were started with this argument, the calling one left out."""
+    wanted, found = os.fsencode(argument), list[int]()
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):
+            if wanted in path.read_bytes().split(b'\0') and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+    return found

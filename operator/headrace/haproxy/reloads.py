@@ -29,18 +29,28 @@ _SHARE = 0.05
 _SHORTEST_PAUSE = 5.0
 _OLD_WORKER_SECONDS = 60.0
 _LONGEST_BACKOFF = 30.0
+# Fragments that are refused may hide others.
+_ATTEMPTS = 3
 
 Refuse = Callable[[Sequence[Ref], str], Awaitable[None]]
 
 
 class Reloads:
-    """Decides when HAProxy reloads, and from what. `refuse` leaves fragments out of the model."""
+    """Decides when HAProxy reloads, and from what.
+
+    `refuse` leaves fragments out of the model; `leaving` is awaited when a worker is about to be replaced.
+    """
 
     def __init__(self, applier: Applier, refuse: Refuse) -> None:
         self.applier, self.refuse = applier, refuse
         self.reasons: set[Reason] = set()
+        self.leaving: Callable[[], Awaitable[None]] = _nothing
         self._wake = asyncio.Event()
-        self._judging = asyncio.Lock()
+        self._news = asyncio.Event()
+        # From the making of a generation until it is promoted or thrown away.
+        self._turn = asyncio.Lock()
+        # The last generation that HAProxy has accepted; '' for none.
+        self._accepted = ''
         self._last = float('-inf')
         applier.on_reasons = self.ask
 
@@ -48,16 +58,20 @@ class Reloads:
         """Ask for a reload."""
         self.reasons.update(reasons)
         self._wake.set()
+        self._news.set()
+
+    async def hold(self) -> None:
+        """Let the reload that is under way come to its end, and none begin any more."""
+        await self._turn.acquire()
 
     async def run(self) -> None:
         """Reload when somebody has asked, at most once in each interval."""
         failures = 0
         while True:
             await self._wake.wait()
-            interval = milliseconds(self.applier.settings.reload_interval) / 1000
-            pause = min(interval * 2**failures, max(interval, _LONGEST_BACKOFF)) if failures else interval
-            await asyncio.sleep(max(0.0, self._last + pause - time.monotonic()))
+            await self._pause(failures)
             self._wake.clear()
+            self._news.clear()
             reasons, self.reasons = self.reasons, set()
             if not reasons:
                 continue
@@ -65,7 +79,18 @@ class Reloads:
             self._last = time.monotonic()
             failures = 0 if good else failures + 1
             if not good:
-                self.ask(reasons)
+                self.reasons.update(reasons)
+                self._wake.set()
+
+    async def _pause(self, failures: int) -> None:
+        """Keep the distance to the last reload; a longer one after failures, until there is news."""
+        interval = milliseconds(self.applier.settings.reload_interval) / 1000
+        await asyncio.sleep(max(0.0, self._last + interval - time.monotonic()))
+        if failures:
+            longest = min(interval * 2 ** min(failures, 10), max(interval, _LONGEST_BACKOFF))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._last + longest - time.monotonic())):
+                    await self._news.wait()
 
     async def _reload(self, reasons: set[Reason]) -> bool:
         """Reload once; return whether the wanted state serves now. What stands in the way is kept as trouble."""
@@ -74,12 +99,12 @@ class Reloads:
         log.info('reloading', extra={'reasons': '; '.join(shown[:5])})
         said = ''
         try:
-            generation = await self.good_generation()
-            said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
+            async with self._turn:
+                generation = await self._good_generation()
+                said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
             said = str(error)
-            generation = None
-        good = generation is not None and not said
+        good = not said
         record.trouble('reload', said)
         seconds = time.monotonic() - began
         record.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500]))
@@ -92,27 +117,36 @@ class Reloads:
         )
         return good
 
-    async def good_generation(self) -> Generation | None:
-        """Return a new generation that HAProxy accepts, without the fragments that it refuses; None when none can be had.
+    async def promote(self) -> bool:
+        """Let HAProxy start from what is wanted now, without the fragments that it refuses; return whether it may.
 
         Raises WriteError, TemplateError and HaproxyMissingError.
         """
-        async with self._judging:
-            for _ in range(3):
-                generation = await self.applier.freeze()
-                outcome = await self._judge(generation)
-                if outcome.accepted:
-                    self.applier.record.trouble('configuration', '')
-                    return generation
-                said = culprits_words(outcome.output, generation)
-                found = await self._culprits(generation)
-                self.applier.where.generations.discard(generation)
-                if not found:
-                    break
-                log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
-                await self.refuse(found, said)
-            self.applier.record.trouble('configuration', said)
-            return None
+        async with self._turn:
+            generation = await self._good_generation()
+            if generation is not None:
+                self.applier.where.generations.promote(generation)
+            return generation is not None
+
+    async def _good_generation(self) -> Generation | None:
+        """Return a new generation that HAProxy accepts, without the fragments that it refuses; None for none."""
+        said = ''
+        for _ in range(_ATTEMPTS):
+            generation = await self.applier.freeze()
+            outcome = await self._judge(generation)
+            if outcome.accepted:
+                self._accepted = generation.number
+                self.applier.record.trouble('configuration', '')
+                return generation
+            said = culprits_words(outcome.output, generation)
+            found = await self._culprits(generation)
+            self.applier.where.generations.discard(generation)
+            if not found:
+                break
+            log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
+            await self.refuse(found, said)
+        self.applier.record.trouble('configuration', said)
+        return None
 
     async def _judge(self, generation: Generation) -> Outcome:
         self.applier.record.checks += 1
@@ -124,21 +158,27 @@ class Reloads:
         return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder)
 
     async def _culprits(self, generation: Generation) -> tuple[Ref, ...]:
-        """Return the fragments at fault among those that changed since the last good generation."""
+        """Return the fragments at fault: first of those that changed since the last good generation, then of all."""
         where, claims = self.applier.where, self.applier.owners(generation.picture)
-        since = self.applier.journal.since(where.generations.promoted())
-        suspects = sorted(since[0] & generation.picture.fragments.keys() if since else generation.picture.fragments)
-        return await asyncio.to_thread(
-            culprits.find, where.checker, self.applier.candidate.renderer, generation.picture, claims, suspects
-        )
+        since = self.applier.journal.since(self._accepted)
+        everything = sorted(generation.picture.fragments)
+        changed = sorted(since[0] & generation.picture.fragments.keys()) if since else everything
+        for suspects in (changed, everything) if changed != everything else (everything,):
+            found = await asyncio.to_thread(
+                culprits.find, where.checker, self.applier.candidate.renderer, generation.picture, claims, suspects
+            )
+            if found:
+                return found
+        return ()
 
     async def _switch(self, generation: Generation) -> str:
         """Promote a generation and reload into it; return what stood in the way, '' for nothing."""
         generations, haproxy = self.applier.where.generations, self.applier.where.haproxy
-        await self._make_room()
-        before = generations.known.get(generations.promoted())
-        generations.promote(generation)
         held = self.applier.worker
+        await self._make_room(held.facts.pid if held else 0)
+        await self.leaving()
+        before = generations.promoted()
+        generations.point(generation.number)
         try:
             done = await haproxy.master.reload()
             good, said = done.good, done.log
@@ -147,20 +187,22 @@ class Reloads:
             serving = [process.pid for process in workers if not process.old]
             good, said = bool(serving) and (held is None or held.facts.pid not in serving), str(error)
         if not good:
-            if before is not None:
-                generations.promote(before)
+            if before:
+                generations.point(before)
             generations.discard(generation)
             return said or 'HAProxy did not say why'
+        generations.promote(generation)
         await self.applier.join()
         with contextlib.suppress(RuntimeSocketError):
-            self.applier.old_workers = await haproxy.master.old_workers()
+            found = self.applier.worker
+            self.applier.old_workers = await haproxy.master.old_workers(found.facts.pid if found else 0)
         return ''
 
-    async def _make_room(self) -> None:
+    async def _make_room(self, serving: int) -> None:
         """Wait until there are fewer old workers than allowed, for a while; then end the oldest."""
         master, record = self.applier.where.haproxy.master, self.applier.record
         deadline = time.monotonic() + _OLD_WORKER_SECONDS
-        while len(old := await master.old_workers()) >= self.applier.settings.max_old_workers:
+        while len(old := await master.old_workers(serving)) >= self.applier.settings.max_old_workers:
             if time.monotonic() >= deadline:
                 log.warning('ending the oldest worker, with the connections it holds', extra={'pid': old[0]})
                 await master.end(old[0])
@@ -176,14 +218,17 @@ class Reloads:
             since = self.applier.journal.since(generations.promoted())
             if since is not None and not since[0] and not since[1]:
                 continue
-            began = time.monotonic()
+            began, said = time.monotonic(), ''
             try:
-                generation = await self.good_generation()
-                if generation is not None:
-                    generations.promote(generation)
+                await self.promote()
             except (WriteError, TemplateError, HaproxyMissingError) as error:
-                self.applier.record.trouble('files', str(error))
+                said = str(error)
+            self.applier.record.trouble('generation', said)
             pause = max(_SHORTEST_PAUSE, (time.monotonic() - began) / _SHARE)
+
+
+async def _nothing() -> None:
+    pass
 
 
 def culprits_words(output: str, generation: Generation) -> str:

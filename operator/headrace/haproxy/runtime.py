@@ -6,7 +6,7 @@ commands are written at once and answered in their order, each ended by the prom
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 _PROMPT = b'\n> '
@@ -20,10 +20,30 @@ class RuntimeSocketError(Exception):
     """A socket of HAProxy does not answer: gone, refused, silent, or in the middle of something else."""
 
 
+class SocketGoneError(RuntimeSocketError):
+    """Nobody listens on a socket of HAProxy."""
+
+
+class _Reader(asyncio.StreamReader):
+    """A reader that tells at once when the other side has gone, though nobody reads."""
+
+    ended: Callable[[], None] = staticmethod(lambda: None)
+
+    def feed_eof(self) -> None:
+        """Note the end, as the transport says it."""
+        super().feed_eof()
+        self.ended()
+
+    def set_exception(self, exc: Exception) -> None:
+        """Note an end that was none of the other side's will."""
+        super().set_exception(exc)
+        self.ended()
+
+
 class Connection:
     """One interactive connection to a worker; callers take turns, whole batches at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._turn = asyncio.Lock()
         self.closed = False
@@ -33,13 +53,22 @@ class Connection:
         """Connect to a worker's socket; raises RuntimeSocketError."""
         try:
             async with asyncio.timeout(seconds):
-                reader, writer = await asyncio.open_unix_connection(str(path), limit=_LONGEST_ANSWER)
-                made = cls(reader, writer)
-                writer.write(b'prompt\n')
-                await reader.readuntil(_PROMPT)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise RuntimeSocketError(f'{path.name}: {error or type(error).__name__}') from error
+                loop = asyncio.get_running_loop()
+                reader = _Reader(limit=_LONGEST_ANSWER, loop=loop)
+                protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+                transport, _ = await loop.create_unix_connection(lambda: protocol, str(path))
+                made = cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        except (OSError, TimeoutError) as error:
+            raise _failed(path, error) from error
+        try:
+            await made.tell('prompt', seconds)
+        except RuntimeSocketError as error:
+            raise RuntimeSocketError(f'{path.name}: {error}') from error
         return made
+
+    def on_end(self, ended: Callable[[], None]) -> None:
+        """Call this as soon as the other side has ended the connection, in whatever way."""
+        self._reader.ended = ended
 
     async def ask(self, texts: Sequence[str], seconds: float = _SECONDS) -> list[str]:
         """Send commands and return their answers in order; raises RuntimeSocketError, after which it is closed.
@@ -53,17 +82,18 @@ class Connection:
             try:
                 for start in range(0, len(texts), _CHUNK):
                     chunk = texts[start : start + _CHUNK]
-                    self._writer.write(''.join(f'{text}\n' for text in chunk).encode())
+                    # A payload ends with its empty line; another one would be a command with an answer of its own.
+                    self._writer.write(''.join(text if text.endswith('\n') else f'{text}\n' for text in chunk).encode())
                     for _ in chunk:
                         async with asyncio.timeout(seconds):
                             found = await self._reader.readuntil(_PROMPT)
                         answers.append(found[: -len(_PROMPT)].decode(errors='replace'))
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                self._abort()
-                raise RuntimeSocketError(f'no answer: {error or type(error).__name__}') from error
+                self.abort()
+                raise RuntimeSocketError(f'no answer: {str(error) or type(error).__name__}') from error
             except asyncio.CancelledError:
                 # Half-read answers would be taken for those of the next command.
-                self._abort()
+                self.abort()
                 raise
         return answers
 
@@ -71,7 +101,8 @@ class Connection:
         """Send one command and return its answer; raises RuntimeSocketError."""
         return (await self.ask([text], seconds))[0]
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """End the connection at once."""
         self.closed = True
         self._writer.transport.abort()
 
@@ -101,4 +132,10 @@ async def once(path: Path, texts: Iterable[str], seconds: float = _SECONDS, *, m
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
-        raise RuntimeSocketError(f'{path.name}: {error or type(error).__name__}') from error
+        raise _failed(path, error) from error
+
+
+def _failed(path: Path, error: OSError | TimeoutError) -> RuntimeSocketError:
+    gone = isinstance(error, ConnectionRefusedError | FileNotFoundError)
+    said = f'{path.name}: {str(error) or type(error).__name__}'
+    return SocketGoneError(said) if gone else RuntimeSocketError(said)

@@ -136,6 +136,13 @@ class Worker:
             wanted = {backend.name: backend for fragment in held for backend in fragment.backends}
             return len(await self._repair(sorted(wanted), [], wanted))
 
+    async def compare_strangers(self) -> int:
+        """Do the same with backends that the picture does not have; raises RuntimeSocketError."""
+        async with self.turn:
+            there = observed.backends(await self.connection.tell('show backend', _LONG_SECONDS))
+            known = observed.wanted_backends(self.picture).keys() | self.removals.pending.keys()
+            return len(await self._repair([name for name in there if name not in known], [], {}))
+
     async def compare_maps(self, maps: Iterable[Map]) -> int:
         """Do the same with whole maps; raises RuntimeSocketError."""
         async with self.turn:
@@ -161,6 +168,12 @@ class Worker:
 
     async def observe(self, names: Sequence[str], files: Sequence[Map]) -> Observed:
         """Return what the worker has of these backends and maps; raises RuntimeSocketError."""
+        try:
+            return await self._observe(names, files)
+        except (ValueError, LookupError) as error:
+            raise RuntimeSocketError(f'an answer cannot be read: {error}') from error
+
+    async def _observe(self, names: Sequence[str], files: Sequence[Map]) -> Observed:
         found = Observed()
         if len(names) > _MANY:
             there, text = await self.connection.ask(['show backend', 'show servers state'], _LONG_SECONDS)

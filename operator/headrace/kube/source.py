@@ -89,7 +89,7 @@ class Followed:
 
 
 class KubeSource:
-    """Keeps a store as the API server says. `woken` is called after each change of the store.
+    """Keeps a store as the API server says. `woken` is called after each change of the store, with the time of the news.
 
     `started` is called when kopf has set its handlers of signals, so that others can set theirs.
     """
@@ -99,7 +99,7 @@ class KubeSource:
         access: Access,
         scopes: tuple[Scope, ...],
         store: Store,
-        woken: Callable[[], None],
+        woken: Callable[[float], None],
         started: Callable[[], None] = lambda: None,
     ) -> None:
         self.access, self.store, self._woken = access, store, woken
@@ -131,6 +131,7 @@ class KubeSource:
 
     def follow_list(self, found: Difference) -> None:
         """Let the store follow the difference that a list has made."""
+        began = time.monotonic()
         for ref in found.drop:
             self.store.drop(ref)
         for item in found.put:
@@ -138,10 +139,11 @@ class KubeSource:
         if not self._synced.is_set() and all(item.reflector.synced for item in self.followed.values()):
             self._synced.set()
         if found and self._synced.is_set():
-            self._woken()
+            self._woken(began)
 
     def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
         """Let the store follow one event of a watch."""
+        began = time.monotonic()
         self.events += 1
         path = resource.path(document['metadata'].get('namespace', ''))
         followed = self.followed.get(path) or self.followed[resource.path()]
@@ -156,7 +158,7 @@ class KubeSource:
         else:
             changed = followed.reflector.put(found.ref, version) and self.store.put(found)
         if changed and self._synced.is_set():
-            self._woken()
+            self._woken(began)
 
     async def read(self) -> None:
         """Wait until the first list of every kind is in the store; the caller lets `follow` run meanwhile."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Content, Fragment
+from headrace.model.ir import Backend, Content, Fragment
 from headrace.model.state import Change, FragmentChange, PointerChange, State
 from headrace.names import Ref
 
@@ -62,12 +62,26 @@ class Picture:
     def tell_endpoints(self, item: FragmentChange) -> None:
         """Note that of a change only the endpoints of backends that stay have been told; the rest waits."""
         held = self.fragments.get(item.ref)
-        if held is None or item.new is None:
-            return
-        new = {backend.name: backend for backend in item.new.backends}
-        self.fragments[item.ref] = replace(
-            held, backends=tuple(new.get(backend.name, backend) for backend in held.backends)
-        )
+        if held is not None and item.new is not None:
+            self.fragments[item.ref] = with_endpoints(held, item.new)
+
+
+def with_endpoints(held: Fragment, wanted: Fragment) -> Fragment:
+    """Return a fragment with the endpoints of another one, whose backends may have other shapes and so other names."""
+    same = {backend.name: backend for backend in wanted.backends}
+    alike = {_port(backend): backend for backend in wanted.backends}
+    return replace(
+        held,
+        backends=tuple(
+            same.get(backend.name)
+            or (replace(backend, groups=alike[_port(backend)].groups) if _port(backend) in alike else backend)
+            for backend in held.backends
+        ),
+    )
+
+
+def _port(backend: Backend) -> tuple[Ref, str, str]:
+    return backend.service, backend.port, backend.shape.mode
 
 
 def of_state(state: State) -> Picture:

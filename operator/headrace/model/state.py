@@ -59,8 +59,6 @@ class State:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
-        self._judged: dict[Ref, tuple[Verdict, ...]] = {}
-        self._unjudged: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
@@ -191,7 +189,6 @@ class State:
             if (after := self.claims.content(key, self.fragments)) != touched[key]
         )
         judged |= {ref for key in touched for ref in self.claims.claimants(key)}
-        self._unjudged |= judged
         return Change(changes, pointers, tuple(sorted(judged)))
 
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
@@ -211,14 +208,8 @@ class State:
         )
 
     def all_verdicts(self) -> tuple[Verdict, ...]:
-        """Return all verdicts about all objects, sorted; only objects that changed are judged again."""
-        for ref in self._unjudged:
-            if found := self.verdicts(ref):
-                self._judged[ref] = found
-            else:
-                self._judged.pop(ref, None)
-        self._unjudged.clear()
-        return tuple(verdict for ref in sorted(self._judged) for verdict in self._judged[ref])
+        """Return all verdicts about all objects, sorted."""
+        return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
 
 
 def _form(fragment: Fragment) -> Fragment:

@@ -1,0 +1,30 @@
+"""The verdicts about all objects, kept as they change, so that nobody has to ask for all of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from headrace.model.state import State
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+
+class Judged:
+    """The verdicts of one state by object, and how many there are of each level and reason."""
+
+    def __init__(self, state: State) -> None:
+        self.verdicts: dict[Ref, tuple[Verdict, ...]] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.note(state, state.fragments)
+
+    def note(self, state: State, refs: Iterable[Ref]) -> None:
+        """Take the verdicts of some objects anew."""
+        for ref in refs:
+            for verdict in self.verdicts.pop(ref, ()):
+                self.counts[str(verdict.level), verdict.reason] -= 1
+            if found := state.verdicts(ref):
+                self.verdicts[ref] = found
+                self.counts.update((str(verdict.level), verdict.reason) for verdict in found)
+
+    def all(self) -> list[Verdict]:
+        """Return all verdicts, sorted by object."""
+        return [verdict for ref in sorted(self.verdicts) for verdict in self.verdicts[ref]]
