@@ -8,6 +8,7 @@ folder itself is gone, everything stays. An object in two files is the one of th
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -48,7 +49,8 @@ class WatchedFolder:
         self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
         # Objects that are in no file any more, and since when.
         self._gone: dict[Ref, float] = {}
-        self._away = False
+        self._root = _Root(path)
+        self._roots = self._root.count
         self._rescanned = 0.0
         self.events = 0
         self.missed = 0
@@ -89,7 +91,8 @@ class WatchedFolder:
             # What changes between the last reading and the first watch would be missed.
             asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
             try:
-                root = _root(self.path)
+                self._root.look()
+                root = self._root.count
                 if trouble:
                     log.info('the folder is there again', extra={'folder': str(self.path)})
                 trouble = ''
@@ -97,7 +100,7 @@ class WatchedFolder:
                 async with contextlib.aclosing(self._changes()) as changes:
                     async for changed in changes:
                         self._look_at(changed)
-                        if _root(self.path) != root:
+                        if not self._root.look() or self._root.count != root:
                             break
             except (OSError, RuntimeError, SourceError) as error:
                 if str(error) != trouble:
@@ -196,12 +199,12 @@ class WatchedFolder:
 
     def _drop_gone(self) -> None:
         """Take out of the store what has been in no file for a while; nothing while the folder itself is gone."""
-        now, there = time.monotonic(), self.path.exists()
-        if there and self._away:
-            # It is back, and its files may still be on their way.
+        now, there = time.monotonic(), self._root.look()
+        if self._root.count != self._roots:
+            # It is back, or another one; its files may still be on their way.
+            self._roots = self._root.count
             self._gone = dict.fromkeys(self._gone, now + _BACK_SECONDS)
             self._catch_up()
-        self._away = not there
         due = [ref for ref, since in self._gone.items() if there and now - since >= _GONE_SECONDS]
         for ref in due:
             del self._gone[ref]
@@ -212,10 +215,32 @@ class WatchedFolder:
             asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
 
 
-def _root(path: Path) -> tuple[int, int]:
-    """Return what tells a folder from another one of the same name; raises OSError when there is none."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
+class _Root:
+    """A folder that may be removed and made again. `count` grows with each one that is seen at the path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
+        self._held = -1
+        self.look()
+
+    def look(self) -> bool:
+        """Return whether there is a folder now."""
+        try:
+            found = self.path.stat()
+            if self._held < 0 or not os.path.samestat(found, os.fstat(self._held)):
+                # What is open is not reused: another folder has another number.
+                self._release()
+                self._held = os.open(self.path, os.O_PATH)
+                self.count += 1
+        except OSError:
+            self._release()
+            return False
+        return True
+
+    def _release(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
 
 def _signature(path: Path) -> Signature | None:

@@ -1,7 +1,7 @@
 """A live HAProxy follows the folder: without a reload where that is promised, and with one where only that can do it."""
 
+import itertools
 import json
-import os
 import shutil
 
 import pytest
@@ -136,7 +136,7 @@ def test_on_3_0_services_come_by_reloads_that_keep_their_distance(live_30, town)
     until(lambda: live_30.times('reloading') == live_30.times('reloaded'))
     moments = [item['at'] for item in live_30.reloads()]
     assert 1 <= len(moments) <= 6
-    assert all(later - earlier >= 1.5 for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= 1.5 for earlier, later in itertools.pairwise(moments))
     assert {reason.partition(':')[0] for item in live_30.reloads() for reason in item['reasons']} == {'backend'}
 
 
@@ -246,11 +246,11 @@ def test_a_volume_of_a_configmap_is_followed(live, town):
     for number, content in enumerate((text, text.replace(one, other))):
         (live.source / f'..{number}').mkdir()
         (live.source / f'..{number}' / 'web.yaml').write_text(content)
-    os.symlink('..0', live.source / '..data')
-    os.symlink('..data/web.yaml', live.source / 'web.yaml')
+    (live.source / '..data').symlink_to('..0')
+    (live.source / 'web.yaml').symlink_to('..data/web.yaml')
     live.start()
     assert get(town, live)[1]['pod'] == one
-    os.symlink('..1', live.source / '..new')
+    (live.source / '..new').symlink_to('..1')
     (live.source / '..new').replace(live.source / '..data')
     served_by(town, live, other)
 

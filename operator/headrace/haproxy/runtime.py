@@ -82,8 +82,7 @@ class Connection:
             try:
                 for start in range(0, len(texts), _CHUNK):
                     chunk = texts[start : start + _CHUNK]
-                    # A payload ends with its empty line; another one would be a command with an answer of its own.
-                    self._writer.write(''.join(text if text.endswith('\n') else f'{text}\n' for text in chunk).encode())
+                    self._writer.write(''.join(f'{text}\n' for text in chunk).encode())
                     for _ in chunk:
                         async with asyncio.timeout(seconds):
                             found = await self._reader.readuntil(_PROMPT)
