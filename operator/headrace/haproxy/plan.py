@@ -265,7 +265,7 @@ class _Draft:
                 self.commands += (commands.new_certificate if certificate else commands.new_authority)(name, new.data)
             case Pem(), Pem():
                 self.commands += (commands.set_certificate if certificate else commands.set_authority)(name, new.data)
-            case Pem(), None:
+            case _:
                 self.commands.append((commands.del_certificate if certificate else commands.del_authority)(name))
 
     def _entries(

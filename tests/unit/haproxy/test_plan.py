@@ -180,6 +180,13 @@ CASES = {
         [f'add map maps/check-host.map {backend_of(web(check="http"))} up.example.com',
          f'add map maps/check-path.map {backend_of(web(check="http"))} /up'],
     ),
+    'an endpoint of one port of two comes': (
+        [service(annotations=HOSTS, ports=TWO)], [service(annotations=HOSTS, ports=TWO), ends('10.0.0.1')],
+        comes(f'{WEB}/10.0.0.1:8080', '10.0.0.1:8080'),
+    ),
+    'what this version does not pass through': (
+        [web(mode='tls-passthrough')], [web(mode='tls-passthrough', maintenance='true')], [],
+    ),
     'another value of a key is one set': (
         [web(rate_limit='5/m')], [web(rate_limit='6/s')], [f'set map maps/rate.map {POLICY} 1|6'],
     ),
@@ -434,9 +441,11 @@ def test_a_canary_waits_with_the_service_that_it_is_a_part_of():
 
 def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
     before = [service(annotations=HOSTS, ports=TWO), ends('10.0.0.1')]
-    after = [service(annotations={**HOSTS, 'retries.admin': '1'}, ports=TWO), ends('10.0.0.2')]
+    other = web('other', host='o.example.com')
+    after = [service(annotations={**HOSTS, 'retries.admin': '1'}, ports=TWO), ends('10.0.0.2'), other]
     start, change = changed(before, after)
     plan.tell(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace'))), FULL))
+    assert start.pointers[Kind.ROUTE, 'o.example.com/'].startswith('shop_other_http|')
     admin, http = start.fragments[Ref('Service', 'shop', 'web')].backends
     assert (admin.name, admin.shape.retries) == ('shop_web_admin', 3)
     assert http.groups[0].addresses == ('10.0.0.2',)

@@ -1,0 +1,157 @@
+"""Commands as values: what is sent, what is shown, and which versions can do what."""
+
+import pytest
+
+from headrace.haproxy import capabilities, commands, entries
+from headrace.haproxy.capabilities import UnknownVersionError, of_version
+from headrace.haproxy.commands import MAX_PAYLOAD, Command, Phase
+from headrace.model.ir import Backend, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Options, Pem, Shape, Timeouts
+from headrace.model.picture import Picture
+from headrace.names import Ref
+
+WEB = Ref('Service', 'shop', 'web')
+PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
+
+
+@pytest.mark.parametrize(
+    ('version', 'known', 'full', 'waits'),
+    [
+        ('3.0', '3.0', False, False), ('3.0.11', '3.0', False, False), ('3.1-dev5', '3.1', False, True),
+        ('3.3', '3.3', False, True), ('3.4.7-1', '3.4', True, True), ('3.10', '3.10', True, True), ('4.0', '4.0', True, True),
+    ],
+)  # fmt: skip
+def test_what_a_version_can_do(version, known, full, waits):
+    able = of_version(version)
+    assert able == capabilities.Capabilities(known, full, full, full, waits, full)
+
+
+@pytest.mark.parametrize('version', ['2.8.1', '2.9', '', 'three', '.4', '-3.4'])
+def test_other_versions_are_refused(version):
+    with pytest.raises(UnknownVersionError, match='is no HAProxy version from'):
+        of_version(version)
+
+
+def test_a_payload_ends_with_an_empty_line():
+    assert Command(Phase.DATA, 'add map m', 'a b\n').text == 'add map m <<\na b\n\n'
+    assert Command(Phase.DATA, 'del map m a').text == 'del map m a'
+
+
+def test_key_material_is_never_shown():
+    secret = Command(Phase.DATA, 'set ssl cert f', 'key\n', payload_shown='PEM')
+    assert secret.shown == 'set ssl cert f << (PEM)'
+    assert Command(Phase.DATA, 'add map m', 'a b\n').shown == 'add map m <<\na b\n'
+    assert Command(Phase.DATA, 'del map m a').shown == 'del map m a'
+    assert repr(secret) == 'Command(DATA: set ssl cert f)'
+    for command in commands.new_certificate('c', PEM) + commands.new_authority('a', PEM):
+        assert 'AAAA' not in command.shown + repr(command)
+
+
+def test_a_pem_has_no_empty_line_which_would_end_it():
+    payload = commands.set_certificate('c', PEM)[0].payload
+    assert payload == '-----BEGIN X-----\nAAAA\n-----END X-----\n'
+
+
+def test_entries_are_one_payload_for_each_map_sorted():
+    made = commands.add_entries(
+        Phase.DATA, [Entry(Map.RATE, 'b', '1'), Entry(Map.ALLOW, 'z', '1'), Entry(Map.RATE, 'a', '2')]
+    )
+    assert [(command.line, command.payload) for command in made] == [
+        ('add map maps/allow.map', 'z 1\n'),
+        ('add map maps/rate.map', 'a 2\nb 1\n'),
+    ]
+
+
+def test_a_payload_fits_haproxys_buffer():
+    wanted = [Entry(Map.ALLOW, f'{number:04}', 'é' * 100) for number in range(200)]
+    made = commands.add_entries(Phase.DATA, wanted)
+    assert len(made) == 4
+    assert all(len(command.payload.encode()) <= MAX_PAYLOAD for command in made)
+    assert ''.join(command.payload for command in made) == ''.join(f'{entry.key} {entry.value}\n' for entry in wanted)
+
+
+def test_an_entry_that_is_longer_than_a_payload_is_sent_alone():
+    made = commands.add_entries(Phase.DATA, [Entry(Map.ALLOW, 'a', 'x' * 13_000), Entry(Map.ALLOW, 'b', 'y')])
+    assert [command.payload[0] for command in made] == ['a', 'b']
+
+
+def test_before_version_3_1_nothing_waits():
+    assert [command.line for command in commands.del_server('b/s', of_version('3.0'))] == ['del server b/s']
+    assert [command.line for command in commands.del_server('b/s', of_version('3.1'))] == [
+        'wait 2s srv-removable b/s',
+        'del server b/s',
+    ]
+
+
+def test_commands_say_what_they_make_and_remove():
+    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()))
+    assert [(command.makes, command.removes) for command in made] == [('b', ''), ('', '')]
+    (*_, gone) = commands.del_backend('b', ['s'], of_version('3.4'))
+    assert (gone.line, gone.removes) == ('del backend b', 'b')
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+FULL, OLD = of_version('3.4'), of_version('3.0')
+EDITS = HeaderEdits('p', request=(('X-A', 'b'), ('X-B', '')), response=())
+FRAGMENT = Fragment(
+    WEB, data=(Entry(Map.RATE, 'p', '1|5'),), headers=(EDITS,), timeouts=(Timeouts('p', 'b', server=1000, queue=5),)
+)
+
+
+def test_headers_are_data_on_3_4_and_rules_on_3_0():
+    full, old = entries.of_fragment(FRAGMENT, FULL), entries.of_fragment(FRAGMENT, OLD)
+    assert old == {Entry(Map.RATE, 'p', '1|5'), Entry(Map.TIMEOUTS, 'p', '1000:::5')}
+    assert full - old == {
+        Entry(Map.REQUEST_HEADERS, 'p', 'A3gtYQFiAAA='),
+        Entry(Map.REQUEST_HEADERS_GONE, 'p', 'A3gtYgA='),
+    }
+    assert entries.of_fragment(None, FULL) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ('kind', 'content', 'expected'),
+    [
+        pytest.param(Kind.ROUTE, 'b|p|', [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
+        pytest.param(Kind.PORT, 'b|p|', [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
+        pytest.param(Kind.ADDRESS, 'b|p|', [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
+        pytest.param(Kind.TLS, HostTls(certificate='c'), [], id='certificate'),
+        pytest.param(
+            Kind.TLS,
+            HostTls(certificate='c', client_ca='a', verify='optional'),
+            [Entry(Map.CLIENT_CA, 'k', 'optional')],
+            id='client CA',
+        ),
+        pytest.param(Kind.CERTIFICATE, Pem(PEM), [], id='a file is no entry'),
+        pytest.param(Kind.ROUTE, None, [], id='nothing'),
+    ],
+)
+def test_what_a_claimed_key_becomes(kind, content, expected):
+    assert entries.of_pointer(kind, 'k', content) == expected
+
+
+@pytest.mark.parametrize(
+    ('content', 'line'),
+    [
+        pytest.param(HostTls(certificate='c'), 'certificates/c.pem a.com', id='certificate'),
+        pytest.param(
+            HostTls(certificate='c', client_ca='a', verify='required'),
+            'certificates/c.pem [ca-file authorities/a.pem verify required] a.com',
+            id='client CA',
+        ),
+        pytest.param(HostTls(passthrough='b|p|'), '', id='passed through'),
+        pytest.param(None, '', id='nothing'),
+        pytest.param('b|p|', '', id='a route'),
+    ],
+)
+def test_the_line_of_the_crt_list(content, line):
+    assert entries.certificate_line('a.com', content) == line
+
+
+def test_all_maps_of_a_picture_are_there_even_if_empty():
+    found = entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): 'b|p|'}), OLD)
+    assert set(found) == set(Map)
+    assert {name: held for name, held in found.items() if held} == {
+        Map.RATE: {'p': '1|5'},
+        Map.TIMEOUTS: {'p': '1000:::5'},
+        Map.ROUTES: {'a/': 'b|p|'},
+    }

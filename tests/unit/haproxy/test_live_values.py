@@ -1,0 +1,367 @@
+"""The pure parts of the live side: answers, what a worker says it has, removals, the journal, the record, pictures."""
+
+import pytest
+
+from headrace.haproxy import answers, commands, observed
+from headrace.haproxy.answers import Answered, Outcome
+from headrace.haproxy.capabilities import of_version
+from headrace.haproxy.commands import Command, Phase
+from headrace.haproxy.journal import Journal
+from headrace.haproxy.observed import Server
+from headrace.haproxy.record import Record
+from headrace.haproxy.removals import Removals
+from headrace.model.ir import Backend, Fragment, Group, Kind, Map, Options, Shape
+from headrace.model.picture import Picture
+from headrace.model.state import Change, FragmentChange, PointerChange
+from headrace.names import Ref
+
+FULL, OLD = of_version('3.4'), of_version('3.0')
+WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'other')
+KEY = (Kind.ROUTE, 'a/')
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+SILENT, SPEAKING = (
+    Command(Phase.DATA, 'set map m k v'),
+    Command(Phase.DATA, 'del server b/s', expected='Server deleted.'),
+)
+
+
+@pytest.mark.parametrize(
+    ('command', 'answer', 'outcome'),
+    [
+        pytest.param(SILENT, '', Outcome.DONE, id='silent'),
+        pytest.param(SILENT, '\n', Outcome.DONE, id='an empty line'),
+        pytest.param(SILENT, '+ ', Outcome.DONE, id='the prompt of a payload (3.0)'),
+        pytest.param(SILENT, 'entry not found.', Outcome.REFUSED, id='a silent one that speaks'),
+        pytest.param(SPEAKING, 'Server deleted.', Outcome.DONE, id='as expected'),
+        pytest.param(
+            SPEAKING, 'Server x/y is DOWN, info: "No such server"\nServer deleted.', Outcome.DONE, id='among other lines'
+        ),
+        pytest.param(SPEAKING, '', Outcome.REFUSED, id='nothing where something is due'),
+        pytest.param(SPEAKING, 'No such server.', Outcome.REFUSED, id='refused'),
+        pytest.param(
+            SPEAKING, 'Server still has connections attached to it, cannot remove it.', Outcome.BUSY, id='busy'
+        ),
+        pytest.param(SPEAKING, 'Only servers in maintenance mode can be deleted.', Outcome.BUSY, id='not yet disabled'),
+    ],
+)  # fmt: skip
+def test_an_answer_is_judged_by_the_line_that_must_be_in_it(command, answer, outcome):
+    assert answers.judge(command, answer).outcome is outcome
+
+
+def test_a_refusal_is_told_in_few_words():
+    assert answers.judge(SPEAKING, '').answer == "'no answer'"
+    assert answers.judge(SPEAKING, '+ No such server.\n').answer == "'No such server.'"
+    assert answers.judge(SPEAKING, 'x' * 300).answer == f"'{'x' * 200}'…"
+    assert answers.judge(SILENT, '').answer == ''
+
+
+# --- what a worker says that it has -----------------------------------------------------------------------------------
+
+STATE = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight ...
+5 shop_web_http 1 10.0.0.1:80 10.0.0.1 2 0 1 1 3 1 0 2 0 0 0 0 - 80 - 0 0 - - 0
+5 shop_web_http 2 10.0.0.2:80 10.0.0.2 0 1 1 1 3 1 0 2 0 0 0 0 - 80 - 0 0 - - 0
+5 shop_web_http 3 v6 2001:db8::1 0 0 1 1 3 1 0 2 0 0 0 0 - 8080 - 0 0 - - 0
+short line
+"""
+
+
+def test_servers_and_their_states_are_read():
+    found = observed.servers(STATE)
+    assert found == {
+        'shop_web_http': {
+            '10.0.0.1:80': Server('10.0.0.1', 80, disabled=False),
+            '10.0.0.2:80': Server('10.0.0.2', 80, disabled=True, up=False),
+            'v6': Server('2001:db8::1', 8080, disabled=False, up=False),
+        }
+    }
+    assert [server.shown for server in found['shop_web_http'].values()] == ['up', 'maintenance', 'down']
+
+
+def test_what_is_not_ours_is_no_backend():
+    assert observed.backends('# name\nrate-1s\nheadrace-maps\nshop_web_http\n') == ['shop_web_http']
+    assert observed.is_unknown("\nCan't find backend.\n")
+    assert not observed.is_unknown(STATE)
+
+
+def test_entries_are_read_with_all_values_of_a_key_in_their_order():
+    assert observed.entries_of('0x1 a/ b|p|\n0x2 a/ c d\n\n0x3 z \n') == {'a/': ['b|p|', 'c d'], 'z': ['']}
+
+
+LISTED = """# certificates/list.txt
+certificates/default.pem:1 *
+certificates/a.pem:2 [verify required ca-file authorities/ca.pem] a.com
+certificates/a.pem:3 b.com
+certificates/bare.pem:4
+"""
+
+
+@pytest.mark.parametrize(
+    ('line', 'number'),
+    [
+        pytest.param('certificates/default.pem *', '1', id='the default'),
+        pytest.param('certificates/a.pem [ca-file authorities/ca.pem verify required] a.com', '2', id='options in any order'),
+        pytest.param('certificates/a.pem b.com', '3', id='the same file again'),
+        pytest.param('certificates/bare.pem', '4', id='a file alone'),
+        pytest.param('certificates/a.pem a.com', '', id='without the options'),
+        pytest.param('certificates/none.pem a.com', '', id='not there'),
+    ],
+)  # fmt: skip
+def test_a_line_of_the_crt_list_is_found_by_its_number(line, number):
+    assert observed.line_number(LISTED, line) == number
+
+
+def test_the_crt_list_is_read():
+    assert observed.crt_list(LISTED)['3'] == 'certificates/a.pem b.com'
+    assert observed.crt_list(LISTED)['4'] == 'certificates/bare.pem'
+    assert len(observed.crt_list(LISTED)) == 4
+
+
+def test_fingerprints_and_names_of_files_are_read():
+    text = f'Filename: a\nSHA1 FingerPrint: {"ab" * 20}\nSHA1 FingerPrint: {"0C" * 20}\n'
+    assert observed.fingerprints(text) == ('AB' * 20, '0C' * 20)
+    assert observed.names(
+        '# filename\n*certificates/new.pem\n@system\ncertificates/a.pem\nca.pem - 1 certificate(s)\n'
+    ) == [
+        'certificates/a.pem',
+        'ca.pem',
+    ]
+
+
+# --- repairs ----------------------------------------------------------------------------------------------------------
+
+
+def lines(made):
+    return [f'{command.line} {command.payload}'.strip() for command in made]
+
+
+@pytest.mark.parametrize(
+    ('held', 'wanted', 'full', 'old'),
+    [
+        pytest.param({'a': ['1']}, {'a': '1'}, [], [], id='agrees'),
+        pytest.param({}, {'a': '1'}, ['add map M a 1'], ['add map M a 1'], id='missing'),
+        pytest.param({'a': ['1']}, {}, ['del map M a'], ['del map M a'], id='too much'),
+        pytest.param({'a': ['1']}, {'a': '2'}, ['set map M a 2'], ['set map M a 2'], id='another value'),
+        pytest.param({'a': ['1', '1']}, {'a': '1'}, ['del map M a'], ['del map M a', 'add map M a 1'], id='twice'),
+        pytest.param(
+            {'a': ['1', '2', '3']},
+            {'a': '3'},
+            ['del map M a', 'del map M a', 'set map M a 3'],
+            ['del map M a', 'add map M a 3'],
+            id='three times',
+        ),
+        pytest.param({'a': ['1', '2']}, {}, ['del map M a', 'del map M a'], ['del map M a'], id='twice too much'),
+    ],
+)
+def test_a_map_is_set_right(held, wanted, full, old):
+    for able, expected in ((FULL, full), (OLD, old)):
+        made = observed.map_repairs(Map.RATE, held, wanted, able)
+        assert lines(made) == [text.replace(' M ', ' maps/rate.map ') for text in expected]
+
+
+@pytest.mark.parametrize(
+    ('name', 'phase'), [(Map.ROUTES, Phase.POINTERS), (Map.CANARY, Phase.POINTERS), (Map.RATE, Phase.DATA)]
+)
+def test_what_points_is_set_right_after_what_is_pointed_to(name, phase):
+    assert [command.phase for command in observed.map_repairs(name, {}, {'a': '1'}, FULL)] == [phase]
+
+
+def backend(*addresses, options=None):
+    return Backend('b', WEB, 'http', Shape(), options or Options(), (Group(80, addresses),) if addresses else ())
+
+
+UP, DISABLED = Server('10.0.0.1', 80, disabled=False), Server('10.0.0.1', 80, disabled=True)
+GONE = ['wait 2s srv-removable b/10.0.0.1:80', 'del server b/10.0.0.1:80']
+REPAIRS = {
+    'neither there nor wanted': (None, None, [], []),
+    'wanted and not there': (
+        None, backend(), ['add backend b from http-random', 'publish backend b'],
+        ['add backend b from http-random', 'publish backend b'],
+    ),
+    'there and not wanted': (
+        {'10.0.0.1:80': UP}, None,
+        ['unpublish backend b', 'disable server b/10.0.0.1:80', *GONE, 'wait 2s be-removable b', 'del backend b'],
+        ['disable server b/10.0.0.1:80', 'del server b/10.0.0.1:80'],
+    ),
+    'a disabled server of a backend that is not wanted': (
+        {'10.0.0.1:80': DISABLED}, None,
+        ['unpublish backend b', 'disable server b/10.0.0.1:80', *GONE, 'wait 2s be-removable b', 'del backend b'],
+        ['del server b/10.0.0.1:80'],
+    ),
+    'a server is missing': (
+        {}, backend('10.0.0.1'), *[['add server b/10.0.0.1:80 10.0.0.1:80', 'enable server b/10.0.0.1:80']] * 2,
+    ),
+    'a server is disabled': ({'10.0.0.1:80': DISABLED}, backend('10.0.0.1'), *[['enable server b/10.0.0.1:80']] * 2),
+    'a server is as it should be': ({'10.0.0.1:80': UP}, backend('10.0.0.1'), [], []),
+    'a server is too much': (
+        {'10.0.0.1:80': UP}, backend(), ['disable server b/10.0.0.1:80', *GONE],
+        ['disable server b/10.0.0.1:80', 'del server b/10.0.0.1:80'],
+    ),
+    'a server is about to go': ({'10.0.0.1:80': DISABLED}, backend(), GONE, ['del server b/10.0.0.1:80']),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(('held', 'wanted', 'full', 'old'), REPAIRS.values(), ids=REPAIRS)
+def test_a_backend_is_set_right(held, wanted, full, old):
+    assert lines(observed.backend_repairs('b', held, wanted, FULL)) == full
+    assert lines(observed.backend_repairs('b', held, wanted, OLD)) == old
+
+
+def test_repairs_are_ordered_by_phase_and_backends_of_all_fragments_are_wanted():
+    later, sooner = Command(Phase.DATA_GONE, 'b'), Command(Phase.DATA, 'a')
+    assert observed.ordered([later, sooner]) == (sooner, later)
+    assert observed.wanted_backends(Picture({WEB: Fragment(WEB, backends=(backend(),))})) == {'b': backend()}
+
+
+# --- removals ---------------------------------------------------------------------------------------------------------
+
+
+def removal_of(*names):
+    found = Removals(drain_seconds=100.0)
+    for name in names:
+        command = commands.del_server(name, OLD)[-1] if '/' in name else commands.del_backend(name, [], FULL)[-1]
+        found.put(command, now=0.0)
+    return found
+
+
+def tried(found, now, outcome, answer=''):
+    """Try what is due, and note the same outcome for each; return what was tried, and whether any was given up."""
+    batch, _ = found.batch(now)
+    given_up = [found.note(Answered(item, outcome, answer), now) for item in batch]
+    return [item.removes for item in batch], any(given_up)
+
+
+def test_what_is_removed_is_forgotten():
+    found = removal_of('b/1', 'b/2')
+    assert found.next_due() == 0.0
+    assert tried(found, 0.0, Outcome.DONE) == (['b/1', 'b/2'], False)
+    assert found.next_due() is None
+    assert found.batch(1.0) == ([], [])
+
+
+@pytest.mark.parametrize('answer', ['No such server.', 'No such backend.', "Can't find backend."])
+def test_what_is_gone_already_is_forgotten(answer):
+    found = removal_of('b/1')
+    assert tried(found, 0.0, Outcome.REFUSED, answer) == (['b/1'], False)
+    assert found.pending == {}
+
+
+def test_what_is_busy_is_tried_again_later_and_later_up_to_5_seconds():
+    found, now, waits = removal_of('b/1'), 0.0, []
+    for _ in range(12):
+        tried(found, now, Outcome.BUSY)
+        waits.append(round(found.next_due() - now, 3))
+        now = found.next_due()
+    assert waits == [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.0, 5.0, 5.0, 5.0]
+
+
+def test_what_is_not_due_is_not_tried():
+    found = removal_of('b/1')
+    tried(found, 0.0, Outcome.BUSY)
+    assert found.batch(0.01) == ([], [])
+
+
+def test_connections_are_ended_after_the_drain_timeout():
+    found = removal_of('b/1')
+    assert found.batch(99.9)[1] == []
+    assert found.batch(100.0)[1] == ['b/1']
+
+
+def test_what_is_refused_five_times_is_given_up():
+    found, now = removal_of('b/1'), 0.0
+    given_up = []
+    for _ in range(5):
+        given_up.append(tried(found, now, Outcome.REFUSED, 'no')[1])
+        now += 10
+    assert given_up == [False, False, False, False, True]
+    assert found.pending == {}
+
+
+def test_a_backend_comes_after_its_servers_and_alone():
+    found = removal_of('b', 'c', 'd', 'b/1')
+    assert tried(found, 0.0, Outcome.BUSY)[0] == ['b/1']
+    assert tried(found, 0.0, Outcome.DONE)[0] == ['c']
+    assert tried(found, 0.0, Outcome.DONE)[0] == ['d']
+    assert tried(found, 0.01, Outcome.DONE)[0] == []
+    assert tried(found, 0.02, Outcome.DONE)[0] == ['b/1']
+    assert tried(found, 0.02, Outcome.DONE)[0] == ['b']
+
+
+def test_at_most_twenty_servers_are_tried_at_once():
+    assert len(removal_of(*(f'b/{number}' for number in range(30))).batch(0.0)[0]) == 20
+
+
+def test_what_is_wanted_again_is_kept():
+    found = removal_of('b/1')
+    assert found.cancel('b/1')
+    assert not found.cancel('b/1')
+    assert not found.note(Answered(commands.del_server('b/1', OLD)[-1], Outcome.BUSY), 0.0)
+
+
+def test_the_first_wish_to_remove_sets_the_deadline():
+    found = removal_of('b/1')
+    found.put(commands.del_server('b/1', OLD)[-1], now=50.0)
+    assert found.pending['b/1'].deadline == 100.0
+
+
+# --- journal, record, picture -----------------------------------------------------------------------------------------
+
+A, B = Fragment(WEB, created='1'), Fragment(WEB, created='2')
+CHANGE = Change((FragmentChange(WEB, None, A),), (PointerChange(KEY, None, 'b|p|'),))
+
+
+def test_the_journal_notes_what_changes_for_each_generation_since_it_was_opened():
+    journal = Journal()
+    journal.open('1')
+    journal.note(CHANGE)
+    journal.open('2')
+    journal.note(Change((FragmentChange(OTHER, A, None),)))
+    assert journal.since('1') == ({WEB, OTHER}, {KEY})
+    assert journal.since('2') == ({OTHER}, frozenset())
+    assert journal.since('3') is None
+    journal.keep({'2'})
+    assert journal.since('1') is None
+    assert journal.since('2') is not None
+
+
+def test_trouble_is_news_when_it_comes_changes_or_ends():
+    record = Record()
+    said = [record.trouble('files', text) for text in ('', 'full', 'full', 'gone', '', '')]
+    assert said == [False, True, False, True, True, False]
+
+
+def test_a_picture_notes_what_it_is_told():
+    shown = Picture()
+    shown.tell(CHANGE)
+    assert shown == Picture({WEB: A}, {KEY: 'b|p|'})
+    held = shown.copy()
+    shown.tell(
+        Change((FragmentChange(WEB, A, None), FragmentChange(OTHER, A, None)), (PointerChange(KEY, 'b|p|', None),))
+    )
+    assert shown == Picture()
+    assert held == Picture({WEB: A}, {KEY: 'b|p|'})
+
+
+def test_the_difference_of_two_pictures_is_a_change():
+    old, new = Picture({WEB: A, OTHER: A}, {KEY: 'x'}), Picture({WEB: B, OTHER: A}, {(Kind.PORT, '1'): 'y'})
+    change = old.whole_change_to(new)
+    assert change.fragments == (FragmentChange(WEB, A, B),)
+    assert change.pointers == (PointerChange((Kind.PORT, '1'), None, 'y'), PointerChange(KEY, 'x', None))
+    assert not old.change_to(new, [OTHER], [])
+    old.tell(change)
+    assert old == new
+
+
+def test_of_a_change_that_waits_only_endpoints_are_told():
+    def made(name, *addresses):
+        return Backend(name, WEB, 'http', Shape(), Options(), (Group(80, addresses),))
+
+    shown = Picture({WEB: Fragment(WEB, created='1', backends=(made('a', '1'), made('b', '1')))})
+    new = Fragment(WEB, created='2', backends=(made('a', '2'), made('c', '2')))
+    shown.tell_endpoints(FragmentChange(WEB, None, new))
+    assert shown.fragments[WEB] == Fragment(WEB, created='1', backends=(made('a', '2'), made('b', '1')))
+    shown.tell_endpoints(FragmentChange(WEB, None, None))
+    shown.tell_endpoints(FragmentChange(OTHER, None, new))
+    assert shown.fragments.keys() == {WEB}
