@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support import network
 from support.api import collection
 from support.controlplane import ControlPlane
 
@@ -74,6 +75,7 @@ def control_plane():
     """A real Kubernetes control plane, shared by all tests that ask for it."""
     for name in ('etcd', 'kube-apiserver', 'kube-controller-manager'):
         binary(name, 'make controlplane')
+    network.isolate()
     with ControlPlane() as plane:
         yield plane
 

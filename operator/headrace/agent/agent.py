@@ -75,7 +75,7 @@ class Agent:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.store = Store()
-        self.source = options.source(self.store, self._wake, self._listen_to_signals)
+        self.source = options.source(self.store, self._wake, self.listen_to_signals)
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
         self.lease: AgentLease | None = None
@@ -93,7 +93,7 @@ class Agent:
         Raises AgentError, SourceError, HaproxyMissingError, HaproxyStartError, WatchEndedError and WriteError.
         """
         alone = _alone(self.options.state)
-        self._listen_to_signals()
+        self.listen_to_signals()
         runner = web.AppRunner(self.admin.application(), access_log=None)
         await runner.setup()
         following = asyncio.create_task(self.source.follow(), name='the source')
@@ -150,7 +150,8 @@ class Agent:
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
         self.admin.attach(self.loop, traffic)
 
-    def _listen_to_signals(self) -> None:
+    def listen_to_signals(self) -> None:
+        """Take the signals that tell to stop; again when somebody else has taken them."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop)

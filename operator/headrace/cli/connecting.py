@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ CONTROLLER = 'controller'
 
 
 def access(given: dict[str, Any]) -> Access:
-    """Return the access that the options name; raises AccessError."""
-    return accesses.find(given['kubeconfig'], given['context'])
+    """Return the access that the options name, in the pod's namespace where one is told; raises AccessError."""
+    found = accesses.find(given['kubeconfig'], given['context'])
+    return replace(found, namespace=os.environ.get('POD_NAMESPACE') or found.namespace)
 
 
 def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
@@ -46,7 +48,7 @@ def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
 def identity(way: Access, view: View) -> Identity:
     """Return who this process is: its pod, as the downward API tells it, else this machine."""
     return Identity(
-        namespace=os.environ.get('POD_NAMESPACE') or way.namespace,
+        namespace=way.namespace,
         name=os.environ.get('POD_NAME') or socket.gethostname().lower(),
         class_name=view.class_name,
         role=str(view.role),
@@ -54,19 +56,28 @@ def identity(way: Access, view: View) -> Identity:
     )
 
 
-async def control(given: dict[str, Any], way: Access, adjust: Callable[[Settings], Settings], *, alone: bool) -> None:
-    """Be a controller until told to stop; raises AccessError and WatchEndedError."""
+async def control(
+    given: dict[str, Any], way: Access, adjust: Callable[[Settings], Settings], listen: Callable[[], None] | None
+) -> None:
+    """Be a controller until told to stop; raises AccessError, CallError and WatchEndedError.
+
+    `listen` takes the signals for another role of this process; without it they are the controller's own.
+    """
     from headrace.controller import client, controller  # noqa: PLC0415  see the module
 
     view = inputs.look({**given, 'role': 'edge'}, adjust).view
     me = identity(way, view)
     calls = await client.connect(given['kubeconfig'], given['context'])
-    made = controller.Controller(controller.Options(way, view, me.namespace, me.name), calls)
-    work = asyncio.create_task(made.run())
     stop = asyncio.Event()
-    if alone:
+
+    def take_signals() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    started = listen or take_signals
+    made = controller.Controller(controller.Options(way, view, me.namespace, me.name, started), calls)
+    work = asyncio.create_task(made.run())
+    started()
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)

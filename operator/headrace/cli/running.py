@@ -130,10 +130,12 @@ def run(**given: Any) -> None:
 async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
     """Run what the roles ask for, until one of them ends."""
     works: list[Coroutine[Any, Any, None]] = []
-    if role:
-        works.append(Agent(_options(given, access, role)).run())
+    agent = Agent(_options(given, access, role)) if role else None
+    if agent is not None:
+        works.append(agent.run())
     if access is not None and CONTROLLER in given['role']:
-        works.append(connecting.control(given, access, _adjustment(given, access), alone=not role))
+        listen = agent.listen_to_signals if agent is not None else None
+        works.append(connecting.control(given, access, _adjustment(given, access), listen))
     tasks = [asyncio.create_task(work) for work in works]
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

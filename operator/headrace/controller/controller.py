@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.cluster.objects import Service
@@ -32,12 +33,16 @@ _AGENTS_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a controller runs: its view of the class, and the namespace and name of its pod."""
+    """How a controller runs: its view of the class, and the namespace and name of its pod.
+
+    `started` is called when handlers of signals may be set.
+    """
 
     access: Access
     view: View
     namespace: str
     identity: str
+    started: Callable[[], None] = lambda: None
 
 
 def scopes(view: View) -> tuple[Scope, ...]:
@@ -54,7 +59,7 @@ class Controller:
         self.store = Store()
         self.state = State(options.view)
         self._woken = asyncio.Event()
-        self.source = KubeSource(options.access, scopes(options.view), self.store, self._wake)
+        self.source = KubeSource(options.access, scopes(options.view), self.store, self._wake, options.started)
         self.election = Election(
             client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
         )
@@ -68,6 +73,7 @@ class Controller:
     async def run(self) -> None:
         """Work until cancelled; raises WatchEndedError when only a new process helps."""
         following = asyncio.create_task(self.source.follow())
+        tasks = [following]
         try:
             reading = asyncio.create_task(self.source.read())
             await asyncio.wait([following, reading], return_when=asyncio.FIRST_COMPLETED)
@@ -75,11 +81,14 @@ class Controller:
                 following.result()
             self.state.update(self.store, self.store.take())
             log.info('the controller follows the cluster', extra={'services': len(self.store.services())})
-            electing = asyncio.create_task(self.election.run(self.lead))
-            done, _ = await asyncio.wait([following, electing], return_when=asyncio.FIRST_COMPLETED)
+            tasks.append(asyncio.create_task(self.election.run(self.lead)))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
+            for task in tasks[1:]:
+                task.cancel()
+            await asyncio.gather(*tasks[1:], return_exceptions=True)
             await self.election.release()
             self.source.stop()
             following.cancel()

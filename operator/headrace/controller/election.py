@@ -109,11 +109,12 @@ class Election:
         )
 
     async def release(self) -> None:
-        """Let the next one lead at once: say that the Lease is nobody's; raises nothing."""
+        """Let the next one lead at once, after `run` has been cancelled: say that the Lease is nobody's; raises nothing."""
+        # Its version is that of before the last renewal.
+        await self._lock.get(self._lock.name, self._lock.namespace)
         lease = self._lock.lease_reference
-        if not self.leading or lease is None or lease.spec is None:
+        if lease is None or lease.spec is None or lease.spec.holder_identity != self._lock.identity:
             return
-        self.leading = False
         lease.spec.lease_duration_seconds = 1
         lease.spec.holder_identity = ''
         try:

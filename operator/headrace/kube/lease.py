@@ -106,6 +106,7 @@ class AgentLease:
         self._written = Report()
         self._written_at = float('-inf')
         self.trouble = ''
+        self._turn = asyncio.Lock()
 
     @property
     def _path(self) -> str:
@@ -116,7 +117,8 @@ class AgentLease:
         while True:
             report, age = self._report(), time.monotonic() - self._written_at
             if age >= _RENEW_SECONDS or (age >= _NEWS_SECONDS and report != self._written):
-                await self._write_once(report)
+                async with self._turn:
+                    await self._write_once(report)
             await asyncio.sleep(_STEP_SECONDS)
 
     async def _write_once(self, report: Report) -> None:
@@ -158,7 +160,8 @@ class AgentLease:
         return str(held['metadata']['resourceVersion'])
 
     async def withdraw(self) -> None:
-        """Remove the Lease, as the last thing an agent does."""
+        """Remove the Lease, and write none any more."""
+        await self._turn.acquire()
         try:
             await self._calls.call('DELETE', f'{self._path}/{self.identity.lease}')
         except CallError as error:

@@ -1,0 +1,108 @@
+"""What the controller writes to users' objects, and what it leaves alone."""
+
+from support.cluster import CONTROLLER_RULES, pod
+from support.live import until
+from support.objects import service
+
+LATE = 40
+
+
+def lb(name='lb', **annotations):
+    return service(name, annotations=annotations, type='LoadBalancer', loadBalancerClass='headrace.io/headrace')
+
+
+def led(controller):
+    controller.begin()
+    until(lambda: controller.times('this controller leads'), seconds=LATE)
+    return controller
+
+
+def ingress(cluster, name='lb'):
+    return cluster.service(name)['status']['loadBalancer'].get('ingress')
+
+
+def test_a_mistake_becomes_a_condition_and_an_event_and_goes_with_it(make_cluster):
+    controller = led(make_cluster(role='controller'))
+    controller.put('web', service('web', annotations={'host': 'shop.example.com', 'check-interval': 'soon'}))
+    until(lambda: controller.condition('web'))
+    found = controller.condition('web')
+    assert (found['status'], found['reason']) == ('False', 'InvalidValue')
+    assert 'headrace.io/check-interval' in found['message']
+    until(lambda: 'InvalidValue' in controller.kubectl('describe', 'service', 'web'))
+    controller.annotate('web', check_interval='5s')
+    until(lambda: controller.condition('web') is None)
+
+
+def test_a_service_without_a_mistake_is_never_written_to(make_cluster):
+    controller = led(make_cluster(role='controller'))
+    controller.put('web', service('web', annotations={'host': 'shop.example.com'}))
+    before = controller.service('web')['metadata']['resourceVersion']
+    controller.put('bad', service('bad', annotations={'host': 'b.example.com', 'check-interval': 'soon'}))
+    until(lambda: controller.condition('bad'))
+    assert controller.service('web')['metadata']['resourceVersion'] == before
+
+
+def test_addresses_are_published_while_the_service_is_served(make_cluster):
+    controller = led(make_cluster(role='controller', statusAddresses=['192.0.2.7', 'edge.example.com']))
+    controller.put('lb', lb(host='lb.example.com'))
+    until(lambda: ingress(controller))
+    assert ingress(controller) == [{'hostname': 'edge.example.com'}, {'ip': '192.0.2.7', 'ipMode': 'Proxy'}]
+    controller.annotate('lb', enabled='false')
+    until(lambda: not ingress(controller))
+
+
+def test_addresses_that_another_controller_has_written_stay_and_the_verdict_says_so(make_cluster):
+    controller = make_cluster(role='controller', statusAddresses=['192.0.2.7'])
+    controller.put('lb', lb(host='lb.example.com'))
+    theirs = [{'ip': '198.51.100.9', 'ipMode': 'VIP'}]
+    api, path = controller.plane.api, f'{controller.path("Service", "lb")}/status'
+    body = {
+        'apiVersion': 'v1',
+        'kind': 'Service',
+        'metadata': {'name': 'lb'},
+        'status': {'loadBalancer': {'ingress': theirs}},
+    }
+    api.request('PATCH', path, body, content='application/apply-patch+yaml', fieldManager='other', force='true')
+    led(controller)
+    until(lambda: controller.condition('lb'))
+    assert controller.condition('lb')['reason'] == 'HeldByAnother'
+    assert ingress(controller) == theirs
+
+
+def test_the_second_of_two_controllers_takes_over_when_the_first_is_gone(make_cluster):
+    first, second = led(make_cluster(role='controller')), make_cluster(role='controller', name='two')
+    second.begin()
+    until(lambda: second.times('the controller follows the cluster'))
+    first.kill()
+    first.put('web', service('web', annotations={'host': 'shop.example.com', 'check-interval': 'soon'}))
+    until(lambda: second.condition('web'), seconds=LATE)
+    assert second.times('this controller leads') == 1
+
+
+def test_a_controller_that_stops_hands_over_at_once(make_cluster):
+    first = led(make_cluster(role='controller'))
+    assert first.stop() == 0
+    lease = first.plane.api.get(first.path('Lease', 'headrace-controller', 'coordination.k8s.io/v1'))
+    assert not lease['spec'].get('holderIdentity')
+
+
+def test_what_only_an_agent_saw_reaches_the_user_through_its_lease(make_cluster, town):
+    agent, controller = make_cluster(), led(make_cluster(role='controller', name='two'))
+    agent.web([pod(town)], town.port, annotations={'basic-auth-secret': 'nope'})
+    agent.start()
+    until(lambda: controller.condition('web'), seconds=LATE)
+    assert controller.condition('web')['reason'] in ('RouteClosed', 'SecretMissing')
+
+
+def test_one_process_can_be_agent_and_controller(make_cluster, town):
+    both = make_cluster(role='edge,controller', rules=None)
+    both.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
+    both.start()
+    until(lambda: both.condition('web'), seconds=LATE)
+    assert both.readiness() == 200
+    assert both.stop() == 0
+
+
+def test_the_rights_are_no_more_than_what_is_used():
+    verbs = {verb for rule in CONTROLLER_RULES for verb in rule['verbs']}
+    assert not verbs & {'*', 'delete', 'deletecollection'}
