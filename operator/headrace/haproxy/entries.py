@@ -11,6 +11,8 @@ from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Ki
 from headrace.model.picture import Picture
 
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
+# Stands in the map of authorities for a host whose clients show no certificate.
+NO_AUTHORITY = '-'
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
 
 
@@ -61,8 +63,8 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes."""
     if isinstance(content, str):
         return [Entry(CLAIMED[kind], key, content)]
-    if isinstance(content, HostTls) and content.client_ca:
-        return [Entry(Map.CLIENT_CA, key, content.verify)]
+    if isinstance(content, HostTls) and content.certificate:
+        return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
     return []
 
 

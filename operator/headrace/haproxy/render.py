@@ -115,7 +115,7 @@ class Renderer:
             'health': HEALTH,
             'crt_list': CRT_LIST,
             'binds': self._binds(),
-            'trusted': ' '.join(settings.trusted_proxies),
+            'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': any(map(has_default_certificate, fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
@@ -219,7 +219,7 @@ def header_rules(fragments: Iterable[Fragment]) -> tuple[str, ...]:
     for fragment in fragments:
         for edits in fragment.headers:
             condition = f'if {{ var(txn.policy) -m str {edits.policy} }}'
-            for rule, headers in (('http-request', edits.request), ('http-response', edits.response)):
+            for rule, headers in (('http-request', edits.request), ('http-after-response', edits.response)):
                 ordered = sorted(headers, key=lambda item: (bool(item[1]), item[0]))
                 for name, value in ordered:
                     # A name may hold quotes and hashes, which would end or break the line.

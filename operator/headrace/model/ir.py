@@ -134,6 +134,7 @@ class Map(StrEnum):
     ADDRESSES = 'addresses'
     PASSTHROUGH = 'passthrough'
     CLIENT_CA = 'client-ca'
+    ROUTE_CA = 'route-ca'
     ALLOW = 'allow'
     DENY = 'deny'
     RATE = 'rate'

@@ -33,6 +33,8 @@ CLIENT_TIMEOUT = 'T'
 HSTS = 'S'
 NOT_FORWARDED = 'n'
 ACCEPT_PROXY = 'p'
+CLIENT_CERTIFICATE = 'v'
+CLIENT_CERTIFICATE_OPTIONAL = 'u'
 _DIGIT_BITS = 4
 
 
@@ -120,8 +122,10 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
         (Map.CORS, name, answer),
         *((Map.CORS_ORIGIN, f'{name}:{origin}', '1') for origin in settings.cors_allow_origin),
     )
-    if settings.cors_allow_credentials or settings.cors_expose_headers:
-        credentials = 'true' if settings.cors_allow_credentials else 'false'
+    # Whoever may be anybody gets no credentials (Fetch standard, CORS protocol and credentials).
+    trusting = settings.cors_allow_credentials and '*' not in settings.cors_allow_origin
+    if trusting or settings.cors_expose_headers:
+        credentials = 'true' if trusting else 'false'
         policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
 
 

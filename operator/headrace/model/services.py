@@ -257,6 +257,9 @@ class PortDraft:
 
     def _settings(self) -> None:
         policies.apply(self.policy, self.settings, self.mode)
+        if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
+            message = 'an origin of * excludes credentials, so none are allowed'
+            self.draft.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
         if self.policy.headers is not None:
             self.draft.headers.append(self.policy.headers)
         if (
@@ -356,6 +359,9 @@ class PortDraft:
         if (ca := self.exposed.exposure.client_ca_secret) is not None:
             authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
             verify = self.exposed.exposure.client_verify if authority else 'none'
+            optional = self.exposed.exposure.client_verify == 'optional'
+            flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
+            self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
         value = HostTls(certificate=certificate, client_ca=authority, verify=verify)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
@@ -399,6 +405,10 @@ class PortDraft:
             self._close('tls-secret', 'this version does not terminate TLS on TCP ports')
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
+            if not self.draft.view.settings.trusted_proxies:
+                self._close(
+                    'accept-proxy', "the class trusts no proxies (trustedProxies), so nobody's header is believed"
+                )
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
         self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))

@@ -31,8 +31,8 @@ def test_other_versions_are_refused(version):
         of_version(version)
 
 
-def test_a_payload_ends_with_an_empty_line():
-    assert Command(Phase.DATA, 'add map m', 'a b\n').text == 'add map m <<\na b\n\n'
+def test_a_payload_ends_with_the_line_end_that_its_sender_adds():
+    assert Command(Phase.DATA, 'add map m', 'a b\n').text == 'add map m <<\na b\n'
     assert Command(Phase.DATA, 'del map m a').text == 'del map m a'
 
 
@@ -114,11 +114,11 @@ def test_headers_are_data_on_3_4_and_rules_on_3_0():
         pytest.param(Kind.ROUTE, 'b|p|', [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
         pytest.param(Kind.PORT, 'b|p|', [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
         pytest.param(Kind.ADDRESS, 'b|p|', [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
-        pytest.param(Kind.TLS, HostTls(certificate='c'), [], id='certificate'),
+        pytest.param(Kind.TLS, HostTls(certificate='c'), [Entry(Map.CLIENT_CA, 'k', '-')], id='certificate'),
         pytest.param(
             Kind.TLS,
             HostTls(certificate='c', client_ca='a', verify='optional'),
-            [Entry(Map.CLIENT_CA, 'k', 'optional')],
+            [Entry(Map.CLIENT_CA, 'k', 'a')],
             id='client CA',
         ),
         pytest.param(Kind.CERTIFICATE, Pem(PEM), [], id='a file is no entry'),

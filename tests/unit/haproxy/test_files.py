@@ -245,13 +245,13 @@ def test_with_a_default_certificate_unknown_names_are_served_by_it():
     assert text_of(made, render.CRT_LIST) == 'certificates/default.pem *\n'
 
 
-def test_names_of_headers_are_quoted_because_they_may_hold_quotes_and_hashes():
-    said = {'host': 'a.com', 'request-headers': "X'A: b\n#B:", 'response-headers': 'C: 5 %'}
+def test_headers_are_rules_on_3_0_with_quoted_names_and_values():
+    said = {'host': 'a.com', 'request-headers': 'X-A: b\nB:', 'response-headers': 'C: 5 %'}
     text = text_of(built(service(annotations=said, ports=HTTP)), able=OLD)
-    assert re.findall(r'^  (http-re\S+ \S+-header .*?) if \{ var\(txn.policy\)', text, re.MULTILINE)[-3:] == [
-        "http-request del-header '#B'",
-        "http-request set-header 'X'\\''A' 'b'",
-        "http-response set-header 'C' '5 %%'",
+    assert re.findall(r'^  (http-(?:re|after)\S+ \S+-header .*?) if \{ var\(txn.policy\)', text, re.MULTILINE)[-3:] == [
+        "http-request del-header 'B'",
+        "http-request set-header 'X-A' 'b'",
+        "http-after-response set-header 'C' '5 %%'",
     ]
 
 
@@ -272,7 +272,7 @@ def test_all_kinds_of_files_are_rendered():
     assert found['certificates/list.txt'] == (
         b'certificates/shop_tls.pem [ca-file authorities/shop_ca.pem verify required] a.com\n'
     )
-    assert found['maps/client-ca.map'] == b'a.com required\n'
+    assert found['maps/client-ca.map'] == b'a.com shop_ca\n'
     assert found['maps/health.map'] == b'ready yes\n'
     assert found['certificates/shop_tls.pem'].count(b'-----BEGIN') == 2
     assert found['authorities/shop_ca.pem'].count(b'-----BEGIN') == 1

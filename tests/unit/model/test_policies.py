@@ -77,9 +77,14 @@ def policy(annotations, *, port=HTTP[0]):
             ],
         ),
         (
+            {'cors-allow-origin': 'https://a.com', 'cors-allow-credentials': 'true'},
+            'C',
+            [('cors', 'P', '5|GET, HEAD, POST|'), ('cors-more', 'P', 'true|'), ('cors-origin', 'P:https://a.com', '1')],
+        ),
+        (
             {'cors-allow-origin': '*', 'cors-allow-credentials': 'true'},
             'C',
-            [('cors', 'P', '5|GET, HEAD, POST|'), ('cors-more', 'P', 'true|'), ('cors-origin', 'P:*', '1')],
+            [('cors', 'P', '5|GET, HEAD, POST|'), ('cors-origin', 'P:*', '1')],
         ),
         (
             {'cors-allow-origin': '*', 'cors-expose-headers': 'X-A, X-B'},
@@ -113,7 +118,7 @@ def test_flags_and_data_of_each_key_of_a_route(annotations, flags, entries):
         ({'allow': '10.0.0.0/8'}, 'a', [('allow', 'P:40A', '1')]),
         ({'rate-limit': '10/s'}, 'r', [('rate', 'P', '1|10')]),
         ({'maintenance': 'true'}, 'x', []),
-        ({'accept-proxy': 'true'}, 'p', []),
+        ({'accept-proxy': 'true'}, 'Xp', []),
         ({'accept-proxy': 'false'}, '', []),
         # What only HTTP has.
         ({'hsts': '1h', 'max-body-size': '1k', 'redirect-to': '/x', 'rewrite-path': '/x'}, '', []),

@@ -54,12 +54,12 @@ def flags(made, key='a.example.com/', kind=Kind.ROUTE):
         ({'tls-secret': 'tls', 'tls-redirect': 'false'}, '', HostTls(certificate='shop_tls')),
         (
             {'tls-secret': 'tls', 'client-ca-secret': 'ca'},
-            'L',
+            'Lv',
             HostTls(certificate='shop_tls', client_ca='shop_ca', verify='required'),
         ),
         (
             {'tls-secret': 'tls', 'client-ca-secret': 'ca', 'client-verify': 'optional', 'tls-redirect': 'false'},
-            '',
+            'u',
             HostTls(certificate='shop_tls', client_ca='shop_ca', verify='optional'),
         ),
     ],
@@ -81,7 +81,7 @@ def test_the_files_of_certificates_are_claimed_with_what_is_in_the_secrets():
 
 def test_where_clients_must_show_certificates_http_is_redirected_whatever_is_said():
     made = served({'tls-secret': 'tls', 'client-ca-secret': 'ca', 'tls-redirect': 'false'}, *FULL)
-    assert flags(made) == 'L'
+    assert flags(made) == 'Lv'
     assert reasons(made) == ['ContradictoryKeys']
 
 
@@ -270,7 +270,7 @@ def test_offline_stand_ins_take_the_place_of_secrets_that_are_not_there():
         'tls-secret': 'tls', 'client-ca-secret': 'ca', 'backend-protocol': 'https', 'backend-ca-secret': 'ca2',
     }  # fmt: skip
     made = served(annotations, seen={'offline': True}, known=settings(secrets=Secrets()))
-    assert flags(made) == 'L'
+    assert flags(made) == 'Lv'
     assert reasons(made) == ['StandInCertificate'] * 3
     assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(standin.certificate(Ref('Secret', 'shop', 'tls'))[0])
     assert pointer(made, Kind.AUTHORITY, 'shop_ca') == Pem(standin.certificate(Ref('Secret', 'shop', 'ca'))[1])

@@ -1,0 +1,252 @@
+"""A rendered edge with a real HAProxy in front of small real endpoints, and clients that say what they saw.
+
+One endpoint server answers for all addresses of 127.0.0.0/8; it says at which of them it was asked, and what came.
+"""
+
+import contextlib
+import http.client
+import json
+import socket
+import socketserver
+import ssl
+import struct
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from headrace.haproxy import capabilities, files
+from headrace.haproxy.render import Renderer
+from headrace.settings import Settings
+from support.haproxy import Haproxy, Ports
+from support.objects import built, endpoint_slice, service
+
+_SECONDS = 10.0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    timeout = _SECONDS
+
+    def do_GET(self):
+        """Say what came; a path that begins with /wait takes half a second."""
+        received = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        while self.headers.get('Transfer-Encoding') and (size := int(self.rfile.readline(), 16)):
+            received += self.rfile.read(size)
+            self.rfile.readline()
+        if self.path.startswith('/wait'):
+            time.sleep(0.5)
+        seen = {}
+        for name, value in self.headers.items():
+            seen.setdefault(name.lower(), []).append(value)
+        said = {'at': self.server.place(self), 'path': self.path, 'headers': seen, 'length': len(received)}
+        body = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_OPTIONS = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+class Endpoints(socketserver.ThreadingTCPServer):
+    """Endpoints at one port of all addresses of 127.0.0.0/8; `names` are the SNIs that came, with a TLS `context`."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, context=None):
+        super().__init__(('0.0.0.0', 0), _Handler)
+        self.names = []
+        self.context = context
+        if context is not None:
+            context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={'poll_interval': 0.02}, daemon=True)
+        self._thread.start()
+
+    def get_request(self):
+        """Accept a connection; the handshake is for the thread that serves it."""
+        connection, address = super().get_request()
+        if self.context is not None:
+            connection.settimeout(_SECONDS)
+            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def handle_error(self, *_):
+        """Pass over clients that go away."""
+
+    @property
+    def port(self):
+        """The port of all endpoints."""
+        return self.server_address[1]
+
+    @staticmethod
+    def place(handler):
+        """Return the address at which a request came."""
+        return handler.connection.getsockname()[0]
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+@dataclass
+class Answer:
+    """What a client got: status, headers by lower-case name, body; `said` is what the endpoint says it saw."""
+
+    status: int
+    headers: dict = field(default_factory=dict)
+    body: bytes = b''
+
+    @property
+    def said(self):
+        """What the endpoint says."""
+        return json.loads(self.body)
+
+
+class Edge:
+    """A rendered folder served by a HAProxy of one version; a context manager."""
+
+    def __init__(self, binary, version, *documents, tcp_ports=0, seen=None, **settings):
+        self._closing = contextlib.ExitStack()
+        self.binary, self.version, self.documents = binary, version, documents
+        self.tcp_ports, self.settings, self.seen = tcp_ports, settings, seen or {}
+
+    def __enter__(self):
+        with contextlib.ExitStack() as closing:
+            held = Ports(3 + self.tcp_ports)
+            closing.callback(held.close)
+            self.http, self.https, health, *self.tcp = held.numbers
+            folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
+            documents = [place(item, self.tcp) for item in self.documents]
+            made = built(*documents, settings=self._settings(health), **self.seen)
+            renderer = Renderer(made.view, capabilities.of_version(self.version))
+            files.write(folder, renderer.render(made))
+            self.haproxy = closing.enter_context(Haproxy(self.binary)).start(folder)
+            self._closing = closing.pop_all()
+        return self
+
+    def _settings(self, health):
+        return Settings(
+            addresses=('127.0.0.1',),
+            http_port=self.http,
+            https_port=self.https,
+            health_port=health,
+            threads=1,
+            maxconn=1000,
+            tcp_ports=','.join(map(str, self.tcp)),
+            **self.settings,
+        )
+
+    def __exit__(self, *_):
+        self._closing.close()
+
+    def get(self, host, path='/', *, method='GET', headers=(), body=None, sni=None, certificate=None):
+        """Send a request and return the answer; `sni` asks over TLS, `certificate` is a file the client shows."""
+        port = self.http if sni is None else self.https
+        connection = http.client.HTTPConnection('127.0.0.1', port, timeout=_SECONDS)
+        with contextlib.closing(connection):
+            connection.connect()
+            if sni is not None:
+                connection.sock = client_context(certificate).wrap_socket(connection.sock, server_hostname=sni)
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in (('Host', host), *headers):
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader('Content-Length', str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            found = {}
+            for name, value in answer.getheaders():
+                found[name.lower()] = f'{found[name.lower()]}, {value}' if name.lower() in found else value
+            return Answer(answer.status, found, answer.read())
+
+    def post_h2(self, host, *, body, late):
+        """Return the status of a POST by HTTP/2 without a Content-Length; `late`: the body comes after the headers."""
+        names = ((':method', 'POST'), (':path', '/'), (':scheme', 'http'), (':authority', host))
+        block = b''.join(b'\0' + bytes([len(n)]) + n.encode() + bytes([len(v)]) + v.encode() for n, v in names)
+        with socket.create_connection(('127.0.0.1', self.http), timeout=_SECONDS) as connection:
+            reader = connection.makefile('rb')
+            head = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + _frame(4, 0, 0, b'') + _frame(1, 0x04, 1, block)
+            data = _frame(0, 0x01, 1, body)
+            connection.sendall(head if late else head + data)
+            if late:
+                # HAProxy has taken the headers when it answers the ping that follows them.
+                connection.sendall(_frame(6, 0, 0, b'12345678'))
+                _until(reader, lambda kind, flags, _: kind == 6 and flags & 1)
+                connection.sendall(data)
+            block = _until(reader, lambda kind, _, stream: kind == 1 and stream == 1)
+        # The status comes first: indexed (RFC 7541, appendix A), or literal with the indexed name `:status`.
+        indexed = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
+        return indexed[block[0] & 0x7F] if block[0] & 0x80 else int(block[2:5])
+
+
+def _frame(kind, flags, stream, data):
+    return struct.pack('>I', len(data))[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + data
+
+
+def _until(reader, wanted):
+    while True:
+        head = reader.read(9)
+        assert len(head) == 9, 'the connection ended'
+        size, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+        data = reader.read(size)
+        if wanted(kind, flags, int.from_bytes(head[5:])):
+            return data
+
+
+def client_context(certificate=None):
+    """Return the context of a client that trusts everybody and shows a certificate, if one is given."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    return context
+
+
+def ended(port, sent=b'', address='127.0.0.1'):
+    """Connect to a TCP port, and return what came and how it ended: `reset`, or `closed` in good order."""
+    came = b''
+    try:
+        with socket.create_connection((address, port), timeout=_SECONDS) as connection:
+            connection.sendall(sent)
+            while part := connection.recv(65536):
+                came += part
+    except (ConnectionResetError, BrokenPipeError):
+        return came, 'reset'
+    return came, 'closed'
+
+
+def web(name, endpoints, *, address='127.0.9.1', host=None, **annotations):
+    """Return a Service with host NAME.com and its slice; annotations are written with `_` for `-` and `__` for `.`."""
+    said = {key.replace('__', '.').replace('_', '-'): value for key, value in annotations.items()}
+    wanted = host if host is not None else f'{name}.com'
+    ports = [{'name': 'http', 'port': 80}]
+    return (
+        service(name, annotations={**({'host': wanted} if wanted else {}), **said}, ports=ports),
+        endpoint_slice(name, addresses=[address], port=endpoints.port, port_name='http'),
+    )
+
+
+def tcp(name, endpoints, number, *, addresses=('127.0.9.1',), **annotations):
+    """Return a Service on the edge's TCP port of this index, and its slice."""
+    said = {key.replace('_', '-'): value for key, value in annotations.items()}
+    return (
+        service(name, annotations={'port': f'TCP{number}', **said}, ports=[{'name': 'tcp', 'port': 80}]),
+        endpoint_slice(name, addresses=addresses, port=endpoints.port, port_name='tcp'),
+    )
+
+
+def place(value, ports):
+    """Return a document with `TCP0`, `TCP1`, … replaced by the numbers of ports."""
+    if isinstance(value, dict):
+        return {key: place(item, ports) for key, item in value.items()}
+    if isinstance(value, list):
+        return [place(item, ports) for item in value]
+    return next((str(port) for index, port in enumerate(ports) if value == f'TCP{index}'), value)
