@@ -28,7 +28,13 @@ def _padded(cell: str, width: int) -> str:
 def verdict_lines(verdicts: Iterable[Verdict]) -> list[str]:
     """Return verdicts as a table: level, reason, object, field and message."""
     return table(
-        (click.style(verdict.level, fg=_COLOURS[verdict.level]), verdict.reason, str(verdict.ref), verdict.message)
+        (
+            click.style(verdict.level, fg=_COLOURS[verdict.level]),
+            verdict.reason,
+            str(verdict.ref),
+            verdict.field or '-',
+            verdict.message,
+        )
         for verdict in verdicts
     )
 
@@ -36,7 +42,13 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> list[str]:
 def verdict_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
     """Return verdicts that an agent told as a table."""
     return table(
-        (click.style(item['level'], fg=_COLOURS[Level(item['level'])]), item['reason'], item['object'], item['message'])
+        (
+            click.style(item['level'], fg=_COLOURS[Level(item['level'])]),
+            item['reason'],
+            item['object'],
+            item.get('field') or '-',
+            item['message'],
+        )
         for item in found
     )
 
