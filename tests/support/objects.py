@@ -75,7 +75,7 @@ def secret(name='tls', namespace='shop', **texts):
 def tls_secret(name='tls', namespace='shop', seed='one'):
     """Return a Secret with a certificate and its key that HAProxy accepts; another seed makes another one."""
     both, alone = (pem.decode() for pem in standin.certificate(Ref('Secret', '', seed)))
-    return secret(name, namespace, tls_crt=alone, tls_key=both.removeprefix(alone))
+    return {**secret(name, namespace, tls_crt=alone, tls_key=both.removeprefix(alone)), 'type': 'kubernetes.io/tls'}
 
 
 def ca_secret(name='ca', namespace='shop', seed='one'):

@@ -24,6 +24,9 @@ _MIN_EC_BITS = 224
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 _SHA1 = re.compile(r'\{SHA\}([A-Za-z0-9+/]{27}=)')
 _CRYPT = re.compile(r'\$(?:2[aby]|5|6)\$[./A-Za-z0-9$=]{1,200}')
+# What crypt(3) has made since 1979; a clear password of just this form cannot be told from it.
+_DES = re.compile(r'[./A-Za-z0-9]{13}')
+_TLS = 'kubernetes.io/tls'
 _LINE_BREAKS = {ord('\r'): None, ord('\n'): None}
 _USER = re.compile(r'[^\x00-\x1f\x7f:]{1,255}')
 _PASSWORD = re.compile(r'[^\x00-\x1f\x7f]{1,1024}')
@@ -41,7 +44,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Secret:
     users: tuple[User, ...] = ()
     problems = {'tls': broken, 'ca': broken, 'users': broken}
     try:
-        certificate = _certificate(data)
+        certificate = _certificate(data, fields.text(document, 'type', 'Opaque'))
         problems['tls'] = ''
     except _UnusableError as error:
         problems['tls'] = broken or str(error)
@@ -120,8 +123,10 @@ def _judge_strength(certificate: x509.Certificate, field: str) -> None:
         raise _UnusableError(f'{field} is signed with {digest.name}, which clients and OpenSSL refuse')
 
 
-def _certificate(data: dict[str, bytes]) -> Certificate:
+def _certificate(data: dict[str, bytes], kind: str) -> Certificate:
     """Return `tls.crt` and `tls.key` as one PEM, the leaf first."""
+    if kind != _TLS:
+        raise _UnusableError(f'its type is {shorten(kind)}, and not {_TLS}')
     if 'tls.crt' not in data or 'tls.key' not in data:
         raise _UnusableError('tls.crt or tls.key is missing')
     chain = _load(data['tls.crt'], 'tls.crt')
@@ -196,6 +201,10 @@ def _htpasswd(line: str) -> User:
         return User(name=name, scheme='crypt', secret=secret)
     if secret.startswith('$apr1$'):
         raise _UnusableError('auth holds an $apr1$ hash, which HAProxy does not know; use {SHA} or $2y$')
+    if _DES.fullmatch(secret):
+        raise _UnusableError(
+            'auth holds a line that reads as a DES hash, which is not supported; use {SHA}, or another password'
+        )
     if secret.startswith(('{', '$')) or not _PASSWORD.fullmatch(secret):
         raise _UnusableError('auth holds a hash of an unknown kind')
     return User(name=name, scheme='clear', secret=secret)

@@ -78,8 +78,9 @@ def with_unknown_curve(pem):
     return exchanged(pem, '2a8648ce3d030107', '2a8648ce3d03017f')
 
 
-def read(data=None, strings=None, **more):
-    document = {'apiVersion': 'v1', 'kind': 'Secret', 'metadata': {'name': 's', 'namespace': 'shop'}, **more}
+def read(data=None, strings=None, kind='kubernetes.io/tls'):
+    metadata = {'name': 's', 'namespace': 'shop'}
+    document = {'apiVersion': 'v1', 'kind': 'Secret', 'type': kind, 'metadata': metadata}
     if data is not None:
         document['data'] = data
     if strings is not None:
@@ -163,6 +164,13 @@ def test_a_certificate_that_haproxy_would_refuse_is_a_problem_in_words(given, wo
     assert held.certificate is None
     assert words in held.certificate_problem
     assert 'BEGIN' not in held.certificate_problem
+
+
+@pytest.mark.parametrize('kind', ['Opaque', '', None, 5, 'kubernetes.io/basic-auth'])
+def test_a_secret_of_another_type_holds_no_certificate(kind):
+    held = read(strings={'tls.crt': certificate(), 'tls.key': key_pem('ec')}, kind=kind)
+    assert held.certificate is None
+    assert 'and not kubernetes.io/tls' in held.certificate_problem
 
 
 def test_a_root_may_be_signed_with_sha1_because_nobody_judges_its_signature():
@@ -264,6 +272,7 @@ def test_users_are_sorted_and_occur_once():
         pytest.param('a' * 256 + ':secret', 'not `user:hash`', id='a user of 256 characters'),
         pytest.param('an\0n:secret', 'not `user:hash`', id='NUL in the user'),
         pytest.param('ann:$apr1$salt$hash', '$apr1$', id='apr1'),
+        pytest.param('ann:rqXexS6ZhobKA', 'DES hash', id='DES crypt'),
         pytest.param('ann:$1$salt$hash', 'unknown kind', id='MD5 crypt'),
         pytest.param('ann:{SSHA}abc', 'unknown kind', id='salted SHA'),
         pytest.param('ann:{SHA}short', 'unknown kind', id='broken SHA'),
