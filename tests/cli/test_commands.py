@@ -42,7 +42,8 @@ def test_verdicts_of_render_go_to_standard_error_and_do_not_change_its_exit_code
     assert outcome.code == 0
     first, second = outcome.err.splitlines()
     message = "headrace.io/retries must be a whole number from 0 to 10, not 'many'"
-    assert first == f'error    InvalidValue  Service shop/web  {message}'
+    assert first.split('  ', 4)[-1].split('  ') == ['metadata.annotations[headrace.io/retries]', message]
+    assert first.startswith('error    InvalidValue  Service shop/web  ')
     assert second.startswith('warning  NoEndpoints   Service shop/web  ')
     assert '1 error, 1 warning' in outcome.out
 

@@ -1,6 +1,8 @@
 """What the rendered rules do to requests and connections, by a real HAProxy of each version."""
 
 import contextlib
+import ssl
+import time
 
 import pytest
 
@@ -261,3 +263,51 @@ def test_a_preflight_is_answered_before_anybody_has_to_say_who_they_are(plain_ed
     assert preflight(nobody, 'cors.com', 'https://b.com').status == 401
     refused = nobody.get('cors.com', headers=[('Origin', 'https://a.com')])
     assert (refused.status, refused.headers['access-control-allow-origin']) == (401, 'https://a.com')
+
+
+# --- TLS to endpoints -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def tls_endpoints(tmp_path_factory):
+    """Endpoints with a certificate of the authority `be` that names no host."""
+    path = tmp_path_factory.mktemp('endpoint') / 'endpoint.pem'
+    path.write_bytes(standin.certificate(Ref('Secret', '', 'be'))[0])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    with Endpoints(context) as found:
+        yield found
+
+
+@pytest.fixture(scope='module')
+def reencrypted(started, tls_endpoints):
+    """An edge in front of them."""
+    https = {'backend_protocol': 'https'}
+    return started(
+        ca_secret(name='be', seed='be'),
+        ca_secret(name='ca', seed='other'),
+        web('right', tls_endpoints, **https, backend_ca_secret='be'),
+        web('wrong', tls_endpoints, **https, backend_ca_secret='ca'),
+        web('checked', tls_endpoints, **https, backend_ca_secret='be', check='http', check_interval='50ms'),
+        web('named', tls_endpoints, **https, backend_sni='inner.example.com'),
+        seen={'all_secrets': True},
+    )
+
+
+def test_an_endpoints_certificate_is_judged_by_its_authority_and_not_by_the_clients_host(reencrypted):
+    assert reencrypted.get('right.com').status == 200
+    assert reencrypted.get('wrong.com').status == 503
+
+
+def test_a_checked_endpoint_is_up_whatever_the_check_asks_for(reencrypted):
+    for _ in range(8):
+        assert reencrypted.get('checked.com').status == 200
+        time.sleep(0.05)
+
+
+def test_endpoints_hear_the_name_that_was_set_and_no_other(reencrypted, tls_endpoints):
+    tls_endpoints.names.clear()
+    assert reencrypted.get('right.com').status == 200
+    assert reencrypted.get('named.com').status == 200
+    assert set(tls_endpoints.names) <= {None, 'inner.example.com'}
+    assert 'inner.example.com' in tls_endpoints.names

@@ -14,7 +14,7 @@ class Capabilities:
 
     `dynamic_backends`: the command `add backend`; `binary_headers`: the action `set-headers-bin`; `data_timeouts`:
     `set-timeout connect` and `queue` from variables; `waits`: the command `wait`; `deletes_one`: of a key that stands in a
-    map twice, `del map` takes the first away and not both.
+    map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless `no-sni-auto` says otherwise.
     """
 
     version: str
@@ -23,10 +23,12 @@ class Capabilities:
     data_timeouts: bool
     waits: bool
     deletes_one: bool
+    tells_sni: bool
 
 
 _OLDEST = (3, 0)
 _FULL = (3, 4)
+_SNI_AUTO = (3, 3)
 
 
 def of_version(version: str) -> Capabilities:
@@ -43,4 +45,5 @@ def of_version(version: str) -> Capabilities:
         data_timeouts=full,
         waits=number >= (3, 1),
         deletes_one=full,
+        tells_sni=number >= _SNI_AUTO,
     )

@@ -139,12 +139,12 @@ def del_server(where: str, capabilities: Capabilities) -> list[Command]:
     return [*found, Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.', removes=where)]
 
 
-def add_backend(backend: Backend) -> list[Command]:
+def add_backend(backend: Backend, able: Capabilities) -> list[Command]:
     """Return the commands that make a backend with its servers."""
     name, phase = backend.name, Phase.BACKENDS
     line = f'add backend {name} from {backend.shape.profile}'
     found = [Command(phase, line, expected='New backend registered.', makes=name)]
-    for server, options in words.servers(backend).items():
+    for server, options in words.servers(backend, able).items():
         found += add_server(phase, backend, server, options)
     return [*found, publish_backend(name)]
 

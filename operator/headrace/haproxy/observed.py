@@ -163,13 +163,13 @@ def backend_repairs(
             )
         ]
     if held is None:
-        return commands.add_backend(wanted)
+        return commands.add_backend(wanted, capabilities)
     return _server_repairs(wanted, held, capabilities)
 
 
 def _server_repairs(wanted: Backend, held: Servers, capabilities: Capabilities) -> list[Command]:
     found: list[Command] = []
-    options = words.servers(wanted)
+    options = words.servers(wanted, capabilities)
     for server, rest in options.items():
         where = f'{wanted.name}/{server}'
         if server not in held:

@@ -130,7 +130,7 @@ class _Draft:
             return
         for name, backend in new.items():
             if name not in old:
-                self.commands += commands.add_backend(backend)
+                self.commands += commands.add_backend(backend, self.capabilities)
             elif old[name] is not backend:
                 self._change_backend(old[name], backend)
         for name, backend in old.items():
@@ -195,9 +195,11 @@ class _Draft:
     def _del_backend(self, backend: Backend) -> None:
         """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""
         if self.capabilities.dynamic_backends:
-            self.commands += commands.del_backend(backend.name, words.servers(backend), self.capabilities)
+            self.commands += commands.del_backend(
+                backend.name, words.servers(backend, self.capabilities), self.capabilities
+            )
             return
-        for name in words.servers(backend):
+        for name in words.servers(backend, self.capabilities):
             where = f'{backend.name}/{name}'
             self.commands += [
                 commands.disable_server(Phase.UNUSED, where),
@@ -213,7 +215,7 @@ class _Draft:
         old_suffix = suffix if old.options is new.options else old.options.suffix
         kept = before & after if suffix == old_suffix else set[tuple[int, str]]()
         for port, address in sorted(after - kept):
-            options = words.server(new, address, port)
+            options = words.server(new, address, port, self.capabilities)
             self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
             for port, address in sorted(kept):

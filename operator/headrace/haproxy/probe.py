@@ -17,6 +17,7 @@ _SECTION = (
     'frontend probe\n  bind 127.0.0.1:1\nbackend probed\n'
 )
 _HEADERS = '  http-request set-headers-bin str(AAAA),b64dec\n'
+_SNI = '  server s 127.0.0.1:1 ssl verify none no-sni-auto no-check-sni-auto\n'
 _TIMEOUTS = '  http-request set-timeout connect int(1)\n  http-request set-timeout queue int(1)\n'
 
 
@@ -27,6 +28,7 @@ def of_binary(binary: str) -> Capabilities:
         known,
         binary_headers=_accepts(binary, f'{_SECTION}{_HEADERS}'),
         data_timeouts=_accepts(binary, f'{_SECTION}{_TIMEOUTS}'),
+        tells_sni=_accepts(binary, f'{_SECTION}{_SNI}'),
     )
 
 

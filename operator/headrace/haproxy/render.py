@@ -140,7 +140,9 @@ class Renderer:
                 'name': backend.name,
                 'profile': backend.shape.profile,
                 'lines': backend_lines(fragment, backend, self.capabilities),
-                'servers': Block(''.join(f'  server {line}\n' for line in words.server_lines(backend))),
+                'servers': Block(
+                    ''.join(f'  server {line}\n' for line in words.server_lines(backend, self.capabilities))
+                ),
             }
             for fragment in fragments
             for backend in fragment.backends

@@ -22,7 +22,8 @@ PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
 )  # fmt: skip
 def test_what_a_version_can_do(version, known, full, waits):
     able = of_version(version)
-    assert able == capabilities.Capabilities(known, full, full, full, waits, full)
+    tells_sni = full or known == '3.3'
+    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni)
 
 
 @pytest.mark.parametrize('version', ['2.8.1', '2.9', '', 'three', '.4', '-3.4'])
@@ -83,7 +84,7 @@ def test_before_version_3_1_nothing_waits():
 
 
 def test_commands_say_what_they_make_and_remove():
-    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()))
+    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()), FULL)
     assert [(command.makes, command.removes) for command in made] == [('b', ''), ('', '')]
     (*_, gone) = commands.del_backend('b', ['s'], of_version('3.4'))
     assert (gone.line, gone.removes) == ('del backend b', 'b')

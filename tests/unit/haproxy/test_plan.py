@@ -224,7 +224,7 @@ def test_a_checked_server_has_its_check_enabled():
         pytest.param({}, {'client_ip': 'proxy-v1'}, 'send-proxy', id='client-ip, version 1'),
         pytest.param({}, {'client_ip': 'proxy-v2'}, 'send-proxy-v2', id='client-ip, version 2'),
         pytest.param({}, {'backend_protocol': 'h2c'}, 'proto h2', id='h2c'),
-        pytest.param({}, {'backend_protocol': 'https'}, 'ssl verify none alpn http/1.1', id='https'),
+        pytest.param({}, {'backend_protocol': 'https'}, 'ssl verify none alpn http/1.1 no-sni-auto', id='https'),
         pytest.param(
             {'backend_protocol': 'h2'},
             {'backend_protocol': 'h2', 'backend_sni': 'x.example.com'},
