@@ -15,9 +15,12 @@ from headrace.names import Ref
 Listed = tuple[int, Object]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Listing:
-    """A list that is being read: what its pages held, and when the watch has told deletions since its first page."""
+    """A list that is being read: what its pages held, and when the watch has told deletions since its first page.
+
+    Equal only to itself: of two that have read the same so far, one may be abandoned.
+    """
 
     listed: dict[Ref, Listed] = field(default_factory=dict)
     deleted: dict[Ref, int] = field(default_factory=dict)
@@ -90,5 +93,6 @@ class Reflector:
         if version <= self.version or version < self.versions.get(ref, 0):
             return False
         for listing in self._open:
-            listing.deleted[ref] = version
+            # The deletion of an earlier object of this name may be told after that of a later one.
+            listing.deleted[ref] = max(version, listing.deleted.get(ref, 0))
         return self.versions.pop(ref, None) is not None
