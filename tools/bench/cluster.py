@@ -1,0 +1,234 @@
+"""Measure an agent on a real control plane: start, memory, and from an API write to the first request there.
+
+    python -m tools.bench.cluster --services 5000
+
+Needs root (all of it runs in a network namespace of its own) and `make controlplane`. The cluster is the varied one;
+changes go to Services beside it, whose endpoints are one small server at many addresses.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / 'operator'), str(ROOT / 'tests')]
+
+from tools.bench import load, varied  # noqa: E402
+
+from support import network  # noqa: E402
+from support.controlplane import ControlPlane  # noqa: E402
+
+_TICKS = os.sysconf('SC_CLK_TCK')
+_PROBED = 100
+
+
+def measure(services: int, samples: int, rate: float) -> dict[str, float]:
+    """Return the figures of one cluster of this size."""
+    network.isolate()
+    with ControlPlane() as plane, tempfile.TemporaryDirectory(prefix='hrb') as folder:
+        server = load.Server.of(Path(plane.kubeconfig))
+        began = time.monotonic()
+        asyncio.run(load.load(server, map(_allocated, varied.cluster(services, 7)), concurrency=16))
+        found = {'objects loaded a second': 2 * services / (time.monotonic() - began)}
+        return found | asyncio.run(_Run(plane, server, Path(folder), samples, rate).measure())
+
+
+def _allocated(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document whose addresses the API server is to choose."""
+    spec = {key: value for key, value in document.get('spec', {}).items() if not key.startswith('clusterIP')}
+    return {**document, 'spec': spec} if spec else document
+
+
+def probed(port: int) -> list[dict[str, Any]]:
+    """Return the Services that are changed, with one endpoint each."""
+    return [
+        document
+        for number in range(_PROBED)
+        for document in (
+            {
+                'apiVersion': 'v1',
+                'kind': 'Service',
+                'metadata': _named(number) | {'annotations': {'headrace.io/host': f'p{number}.example.com'}},
+                'spec': {'ports': [{'name': 'http', 'port': 80}]},
+            },
+            slice_of(number, f'{network.PODS}.1.1', port),
+        )
+    ]
+
+
+def _named(number: int) -> dict[str, Any]:
+    return {'name': f'probe-{number}', 'namespace': 'probes'}
+
+
+def slice_of(number: int, address: str, port: int) -> dict[str, Any]:
+    """Return the slice of a probed Service with one endpoint."""
+    return {
+        'apiVersion': 'discovery.k8s.io/v1',
+        'kind': 'EndpointSlice',
+        'metadata': _named(number) | {'labels': {'kubernetes.io/service-name': f'probe-{number}'}},
+        'addressType': 'IPv4',
+        'ports': [{'name': 'http', 'port': port, 'protocol': 'TCP'}],
+        'endpoints': [{'addresses': [address]}],
+    }
+
+
+class _Run:
+    def __init__(self, plane: Any, server: load.Server, folder: Path, samples: int, rate: float) -> None:
+        self.plane, self.server, self.folder, self.samples, self.rate = plane, server, folder, samples, rate
+        self.times: list[float] = []
+        self.wrote: list[float] = []
+        self.port = 0
+
+    async def measure(self) -> dict[str, float]:
+        endpoints = await asyncio.start_server(_answer, '0.0.0.0', 0)
+        self.port = endpoints.sockets[0].getsockname()[1]
+        await load.load(self.server, probed(self.port))
+        began = time.monotonic()
+        agent = self._start()
+        try:
+            await self._ready()
+            found = {'cold start, s': time.monotonic() - began, **self._memory(agent.pid)}
+            cpu, events = _cpu(agent.pid), self.samples
+            await self._changes()
+            found |= {
+                'agent CPU, ms an event': (_cpu(agent.pid) - cpu) / events * 1000,
+                **_quantiles('API write alone, ms', self.wrote),
+                **_quantiles('API write to request, ms', self.times),
+                'RSS after, MB': _status(agent.pid, 'VmRSS'),
+                'API server back to event, s': await self._restart(),
+            }
+            return found
+        finally:
+            agent.terminate()
+            agent.wait()
+            endpoints.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        config = self.folder / 'settings.yaml'
+        ports = 'tcpPorts: 20000-21999\nmaxconn: 2000\naddresses: [127.0.0.1]\nfileDescriptors: 0\n'
+        config.write_text(ports)
+        overrides = self.folder / 'overrides'
+        overrides.mkdir()
+        # The varied cluster has more ports and checks than a small machine has descriptors.
+        (overrides / 'global.cfg').write_text('no strict-limits\n')
+        command = [
+            str(ROOT / '.venv' / 'bin' / 'headrace'), 'run', '--source', 'kube', '--kubeconfig', str(self.plane.kubeconfig),
+            '--start-haproxy', str(ROOT / 'bin' / 'haproxy-3.4'), '--state', str(self.folder / 'st'), '--config', str(config),
+            '--overrides', str(overrides), '--log-level', 'warning',
+        ]  # fmt: skip
+        return subprocess.Popen(command, env={**os.environ, 'POD_NAME': 'bench', 'POD_NAMESPACE': 'default'})
+
+    async def _ready(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(3000):
+                try:
+                    async with session.get('http://127.0.0.1:8405/readyz') as answer:
+                        if answer.status == 200:  # noqa: PLR2004
+                            return
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.02)
+        raise TimeoutError('the agent is not ready')
+
+    def _memory(self, pid: int) -> dict[str, float]:
+        return {'RSS, MB': _status(pid, 'VmRSS'), 'peak RSS, MB': _status(pid, 'VmHWM')}
+
+    async def _changes(self) -> None:
+        connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=32)
+        headers = {'Authorization': f'Bearer {self.server.token}', 'Content-Type': 'application/merge-patch+json'}
+        async with aiohttp.ClientSession(self.server.url, connector=connector, headers=headers) as api:
+            due, tasks = time.monotonic(), []
+            for number in range(self.samples):
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                due += 1 / self.rate
+                tasks.append(asyncio.create_task(self._change(api, number)))
+            await asyncio.gather(*tasks)
+
+    async def _change(self, api: aiohttp.ClientSession, number: int) -> None:
+        place, address = number % _PROBED, f'{network.PODS}.{2 + number // 250 % 250}.{1 + number % 250}'
+        wanted = slice_of(place, address, self.port)
+        path = f'/apis/discovery.k8s.io/v1/namespaces/probes/endpointslices/probe-{place}'
+        patch = {'endpoints': wanted['endpoints'], 'ports': wanted['ports']}
+        began = time.monotonic()
+        async with api.patch(path, data=json.dumps(patch)) as answer:
+            assert answer.ok, await answer.text()
+            await answer.read()
+        self.wrote.append(time.monotonic() - began)
+        reader, writer = await asyncio.open_connection('127.0.0.1', 8080)
+        asked = f'GET / HTTP/1.1\r\nHost: p{place}.example.com\r\n\r\n'.encode()
+        while time.monotonic() - began < 10:  # noqa: PLR2004
+            writer.write(asked)
+            head = await reader.readuntil(b'\r\n\r\n')
+            length = int(head.lower().partition(b'content-length: ')[2].split(b'\r')[0])
+            said = await reader.readexactly(length)
+            if said == address.encode():
+                break
+        else:
+            raise TimeoutError(f'{address} was never asked: {head!r} {said!r}')
+        self.times.append(time.monotonic() - began)
+        writer.close()
+
+    async def _restart(self) -> float:
+        """Kill the API server, start it again, and return the seconds until a change arrives once it is ready."""
+        await asyncio.to_thread(self.plane.restart_api_server)
+        began = time.monotonic()
+        context: ssl.SSLContext = self.server.tls
+        headers = {'Authorization': f'Bearer {self.server.token}', 'Content-Type': 'application/merge-patch+json'}
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(self.server.url, connector=connector, headers=headers) as api:
+            await self._change(api, self.samples + 7)
+        return time.monotonic() - began
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer every request with the address that it came to."""
+    place = writer.get_extra_info('sockname')[0].encode()
+    try:
+        while await reader.readuntil(b'\r\n\r\n'):
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s' % (len(place), place))
+    except (asyncio.IncompleteReadError, OSError):
+        writer.close()
+
+
+def _cpu(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    cells = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(cells[11]) + int(cells[12])) / _TICKS
+
+
+def _status(pid: int, key: str) -> float:
+    text = Path(f'/proc/{pid}/status').read_text()
+    return int(text.partition(f'{key}:')[2].split()[0]) / 1024
+
+
+def _quantiles(name: str, values: list[float]) -> dict[str, float]:
+    ranked = statistics.quantiles(values, n=100)
+    return {f'{name}, p50': ranked[49] * 1000, f'{name}, p90': ranked[89] * 1000, f'{name}, p99': ranked[98] * 1000}
+
+
+def main() -> None:
+    """Measure, and print a table and JSON."""
+    parser = argparse.ArgumentParser(prog='python -m tools.bench.cluster', description=__doc__.partition('\n')[0])
+    parser.add_argument('--services', type=int, default=5000)
+    parser.add_argument('--samples', type=int, default=2000)
+    parser.add_argument('--rate', type=float, default=50.0, help='changes a second')
+    given = parser.parse_args()
+    found = measure(given.services, given.samples, given.rate)
+    for name, value in found.items():
+        print(f'{name:40} {value:10.3f}')
+    print(json.dumps({'services': given.services, 'samples': given.samples, 'rate': given.rate, **found}))
+
+
+if __name__ == '__main__':
+    main()
