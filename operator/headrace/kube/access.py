@@ -6,7 +6,7 @@ again for each request, because the kubelet exchanges them; nothing here is ever
 
 import asyncio
 import base64
-import binascii
+import contextlib
 import datetime as dt
 import json
 import os
@@ -26,6 +26,8 @@ _MARGIN = dt.timedelta(seconds=60)
 Document = Mapping[str, object]
 # Gives the bearer token, '' for none; `True` says that the server has refused the one given before.
 Token = Callable[[bool], Awaitable[str]]
+# PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
+_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 
 
 class AccessError(Exception):
@@ -42,15 +44,17 @@ class Access:
     namespace: str
 
 
-def find(kubeconfig: Path | None, context: str = '', environment: Mapping[str, str] = os.environ) -> Access:
+def find(
+    kubeconfig: Path | None, context: str = '', environment: Mapping[str, str] = os.environ, files: Path = _FILES
+) -> Access:
     """Return the access that a kubeconfig gives, else the ServiceAccount of this pod, else the usual kubeconfig.
 
     Raises AccessError.
     """
     if kubeconfig is not None:
         return of_kubeconfig(kubeconfig, context)
-    if environment.get('KUBERNETES_SERVICE_HOST') and (_FILES / 'token').exists():
-        return of_service_account(environment)
+    if environment.get('KUBERNETES_SERVICE_HOST') and (files / 'token').exists():
+        return of_service_account(environment, files)
     named = environment.get('KUBECONFIG', '').partition(os.pathsep)[0]
     return of_kubeconfig(Path(named) if named else Path.home() / '.kube' / 'config', context)
 
@@ -75,8 +79,12 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
     """Return the access of a context of a kubeconfig, the current one unless named; raises AccessError."""
     try:
         document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise AccessError(f'{path}: {error}') from error
+    except _UNREADABLE as error:
+        # What YAML says quotes the line at fault, which may hold a token; so may what it was raised from.
+        mark = getattr(error, 'problem_mark', None)
+        raise AccessError(f'{path}: not YAML{f", line {mark.line + 1}" if mark else ""}') from None
     try:
         name = context or _text(document, 'current-context')
         chosen = _named(document, 'contexts', name, 'context')
@@ -88,7 +96,7 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
             _token(user, path.parent),
             _optional(chosen, 'namespace') or 'default',
         )
-    except (AccessError, OSError, ssl.SSLError, binascii.Error) as error:
+    except (AccessError, OSError) as error:
         raise AccessError(f'{path}: {error}') from error
 
 
@@ -116,7 +124,10 @@ def _optional(document: Document, key: str) -> str:
 def _material(document: Document, key: str, folder: Path) -> bytes:
     """Return what stands base64-encoded under `KEY-data`, else in the file under KEY; b'' for neither."""
     if data := _optional(document, f'{key}-data'):
-        return base64.b64decode(data, validate=True)
+        try:
+            return base64.b64decode(''.join(data.split()), validate=True)
+        except ValueError:
+            raise AccessError(f'{key}-data is no base64') from None
     named = _optional(document, key)
     return (folder / named).read_bytes() if named else b''
 
@@ -125,13 +136,23 @@ def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bo
     if not _text(cluster, 'server').startswith('https:'):
         return False
     authority = _material(cluster, 'certificate-authority', folder)
-    made = ssl.create_default_context(cadata=authority.decode('ascii', errors='replace') if authority else None)
+    try:
+        made = ssl.create_default_context(cadata=authority.decode('ascii') if authority else None)
+    except ValueError as error:
+        raise AccessError(f'certificate-authority holds no certificates: {type(error).__name__}') from error
+    except ssl.SSLError as error:
+        raise AccessError(f'certificate-authority holds no certificates: {error.reason}') from error
     if cluster.get('insecure-skip-tls-verify') is True:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     certificate, key = _material(user, 'client-certificate', folder), _material(user, 'client-key', folder)
-    if certificate and key:
-        load_client_certificate(made, certificate, key)
+    if bool(certificate) != bool(key):
+        raise AccessError(f'{"client-key" if certificate else "client-certificate"} is missing')
+    if certificate:
+        try:
+            load_client_certificate(made, certificate, key)
+        except ssl.SSLError as error:
+            raise AccessError(f'client-certificate and client-key are no pair: {error.reason}') from error
     return made
 
 
@@ -140,12 +161,13 @@ def load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes)
     with tempfile.NamedTemporaryFile(prefix='headrace-') as file:
         file.write(certificate + b'\n' + key)
         file.flush()
-        tls.load_cert_chain(file.name)
+        # Without a password OpenSSL would ask for one at the terminal.
+        tls.load_cert_chain(file.name, password='')
 
 
 def _token(user: Document, folder: Path) -> Token:
     if token := _optional(user, 'token'):
-        return _fixed(token)
+        return _fixed(token.strip())
     if file := _optional(user, 'tokenFile'):
         return _of_file(folder / file)
     plugin = user.get('exec')
@@ -165,7 +187,7 @@ def _of_file(path: Path) -> Token:
     async def give(_: bool) -> str:  # noqa: FBT001
         try:
             return path.read_text().strip()  # noqa: ASYNC240  a file in memory
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise AccessError(f'{path}: {error}') from error
 
     return give
@@ -202,14 +224,29 @@ class _Plugin:
         asked = {'apiVersion': self._version, 'kind': 'ExecCredential', 'spec': {'interactive': False}}
         environment = {**os.environ, **self._environment, 'KUBERNETES_EXEC_INFO': json.dumps(asked)}
         try:
-            async with asyncio.timeout(_EXEC_SECONDS):
-                process = await asyncio.create_subprocess_exec(
-                    *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
-                )
-                printed, _ = await process.communicate()
-            status = json.loads(printed)['status']
-            self._held = _text(status, 'token')
-            ends = _optional(status, 'expirationTimestamp')
-            self._until = dt.datetime.fromisoformat(ends) if ends else None
+            status = json.loads(await _printed(self._command, environment))['status']
+            held, ends = _text(status, 'token').strip(), _optional(status, 'expirationTimestamp')
+            until = dt.datetime.fromisoformat(ends) if ends else None
+        except AccessError as error:
+            raise AccessError(f'{self._command[0]}: no credential: {error}') from error
         except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from error
+            # Only its type: what was printed holds the token.
+            raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from None
+        # A time without a zone is none of RFC 3339's; what comes nearest to it is UTC.
+        self._held, self._until = held, until.replace(tzinfo=dt.UTC) if until and until.tzinfo is None else until
+
+
+async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """Return what a program prints; one that takes too long is ended."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    try:
+        async with asyncio.timeout(_EXEC_SECONDS):
+            printed, _ = await process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    return printed
