@@ -57,8 +57,8 @@ class Calls:
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 return await self._until_answered(method, path, body, query or {})
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise CallError(f'{method} {path}: {error or type(error).__name__}') from error
+        except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError) as error:
+            raise CallError(f'{method} {path}: {str(error) or type(error).__name__}') from error
 
     async def _until_answered(self, method: str, path: str, body: object, query: Mapping[str, str]) -> Any:
         pause = 0.1
@@ -75,7 +75,7 @@ class Calls:
             if status != _TOO_MANY and status < _SERVER:
                 raise refusal(f'{method} {path}', status, raw)
             asked = response.headers.get('Retry-After', '')
-            wanted = float(asked) if asked.isdigit() else pause
+            wanted = max(float(asked), pause) if asked.isascii() and asked.isdigit() else pause
             await asyncio.sleep(min(wanted, _LONGEST_PAUSE) * random.uniform(1.0, 1.5))  # noqa: S311  spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -63,10 +63,10 @@ def annotations(report: Report) -> dict[str, str]:
     size = 2
     for verdict in ordered[:MOST_VERDICTS]:
         text = msgspec.json.encode(_value(verdict))
-        size += len(text) + 1
-        if size > MOST_BYTES:
-            break
-        kept.append(text)
+        # One that is too long must not hide those after it.
+        if size + len(text) + 1 <= MOST_BYTES:
+            size += len(text) + 1
+            kept.append(text)
     return {EPOCH: str(report.epoch), VERDICTS: '[' + b','.join(kept).decode() + ']'}
 
 

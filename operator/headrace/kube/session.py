@@ -69,6 +69,7 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
             except AccessError as error:
                 # As a lost connection, which everybody here tries again.
                 raise aiohttp.ClientConnectionError(str(error)) from error
+            request.headers.pop('Authorization', None)
             if token:
                 request.headers['Authorization'] = f'Bearer {token}'
             response = await handler(request)

@@ -1,0 +1,90 @@
+"""What is watched, where and with which selectors: no more than what is needed, so that no more rights are."""
+
+import pytest
+
+from headrace.kube import resources
+from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Scope
+from headrace.model import view
+from headrace.model.endpoints import Place
+from headrace.model.view import Role
+from headrace.settings import Secrets, Settings
+
+BOTH = (SERVICES, SLICES)
+
+
+@pytest.mark.parametrize(
+    ('resource', 'version', 'everywhere', 'within'),
+    [
+        (SERVICES, 'v1', '/api/v1/services', '/api/v1/namespaces/shop/services'),
+        (
+            SLICES,
+            'discovery.k8s.io/v1',
+            '/apis/discovery.k8s.io/v1/endpointslices',
+            '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices',
+        ),
+    ],
+    ids=['core', 'a group'],
+)
+def test_a_kind_has_the_paths_of_the_api(resource, version, everywhere, within):
+    assert (resource.api_version, resource.path(), resource.path('shop')) == (version, everywhere, within)
+
+
+def test_a_scope_of_the_whole_cluster_has_one_list_for_each_kind():
+    assert Scope((SERVICES, NODES)).paths() == {'/api/v1/services': SERVICES, '/api/v1/nodes': NODES}
+
+
+def test_a_scope_of_namespaces_has_one_list_for_each_but_one_of_a_kind_without():
+    assert Scope((SERVICES, NODES), ('a', 'b')).paths() == {
+        '/api/v1/namespaces/a/services': SERVICES,
+        '/api/v1/namespaces/b/services': SERVICES,
+        '/api/v1/nodes': NODES,
+    }
+
+
+def watched(namespaces=(), secrets=(), source='endpoints', **seen):
+    made = Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
+    return resources.watched(view.make(made, **seen))
+
+
+@pytest.mark.parametrize(
+    ('namespaces', 'secrets', 'scopes'),
+    [
+        pytest.param((), (), (Scope(BOTH),), id='no Secrets'),
+        pytest.param((), ('*',), (Scope((*BOTH, SECRETS)),), id='all Secrets'),
+        pytest.param((), ('headrace',), (Scope(BOTH), Scope((SECRETS,), ('headrace',))), id='Secrets of one namespace'),
+        pytest.param(('a', 'b'), (), (Scope(BOTH, ('a', 'b')),), id='two namespaces, no Secrets'),
+        pytest.param(('a', 'b'), ('*',), (Scope((*BOTH, SECRETS), ('a', 'b')),), id='two namespaces, all their Secrets'),
+        pytest.param(('a', 'b'), ('b', 'a'), (Scope((*BOTH, SECRETS), ('a', 'b')),), id='the same in another order'),
+        pytest.param(('a', 'b'), ('b', 'c'), (Scope(BOTH, ('a', 'b')), Scope((SECRETS,), ('b',))), id='Secrets of one of them'),
+        pytest.param(('a', 'b'), ('c',), (Scope(BOTH, ('a', 'b')),), id='Secrets of a namespace that does not exist here'),
+    ],
+)  # fmt: skip
+def test_kinds_are_watched_in_the_namespaces_of_the_settings(namespaces, secrets, scopes):
+    assert watched(namespaces, secrets) == scopes
+
+
+OWN_NODE = 'metadata.name=n1'
+
+
+@pytest.mark.parametrize(
+    ('seen', 'selectors'),
+    [
+        pytest.param({}, [], id='the edge reads none'),
+        pytest.param({'role': Role.NODE}, [''], id='the node role reads all'),
+        pytest.param({'source': 'node-ports'}, [''], id='addresses of nodes need all'),
+        pytest.param({'place': Place('n1', '')}, [OWN_NODE], id='its own one, for its zone'),
+        pytest.param({'place': Place('n1', 'z1')}, [], id='none where the zone is known'),
+        pytest.param({'place': Place('n1', ''), 'source': 'node-ports'}, [''], id='all hold its own one'),
+    ],
+)
+def test_nodes_are_watched_only_where_they_are_read(seen, selectors):
+    (scope,) = watched(**seen)
+    assert [item.field_selector for item in scope.resources if item.kind == 'Node'] == selectors
+
+
+def test_secrets_that_hold_nothing_for_us_never_come():
+    assert set(SECRETS.field_selector.split(',')) == {
+        'type!=helm.sh/release.v1',
+        'type!=kubernetes.io/service-account-token',
+        'type!=kubernetes.io/dockerconfigjson',
+    }

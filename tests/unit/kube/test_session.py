@@ -1,0 +1,173 @@
+"""The session to the API server: its token, and who is told of lists and watches."""
+
+import asyncio
+import json
+from itertools import islice
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import headrace
+from headrace.kube import session
+from headrace.kube.access import AccessError
+
+PATH = '/api/v1/services'
+PAGE = {'metadata': {'resourceVersion': '7', 'continue': ''}, 'items': [{'metadata': {'name': 'a'}}]}
+
+
+class Listener:
+    def __init__(self):
+        self.pages, self.times, self.statuses = [], 0, []
+
+    def page(self, body, *, first):
+        self.pages.append((first, list(body['items'])))
+
+    def heard(self):
+        self.times += 1
+
+    def refused(self, status):
+        self.statuses.append(status)
+
+
+def talk(server, answers, access, listeners=None, *, path=PATH, use=None, method='GET', data=None):
+    """Ask once, and return status and body, or what `use` makes of the response."""
+
+    async def ask():
+        async with (
+            server.up(*answers),
+            session.make(access(server.url), listeners or {}) as made,
+            made.request(method, server.url + path, data=data) as response,
+        ):
+            return response.status, await (use(response) if use else response.json())
+
+    return asyncio.run(ask())
+
+
+# --- pauses -----------------------------------------------------------------------------------------------------------
+
+
+def test_pauses_are_short_at_first_then_random_and_without_end():
+    first, later = list(islice(session.Pauses(), 3)), list(islice(session.Pauses(), 3, 200))
+    assert first == [0.2, 0.5, 1.0]
+    assert len(set(later)) > 100
+    assert all(1.0 <= pause <= 3.0 for pause in later)
+
+
+# --- the token --------------------------------------------------------------------------------------------------------
+
+
+def test_each_request_carries_the_token_and_who_asks(server, access_of):
+    assert talk(server, [(200, {})], lambda url: access_of(url, 'mine')) == (200, {})
+    assert server.tokens == ['Bearer mine']
+    assert server.asked[0][0].headers['User-Agent'] == f'headrace/{headrace.__version__}'
+
+
+def test_without_a_token_no_header_is_sent(server, access_of):
+    talk(server, [(200, {})], access_of)
+    assert server.tokens == [None]
+
+
+def test_a_refused_token_is_asked_for_anew_and_the_caller_sees_no_401(server, access_of):
+    made = []
+
+    def access(url):
+        made.append(access_of(url, 'old', 'new'))
+        return made[0]
+
+    found = talk(server, [(401, {'reason': 'Unauthorized'}), (200, {'a': 1})], access, method='PUT', data=b'body')
+    assert found == (200, {'a': 1})
+    assert server.tokens == ['Bearer old', 'Bearer new']
+    assert [body for _, body in server.asked] == [b'body', b'body']
+    assert made[0].token.refusals == [False, True]
+
+
+def test_a_token_that_is_no_longer_given_is_no_longer_sent(server, access_of):
+    talk(server, [(401, {}), (200, {})], lambda url: access_of(url, 'old', ''))
+    assert server.tokens == ['Bearer old', None]
+
+
+def test_a_token_that_cannot_be_had_is_as_a_lost_connection(server, access_of):
+    with pytest.raises(aiohttp.ClientConnectionError, match='no token today'):
+        talk(server, [(200, {})], lambda url: access_of(url, AccessError('no token today')))
+    assert server.asked == []
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_listener_gets_the_items_of_a_list_and_the_reader_none(server, access_of):
+    listener = Listener()
+    assert talk(server, [(200, PAGE)], access_of, {PATH: listener}) == (200, {**PAGE, 'items': []})
+    assert listener.pages == [(True, PAGE['items'])]
+
+
+def test_a_page_that_continues_a_list_is_told_as_such(server, access_of):
+    listener = Listener()
+    talk(server, [(200, PAGE)], access_of, {PATH: listener}, path=f'{PATH}?limit=1&continue=abc')
+    assert listener.pages == [(False, PAGE['items'])]
+
+
+@pytest.mark.parametrize(
+    ('body', 'path'),
+    [
+        pytest.param(PAGE, '/api/v1/pods', id='a list of something else'),
+        pytest.param({'kind': 'APIResourceList'}, PATH, id='no list'),
+        pytest.param([], PATH, id='no mapping'),
+    ],
+)
+def test_what_is_no_list_of_a_watched_path_is_left_alone(server, access_of, body, path):
+    listener = Listener()
+    assert talk(server, [(200, body)], access_of, {PATH: listener}, path=path) == (200, body)
+    assert (listener.pages, listener.times, listener.statuses) == ([], 0, [])
+
+
+def test_a_list_that_is_refused_is_told_with_its_status(server, access_of):
+    listener = Listener()
+    assert talk(server, [(403, {'kind': 'Status'})], access_of, {PATH: listener})[0] == 403
+    assert (listener.statuses, listener.pages) == ([403], [])
+
+
+def test_a_list_that_is_cut_short_is_as_a_lost_connection(server, access_of):
+    with pytest.raises(aiohttp.ClientPayloadError, match=PATH):
+        talk(server, [(200, b'{"items": [')], access_of, {PATH: Listener()})
+
+
+def test_a_refusal_that_is_no_json_is_told_as_such(server, access_of):
+    # kopf expects this error for an answer of something that stands before the API server.
+    with pytest.raises(json.JSONDecodeError):
+        talk(server, [(502, b'<html>')], access_of, {PATH: Listener()})
+
+
+# --- watches ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_watch_is_heard_when_it_opens_and_with_all_that_it_brings(server, access_of):
+    listener, go_on = Listener(), asyncio.Event()
+
+    async def watch(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"type": "ADDED"}\n')
+        await go_on.wait()
+        await response.write(b'{"type": "BOOKMARK"}\n')
+        return response
+
+    async def listen(response):
+        assert listener.times == 1
+        chunks, times = [], []
+        async for chunk in response.content.iter_chunked(1024):
+            chunks.append(chunk)
+            times.append(listener.times)
+            go_on.set()
+        assert response.content.at_eof()
+        return chunks, times
+
+    status, (chunks, times) = talk(server, [watch], access_of, {PATH: listener}, path=f'{PATH}?watch=true', use=listen)
+    assert (status, chunks, times) == (200, [b'{"type": "ADDED"}\n', b'{"type": "BOOKMARK"}\n'], [2, 3])
+
+
+def test_a_watch_that_is_refused_is_told_and_not_heard(server, access_of):
+    listener = Listener()
+    talk(server, [(410, {'kind': 'Status'})], access_of, {PATH: listener}, path=f'{PATH}?watch=true')
+    assert (listener.statuses, listener.times) == ([410], 0)
