@@ -281,17 +281,20 @@ def _judge(found: Settings) -> None:
 
 def _judge_status_addresses(found: tuple[str, ...]) -> None:
     for text in found:
-        named = text == 'nodes' or re.fullmatch(rf'service:{_REFERENCE[1:]}|{_HOST[1:]}', text)
+        # What ends in a number is no host name, but an address with a mistake.
+        host = re.fullmatch(_HOST, text) and not text.rpartition('.')[2].isdigit()
+        named = text == 'nodes' or host or re.fullmatch(rf'service:{_REFERENCE[1:]}', text)
         if not named and not _is_address(text):
             raise SettingsError(f'statusAddresses: {text!r} is no address, host name, service:NAMESPACE/NAME or nodes')
 
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    # A scope has a meaning on one machine only.
+    return getattr(found, 'scope_id', None) is None
 
 
 def _judge_ports(found: Settings) -> None:

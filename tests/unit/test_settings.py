@@ -57,6 +57,16 @@ MISTAKES = [
     pytest.param('{nodeHttpPort: 10281}', 'nodeHttpPort, nodeTcpPort and healthPort must differ', id='the same port twice on a node'),
     pytest.param('{nodeTcpPort: 8404}', 'nodeHttpPort, nodeTcpPort and healthPort must differ', id='the port of health on a node'),
     pytest.param('{drainTimeout: 5}', '$.drainTimeout', id='a duration without a unit'),
+    pytest.param('{statusAddresses: nodes}', '$.statusAddresses', id='a text for the list of addresses'),
+    pytest.param('{statusAddresses: [""]}', "statusAddresses: '' is no address", id='an empty address'),
+    pytest.param('{statusAddresses: [192.0.2.300]}', "statusAddresses: '192.0.2.300' is no address", id='an address beyond the last one'),
+    pytest.param('{statusAddresses: [192.0.2.0/24]}', "statusAddresses: '192.0.2.0/24' is no address", id='a CIDR for an address'),
+    pytest.param('{statusAddresses: ["192.0.2.1:80"]}', "statusAddresses: '192.0.2.1:80' is no address", id='an address with a port'),
+    pytest.param('{statusAddresses: ["fe80::1%eth0"]}', "statusAddresses: 'fe80::1%eth0' is no address", id='an address with a scope'),
+    pytest.param('{statusAddresses: [LB.example.com]}', "statusAddresses: 'LB.example.com' is no address", id='a host name in capitals'),
+    pytest.param('{statusAddresses: ["lb.example.com\\n"]}', "statusAddresses: 'lb.example.com\\n' is no address", id='a host name with a line break'),
+    pytest.param('{statusAddresses: ["service:edge"]}', "statusAddresses: 'service:edge' is no address", id='a Service without its namespace'),
+    pytest.param('{statusAddresses: ["service:a/b/c"]}', "statusAddresses: 'service:a/b/c' is no address", id='a Service with too many parts'),
     pytest.param('{drainTimeout: 1h30m}', '$.drainTimeout', id='a duration of two units'),
     pytest.param('{hardStopAfter: 25d}', 'hardStopAfter: 25d is longer than HAProxy', id='a duration that HAProxy refuses'),
     pytest.param('{tcpClientTimeout: 999999999d}', 'tcpClientTimeout: 999999999d is longer', id='a duration of millennia'),
@@ -106,3 +116,8 @@ def test_what_has_changed_is_told_by_what_it_costs():
     assert settings.changed(before, after, 'reload') == {'httpPort', 'maxconn'}
     assert settings.changed(before, after, 'runtime') == {'domain', 'drainTimeout'}
     assert [settings.changed(after, after, word) for word in ('restart', 'reload', 'runtime')] == [set()] * 3
+
+
+def test_status_addresses_are_addresses_host_names_a_service_or_the_nodes():
+    wanted = ('192.0.2.1', 'fd00::1', 'lb.example.com', 'lb', '3.example.com', 'service:headrace/edge', 'nodes')
+    assert settings.make({'statusAddresses': list(wanted)}).status_addresses == wanted

@@ -28,7 +28,9 @@ def published(settings: Settings, store: Store) -> Ingress:
         elif text.startswith(_SERVICE):
             namespace, _, name = text.removeprefix(_SERVICE).partition('/')
             service = store.get(Ref('Service', namespace, name), Service)
-            found |= set(service.ingress) if service else set()
+            # As the API gives it, an entry may hold both, or neither of them.
+            for address, host in service.ingress if service else ():
+                found |= {(address, '' if address else host)} if address or host else set()
         else:
             found.add((text, '') if ':' in text or text.replace('.', '').isdigit() else ('', text))
     return tuple(sorted(found))
@@ -41,7 +43,10 @@ def speaks_of(service: Service, state: State) -> bool:
     said = reading.read(service.ref, service.annotations, service.ports)
     if not exposure.is_ours(service, said, state.view):
         return False
-    return bool(service.load_balancer_class) or state.view.settings.default_class
+    # A Service that is served here because of its annotations may have its addresses from another load balancer.
+    if service.load_balancer_class:
+        return service.load_balancer_class == reading.PREFIX + state.view.class_name
+    return state.view.settings.default_class
 
 
 def wanted(service: Service, state: State, store: Store) -> Ingress:

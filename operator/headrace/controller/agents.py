@@ -11,6 +11,7 @@ from typing import Any
 from kubernetes.aio import client
 
 from headrace.controller.client import decoded
+from headrace.kube import lease as leases
 from headrace.kube.lease import EPOCH, MOST_BYTES, MOST_VERDICTS, ROLE_LABEL, VERDICTS
 from headrace.names import Ref
 from headrace.verdicts import REASONS, Verdict
@@ -28,10 +29,10 @@ class Agent:
     verdicts: tuple[Verdict, ...]
 
 
-def living(leases: Iterable[client.V1Lease], now: dt.datetime) -> tuple[Agent, ...]:
+def living(found: Iterable[client.V1Lease], now: dt.datetime) -> tuple[Agent, ...]:
     """Return the agents whose Leases have not run out, by name."""
-    found = [_agent(lease) for lease in leases if _lives(lease, now)]
-    return tuple(sorted(found, key=lambda agent: agent.name))
+    lived = [_agent(lease) for lease in found if _lives(lease, now)]
+    return tuple(sorted(lived, key=lambda agent: agent.name))
 
 
 def _lives(lease: client.V1Lease, now: dt.datetime) -> bool:
@@ -45,25 +46,28 @@ def _agent(lease: client.V1Lease) -> Agent:
     metadata = lease.metadata
     assert metadata is not None
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
-    epoch = annotations.get(EPOCH, '')
     return Agent(
         str(metadata.name),
         labels.get(ROLE_LABEL, ''),
-        int(epoch) if epoch.isascii() and epoch.isdigit() and len(epoch) < 20 else 0,  # noqa: PLR2004
+        leases.epoch(annotations.get(EPOCH, '')),
         verdicts(annotations.get(VERDICTS, '')),
     )
 
 
 def verdicts(text: str) -> tuple[Verdict, ...]:
     """Return the verdicts in a Lease's annotation."""
-    held = decoded(text) if len(text) <= MOST_BYTES else None
+    try:
+        held = decoded(text) if len(text) <= MOST_BYTES else None
+    except RecursionError:
+        held = None
     items = held[:MOST_VERDICTS] if isinstance(held, list) else []
     return tuple(sorted(verdict for item in items if (verdict := _verdict(item)) is not None))
 
 
 def _verdict(item: Any) -> Verdict | None:
-    if not isinstance(item, dict) or item.get('reason') not in REASONS:
+    reason = item.get('reason') if isinstance(item, dict) else None
+    if not isinstance(reason, str) or reason not in REASONS:
         return None
-    texts = [str(item.get(key, ''))[:_LONGEST] for key in ('kind', 'namespace', 'name', 'reason', 'message', 'field')]
-    kind, namespace, name, reason, message, field = texts
+    texts = [str(item.get(key, ''))[:_LONGEST] for key in ('kind', 'namespace', 'name', 'message', 'field')]
+    kind, namespace, name, message, field = texts
     return Verdict(Ref(kind, namespace, name), reason, message, field)

@@ -127,7 +127,8 @@ class Writer:
         await asyncio.sleep(_PAUSE_SECONDS)
         try:
             await self.client.apply_service_status(service.namespace, service.name, _status(wish))
-            self.conflicts.pop(ref, None)
+            if wish.ingress is not None:
+                self.conflicts.pop(ref, None)
         except ConflictError as error:
             message = f'another controller holds what headrace would write: {error}'[:300]
             self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
@@ -135,6 +136,8 @@ class Writer:
             await asyncio.sleep(_PAUSE_SECONDS)
             only = Wanted(service, wish.condition, None)
             await self.client.apply_service_status(service.namespace, service.name, _status(only))
+            # So that the verdict of the conflict is told; not at once, for the watch may show it first.
+            self.ask(ref, after=_RETRY_SECONDS)
         self._written[ref] = (wish, time.monotonic())
         self.counts.statuses += 1
         self.ask(ref, after=_SEEN_SECONDS + 1)

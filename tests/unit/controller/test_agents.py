@@ -1,0 +1,100 @@
+"""What the agents' Leases tell the controller, and how little a Lease that anybody wrote can do."""
+
+import datetime as dt
+import json
+
+import pytest
+from kubernetes.aio import client
+
+from headrace.controller import agents
+from headrace.controller.agents import Agent
+from headrace.kube import lease
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+WEB = Verdict(Ref('Service', 'shop', 'web'), 'RefusedByHaproxy', 'HAProxy says no', 'metadata.annotations')
+ITEM = {
+    'kind': 'Service',
+    'namespace': 'shop',
+    'name': 'web',
+    'reason': 'RefusedByHaproxy',
+    'message': 'no',
+    'field': '',
+}
+
+
+def held(name='a', age=0, seconds=40, annotations=None, labels=None, **spec):
+    given = {'renew_time': NOW - dt.timedelta(seconds=age), 'lease_duration_seconds': seconds, **spec}
+    return client.V1Lease(
+        metadata=client.V1ObjectMeta(name=name, annotations=annotations, labels=labels),
+        spec=client.V1LeaseSpec(**given),
+    )
+
+
+def test_what_an_agent_writes_is_what_the_controller_reads():
+    written = lease.annotations(lease.Report(12, (WEB,)))
+    assert agents.living([held(annotations=written, labels={'headrace.io/role': 'edge'})], NOW) == (
+        Agent('a', 'edge', 12, (WEB,)),
+    )
+
+
+def test_agents_are_told_by_name():
+    assert [agent.name for agent in agents.living([held('b'), held('a')], NOW)] == ['a', 'b']
+
+
+@pytest.mark.parametrize(
+    ('found', 'lives'),
+    [
+        pytest.param(held(age=39), True, id='renewed in time'),
+        pytest.param(held(age=40), False, id='run out'),
+        pytest.param(held(seconds=None), False, id='without a duration'),
+        pytest.param(held(renew_time=None), False, id='never renewed'),
+        pytest.param(client.V1Lease(metadata=client.V1ObjectMeta(name='a')), False, id='empty'),
+    ],
+)
+def test_an_agent_lives_as_long_as_its_lease(found, lives):
+    assert bool(agents.living([found], NOW)) is lives
+
+
+def test_a_lease_that_says_nothing_is_an_agent_that_has_applied_nothing():
+    assert agents.living([held()], NOW) == (Agent('a', '', 0, ()),)
+
+
+@pytest.mark.parametrize('epoch', ['', '-1', 'x', '²', '9' * 30])
+def test_an_epoch_that_is_none_is_zero(epoch):
+    assert agents.living([held(annotations={lease.EPOCH: epoch})], NOW)[0].epoch == 0
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        pytest.param('', id='nothing'),
+        pytest.param('{"a": 1}', id='a mapping'),
+        pytest.param('null', id='null'),
+        pytest.param('[1, null, "x", []]', id='no verdicts'),
+        pytest.param(json.dumps([{**ITEM, 'reason': 'Invented'}]), id='a reason that there is not'),
+        pytest.param(json.dumps([{**ITEM, 'reason': ['RefusedByHaproxy']}]), id='a reason that is a list'),
+        pytest.param(json.dumps([{**ITEM, 'reason': {}}]), id='a reason that is a mapping'),
+        pytest.param(json.dumps([{key: ITEM[key] for key in ITEM if key != 'reason'}]), id='no reason'),
+        pytest.param('[' * 60000, id='deeper than anybody can read'),
+        pytest.param(json.dumps([{**ITEM, 'message': 'x' * 70000}]), id='more than a Lease may hold'),
+    ],
+)
+def test_what_is_no_verdict_is_left_out(text):
+    assert agents.verdicts(text) == ()
+
+
+def test_a_good_verdict_beside_a_bad_one_is_taken():
+    assert [verdict.ref.name for verdict in agents.verdicts(json.dumps([{'reason': []}, ITEM]))] == ['web']
+
+
+def test_texts_are_shortened_and_no_more_than_a_hundred_verdicts_are_taken():
+    many = agents.verdicts(json.dumps([{**ITEM, 'name': f'{number:03}'} for number in range(150)]))
+    assert len(many) == 100
+    (long,) = agents.verdicts(json.dumps([{**ITEM, 'message': 'x' * 5000, 'name': 5}]))
+    assert (len(long.message), long.ref.name) == (1000, '5')
+
+
+def test_what_is_not_said_of_a_verdict_is_empty():
+    assert agents.verdicts('[{"reason": "RefusedByHaproxy"}]') == (Verdict(Ref('', '', ''), 'RefusedByHaproxy', ''),)
