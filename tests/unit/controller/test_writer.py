@@ -1,0 +1,405 @@
+"""The writer: what is there already is not written, what was refused is tried again, and nobody is fought.
+
+The cluster here is a client with the writer's four calls that keeps what it was told, and answers as it is set up.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+
+import pytest
+
+from headrace.cluster import reading
+from headrace.controller import wanted, writer
+from headrace.controller.writer import Wanted, Writer
+from headrace.kube.calls import CallError, ConflictError, NotFoundError
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+from support.objects import service
+
+WEB = Ref('Service', 'shop', 'web')
+VIP = (('192.0.2.10', ''),)
+BAD = Verdict(WEB, 'InvalidValue', 'headrace.io/host is no host', 'metadata.annotations[headrace.io/host]')
+
+
+class Cluster:
+    """Keeps statuses and Events, and the time of each write."""
+
+    def __init__(self):
+        self.statuses, self.events, self.times, self.repeats = [], {}, [], []
+        self.refusals = []
+        self.held_by_another = False
+
+    def _write(self):
+        self.times.append(time.monotonic())
+        if self.refusals:
+            raise self.refusals.pop(0)
+
+    async def apply_service_status(self, namespace, name, status):
+        self._write()
+        if self.held_by_another and 'loadBalancer' in status:
+            raise ConflictError('conflict with "cloud": .status.loadBalancer.ingress')
+        self.statuses.append((f'{namespace}/{name}', status))
+
+    async def service_uid(self, namespace, name):
+        return f'uid-of-{name}'
+
+    async def create_event(self, namespace, body):
+        self._write()
+        if body['metadata']['name'] in self.events:
+            raise ConflictError('already exists')
+        self.events[body['metadata']['name']] = body
+
+    async def repeat_event(self, namespace, name, count, at):
+        self._write()
+        self.repeats.append((name, count))
+
+
+def read(name='web', **status):
+    return reading.read({**service(name), 'status': status}).object
+
+
+def wish(*found, service=None, ingress=None):
+    chosen = service or read()
+    return Wanted(chosen, wanted.condition(chosen, found), ingress, wanted.occurrences(found))
+
+
+def told(made):
+    """Return the service as it reads once a wish was written."""
+    status, reason, message = made.condition
+    condition = {'type': 'headrace.io/Programmed', 'status': status, 'reason': reason, 'message': message}
+    ingress = [{'ip': ip, 'hostname': host} for ip, host in made.ingress or ()]
+    return read(conditions=[condition], loadBalancer={'ingress': ingress})
+
+
+class Work:
+    """A writer at work, and what each Service shall say."""
+
+    def __init__(self, cluster):
+        self.cluster, self.wishes, self.decided = cluster, {}, []
+        self.writer = Writer(cluster, 'pod-1', self._decide)
+
+    def _decide(self, ref):
+        self.decided.append(ref)
+        return self.wishes.get(ref)
+
+    async def until(self, condition):
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+    async def ask(self, made):
+        """Have one wish looked at, and wait until that has happened and the writer is idle."""
+        self.wishes[made.service.ref] = made
+        before = len(self.decided)
+        self.writer.ask(made.service.ref)
+        await self.until(lambda: len(self.decided) > before)
+        await self.settle()
+
+    async def settle(self):
+        # All that is due is done once a Service that says nothing, asked for last, has been looked at.
+        marker = Ref('Service', 'shop', f'marker-{len(self.decided)}')
+        self.writer.ask(marker)
+        await self.until(lambda: marker in self.decided)
+
+
+def work(script, cluster=None):
+    """Run the writer while `script(work)` goes on, and return its work."""
+
+    async def both():
+        made = Work(cluster or Cluster())
+        running = asyncio.create_task(made.writer.run())
+        try:
+            await script(made)
+            assert not running.done(), running
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        return made
+
+    return asyncio.run(both())
+
+
+def asked(*wishes, cluster=None):
+    async def script(made):
+        for one in wishes:
+            await made.ask(one)
+
+    return work(script, cluster)
+
+
+# --- the status -------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_told_by_a_condition_and_an_event():
+    made = wish(BAD)
+    done = asked(made)
+    ((name, status),) = done.cluster.statuses
+    (condition,) = status['conditions']
+    assert name == 'shop/web'
+    assert set(status) == {'conditions'}
+    assert (condition['type'], condition['status'], condition['reason']) == (
+        'headrace.io/Programmed',
+        'False',
+        'InvalidValue',
+    )
+    (event,) = done.cluster.events.values()
+    assert event.pop('eventTime').endswith('Z')
+    assert event == {
+        'apiVersion': 'events.k8s.io/v1',
+        'kind': 'Event',
+        'metadata': {'name': made.events[0].name, 'namespace': 'shop'},
+        'type': 'Warning',
+        'reason': 'InvalidValue',
+        'note': 'headrace.io/host is no host',
+        'action': 'Program',
+        'regarding': {
+            'apiVersion': 'v1',
+            'kind': 'Service',
+            'namespace': 'shop',
+            'name': 'web',
+            'uid': 'uid-of-web',
+            'fieldPath': 'metadata.annotations[headrace.io/host]',
+        },
+        'reportingController': 'headrace.io/controller',
+        'reportingInstance': 'pod-1',
+    }
+    assert (done.writer.counts.statuses, done.writer.counts.events, done.writer.counts.failures) == (1, 1, 0)
+
+
+def test_an_event_has_lengths_that_kubernetes_allows():
+    async def script(made):
+        made.writer.identity = 'p' * 300
+        await made.ask(wish(dataclasses.replace(BAD, message='x' * 5000)))
+
+    (event,) = work(script).cluster.events.values()
+    assert (len(event['note']), len(event['reportingInstance'])) == (1024, 128)
+
+
+def test_addresses_are_written_with_the_ip_mode():
+    done = asked(wish(ingress=VIP))
+    assert done.cluster.statuses == [
+        ('shop/web', {'loadBalancer': {'ingress': [{'ip': '192.0.2.10', 'ipMode': 'Proxy'}]}})
+    ]
+
+
+@pytest.mark.parametrize(
+    'made',
+    [
+        pytest.param(wish(), id='nothing to say, and nothing said'),
+        pytest.param(wish(ingress=()), id='no addresses, and none there'),
+        pytest.param(wish(ingress=VIP, service=read(loadBalancer={'ingress': [{'ip': '192.0.2.10'}]})), id='addresses'),
+        pytest.param(wish(service=read(loadBalancer={'ingress': [{'ip': '192.0.2.99'}]})), id='addresses of others'),
+        pytest.param(dataclasses.replace(wish(BAD), service=told(wish(BAD)), events=()), id='a condition'),
+    ],
+)
+def test_what_is_there_already_is_not_written(made):
+    assert asked(made).cluster.times == []
+
+
+def test_what_is_there_and_no_longer_holds_is_withdrawn():
+    old = told(wish(BAD, ingress=VIP))
+    assert asked(wish(service=old, ingress=())).cluster.statuses == [('shop/web', {})]
+
+
+def test_what_was_just_written_is_not_written_again_before_the_watch_shows_it():
+    made = dataclasses.replace(wish(BAD), events=())
+    assert len(asked(made, made, made).cluster.statuses) == 1
+
+
+def test_what_was_just_written_is_written_again_when_it_shall_be_another():
+    first, second = wish(ingress=VIP), wish(ingress=(('192.0.2.11', ''),))
+    assert len(asked(first, second, first).cluster.statuses) == 3
+
+
+def test_what_was_written_and_does_not_show_is_written_again(monkeypatch):
+    monkeypatch.setattr(writer, '_SEEN_SECONDS', -0.9)
+
+    async def script(made):
+        await made.ask(wish(ingress=VIP))
+        # Nobody asks: the writer itself looks again.
+        await made.until(lambda: len(made.cluster.statuses) == 2)
+
+    work(script)
+
+
+def test_what_somebody_else_took_away_after_it_was_seen_is_written_again():
+    made = dataclasses.replace(wish(BAD), events=())
+    shown = dataclasses.replace(made, service=told(made))
+    assert len(asked(made, shown, made).cluster.statuses) == 2
+
+
+def test_no_more_than_twenty_writes_a_second_are_made():
+    async def script(made):
+        for number in range(6):
+            ref = Ref('Service', 'shop', f's-{number}')
+            made.wishes[ref] = wish(dataclasses.replace(BAD, ref=ref), service=read(ref.name))
+        for ref in made.wishes:
+            made.writer.ask(ref)
+        await made.until(lambda: len(made.cluster.times) == 12)
+
+    times = work(script).cluster.times
+    assert times[-1] - times[0] >= 11 / 20
+
+
+# --- who is gone, and what is refused ---------------------------------------------------------------------------------
+
+
+def test_a_service_that_is_gone_is_forgotten():
+    async def script(made):
+        made.writer.conflicts[WEB] = BAD
+        made.writer.ask(WEB)
+        await made.until(lambda: made.decided == [WEB])
+        await made.settle()
+
+    done = work(script)
+    assert (done.writer.conflicts, done.cluster.times) == ({}, [])
+
+
+def test_a_service_that_goes_while_it_is_written_is_not_tried_again():
+    cluster = Cluster()
+    cluster.refusals = [NotFoundError('gone')]
+    done = asked(wish(ingress=VIP), cluster=cluster)
+    assert (done.writer.counts.failures, done.writer.counts.statuses, done.decided.count(WEB)) == (0, 0, 1)
+
+
+def test_what_could_not_be_written_is_counted_told_and_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
+    cluster = Cluster()
+    cluster.refusals = [CallError('the server is away'), CallError('the server is away')]
+
+    async def script(made):
+        await made.ask(wish(ingress=VIP))
+        await made.until(lambda: made.cluster.statuses)
+
+    done = work(script, cluster)
+    assert (done.writer.counts.failures, done.writer.counts.statuses) == (2, 1)
+    assert [record.said for record in caplog.records] == ['the server is away'] * 2
+
+
+def test_one_that_cannot_be_written_holds_up_no_other():
+    cluster = Cluster()
+    cluster.refusals = [CallError('this one cannot be')]
+    done = asked(wish(ingress=VIP), wish(ingress=VIP, service=read('other')), cluster=cluster)
+    assert [name for name, _ in done.cluster.statuses] == ['shop/other']
+
+
+def test_to_ask_later_does_not_put_off_what_is_due_sooner():
+    async def script(made):
+        made.writer.ask(WEB, after=600)
+        made.writer.ask(WEB)
+        made.writer.ask(WEB, after=600)
+        await made.until(lambda: made.decided == [WEB])
+
+    work(script)
+
+
+def test_what_is_due_later_is_looked_at_then():
+    async def script(made):
+        made.writer.ask(WEB, after=600)
+        made.writer.ask(Ref('Service', 'shop', 'soon'), after=0.05)
+        await made.until(lambda: made.decided)
+
+    assert work(script).decided == [Ref('Service', 'shop', 'soon')]
+
+
+# --- another controller -----------------------------------------------------------------------------------------------
+
+
+def test_addresses_that_another_controller_holds_stay_and_a_verdict_says_so():
+    cluster = Cluster()
+    cluster.held_by_another = True
+    done = asked(dataclasses.replace(wish(BAD, ingress=VIP), events=()), cluster=cluster)
+    ((_, status),) = done.cluster.statuses
+    assert set(status) == {'conditions'}
+    held = done.writer.conflicts[WEB]
+    assert (held.reason, held.field) == ('HeldByAnother', 'status.loadBalancer')
+    assert 'conflict with "cloud"' in held.message
+
+
+def test_the_verdict_that_another_holds_the_addresses_is_told_and_they_are_not_tried_again(monkeypatch):
+    monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
+    cluster = Cluster()
+    cluster.held_by_another = True
+
+    async def script(made):
+        def decide(ref):
+            # As the controller does it: in a conflict the verdict is told, and the addresses are not wanted.
+            made.decided.append(ref)
+            held = made.writer.conflicts.get(ref)
+            if ref != WEB:
+                return None
+            return dataclasses.replace(wish(held), events=()) if held else wish(ingress=VIP)
+
+        made.writer.decide = decide
+        made.writer.ask(WEB)
+        await made.until(lambda: len(made.cluster.statuses) == 2)
+        for _ in range(3):
+            made.writer.ask(WEB)
+            await made.settle()
+
+    done = work(script, cluster)
+    assert [status.get('conditions', [{}])[0].get('reason') for _, status in done.cluster.statuses] == [
+        None,
+        'HeldByAnother',
+    ]
+    assert done.writer.conflicts[WEB].reason == 'HeldByAnother'
+
+
+def test_a_conflict_is_over_once_the_addresses_could_be_written():
+    async def script(made):
+        made.cluster.held_by_another = True
+        await made.ask(wish(ingress=VIP))
+        assert WEB in made.writer.conflicts
+        made.cluster.held_by_another = False
+        await made.ask(wish(ingress=(('192.0.2.11', ''),)))
+
+    assert work(script).writer.conflicts == {}
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_news_is_told_once():
+    done = asked(wish(BAD), wish(BAD), wish(BAD))
+    assert (len(done.cluster.events), done.writer.counts.events, done.cluster.repeats) == (1, 1, [])
+
+
+def test_other_news_is_told_too():
+    assert len(asked(wish(BAD), wish(dataclasses.replace(BAD, message='another'))).cluster.events) == 2
+
+
+def test_what_still_holds_is_told_again_before_its_event_is_forgotten(monkeypatch):
+    monkeypatch.setattr(writer, '_REPEAT_SECONDS', -0.9)
+
+    async def script(made):
+        await made.ask(wish(BAD))
+        # Nobody asks: the writer itself looks again.
+        await made.until(lambda: len(made.cluster.repeats) == 2)
+
+    done = work(script)
+    assert [count for _, count in done.cluster.repeats] == [2, 3]
+    assert len(done.cluster.events) == 1
+
+
+def test_an_event_that_the_controller_before_has_told_is_told_again_and_not_twice():
+    cluster = Cluster()
+    asked(wish(BAD), cluster=cluster)
+    done = asked(wish(BAD), cluster=cluster)
+    assert (len(cluster.events), [count for _, count in cluster.repeats]) == (1, [2])
+    assert done.writer.counts.events == 1
+
+
+def test_an_event_that_could_not_be_told_is_tried_again(monkeypatch):
+    monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
+    cluster = Cluster()
+    made = wish(BAD)
+    cluster.refusals = [CallError('away')]
+
+    async def script(at_work):
+        await at_work.ask(dataclasses.replace(made, service=told(made)))
+        await at_work.until(lambda: cluster.events)
+
+    assert work(script, cluster).writer.counts.failures == 1
