@@ -36,7 +36,9 @@ def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) ->
     """
     if given:
         seen = inputs.look(options)
-        objects, _ = inputs.load(given)
+        objects, wrong = inputs.load(given)
+        for line in output.verdict_lines(wrong):
+            click.echo(line, err=True)
         store, state = Store(), State(seen.view.placed_by(objects))
         for item in objects:
             store.put(item)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from headrace.annotations import reading
 from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import Store
-from headrace.model import exposure, proxied
+from headrace.model import exposure
 from headrace.model.ir import Claim, Fragment, HostTls, Kind
+from headrace.model.policies import CLOSED
 from headrace.model.state import State
 from headrace.model.view import Role, View
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
+_DEFAULT_CLASS = 'headrace'
 _SHOWN = {Kind.ROUTE: 'route', Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}
 
 
@@ -64,12 +66,15 @@ def of_service(state: State, store: Store, ref: Ref) -> Explanation:
         return Explanation(shown, served=False, because=_unasked(service, state.view), verdicts=verdicts)
     claims = tuple(_claimed(state, claim) for claim in fragment.claims if claim.kind in _SHOWN)
     held = [claim for claim in claims if claim.holder == ref]
-    if held:
+    # A host's TLS alone leads nowhere: no TLS is passed through yet.
+    if any(claim.what != _SHOWN[Kind.TLS] for claim in held):
         because = f'it has {len(held)} of the {len(claims)} things that it claims'
         if any(verdict.reason == 'RouteClosed' for verdict in verdicts):
             because += '; a route is closed until what protects it can be used'
         return Explanation(shown, served=True, because=because, claims=claims, verdicts=verdicts)
-    if claims:
+    if held:
+        because = 'it asks for its TLS as it comes, which this version does not do'
+    elif claims:
         because = 'everything that it claims is held by others'
     elif fragment.backends:
         because = 'it is reached through other Services only, as their canary'
@@ -84,20 +89,29 @@ def _unasked(service: Service, view: View) -> str:
     if not view.exists(service.namespace):
         return f'namespace {service.namespace} is not among the namespaces of this installation'
     if view.role is Role.NODE:
-        if service.proxy_name is not None and service.proxy_name != view.class_name:
-            return f'its label gives it to the service proxy {service.proxy_name}'
-        return (
-            'it does not ask for the node role: headrace.io/proxy: node' if not proxied.is_ours(service, view) else ''
-        )
+        return _not_taken_over(service, view)
     said = reading.read(service.ref, service.annotations, service.ports)
     if not exposure.is_ours(service, said, view):
         named = said.service.get('class') or service.load_balancer_class
-        return f'it belongs to class {named}, and this is class {view.class_name}'
+        whose = f'it belongs to class {named}' if named else 'it names no class'
+        return f'{whose}, and this is class {view.class_name}'
     if said.service.get('enabled') is False:
         return 'headrace.io/enabled is false'
     if service.type is ServiceType.LOAD_BALANCER and not service.load_balancer_class:
         return 'it names no loadBalancerClass, and this is not the default class'
     return 'nothing asks for it: no headrace.io/host, headrace.io/port or headrace.io/enabled: "true"'
+
+
+def _not_taken_over(service: Service, view: View) -> str:
+    """Return why a node leaves a Service to kube-proxy."""
+    said = dict(service.annotations)
+    if service.proxy_name is not None and service.proxy_name != view.class_name:
+        return f'its label gives it to the service proxy {service.proxy_name}'
+    if service.proxy_name is None and said.get('proxy') != 'node':
+        return 'it does not ask for the node role: headrace.io/proxy: node'
+    if service.proxy_name is None and (named := said.get('class', _DEFAULT_CLASS)) != view.class_name:
+        return f'it belongs to class {named}, and this is class {view.class_name}'
+    return 'the node role serves clusterIPs, and it has none that headrace may take over'
 
 
 def _claimed(state: State, claim: Claim) -> Claimed:
@@ -112,7 +126,7 @@ def _claimed(state: State, claim: Claim) -> Claimed:
 def of_host(state: State, target: str) -> Explanation:
     """Return who serves `HOST[/PATH]`, as HAProxy would find it: exact host, `*.` and the rest, then any host."""
     host, slash, rest = target.partition('/')
-    host, path = host.lower().rstrip('.').partition(':')[0], slash + rest or '/'
+    host, path = host.lower().partition(':')[0].rstrip('.'), slash + rest or '/'
     tried = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
     known = [stem for stem in tried if any(True for _ in _routes(state, stem))]
     for stem in tried:
@@ -121,17 +135,19 @@ def of_host(state: State, target: str) -> Explanation:
             because = f'{found.holder} holds {found.key}'
             if found.waiting:
                 because += f', before {", ".join(map(str, found.waiting))}: the oldest has it'
+            if _is_closed(state, claim):
+                because += '; it is closed until what protects it can be used: 503'
             verdicts = tuple(verdict for ref in (found.holder, *found.waiting) for verdict in state.verdicts(ref))
             return Explanation(target, served=True, because=because, claims=(found,), verdicts=verdicts)
     if known:
         others = tuple(_claimed(state, claim) for claim in _routes(state, known[0]))
         return Explanation(target, served=False, because=f'host {known[0]} has no route for {path}: 404', claims=others)
-    passed = state.claims.claimants((Kind.TLS, host))
-    if passed:
-        content = state.claims.content((Kind.TLS, host), state.fragments)
-        if isinstance(content, HostTls) and content.passthrough:
-            whole = Claimed('TLS of host', host, passed[0], passed[1:], content.passthrough.partition('|')[0])
-            return Explanation(target, served=True, because=f'{passed[0]} gets its TLS as it comes', claims=(whole,))
+    for stem in tried:
+        if passed := state.claims.claimants((Kind.TLS, stem)):
+            whole = Claimed(_SHOWN[Kind.TLS], stem, passed[0], passed[1:])
+            because = f'{passed[0]} asks for its TLS as it comes, which this version does not do: 404'
+            verdicts = tuple(verdict for ref in passed for verdict in state.verdicts(ref))
+            return Explanation(target, served=False, because=because, claims=(whole,), verdicts=verdicts)
     return Explanation(target, served=False, because='no object has a route for this host: 404')
 
 
@@ -148,6 +164,11 @@ def _routes(state: State, stem: str) -> list[Claim]:
 
 def _holds(state: State, fragment: Fragment, claim: Claim) -> bool:
     return state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,)
+
+
+def _is_closed(state: State, claim: Claim) -> bool:
+    content = state.claims.content((claim.kind, claim.key), state.fragments)
+    return isinstance(content, str) and CLOSED in content.rpartition('|')[2]
 
 
 def _longest(state: State, stem: str, path: str) -> Claim | None:
