@@ -72,6 +72,8 @@ class Town:
 
 
 async def _cancel_all():
+    # A connection that has just been accepted belongs to a task that has to begin before it can close it.
+    await asyncio.sleep(0.02)
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
@@ -251,4 +253,7 @@ class Talk:
         return self.town.run(self._say(text))
 
     def close(self):
-        self.town.loop.call_soon_threadsafe(self._streams[1].transport.abort)
+        self.town.run(self._end())
+
+    async def _end(self):
+        self._streams[1].transport.abort()

@@ -36,6 +36,12 @@ def published(settings: Settings, store: Store) -> Ingress:
     return tuple(sorted(found))
 
 
+def is_ours(service: Service, state: State) -> bool:
+    """Tell whether a Service belongs to the class of a state."""
+    said = reading.read(service.ref, service.annotations, service.ports)
+    return exposure.is_ours(service, said, state.view)
+
+
 def speaks_of(service: Service, state: State) -> bool:
     """Tell whether the addresses of a Service are this class's to write: by its loadBalancerClass, or the default."""
     if service.type is not ServiceType.LOAD_BALANCER or not state.view.settings.status_addresses:

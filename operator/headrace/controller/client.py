@@ -18,7 +18,6 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.kube.calls import CallError, refusal
 
-FIELD_MANAGER = 'headrace'
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
 _DEADLINE_SECONDS = 15.0
@@ -30,8 +29,10 @@ Answer = TypeVar('Answer')
 class Client:
     """Calls on the objects that the controller writes."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, class_name: str) -> None:
         self.api = api
+        # Each installation owns what it wrote, and takes away nothing of another one's.
+        self._field_manager = f'headrace-{class_name}'
         self._core = client.CoreV1Api(api)
         self._events = client.EventsV1Api(api)
         self._leases = client.CoordinationV1Api(api)
@@ -47,7 +48,7 @@ class Client:
         await self._call(
             f'apply status of Service {namespace}/{name}',
             lambda: self._core.patch_namespaced_service_status(
-                name, namespace, body, field_manager=FIELD_MANAGER, force=False, _content_type=_APPLY
+                name, namespace, body, field_manager=self._field_manager, force=False, _content_type=_APPLY
             ),
         )
 
@@ -110,7 +111,7 @@ async def _until_answered(what: str, make: Callable[[], Awaitable[Answer]]) -> A
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def connect(kubeconfig: Path | None, context: str) -> Client:
+async def connect(kubeconfig: Path | None, context: str, class_name: str) -> Client:
     """Return a client for the pod's ServiceAccount, or for a kubeconfig; raises CallError."""
     made = client.Configuration()
     load_kubeconfig: Any = config.load_kube_config
@@ -125,7 +126,7 @@ async def connect(kubeconfig: Path | None, context: str) -> Client:
             await load_kubeconfig(**named)
     except (config.ConfigException, OSError, ValueError) as error:
         raise CallError(f'no access to a cluster: {error}') from error
-    return Client(client.ApiClient(made))
+    return Client(client.ApiClient(made), class_name)
 
 
 def decoded(text: str) -> Any:

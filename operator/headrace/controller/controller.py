@@ -66,6 +66,7 @@ class Controller:
         self.writer = Writer(client, options.identity, self.decide)
         self.agents: tuple[Agent, ...] = ()
         self._told: dict[Ref, tuple[Verdict, ...]] = {}
+        self._let_go: dict[Ref, tuple[object, object]] = {}
 
     def _wake(self, _: float) -> None:
         self._woken.set()
@@ -139,7 +140,11 @@ class Controller:
         """Return what a Service shall say now; None when it is gone."""
         service = self.store.get(ref, Service)
         if service is None:
+            self._let_go.pop(ref, None)
             return None
+        if not addresses.is_ours(service, self.state):
+            return self._withdrawn(service)
+        self._let_go.pop(ref, None)
         if not service.ingress:
             # Who held its addresses has let go.
             self.writer.conflicts.pop(ref, None)
@@ -151,6 +156,14 @@ class Controller:
             if ref in self.writer.conflicts:
                 ingress = None
         return Wanted(service, wanted.condition(service, found), ingress, wanted.occurrences(found))
+
+    def _withdrawn(self, service: Service) -> Wanted | None:
+        """Have a Service of another class say nothing of ours, once: what is there after that is somebody else's."""
+        shown = (service.programmed, service.ingress)
+        if self._let_go.get(service.ref) == shown:
+            return None
+        self._let_go[service.ref] = shown
+        return Wanted(service, None, ())
 
     async def _follow_agents(self) -> None:
         while True:
