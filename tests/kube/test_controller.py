@@ -8,7 +8,8 @@ LATE = 40
 
 
 def lb(name='lb', **annotations):
-    return service(name, annotations=annotations, type='LoadBalancer', loadBalancerClass='headrace.io/headrace')
+    said = {key.replace('_', '-'): value for key, value in annotations.items()}
+    return service(name, annotations=said, type='LoadBalancer', loadBalancerClass='headrace.io/headrace')
 
 
 def led(controller):
@@ -67,6 +68,14 @@ def test_addresses_that_another_controller_has_written_stay_and_the_verdict_says
     until(lambda: controller.condition('lb'))
     assert controller.condition('lb')['reason'] == 'HeldByAnother'
     assert ingress(controller) == theirs
+
+
+def test_a_service_that_goes_to_another_class_loses_what_was_written(make_cluster):
+    controller = led(make_cluster(role='controller', statusAddresses=['192.0.2.7']))
+    controller.put('lb', lb(host='lb.example.com', check_interval='soon'))
+    until(lambda: ingress(controller) and controller.condition('lb'))
+    controller.annotate('lb', **{'class': 'other'})
+    until(lambda: not ingress(controller) and controller.condition('lb') is None)
 
 
 def test_the_second_of_two_controllers_takes_over_when_the_first_is_gone(make_cluster):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headrace.haproxy import words
 from headrace.haproxy.render import CONFIG, Files
+from headrace.model.ir import Map
 
 _OWN = (CONFIG, words.MAPS, words.CERTIFICATES, words.AUTHORITIES)
 # What headrace writes, and what is left of a file that was never finished.
@@ -35,7 +36,7 @@ def write(folder: Path, files: Files) -> None:
         for name in _OWN:
             (folder / name).mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            _write(folder / name, data, _PRIVATE if name.startswith(words.CERTIFICATES) else _PUBLIC)
+            _write(folder / name, data, _mode(name))
         for name in _OWN:
             for path in (folder / name).iterdir():
                 if path.relative_to(folder).as_posix() not in files:
@@ -47,7 +48,7 @@ def write(folder: Path, files: Files) -> None:
 def put(folder: Path, name: str, data: bytes) -> None:
     """Write one file whole, and let it reach the disk first; raises WriteError."""
     try:
-        _write(folder / name, data, _PRIVATE if name.startswith(words.CERTIFICATES) else _PUBLIC, sync=True)
+        _write(folder / name, data, _mode(name), sync=True)
     except OSError as error:
         raise WriteError(f'{folder / name}: {error}') from error
 
@@ -91,3 +92,8 @@ def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _mode(name: str) -> int:
+    """Return the mode of a file: keys, and hashes of passwords, are for HAProxy's group alone."""
+    return _PRIVATE if name.startswith(words.CERTIFICATES) or name == words.map_file(Map.AUTH) else _PUBLIC

@@ -22,6 +22,8 @@ from headrace.verdicts import Verdict
 NEEDS = (NODES,)
 _API = Ref('Service', 'default', 'kubernetes')
 _DEFAULT_CLASS = 'headrace'
+# What would leave a port open that somebody wanted closed, if it were passed over.
+_PROTECTING = ('basic-auth-secret', 'client-ca-secret')
 
 
 def is_ours(service: Service, view: View) -> bool:
@@ -89,7 +91,7 @@ class _Draft:
         policies.apply(policy, reading.route(values), mode)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
-        if self.said.closing(port.label) or not usable:
+        if self.said.closing(port.label) or not usable or self._unprotected(port, values):
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
@@ -102,6 +104,14 @@ class _Draft:
                     self.timeouts.append(found)
                     policy.add(policies.TIMEOUTS)
                 self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', policy.pointer(backend.name), 'spec'))
+
+    def _unprotected(self, port: ServicePort, values: dict[str, object]) -> bool:
+        """Tell whether a key asks for a protection that this role does not give yet, and say so."""
+        asked = [key for key in _PROTECTING if key in values]
+        for key in asked:
+            written = f'{key}.{port.label}' if self.said.says(key, port.label) else key
+            self._say('RouteClosed', written, f'port {port.label} is closed: the node role does not apply it yet')
+        return bool(asked)
 
     def _addresses(self, port: ServicePort, family: int) -> list[tuple[str, int, bool]]:
         """Return the addresses of a port in one family: address, number, and whether only local endpoints count."""

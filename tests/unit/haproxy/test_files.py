@@ -364,3 +364,10 @@ def test_the_sum_of_descriptors_counts_connections_twice_listeners_and_checked_s
         made = built(service(annotations={'host': 'a.com', **checked}, ports=HTTP), ends, settings=settings)
         # 2 x 1000, (3 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
         assert check.descriptors(settings, made.fragments.values()) == 2000 + 28 + servers + 100
+
+
+def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
+    files.write(tmp_path, {'maps/auth.map': b'a 1\n', 'maps/routes.map': b'a 1\n'})
+    modes = {name: stat.S_IMODE((tmp_path / 'maps' / name).stat().st_mode) for name in ('auth.map', 'routes.map')}
+    assert modes['auth.map'] & 0o007 == 0
+    assert modes['routes.map'] & 0o004

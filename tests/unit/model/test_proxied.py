@@ -133,3 +133,10 @@ def test_timeouts_and_headers_of_a_port_are_those_of_all_its_addresses():
     assert len({item.backend for item in found.timeouts}) == 2
     for claim in found.claims:
         assert {'h', 't'} <= set(claim.value.split('|')[2]), claim.key
+
+
+@pytest.mark.parametrize('key', ['basic-auth-secret', 'basic-auth-secret.80', 'client-ca-secret'])
+def test_a_protection_that_this_role_does_not_give_closes_the_address_and_says_so(key):
+    made = on_node(service(annotations={'proxy': 'node', key: 'users'}, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
+    assert 'RouteClosed' in [verdict.reason for verdict in made.all_verdicts()]
