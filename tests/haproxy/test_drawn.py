@@ -1,0 +1,90 @@
+"""What properties draw, on a real HAProxy: it accepts the files, refuses no command of a plan, and has what was planned."""
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from headrace.haproxy import answers, files, observed, plan, profiles, render
+from headrace.haproxy.answers import Outcome
+from headrace.haproxy.plan import Loaded
+from headrace.model import picture, view
+from properties import strategies
+from properties.living import FULL, OLD, SETTINGS, VIEW, Model
+from properties.simulated import Simulated
+from support.haproxy import Haproxy, Ports
+
+# A process for each example, so they are few.
+FEW = settings(max_examples=15, derandomize=True, deadline=None, database=None)
+
+
+@pytest.fixture(scope='module')
+def ports():
+    held = Ports(3)
+    yield held.numbers
+    held.close()
+
+
+def seen_by(ports):
+    """Return the view of the properties with free ports."""
+    http, https, health = ports
+    own = {'addresses': ('127.0.0.1',), 'http_port': http, 'https_port': https, 'health_port': health}
+    return view.make(msgspec.structs.replace(SETTINGS, **own, maxconn=100, threads=1), place=VIEW.place)
+
+
+def without_tcp_listeners(found):
+    """Return the files without the binds of TCP ports, whose numbers may not be free on this machine."""
+    name = 'haproxy/30-frontends.cfg'
+    lines = found[name].decode().split('\n')
+    return found | {name: '\n'.join(line for line in lines if ':5000-5999' not in line).encode()}
+
+
+def tell(real, command):
+    """Send one command, which must not be refused."""
+    text = command.text
+    if command.locate:
+        number = observed.line_number(real.command(f'show ssl crt-list -n {render.CRT_LIST}'), command.locate)
+        assert number, command
+        text = f'{text}:{number}'
+    answered = answers.judge(command, real.command(text))
+    assert answered.outcome is Outcome.DONE, (command, answered)
+
+
+def check(real, value, *, exactly):
+    """Compare what a real HAProxy has with what it should have."""
+    there = observed.backends(real.command('show backend'))
+    held = observed.servers(real.command('show servers state'))
+    assert set(there) >= set(value['backends'])
+    assert not exactly or sorted(there) == sorted(value['backends'])
+    for name, (_, _, servers) in value['backends'].items():
+        found = {server: not state.disabled for server, state in held.get(name, {}).items()}
+        assert found == {server: enabled for server, (_, _, enabled, _) in servers.items()}
+    for file, pairs in value['maps'].items():
+        found = observed.entries_of(real.command(f'show map {file}'))
+        assert sorted((key, each) for key, values in found.items() for each in values) == pairs, file
+    lines = observed.crt_list(real.command(f'show ssl crt-list -n {render.CRT_LIST}')).values()
+    assert sorted(map(observed.crt_list_words, lines)) == value['crt-list']
+
+
+@pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
+@FEW
+@given(before=strategies.worlds(), events=strategies.batches())
+def test_a_real_haproxy_takes_files_and_plans(able, ports, haproxy_34, haproxy_30, before, events):
+    model = Model(seen_by(ports))
+    model.change(before)
+    renderer, start = render.Renderer(model.state.view, able), picture.of_state(model.state)
+    loaded = Loaded(frozenset(profiles.in_use(start.fragments.values(), SETTINGS.cookie_name)))
+    for batch in events:
+        model.change(batch)
+    change = start.whole_change_to(picture.of_state(model.state))
+    made = plan.plan(change, loaded, able)
+    with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34 if able is FULL else haproxy_30) as real:
+        files.write(Path(folder), without_tcp_listeners(renderer.picture(start)))
+        real.start(folder)
+        for command in made.commands:
+            tell(real, command)
+        plan.tell(start, change, made)
+        check(real, Simulated(renderer.picture(start), able).value(), exactly=able.dynamic_backends)
+        assert real.alive()
