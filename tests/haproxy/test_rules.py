@@ -106,6 +106,7 @@ def tls_services(endpoints):
         web('wild', endpoints, host='*.w.com', tls_secret='t', client_ca_secret='ca'),
         web('exact', endpoints, host='x.w.com', path='/e', tls_secret='t'),
         web('shown', endpoints, host='c.com', tls_secret='t', client_ca_secret='ca'),
+        web('other', endpoints, host='d.com', tls_secret='t', client_ca_secret='ca2'),
         web('maybe', endpoints, host='o.com', tls_secret='t', client_ca_secret='ca', client_verify='optional'),
         web('plain', endpoints, host='p.com', tls_secret='t', hsts='1h', redirect_to='https://n.com/'),
     )
@@ -164,6 +165,11 @@ def test_who_may_show_a_certificate_is_served_without_one(edge, tls_edges, clien
     assert found.get('o.com', sni='o.com').status == 200
     assert found.get('o.com', sni='o.com', certificate=client).status == 200
     assert found.get('o.com', sni='p.com').status == 421
+
+
+@EDGES
+def test_a_session_made_with_another_hosts_authority_opens_nothing(edge, tls_edges, client):
+    assert tls_edges[edge].resumed('c.com', 'd.com', client) != 200
 
 
 def test_own_answers_over_tls_carry_hsts(tls_edges):

@@ -167,6 +167,23 @@ class Edge:
                 found[name.lower()] = f'{found[name.lower()]}, {value}' if name.lower() in found else value
             return Answer(answer.status, found, answer.read())
 
+    def resumed(self, first, second, certificate):
+        """Return the status for a host whose TLS session is one of another, made with a certificate; None: no handshake."""
+        context, session, status = client_context(certificate), None, None
+        # A session of TLS 1.2 names its host, so clients and servers keep those apart by themselves.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        for host in (first, second):
+            with socket.create_connection(('127.0.0.1', self.https), timeout=_SECONDS) as plain:
+                try:
+                    with context.wrap_socket(plain, server_hostname=host, session=session) as secured:
+                        secured.sendall(f'GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n'.encode())
+                        status = int(secured.recv(65536).split()[1])
+                        session = secured.session
+                except (ssl.SSLError, ConnectionError):
+                    status = None
+            assert host == second or status == 200
+        return status
+
     def post_h2(self, host, *, body, late):
         """Return the status of a POST by HTTP/2 without a Content-Length; `late`: the body comes after the headers."""
         names = ((':method', 'POST'), (':path', '/'), (':scheme', 'http'), (':authority', host))

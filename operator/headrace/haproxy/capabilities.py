@@ -14,7 +14,9 @@ class Capabilities:
 
     `dynamic_backends`: the command `add backend`; `binary_headers`: the action `set-headers-bin`; `data_timeouts`:
     `set-timeout connect` and `queue` from variables; `waits`: the command `wait`; `deletes_one`: of a key that stands in a
-    map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless `no-sni-auto` says otherwise.
+    map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless
+    `no-sni-auto` says otherwise; `keeps_sessions_apart`: a TLS session is resumed only for the host and the authority of
+    clients that it was made for.
     """
 
     version: str
@@ -24,6 +26,7 @@ class Capabilities:
     waits: bool
     deletes_one: bool
     tells_sni: bool
+    keeps_sessions_apart: bool
 
 
 _OLDEST = (3, 0)
@@ -46,4 +49,5 @@ def of_version(version: str) -> Capabilities:
         waits=number >= (3, 1),
         deletes_one=full,
         tells_sni=number >= _SNI_AUTO,
+        keeps_sessions_apart=full,
     )
