@@ -1,7 +1,8 @@
 """Claims: who holds what only one object can have.
 
 Owns rule 7 of the contract: the oldest creationTimestamp wins, then namespace and name; the loser waits and takes over
-when the winner leaves. Objects that want the same TLS for a host, or the same file, share it without a conflict.
+when the winner leaves. Objects that want the same TLS for a host, or the same file, share it without a conflict. A claim
+for a host's TLS that nothing can be made of yields to one that serves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,13 @@ def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
     return None
 
 
+def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str, str]]:
+    """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides."""
+    claim = find(fragment, key)
+    idle = claim is not None and isinstance(claim.value, HostTls) and not claim.value.certificate
+    return idle, rank(fragment)
+
+
 class Claims:
     """The claimants of each key, the winner first. Holds references only; what they claim is in their fragments."""
 
@@ -47,7 +55,7 @@ class Claims:
             self._put(kind, key, left)
         for kind, key in new:
             found = {*self.claimants((kind, key)), ref}
-            self._put(kind, key, tuple(sorted(found, key=lambda item: rank(fragments[item]))))
+            self._put(kind, key, tuple(sorted(found, key=lambda item: _order(fragments[item], (kind, key)))))
 
     def _put(self, kind: Kind, key: str, refs: tuple[Ref, ...]) -> None:
         if refs:

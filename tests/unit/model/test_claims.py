@@ -285,6 +285,28 @@ def test_a_loser_with_a_client_ca_is_closed_until_its_own_tls_holds(winner, lose
     assert is_closed(living.state, '/l/') is shut
 
 
+@pytest.mark.parametrize(
+    'older',
+    [{'tls_secret': 'none'}, {'tls_secret': 'none', 'client_ca_secret': 'ca'}, {'mode': 'tls-passthrough'}],
+    ids=['no Secret', 'no Secret, but an authority', 'passed through, which is not served'],
+)
+def test_tls_that_nobody_can_serve_does_not_hold_a_host_against_who_can(older):
+    living = Living(*SECRETS, secured('a', OLD, path='/a', **older), secured('b', NEW, path='/b', tls_secret='one'))
+    key = (Kind.TLS, 'a.example.com')
+    assert living.state.claims.content(key, living.state.fragments) == HostTls(certificate='shop_one')
+    assert not is_closed(living.state, '/b/')
+    living.drop('b')
+    assert owner(living.state, *key) == 'shop/a'
+
+
+def test_the_older_has_its_host_back_when_its_certificate_is_there():
+    older = secured('a', OLD, path='/a', tls_secret='late')
+    living = Living(*SECRETS, older, secured('b', NEW, path='/b', tls_secret='one'))
+    living.put(tls_secret('late', seed='late'))
+    assert owner(living.state, Kind.TLS, 'a.example.com') == 'shop/a'
+    assert not is_closed(living.state, '/a/')
+
+
 def test_the_tls_of_another_host_closes_nothing():
     made = built(
         *SECRETS,

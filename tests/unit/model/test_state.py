@@ -212,6 +212,17 @@ SEQUENCES = {
         [ref('b'), service('c', created=OLD, annotations={'port': '5000'})],
         [service('c', created=OLD, annotations={'port': '5001'})],
     ],
+    'a certificate that comes, goes and comes, on a host of two': [
+        [tls_secret('tls2', seed='two')],
+        [
+            web('a', host='x.example.com', path='/a', tls_secret='tls'),
+            web('b', host='x.example.com', path='/b', tls_secret='tls2'),
+        ],
+        [tls_secret()],
+        [ref('tls', 'Secret')],
+        [ref('b')],
+        [tls_secret(), web('b', host='x.example.com', path='/b', tls_secret='tls2')],
+    ],
     'the TLS of one host claimed by several, one with client certificates': [
         [tls_secret(), tls_secret('tls2', seed='two'), ca_secret()],
         [web('b', host='x.example.com', path='/b', tls_secret='tls', client_ca_secret='ca')],
