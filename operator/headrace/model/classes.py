@@ -22,6 +22,12 @@ def needs(view: View) -> tuple[Ref, ...]:
     return (Ref('Secret', namespace, name),) if name else ()
 
 
+def has_certificate(view: View, snapshot: Snapshot) -> bool:
+    """Tell whether the class's default certificate is there, and not only named."""
+    found = [snapshot.secret(need) for need in needs(view)]
+    return any(secret.certificate is not None if secret is not None else view.offline for secret in found)
+
+
 def build(view: View, snapshot: Snapshot) -> Fragment:
     """Return the fragment of the class."""
     claims: list[Claim] = []

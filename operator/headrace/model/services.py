@@ -13,7 +13,7 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, exposure, materials, policies
+from headrace.model import backends, classes, exposure, materials, policies
 from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Timeouts
 from headrace.model.policies import Policy
@@ -62,6 +62,8 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
         route = reading.route(said.values(exposed.port.label))
         if route.canary_service is not None:
             needs.add(Ref('Service', service.namespace, route.canary_service))
+        if route.tls_redirect:
+            needs.update(classes.needs(view))
     if view.settings.address_source == 'node-ports':
         needs.add(NODES)
     return Interpretation(service, said, exposures, tuple(sorted(needs)))
@@ -372,7 +374,7 @@ class PortDraft:
             self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if not self.settings.tls_redirect:
             return
-        if self.draft.view.settings.default_certificate:
+        if classes.has_certificate(self.draft.view, self.draft.snapshot):
             self.policy.add(policies.HTTPS)
         else:
             message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'

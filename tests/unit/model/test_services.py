@@ -90,6 +90,14 @@ def test_where_clients_must_show_certificates_http_is_redirected_whatever_is_sai
     [
         ({'tls-redirect': 'true'}, settings(default_certificate='shop/tls'), 'L', []),
         ({'tls-redirect': 'true'}, settings(), '', ['NotApplicable']),
+        # A default certificate that is named only serves nobody: not there, without one in it, in another namespace.
+        ({'tls-redirect': 'true'}, settings(default_certificate='shop/no'), '', ['NotApplicable', 'SecretMissing']),
+        (
+            {'tls-redirect': 'true'},
+            settings(default_certificate='shop/users'),
+            '',
+            ['CertificateUnusable', 'NotApplicable'],
+        ),
         ({'tls-redirect': 'false'}, settings(), '', []),
         ({}, settings(default_certificate='shop/tls'), '', []),
     ],

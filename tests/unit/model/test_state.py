@@ -223,6 +223,11 @@ SEQUENCES = {
         [ref('b')],
         [tls_secret(), web('b', host='x.example.com', path='/b', tls_secret='tls2')],
     ],
+    'a default certificate that comes and goes': [
+        [web('a', tls_redirect='true'), web('b')],
+        [tls_secret()],
+        [ref('tls', 'Secret')],
+    ],
     'the TLS of one host claimed by several, one with client certificates': [
         [tls_secret(), tls_secret('tls2', seed='two'), ca_secret()],
         [web('b', host='x.example.com', path='/b', tls_secret='tls', client_ca_secret='ca')],
