@@ -4,7 +4,7 @@ The values are small on purpose: a cluster of 10,000 Services with 10 endpoints 
 plain endpoints are one sorted tuple of addresses; only odd endpoints (not ready, terminating) are values of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from headrace.names import Ref
@@ -94,6 +94,14 @@ class SlicePort:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """Topology hints of one endpoint: zones and nodes that should use it."""
+
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """An endpoint that is not simply ready: what its conditions say, nil already replaced by its meaning."""
 
@@ -102,14 +110,7 @@ class Endpoint:
     serving: bool
     terminating: bool
     node: str = ''
-
-
-@dataclass(frozen=True, slots=True)
-class Hints:
-    """Topology hints of one endpoint: zones and nodes that should use it."""
-
-    zones: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
+    hints: Hints = field(default_factory=Hints)
 
 
 @dataclass(frozen=True, slots=True)

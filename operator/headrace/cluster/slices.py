@@ -118,7 +118,8 @@ def _slice(
         else:
             serving = conditions.get('serving') is not False
             terminating = conditions.get('terminating') is True
-            others.append(Endpoint(address, conditions.get('ready') is not False, serving, terminating, _intern(node)))
+            ready_too = conditions.get('ready') is not False
+            others.append(Endpoint(address, ready_too, serving, terminating, _intern(node), _hints(entry)))
     ready.sort(key=_ADDRESS)
     return Slice(
         namespace=ref.namespace,

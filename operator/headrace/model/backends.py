@@ -10,7 +10,7 @@ from headrace import names
 from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
-from headrace.cluster.objects import Service, ServicePort
+from headrace.cluster.objects import Service, ServicePort, Slice
 from headrace.cluster.store import Snapshot
 from headrace.model import endpoints, shapes
 from headrace.model.ir import Backend, Entry, Group, Map, Mode, Options, Shape, Timeouts
@@ -80,9 +80,16 @@ def timeouts(wanted: Wanted, policy: str, name: str) -> Timeouts | None:
     return Timeouts(policy, name, *(value or 0 for value in given))
 
 
+def slices(service: Service, snapshot: Snapshot) -> tuple[Slice, ...]:
+    """Return the slices that count: those marked as headless are for headless Services only (rule 3)."""
+    if service.headless or not any(piece.headless for piece in snapshot.slices):
+        return snapshot.slices
+    return tuple(piece for piece in snapshot.slices if not piece.headless)
+
+
 def edge_family(service: Service, snapshot: Snapshot) -> int:
     """Return the family whose endpoints the edge uses: the Service's first that has any, so that no pod counts twice."""
-    found = endpoints.families(snapshot.slices)
+    found = endpoints.families(slices(service, snapshot))
     for family in (*service.ip_families, 4, 6):
         if family in found:
             return family
@@ -101,11 +108,13 @@ def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: 
     """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
     family = edge_family(service, snapshot)
     if view.settings.address_source == 'node-ports':
-        local = endpoints.nodes_with_endpoints(snapshot.slices) if service.external_local else None
+        local = endpoints.nodes_with_endpoints(slices(service, snapshot)) if service.external_local else None
         family = service.ip_families[0] if service.ip_families else 4
         groups = endpoints.node_ports(snapshot.nodes, node_port=port.node_port, family=family, with_endpoints=local)
         return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
-    found = endpoints.select(snapshot.slices, port=port.name, protocol=port.protocol, family=family, place=view.place)
+    found = endpoints.select(
+        slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, place=view.place
+    )
     if not found.groups:
         return Servers((), (_nothing(service, port, 'no endpoint is ready'),))
     if found.terminating:

@@ -8,8 +8,10 @@ terminate get the traffic, without regard to topology. Only endpoints of one add
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.cluster.objects import Node, Protocol, Slice
+from headrace.cluster.objects import Hints, Node, Protocol, Slice
 from headrace.model.ir import Group
+
+_NO_HINTS = Hints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def _ready_others(piece: Slice) -> tuple[str, ...]:
 
 
 def _ready(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]]:
-    if place != Place() and any(piece.hints for piece, _ in pieces):
+    if place != Place() and any(_is_hinted(piece) for piece, _ in pieces):
         hinted = _hinted(pieces, place)
         if hinted is not None:
             return hinted
@@ -93,20 +95,25 @@ def _ready(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tup
 
 def _hinted(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]] | None:
     """Return the endpoints that hints give to this node, else to this zone; None when hints are not complete."""
-    if any(len(piece.hints) != len(piece.ready) or _ready_others(piece) for piece, _ in pieces):
-        return None
-    every = [hints for piece, _ in pieces for hints in piece.hints]
+    every = [(number, _with_hints(piece)) for piece, number in pieces]
     for kind, here in (('nodes', place.node), ('zones', place.zone)):
-        wanted = [getattr(hints, kind) for hints in every]
+        wanted = [getattr(hints, kind) for _, found in every for _, hints in found]
         if here and all(wanted) and any(here in names for names in wanted):
             return [
-                (
-                    number,
-                    tuple(a for a, hints in zip(piece.ready, piece.hints, strict=True) if here in getattr(hints, kind)),
-                )
-                for piece, number in pieces
+                (number, tuple(sorted(address for address, hints in found if here in getattr(hints, kind))))
+                for number, found in every
             ]
     return None
+
+
+def _is_hinted(piece: Slice) -> bool:
+    return bool(piece.hints) or any(e.ready and e.hints != _NO_HINTS for e in piece.others)
+
+
+def _with_hints(piece: Slice) -> list[tuple[str, Hints]]:
+    """Return all ready endpoints of a slice with their hints, those too that are ready while they terminate."""
+    plain = zip(piece.ready, piece.hints or (_NO_HINTS,) * len(piece.ready), strict=True)
+    return [*plain, *((e.address, e.hints) for e in piece.others if e.ready)]
 
 
 def _local(pieces: list[tuple[Slice, int]], node: str) -> list[tuple[int, tuple[str, ...]]]:

@@ -153,7 +153,7 @@ class _Draft:
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
             found = endpoints.select(
-                [piece for piece in self.snapshot.slices if not piece.headless],
+                backends.slices(self.service, self.snapshot),
                 port=port.name,
                 protocol=port.protocol,
                 family=family,

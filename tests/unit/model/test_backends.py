@@ -58,3 +58,18 @@ def test_an_unknown_snippet_does_not_take_a_known_one_with_it():
 def test_a_default_of_the_class_that_does_not_fit_is_no_mistake_of_the_service():
     _, found = said(TCP, settings=Settings(tcp_ports='5000', defaults={'cookie': 'true', 'check-path': '/up'}))
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ('spec', 'used'),
+    [
+        pytest.param({'clusterIP': '10.96.0.1'}, ('10.0.0.2',), id='a ClusterIP'),
+        pytest.param({'clusterIP': 'None'}, ('10.0.0.1', '10.0.0.2'), id='headless'),
+    ],
+)
+def test_a_slice_that_is_marked_as_headless_is_for_headless_services_only(spec, used):
+    marked = endpoint_slice(addresses=['10.0.0.1'])
+    marked['metadata']['labels']['service.kubernetes.io/headless'] = ''
+    made = built(service(annotations=HTTP, **spec), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
+    (backend,) = fragment(made).backends
+    assert tuple(address for group in backend.groups for address in group.addresses) == used

@@ -200,6 +200,10 @@ def test_a_family_counts_only_when_one_of_its_endpoints_could_be_used(entries, f
         ([hinted(A, zones=['zone-a'], nodes=['n1']), hinted(B, zones=['zone-a'])], (A, B)),
         ([hinted(A, zones=['zone-a'], nodes=['n2']), hinted(B, zones=['zone-b'], nodes=['n3'])], (A,)),
         ([hinted(A, nodes=['n2']), hinted(B, nodes=['n3'])], (A, B)),
+        # One that is ready while it terminates (publishNotReadyAddresses) is one of them.
+        ([hinted(A, zones=['zone-a'], terminating=True), hinted(B, zones=['zone-b'])], (A,)),
+        ([hinted(A, zones=['zone-b'], terminating=True), hinted(B, zones=['zone-a'])], (B,)),
+        ([hinted(A, terminating=True), hinted(B, zones=['zone-a'])], (A, B)),
         # Only ready endpoints are asked for hints.
         ([hinted(A, zones=['zone-a']), hinted(B, ready=False), hinted(C, zones=['zone-b'])], (A,)),
         ([hinted(A, zones=['zone-b']), hinted(B, zones=['zone-a'], ready=False)], (A,)),
