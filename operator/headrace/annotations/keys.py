@@ -62,7 +62,7 @@ KEYS: tuple[Key, ...] = (
     Key('maintenance', _R, 'route', values.boolean, 'boolean', 'false', '503 with Retry-After for all, while the rest stays as it is', closes=True),
     Key('client-ip', _B, 'port', values.one_of('none', 'forwarded', 'proxy-v1', 'proxy-v2', 'preserve'), 'none, forwarded, proxy-v1, proxy-v2, preserve', 'forwarded for http, none for tcp', "how the endpoint learns the client's address; preserve in the node role only"),
     Key('backend-protocol', _B, 'port', values.one_of('http1', 'h2c', 'https', 'h2', 'tcp', 'tls'), 'http1, h2c, https, h2, tcp, tls', 'by appProtocol', 'what the endpoint speaks'),
-    Key('backend-ca-secret', _B, 'port', values.object_name, 'name', _NONE, 're-encryption: the CA that the endpoint\'s certificate must come from'),
+    Key('backend-ca-secret', _B, 'port', values.object_name, 'name', _NONE, 're-encryption: the CA that the endpoint\'s certificate must come from', closes=True),
     Key('backend-verify', _B, 'port', values.boolean, 'boolean', 'true with a CA', 're-encryption: verify the endpoint\'s certificate'),
     Key('backend-sni', _B, 'port', values.sni, 'host, `host-header`', _NONE, 're-encryption: the server name sent to the endpoint'),
     Key('balance', _B, 'port', values.balance, 'random, roundrobin, leastconn, first, source, uri, hdr:NAME', 'random', 'hashes are consistent; `random(1)` in the node role'),

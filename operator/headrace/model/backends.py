@@ -21,6 +21,8 @@ from headrace.verdicts import Verdict
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
 _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
 
+# A file that nobody claims: what was to verify the endpoints cannot be read, so none of them can be used.
+_NOBODY = 'nobody'
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -51,8 +53,10 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     protocol = settings.backend_protocol or endpoint
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
-    ca = Ref('Secret', service.namespace, settings.backend_ca_secret) if settings.backend_ca_secret else None
-    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else '')
+    unread = 'backend-ca-secret' in said.closing(port.label)
+    named = '' if unread else settings.backend_ca_secret
+    ca = Ref('Secret', service.namespace, named) if named else None
+    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _NOBODY if unread else '')
     used = options.tls is not None and options.tls.verify
     return Wanted(port, settings, shapes.shape(settings, mode, context), options, ca if used else None)
 

@@ -90,6 +90,7 @@ class _Draft:
         policy = Policy(names.policy(self.service.ref, port.label))
         policies.apply(policy, reading.route(values), mode)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
+        usable = usable and 'backend-ca-secret' not in self.said.closing(port.label)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
         if self.said.closing(port.label) or not usable or self._unprotected(port, values):
             policy.add(policies.CLOSED)

@@ -153,12 +153,12 @@ class Draft:
         if (held := self.backends.get(name)) is not None:
             return wanted, held
         servers = backends.edge_servers(self.service, port, self.snapshot, self.view)
-        if wanted.ca is not None and not self.material(
-            wanted.ca, self.key('backend-ca-secret', port.label), 'authorities'
-        ):
-            servers = backends.Servers((), ())
+        if wanted.ca is not None:
+            self.material(wanted.ca, self.key('backend-ca-secret', port.label), 'authorities')
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
         made = backends.make(self.service, wanted, servers.groups)
+        if not materials.can_verify(made, self.claims):
+            made, servers = replace(made, groups=()), backends.Servers((), ())
         self.backends[name] = made
         self.data += backends.data(wanted, name)
         self.endpoint_verdicts.update(servers.verdicts)
@@ -382,7 +382,8 @@ class PortDraft:
 
     def _authority(self, wanted: backends.Wanted, backend: Backend) -> None:
         if not materials.can_verify(backend, self.draft.claims):
-            self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
+            if wanted.ca is not None:
+                self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
         elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 

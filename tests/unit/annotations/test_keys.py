@@ -27,5 +27,13 @@ def test_each_field_of_the_settings_has_a_key_and_each_key_a_field(scope):
 
 
 def test_what_would_be_unsafe_to_treat_as_absent_closes():
-    expected = {'allow', 'deny', 'basic-auth-secret', 'client-ca-secret', 'tls-secret', 'maintenance'}
+    expected = {
+        'allow',
+        'backend-ca-secret',
+        'basic-auth-secret',
+        'client-ca-secret',
+        'deny',
+        'maintenance',
+        'tls-secret',
+    }
     assert expected == keys.CLOSING

@@ -464,3 +464,20 @@ def test_a_service_that_asks_for_the_edge_without_a_port_is_told():
         {'apiVersion': 'v1', 'kind': 'Service', 'metadata': service(annotations={'enabled': 'true'})['metadata']}
     )
     assert reasons(made) == ['InvalidObject']
+
+
+def test_an_authority_of_endpoints_that_does_not_parse_closes_the_route_and_no_endpoint_is_used_unverified():
+    made = served({'backend-protocol': 'https', 'backend-ca-secret': 'No Name'})
+    assert 'X' in flags(made)
+    assert [backend.groups for backend in fragment(made).backends] == [()]
+    assert [v.reason for v in made.all_verdicts()] == ['InvalidValue', 'RouteClosed']
+
+
+def test_a_canary_whose_authority_does_not_parse_gets_no_traffic_unverified():
+    said = {'backend-protocol': 'https', 'backend-ca-secret': 'No Name'}
+    made = served(
+        {'canary-service': 'next', 'canary-weight': '50'},
+        service('next', annotations=said, ports=HTTP),
+        endpoint_slice('next', addresses=['10.0.0.9'], port_name='http'),
+    )
+    assert [backend.groups for backend in fragment(made, 'next').backends] == [()]
