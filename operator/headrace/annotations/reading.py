@@ -79,6 +79,9 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
             verdicts.append(_invalid(ref, name, key, text, value))
             if key.closes:
                 closed.setdefault(port, []).append(key.name)
+            if key.name == 'class':
+                # What names no class is nobody's; the default installation tells its owner.
+                service[key.name] = ''
         elif key.scope is Scope.SERVICE:
             service[key.name] = value
         elif port:

@@ -13,7 +13,7 @@ from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.model.view import View
 from headrace.verdicts import Verdict, shorten
 
-_DEFAULT_CLASS = 'headrace'
+DEFAULT_CLASS = 'headrace'
 # What an appProtocol, or a port's name up to its first dash, says: the mode, and what the endpoint speaks.
 _SPOKEN: dict[str, tuple[str, str]] = {
     'http': ('http', 'http1'),
@@ -65,7 +65,7 @@ def is_ours(service: Service, said: Annotations, view: View) -> bool:
         return named == view.class_name
     if service.load_balancer_class.startswith(PREFIX):
         return service.load_balancer_class == PREFIX + view.class_name
-    return view.class_name == _DEFAULT_CLASS or _is_load_balancer(service, view)
+    return view.class_name == DEFAULT_CLASS or _is_load_balancer(service, view)
 
 
 def _is_load_balancer(service: Service, view: View) -> bool:

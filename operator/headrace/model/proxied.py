@@ -35,7 +35,7 @@ def is_ours(service: Service, view: View) -> bool:
     if service.proxy_name is not None:
         return service.proxy_name == view.class_name
     said = dict(service.annotations)
-    return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS) == view.class_name
+    return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
 
 
 def needs(service: Service, view: View) -> tuple[Ref, ...]:

@@ -53,7 +53,8 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
     if asked and service.type is ServiceType.EXTERNAL_NAME:
         exposures = _external(service, view)
     remarks = exposures.verdicts or said.verdicts or (asked and service.problems)
-    if not demands and not (ours and (exposures.ports or remarks)):
+    nobodys = said.service.get('class') == '' and view.class_name == exposure.DEFAULT_CLASS
+    if not demands and not nobodys and not (ours and (exposures.ports or remarks)):
         return None
     needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
     for label in (*(exposed.port.label for exposed in exposures.ports), *(label for label, _ in demands)):

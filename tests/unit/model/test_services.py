@@ -481,3 +481,11 @@ def test_a_canary_whose_authority_does_not_parse_gets_no_traffic_unverified():
         endpoint_slice('next', addresses=['10.0.0.9'], port_name='http'),
     )
     assert [backend.groups for backend in fragment(made, 'next').backends] == [()]
+
+
+@pytest.mark.parametrize('name', ['Bad_Name', '', 'a b'])
+@pytest.mark.parametrize(('known', 'said'), [({}, ['InvalidValue']), ({'class_name': 'other'}, [])])
+def test_a_service_whose_class_does_not_parse_is_served_by_nobody_and_told_by_the_default_one(name, known, said):
+    made = served({'class': name}, known=settings(**known))
+    assert pointer(made, Kind.ROUTE, 'a.example.com/') is None
+    assert reasons(made) == said
