@@ -29,7 +29,7 @@ class Annotations:
 
     `service` holds values of keys that speak of the Service as a whole; `common` those of keys without `.PORT`;
     `by_port` those of keys with it, under the port's label; `closed` the keys that must close a port, under its label
-    or under '' for all ports.
+    or under '' for all ports; `misplaced` those of them that name a port that does not exist, and as written.
     """
 
     service: dict[str, object]
@@ -37,6 +37,7 @@ class Annotations:
     by_port: dict[str, dict[str, object]]
     closed: dict[str, tuple[str, ...]]
     verdicts: tuple[Verdict, ...]
+    misplaced: tuple[tuple[str, str], ...] = ()
 
     def says(self, key: str, port: str = '') -> bool:
         """Tell whether a key was given, and parsed, in the `.PORT` form of this port, or ('') without `.PORT`."""
@@ -57,6 +58,13 @@ class Annotations:
         common = tuple(key for key in self.closed.get('', ()) if key not in self.by_port.get(port, {}))
         return tuple(sorted({*common, *self.closed.get(port, ())}))
 
+    def why_closed(self, key: str) -> tuple[str, str]:
+        """Return a key that closes a port, as written where it names no port of the Service, and why it closes."""
+        for misplaced, written in self.misplaced:
+            if misplaced == key:
+                return written, 'the Service has no port of this name or number'
+        return key, 'the value does not parse'
+
 
 def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort, ...]) -> Annotations:
     """Return what annotations say; `pairs` are keys without the prefix and their texts, `ports` those of the Service."""
@@ -65,6 +73,7 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     by_port: dict[str, dict[str, object]] = {}
     closed: dict[str, list[str]] = {}
     verdicts: list[Verdict] = []
+    misplaced: list[tuple[str, str]] = []
     for name, text in pairs:
         if len(verdicts) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
             continue
@@ -72,7 +81,7 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
         if key is None:
             if verdict is not None:
                 verdicts.append(verdict)
-                _close_all(name, closed)
+                misplaced += _close_all(name, closed)
             continue
         value = key.parse(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
         if isinstance(value, Invalid):
@@ -88,7 +97,8 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
             by_port.setdefault(port, {})[key.name] = value
         else:
             common[key.name] = value
-    return Annotations(service, common, by_port, {port: tuple(keys) for port, keys in closed.items()}, tuple(verdicts))
+    shut = {port: tuple(keys) for port, keys in closed.items()}
+    return Annotations(service, common, by_port, shut, tuple(verdicts), tuple(misplaced))
 
 
 def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key | None, str, Verdict | None]:
@@ -129,11 +139,16 @@ def _likeness(typed: str, known: str) -> tuple[float, bool]:
     return difflib.SequenceMatcher(None, typed, known).ratio(), sorted(typed) == sorted(known)
 
 
-def _close_all(name: str, closed: dict[str, list[str]]) -> None:
-    """Close every port when a protecting key names a port that does not exist: nobody can know which was meant."""
+def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """Close every port when a protecting key names a port that does not exist: nobody can know which was meant.
+
+    Return the key and its name as written, if it is such a key.
+    """
     key = BY_NAME.get(name.partition('.')[0])
     if key is not None and key.closes:
         closed.setdefault('', []).append(key.name)
+        return [(key.name, name)]
+    return []
 
 
 def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Verdict:

@@ -24,7 +24,7 @@ from headrace.verdicts import Verdict
 
 Demand = tuple[str, Mode]
 _HTTP_ONLY = frozenset((
-    'basic-auth-secret', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
+    'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'timeout-client', 'tls-redirect',
@@ -256,7 +256,7 @@ class PortDraft:
 
     def _close_unparsed(self) -> None:
         for key in self.draft.said.closing(self.label):
-            self._close(key, 'the value does not parse')
+            self._close(*self.draft.said.why_closed(key))
 
     def _settings(self) -> None:
         policies.apply(self.policy, self.settings, self.mode)

@@ -489,3 +489,17 @@ def test_a_service_whose_class_does_not_parse_is_served_by_nobody_and_told_by_th
     made = served({'class': name}, known=settings(**known))
     assert pointer(made, Kind.ROUTE, 'a.example.com/') is None
     assert reasons(made) == said
+
+
+def test_a_protecting_key_for_a_port_that_does_not_exist_is_told_as_that():
+    found = [v for v in served({'allow.nope': '10.0.0.0/8'}).all_verdicts() if v.reason == 'RouteClosed']
+    assert [(v.field, v.message) for v in found] == [(
+        'metadata.annotations[headrace.io/allow.nope]',
+        'headrace.io/allow.nope: port http is closed: the Service has no port of this name or number',
+    )]  # fmt: skip
+
+
+def test_basic_auth_on_a_tcp_port_is_told_once():
+    document = service(annotations={'port': '5000', 'mode': 'tcp', 'basic-auth-secret': 'users'})
+    made = built(document, endpoint_slice(addresses=['10.0.0.1']), USERS, settings=settings())
+    assert reasons(made) == ['RouteClosed']
