@@ -104,14 +104,27 @@ def is_asked(service: Service, said: Annotations, view: View) -> bool:
 def expose(service: Service, said: Annotations, view: View) -> Exposures:
     """Return the ports that a Service of this class exposes at the edge."""
     if not is_asked(service, said, view):
-        return Exposures()
+        return Exposures(verdicts=_without_host(service, said))
     judge = _Judge(service, said, view)
     if judge.ambiguous():
         return Exposures(verdicts=tuple(judge.verdicts))
+    judge.overridden()
     every = _wants_all(service, said, view)
     wanted = service.ports if every else [port for port in service.ports if judge.is_asked_for(port)]
     found = [exposed for port in wanted if (exposed := judge.expose(port)) is not None]
     return Exposures(tuple(found), tuple(judge.verdicts))
+
+
+def _without_host(service: Service, said: Annotations) -> tuple[Verdict, ...]:
+    """Return a verdict for each key about paths of a Service that does not ask to be served."""
+    if said.service.get('enabled') is False or service.type is ServiceType.EXTERNAL_NAME:
+        return ()
+    given = [key for key in ('path', 'path-type') if said.anywhere(key)]
+    field = 'metadata.annotations'
+    return tuple(
+        Verdict(service.ref, 'NotApplicable', f'{PREFIX}{key}: it needs {PREFIX}host', f'{field}[{PREFIX}{key}]')
+        for key in given
+    )
 
 
 class _Judge:
@@ -174,6 +187,13 @@ class _Judge:
                 'port',
             )
         return len(self.verdicts) > before
+
+    def overridden(self) -> None:
+        """Add a verdict for each key without `.PORT` whose only port has one of its own."""
+        for key, port in (('host', self.host_port), ('path', self.host_port), ('port', self.tcp_port)):
+            if port is not None and self.said.says(key) and self.said.says(key, port.label):
+                own = f'{PREFIX}{key}.{port.label}'
+                self._verdict('NotApplicable', f'{PREFIX}{key} could speak of {port.label} only, which has {own}', key)
 
     def expose(self, port: ServicePort) -> Exposed | None:
         """Return how one port is served, or None with a verdict."""

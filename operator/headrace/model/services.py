@@ -13,7 +13,7 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, classes, exposure, materials, policies
+from headrace.model import backends, classes, exposure, materials, partners, policies
 from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Timeouts
 from headrace.model.policies import Policy
@@ -24,7 +24,7 @@ from headrace.verdicts import Verdict
 
 Demand = tuple[str, Mode]
 _HTTP_ONLY = frozenset((
-    'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'timeout-client', 'tls-redirect',
@@ -95,6 +95,8 @@ def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozen
     for exposed in found.exposures.ports:
         PortDraft(draft, exposed).build()
     _not_applicable(draft, found.exposures)
+    for key, label, why in partners.missing(found.said, found.exposures):
+        draft.say('NotApplicable', draft.key(key, label), why)
     for label, mode in sorted(demands):
         draft.demanded(label, mode)
     return draft.fragment(found.needs)

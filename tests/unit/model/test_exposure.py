@@ -53,7 +53,6 @@ def labels(document, **settings):
         ({'host': 'a.example.com', 'enabled': 'false'}, {}, {}, False),
         ({'port': '5000', 'mode': 'tcp', 'enabled': 'false'}, {}, {}, False),
         # Keys that do not imply it.
-        ({'path': '/a'}, {}, {}, False),
         ({'mode': 'http'}, {}, {}, False),
         ({'tls-secret': 'tls'}, {}, {}, False),
         ({'proxy': 'node'}, {}, {}, False),

@@ -503,3 +503,35 @@ def test_basic_auth_on_a_tcp_port_is_told_once():
     document = service(annotations={'port': '5000', 'mode': 'tcp', 'basic-auth-secret': 'users'})
     made = built(document, endpoint_slice(addresses=['10.0.0.1']), USERS, settings=settings())
     assert reasons(made) == ['RouteClosed']
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'key'),
+    [
+        ({'redirect-code': '301'}, 'redirect-code'),
+        ({'redirect-code.http': '301'}, 'redirect-code.http'),
+        ({'client-verify': 'optional'}, 'client-verify'),
+        ({'cors-allow-methods': 'GET'}, 'cors-allow-methods'),
+        ({'cors-allow-headers': 'X-A'}, 'cors-allow-headers'),
+        ({'cors-expose-headers': 'X-A'}, 'cors-expose-headers'),
+        ({'cors-allow-credentials': 'true'}, 'cors-allow-credentials'),
+        ({'cors-max-age': '5m'}, 'cors-max-age'),
+        ({'canary-weight': '5'}, 'canary-weight'),
+        ({'canary-header': 'X-Canary'}, 'canary-header'),
+        ({'canary-cookie': 'canary'}, 'canary-cookie'),
+        ({'host.http': 'b.example.com'}, 'host'),
+        ({'path': '/a', 'path.http': '/b'}, 'path'),
+    ],
+)
+def test_a_key_without_effect_is_told(annotations, key):
+    found = [(v.reason, v.field) for v in served(annotations).all_verdicts()]
+    assert found == [('NotApplicable', f'metadata.annotations[headrace.io/{key}]')]
+
+
+@pytest.mark.parametrize('key', ['path', 'path-type'])
+def test_a_key_about_paths_of_a_service_that_asks_for_nothing_is_told(key):
+    made = built(service(annotations={key: {'path': '/a', 'path-type': 'Exact'}[key]}), settings=settings())
+    assert [(v.reason, v.field) for v in made.all_verdicts()] == [
+        ('NotApplicable', f'metadata.annotations[headrace.io/{key}]')
+    ]
+    assert fragment(made).claims == ()
