@@ -5,8 +5,9 @@ change of it costs (`x-applied`: runtime, reload or restart); the reference in t
 """
 
 import ipaddress
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -268,15 +269,31 @@ def _judge(found: Settings) -> None:
     if not found.addresses:
         raise SettingsError('addresses: at least one is needed')
     _judge_status_addresses(found.status_addresses)
-    for key, parse, texts in (
-        ('trustedProxies', ipaddress.ip_network, found.trusted_proxies),
-        ('addresses', ipaddress.ip_address, found.addresses),
-    ):
+    _judge_hosts(found.host_policy)
+    _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
+    _judge_addresses('addresses', ipaddress.ip_address, found.addresses)
+
+
+def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str, ...]) -> None:
+    """Raise for what does not parse, names a zone, or stands there twice."""
+    seen: set[object] = set()
+    for text in texts:
         try:
-            for text in texts:
-                parse(text)
+            value = parse(text)
         except ValueError as error:
             raise SettingsError(f'{key}: {error}') from error
+        if '%' in text:
+            raise SettingsError(f'{key}: {text!r} names a zone, which HAProxy does not take')
+        if value in seen:
+            raise SettingsError(f'{key}: {text!r} stands there twice')
+        seen.add(value)
+
+
+def _judge_hosts(policy: dict[str, tuple[str, ...]]) -> None:
+    for namespace, patterns in policy.items():
+        for pattern in patterns:
+            if pattern != '*' and not re.fullmatch(_HOST[1:], pattern.removeprefix('*.'), re.IGNORECASE | re.ASCII):
+                raise SettingsError(f'hostPolicy: {pattern!r} of {namespace} is no host, *.suffix or *')
 
 
 def _judge_status_addresses(found: tuple[str, ...]) -> None:
@@ -305,6 +322,9 @@ def _judge_ports(found: Settings) -> None:
         for own in found.reserved_ports():
             if first <= own <= last:
                 raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
+    for before, after in itertools.pairwise(found.ranges()):
+        if after[0] <= before[1]:
+            raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
     if len({found.node_http_port, found.node_tcp_port, found.health_port}) < 3:  # noqa: PLR2004

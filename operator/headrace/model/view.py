@@ -63,7 +63,8 @@ class View:
 
 def _covers(pattern: str, host: str) -> bool:
     """Tell whether a pattern of the host policy covers a host: exact, `*.suffix` of any depth, or `*`."""
-    return pattern in ('*', host) or (pattern.startswith('*.') and host.endswith(pattern[1:]))
+    lower = pattern.lower()
+    return lower in ('*', host) or (lower.startswith('*.') and host.endswith(lower[1:]))
 
 
 def make(
@@ -85,4 +86,8 @@ def make(
         if isinstance(value, values.Invalid):
             raise SettingsError(f'defaults: {name} must be {value.expected}')
         defaults[name] = value
+    wanted = defaults.get('snippets', ())
+    assert isinstance(wanted, tuple)
+    if unknown := [snippet for snippet in wanted if snippet not in snippets]:
+        raise SettingsError(f'defaults: snippets names {unknown[0]}, and there is no such snippet')
     return View(settings, role, place or Place(), offline, all_secrets, snippets, tuple(sorted(defaults.items())))

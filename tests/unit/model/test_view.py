@@ -32,6 +32,7 @@ def test_the_zone_is_that_of_the_node_unless_it_was_given(place, expected):
         ({'host': 'a.example.com'}, "defaults: host is none of the backend's keys"),
         ({'allow': '10.0.0.0/8'}, "defaults: allow is none of the backend's keys"),
         ({'timeout-server': 'soon'}, 'defaults: timeout-server must be a duration such as 500ms, 5s, 2m or 1h'),
+        ({'snippets': 'nope'}, 'defaults: snippets names nope, and there is no such snippet'),
         ({'retries': '11'}, 'defaults: retries must be a whole number from 0 to 10'),
     ],
 )
@@ -51,6 +52,8 @@ def test_defaults_are_typed_and_sorted():
     [
         pytest.param({}, 'shop', 'a.example.com', True, id='no policy'),
         pytest.param({'shop': ('a.example.com',)}, 'shop', 'a.example.com', True, id='exact'),
+        pytest.param({'shop': ('A.Example.com',)}, 'shop', 'a.example.com', True, id='exact, in capitals'),
+        pytest.param({'shop': ('*.Example.com',)}, 'shop', 'a.example.com', True, id='a suffix in capitals'),
         pytest.param({'shop': ('a.example.com',)}, 'shop', 'b.example.com', False, id='another host'),
         pytest.param({'shop': ('a.example.com',)}, 'shop', 'x.a.example.com', False, id='below an exact host'),
         pytest.param({'shop': ('*.example.com',)}, 'shop', 'a.b.example.com', True, id='a suffix of any depth'),
