@@ -73,6 +73,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     addresses: Annotated[
         tuple[str, ...], _meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
     ] = ('0.0.0.0', '::')  # noqa: S104
+    health_addresses: Annotated[
+        tuple[str, ...],
+        _meta(
+            'Addresses that the health port binds, which serves metrics too and need not be public; empty: as `addresses`.',
+            'reload',
+        ),
+    ] = ()
     http_port: Annotated[Port, _meta('Port for HTTP.', 'reload')] = 8080
     https_port: Annotated[Port, _meta('Port for HTTPS and TLS.', 'reload')] = 8443
     health_port: Annotated[
@@ -272,6 +279,7 @@ def _judge(found: Settings) -> None:
     _judge_hosts(found.host_policy)
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
     _judge_addresses('addresses', ipaddress.ip_address, found.addresses)
+    _judge_addresses('healthAddresses', ipaddress.ip_address, found.health_addresses)
 
 
 def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str, ...]) -> None:

@@ -42,6 +42,7 @@ MISTAKES = [
     pytest.param('{tcpPorts: "5000,5000"}', 'tcpPorts: 5000 stands there twice', id='a port twice'),
     pytest.param('{hostPolicy: {shop: ["https://a.example.com"]}}', "hostPolicy: 'https://a.example.com' of shop", id='a URL for a host'),
     pytest.param('{hostPolicy: {shop: ["a.*.com"]}}', "hostPolicy: 'a.*.com' of shop", id='a pattern that is none'),
+    pytest.param('{healthAddresses: [localhost]}', "healthAddresses: 'localhost'", id='a name for the address of health'),
     pytest.param('{trustedProxies: [10.0.0.1/8]}', 'trustedProxies: 10.0.0.1/8', id='a network with host bits'),
     pytest.param('{trustedProxies: [everybody]}', "trustedProxies: 'everybody'", id='no network'),
     pytest.param('{hostPolicy: {shop: a.example.com}}', '$.hostPolicy', id='a text for the hosts of a namespace'),

@@ -127,7 +127,7 @@ class Renderer:
         return {
             'http': _bind(settings.addresses, [str(settings.http_port)]),
             'https': _bind(settings.addresses, [str(settings.https_port)]),
-            'health': _bind(settings.addresses, [str(settings.health_port)]),
+            'health': _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)]),
             'tcp': _bind(settings.addresses, ranges),
             'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
             'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
