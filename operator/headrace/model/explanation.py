@@ -168,7 +168,7 @@ def _holds(state: State, fragment: Fragment, claim: Claim) -> bool:
 
 def _is_closed(state: State, claim: Claim) -> bool:
     content = state.claims.content((claim.kind, claim.key), state.fragments)
-    return isinstance(content, str) and CLOSED in content.rpartition('|')[2]
+    return isinstance(content, str) and CLOSED in content.split('|')[2]
 
 
 def _longest(state: State, stem: str, path: str) -> Claim | None:

@@ -52,9 +52,13 @@ class Policy:
         self.flags.add(flag)
         self.entries += [Entry(where, key, value) for where, key, value in entries]
 
-    def pointer(self, backend: str) -> str:
-        """Return the value that routing maps hold for a route to `backend` with this policy."""
-        return f'{backend}|{self.name}|{"".join(sorted(self.flags))}'
+    def pointer(self, backend: str, cluster: str = '') -> str:
+        """Return the value that routing maps hold for a route to `backend` with this policy.
+
+        `cluster` is the backend of all endpoints, for clients of this node, where others get those of this node alone.
+        """
+        value = f'{backend}|{self.name}|{"".join(sorted(self.flags))}'
+        return f'{value}|{cluster}' if cluster else value
 
 
 def network_keys(name: str, network: Network) -> list[str]:

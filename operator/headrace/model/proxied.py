@@ -99,12 +99,17 @@ class _Draft:
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
         for family in (4, 6):
-            for address, number, local in self._addresses(port, family):
-                backend = self._backend(port, wanted, family, local=local, usable=usable)
-                if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
-                    self.timeouts.append(found)
-                    policy.add(policies.TIMEOUTS)
-                self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', policy.pointer(backend.name), 'spec'))
+            for address, number, local, outer in self._addresses(port, family):
+                made = [self._backend(port, wanted, family, local=local, usable=usable)]
+                if local and outer:
+                    # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
+                    made.append(self._backend(port, wanted, family, local=False, usable=usable))
+                for backend in made:
+                    if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
+                        self.timeouts.append(found)
+                        policy.add(policies.TIMEOUTS)
+                value = policy.pointer(*(backend.name for backend in made))
+                self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', value, 'spec'))
 
     def _unprotected(self, port: ServicePort, values: dict[str, object]) -> bool:
         """Tell whether a key asks for a protection that this role does not give yet, and say so."""
@@ -114,8 +119,8 @@ class _Draft:
             self._say('RouteClosed', written, f'port {port.label} is closed: the node role does not apply it yet')
         return bool(asked)
 
-    def _addresses(self, port: ServicePort, family: int) -> list[tuple[str, int, bool]]:
-        """Return the addresses of a port in one family: address, number, and whether only local endpoints count."""
+    def _addresses(self, port: ServicePort, family: int) -> list[tuple[str, int, bool, bool]]:
+        """Return a port's addresses in one family: address, number, if only local endpoints count, if it is external."""
         service = self.service
         inner = [(address, port.number, service.internal_local) for address in service.cluster_ips]
         outer = [
@@ -126,11 +131,12 @@ class _Draft:
             here = [node for node in self.snapshot.nodes if node.name == self.view.place.node]
             outer += [(address, port.node_port, service.external_local) for node in here for address in node.addresses]
         found = {
-            (address, number): local
-            for address, number, local in (*outer, *inner)
+            (address, number): (local, outside)
+            for each, outside in ((outer, True), (inner, False))
+            for address, number, local in each
             if (6 if ':' in address else 4) == family
         }
-        return [(address, number, local) for (address, number), local in sorted(found.items())]
+        return [(*where, *how) for where, how in sorted(found.items())]
 
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""

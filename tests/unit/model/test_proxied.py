@@ -140,3 +140,12 @@ def test_a_protection_that_this_role_does_not_give_closes_the_address_and_says_s
     made = on_node(service(annotations={'proxy': 'node', key: 'users'}, **IP), endpoint_slice(addresses=['10.0.0.1']))
     assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
     assert 'RouteClosed' in [verdict.reason for verdict in made.all_verdicts()]
+
+
+def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_the_policy():
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+    spec = {'externalTrafficPolicy': 'Local', 'internalTrafficPolicy': 'Local', 'externalIPs': ['192.0.2.7']}
+    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=ends))
+    local, _, _, cluster = pointer(made, Kind.ADDRESS, '192.0.2.7:80').split('|')
+    assert (servers(made, local), servers(made, cluster)) == (['10.0.0.1'], ['10.0.0.1', '10.0.0.2'])
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[3:] == []
