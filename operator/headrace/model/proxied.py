@@ -23,6 +23,7 @@ NEEDS = (NODES,)
 _API = Ref('Service', 'default', 'kubernetes')
 _DEFAULT_CLASS = 'headrace'
 # What would leave a port open that somebody wanted closed, if it were passed over.
+_OF_THE_EDGE = ('tls-secret', 'canary-service', 'rewrite-path')
 _PROTECTING = ('basic-auth-secret', 'client-ca-secret')
 
 
@@ -52,6 +53,7 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
     for port in service.ports:
         if port.protocol is Protocol.TCP:
             draft.add(port)
+    draft.judge()
     return Fragment(
         ref=service.ref,
         created=service.created,
@@ -61,6 +63,7 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
         needs=needs(service, view),
+        endpoint_verdicts=tuple(sorted(draft.endpoint_verdicts)),
         verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})),
     )
 
@@ -76,6 +79,7 @@ class _Draft:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.verdicts: list[Verdict] = []
+        self.endpoint_verdicts: set[Verdict] = {verdict for piece in snapshot.slices for verdict in piece.problems}
 
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
@@ -88,7 +92,8 @@ class _Draft:
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
         policy = Policy(names.policy(self.service.ref, port.label))
-        policies.apply(policy, reading.route(values), mode)
+        policies.apply(policy, replace(reading.route(values), rewrite_path=None), mode)
+        self._ignored(port, values)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
         usable = usable and 'backend-ca-secret' not in self.said.closing(port.label)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
@@ -98,6 +103,7 @@ class _Draft:
             self.headers.append(policy.headers)
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
+        served = False
         for family in (4, 6):
             for address, number, local, outer in self._addresses(port, family):
                 made = [self._backend(port, wanted, family, local=local, usable=usable)]
@@ -108,8 +114,50 @@ class _Draft:
                     if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
                         self.timeouts.append(found)
                         policy.add(policies.TIMEOUTS)
+                served = served or any(backend.groups for backend in made)
                 value = policy.pointer(*(backend.name for backend in made))
                 self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', value, 'spec'))
+        if usable and not served:
+            self._judge_endpoints(port)
+
+    def judge(self) -> None:
+        """Tell what of the Service itself this role does not apply yet."""
+        service = self.service
+        for port in service.ports:
+            if port.protocol is not Protocol.TCP:
+                self._not_yet(f'port {port.label} is {port.protocol}; the node role serves TCP only', 'spec.ports')
+        if service.affinity_seconds:
+            self._not_yet('sessionAffinity ClientIP is not applied by this version', 'spec.sessionAffinity')
+        if self._ruled():
+            message = 'load-balancer addresses are not served, because these ranges are not applied'
+            self._not_yet(message, 'spec.loadBalancerSourceRanges')
+
+    def _not_yet(self, message: str, field: str) -> None:
+        self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
+
+    def _ruled(self) -> bool:
+        """Tell whether ranges that are not applied yet rule the load-balancer addresses, and those alone (rule 31)."""
+        ranges = self.service.type is ServiceType.LOAD_BALANCER and self.service.source_ranges
+        return bool(ranges) and not self.said.anywhere('allow')
+
+    def _ignored(self, port: ServicePort, values: dict[str, object]) -> None:
+        """Tell the keys that this role does not apply yet, but for those that the edge applies."""
+        at_the_edge = exposure.is_asked(self.service, self.said, self.view)
+        found = [] if at_the_edge else [key for key in _OF_THE_EDGE if key in values]
+        found += ['client-ip'] if values.get('client-ip') == 'preserve' else []
+        for key in found:
+            written = f'{key}.{port.label}' if self.said.says(key, port.label) else key
+            self._say('NotYet', written, 'the node role does not apply it yet')
+
+    def _judge_endpoints(self, port: ServicePort) -> None:
+        """Tell that a port has no usable endpoint on any node; to have none on this one is no mistake."""
+        pieces = backends.slices(self.service, self.snapshot)
+        for family in (4, 6):
+            if endpoints.select(
+                pieces, port=port.name, protocol=port.protocol, family=family, place=self.view.place
+            ).groups:
+                return
+        self.endpoint_verdicts.add(Verdict(self.service.ref, 'NoEndpoints', f'port {port.label}: no endpoint is ready'))
 
     def _unprotected(self, port: ServicePort, values: dict[str, object]) -> bool:
         """Tell whether a key asks for a protection that this role does not give yet, and say so."""
@@ -123,10 +171,8 @@ class _Draft:
         """Return a port's addresses in one family: address, number, if only local endpoints count, if it is external."""
         service = self.service
         inner = [(address, port.number, service.internal_local) for address in service.cluster_ips]
-        outer = [
-            (address, port.number, service.external_local)
-            for address in (*service.external_ips, *service.load_balancer_ips)
-        ]
+        balanced = () if self._ruled() else service.load_balancer_ips
+        outer = [(address, port.number, service.external_local) for address in (*service.external_ips, *balanced)]
         if port.node_port:
             here = [node for node in self.snapshot.nodes if node.name == self.view.place.node]
             outer += [(address, port.node_port, service.external_local) for node in here for address in node.addresses]

@@ -149,3 +149,47 @@ def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_t
     local, _, _, cluster = pointer(made, Kind.ADDRESS, '192.0.2.7:80').split('|')
     assert (servers(made, local), servers(made, cluster)) == (['10.0.0.1'], ['10.0.0.1', '10.0.0.2'])
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[3:] == []
+
+
+@pytest.mark.parametrize(
+    ('said', 'spec', 'field'),
+    [
+        pytest.param({'tls-secret': 'tls'}, {}, 'metadata.annotations[headrace.io/tls-secret]', id='TLS'),
+        pytest.param({'canary-service': 'next'}, {}, 'metadata.annotations[headrace.io/canary-service]', id='canary'),
+        pytest.param({'rewrite-path': '/a'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite'),
+        pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
+        pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
+        pytest.param({}, {'sessionAffinity': 'ClientIP'}, 'spec.sessionAffinity', id='affinity'),
+        pytest.param({}, {'ports': [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]}, 'spec.ports', id='UDP'),
+        pytest.param({}, {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8']}, 'spec.loadBalancerSourceRanges', id='ranges'),
+    ],
+)  # fmt: skip
+def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
+    spec = {'ports': [{'name': 'tcp', 'port': 80}], **spec}
+    document = service(annotations={'proxy': 'node', 'mode': 'http', **said}, **spec, **IP)
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'))
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [('NotYet', field)]
+    assert not any('w' in claim.value.split('|')[2] for claim in fragment(made).claims)
+
+
+def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
+    said = {'proxy': 'node', 'mode': 'http', 'host': 'a.example.com', 'tls-secret': 'tls', 'rewrite-path': '/a'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert made.all_verdicts() == ()
+
+
+def test_load_balancer_addresses_are_left_out_while_their_ranges_are_not_applied():
+    spec = {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8'], 'externalIPs': ['192.0.2.7']}
+    document = service(**OURS, **IP, **spec)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
+    assert set(addresses(on_node(document))) == {'10.96.0.1:80', '192.0.2.7:80'}
+
+
+@pytest.mark.parametrize(
+    ('node_of', 'expected'),
+    [pytest.param(None, ['NoEndpoints'], id='none at all'), pytest.param('n2', [], id='only on another node')],
+)
+def test_a_port_without_any_endpoint_is_told_and_one_without_a_local_one_is_not(node_of, expected):
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': node_of}] if node_of else []
+    made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ends))
+    assert [verdict.reason for verdict in made.all_verdicts()] == expected
