@@ -115,6 +115,9 @@ class _Draft:
             if not self.capabilities.dynamic_backends:
                 self.reasons.add(Reason('backend', f'{name}: this version has no run-time backends'))
                 self.waiting.add(name)
+            elif backend.shape.compression:
+                self.reasons.add(Reason('compression', f'{name}: a backend made at run time does not compress'))
+                self.waiting.add(name)
             elif backend.shape.profile not in self.loaded.profiles:
                 self.reasons.add(Reason('profile', f'{backend.shape.profile} is used for the first time'))
                 self.waiting.add(name)

@@ -33,7 +33,7 @@ class Usage:
 
     def wanted(self) -> dict[str, Shape]:
         """Return all shapes to render, by the name of their profile."""
-        return self.base | {shape.profile: shape for shape in self._counts}
+        return self.base | {shape.rendered.profile: shape.rendered for shape in self._counts}
 
 
 def in_use(fragments: Iterable[Fragment], cookie_name: str) -> dict[str, Shape]:

@@ -29,6 +29,10 @@ CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
 SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
+COMPRESSION = (
+    'compression algo gzip',
+    'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
+)
 _HTTPS = 443
 # The claim that decides about the first line of the crt-list, and about `strict-sni`.
 DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
@@ -138,7 +142,7 @@ class Renderer:
         sections = [
             {
                 'name': backend.name,
-                'profile': backend.shape.profile,
+                'profile': backend.shape.rendered.profile,
                 'lines': backend_lines(fragment, backend, self.capabilities),
                 'servers': Block(
                     ''.join(f'  server {line}\n' for line in words.server_lines(backend, self.capabilities))
@@ -203,10 +207,11 @@ def map_text(found: Mapping[str, str]) -> bytes:
 
 
 def backend_lines(fragment: Fragment, backend: Backend, capabilities: Capabilities) -> tuple[str, ...]:
-    """Return the lines of a backend's section that are neither in its profile nor servers: timeouts on 3.0."""
+    """Return the lines of a backend's section that are neither in its profile nor servers: compression, and timeouts on 3.0."""
+    lines = COMPRESSION if backend.shape.compression else ()
     if capabilities.data_timeouts:
-        return ()
-    return tuple(
+        return lines
+    return lines + tuple(
         f'timeout {key} {words.duration(value)}'
         for found in fragment.timeouts
         if found.backend == backend.name

@@ -152,8 +152,6 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view:
         found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]
     if settings.client_ip == 'preserve' and view.role is Role.EDGE:
         found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
-    if settings.compression:
-        found.append(('NotYet', 'compression', 'this version does not compress'))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.
     found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
     if 'snippets' in given:
@@ -184,7 +182,7 @@ def _judge_checks(settings: BackendSettings) -> list[_Remark]:
 
 
 def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
-    given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on') if getattr(settings, key) is not None]
+    given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)]
     found: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in given]
     if settings.balance == 'uri' or (settings.balance or '').startswith('hdr:'):
         found.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))

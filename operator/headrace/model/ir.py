@@ -4,7 +4,7 @@ All are frozen and compare by content, so that the difference of two states is f
 second. Names of servers and texts of configuration are not here: they are made from these values when needed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal
@@ -37,6 +37,17 @@ class Shape:
     tunnel: int = 3600 * SECOND
     queue: int = 5 * SECOND
     snippets: tuple[str, ...] = ()
+    # What came later is in the text that names are made from only where it is set: other names stay.
+    compression: bool = field(default=False, repr=False)
+
+    @property
+    def rendered(self) -> 'Shape':
+        """Return the shape whose profile the backend's section in the file is from.
+
+        A profile does not compress for a backend made at run time, so none that says so is ever rendered: such a backend
+        comes with a reload, and compresses in its own section.
+        """
+        return replace(self, compression=False) if self.compression else self
 
     @property
     def suffix(self) -> str:
@@ -58,7 +69,7 @@ _DEFAULT_SHAPE = Shape()
 
 @lru_cache(maxsize=4096)
 def _shape_suffix(shape: Shape) -> str:
-    return '' if shape == _DEFAULT_SHAPE else names.digest(repr(shape))
+    return '' if shape == _DEFAULT_SHAPE else names.digest(repr(shape) + ' compression' * shape.compression)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ def shape(settings: BackendSettings, mode: Mode, context: Context) -> Shape:
         tunnel=TUNNEL if http else settings.timeout_tunnel or TUNNEL,
         queue=QUEUE if http else settings.queue_timeout or QUEUE,
         snippets=settings.snippets,
+        compression=settings.compression and http,
     )
 
 

@@ -51,7 +51,8 @@ def settings(annotations):
         ),
         # What stands on the server's line, or in a policy, is no part of it.
         ({'max-connections': '5', 'slow-start': '5s', 'client-ip': 'proxy-v1', 'backend-protocol': 'h2'}, Shape()),
-        ({'compression': 'true', 'eject-after': '5'}, Shape()),
+        ({'eject-after': '5'}, Shape()),
+        ({'compression': 'true'}, Shape(compression=True)),
     ],
 )
 def test_the_shape_of_an_http_backend(annotations, shape):
