@@ -140,6 +140,7 @@ def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: s
         shape=wanted.shape,
         options=wanted.options,
         groups=groups,
+        affinity=service.affinity_seconds,
     )
 
 

@@ -123,7 +123,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One Service port and its servers. `service` and `port` (its label) are the same for every shape."""
+    """One Service port and its servers. `service` and `port` (its label) are the same for every shape.
+
+    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all; nothing applies it yet.
+    """
 
     name: str
     service: Ref
@@ -131,10 +134,11 @@ class Backend:
     shape: Shape
     options: Options
     groups: tuple[Group, ...] = ()
+    affinity: int = 0
 
     def with_groups(self, groups: tuple[Group, ...]) -> 'Backend':
         """Return the backend with other servers; `replace` takes four times as long, and this runs for each endpoint."""
-        return Backend(self.name, self.service, self.port, self.shape, self.options, groups)
+        return Backend(self.name, self.service, self.port, self.shape, self.options, groups, self.affinity)
 
 
 class Map(StrEnum):

@@ -74,3 +74,18 @@ def test_a_slice_that_is_marked_as_headless_is_for_headless_services_only(spec, 
     made = built(service(annotations=HTTP, **spec), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
     (backend,) = fragment(made).backends
     assert tuple(address for group in backend.groups for address in group.addresses) == used
+
+
+@pytest.mark.parametrize(
+    ('spec', 'seconds'),
+    [
+        pytest.param({}, 0, id='none'),
+        pytest.param({'sessionAffinity': 'None'}, 0, id='None'),
+        pytest.param({'sessionAffinity': 'ClientIP'}, 10800, id='three hours unless said'),
+        pytest.param({'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 60}}}, 60, id='as said'),
+    ],
+)  # fmt: skip
+def test_affinity_of_clients_is_in_the_model_with_its_time(spec, seconds):
+    made = built(service(annotations=HTTP, **spec), endpoint_slice(addresses=['10.0.0.1']))
+    assert [backend.affinity for backend in fragment(made).backends] == [seconds]
+    assert [verdict.field for verdict in made.all_verdicts()] == (['spec.sessionAffinity'] if seconds else [])
