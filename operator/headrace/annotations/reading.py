@@ -29,7 +29,7 @@ class Annotations:
 
     `service` holds values of keys that speak of the Service as a whole; `common` those of keys without `.PORT`;
     `by_port` those of keys with it, under the port's label; `closed` the keys that must close a port, under its label
-    or under '' for all ports; `misplaced` those of them that name a port that does not exist, and as written.
+    or under '' for all ports; `misplaced` those of them that name a port that does not exist, and as they are to be shown.
     """
 
     service: dict[str, object]
@@ -103,11 +103,7 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
 
 def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key | None, str, Verdict | None]:
     """Return the key of a name, the label of the port it speaks of ('' for all), and what is wrong with it."""
-    field = (
-        f'metadata.annotations[{PREFIX}{name}]'
-        if len(name) <= _MAX_SHOWN and name.isprintable()
-        else 'metadata.annotations'
-    )
+    field = f'metadata.annotations[{PREFIX}{name}]' if _can_be_shown(name) else 'metadata.annotations'
     if key := BY_NAME.get(name):
         return key, '', None
     stem, _, suffix = name.partition('.')
@@ -139,15 +135,19 @@ def _likeness(typed: str, known: str) -> tuple[float, bool]:
     return difflib.SequenceMatcher(None, typed, known).ratio(), sorted(typed) == sorted(known)
 
 
+def _can_be_shown(name: str) -> bool:
+    return len(name) <= _MAX_SHOWN and name.isprintable()
+
+
 def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]:
     """Close every port when a protecting key names a port that does not exist: nobody can know which was meant.
 
-    Return the key and its name as written, if it is such a key.
+    Return the key and its name as written (without the port where that cannot be shown), if it is such a key.
     """
     key = BY_NAME.get(name.partition('.')[0])
     if key is not None and key.closes:
         closed.setdefault('', []).append(key.name)
-        return [(key.name, name)]
+        return [(key.name, name if _can_be_shown(name) else key.name)]
     return []
 
 
