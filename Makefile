@@ -4,7 +4,8 @@ VENV := .venv/bin
 # The tests that need no started process and answer within seconds.
 UNIT ?= tests/unit
 # Tests that share the control plane run in one process, and so one after the other.
-PYTEST := $(VENV)/pytest -n 2 --dist loadgroup
+# A worker that crashed is not replaced: the run could wait forever for the tests that it had.
+PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 # For example: make test ARGS='-k reload'
 ARGS ?=
 
