@@ -250,6 +250,29 @@ def test_headers_of_the_route_are_on_own_answers_too(plain_edges):
     assert (answer.status, answer.headers.get('x-own')) == (403, 'yes')
 
 
+@pytest.fixture(scope='module')
+def canary_edge(started, endpoints):
+    """An edge where all requests go to canaries."""
+    quick = {'timeout_server': '100ms', 'client_ip': 'none'}
+    return started(
+        web('slow', endpoints, canary_service='quick', canary_weight='100'),
+        web('quick', endpoints, host='', address='127.0.9.2', **quick),
+        web('hasty', endpoints, canary_service='patient', canary_weight='100', **quick),
+        web('patient', endpoints, host='', address='127.0.9.3'),
+        web('stable', endpoints, canary_service='quick', canary_weight='0'),
+    )
+
+
+def test_a_canary_has_its_own_timeouts_and_tells_the_client_as_it_wants(canary_edge):
+    assert canary_edge.get('slow.com', '/wait').status == 504
+    said = canary_edge.get('slow.com').said
+    assert (said['at'], 'x-forwarded-for' in said['headers']) == ('127.0.9.2', False)
+    said = canary_edge.get('hasty.com', '/wait').said
+    assert (said['at'], said['headers']['x-forwarded-for']) == ('127.0.9.3', ['127.0.0.1'])
+    said = canary_edge.get('stable.com', '/wait').said
+    assert (said['at'], said['headers']['x-forwarded-for']) == ('127.0.9.1', ['127.0.0.1'])
+
+
 def preflight(edge, host, origin):
     asked = [('Origin', origin), ('Access-Control-Request-Method', 'POST')]
     return edge.get(host, method='OPTIONS', headers=asked)

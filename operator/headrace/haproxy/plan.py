@@ -297,7 +297,7 @@ def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
 
 def _led_to(fragment: Fragment | None) -> set[str]:
     """Return the backends that a fragment's own data leads to."""
-    return {entry.value.partition('|')[2] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
+    return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
 
 
 def _needed(fragment: Fragment | None) -> set[str]:

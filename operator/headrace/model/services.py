@@ -173,7 +173,9 @@ class Draft:
         for port in self.service.ports:
             if port.label == label:
                 endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-                self.add_backend(port, mode, _fitting(endpoint, mode))
+                wanted, made = self.add_backend(port, mode, _fitting(endpoint, mode))
+                found = _of_backend(Policy(names.policy(self.service.ref, label)), wanted, made.name)
+                self.timeouts += [item for item in found if item not in self.timeouts]
 
     def key(self, key: str, label: str) -> str:
         """Return a key as the user wrote it for a port."""
@@ -212,6 +214,17 @@ class Draft:
                 message = f'{claim.kind} {claim.key} is claimed by two ports of this Service; the first has it'
                 self.verdicts.append(Verdict(self.service.ref, 'Conflict', message, claim.field))
         return tuple(kept[key] for key in sorted(kept))
+
+
+def _of_backend(policy: Policy, wanted: backends.Wanted, name: str) -> list[Timeouts]:
+    """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
+    if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+        policy.add(policies.NOT_FORWARDED)
+    found = backends.timeouts(wanted, policy.name, name)
+    if found is None:
+        return []
+    policy.add(policies.TIMEOUTS)
+    return [found]
 
 
 def _fitting(endpoint: str, mode: Mode) -> str:
@@ -319,7 +332,10 @@ class PortDraft:
         wanted = backends.want(other, said, port, self.mode, _fitting(endpoint, self.mode), self.draft.view)
         self.draft.demands.add((ref, port.label, self.mode))
         match = settings.canary_header
-        value = f'{settings.canary_weight * 100}|{wanted.name(ref)}'
+        # What a request needs of the backend's own settings comes with it, whoever's route it took.
+        own = Policy(names.policy(ref, port.label))
+        _of_backend(own, wanted, wanted.name(ref))
+        value = f'{settings.canary_weight * 100}|{own.pointer(wanted.name(ref))}'
         self.policy.add(policies.CANARY, (Map.CANARY, self.policy.name, value))
         if match is not None or settings.canary_cookie is not None:
             header = f'{match.name}|{match.value}' if match else '|'
@@ -331,12 +347,7 @@ class PortDraft:
                     self.draft.say('NotYet', self._key(key), 'this version splits by weight only')
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
-        if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
-            self.policy.add(policies.NOT_FORWARDED)
-        found = backends.timeouts(wanted, self.policy.name, backend.name)
-        if found is not None:
-            self.policy.add(policies.TIMEOUTS)
-            self.draft.timeouts.append(found)
+        self.draft.timeouts += _of_backend(self.policy, wanted, backend.name)
         self._tls()
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'

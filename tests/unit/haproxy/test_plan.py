@@ -22,6 +22,7 @@ HOSTS = {'host.http': 'web.example.com', 'host.admin': 'b.example.com'}
 SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
 WEB, ROUTES, PORTS = 'shop_web_http', 'maps/routes.map', 'maps/ports.map'
 POLICY = names.policy(Ref('Service', 'shop', 'web'), 'http')
+NEXT = names.policy(Ref('Service', 'shop', 'next'), 'http')
 ROUTE = f'{WEB}|{POLICY}|'
 CLIENTS_LINE = 'certificates/shop_tls.pem [ca-file authorities/shop_ca.pem verify required] web.example.com'
 CRT_LIST, TLS_LINE = 'certificates/list.txt', 'certificates/shop_tls.pem web.example.com'
@@ -198,7 +199,7 @@ CASES = {
     'a canary is pointed to after it is made': (
         [web()], [web(canary_service='next', canary_weight='10'), service('next', ports=HTTP)],
         ['add backend shop_next_http from http-random', 'publish backend shop_next_http',
-         f'add map maps/canary.map {POLICY} 1000|shop_next_http', f'set map {ROUTES} web.example.com/ {ROUTE}c'],
+         f'add map maps/canary.map {POLICY} 1000|shop_next_http|{NEXT}|', f'set map {ROUTES} web.example.com/ {ROUTE}c'],
     ),
 }  # fmt: skip
 
@@ -265,7 +266,7 @@ DATA = {
     'timeouts': ('t', ['timeouts.map P 1000:2000:3000:4000'],
                  {'timeout-server': '1s', 'timeout-tunnel': '2s', 'timeout-connect': '3s', 'queue-timeout': '4s'}),
     'client-ip': ('n', [], {'client-ip': 'none'}),
-    'canary-header': ('c', ['canary.map P 0|shop_web_http', 'canary-match.map P |x-a|'],
+    'canary-header': ('c', [f'canary.map P 0|{ROUTE}', 'canary-match.map P |x-a|'],
                       {'canary-service': 'web', 'canary-header': 'X-A'}),
 }  # fmt: skip
 

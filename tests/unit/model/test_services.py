@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace import names
 from headrace.cluster import reading
 from headrace.cluster.store import Snapshot
 from headrace.model import services, standin, view
@@ -349,6 +350,10 @@ def test_a_key_that_no_exposed_port_can_use_is_told(annotations, ports, fields):
 
 def split(made):
     """Return the canary's data: weight and backend."""
+    return ['|'.join(value.split('|')[:2]) for value in whole_split(made)]
+
+
+def whole_split(made):
     return [entry.value for entry in fragment(made).data if entry.map.value == 'canary']
 
 
@@ -390,6 +395,25 @@ def test_a_canary_has_the_shape_that_its_own_annotations_give_it():
     assert backend.shape.balance == 'leastconn'
     assert backend.options.protocol == 'h2'
     assert split(made) == [f'0|{backend.name}']
+
+
+@pytest.mark.parametrize(
+    ('own', 'flags', 'entries'),
+    [
+        ({}, '', []),
+        ({'client-ip': 'none'}, 'n', []),
+        ({'client-ip': 'proxy-v2', 'timeout-server': '2s'}, 'nt', [(2000, 0)]),
+        ({'timeout-server': '2s', 'timeout-tunnel': '3s'}, 't', [(2000, 3000)]),
+    ],
+)
+@pytest.mark.parametrize('exposed', [False, True], ids=['only a canary', 'exposed too'])
+def test_a_canary_has_the_timeouts_and_the_client_ip_of_its_own_annotations(own, flags, entries, exposed):
+    other = service('next', ports=HTTP, annotations={**own, **({'host': 'b.example.com'} if exposed else {})})
+    made = served({'canary-service': 'next', 'timeout-server': '9s', 'client-ip': 'forwarded'}, other)
+    policy = names.policy(Ref('Service', 'shop', 'next'), 'http')
+    assert [value.split('|')[2:] for value in whole_split(made)] == [[policy, flags]]
+    found = fragment(made, 'next').timeouts
+    assert [(item.policy, item.server, item.tunnel) for item in found] == [(policy, *values) for values in entries]
 
 
 def test_matches_of_a_canary_are_data_and_told_not_to_be_applied_yet():
@@ -489,6 +513,13 @@ def test_a_service_whose_class_does_not_parse_is_served_by_nobody_and_told_by_th
     made = served({'class': name}, known=settings(**known))
     assert pointer(made, Kind.ROUTE, 'a.example.com/') is None
     assert reasons(made) == said
+
+
+@pytest.mark.parametrize('port', ['\u202eevil', 'a' * 1_000_000], ids=['unprintable', 'long'])
+def test_the_verdict_of_a_closing_key_can_be_printed_whatever_port_it_names(port):
+    (found,) = [v for v in served({f'allow.{port}': '10.0.0.0/8'}).all_verdicts() if v.reason == 'RouteClosed']
+    assert found.field == 'metadata.annotations[headrace.io/allow]'
+    assert found.message.isprintable()
 
 
 def test_a_protecting_key_for_a_port_that_does_not_exist_is_told_as_that():
