@@ -205,9 +205,9 @@ def test_the_api_server_comes_back_with_all_objects(control_plane, api, namespac
     with control_plane.api_server_down(how), pytest.raises(ConnectionRefusedError):
         api.get(f'{services(namespace)}/web')
     assert api.get(f'{services(namespace)}/web') == before
-    # The controllers, which were not stopped, go on with it.
+    # The controllers, which were not stopped, go on with it; their watches wait up to half a minute between two tries.
     api.create(service('later', namespace, selector={'app': 'later'}))
-    until(lambda: slices_of(api, namespace, 'later'), 'the controller made a slice')
+    until(lambda: slices_of(api, namespace, 'later'), 'the controller made a slice', within=90)
 
 
 def test_a_paused_api_server_answers_when_it_goes_on(control_plane, api, namespace):
