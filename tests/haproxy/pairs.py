@@ -291,6 +291,23 @@ SHAPES = {
     ),
 }
 
+
+def staying(made, seconds=10800):
+    """Return objects of which the Services' clients stay with their endpoints."""
+    spec = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': seconds}}}
+    return [{**item, 'spec': {**item['spec'], **spec}} if item['kind'] == 'Service' else item for item in made]
+
+
+AFFINITY = {
+    'clients stay from now on': Pair(web(at=(1, 2)), staying(web(at=(1, 2)))),
+    'clients stay no longer': Pair(staying(web(at=(1, 2))), web(at=(1, 2))),
+    'clients stay for another time': Pair(staying(web(at=(1,)), 50), staying(web(at=(1,)), 60)),
+    'endpoints of clients that stay come and go': Pair(staying(web(at=(1, 2))), staying(web(at=(2, 3))), on_30=True),
+    'clients of a TCP port stay': Pair(tcp(at=(1, 2)), staying(tcp(at=(2, 3)))),
+    'a Service whose clients stay comes': Pair([], staying(web(at=(1, 2)))),
+    'a Service whose clients stay goes': Pair(staying(web(at=(1, 2))), []),
+}
+
 TCP = {
     'a TCP Service comes': Pair([], tcp()),
     'an endpoint of TCP moves': Pair(tcp(at=(1, 2)), tcp(at=(3,)), on_30=True),
@@ -388,4 +405,15 @@ CERTIFICATES = {
     'hsts': Pair([*secure(hsts='1h'), tls_secret()], [*secure(hsts='2h'), tls_secret()], on_30=True),
 }  # fmt: skip
 
-ALL = {**ENDPOINTS, **SERVICES, **ROUTES, **POLICIES, **SERVERS, **AUTHORITIES, **SHAPES, **TCP, **CERTIFICATES}
+ALL = {
+    **ENDPOINTS,
+    **SERVICES,
+    **ROUTES,
+    **POLICIES,
+    **SERVERS,
+    **AUTHORITIES,
+    **SHAPES,
+    **AFFINITY,
+    **TCP,
+    **CERTIFICATES,
+}

@@ -53,7 +53,11 @@ async def of_service(state: State, applier: Applier, ref: Ref) -> dict[str, obje
     found['verdicts'] = [_verdict(item) for item in state.verdicts(ref)]
     held = applier.worker
     try:
-        seen = await held.observe([backend.name for backend in fragment.backends], []) if held else observed.Observed()
+        seen = (
+            await held.observe([backend.name for backend in fragment.backends if not backend.pin], [])
+            if held
+            else observed.Observed()
+        )
     except RuntimeSocketError:
         seen = observed.Observed()
     found['servers'] = {
@@ -88,6 +92,7 @@ def _service(state: State, fragment: Fragment) -> dict[str, object]:
                 'servers': sum(len(group.addresses) for group in backend.groups),
             }
             for backend in fragment.backends
+            if not backend.pin
         ],
     }
 

@@ -48,6 +48,6 @@ def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **option
         return
     for line in output.verdict_lines(verdicts):
         click.echo(line, err=True)
-    backends = sum(len(fragment.backends) for fragment in state.fragments.values())
+    backends = sum(not backend.pin for fragment in state.fragments.values() for backend in fragment.backends)
     click.echo(f'{len(rendered)} files with {backends} backends in {target}; {output.summary(verdicts)}')
     click.echo(f'start it with: haproxy -f {target / CONFIG}')

@@ -35,7 +35,7 @@ async def adopt(worker: Worker, wanted: Picture, profiles: frozenset[str]) -> Ad
     `profiles` are those in the files that the worker started from.
     """
     async with worker.turn:
-        backends = observed.wanted_backends(wanted)
+        backends = observed.wanted_backends(wanted.fragments.values(), worker.capabilities)
         there = observed.backends(await worker.connection.tell('show backend', 60.0))
         held = await worker.observe(sorted({*there, *backends}), list(Map))
         reasons, missing = set[Reason](), set[str]()

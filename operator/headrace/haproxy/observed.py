@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from headrace.haproxy import commands, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
-from headrace.model.ir import Backend, Entry, Map
-from headrace.model.picture import Picture
+from headrace.model.ir import Backend, Entry, Fragment, Map
 
 # Admin state of `show servers state`: any of the three ways into maintenance.
 _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
@@ -112,9 +111,9 @@ def names(text: str) -> list[str]:
     return [name for name in found if name and not name.startswith(('#', '*', '@'))]
 
 
-def wanted_backends(picture: Picture) -> dict[str, Backend]:
-    """Return all backends of a picture by name."""
-    return {backend.name: backend for fragment in picture.fragments.values() for backend in fragment.backends}
+def wanted_backends(fragments: Iterable[Fragment], capabilities: Capabilities) -> dict[str, Backend]:
+    """Return all backends of some fragments by name."""
+    return {backend.name: backend for fragment in fragments for backend in words.backends(fragment, capabilities)}
 
 
 def map_repairs(

@@ -108,8 +108,8 @@ class _Draft:
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
-        old = _backends(change.old)
-        for name, backend in _backends(change.new).items():
+        old = self._backends(change.old)
+        for name, backend in self._backends(change.new).items():
             if name in old:
                 continue
             if not self.capabilities.dynamic_backends:
@@ -127,7 +127,7 @@ class _Draft:
 
         Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
         """
-        old, new = _backends(change.old), _backends(change.new)
+        old, new = self._backends(change.old), self._backends(change.new)
         if change.ref in self.held:
             self._endpoints_only(change)
             return
@@ -153,6 +153,8 @@ class _Draft:
             self.reasons.add(Reason('headers', f'{change.ref}: this version takes headers from its file only'))
         if not self.capabilities.data_timeouts and _static_timeouts(old) != _static_timeouts(new):
             self.reasons.add(Reason('timeouts', f'{change.ref}: this version takes these timeouts from its file only'))
+        if not self.capabilities.dynamic_backends and _affinity(old) != _affinity(new):
+            self.reasons.add(Reason('affinity', f'{change.ref}: this version takes its time from its file only'))
 
     def hold(self, change: Change) -> None:
         """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
@@ -168,8 +170,12 @@ class _Draft:
     def _more_to_hold(self, change: Change) -> set[Ref]:
         """Hold the pointers that wait, and return the objects that must be held besides those that are."""
         held = [item for item in change.fragments if item.ref in self.held]
-        absent = self.waiting.union(*(_backends(item.new).keys() - _backends(item.old).keys() for item in held))
-        policies = {names.policy(item.ref, backend.port) for item in held for backend in _backends(item.new).values()}
+        absent = self.waiting.union(
+            *(self._backends(item.new).keys() - self._backends(item.old).keys() for item in held)
+        )
+        policies = {
+            names.policy(item.ref, backend.port) for item in held for backend in self._backends(item.new).values()
+        }
         kept = {name for item in held for name in _led_to(item.old)}
         for item in change.pointers:
             backend, policy = _target(item.new)
@@ -181,8 +187,8 @@ class _Draft:
             for item in change.fragments
             if item.ref not in self.held
             and not (
-                absent.isdisjoint(_needed(item.new))
-                and kept.isdisjoint(_backends(item.old).keys() - _backends(item.new).keys())
+                absent.isdisjoint(self._needed(item.new))
+                and kept.isdisjoint(self._backends(item.old).keys() - self._backends(item.new).keys())
             )
         }
 
@@ -190,7 +196,7 @@ class _Draft:
         """Plan the endpoints of what serves until the reload comes."""
         if change.old is None or change.new is None:
             return
-        old = _backends(change.old)
+        old = self._backends(change.old)
         for backend in with_endpoints(change.old, change.new).backends:
             if backend.name not in self.waiting:
                 self._change_backend(old[backend.name], backend)
@@ -285,9 +291,12 @@ class _Draft:
         self.commands += [commands.set_entry(come, new[key]) for key in sorted(new.keys() & old.keys())]
         self.commands += [commands.del_entry(gone, old[key]) for key in sorted(old.keys() - new.keys())]
 
+    def _backends(self, fragment: Fragment | None) -> Mapping[str, Backend]:
+        return {backend.name: backend for backend in words.backends(fragment, self.capabilities)}
 
-def _backends(fragment: Fragment | None) -> Mapping[str, Backend]:
-    return {backend.name: backend for backend in fragment.backends} if fragment else {}
+    def _needed(self, fragment: Fragment | None) -> set[str]:
+        """Return the backends without which a fragment cannot be served."""
+        return _led_to(fragment) | self._backends(fragment).keys()
 
 
 def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
@@ -298,11 +307,6 @@ def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
 def _led_to(fragment: Fragment | None) -> set[str]:
     """Return the backends that a fragment's own data leads to."""
     return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
-
-
-def _needed(fragment: Fragment | None) -> set[str]:
-    """Return the backends without which a fragment cannot be served."""
-    return _led_to(fragment) | _backends(fragment).keys()
 
 
 def _target(content: Content | None) -> tuple[str, str]:
@@ -326,3 +330,8 @@ def _same_data(change: FragmentChange) -> bool:
 def _static_timeouts(fragment: Fragment | None) -> list[tuple[str, int, int]]:
     found = fragment.timeouts if fragment else ()
     return [(item.backend, item.connect, item.queue) for item in found if item.connect or item.queue]
+
+
+def _affinity(fragment: Fragment | None) -> list[tuple[str, int]]:
+    found = fragment.backends if fragment else ()
+    return [(backend.name, backend.affinity) for backend in found if backend.affinity and not backend.pin]

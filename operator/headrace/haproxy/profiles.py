@@ -55,6 +55,7 @@ class Section:
     check: str
     expect: str
     cookie: str
+    affinity: bool
     lines: tuple[str, ...]
     snippets: tuple[str, ...]
 
@@ -85,6 +86,7 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
         check=shape.check,
         expect=shape.expect,
         cookie=shape.cookie,
+        affinity=shape.affinity,
         lines=tuple(lines),
         snippets=tuple(line for name in shape.snippets for line in snippets.get(name, ())),
     )

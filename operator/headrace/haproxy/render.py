@@ -149,7 +149,7 @@ class Renderer:
                 ),
             }
             for fragment in fragments
-            for backend in fragment.backends
+            for backend in words.backends(fragment, self.capabilities)
         ]
         return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
 
@@ -207,8 +207,10 @@ def map_text(found: Mapping[str, str]) -> bytes:
 
 
 def backend_lines(fragment: Fragment, backend: Backend, capabilities: Capabilities) -> tuple[str, ...]:
-    """Return the lines of a backend's section that are neither in its profile nor servers: compression, and timeouts on 3.0."""
-    lines = COMPRESSION if backend.shape.compression else ()
+    """Return the lines of a backend's section that are neither in its profile nor servers: compression; timeouts and affinity on 3.0."""
+    lines: tuple[str, ...] = COMPRESSION if backend.shape.compression else ()
+    if backend.affinity and not capabilities.dynamic_backends:
+        lines += (f'stick-table type ipv6 size 100k expire {backend.affinity}s', 'stick on src')
     if capabilities.data_timeouts:
         return lines
     return lines + tuple(

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from headrace import names
 from headrace.haproxy.capabilities import Capabilities
-from headrace.model.ir import Backend, Options
+from headrace.model.ir import Backend, Fragment, Options
 
 CERTIFICATES = 'certificates'
 AUTHORITIES = 'authorities'
@@ -104,6 +104,15 @@ def _sni(wanted: str, able: Capabilities, *, checked: bool) -> list[str]:
     if wanted == 'host-header':
         return ['sni', 'req.hdr(host),host_only']
     return ['sni', f'str({wanted})', *(['check-sni', wanted] if checked else [])]
+
+
+def backends(fragment: Fragment | None, able: Capabilities) -> tuple[Backend, ...]:
+    """Return the backends of a fragment as a version of HAProxy has them.
+
+    One that makes none at run time has no pins, each of which would cost a reload: there a backend has a table of its own.
+    """
+    found = fragment.backends if fragment else ()
+    return found if able.dynamic_backends else tuple(backend for backend in found if not backend.pin)
 
 
 def server_lines(backend: Backend, able: Capabilities) -> list[str]:

@@ -21,7 +21,7 @@ from headrace.haproxy.plan import Loaded, Plan, Reason
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Map
+from headrace.model.ir import Backend, Fragment, Map
 from headrace.model.picture import Picture
 from headrace.model.state import Change
 from headrace.names import Ref
@@ -121,7 +121,7 @@ class Worker:
                     backends.add(where.partition('/')[0])
                 case _:
                     reasons.add(Reason('refused', f'{item.command.line.split(" ")[0]}: {item.answer}'))
-        wanted = observed.wanted_backends(self.picture) if backends else {}
+        wanted = self._wanted(self.picture.fragments.values()) if backends else {}
         done = await self._repair(sorted(backends), sorted(maps), wanted)
         again = [item for item in done if item.outcome is not Outcome.DONE]
         return reasons | {Reason('refused', f'{item.command.line}: {item.answer}') for item in again}
@@ -132,21 +132,23 @@ class Worker:
         Raises RuntimeSocketError.
         """
         async with self.turn:
-            held = [self.picture.fragments[ref] for ref in refs if ref in self.picture.fragments]
-            wanted = {backend.name: backend for fragment in held for backend in fragment.backends}
+            wanted = self._wanted(self.picture.fragments[ref] for ref in refs if ref in self.picture.fragments)
             return len(await self._repair(sorted(wanted), [], wanted))
 
     async def compare_strangers(self) -> int:
         """Do the same with backends that the picture does not have; raises RuntimeSocketError."""
         async with self.turn:
             there = observed.backends(await self.connection.tell('show backend', _LONG_SECONDS))
-            known = observed.wanted_backends(self.picture).keys() | self.removals.pending.keys()
+            known = self._wanted(self.picture.fragments.values()).keys() | self.removals.pending.keys()
             return len(await self._repair([name for name in there if name not in known], [], {}))
 
     async def compare_maps(self, maps: Iterable[Map]) -> int:
         """Do the same with whole maps; raises RuntimeSocketError."""
         async with self.turn:
             return len(await self._repair([], sorted(maps), {}))
+
+    def _wanted(self, fragments: Iterable[Fragment]) -> dict[str, Backend]:
+        return observed.wanted_backends(fragments, self.capabilities)
 
     async def _repair(
         self, names: Sequence[str], files: Sequence[Map], wanted: Mapping[str, Backend]

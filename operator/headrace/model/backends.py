@@ -58,7 +58,8 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     ca = Ref('Secret', service.namespace, named) if named else None
     options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _NOBODY if unread else '')
     used = options.tls is not None and options.tls.verify
-    return Wanted(port, settings, shapes.shape(settings, mode, context), options, ca if used else None)
+    shape = shapes.shape(settings, mode, context, affinity=bool(service.affinity_seconds))
+    return Wanted(port, settings, shape, options, ca if used else None)
 
 
 def authorities(service: Service, said: Annotations, label: str, view: View) -> list[Ref]:
@@ -140,7 +141,7 @@ def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: s
         shape=wanted.shape,
         options=wanted.options,
         groups=groups,
-        affinity=service.affinity_seconds,
+        affinity=service.affinity_seconds if wanted.shape.affinity else 0,
     )
 
 

@@ -39,6 +39,7 @@ class Shape:
     snippets: tuple[str, ...] = ()
     # What came later is in the text that names are made from only where it is set: other names stay.
     compression: bool = field(default=False, repr=False)
+    affinity: bool = field(default=False, repr=False)
 
     @property
     def rendered(self) -> 'Shape':
@@ -60,7 +61,8 @@ class Shape:
         balance = self.balance.replace('(', '').replace(')', '')
         base = f'{self.mode}-{balance}' + (f'-check-{self.check}' if self.check != 'off' else '')
         base += '-cookie' if self.cookie else ''
-        plain = Shape(mode=self.mode, balance=self.balance, check=self.check)
+        base += '-affinity' if self.affinity else ''
+        plain = Shape(mode=self.mode, balance=self.balance, check=self.check, affinity=self.affinity)
         return base if self == plain else f'{base}-{self.suffix}'
 
 
@@ -69,7 +71,11 @@ _DEFAULT_SHAPE = Shape()
 
 @lru_cache(maxsize=4096)
 def _shape_suffix(shape: Shape) -> str:
-    return '' if shape == _DEFAULT_SHAPE else names.digest(repr(shape) + ' compression' * shape.compression)
+    return (
+        ''
+        if shape == _DEFAULT_SHAPE
+        else names.digest(repr(shape) + ' compression' * shape.compression + ' affinity' * shape.affinity)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,8 @@ class Group:
 class Backend:
     """One Service port and its servers. `service` and `port` (its label) are the same for every shape.
 
-    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all; nothing applies it yet.
+    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all. `pin` is the endpoint's
+    ADDRESS:PORT where the backend stands for this endpoint alone, so that a client can be led to it.
     """
 
     name: str
@@ -135,10 +142,11 @@ class Backend:
     options: Options
     groups: tuple[Group, ...] = ()
     affinity: int = 0
+    pin: str = ''
 
     def with_groups(self, groups: tuple[Group, ...]) -> 'Backend':
         """Return the backend with other servers; `replace` takes four times as long, and this runs for each endpoint."""
-        return Backend(self.name, self.service, self.port, self.shape, self.options, groups, self.affinity)
+        return Backend(self.name, self.service, self.port, self.shape, self.options, groups, self.affinity, self.pin)
 
 
 class Map(StrEnum):
@@ -171,6 +179,7 @@ class Map(StrEnum):
     HSTS = 'hsts'
     CHECK_PATH = 'check-path'
     CHECK_HOST = 'check-host'
+    AFFINITY = 'affinity'
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Content, Fragment
+from headrace.model.ir import Backend, Content, Fragment, Group
 from headrace.model.state import Change, FragmentChange, PointerChange, State
 from headrace.names import Ref
 
@@ -74,14 +74,19 @@ def with_endpoints(held: Fragment, wanted: Fragment) -> Fragment:
         held,
         backends=tuple(
             same.get(backend.name)
-            or (replace(backend, groups=alike[_port(backend)].groups) if _port(backend) in alike else backend)
+            or replace(backend, groups=alike[_port(backend)].groups if _port(backend) in alike else _left(backend))
             for backend in held.backends
         ),
     )
 
 
-def _port(backend: Backend) -> tuple[Ref, str, str]:
-    return backend.service, backend.port, backend.shape.mode
+def _left(backend: Backend) -> tuple[Group, ...]:
+    """Return the endpoints of a backend that is not wanted any more: those it has, but for a pin, whose endpoint is gone."""
+    return () if backend.pin else backend.groups
+
+
+def _port(backend: Backend) -> tuple[Ref, str, str, str]:
+    return backend.service, backend.port, backend.shape.mode, backend.pin
 
 
 def of_state(state: State) -> Picture:

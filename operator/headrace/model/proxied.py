@@ -12,7 +12,7 @@ from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, endpoints, exposure, materials, policies
+from headrace.model import affinity, backends, endpoints, exposure, materials, policies
 from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts
 from headrace.model.policies import Policy
 from headrace.model.view import View
@@ -59,7 +59,7 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
         created=service.created,
         claims=tuple(sorted(set(draft.claims), key=lambda claim: (claim.kind, claim.key))),
         data=tuple(sorted(draft.data)),
-        backends=tuple(draft.backends[name] for name in sorted(draft.backends)),
+        backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
         needs=needs(service, view),
@@ -101,6 +101,9 @@ class _Draft:
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
+        if wanted.shape.affinity:
+            policy.add(policies.AFFINITY)
+            self.data += affinity.data(policy.name, self.service.affinity_seconds)
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
         served = False
@@ -126,8 +129,6 @@ class _Draft:
         for port in service.ports:
             if port.protocol is not Protocol.TCP:
                 self._not_yet(f'port {port.label} is {port.protocol}; the node role serves TCP only', 'spec.ports')
-        if service.affinity_seconds:
-            self._not_yet('sessionAffinity ClientIP is not applied by this version', 'spec.sessionAffinity')
         if self._ruled():
             message = 'load-balancer addresses are not served, because these ranges are not applied'
             self._not_yet(message, 'spec.loadBalancerSourceRanges')

@@ -13,7 +13,7 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import backends, classes, exposure, materials, partners, policies
+from headrace.model import affinity, backends, classes, exposure, materials, partners, policies
 from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Mode, Timeouts
 from headrace.model.policies import Policy
@@ -108,13 +108,15 @@ def refresh(held: Fragment, service: Service, snapshot: Snapshot, view: View) ->
     made: list[Backend] = []
     verdicts = {verdict for piece in snapshot.slices for verdict in piece.problems}
     for backend in held.backends:
+        if backend.pin:
+            continue
         if not materials.can_verify(backend, held.claims):
             made.append(backend)
             continue
         servers = backends.edge_servers(service, ports[backend.port], snapshot, view)
         made.append(backend if servers.groups == backend.groups else backend.with_groups(servers.groups))
         verdicts.update(servers.verdicts)
-    return held.with_endpoints(tuple(made), tuple(sorted(verdicts)))
+    return held.with_endpoints(affinity.with_pins(made), tuple(sorted(verdicts)))
 
 
 def _not_applicable(draft: 'Draft', exposures: Exposures) -> None:
@@ -164,6 +166,8 @@ class Draft:
             made, servers = replace(made, groups=()), backends.Servers((), ())
         self.backends[name] = made
         self.data += backends.data(wanted, name)
+        policy = names.policy(self.service.ref, port.label)
+        self.data += [entry for entry in affinity.data(policy, made.affinity) if entry not in self.data]
         self.endpoint_verdicts.update(servers.verdicts)
         self.verdicts += [*backends.judge(self.service, self.said, wanted, mode, self.view)]
         return wanted, made
@@ -196,7 +200,7 @@ class Draft:
             created=self.service.created,
             claims=self._own_claims(),
             data=tuple(sorted(self.data)),
-            backends=tuple(self.backends[name] for name in sorted(self.backends)),
+            backends=affinity.with_pins(self.backends[name] for name in sorted(self.backends)),
             headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
             timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
             demands=tuple(sorted(self.demands)),
@@ -220,6 +224,8 @@ def _of_backend(policy: Policy, wanted: backends.Wanted, name: str) -> list[Time
     """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
     if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
         policy.add(policies.NOT_FORWARDED)
+    if wanted.shape.affinity:
+        policy.add(policies.AFFINITY)
     found = backends.timeouts(wanted, policy.name, name)
     if found is None:
         return []
@@ -249,6 +255,8 @@ class PortDraft:
         )
         self._settings()
         self._authority(wanted, backend)
+        if backend.shape.affinity:
+            self.policy.add(policies.AFFINITY)
         if self.mode == 'tcp' and self.exposed.exposure.client_ca_secret is not None:
             self._close('client-ca-secret', 'this version asks for certificates of HTTP clients only')
         self._canary()
@@ -290,9 +298,6 @@ class PortDraft:
                 self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
             else:
                 policies.apply(self.policy, RouteSettings(allow=networks), self.mode)
-        if self.service.affinity_seconds:
-            message = 'sessionAffinity ClientIP is not applied by this version'
-            self.draft.verdicts.append(Verdict(self.service.ref, 'NotYet', message, 'spec.sessionAffinity'))
         if self.settings.basic_auth_secret is not None:
             self._users(self.settings.basic_auth_secret)
 

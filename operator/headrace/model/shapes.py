@@ -28,16 +28,17 @@ class Context:
 
 
 def base_set(cookie_name: str) -> Iterator[Shape]:
-    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie, all else default."""
+    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default."""
     for mode, balances in BALANCES.items():
         for balance in balances:
             for check in CHECKS:
                 for cookie in ('', cookie_name) if mode == 'http' else ('',):
                     yield Shape(mode=mode, balance=balance, check=check, cookie=cookie)
+                yield Shape(mode=mode, balance=balance, check=check, affinity=True)
 
 
-def shape(settings: BackendSettings, mode: Mode, context: Context) -> Shape:
-    """Return the shape of a backend."""
+def shape(settings: BackendSettings, mode: Mode, context: Context, *, affinity: bool = False) -> Shape:
+    """Return the shape of a backend; `affinity` tells that its Service wants clients to stay with their endpoints."""
     http = mode == 'http'
     balance = settings.balance or context.default_balance
     if not http and (balance == 'uri' or balance.startswith('hdr:')):
@@ -57,6 +58,8 @@ def shape(settings: BackendSettings, mode: Mode, context: Context) -> Shape:
         queue=QUEUE if http else settings.queue_timeout or QUEUE,
         snippets=settings.snippets,
         compression=settings.compression and http,
+        # A cookie tells clients apart that share an address, so it is the one that counts.
+        affinity=affinity and not (http and cookie),
     )
 
 

@@ -214,7 +214,7 @@ class State:
 
 def _form(fragment: Fragment) -> Fragment:
     """Return a fragment without its endpoints: an endpoint that comes makes no configuration good."""
-    bare = tuple(replace(backend, groups=()) for backend in fragment.backends)
+    bare = tuple(replace(backend, groups=()) for backend in fragment.backends if not backend.pin)
     return replace(fragment, backends=bare, endpoint_verdicts=())
 
 

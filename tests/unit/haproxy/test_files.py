@@ -30,9 +30,9 @@ def fragment(*shapes):
     return Fragment(WEB, backends=tuple(made))
 
 
-def test_the_base_set_is_all_modes_balances_checks_and_the_cookie_of_the_class():
-    # http: 7 balances x 3 checks x 2 cookies; tcp: 6 balances (no uri) x 3 checks.
-    assert len(profiles.in_use([], 'headrace')) == 42 + 18
+def test_the_base_set_is_all_modes_balances_checks_and_the_cookie_of_the_class_or_affinity():
+    # http: 7 balances x 3 checks, each plain, with the cookie, with affinity; tcp: 6 balances (no uri) x 3 checks, without cookie.
+    assert len(profiles.in_use([], 'headrace')) == 63 + 36
 
 
 def test_a_shape_is_rendered_while_it_is_in_use():

@@ -212,7 +212,7 @@ def test_a_backend_is_set_right(held, wanted, full, old):
 def test_repairs_are_ordered_by_phase_and_backends_of_all_fragments_are_wanted():
     later, sooner = Command(Phase.DATA_GONE, 'b'), Command(Phase.DATA, 'a')
     assert observed.ordered([later, sooner]) == (sooner, later)
-    assert observed.wanted_backends(Picture({WEB: Fragment(WEB, backends=(backend(),))})) == {'b': backend()}
+    assert observed.wanted_backends([Fragment(WEB, backends=(backend(),))], FULL) == {'b': backend()}
 
 
 # --- removals ---------------------------------------------------------------------------------------------------------

@@ -159,7 +159,6 @@ def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_t
         pytest.param({'rewrite-path': '/a'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite'),
         pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
         pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
-        pytest.param({}, {'sessionAffinity': 'ClientIP'}, 'spec.sessionAffinity', id='affinity'),
         pytest.param({}, {'ports': [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]}, 'spec.ports', id='UDP'),
         pytest.param({}, {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8']}, 'spec.loadBalancerSourceRanges', id='ranges'),
     ],

@@ -6,7 +6,7 @@ from headrace import names
 from headrace.cluster import reading
 from headrace.cluster.store import Snapshot
 from headrace.model import services, standin, view
-from headrace.model.ir import Claim, HostTls, Kind, Pem, ServerTls
+from headrace.model.ir import Claim, HostTls, Kind, Map, Pem, ServerTls
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.objects import (
@@ -316,9 +316,28 @@ def test_source_ranges_of_a_load_balancer_are_an_allow_list_unless_there_is_one(
     assert [entry.key[16:] for entry in fragment(made).data] == keys
 
 
-def test_client_affinity_is_told_not_to_be_applied_yet():
+def test_clients_that_stay_have_a_flag_and_their_time_as_data():
     made = served({}, sessionAffinity='ClientIP')
-    assert [(v.reason, v.field) for v in made.all_verdicts()] == [('NotYet', 'spec.sessionAffinity')]
+    assert flags(made) == 's'
+    assert [(entry.map, entry.value) for entry in fragment(made).data] == [(Map.AFFINITY, '10800')]
+    assert not made.all_verdicts()
+    other = served({}, sessionAffinity='ClientIP', sessionAffinityConfig={'clientIP': {'timeoutSeconds': 5}})
+    assert [backend.name for backend in fragment(other).backends] == [
+        backend.name for backend in fragment(made).backends
+    ]
+
+
+def test_a_cookie_counts_more_than_the_clients_address():
+    made = served({'cookie': 'true'}, sessionAffinity='ClientIP')
+    assert (flags(made), fragment(made).data) == ('', ())
+
+
+def test_a_canarys_clients_stay_if_its_own_service_says_so():
+    other = service('next', ports=HTTP, sessionAffinity='ClientIP')
+    made = served({'canary-service': 'next', 'canary-weight': '50'}, other)
+    assert flags(made) == 'c'
+    assert [value.split('|')[3] for value in whole_split(made)] == ['s']
+    assert [entry.map for entry in fragment(made, 'next').data] == [Map.AFFINITY]
 
 
 # --- keys that no port can use ----------------------------------------------------------------------------------------

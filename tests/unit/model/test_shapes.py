@@ -193,11 +193,13 @@ def test_other_profiles_carry_the_shapes_hash(changed):
     assert shape.profile == f'{stem}-{shape.suffix}'
 
 
-def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie():
+def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinity():
     found = list(shapes.base_set('mine'))
-    assert len(found) == len(set(found)) == 7 * 3 * 2 + 6 * 3
+    assert len(found) == len(set(found)) == 7 * 3 * 3 + 6 * 3 * 2
     assert len({shape.profile for shape in found}) == len(found)
     assert Shape() in found
+    assert Shape(mode='tcp', balance='random(1)', affinity=True) in found
+    assert Shape(cookie='mine', affinity=True) not in found
     assert Shape(mode='tcp', balance='random(1)', check='http') in found
     assert Shape(balance='uri', check='tcp', cookie='mine') in found
     assert Shape(mode='tcp', balance='uri') not in found
