@@ -57,10 +57,10 @@ def test_programs_get_one_value(headrace, given):
     }
 
 
-def test_a_claim_that_leads_nowhere_is_told_as_such(headrace, given):
-    outcome = headrace('explain', 'shop/web', '-f', given(web(host='a.example.com', mode='tls-passthrough')))
-    assert outcome.code == 1
-    assert 'which this version does not do' in outcome.out
+def test_tls_that_is_passed_through_is_told(headrace, given):
+    outcome = headrace('explain', 'a.example.com', '-f', given(web(host='a.example.com', mode='tls-passthrough')))
+    assert outcome.code == 0
+    assert 'has its TLS as it comes' in outcome.out
 
 
 def test_files_may_be_several_and_are_read_as_the_settings_say(headrace, given):

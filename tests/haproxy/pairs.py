@@ -308,6 +308,21 @@ AFFINITY = {
     'a Service whose clients stay goes': Pair(staying(web(at=(1, 2))), []),
 }
 
+PASSED = {'host': OTHER, 'mode': 'tls-passthrough', 'port': 'TLS'}
+PASSTHROUGH = {
+    'TLS is passed through from now on': Pair(web(), [*web(), *web('two', **PASSED)], (Ask(OTHER, sni=OTHER),)),
+    'TLS is passed through no longer': Pair([*web(), *web('two', **PASSED)], web(), (Ask(OTHER, sni=OTHER),)),
+    'TLS that is passed through goes elsewhere': Pair(
+        web(**PASSED),
+        web(**{**PASSED, 'host': SHOP, 'at': (2,)}),
+        (Ask(OTHER, sni=OTHER), Ask(SHOP, sni=SHOP)),
+        on_30=True,
+    ),
+    'TLS that is passed through is closed': Pair(
+        web(**PASSED), web(**PASSED, deny='127.0.0.0/8'), (Ask(OTHER, sni=OTHER),), on_30=True
+    ),
+}
+
 TCP = {
     'a TCP Service comes': Pair([], tcp()),
     'an endpoint of TCP moves': Pair(tcp(at=(1, 2)), tcp(at=(3,)), on_30=True),
@@ -414,6 +429,7 @@ ALL = {
     **AUTHORITIES,
     **SHAPES,
     **AFFINITY,
+    **PASSTHROUGH,
     **TCP,
     **CERTIFICATES,
 }

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 
 from headrace.haproxy import answers, files, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
-from headrace.haproxy.plan import Loaded
 from headrace.model import picture, view
 from properties import strategies
 from properties.living import FULL, OLD, SETTINGS, VIEW, Model
 from properties.simulated import Simulated
 from support.haproxy import Haproxy, Ports
+from support.transitions import settle
 
 # A process for each example, so they are few.
 FEW = settings(max_examples=15, derandomize=True, deadline=None, database=None)
@@ -75,7 +75,7 @@ def test_a_real_haproxy_takes_files_and_plans(able, ports, haproxy_34, haproxy_3
     model = Model(seen_by(ports))
     model.change(before)
     renderer, start = render.Renderer(model.state.view, able), picture.of_state(model.state)
-    loaded = Loaded(frozenset(profiles.in_use(start.fragments.values(), SETTINGS.cookie_name)))
+    loaded = plan.started(start, profiles.in_use(start.fragments.values(), SETTINGS.cookie_name))
     for batch in events:
         model.change(batch)
     change = start.whole_change_to(picture.of_state(model.state))
@@ -83,6 +83,7 @@ def test_a_real_haproxy_takes_files_and_plans(able, ports, haproxy_34, haproxy_3
     with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34 if able is FULL else haproxy_30) as real:
         files.write(Path(folder), without_tcp_listeners(renderer.picture(start)))
         real.start(folder)
+        settle(real, loaded)
         for command in made.commands:
             tell(real, command)
         plan.tell(start, change, made)

@@ -1,9 +1,10 @@
 """The pure core from objects to plans, as the agent runs it: store, state, plan, and a simulated HAProxy that is told it."""
 
+from dataclasses import replace
+
 from headrace.cluster import reading, store
 from headrace.haproxy import answers, capabilities, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
-from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
 from headrace.model.ir import Kind
@@ -16,6 +17,7 @@ SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
 VIEW = view.make(SETTINGS, place=Place('n1', 'z1'))
 RENDERERS = {able: render.Renderer(VIEW, able) for able in (FULL, OLD)}
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
+PASSTHROUGH = 'maps/passthrough.map'
 
 
 def cheap_files(shown, able):
@@ -27,6 +29,7 @@ def cheap_files(shown, able):
         'haproxy/20-profiles.cfg': ''.join(f'defaults {name}\n' for name in names).encode(),
         'haproxy/backends-0000.cfg': renderer.backends(fragments),
         **renderer.data(shown),
+        **({} if picture.passing(shown) else {'haproxy/31-https.cfg': b'frontend https from base-http\n'}),
     }
 
 
@@ -63,7 +66,7 @@ class Told:
         """Start from the files of what is told, as a reload does."""
         files = cheap_files(self.picture, self.able)
         self.simulated = Simulated(files, self.able)
-        self.loaded = Loaded(frozenset(self.simulated.profiles))
+        self.loaded = plan.started(self.picture, self.simulated.profiles)
         self.held, self.held_keys = frozenset(), frozenset()
 
     def reload(self, model):
@@ -85,7 +88,8 @@ class Told:
             self.send(command)
             self.look(command, both)
         self.held, self.held_keys = made.held, made.held_keys
-        self.loaded = Loaded(self.loaded.profiles, self.loaded.missing | made.missing)
+        self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing, passing=made.passing)
+        assert self.simulated.passes_as_it_should(), made.commands
         return made
 
     def send(self, command):
@@ -109,12 +113,14 @@ class Told:
                 found.append((ROUTES if kind is Kind.ROUTE else PORTS, key))
             elif kind is Kind.TLS and content.certificate:
                 found.append(('certificates/list.txt', key))
+            elif kind is Kind.TLS and endpoints.get(content.passthrough.partition('|')[0]):
+                found.append((PASSTHROUGH, key))
         return found
 
     def look(self, command, both):
         """Find every pointer leading somewhere, no key twice, and what is served before and after served now."""
         maps = self.simulated.maps
-        for file in (ROUTES, PORTS, CANARY):
+        for file in (ROUTES, PORTS, PASSTHROUGH, CANARY):
             for key, value in maps[file]:
                 pointer = value.partition('|')[2] if file == CANARY else value
                 assert self.simulated.leads(pointer) is not None, (command, file, key, value)

@@ -73,6 +73,9 @@ class Simulated:
         self.backends, self.maps, self.crt_list = {}, {}, {}
         self.certificates, self.authorities = {}, {}
         self.profiles = set()
+        self.direct = 'haproxy/31-https.cfg' in files
+        # As an agent leaves them that has found a fresh worker.
+        self.listening = {'https'} if self.direct else {'sni'}
         self._transaction = None
         self._lines = 0
         for name, data in files.items():
@@ -108,6 +111,21 @@ class Simulated:
                     made.servers[name] = Server.of(' '.join(rest))
                 case _:
                     pass
+
+    def _take_turn(self, verb, which):
+        if which == 'https' and not self.direct:
+            raise RefusedError('No such frontend.')
+        if (which in self.listening) is (verb == 'enable'):
+            raise RefusedError(f'Frontend is already {verb}d.')
+        self.listening ^= {which}
+        if not self.listening:
+            raise RefusedError('nobody listens for HTTPS')
+        return ''
+
+    def passes_as_it_should(self):
+        """Tell whether SNI is looked at while TLS is passed through, and, where that can be, only then."""
+        passing = bool(self.maps['maps/passthrough.map'])
+        return self.listening == ({'sni'} if passing or not self.direct else {'https'})
 
     def value(self):
         """Return all that can be compared, in no order."""
@@ -160,6 +178,8 @@ class Simulated:
                 return self._add_server(where, options)
             case ['enable' | 'disable' | 'del' as verb, 'server', where]:
                 return self._change_server(verb, where)
+            case ['enable' | 'disable' as verb, 'frontend', 'https' | 'sni' as which]:
+                return self._take_turn(verb, which)
             case ['enable', 'health', where]:
                 return self._check_server(where)
             case ['set', 'maxconn', 'server', where, number]:

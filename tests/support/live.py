@@ -255,11 +255,11 @@ class Live:
         return [int(pid) for pid in re.findall(r'^(\d+)\s+worker', text.partition('# old workers')[2], re.MULTILINE)]
 
     def servers(self, backend=''):
-        """Return the servers that take new connections, as BACKEND/ADDRESS:PORT."""
+        """Return the servers of Services that take new connections, as BACKEND/ADDRESS:PORT."""
         found = set()
         for line in self.ask(f'show servers state {backend}').splitlines():
             cells = line.split(' ')
-            if len(cells) > 18 and not line.startswith('#') and not int(cells[6]) & 0x27:
+            if len(cells) > 18 and cells[0].isdigit() and '_' in cells[1] and not int(cells[6]) & 0x27:
                 found.add(f'{cells[1]}/{cells[4]}:{cells[18]}')
         return found
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from headrace import folder
 from headrace.cli import planning
-from headrace.haproxy import answers, files, observed
+from headrace.haproxy import answers, commands, files, observed, plan
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.render import CRT_LIST, TABLES, Renderer
 from headrace.model import standin, view
+from headrace.model.picture import of_state
 from headrace.names import Ref
 from headrace.settings import Settings
 from support.haproxy import Haproxy
@@ -72,6 +73,13 @@ def place(value, words):
         case str() if value in words:
             return words[value]
     return value
+
+
+def settle(haproxy, loaded):
+    """Let one of the two frontends of HTTPS have the connections, as an agent does with a fresh worker."""
+    if loaded.direct:
+        for command in commands.take_turns(passing=bool(loaded.passing)):
+            haproxy.command(command.text)
 
 
 def questions(pair):
@@ -144,7 +152,9 @@ class Stage:
         state, _ = planning.between((), self.objects(documents), self.view, self.capabilities)
         with tempfile.TemporaryDirectory(prefix='hr-') as rendered, Haproxy(self.binary) as haproxy:
             files.write(Path(rendered), Renderer(self.view, self.capabilities).render(state))
-            yield haproxy.start(Path(rendered))
+            started = haproxy.start(Path(rendered))
+            settle(started, plan.started(of_state(state), ()))
+            yield started
 
     def seen(self, haproxy, asks):
         """Return all that HAProxy holds, and its answers."""

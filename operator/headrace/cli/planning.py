@@ -14,7 +14,8 @@ from headrace.cluster.store import Store
 from headrace.haproxy import capabilities, profiles
 from headrace.haproxy import plan as haproxy_plan
 from headrace.haproxy.capabilities import Capabilities
-from headrace.haproxy.plan import Loaded, Plan
+from headrace.haproxy.plan import Plan
+from headrace.model.picture import of_state
 from headrace.model.state import State
 from headrace.model.view import View
 
@@ -60,7 +61,8 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View, able:
     for item in before:
         store.put(item)
     state.update(store, store.take())
-    loaded = Loaded(frozenset(profiles.in_use(state.fragments.values(), view.settings.cookie_name)))
+    shown = of_state(state)
+    loaded = haproxy_plan.started(shown, profiles.in_use(shown.fragments.values(), view.settings.cookie_name))
     gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}
     for item in wanted:
         store.put(item)

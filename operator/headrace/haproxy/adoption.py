@@ -5,7 +5,7 @@ that key material is never asked for.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,7 +17,7 @@ from headrace.haproxy.plan import Loaded, Reason
 from headrace.haproxy.worker import Worker
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.ir import Kind, Map, Pem
-from headrace.model.picture import Picture
+from headrace.model.picture import Picture, passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Adopted:
     reasons: tuple[Reason, ...]
 
 
-async def adopt(worker: Worker, wanted: Picture, profiles: frozenset[str]) -> Adopted:
+async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
     """Make a worker what is wanted, from whatever it has; raises RuntimeSocketError.
 
-    `profiles` are those in the files that the worker started from.
+    `loaded` is what the files bring that the worker started from.
     """
     async with worker.turn:
         backends = observed.wanted_backends(wanted.fragments.values(), worker.capabilities)
@@ -43,7 +43,7 @@ async def adopt(worker: Worker, wanted: Picture, profiles: frozenset[str]) -> Ad
         for name in sorted({*held.backends, *backends}):
             backend = backends.get(name)
             if backend is not None and name not in held.backends:
-                if reason := _unmakable(worker, name, backend.shape.profile, profiles):
+                if reason := _unmakable(worker, name, backend.shape.profile, loaded.profiles):
                     reasons.add(reason)
                     missing.add(name)
                     continue
@@ -55,7 +55,8 @@ async def adopt(worker: Worker, wanted: Picture, profiles: frozenset[str]) -> Ad
         for file, entries_held in held.maps.items():
             made += observed.map_repairs(file, entries_held, wished[file], worker.capabilities)
         made += await _certificates(worker, wanted)
-        worker.picture, worker.loaded = wanted, Loaded(profiles, frozenset(missing))
+        worker.picture = wanted
+        worker.loaded = replace(loaded, missing=frozenset(missing), passing=passing(wanted))
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons |= {Reason('refused', f'{item.command.line}: {item.answer}') for item in refused}

@@ -19,10 +19,10 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
 from headrace.haproxy.generations import Generation, Generations
 from headrace.haproxy.journal import Journal
-from headrace.haproxy.plan import Loaded, Reason
+from headrace.haproxy.plan import Loaded, Reason, started
 from headrace.haproxy.process import Haproxy, HaproxyStartError
 from headrace.haproxy.record import PlanRecord, Record
-from headrace.haproxy.render import CONFIG, HEALTH, Renderer
+from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.worker import Worker
 from headrace.model.claims import ClaimKey
@@ -204,8 +204,9 @@ class Applier:
         since = self.journal.since(found.facts.generation)
         if known is not None and since is not None and found.facts.pid not in self._told:
             found.picture = known.picture.copy()
-            found.loaded = Loaded(known.profiles)
+            found.loaded = started(known.picture, known.profiles)
             self._told.add(found.facts.pid)
+            await found.settle()
             if not await self._tell(found, found.picture.change_to(self.wanted, *since)):
                 raise RuntimeSocketError('the new worker does not answer')
         else:
@@ -223,7 +224,9 @@ class Applier:
 
     async def _adopt(self, found: Worker) -> None:
         folder = self.where.generations.root / found.facts.generation
-        done = await adoption.adopt(found, self.wanted.copy(), loaded_profiles(folder))
+        loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder))
+        done = await adoption.adopt(found, self.wanted.copy(), loaded)
+        await found.settle()
         self.record.adoptions += 1
         self.record.commands += done.sent
         reasons = set(done.reasons)
@@ -294,6 +297,11 @@ def loaded_profiles(folder: Path) -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(re.findall(r'^defaults (\S+)', text, re.MULTILINE))
+
+
+def ends_directly(folder: Path) -> bool:
+    """Tell whether a generation has the frontend that ends TLS without a hop."""
+    return (folder / HTTPS).exists()
 
 
 def same_static(folder: Path, other: Path) -> bool:

@@ -91,6 +91,8 @@ class Candidate:
             self._stale.add(render.pem_file(kind, key))
         if kind in (Kind.TLS, Kind.CERTIFICATE):
             self._stale.add(render.CRT_LIST)
+        if kind is Kind.TLS:
+            self._stale.add(render.HTTPS)
         if kind in (Kind.CERTIFICATE, Kind.AUTHORITY) and (change.old is None or change.new is None):
             self._stale.add(render.MATERIALS)
         if change.key == render.DEFAULT and (change.old is None or change.new is None):
@@ -155,7 +157,10 @@ class Candidate:
 
     def _file(self, name: str) -> dict[str, bytes | None]:
         if name == _SECTIONS:
-            return dict(self.renderer.sections([*self.picture.fragments.values()]))
+            sections = self.renderer.sections([*self.picture.fragments.values()])
+            return {**sections, **self._file(render.HTTPS)}
+        if name == render.HTTPS:
+            return {name: self.renderer.https(self.picture)}
         if name == render.CRT_LIST:
             return {name: render.crt_list(self.picture.pointers)}
         if name == render.MATERIALS:

@@ -166,6 +166,13 @@ def del_backend(name: str, servers: Iterable[str], capabilities: Capabilities) -
     ]
 
 
+def take_turns(*, passing: bool) -> list[Command]:
+    """Return the commands that let the frontend that looks at SNI have the connections, or the one that ends TLS itself."""
+    phase = Phase.POINTERS if passing else Phase.POINTERS_GONE
+    comes, goes = ('sni', 'https') if passing else ('https', 'sni')
+    return [Command(phase, f'enable frontend {comes}'), Command(phase, f'disable frontend {goes}')]
+
+
 def new_certificate(name: str, pem: bytes) -> list[Command]:
     """Return the commands that load a certificate's file that HAProxy does not have."""
     file = words.certificate_file(name)

@@ -65,6 +65,8 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
         return [Entry(CLAIMED[kind], key, content)]
     if isinstance(content, HostTls) and content.certificate:
         return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
+    if isinstance(content, HostTls) and content.passthrough:
+        return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
     return []
 
 

@@ -5,7 +5,7 @@ then pointers, data, servers and backends that are gone. Pointers are planned by
 moves from one Service to another is one `set`, without a gap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace import names
@@ -14,7 +14,7 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
-from headrace.model.picture import Picture, with_endpoints
+from headrace.model.picture import Picture, passing, with_endpoints
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
@@ -37,7 +37,8 @@ class Plan:
 
     With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
     the objects that changed; `held` those of which only the endpoints are in the commands, `held_keys` the claimed keys
-    that stay as they are, and `missing` the backends that only the reload brings.
+    that stay as they are, `missing` the backends that only the reload brings, and `passing` the hosts whose TLS is passed
+    through when the plan is done.
     """
 
     commands: tuple[Command, ...] = ()
@@ -46,6 +47,7 @@ class Plan:
     held: frozenset[Ref] = frozenset()
     held_keys: frozenset[ClaimKey] = frozenset()
     missing: frozenset[str] = frozenset()
+    passing: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -54,15 +56,27 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What no command can bring: the profiles that a worker has loaded, and the backends that it waits for already."""
+    """What a worker has besides its picture.
+
+    No command can bring the profiles that it has loaded, the backends that it waits for already, and `direct`: a frontend
+    that ends TLS without a hop. `passing` are the hosts whose TLS it passes through.
+    """
 
     profiles: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
+    direct: bool = True
+    passing: frozenset[str] = frozenset()
+
+
+def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
+    """Return what a worker has that has just started from the files of a picture, with these profiles."""
+    held = passing(picture)
+    return Loaded(frozenset(profiles), direct=not held, passing=held)
 
 
 def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Draft(loaded, capabilities, waiting=set(loaded.missing))
+    draft = _Draft(loaded, capabilities, waiting=set(loaded.missing), passing=loaded.passing)
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
@@ -77,6 +91,7 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
         frozenset(draft.held),
         frozenset(draft.held_keys),
         frozenset(draft.waiting),
+        draft.passing,
     )
 
 
@@ -105,6 +120,7 @@ class _Draft:
     waiting: set[str] = field(default_factory=set)
     held: set[Ref] = field(default_factory=set)
     held_keys: set[ClaimKey] = field(default_factory=set)
+    passing: frozenset[str] = frozenset()
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
@@ -159,8 +175,8 @@ class _Draft:
     def hold(self, change: Change) -> None:
         """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
 
-        A pointer and its policy's data stay together, and so does the backend that such a pointer leads to, be it
-        another object's.
+        A pointer and its policy's data stay together, and so do the backend that such a pointer leads to, be it another
+        object's, and the files that it names.
         """
         if not self.waiting:
             return
@@ -182,6 +198,8 @@ class _Draft:
             if backend in absent or policy in policies:
                 self.held_keys.add(item.key)
                 kept.add(_target(item.old)[0])
+        files = {key for item in change.pointers if item.key in self.held_keys for key in _files(item.old)}
+        self.held_keys |= {item.key for item in change.pointers if item.key in files and item.new is None}
         return {
             item.ref
             for item in change.fragments
@@ -198,7 +216,7 @@ class _Draft:
             return
         old = self._backends(change.old)
         for backend in with_endpoints(change.old, change.new).backends:
-            if backend.name not in self.waiting:
+            if backend.name in old and backend.name not in self.waiting:
                 self._change_backend(old[backend.name], backend)
 
     def _del_backend(self, backend: Backend) -> None:
@@ -256,6 +274,20 @@ class _Draft:
             elif kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 self._file(kind, key, change.old, change.new)
         self._entries(before, after, Phase.POINTERS, Phase.POINTERS_GONE)
+        told = [change for change in changes if change.key[0] is Kind.TLS and change.key not in self.held_keys]
+        self._pass_through(
+            {change.key[1] for change in told if _passes(change.old)},
+            {change.key[1] for change in told if _passes(change.new)},
+        )
+
+    def _pass_through(self, before: set[str], after: set[str]) -> None:
+        """Note which hosts are passed through, and let the frontends in front and behind take turns where it is their turn."""
+        if before == after:
+            return
+        now = self.passing - before | after
+        if self.loaded.direct and bool(now) is not bool(self.passing):
+            self.commands += commands.take_turns(passing=bool(now))
+        self.passing = now
 
     def _host_tls(self, host: str, old: Content | None, new: Content | None) -> None:
         """Exchange the crt-list's line of a host: the new one is added before the old one goes."""
@@ -311,8 +343,21 @@ def _led_to(fragment: Fragment | None) -> set[str]:
 
 def _target(content: Content | None) -> tuple[str, str]:
     """Return the backend and the policy that a pointer leads to, empty where it does not."""
-    backend, _, rest = content.partition('|') if isinstance(content, str) else ('', '', '')
+    pointer = content.passthrough if isinstance(content, HostTls) else content if isinstance(content, str) else ''
+    backend, _, rest = pointer.partition('|')
     return backend, rest.partition('|')[0]
+
+
+def _files(content: Content | None) -> list[ClaimKey]:
+    """Return the files that a host's TLS names."""
+    if not isinstance(content, HostTls):
+        return []
+    named = ((Kind.CERTIFICATE, content.certificate), (Kind.AUTHORITY, content.client_ca))
+    return [key for key in named if key[1]]
+
+
+def _passes(content: Content | None) -> bool:
+    return isinstance(content, HostTls) and bool(content.passthrough)
 
 
 def _endpoints(backend: Backend) -> set[tuple[int, str]]:

@@ -13,7 +13,7 @@ from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.ir import Backend, Content, Fragment, HostTls, Kind, Map, Pem, Shape
-from headrace.model.picture import Picture, of_state
+from headrace.model.picture import Picture, of_state, passing
 from headrace.model.state import State
 from headrace.model.view import Role, View
 from headrace.names import Ref
@@ -25,6 +25,8 @@ CONFIG = 'haproxy'
 HEALTH = words.map_file('health')
 # It sorts before the frontends, whose crt-list names certificates of it.
 MATERIALS = f'{CONFIG}/15-materials.cfg'
+# Of a folder in which no TLS is passed through.
+HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
@@ -74,16 +76,24 @@ class Renderer:
                 by_shard.setdefault(shard(fragment.ref), []).append(fragment)
         for number, members in sorted(by_shard.items()):
             files[shard_file(number)] = self.backends(members)
+        if (direct := self.https(picture)) is not None:
+            files[HTTPS] = direct
         return files | self.data(picture)
+
+    def https(self, picture: Picture) -> bytes | None:
+        """Return the frontend that ends TLS itself; None where TLS is passed through, so that SNI is looked at first."""
+        if self.view.role is Role.NODE or passing(picture):
+            return None
+        return self._templates.render('frontend-https.cfg.j2', self._values([*picture.fragments.values()])).encode()
 
     def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
         """Return the sections that are no backends: global, defaults, profiles and frontends."""
         values = self._values(fragments)
-        frontends = ['frontend-http.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
+        frontends = ['frontend-http.cfg.j2', 'frontend-sni.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
         if self.view.role is Role.NODE:
             frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2', 'frontend-health.cfg.j2']
         elif not self.view.settings.ranges():
-            del frontends[1]
+            del frontends[2]
         wanted = profiles.in_use(fragments, self.view.settings.cookie_name)
         found = {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
@@ -107,7 +117,7 @@ class Renderer:
         )
 
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
-        settings = self.view.settings
+        settings, default = self.view.settings, any(map(has_default_certificate, fragments))
         return {
             'settings': settings,
             'overrides': self.overrides,
@@ -117,11 +127,12 @@ class Renderer:
             'seconds': SECONDS,
             'map': words.map_file,
             'health': HEALTH,
-            'crt_list': CRT_LIST,
             'binds': self._binds(),
+            'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
+            'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1' + ('' if default else ' strict-sni'),
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
-            'default_certificate': any(map(has_default_certificate, fragments)),
+            'default_certificate': default,
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.haproxy import answers, entries, observed, plan, render, words
+from headrace.haproxy import answers, commands, entries, observed, plan, render, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
@@ -81,8 +81,18 @@ class Worker:
     def _told(self, change: Change, made: Plan) -> None:
         self.held, self.held_keys = made.held, made.held_keys
         plan.tell(self.picture, change, made)
-        if made.missing:
-            self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing)
+        if made.missing or made.passing is not self.loaded.passing:
+            missing = self.loaded.missing | made.missing
+            self.loaded = replace(self.loaded, missing=missing, passing=made.passing)
+
+    async def settle(self) -> None:
+        """Let the right one of the two frontends of HTTPS have the connections: a fresh worker lets both.
+
+        Raises RuntimeSocketError. What is as it should be already is an answer too.
+        """
+        if self.loaded.direct:
+            wanted = commands.take_turns(passing=bool(self.loaded.passing))
+            await self.connection.ask([command.text for command in wanted])
 
     def _prepared(self, wanted: Iterable[Command]) -> list[Command]:
         """Return what is sent now. What removes is noted for later; what would be made but is still there is kept."""

@@ -33,7 +33,8 @@ def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
 def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str, str]]:
     """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides."""
     claim = find(fragment, key)
-    idle = claim is not None and isinstance(claim.value, HostTls) and not claim.value.certificate
+    tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
+    idle = tls is not None and not tls.certificate and not tls.passthrough
     return idle, rank(fragment)
 
 

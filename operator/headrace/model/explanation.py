@@ -66,15 +66,12 @@ def of_service(state: State, store: Store, ref: Ref) -> Explanation:
         return Explanation(shown, served=False, because=_unasked(service, state.view), verdicts=verdicts)
     claims = tuple(_claimed(state, claim) for claim in fragment.claims if claim.kind in _SHOWN)
     held = [claim for claim in claims if claim.holder == ref]
-    # A host's TLS alone leads nowhere: no TLS is passed through yet.
-    if any(claim.what != _SHOWN[Kind.TLS] for claim in held):
+    if held:
         because = f'it has {len(held)} of the {len(claims)} things that it claims'
         if any(verdict.reason == 'RouteClosed' for verdict in verdicts):
             because += '; a route is closed until what protects it can be used'
         return Explanation(shown, served=True, because=because, claims=claims, verdicts=verdicts)
-    if held:
-        because = 'it asks for its TLS as it comes, which this version does not do'
-    elif claims:
+    if claims:
         because = 'everything that it claims is held by others'
     elif fragment.backends:
         because = 'it is reached through other Services only, as their canary'
@@ -145,9 +142,9 @@ def of_host(state: State, target: str) -> Explanation:
     for stem in tried:
         if passed := state.claims.claimants((Kind.TLS, stem)):
             whole = Claimed(_SHOWN[Kind.TLS], stem, passed[0], passed[1:])
-            because = f'{passed[0]} asks for its TLS as it comes, which this version does not do: 404'
+            because = f'{passed[0]} has its TLS as it comes; without TLS: 404'
             verdicts = tuple(verdict for ref in passed for verdict in state.verdicts(ref))
-            return Explanation(target, served=False, because=because, claims=(whole,), verdicts=verdicts)
+            return Explanation(target, served=True, because=because, claims=(whole,), verdicts=verdicts)
     return Explanation(target, served=False, because='no object has a route for this host: 404')
 
 

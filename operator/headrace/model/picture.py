@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Content, Fragment, Group
+from headrace.model.ir import Backend, Content, Fragment, Group, HostTls, Kind
 from headrace.model.state import Change, FragmentChange, PointerChange, State
 from headrace.names import Ref
 
@@ -87,6 +87,15 @@ def _left(backend: Backend) -> tuple[Group, ...]:
 
 def _port(backend: Backend) -> tuple[Ref, str, str, str]:
     return backend.service, backend.port, backend.shape.mode, backend.pin
+
+
+def passing(picture: Picture) -> frozenset[str]:
+    """Return the hosts whose TLS is passed through."""
+    return frozenset(
+        key
+        for (kind, key), content in picture.pointers.items()
+        if kind is Kind.TLS and isinstance(content, HostTls) and content.passthrough
+    )
 
 
 def of_state(state: State) -> Picture:

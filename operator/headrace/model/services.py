@@ -414,7 +414,6 @@ class PortDraft:
         return name
 
     def _passthrough(self, backend: Backend) -> None:
-        self.draft.say('NotYet', self._key('mode'), 'this version does not pass TLS through')
         if self.exposed.exposure.tls_secret is not None:
             self._close('tls-secret', 'TLS that is passed through cannot be ended here')
         value = HostTls(passthrough=self.policy.pointer(backend.name))

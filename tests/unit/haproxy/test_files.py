@@ -362,8 +362,8 @@ def test_the_sum_of_descriptors_counts_connections_twice_listeners_and_checked_s
     ends = endpoint_slice(addresses=['10.0.0.1', '10.0.0.2'], port_name='http')
     for checked, servers in (({}, 0), ({'check': 'tcp'}, 2)):
         made = built(service(annotations={'host': 'a.com', **checked}, ports=HTTP), ends, settings=settings)
-        # 2 x 1000, (3 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
-        assert check.descriptors(settings, made.fragments.values()) == 2000 + 28 + servers + 100
+        # 2 x 1000, (4 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
+        assert check.descriptors(settings, made.fragments.values()) == 2000 + 30 + servers + 100
 
 
 def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):

@@ -58,7 +58,7 @@ def changed(before, after, settings=SETTINGS):
 
 def planned(before, after, able=FULL, settings=SETTINGS):
     start, change = changed(before, after, settings)
-    loaded = Loaded(frozenset(profiles.in_use(start.fragments.values(), settings.cookie_name)))
+    loaded = plan.started(start, profiles.in_use(start.fragments.values(), settings.cookie_name))
     return plan.plan(change, loaded, able)
 
 
@@ -186,8 +186,20 @@ CASES = {
         [service(annotations=HOSTS, ports=TWO)], [service(annotations=HOSTS, ports=TWO), ends('10.0.0.1')],
         comes(f'{WEB}/10.0.0.1:8080', '10.0.0.1:8080'),
     ),
-    'what this version does not pass through': (
-        [web(mode='tls-passthrough')], [web(mode='tls-passthrough', maintenance='true')], [],
+    'TLS that is passed through is data too': (
+        [web(mode='tls-passthrough')], [web(mode='tls-passthrough', maintenance='true')],
+        [f'set map maps/passthrough.map web.example.com shop_web_http_1b235cd1|{POLICY}|x'],
+    ),
+    'the first TLS that is passed through has the frontends take turns': (
+        [web('a', host='a.com')], [web('a', host='a.com'), web(mode='tls-passthrough')],
+        ['add backend shop_web_http_1b235cd1 from tcp-random', 'publish backend shop_web_http_1b235cd1',
+         f'add map maps/passthrough.map web.example.com shop_web_http_1b235cd1|{POLICY}|',
+         'enable frontend sni', 'disable frontend https'],
+    ),
+    'where TLS was passed through from the start there is only one frontend': (
+        [web('a', host='a.com'), web(mode='tls-passthrough')], [web('a', host='a.com')],
+        ['del map maps/passthrough.map web.example.com', 'unpublish backend shop_web_http_1b235cd1',
+         'wait 2s be-removable shop_web_http_1b235cd1', 'del backend shop_web_http_1b235cd1'],
     ),
     'another value of a key is one set': (
         [web(rate_limit='5/m')], [web(rate_limit='6/s')], [f'set map maps/rate.map {POLICY} 1|6'],

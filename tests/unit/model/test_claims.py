@@ -287,8 +287,8 @@ def test_a_loser_with_a_client_ca_is_closed_until_its_own_tls_holds(winner, lose
 
 @pytest.mark.parametrize(
     'older',
-    [{'tls_secret': 'none'}, {'tls_secret': 'none', 'client_ca_secret': 'ca'}, {'mode': 'tls-passthrough'}],
-    ids=['no Secret', 'no Secret, but an authority', 'passed through, which is not served'],
+    [{'tls_secret': 'none'}, {'tls_secret': 'none', 'client_ca_secret': 'ca'}],
+    ids=['no Secret', 'no Secret, but an authority'],
 )
 def test_tls_that_nobody_can_serve_does_not_hold_a_host_against_who_can(older):
     living = Living(*SECRETS, secured('a', OLD, path='/a', **older), secured('b', NEW, path='/b', tls_secret='one'))
@@ -297,6 +297,12 @@ def test_tls_that_nobody_can_serve_does_not_hold_a_host_against_who_can(older):
     assert not is_closed(living.state, '/b/')
     living.drop('b')
     assert owner(living.state, *key) == 'shop/a'
+
+
+def test_tls_that_is_passed_through_holds_its_host_against_younger_certificates():
+    older = secured('a', OLD, mode='tls-passthrough')
+    living = Living(*SECRETS, older, secured('b', NEW, path='/b', tls_secret='one'))
+    assert owner(living.state, Kind.TLS, 'a.example.com') == 'shop/a'
 
 
 def test_the_older_has_its_host_back_when_its_certificate_is_there():

@@ -109,11 +109,9 @@ def test_a_service_of_which_nothing_can_be_exposed_is_told_with_its_verdicts():
     assert [verdict.reason for verdict in found.verdicts] == ['AmbiguousPort']
 
 
-def test_tls_that_would_be_passed_through_serves_nothing_yet():
-    passing = web(host='a.example.com', mode='tls-passthrough')
-    found = explain('shop/web', passing)
-    assert (found.served, found.because) == (False, 'it asks for its TLS as it comes, which this version does not do')
-    assert 'NotYet' in [verdict.reason for verdict in found.verdicts]
+def test_a_service_whose_tls_is_passed_through_is_served():
+    found = explain('shop/web', web(host='a.example.com', mode='tls-passthrough'))
+    assert (found.served, found.because) == (True, 'it has 1 of the 1 things that it claims')
 
 
 @pytest.mark.parametrize(
@@ -232,12 +230,11 @@ def test_a_closed_route_is_told_to_be_closed():
 
 
 @pytest.mark.parametrize('host', ['a.example.com', '*.example.com'])
-def test_a_host_whose_tls_would_be_passed_through_is_not_served_yet(host):
+def test_a_host_whose_tls_is_passed_through_is_served_by_tls_alone(host):
     found = explain('a.example.com', web(host=host, mode='tls-passthrough'))
-    because = 'Service shop/web asks for its TLS as it comes, which this version does not do: 404'
-    assert (found.served, found.because) == (False, because)
+    because = 'Service shop/web has its TLS as it comes; without TLS: 404'
+    assert (found.served, found.because) == (True, because)
     assert [(claim.what, claim.key) for claim in found.claims] == [('TLS of host', host)]
-    assert 'NotYet' in [verdict.reason for verdict in found.verdicts]
 
 
 # --- as a value -------------------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_tls_that_is_passed_through_cannot_be_protected_here(protection):
 def test_tls_that_is_passed_through_is_a_claim_for_the_host():
     made = served({'mode': 'tls-passthrough'})
     assert pointer(made, Kind.TLS, 'a.example.com').passthrough.startswith('shop_web_http_')
-    assert reasons(made) == ['NotYet']
+    assert reasons(made) == []
 
 
 def test_crypt_hashes_are_told_twice_what_they_cost_and_that_they_do_not_work_yet():
