@@ -59,7 +59,7 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         worker.loaded = replace(loaded, missing=frozenset(missing), passing=passing(wanted))
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
-    reasons |= {Reason('refused', f'{item.command.line}: {item.answer}') for item in refused}
+    reasons |= {Reason('refused', f'{item.command.named}: {item.answer}') for item in refused}
     return Adopted(len(answered), refused, tuple(sorted(reasons)))
 
 

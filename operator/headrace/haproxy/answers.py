@@ -57,4 +57,7 @@ def judge(command: Command, answer: str) -> Answered:
     # Whether a removal was done that has a cut answer is known when it is tried again.
     cut = bool(command.removes) and len(answer) >= _CUT
     outcome = Outcome.BUSY if busy or cut else Outcome.REFUSED
+    if command.conceals(answer):
+        # Of an unknown command, for one, HAProxy repeats the words.
+        return Answered(command, outcome, 'an answer that repeats what is not shown')
     return Answered(command, outcome, shorten(' '.join(lines) or 'no answer', 200))

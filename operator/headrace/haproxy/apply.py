@@ -120,7 +120,7 @@ class Applier:
         record.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
         for item in done.refused:
             record.refused[item.command.line.partition(' ')[0]] += 1
-            log.warning('HAProxy refused a command', extra={'command': item.command.line, 'answer': item.answer})
+            log.warning('HAProxy refused a command', extra={'command': item.command.named, 'answer': item.answer})
         shown = tuple(str(item.ref) for item in change.fragments[:5])
         reasons = tuple(str(reason) for reason in done.reasons)
         record.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))

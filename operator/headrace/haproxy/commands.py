@@ -4,6 +4,7 @@ Texts are those of HAProxy's management guide, section 9.3. An answer is judged 
 by what else is there: `del backend` prints warnings about other servers, with text that came from endpoints.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,6 +15,8 @@ from headrace.model.ir import Backend, Entry, Map
 
 # A command line and its payload must fit HAProxy's buffer (tune.bufsize, 16,384 by default), with room to spare.
 MAX_PAYLOAD = 12_000
+# Of what is hidden, a piece that nobody writes by chance.
+_SECRET = re.compile(r'[A-Za-z0-9+/=]{12}')
 
 
 class Phase(IntEnum):
@@ -36,8 +39,8 @@ class Command:
     """One command. `expected` is the line that a good answer holds, '' for a command that is silent on success.
 
     The payload may be key material, and the line hold credentials: `payload_shown` and `line_shown` are what is shown
-    in their place. `locate` is a line of the
-    crt-list whose number the sender looks up (`show ssl crt-list -n`) and appends to the command as `:NUMBER`.
+    in their place. `locate` is a line of the crt-list whose number the sender looks up (`show ssl crt-list -n`) and
+    appends to the command as `:NUMBER`.
 
     `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
     good: connections may hold that up, so whoever applies a plan tries it again later and does not wait.
@@ -68,9 +71,20 @@ class Command:
             return self.line_shown or self.line
         return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
 
+    @property
+    def named(self) -> str:
+        """Return the line alone, as logs and reasons name the command."""
+        return self.line_shown or self.line
+
+    def conceals(self, text: str) -> bool:
+        """Tell whether a text, such as HAProxy's answer, repeats what is not shown of the command."""
+        hidden = (self.line if self.line_shown else '') + '\n' + (self.payload if self.payload_shown else '')
+        shown = f'{self.line_shown} {self.payload_shown}'
+        return any(word in text and word not in shown for word in _SECRET.findall(hidden))
+
     def __repr__(self) -> str:
         """Return a text without the payload."""
-        return f'Command({self.phase.name}: {self.line_shown or self.line})'
+        return f'Command({self.phase.name}: {self.named})'
 
 
 def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
@@ -98,17 +112,21 @@ def _add(phase: Phase, where: Map, lines: list[str]) -> Command:
 
 def set_entry(phase: Phase, entry: Entry) -> Command:
     """Return the command that changes the value of a key that is there."""
+    line = f'set map {words.map_file(entry.map)}'
     return Command(
-        phase, f'set map {words.map_file(entry.map)} {words.escaped(entry.key)} {words.escaped(entry.value)}'
+        phase, f'{line} {words.escaped(entry.key)} {words.escaped(entry.value)}', line_shown=_concealed(line, entry)
     )
 
 
 def del_entry(phase: Phase, entry: Entry) -> Command:
     """Return the command that removes a key."""
     line = f'del map {words.map_file(entry.map)}'
-    # The hash of a password is as good as the password where it is weak.
-    shown = f'{line} {entry.key.partition(":")[0]}:(credentials)' if entry.map is Map.AUTH else ''
-    return Command(phase, f'{line} {words.escaped(entry.key)}', line_shown=shown)
+    return Command(phase, f'{line} {words.escaped(entry.key)}', line_shown=_concealed(line, entry))
+
+
+def _concealed(line: str, entry: Entry) -> str:
+    """Return what is shown of a command about an entry, '' for all: a hash is as good as a password that is weak."""
+    return f'{line} {entry.key.partition(":")[0]}:(credentials)' if entry.map is Map.AUTH else ''
 
 
 def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:

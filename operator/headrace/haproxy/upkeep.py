@@ -74,7 +74,7 @@ class Upkeep:
                 continue
             applier.record.commands += attempts
             for item in given_up:
-                log.warning('cannot be removed', extra={'command': item.command.line, 'answer': item.answer})
+                log.warning('cannot be removed', extra={'command': item.command.named, 'answer': item.answer})
                 applier.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}')])
 
     async def compare(self) -> None:

@@ -134,7 +134,7 @@ class Worker:
         wanted = self._wanted(self.picture.fragments.values()) if backends else {}
         done = await self._repair(sorted(backends), sorted(maps), wanted)
         again = [item for item in done if item.outcome is not Outcome.DONE]
-        return reasons | {Reason('refused', f'{item.command.line}: {item.answer}') for item in again}
+        return reasons | {Reason('refused', f'{item.command.named}: {item.answer}') for item in again}
 
     async def compare(self, refs: Iterable[Ref]) -> int:
         """Compare what the worker has of some objects' backends with the picture, repair it, and return how much differed.
