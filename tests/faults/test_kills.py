@@ -6,23 +6,9 @@ import signal
 import time
 
 from support.live import until
-from support.traffic import Load, Talk
+from support.traffic import Load, Talk, under_load
 
 KILLS = 5
-
-
-@contextlib.contextmanager
-def under_load(town, live, **how):
-    """Let clients ask meanwhile; what they lost fails the test."""
-    load = Load(town, live.ports['http'], **{'kept': 6, 'new_each_second': 30.0, **how})
-    yield load
-    load.stop()
-    assert load.answered > 0
-    assert not load.lost, load.lost[:5]
-
-
-def served(live, addresses):
-    until(lambda: live.addresses() == set(addresses), f'{addresses} are served')
 
 
 def test_an_agent_that_is_killed_again_and_again_loses_no_request(live, town):
@@ -35,7 +21,7 @@ def test_an_agent_that_is_killed_again_and_again_loses_no_request(live, town):
             live.kill()
             live.web(pods[number % 2 :], town.port)
             live.start()
-            served(live, pods[number % 2 :])
+            live.serves(pods[number % 2 :])
     assert live.worker() == worker
     assert not live.reloads()
 
@@ -45,7 +31,7 @@ def test_a_worker_that_is_killed_comes_back_with_what_was_told_since(live, town)
     live.web([one], town.port)
     live.start()
     live.web([two], town.port)
-    served(live, [two])
+    live.serves([two])
     os.kill(live.worker(), signal.SIGKILL)
     until(lambda: _alive(live) and live.addresses() == {two}, 'the next worker serves')
     load = Load(town, live.ports['http'], kept=2, new_each_second=10.0)
@@ -66,7 +52,7 @@ def test_a_master_that_is_killed_is_started_again_from_good_files(live, town):
     live.web([one], town.port)
     live.start()
     live.web([one, two], town.port)
-    served(live, [one, two])
+    live.serves([one, two])
     for pid in live.haproxies():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -97,7 +83,7 @@ def test_files_that_cannot_be_written_stop_nothing_and_are_caught_up(live, town)
     folder.rename(folder.with_name('away'))
     try:
         live.web([two], town.port)
-        served(live, [two])
+        live.serves([two])
         until(lambda: 'files' in live.admin('/healthz')[1], 'it is said')
         assert live.readiness() == 200
     finally:
@@ -116,7 +102,7 @@ def test_an_object_that_haproxy_refuses_costs_itself_and_says_so(live, town):
     live.web([two], town.port, name='bad', host='bad.example.com', annotations={'snippets': 'broken'})
     until(lambda: any(item['reason'] == 'RefusedByHaproxy' for item in live.status()['verdicts']), 'the verdict')
     live.web([two], town.port)
-    served(live, [two])
+    live.serves([two])
     assert live.admin('/healthz')[0] == 200
 
 

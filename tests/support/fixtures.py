@@ -4,6 +4,7 @@ import pytest
 
 from conftest import binary
 from support.live import Live
+from support.sidecar import Sidecar
 from support.traffic import Town
 
 
@@ -28,6 +29,27 @@ def make_live():
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def make_sidecar(town):
+    """What makes agents that only attach to their HAProxy; each ends with the test, and all that was started."""
+    made = []
+
+    def make(version='3.4', **settings):
+        found = Sidecar(binary(f'haproxy-{version}'), town, **settings)
+        made.append(found)
+        return found
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def sidecar(make_sidecar):
+    """An agent that only attaches to HAProxy 3.4, by sockets that can fail; not started yet."""
+    return make_sidecar()
 
 
 @pytest.fixture

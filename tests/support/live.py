@@ -267,6 +267,10 @@ class Live:
         """Return the addresses of servers that take new connections."""
         return {item.rpartition('/')[2].rpartition(':')[0] for item in self.servers(backend)}
 
+    def serves(self, addresses, backend=''):
+        """Wait until exactly these addresses take new connections."""
+        until(lambda: self.addresses(backend) == set(addresses), f'{addresses} are served')
+
     def all_servers(self):
         """Return all servers, those too that are on their way out."""
         cells = [line.split(' ') for line in self.ask('show servers state').splitlines()]

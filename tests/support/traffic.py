@@ -230,6 +230,16 @@ class Load:
         return self
 
 
+@contextlib.contextmanager
+def under_load(town, live, **how):
+    """Let clients ask meanwhile; what they lost fails the test."""
+    load = Load(town, live.ports['http'], **{'kept': 6, 'new_each_second': 30.0, **how})
+    yield load
+    load.stop()
+    assert load.answered > 0
+    assert not load.lost, load.lost[:5]
+
+
 class Talk:
     """A long-lived TCP connection to a pod, which echoes lines."""
 
