@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from headrace.cluster import reading, store
-from headrace.haproxy import answers, capabilities, observed, plan, profiles, render
+from headrace.haproxy import adoption, answers, capabilities, held, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Kind
+from headrace.model.ir import Kind, Map, Pem
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from properties.simulated import Simulated
@@ -91,6 +91,50 @@ class Told:
         self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing, passing=made.passing)
         assert self.simulated.passes_as_it_should(), made.commands
         return made
+
+    def adopt(self, model):
+        """Be found by an agent that knows nothing but the model; return what was held for a reload."""
+        wanted, had = picture.of_state(model.state), self.observed()
+        lacked = held.missing(wanted, had, self.loaded.profiles, self.able)
+        kept = held.hold(wanted, lacked, had, self.able)
+        before = self.served(self.picture)
+        self.picture = kept.picture
+        both = [key for key in before if key in self.served(wanted)]
+        made = adoption.repairs(kept.picture, had, self.able) + adoption.material_repairs(wanted, self.materials())
+        for command in observed.ordered(made):
+            self.send(command)
+            self.look(command, both)
+        self.held, self.held_keys = kept.refs, kept.keys
+        self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=picture.passing(kept.picture))
+        if self.simulated.direct:
+            self.simulated.listening = {'sni'} if self.loaded.passing else {'https'}
+        assert self.simulated.passes_as_it_should()
+        return kept
+
+    def observed(self):
+        """Return what a worker says that it has."""
+        found = observed.Observed()
+        for name, made in self.simulated.backends.items():
+            servers = found.backends[name] = {}
+            for server, one in made.servers.items():
+                address, _, port = server.partition('_')[0].rpartition(':')
+                servers[server] = observed.Server(address, int(port), disabled=not one.enabled)
+        for name in Map:
+            held_entries = found.maps[name] = {}
+            for key, value in self.simulated.maps.get(f'maps/{name}.map', ()):
+                held_entries.setdefault(key, []).append(value)
+        return found
+
+    def materials(self):
+        """Return what a worker says of its certificates."""
+        marks = {
+            kind: {file: tuple(adoption.fingerprints(Pem(text.encode()))) for file, text in files.items()}
+            for kind, files in (
+                (Kind.CERTIFICATE, self.simulated.certificates),
+                (Kind.AUTHORITY, self.simulated.authorities),
+            )
+        }
+        return adoption.Materials(marks, tuple(self.simulated.crt_list.values()))
 
     def send(self, command):
         """Send one command, which must not be refused."""

@@ -144,6 +144,11 @@ def enable_server(phase: Phase, backend: Backend, where: str) -> list[Command]:
     return found
 
 
+def set_limit(where: str, connections: int) -> Command:
+    """Return the command that changes how many connections a server gets at once."""
+    return Command(Phase.ENDPOINTS, f'set maxconn server {where} {connections}')
+
+
 def disable_server(phase: Phase, where: str) -> Command:
     """Return the command that keeps all new connections from a server, those with its cookie too."""
     return Command(phase, f'disable server {where}')

@@ -141,12 +141,12 @@ def map_repairs(
 
 
 def backend_repairs(
-    name: str, held: Servers | None, wanted: Backend | None, capabilities: Capabilities
+    name: str, held: Servers | None, wanted: Backend | None, capabilities: Capabilities, *, limits: bool = False
 ) -> list[Command]:
     """Return the commands that make a backend what is wanted; `held` is None when the worker does not have it.
 
     Where only a reload can bring it, the commands are refused, and that is the sign. `held` is all that the worker has,
-    also what it was about to forget.
+    also what it was about to forget. HAProxy shows no server's limit of connections: with `limits` they are set again.
     """
     if wanted is None:
         if held is None:
@@ -163,18 +163,21 @@ def backend_repairs(
         ]
     if held is None:
         return commands.add_backend(wanted, capabilities)
-    return _server_repairs(wanted, held, capabilities)
+    return _server_repairs(wanted, held, capabilities, limits=limits)
 
 
-def _server_repairs(wanted: Backend, held: Servers, capabilities: Capabilities) -> list[Command]:
+def _server_repairs(wanted: Backend, held: Servers, capabilities: Capabilities, *, limits: bool) -> list[Command]:
     found: list[Command] = []
     options = words.servers(wanted, capabilities)
     for server, rest in options.items():
         where = f'{wanted.name}/{server}'
         if server not in held:
             found += commands.add_server(Phase.ENDPOINTS, wanted, server, rest)
-        elif held[server].disabled:
-            found += commands.enable_server(Phase.ENDPOINTS, wanted, where)
+        else:
+            if held[server].disabled:
+                found += commands.enable_server(Phase.ENDPOINTS, wanted, where)
+            if limits and wanted.options.max_connections:
+                found.append(commands.set_limit(where, wanted.options.max_connections))
     for server, now in held.items():
         if server not in options:
             where = f'{wanted.name}/{server}'

@@ -95,6 +95,17 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     )
 
 
+def why_reload(backend: Backend, profiles: frozenset[str], capabilities: Capabilities) -> Reason | None:
+    """Return why only a reload can bring a backend to a worker with these profiles; None when commands can."""
+    if not capabilities.dynamic_backends:
+        return Reason('backend', f'{backend.name}: this version has no run-time backends')
+    if backend.shape.compression:
+        return Reason('compression', f'{backend.name}: a backend made at run time does not compress')
+    if backend.shape.profile not in profiles:
+        return Reason('profile', f'{backend.shape.profile} is used for the first time')
+    return None
+
+
 def tell(picture: Picture, change: Change, made: Plan) -> None:
     """Note in a worker's picture what the commands of a plan have told it of a change; what is held waits."""
     picture.tell(
@@ -124,18 +135,10 @@ class _Draft:
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
-        old = self._backends(change.old)
-        for name, backend in self._backends(change.new).items():
-            if name in old:
-                continue
-            if not self.capabilities.dynamic_backends:
-                self.reasons.add(Reason('backend', f'{name}: this version has no run-time backends'))
-                self.waiting.add(name)
-            elif backend.shape.compression:
-                self.reasons.add(Reason('compression', f'{name}: a backend made at run time does not compress'))
-                self.waiting.add(name)
-            elif backend.shape.profile not in self.loaded.profiles:
-                self.reasons.add(Reason('profile', f'{backend.shape.profile} is used for the first time'))
+        old = backends(change.old, self.capabilities)
+        for name, backend in backends(change.new, self.capabilities).items():
+            if name not in old and (reason := why_reload(backend, self.loaded.profiles, self.capabilities)):
+                self.reasons.add(reason)
                 self.waiting.add(name)
 
     def fragment(self, change: FragmentChange) -> None:
@@ -143,7 +146,7 @@ class _Draft:
 
         Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
         """
-        old, new = self._backends(change.old), self._backends(change.new)
+        old, new = backends(change.old, self.capabilities), backends(change.new, self.capabilities)
         if change.ref in self.held:
             self._endpoints_only(change)
             return
@@ -187,17 +190,22 @@ class _Draft:
         """Hold the pointers that wait, and return the objects that must be held besides those that are."""
         held = [item for item in change.fragments if item.ref in self.held]
         absent = self.waiting.union(
-            *(self._backends(item.new).keys() - self._backends(item.old).keys() for item in held)
+            *(
+                backends(item.new, self.capabilities).keys() - backends(item.old, self.capabilities).keys()
+                for item in held
+            )
         )
         policies = {
-            names.policy(item.ref, backend.port) for item in held for backend in self._backends(item.new).values()
+            names.policy(item.ref, backend.port)
+            for item in held
+            for backend in backends(item.new, self.capabilities).values()
         }
         kept = {name for item in held for name in _led_to(item.old)}
         for item in change.pointers:
-            backend, policy = _target(item.new)
+            backend, policy = target(item.new)
             if backend in absent or policy in policies:
                 self.held_keys.add(item.key)
-                kept.add(_target(item.old)[0])
+                kept.add(target(item.old)[0])
         files = {key for item in change.pointers if item.key in self.held_keys for key in _files(item.old)}
         self.held_keys |= {item.key for item in change.pointers if item.key in files and item.new is None}
         return {
@@ -205,8 +213,10 @@ class _Draft:
             for item in change.fragments
             if item.ref not in self.held
             and not (
-                absent.isdisjoint(self._needed(item.new))
-                and kept.isdisjoint(self._backends(item.old).keys() - self._backends(item.new).keys())
+                absent.isdisjoint(needed(item.new, self.capabilities))
+                and kept.isdisjoint(
+                    backends(item.old, self.capabilities).keys() - backends(item.new, self.capabilities).keys()
+                )
             )
         }
 
@@ -214,7 +224,7 @@ class _Draft:
         """Plan the endpoints of what serves until the reload comes."""
         if change.old is None or change.new is None:
             return
-        old = self._backends(change.old)
+        old = backends(change.old, self.capabilities)
         for backend in with_endpoints(change.old, change.new).backends:
             if backend.name in old and backend.name not in self.waiting:
                 self._change_backend(old[backend.name], backend)
@@ -246,10 +256,8 @@ class _Draft:
             self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
             for port, address in sorted(kept):
-                line = (
-                    f'set maxconn server {new.name}/{names.server(address, port, suffix)} {new.options.max_connections}'
-                )
-                self.commands.append(Command(Phase.ENDPOINTS, line))
+                where = f'{new.name}/{names.server(address, port, suffix)}'
+                self.commands.append(commands.set_limit(where, new.options.max_connections))
         for port, address in sorted(before - kept):
             where = f'{new.name}/{names.server(address, port, old_suffix)}'
             self.commands.append(commands.disable_server(Phase.ENDPOINTS, where))
@@ -323,12 +331,10 @@ class _Draft:
         self.commands += [commands.set_entry(come, new[key]) for key in sorted(new.keys() & old.keys())]
         self.commands += [commands.del_entry(gone, old[key]) for key in sorted(old.keys() - new.keys())]
 
-    def _backends(self, fragment: Fragment | None) -> Mapping[str, Backend]:
-        return {backend.name: backend for backend in words.backends(fragment, self.capabilities)}
 
-    def _needed(self, fragment: Fragment | None) -> set[str]:
-        """Return the backends without which a fragment cannot be served."""
-        return _led_to(fragment) | self._backends(fragment).keys()
+def backends(fragment: Fragment | None, able: Capabilities) -> Mapping[str, Backend]:
+    """Return a fragment's backends by name, as a version of HAProxy has them."""
+    return {backend.name: backend for backend in words.backends(fragment, able)}
 
 
 def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
@@ -341,7 +347,12 @@ def _led_to(fragment: Fragment | None) -> set[str]:
     return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
 
 
-def _target(content: Content | None) -> tuple[str, str]:
+def needed(fragment: Fragment | None, able: Capabilities) -> set[str]:
+    """Return the backends without which a fragment cannot be served."""
+    return _led_to(fragment) | backends(fragment, able).keys()
+
+
+def target(content: Content | None) -> tuple[str, str]:
     """Return the backend and the policy that a pointer leads to, empty where it does not."""
     pointer = content.passthrough if isinstance(content, HostTls) else content if isinstance(content, str) else ''
     backend, _, rest = pointer.partition('|')
