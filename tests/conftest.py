@@ -1,4 +1,4 @@
-"""What all tests share: the real binaries, and the option that writes golden files anew."""
+"""What all tests share: the real binaries, and the options: golden files anew, load for longer."""
 
 import os
 import secrets
@@ -22,6 +22,7 @@ READ_BY_DATA_PLANES = (
 
 def pytest_addoption(parser):
     parser.addoption('--update-golden', action='store_true', help='write what is rendered to the golden folders')
+    parser.addoption('--load-seconds', type=float, default=14.0, help='how long tests under full load go on')
 
 
 @pytest.hookimpl(tryfirst=True)
