@@ -170,6 +170,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Duration,
         _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
     ] = '5m'
+    watch_silence: Annotated[
+        Duration,
+        _meta(
+            'A watch of the API server that brings nothing for so long is opened again; something comes about once a minute.',
+            'restart',
+        ),
+    ] = '70s'
     drain_delay: Annotated[
         Duration,
         _meta(
@@ -205,10 +212,12 @@ _DURATIONS = (
     'drain_timeout',
     'reload_interval',
     'compare_interval',
+    'sweep_interval',
+    'watch_silence',
     'drain_delay',
     'hard_stop_after',
 )
-_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'hard_stop_after')
+_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'sweep_interval', 'watch_silence', 'hard_stop_after')
 
 
 def milliseconds(duration: str) -> int:

@@ -23,6 +23,8 @@ from headrace.kube.access import Access
 from headrace.settings import Secrets, Settings, SettingsError
 
 _MAX_PORT = 65535
+# How long tasks that were cancelled may take to end.
+_LEFT_SECONDS = 1.0
 
 
 def _state_folder() -> Path:
@@ -124,7 +126,22 @@ def run(**given: Any) -> None:
     if CONTROLLER in given['role'] and access is None:
         raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
     roles = [role for role in given['role'] if role != CONTROLLER]
-    asyncio.run(_run(given, access, roles[0] if roles else ''))
+    _complete(_run(given, access, roles[0] if roles else ''))
+
+
+def _complete(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end as `asyncio.run` does, but not for ever: a part of kopf may survive that it is cancelled."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_LEFT_SECONDS))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:

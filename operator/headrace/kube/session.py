@@ -84,7 +84,10 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
 
 
 class _Heard:
-    """A watch's content that tells its listener of every byte."""
+    """A watch's content that tells its listener of every byte, and is read in whole lines.
+
+    What follows the last line break of a watch that ends is no event, on which kopf would end too.
+    """
 
     def __init__(self, content: aiohttp.StreamReader, listener: Listener) -> None:
         self._content, self._listener = content, listener
@@ -93,10 +96,16 @@ class _Heard:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Yield the content as it comes."""
+        """Yield the lines as they come."""
+        held = b''
         async for data in self._content.iter_chunked(size):
             self._listener.heard()
-            yield data
+            whole, end, rest = data.rpartition(b'\n')
+            if end:
+                yield held + whole + end
+                held = rest
+            else:
+                held += data
 
 
 def _tapped(listeners: Listeners) -> type[aiohttp.ClientResponse]:

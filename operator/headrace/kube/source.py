@@ -27,8 +27,10 @@ from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
-# Bookmarks come about once a minute, and a watch that is silent for 70 s is opened again.
-DEAF_AFTER_SECONDS = 150.0
+# Bookmarks come about once a minute.
+SILENCE_SECONDS = 70.0
+# A path is deaf when a watch that was opened again for its silence brought nothing for about as long.
+_DEAF_SILENCES = 2.2
 # How long an event may take after a list has shown its change already.
 _LATE_SECONDS = 30.0
 # So many sweeps in a row that find what no watch has told.
@@ -91,7 +93,8 @@ class Followed:
 class KubeSource:
     """Keeps a store as the API server says. `woken` is called after each change of the store, with the time of the news.
 
-    `started` is called when kopf has set its handlers of signals, so that others can set theirs.
+    `started` is called when kopf has set its handlers of signals, so that others can set theirs. A watch that brings
+    nothing for `silence` seconds is opened again.
     """
 
     def __init__(
@@ -101,12 +104,15 @@ class KubeSource:
         store: Store,
         woken: Callable[[float], None],
         started: Callable[[], None] = lambda: None,
+        *,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         self.access, self.store, self._woken = access, store, woken
+        self.deaf_after = _DEAF_SILENCES * silence
         self.followed = {path: Followed(resource, self) for scope in scopes for path, resource in scope.paths().items()}
         self._session: aiohttp.ClientSession | None = None
         self.calls = Calls(access.server, self._held_session)
-        self._watch = Watch(access.server, self._held_session, scopes, self._event, started)
+        self._watch = Watch(access.server, self._held_session, scopes, self._event, started, silence)
         self._verdicts: dict[Ref, tuple[Verdict, ...]] = {}
         self._synced = asyncio.Event()
         self.events = 0
@@ -185,7 +191,7 @@ class KubeSource:
             if item.said or not item.reflector.synced
         }
         for path, seconds in self.silent().items():
-            if seconds > DEAF_AFTER_SECONDS:
+            if seconds > self.deaf_after:
                 found[f'watch {path}'] = f'nothing heard for {int(seconds)} s'
         return found
 

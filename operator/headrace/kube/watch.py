@@ -78,7 +78,10 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class Watch:
-    """The watches of some scopes over one session. `on_event` is told the resource, type and object."""
+    """The watches of some scopes over one session. `on_event` is told the resource, type and object.
+
+    A watch that brings nothing for `silence` seconds is opened again.
+    """
 
     def __init__(
         self,
@@ -87,16 +90,17 @@ class Watch:
         scopes: Collection[Scope],
         on_event: Event,
         started: Callable[[], None],
+        silence: float,
     ) -> None:
         self._server, self._session, self._scopes, self._on_event = server, session, scopes, on_event
-        self._started = started
+        self._started, self._silence = started, silence
         self._stop = asyncio.Event()
         logging.getLogger('kopf').setLevel(logging.WARNING)
         logging.getLogger('kopf._cogs.clients.watching').addFilter(_Seldom())
 
     async def run(self) -> None:
         """Watch until told to stop; raises WatchEndedError when any part of kopf ends by itself."""
-        ended = asyncio.Event()
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         operators = []
         for scope in self._scopes:
             ready = asyncio.Event()
@@ -106,15 +110,13 @@ class Watch:
         # The root tasks are made before kopf says that it is ready, all in one go.
         for task in asyncio.all_tasks():
             if task.get_name() in _ROOTS:
-                task.add_done_callback(lambda _: ended.set())
+                task.add_done_callback(lambda task: ended.done() or ended.set_result(_why(task)))
         self._started()
-        waiting = asyncio.create_task(ended.wait())
         try:
-            await asyncio.wait([*operators, waiting], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*operators, ended], return_when=asyncio.FIRST_COMPLETED)
             if not self._stop.is_set():
-                raise WatchEndedError(_why(operators))
+                raise WatchEndedError(ended.result() if ended.done() else _why(next(filter(_done, operators))))
         finally:
-            waiting.cancel()
             self._stop.set()
             await asyncio.wait(operators, timeout=_STOP_SECONDS)
 
@@ -131,7 +133,7 @@ class Watch:
         kopf.on.login(registry=registry, id='session')(self._login)
         await kopf.operator(
             registry=registry,
-            settings=_settings(scope),
+            settings=_settings(scope, self._silence),
             clusterwide=not scope.namespaces,
             namespaces=scope.namespaces,
             standalone=True,
@@ -149,14 +151,16 @@ class Watch:
         return kopf.AiohttpSession(server=self._server, aiohttp_session=self._session())
 
 
-def _why(operators: Collection[asyncio.Task[None]]) -> str:
-    for task in operators:
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            return f'{type(error).__name__}: {error}'
-    return 'a part of kopf has ended'
+def _done(task: asyncio.Task[Any]) -> bool:
+    return task.done()
 
 
-def _settings(scope: Scope) -> kopf.OperatorSettings:
+def _why(task: asyncio.Task[Any]) -> str:
+    error = None if task.cancelled() else task.exception()
+    return f"kopf's {task.get_name()} has ended" + (f': {type(error).__name__}: {error}' if error else '')
+
+
+def _settings(scope: Scope, silence: float) -> kopf.OperatorSettings:
     """Return settings under which kopf only watches, retries without end, and notices silence."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
@@ -169,7 +173,7 @@ def _settings(scope: Scope) -> kopf.OperatorSettings:
     made.watching.chunk_size = 250
     made.watching.server_timeout = 300
     made.watching.connect_timeout = 5
-    made.watching.inactivity_timeout = 70
+    made.watching.inactivity_timeout = silence
     made.watching.reconnect_backoff = 0.2
     made.queueing.idle_timeout = 0.2
     made.queueing.exit_timeout = 1

@@ -171,3 +171,19 @@ def test_a_watch_that_is_refused_is_told_and_not_heard(server, access_of):
     listener = Listener()
     talk(server, [(410, {'kind': 'Status'})], access_of, {PATH: listener}, path=f'{PATH}?watch=true')
     assert (listener.statuses, listener.times) == ([410], 0)
+
+
+def test_a_watch_is_read_in_whole_lines_and_what_follows_the_last_is_no_event(server, access_of):
+    async def watch(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b'{"a', b'":1}', b'\n{"b":2}\n{"c', b'":3}\n{"d":'):
+            await response.write(piece)
+            await asyncio.sleep(0.01)
+        return response
+
+    async def listen(response):
+        return b''.join([chunk async for chunk in response.content.iter_chunked(1024)])
+
+    found = talk(server, [watch], access_of, {PATH: Listener()}, path=f'{PATH}?watch=true', use=listen)
+    assert found == (200, b'{"a":1}\n{"b":2}\n{"c":3}\n')
