@@ -21,7 +21,7 @@ EDGE_RULES = [
 CONTROLLER_RULES = [
     {'apiGroups': [''], 'resources': ['services'], 'verbs': ['get', *READ]},
     {'apiGroups': [''], 'resources': ['services/status'], 'verbs': ['patch']},
-    {'apiGroups': ['events.k8s.io'], 'resources': ['events'], 'verbs': ['create', 'patch']},
+    {'apiGroups': ['events.k8s.io'], 'resources': ['events'], 'verbs': ['get', 'create', 'patch']},
     {'apiGroups': ['coordination.k8s.io'], 'resources': ['leases'], 'verbs': ['get', 'list', 'create', 'update']},
 ]
 

@@ -65,6 +65,13 @@ class Client:
         create: Any = self._events.create_namespaced_event
         await self._call(f'create Event in {namespace}', lambda: create(namespace, body))
 
+    async def event_count(self, namespace: str, name: str) -> int:
+        """Return how often an Event has happened, as it says; raises CallError."""
+        found = await self._call(
+            f'get Event {namespace}/{name}', lambda: self._events.read_namespaced_event(name, namespace)
+        )
+        return max(1, int((found.series.count if found.series else 0) or 0))
+
     async def repeat_event(self, namespace: str, name: str, count: int, at: str) -> None:
         """Say that an Event has happened again; raises CallError."""
         body = {'series': {'count': count, 'lastObservedTime': at}}

@@ -134,6 +134,7 @@ class Controller:
             self.writer.ask(ref)
 
     _published: addresses.Ingress = ()
+    _unasked = False
 
     def _speaks_of(self, ref: Ref) -> bool:
         service = self.store.get(ref, Service)
@@ -148,9 +149,7 @@ class Controller:
         if not addresses.is_ours(service, self.state):
             return self._withdrawn(service)
         self._let_go.pop(ref, None)
-        if not service.ingress:
-            # Who held its addresses has let go.
-            self.writer.conflicts.pop(ref, None)
+        self.writer.reconsider(service)
         own = [*self.state.verdicts(ref), *([held] if (held := self.writer.conflicts.get(ref)) else [])]
         found = wanted.errors(own, self._told.get(ref, ()))
         ingress: addresses.Ingress | None = None
@@ -180,8 +179,11 @@ class Controller:
         try:
             leases = await self.client.leases(self.options.namespace, selector)
         except CallError as error:
-            log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})
+            if not self._unasked:
+                log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})
+            self._unasked = True
             return
+        self._unasked = False
         self.agents = agents.living(leases, dt.datetime.now(dt.UTC))
         told: dict[Ref, set[Verdict]] = {}
         for agent in self.agents:

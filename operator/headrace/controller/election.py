@@ -1,11 +1,13 @@
 """Which of several controllers writes: the holder of a Lease (the `kubernetes` client's leader election).
 
-Promises: who has not renewed its Lease in time stops writing before another one begins, because the deadline for
-renewing is shorter than the Lease; a call that hangs counts as one that failed.
+Promises: who has not renewed its Lease stops writing before another one can begin, however long calls take, for it
+counts from before its last renewal was sent; a call that hangs counts as one that failed. While the API server is away
+the log says so once in a while only.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,15 +18,25 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
+from headrace.kube.seldom import quiet
+
 log = logging.getLogger(__name__)
 DURATION_SECONDS = 15
 _RENEW_SECONDS = 10
 _RETRY_SECONDS = 2
 _CALL_SECONDS = 4.0
+# Another one may begin DURATION_SECONDS after it saw the last renewal; this one has stopped before.
+_FENCE_SECONDS = 12.0
+_LINE_SECONDS = 30.0
 
 
 class _Lock(LeaseLock):
-    """The Lease, with deadlines; a lost connection is a refusal, not the end of the election."""
+    """The Lease, with deadlines; a lost connection is a refusal, not the end of the election.
+
+    `renewed_at` is when the last renewal that succeeded was sent, in monotonic seconds.
+    """
+
+    renewed_at = float('-inf')
 
     async def get(self, name: str, namespace: str) -> Any:
         try:
@@ -50,14 +62,18 @@ class _Lock(LeaseLock):
         return await self._within(super().update(name, namespace, updated_record))
 
     async def _within(self, call: Awaitable[bool]) -> bool:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(_CALL_SECONDS):
-                return await call
+                done = await call
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.info(
                 'the Lease of the controllers cannot be written', extra={'said': f'{type(error).__name__}: {error}'}
             )
             return False
+        if done:
+            self.renewed_at = began
+        return done
 
 
 class Election:
@@ -66,6 +82,8 @@ class Election:
     def __init__(self, api: ApiClient, namespace: str, name: str, identity: str) -> None:
         self._lock = _Lock(name, namespace, identity, api)
         self.leading = False
+        quiet(__name__, 'kubernetes.aio.leaderelection.leaderelection', seconds=_LINE_SECONDS)
+        quiet('kubernetes.aio.leaderelection.resourcelock.leaselock', seconds=_LINE_SECONDS)
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Stand for election, for ever; raises what `lead` raises."""
@@ -89,7 +107,9 @@ class Election:
             log.info('this controller leads')
             self.leading = True
             try:
-                await lead()
+                await self._while_held(lead)
+                if not ended.done():
+                    ended.set_result(None)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001  handed to whoever awaits the election
@@ -107,6 +127,21 @@ class Election:
             onstarted_leading=started,
             onstopped_leading=stopped,
         )
+
+    async def _while_held(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """Lead until that ends, or until the Lease might be another's."""
+        work = asyncio.ensure_future(lead())
+        try:
+            while not work.done():
+                left = self._lock.renewed_at + _FENCE_SECONDS - time.monotonic()
+                if left <= 0:
+                    return
+                await asyncio.wait([work], timeout=left)
+            work.result()
+        finally:
+            self.leading = False
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
     async def release(self) -> None:
         """Let the next one lead at once, after `run` has been cancelled: say that the Lease is nobody's; raises nothing."""

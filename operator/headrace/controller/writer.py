@@ -28,6 +28,8 @@ _RETRY_SECONDS = 5.0
 _REPEAT_SECONDS = 2700.0
 # How long a watch may take to show what was written.
 _SEEN_SECONDS = 30.0
+# Who holds a field of ours may have given it up without a change that shows: tried again after so long.
+_HELD_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Writer:
     _pending: dict[Ref, float] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
-    _told: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _held: dict[Ref, tuple[Ingress, float]] = field(default_factory=dict)
+    _told: dict[Ref, dict[str, float]] = field(default_factory=dict)
 
     def ask(self, ref: Ref, *, after: float = 0.0) -> None:
         """Have an object looked at, soon or after some seconds."""
@@ -80,17 +83,35 @@ class Writer:
             ref = await self._next()
             wish = self.decide(ref)
             if wish is None:
-                self._written.pop(ref, None)
-                self.conflicts.pop(ref, None)
+                self._forget(ref)
                 continue
             try:
                 await self._write(wish)
             except NotFoundError:
-                self._written.pop(ref, None)
+                self._forget(ref)
             except CallError as error:
                 self.counts.failures += 1
                 log.warning('an object could not be written', extra={'object': str(ref), 'said': str(error)[:300]})
                 self.ask(ref, after=_RETRY_SECONDS)
+
+    def _forget(self, ref: Ref) -> None:
+        """Forget an object that is gone."""
+        self._written.pop(ref, None)
+        self._told.pop(ref, None)
+        self._let_be(ref)
+
+    def _let_be(self, ref: Ref) -> None:
+        self.conflicts.pop(ref, None)
+        self._held.pop(ref, None)
+
+    def reconsider(self, service: Service) -> None:
+        """Forget that another controller holds a Service's addresses, once it took them away, or after a while."""
+        found = self._held.get(service.ref)
+        if found is None:
+            return
+        shown, since = found
+        if (shown and not service.ingress) or time.monotonic() - since >= _HELD_SECONDS:
+            self._let_be(service.ref)
 
     async def _next(self) -> Ref:
         """Return the next object that is due."""
@@ -115,6 +136,9 @@ class Writer:
             await self._write_status(wish)
         for occurrence in wish.events:
             await self._tell(wish.service, occurrence)
+        self._prune(wish)
+        if ref in self.conflicts and ref not in self._pending:
+            self.ask(ref, after=_HELD_SECONDS)
 
     def _just_written(self, wish: Wanted) -> bool:
         before = self._written.get(wish.service.ref)
@@ -128,10 +152,11 @@ class Writer:
         try:
             await self.client.apply_service_status(service.namespace, service.name, _status(wish))
             if wish.ingress is not None:
-                self.conflicts.pop(ref, None)
+                self._let_be(ref)
         except ConflictError as error:
             message = f'another controller holds what headrace would write: {error}'[:300]
             self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
+            self._held[ref] = service.ingress, time.monotonic()
             log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
             await asyncio.sleep(_PAUSE_SECONDS)
             only = Wanted(service, wish.condition, None)
@@ -144,21 +169,30 @@ class Writer:
 
     async def _tell(self, service: Service, occurrence: Occurrence) -> None:
         """Create an Event, once; while it still holds, say before it is forgotten that it has happened again."""
-        told, count = self._told.get(occurrence.name, (float('-inf'), 0))
-        if time.monotonic() - told < _REPEAT_SECONDS:
+        told = self._told.setdefault(service.ref, {})
+        if time.monotonic() - told.get(occurrence.name, float('-inf')) < _REPEAT_SECONDS:
             return
         await asyncio.sleep(_PAUSE_SECONDS)
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
-        count += 1
         try:
             uid = await self.client.service_uid(service.namespace, service.name)
             await self.client.create_event(service.namespace, _event(service, uid, occurrence, self.identity, now))
         except ConflictError:
-            count = max(count, 2)
-            await self.client.repeat_event(service.namespace, occurrence.name, count, now)
-        self._told[occurrence.name] = (time.monotonic(), count)
+            # Whoever told it before, the number goes on from what is there.
+            count = await self.client.event_count(service.namespace, occurrence.name)
+            await self.client.repeat_event(service.namespace, occurrence.name, count + 1, now)
+        told[occurrence.name] = time.monotonic()
         self.counts.events += 1
         self.ask(service.ref, after=_REPEAT_SECONDS + 1)
+
+    def _prune(self, wish: Wanted) -> None:
+        """Forget news that do not hold any more, and are so old that they would be told again."""
+        held, told = {occurrence.name for occurrence in wish.events}, self._told.get(wish.service.ref, {})
+        old = time.monotonic() - _REPEAT_SECONDS
+        for name in [name for name, at in told.items() if name not in held and at <= old]:
+            del told[name]
+        if not told:
+            self._told.pop(wish.service.ref, None)
 
 
 def _status(wish: Wanted) -> dict[str, Any]:

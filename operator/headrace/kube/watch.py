@@ -16,29 +16,14 @@ import aiohttp
 import kopf
 
 from headrace.kube.resources import Resource, Scope
+from headrace.kube.seldom import quiet
 from headrace.kube.session import Pauses
 
-log = logging.getLogger(__name__)
 # When one of these ends, kopf may live on without hearing anything.
 _ROOTS = frozenset(('multidimensional multitasker', 'credentials retriever', 'resource observer', 'namespace observer'))
 _STOP_SECONDS = 2.0
-_LINE_SECONDS = 10.0
 
 Event = Callable[[Resource, str, dict[str, Any]], None]
-
-
-class _Seldom(logging.Filter):
-    """Lets one line through in each while: kopf has one for every attempt of every stream."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._next = 0.0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.created < self._next:
-            return False
-        self._next = record.created + _LINE_SECONDS
-        return True
 
 
 class WatchEndedError(Exception):
@@ -96,7 +81,8 @@ class Watch:
         self._started, self._silence = started, silence
         self._stop = asyncio.Event()
         logging.getLogger('kopf').setLevel(logging.WARNING)
-        logging.getLogger('kopf._cogs.clients.watching').addFilter(_Seldom())
+        # It has a line for each attempt of each stream.
+        quiet('kopf._cogs.clients.watching', 'kopf._core.reactor.observation')
 
     async def run(self) -> None:
         """Watch until told to stop; raises WatchEndedError when any part of kopf ends by itself."""
@@ -110,10 +96,11 @@ class Watch:
         # The root tasks are made before kopf says that it is ready, all in one go.
         for task in asyncio.all_tasks():
             if task.get_name() in _ROOTS:
-                task.add_done_callback(lambda task: ended.done() or ended.set_result(_why(task)))
+                task.add_done_callback(lambda task: _note(ended, task))
         self._started()
         try:
-            await asyncio.wait([*operators, ended], return_when=asyncio.FIRST_COMPLETED)
+            waited: list[asyncio.Future[Any]] = [*operators, ended]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not self._stop.is_set():
                 raise WatchEndedError(ended.result() if ended.done() else _why(next(filter(_done, operators))))
         finally:
@@ -149,6 +136,11 @@ class Watch:
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=self._server, aiohttp_session=self._session())
+
+
+def _note(ended: asyncio.Future[str], task: asyncio.Task[Any]) -> None:
+    if not ended.done():
+        ended.set_result(_why(task))
 
 
 def _done(task: asyncio.Task[Any]) -> bool:

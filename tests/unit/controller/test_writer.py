@@ -51,6 +51,9 @@ class Cluster:
             raise ConflictError('already exists')
         self.events[body['metadata']['name']] = body
 
+    async def event_count(self, namespace, name):
+        return dict(self.repeats).get(name, 1)
+
     async def repeat_event(self, namespace, name, count, at):
         self._write()
         self.repeats.append((name, count))
@@ -359,6 +362,61 @@ def test_a_conflict_is_over_once_the_addresses_could_be_written():
     assert work(script).writer.conflicts == {}
 
 
+def test_a_field_that_another_holds_empty_is_not_tried_again_and_again(monkeypatch):
+    monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
+    cluster = Cluster()
+    cluster.held_by_another = True
+    refused = []
+
+    async def script(made):
+        apply = cluster.apply_service_status
+
+        async def counting(namespace, name, status):
+            refused.append('loadBalancer' in status)
+            await apply(namespace, name, status)
+
+        cluster.apply_service_status = counting
+
+        def decide(ref):
+            # As the controller does it; the Service shows no addresses all the time.
+            made.decided.append(ref)
+            if ref != WEB:
+                return None
+            made.writer.reconsider(read())
+            held = made.writer.conflicts.get(ref)
+            return dataclasses.replace(wish(held), events=()) if held else wish(ingress=VIP)
+
+        made.writer.decide = decide
+        made.writer.ask(WEB)
+        await made.until(lambda: len(cluster.statuses) == 2)
+        for _ in range(3):
+            made.writer.ask(WEB)
+            await made.settle()
+        assert sum(refused) == 1
+        # After a while, whoever holds it may have gone.
+        monkeypatch.setattr(writer, '_HELD_SECONDS', 0.0)
+        cluster.held_by_another = False
+        made.writer.ask(WEB)
+        await made.until(lambda: sum(refused) == 2)
+
+    assert work(script, cluster).writer.conflicts == {}
+
+
+def test_addresses_that_another_took_away_are_ours_to_write():
+    held = read(loadBalancer={'ingress': [{'ip': '198.51.100.9'}]})
+    cluster = Cluster()
+    cluster.held_by_another = True
+
+    async def script(made):
+        await made.ask(wish(ingress=VIP, service=held))
+        made.writer.reconsider(held)
+        assert WEB in made.writer.conflicts
+        made.writer.reconsider(read())
+        assert WEB not in made.writer.conflicts
+
+    work(script, cluster)
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +448,35 @@ def test_an_event_that_the_controller_before_has_told_is_told_again_and_not_twic
     done = asked(wish(BAD), cluster=cluster)
     assert (len(cluster.events), [count for _, count in cluster.repeats]) == (1, [2])
     assert done.writer.counts.events == 1
+
+
+def test_the_number_of_an_event_goes_on_when_another_controller_leads():
+    cluster = Cluster()
+    asked(wish(BAD), cluster=cluster)
+    for count in (2, 3, 4):
+        asked(wish(BAD), cluster=cluster)
+        assert cluster.repeats[-1][1] == count
+
+
+def test_what_was_told_of_is_forgotten_with_the_service_and_with_time(monkeypatch):
+    other = dataclasses.replace(BAD, message='another')
+
+    async def script(made):
+        await made.ask(wish(BAD))
+        await made.ask(wish(other))
+        assert len(made.writer._told[WEB]) == 2
+        monkeypatch.setattr(writer, '_REPEAT_SECONDS', -0.9)
+        await made.ask(dataclasses.replace(wish(other), events=()))
+        assert WEB not in made.writer._told
+        monkeypatch.setattr(writer, '_REPEAT_SECONDS', 2700.0)
+        await made.ask(wish(BAD))
+        assert WEB in made.writer._told
+        del made.wishes[WEB]
+        made.writer.ask(WEB)
+        await made.settle()
+        assert WEB not in made.writer._told
+
+    work(script)
 
 
 def test_an_event_that_could_not_be_told_is_tried_again(monkeypatch):
