@@ -133,7 +133,8 @@ def test_a_refused_token_is_waited_for_and_a_new_one_is_taken(make_cluster, town
 
 
 def test_a_missing_right_is_named_and_once_given_all_goes_on(make_cluster, town):
-    cluster = make_cluster(rules=[EDGE_RULES[0], EDGE_RULES[2]])
+    others = [rule for rule in EDGE_RULES if rule['resources'] != ['endpointslices']]
+    cluster = make_cluster(rules=others)
     one = pod(town)
     cluster.web([one], town.port)
     cluster.begin()

@@ -5,37 +5,33 @@ import os
 import subprocess
 
 from conftest import ROOT
+from headrace.kube import rights
 from support import network, objects
 from support.api import collection
 from support.live import HEADRACE, Live
 
 SLICES = 'discovery.k8s.io/v1'
 LEASES = 'coordination.k8s.io/v1'
-READ = ['list', 'watch']
-# What an edge agent may do, and nothing else.
-EDGE_RULES = [
-    {'apiGroups': [''], 'resources': ['services', 'secrets'], 'verbs': READ},
-    {'apiGroups': ['discovery.k8s.io'], 'resources': ['endpointslices'], 'verbs': READ},
-    {'apiGroups': ['coordination.k8s.io'], 'resources': ['leases'], 'verbs': ['get', 'create', 'update', 'delete']},
-]
-CONTROLLER_RULES = [
-    {'apiGroups': [''], 'resources': ['services'], 'verbs': ['get', *READ]},
-    {'apiGroups': [''], 'resources': ['services/status'], 'verbs': ['patch']},
-    {'apiGroups': ['events.k8s.io'], 'resources': ['events'], 'verbs': ['get', 'create', 'patch']},
-    {'apiGroups': ['coordination.k8s.io'], 'resources': ['leases'], 'verbs': ['get', 'list', 'create', 'update']},
-]
+# All that may be in one namespace, which is that of the process here.
+NAMESPACED = (rights.Where.NAMESPACES, rights.Where.SECRETS, rights.Where.OWN)
+EDGE_RULES = rights.rules(['edge'], NAMESPACED)
 
 
 class Cluster(Live):
     """A process of headrace that follows the API server, with the rights that its roles need and no others."""
 
-    def __init__(self, haproxy, plane, namespace, *, role='edge', name='one', rules=None, url=None, **settings):
+    def __init__(
+        self, haproxy, plane, namespace, *, role='edge', name='one', rules=None, when=(), url=None, **settings
+    ):
         settings = {'namespaces': [namespace], **settings}
         super().__init__(haproxy, **settings)
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
-        wanted = (EDGE_RULES if 'edge' in role else []) + (CONTROLLER_RULES if 'controller' in role else [])
+        roles = role.split(',')
+        wanted = rights.rules(roles, NAMESPACED) if rules is None else rules
         self.account = f'headrace-{name}'
-        self.token = plane.service_account(namespace, self.account, rules if rules is not None else wanted)
+        self.token = plane.service_account(namespace, self.account, wanted)
+        if everywhere := rights.rules(roles, [rights.Where.CLUSTER], when):
+            plane.grant(namespace, self.account, everywhere, everywhere=True)
         self.kubeconfig = plane.write_kubeconfig(self.token, url)
 
     def command(self, *more):

@@ -42,6 +42,13 @@ CONTROLLERS = (
     'serviceaccount-token-controller',
 )
 SERVICE_CIDRS = '10.96.0.0/16,fd00:10:96::/112'
+# What is asked in the name of a ServiceAccount; who asked for what is all that is noted.
+AUDITED = {
+    'apiVersion': 'audit.k8s.io/v1',
+    'kind': 'Policy',
+    'omitStages': ['RequestReceived'],
+    'rules': [{'level': 'Metadata', 'userGroups': ['system:serviceaccounts']}, {'level': 'None'}],
+}
 RBAC = 'rbac.authorization.k8s.io'
 
 
@@ -58,6 +65,7 @@ class ControlPlane:
         self.ca = self.folder / 'ca.crt'
         _write_keys(self.folder)
         (self.folder / 'tokens.csv').write_text(f'{self.token},admin,admin,system:masters\n')
+        (self.folder / 'audit.json').write_text(json.dumps(AUDITED))
         self.api = Api(self.url, self.token, self.ca)
         self.kubeconfig = self.write_kubeconfig(self.token)
         self._programs = {}
@@ -120,6 +128,7 @@ class ControlPlane:
             f'--service-account-key-file={self.folder}/accounts.key',
             f'--service-account-signing-key-file={self.folder}/accounts.key', '--profiling=false',
             '--shutdown-watch-termination-grace-period=2s',
+            f'--audit-policy-file={self.folder}/audit.json', f'--audit-log-path={self.folder}/audit.log',
         )  # fmt: skip
         self._wait('kube-apiserver', lambda: self.api.request('GET', '/readyz', seconds=5) == 'ok')
 
@@ -217,6 +226,13 @@ class ControlPlane:
         """
         metadata = {'namespace': namespace, 'name': name}
         self.api.create({'apiVersion': 'v1', 'kind': 'ServiceAccount', 'metadata': metadata})
+        self.grant(namespace, name, rules, everywhere=everywhere)
+        path = f'{collection("ServiceAccount", namespace)}/{name}/token'
+        return self.api.request('POST', path, {'spec': {'expirationSeconds': 3600}})['status']['token']
+
+    def grant(self, namespace, name, rules, *, everywhere=False):
+        """Give a ServiceAccount rights, in its namespace or everywhere, and wait until the API server knows it."""
+        metadata = {'namespace': namespace, 'name': name}
         kind = 'Role'
         if everywhere:
             kind = 'ClusterRole'
@@ -235,8 +251,12 @@ class ControlPlane:
         )
         if rules:
             until(lambda: self._allowed(namespace, name, rules[-1]), f'{namespace}/{name} has its rights')
-        path = f'{collection("ServiceAccount", namespace)}/{name}/token'
-        return self.api.request('POST', path, {'spec': {'expirationSeconds': 3600}})['status']['token']
+
+    def audited(self, namespace):
+        """Return what the API server noted of calls by the ServiceAccounts of a namespace, oldest first."""
+        user = f'system:serviceaccount:{namespace}:'
+        noted = map(json.loads, (self.folder / 'audit.log').read_text().splitlines())
+        return [event for event in noted if event['user']['username'].startswith(user)]
 
     def as_bearer(self, token):
         """Return a client that shows another token."""

@@ -1,0 +1,119 @@
+"""Every right that headrace uses, by role: one table, with a reason for each line.
+
+Data, and the only place that says so: the manifests, the documentation and the accounts of the tests are compared with
+it, and a test holds it to what an API server's audit log saw. Nothing here is ever `*`.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Resource
+
+
+class Where(StrEnum):
+    """Where a right is needed."""
+
+    NAMESPACES = 'namespaces'  # in those of the setting `namespaces`; in the whole cluster when it is empty
+    SECRETS = 'secrets'  # in those of the setting `secrets.namespaces`; the own one when it is empty
+    OWN = 'own'  # in the namespace that the process runs in
+    CLUSTER = 'cluster'  # not namespaced
+
+
+class When(StrEnum):
+    """What a right is needed for, if not always."""
+
+    ALWAYS = ''
+    NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
+    STATUS_OF_NODES = 'nodes among statusAddresses'
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line: these roles use these verbs on this resource (`services/status` for a part of one)."""
+
+    roles: tuple[str, ...]
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    where: Where
+    reason: str
+    when: When = When.ALWAYS
+
+    def document(self) -> dict[str, Any]:
+        """Return the line as a rule of RBAC."""
+        return {'apiGroups': [self.group], 'resources': [self.resource], 'verbs': list(self.verbs)}
+
+
+AGENTS = ('edge', 'node')
+CONTROLLER = ('controller',)
+_READ = ('list', 'watch')
+_LEASES = 'coordination.k8s.io'
+
+
+def _read(roles: tuple[str, ...], resource: Resource, where: Where, reason: str, when: When = When.ALWAYS) -> Rule:
+    return Rule(roles, resource.group, resource.plural, _READ, where, reason, when)
+
+
+RULES: tuple[Rule, ...] = (
+    _read(AGENTS, SERVICES, Where.NAMESPACES, 'What is served, and how its annotations want it.'),
+    _read(AGENTS, SLICES, Where.NAMESPACES, 'The endpoints that get the traffic.'),
+    _read(AGENTS, SECRETS, Where.SECRETS, 'Certificates, authorities and users that annotations name.'),
+    _read(('edge',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
+    _read(('node',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.'),
+    Rule(
+        AGENTS,
+        _LEASES,
+        'leases',
+        ('get', 'create', 'update', 'delete'),
+        Where.OWN,
+        'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end.',
+    ),
+    _read(CONTROLLER, SERVICES, Where.NAMESPACES, 'The objects that it judges.'),
+    Rule(CONTROLLER, '', 'services', ('get',), Where.NAMESPACES, 'The uid that an Event about a Service needs.'),
+    Rule(
+        CONTROLLER,
+        '',
+        'services/status',
+        ('patch',),
+        Where.NAMESPACES,
+        'Its condition and its addresses, by server-side apply.',
+    ),
+    Rule(
+        CONTROLLER,
+        'events.k8s.io',
+        'events',
+        ('get', 'create', 'patch'),
+        Where.NAMESPACES,
+        'Events about mistakes, and how often they have happened.',
+    ),
+    Rule(
+        CONTROLLER,
+        _LEASES,
+        'leases',
+        ('get', 'list', 'create', 'update'),
+        Where.OWN,
+        'The Lease that elects one controller, and those in which agents tell what they saw.',
+    ),
+    _read(CONTROLLER, NODES, Where.CLUSTER, 'The addresses that it publishes.', When.STATUS_OF_NODES),
+)
+# Asked by kopf once at its start; every account has the right by the ClusterRole system:discovery.
+DISCOVERY = (
+    '/api',
+    '/api/v1',
+    '/apis',
+    '/apis/admissionregistration.k8s.io/v1',
+    '/apis/apiextensions.k8s.io/v1',
+    '/apis/discovery.k8s.io/v1',
+)
+
+
+def rules(roles: Collection[str], where: Iterable[Where], when: Iterable[When] = ()) -> list[dict[str, Any]]:
+    """Return what some roles of one process need there, as rules of RBAC: always, and for what is named."""
+    places, uses = set(where), {When.ALWAYS, *when}
+    return [
+        rule.document()
+        for rule in RULES
+        if rule.where in places and rule.when in uses and not set(roles).isdisjoint(rule.roles)
+    ]

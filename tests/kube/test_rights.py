@@ -1,0 +1,95 @@
+"""The rights that headrace uses are those of its table: no call without a line, and no line without a call."""
+
+import pytest
+
+from headrace.kube import rights
+from headrace.kube.rights import When, Where
+from support.cluster import pod
+from support.live import until
+
+LATE = 60
+SECRET = {
+    'apiVersion': 'v1',
+    'kind': 'Secret',
+    'type': 'kubernetes.io/basic-auth',
+    'metadata': {'name': 'users'},
+    'stringData': {'username': 'u', 'password': 'p'},
+}
+
+
+class Noted:
+    """What the API server noted of one process."""
+
+    def __init__(self, cluster):
+        user = f'system:serviceaccount:{cluster.namespace}:{cluster.account}'
+        self.events = [event for event in cluster.plane.audited(cluster.namespace) if event['user']['username'] == user]
+
+    def calls(self):
+        """Group, resource, verb and namespace ('' for none) of each call."""
+        found = set()
+        for event in self.events:
+            of = event.get('objectRef')
+            if of and 'resource' in of:
+                resource = '/'.join(filter(None, (of['resource'], of.get('subresource'))))
+                found.add((of.get('apiGroup', ''), resource, event['verb'], of.get('namespace', '')))
+        return found
+
+    def paths(self):
+        return {event['requestURI'].partition('?')[0] for event in self.events if 'objectRef' not in event}
+
+    def forbidden(self):
+        key = 'authorization.k8s.io/decision'
+        return [event['requestURI'] for event in self.events if event.get('annotations', {}).get(key) == 'forbid']
+
+
+def table(role, namespace):
+    """The same of the table, when all settings ask for what they can."""
+    return {
+        (rule.group, rule.resource, verb, '' if rule.where is Where.CLUSTER else namespace)
+        for rule in rights.RULES
+        if role in rule.roles
+        for verb in rule.verbs
+    }
+
+
+def agree(cluster, role):
+    """Wait until every line was used, and hold that nothing else was."""
+    wanted = table(role, cluster.namespace)
+    until(lambda: Noted(cluster).calls() >= wanted, f'{wanted - Noted(cluster).calls()} is used', seconds=LATE)
+    noted = Noted(cluster)
+    assert noted.calls() - wanted == set()
+    assert noted.paths() <= set(rights.DISCOVERY)
+    assert noted.forbidden() == []
+
+
+def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
+    cluster = make_cluster(when=[When.NODE_ADDRESSES], addressSource='node-ports')
+    cluster.put('users', SECRET)
+    cluster.web([pod(town)], town.port, annotations={'basic-auth-secret': 'users'})
+    cluster.start()
+    until(lambda: any(call[2] == 'update' for call in Noted(cluster).calls()), 'the Lease is renewed', seconds=LATE)
+    assert cluster.stop() == 0
+    agree(cluster, 'edge')
+
+
+def test_a_controller_uses_its_rights_and_no_others(make_cluster, town):
+    first = make_cluster(role='controller', when=[When.STATUS_OF_NODES], statusAddresses=['192.0.2.7', 'nodes'])
+    first.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
+    first.begin()
+    until(lambda: first.condition('web'), seconds=LATE)
+    until(lambda: any(call[1:3] == ('events', 'create') for call in Noted(first).calls()))
+    assert first.stop() == 0
+    # Who comes next finds the Event, and says that it has happened again.
+    first.begin()
+    agree(first, 'controller')
+
+
+@pytest.mark.parametrize('role', ['edge', 'node', 'controller'])
+def test_no_role_may_more_than_it_says(role):
+    mine = [rule for rule in rights.RULES if role in rule.roles]
+    assert not {verb for rule in mine for verb in rule.verbs} & {'*', 'deletecollection', 'bind', 'escalate'}
+    assert not {'*'} & {word for rule in mine for word in (rule.group, rule.resource)}
+    writes = {(rule.resource, rule.where) for rule in mine if set(rule.verbs) & {'create', 'update', 'patch', 'delete'}}
+    if role != 'controller':
+        # An agent writes one object, in its own namespace.
+        assert writes == {('leases', Where.OWN)}

@@ -1,0 +1,84 @@
+"""The table of rights agrees with what is watched, and with what the documentation says."""
+
+import itertools
+import re
+
+import pytest
+
+from conftest import ROOT
+from headrace.kube import resources, rights
+from headrace.kube.rights import RULES, When, Where
+from headrace.model import view
+from headrace.model.view import Place, Role
+from headrace.settings import Secrets, Settings
+
+SETTINGS = [
+    Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
+    for namespaces, secrets, source in itertools.product(
+        [(), ('a', 'b')], [(), ('a',), ('*',)], ['endpoints', 'node-ports']
+    )
+]
+
+
+@pytest.mark.parametrize('role', [Role.EDGE, Role.NODE])
+@pytest.mark.parametrize('place', [Place(), Place(node='n1'), Place(node='n1', zone='z')], ids=str)
+def test_what_is_watched_has_a_line_that_says_where(role, place):
+    for settings in SETTINGS:
+        seen = view.make(settings, role=role, place=place)
+        uses = [When.ALWAYS]
+        if settings.address_source == 'node-ports' or (place.node and not place.zone):
+            uses.append(When.NODE_ADDRESSES)
+        may = {
+            (rule.group, rule.resource)
+            for rule in RULES
+            if str(role) in rule.roles and rule.when in uses and {'list', 'watch'} <= set(rule.verbs)
+        }
+        watched = {
+            (resource.group, resource.plural) for scope in resources.watched(seen) for resource in scope.resources
+        }
+        assert watched <= may
+        # Nodes are the only ones for which it depends on the settings whether there is a line.
+        assert (('', 'nodes') in watched) == (('', 'nodes') in may)
+
+
+def test_rules_are_those_of_the_roles_and_places():
+    own = rights.rules(['edge'], [Where.OWN])
+    assert own == [
+        {
+            'apiGroups': ['coordination.k8s.io'],
+            'resources': ['leases'],
+            'verbs': ['get', 'create', 'update', 'delete'],
+        }
+    ]
+    nodes = [{'apiGroups': [''], 'resources': ['nodes'], 'verbs': ['list', 'watch']}]
+    assert rights.rules(['edge'], [Where.CLUSTER]) == []
+    assert rights.rules(['edge'], [Where.CLUSTER], [When.NODE_ADDRESSES]) == nodes
+    assert rights.rules(['node'], [Where.CLUSTER]) == nodes
+    assert rights.rules(['controller'], [Where.CLUSTER], [When.STATUS_OF_NODES]) == nodes
+
+
+def test_each_line_has_a_reason_and_none_stands_there_twice():
+    assert all(rule.reason.endswith('.') for rule in RULES)
+    said = [
+        (role, rule.group, rule.resource, verb, rule.when)
+        for rule in RULES
+        for role in rule.roles
+        for verb in rule.verbs
+    ]
+    assert len(said) == len(set(said))
+
+
+def test_the_documentation_tells_the_same():
+    text = (ROOT / 'docs' / 'running.md').read_text()
+    told = set()
+    for role, cells, verbs in re.findall(r'^\| (edge|controller)[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE):
+        for name in re.findall(r'`([a-z0-9./]+)`', cells.partition(' in the namespaces')[0]):
+            group, resource = name.split('/', 1) if '.' in name else ('', name)
+            told |= {(role, group, resource, verb) for verb in verbs.strip().split(', ')}
+    assert told == {
+        (role, rule.group, rule.resource, verb)
+        for rule in RULES
+        for role in rule.roles
+        for verb in rule.verbs
+        if role != 'node'
+    }
