@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 
 FOLDER = ROOT / 'examples' / 'demo'
-SAID = 13
+SAID = 21
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_everything_is_as_said_with_each_version_of_haproxy(demo, haproxy_versio
     assert len(re.findall('^  ok    ', ran.stdout, re.MULTILINE)) == SAID
     assert 'WRONG' not in ran.stdout
     assert ran.stdout.splitlines()[-1] == (
-        f'All {SAID} things are as said; HAProxy and the pods have ended, and their folder is gone.'
+        f'All {SAID} things are as said; headrace, HAProxy and the pods have ended, and their folder is gone.'
     )
 
 
@@ -109,7 +109,7 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
         ),
         pytest.param(
             'orders-db.yaml',
-            ('127.10.5.1', '127.10.5.2'),
+            ('127.10.5.1', '127.10.5.12'),
             ('expected: greeted by orders-db-1', 'found:    greeted by nothing'),
             id='an address where nobody listens',
         ),
@@ -142,8 +142,8 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
         ),
         pytest.param(
             'catalog.yaml',
-            ('X-Shop: example', 'X-Shop: another'),
-            ('X-Shop: example,', 'X-Shop: another,'),
+            ('X-Shop: example', 'X-Shop: examples'),
+            ('X-Shop: example,', 'X-Shop: examples,'),
             id='another header for the pod',
         ),
         pytest.param(
@@ -200,8 +200,20 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
         pytest.param(
             'storefront.yaml',
             ('headrace.io/balance', 'headrace.io/balanse'),
-            ('expected: warning StandInCertificate Service shop/pay', 'warning UnknownKey Service shop/storefront'),
+            ('expected: RouteClosed of Service shop/pay, Secret', 'UnknownKey of Service shop/storefront'),
             id='a verdict more',
+        ),
+        pytest.param(
+            'pay.yaml',
+            ('tls-secret: pay-certificate', 'tls-secret: another-certificate'),
+            ('expected: 308 to https://pay.example.com', 'found:    503 to None'),
+            id='a certificate that nobody waits for',
+        ),
+        pytest.param(
+            'www.yaml',
+            ('host: www.example.com', 'host: www.example.com office.example.com'),
+            ('expected: 404 from HAProxy itself; no reload', 'found:    301 from HAProxy itself; no reload'),
+            id='a host that another takes over',
         ),
     ],
 )
@@ -212,7 +224,7 @@ def test_a_shop_that_is_not_as_said_is_found_out(tmp_path, demo, haproxy_34, fil
     expected, found = judged
     assert expected in wrong
     assert found in wrong
-    assert re.fullmatch(r'\d+ of 13 things are not as said\.', ran.stdout.splitlines()[-1])
+    assert re.fullmatch(r'\d+ of 21 things are not as said\.', ran.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
@@ -243,30 +255,50 @@ def test_haproxy_listens_on_no_port_but_those_chosen_at_run_time(temporary, hapr
     with staying(temporary, haproxy_34):
         [folder] = temporary.iterdir()
         settings = yaml.safe_load((folder / 'settings.yaml').read_text())
-        [(pid, _)] = processes_of(temporary)
-        found = listening(pid)
+        haproxies = [pid for pid, line in processes_of(temporary) if b'master.sock' in line]
+        assert len(haproxies) == 2
+        found = {port for pid in haproxies for port in listening(pid)}
     assert found == {settings[key] for key in ('httpPort', 'httpsPort', 'healthPort')} | {int(settings['tcpPorts'])}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
+@pytest.mark.parametrize('heading', ['From a folder', 'HTTP, by host', 'The folder changes'])
+def test_one_that_is_interrupted_in_the_middle_leaves_nothing(temporary, haproxy_34, heading, number):
+    with subprocess.Popen(
+        [sys.executable, '-u', *map(str, command(['--haproxy', haproxy_34])[1:])],
+        env=here(temporary),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert any(line.startswith(heading) for line in process.stdout)
+        process.send_signal(number)
+        rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert rest.splitlines()[-1].startswith('Interrupted; ')
+    assert_no_trace(temporary)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
 def test_an_interrupted_demonstration_leaves_nothing(temporary, haproxy_34, number):
     with staying(temporary, haproxy_34) as (process, _):
-        assert len(processes_of(temporary)) == 1
+        # The agent, and HAProxy's master and worker.
+        assert len(processes_of(temporary)) == 3
         process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, '')
-    assert rest == '\nInterrupted; HAProxy and the pods have ended, and their folder is gone.\n'
+    assert rest == '\nInterrupted; headrace, HAProxy and the pods have ended, and their folder is gone.\n'
     assert_no_trace(temporary)
 
 
 def test_the_commands_it_gives_to_try_by_hand_work(temporary, haproxy_34):
     with staying(temporary, haproxy_34) as (_, lines):
-        commands = [line.split() for line in lines if ' check ' in line]
+        commands = [line.split() for line in lines if ' status --admin ' in line]
         ran = [
             subprocess.run(words, check=False, capture_output=True, text=True, timeout=60, env=here(temporary))
             for words in commands
         ]
     assert [(one.returncode, one.stderr) for one in ran] == [(0, '')]
+    assert 'http shop.example.com/catalog/' in ran[0].stdout
     assert_no_trace(temporary)
 
 
@@ -283,4 +315,4 @@ def test_a_configuration_that_haproxy_refuses_ends_the_demonstration(tmp_path, d
     refusing.chmod(0o755)
     ran = demo('--haproxy', refusing)
     assert ran.returncode == 2
-    assert ran.stderr == 'demo: HAProxy did not start:\nnot today\n'
+    assert ran.stderr == 'demo: headrace run ended:\nheadrace: not today\n'
