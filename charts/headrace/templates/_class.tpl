@@ -1,0 +1,100 @@
+{{/* What follows from the values: the settings of the class, and lists that several templates need. */}}
+
+{{/* The namespaces whose Secrets may be read, as a YAML list. */}}
+{{- define "headrace.secretNamespaces" -}}
+{{- .Values.secrets.namespaces | default (list .Release.Namespace) | uniq | toYaml -}}
+{{- end -}}
+
+{{/* Whether the pods are told their Node, and may read Nodes to learn its zone: "true" or nothing. */}}
+{{- define "headrace.topologyHints" -}}
+{{- if and .Values.edge.topologyHints (not .Values.watchNamespaces) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The ports of settings.tcpPorts one by one, as a YAML list of numbers. */}}
+{{- define "headrace.tcpPorts" -}}
+{{- $found := list -}}
+{{- range $part := splitList "," (.Values.settings.tcpPorts | default "") -}}
+{{- if $part -}}
+{{- $ends := splitList "-" $part -}}
+{{- $first := int (first $ends) -}}
+{{- $last := int (last $ends) -}}
+{{- if gt (add (len $found) (sub $last $first)) 500 -}}
+{{- fail "settings.tcpPorts: a Service, or host ports, can list 500 ports at most; set service.enabled=false and edge.hostPorts.enabled=false, and bring a way to the pods of your own" -}}
+{{- end -}}
+{{- range untilStep $first (int (add1 $last)) 1 -}}
+{{- $found = append $found . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toYaml -}}
+{{- end -}}
+
+{{/* The settings of the class, as the file has them. */}}
+{{- define "headrace.settings" -}}
+{{- $own := deepCopy .Values.settings -}}
+{{- $_ := set $own "maxconn" (int .Values.haproxy.maxconn) -}}
+{{- $_ := set $own "threads" (int .Values.haproxy.threads) -}}
+{{- $_ := set $own "fileDescriptors" (int .Values.haproxy.fileDescriptors) -}}
+{{- $_ := set $own "drainDelay" (printf "%ds" (int .Values.shutdown.drainSeconds)) -}}
+{{- $_ := set $own "hardStopAfter" (printf "%ds" (int .Values.shutdown.hardStopSeconds)) -}}
+{{- $_ := set $own "namespaces" .Values.watchNamespaces -}}
+{{- $_ := set $own "secrets" (dict "namespaces" (include "headrace.secretNamespaces" . | fromYamlArray)) -}}
+{{- if and .Values.service.enabled .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
+{{- if or (not .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
+{{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (hasKey $own "httpsPublicPort") -}}
+{{- $_ := set $own "httpsPublicPort" (ternary (int .Values.edge.hostPorts.https) (int .Values.service.https) (and .Values.edge.hostPorts.enabled (not .Values.service.enabled))) -}}
+{{- end -}}
+{{- toYaml $own -}}
+{{- end -}}
+
+{{/* What of it needs a new process: the pods carry its hash, and roll when it changes. */}}
+{{- define "headrace.restartHash" -}}
+{{- $all := include "headrace.settings" . | fromYaml -}}
+{{- $kept := dict -}}
+{{- range $key := list "class" "secrets" "namespaces" "statusAddresses" "threads" "sweepInterval" "serviceMetrics" -}}
+{{- $_ := set $kept $key (index $all $key | default "") -}}
+{{- end -}}
+{{- toJson (list $kept $.Values.overrides) | sha256sum | trunc 16 -}}
+{{- end -}}
+
+{{- define "headrace.hasOverrides" -}}
+{{- with .Values.overrides -}}{{- if or .global .defaults .snippets .templates -}}true{{- end -}}{{- end -}}
+{{- end -}}
+
+{{/* Names of ports as Kubernetes allows them, from the settings' numbers. */}}
+{{- define "headrace.ports" -}}
+http: {{ int (.Values.settings.httpPort | default 8080) }}
+https: {{ int (.Values.settings.httpsPort | default 8443) }}
+health: {{ int (.Values.settings.healthPort | default 8404) }}
+admin: 8405
+{{- end -}}
+
+{{/* Refuse what cannot work, in the values' own words. */}}
+{{- define "headrace.judge" -}}
+{{- if and .Values.node.enabled -}}
+{{- fail "node.enabled: the node role cannot be installed by this chart yet" -}}
+{{- end -}}
+{{- if and .Values.watchNamespaces (eq (.Values.settings.addressSource | default "endpoints") "node-ports") -}}
+{{- fail "settings.addressSource=node-ports reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.watchNamespaces (has "nodes" (.Values.settings.statusAddresses | default list)) -}}
+{{- fail "settings.statusAddresses: `nodes` reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
+{{- fail "edge.autoscaling needs edge.kind=Deployment" -}}
+{{- end -}}
+{{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 2 .Values.haproxy.maxconn) 100)) -}}
+{{- fail "haproxy.fileDescriptors: two for each of haproxy.maxconn, and 100 besides, are the least" -}}
+{{- end -}}
+{{- range $port := include "headrace.tcpPorts" . | fromYamlArray -}}
+{{- if and $.Values.service.enabled (has (int $port) (list (int $.Values.service.http) (int $.Values.service.https))) -}}
+{{- fail (printf "settings.tcpPorts: %d is service.http or service.https too" (int $port)) -}}
+{{- end -}}
+{{- if and $.Values.edge.hostPorts.enabled (has (int $port) (list (int $.Values.edge.hostPorts.http) (int $.Values.edge.hostPorts.https))) -}}
+{{- fail (printf "settings.tcpPorts: %d is edge.hostPorts.http or https too" (int $port)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

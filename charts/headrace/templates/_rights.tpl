@@ -1,0 +1,96 @@
+{{/* A role and its binding, for a ServiceAccount of the release: in one namespace, or ('') in all. */}}
+{{- define "headrace.grant" -}}
+{{- $kind := ternary "ClusterRole" "Role" (not .namespace) -}}
+{{- $base := ternary (include "headrace.clusterName" .root) (include "headrace.fullname" .root) (or (not .namespace) (ne .namespace .root.Release.Namespace)) -}}
+{{- $name := printf "%s-%s" $base .name -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  name: {{ $name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "headrace.labels" (dict "root" .root "component" .account) | nindent 4 }}
+rules:
+  {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  name: {{ $name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "headrace.labels" (dict "root" .root "component" .account) | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "headrace.fullname" .root }}-{{ .account }}
+    namespace: {{ .root.Release.Namespace }}
+{{- end -}}
+
+{{- define "headrace.edgeRules" -}}
+# What to serve: which Services ask for it, and where their endpoints are.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "headrace.nodeRules" -}}
+# The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "headrace.secretRules" -}}
+# Certificates, and passwords' hashes, that Services of this namespace name. What is listed is what is watched: a
+# right that named single Secrets could not follow annotations.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "headrace.edgeLeaseRules" -}}
+# The pod's own Lease: the epoch it has applied, and verdicts that only it can know.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update, delete]
+{{- end -}}
+
+{{- define "headrace.controllerRules" -}}
+# Which Services there are, and of one that an Event speaks of, its uid.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch]
+# The condition headrace.io/Programmed, and status.loadBalancer; nothing else of a Service can be written.
+- apiGroups: [""]
+  resources: [services/status]
+  verbs: [patch]
+# Tell a Service's owner what is wrong (kubectl describe), and that it still is.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{- define "headrace.controllerNodeRules" -}}
+# The addresses of Nodes, which settings.statusAddresses asks to publish.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "headrace.controllerLeaseRules" -}}
+# The controllers' election, and what the agents tell in their Leases.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, create, update]
+{{- end -}}
