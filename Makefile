@@ -10,7 +10,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane test check lint format golden docs demo bench lock clean
+.PHONY: help setup controlplane test check lint format golden docs chart demo bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ golden: ## Regenerate the golden files; read the diff before you commit it
 
 docs: ## Regenerate the reference documentation from the code
 	$(VENV)/python -m tools.docs
+
+chart: ## Regenerate the values' schema and manifests/ from the chart
+	$(VENV)/python -m tools.chart
 
 demo: setup ## Start the demonstration
 	$(VENV)/python examples/demo/demo.py

@@ -42,13 +42,17 @@ log = logging.getLogger(__name__)
 _CONFIG_SECONDS = 1.0
 # Who is told to stop waits so long for a reload to end.
 _RELOAD_SECONDS = 10.0
+# A file beside the sockets, by which whoever keeps HAProxy says that it will end too.
+DRAINING = 'draining'
+_DRAINING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
-    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster.
+    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. With `keep` HAProxy goes on
+    without the agent, unless the file `draining` says that it ends as well.
     """
 
     source: SourceOf
@@ -293,8 +297,9 @@ class Agent:
 
     async def _withdraw(self) -> None:
         """Say that nobody shall be sent here any more, and give them time to hear it; changes still arrive."""
-        log.info('stopping', extra={'haproxy': 'goes on' if self.options.keep else ''})
-        if self.options.keep:
+        goes_on = self.options.keep and not await self._draining()
+        log.info('stopping', extra={'haproxy': 'goes on' if goes_on else 'drains'})
+        if goes_on:
             return
         if self.lease is not None:
             await self.lease.withdraw()
@@ -305,6 +310,16 @@ class Agent:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(milliseconds(self.applier.settings.drain_delay) / 1000):
                 await self.hurry.wait()
+
+    async def _draining(self) -> bool:
+        """Tell whether HAProxy ends too: in a pod, all containers are told to stop at nearly the same time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINING_SECONDS):
+                while not self.hurry.is_set():
+                    if (self.options.sockets / DRAINING).exists():
+                        return True
+                    await asyncio.sleep(0.05)
+        return False
 
     async def _end(self) -> None:
         """Let HAProxy close its listeners, finish its connections, and end."""

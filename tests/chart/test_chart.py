@@ -1,0 +1,270 @@
+"""What the chart makes: valid for the API, within Pod Security, with no more rights than are used."""
+
+import json
+import re
+import subprocess
+import sys
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import headrace
+from conftest import ROOT, binary
+from headrace import settings as class_settings
+from headrace.haproxy import overrides
+from support import chart
+from support.chart_matrix import EVERYTHING, MATRIX, REFUSED
+
+# What nobody's schema is known for here.
+FOREIGN = {'PodMonitor', 'ServiceMonitor'}
+SLICES, LEASES, EVENTS = 'discovery.k8s.io', 'coordination.k8s.io', 'events.k8s.io'
+
+
+def allowed(*rows):
+    return {(namespace, group, resource, verb) for namespace, group, resource, verbs in rows for verb in verbs.split()}
+
+
+@pytest.fixture(params=MATRIX.values(), ids=MATRIX.keys())
+def documents(request):
+    """The objects that some values make."""
+    return chart.render(request.param)
+
+
+def test_helm_finds_nothing_to_say():
+    done = subprocess.run(
+        [binary('helm'), 'lint', '--strict', chart.CHART], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert 'WARNING' not in done.stdout
+
+
+def test_the_chart_has_the_version_of_the_program():
+    about = yaml.safe_load((chart.CHART / 'Chart.yaml').read_text())
+    assert about['version'] == about['appVersion'] == headrace.__version__
+
+
+def test_every_object_is_one_that_the_api_takes(documents):
+    for document in documents:
+        if document['kind'] not in FOREIGN:
+            kubernetes_validate.validate(document, '1.37', strict=True)
+
+
+def test_every_object_is_in_its_namespace_and_labelled(documents):
+    for document in documents:
+        kind, metadata = document['kind'], document['metadata']
+        clusterwide = kind in {'ClusterRole', 'ClusterRoleBinding', 'PriorityClass'}
+        assert ('namespace' in metadata) != clusterwide, metadata['name']
+        assert metadata['labels']['app.kubernetes.io/instance'] == chart.RELEASE
+
+
+def test_no_two_objects_have_the_same_name(documents):
+    names = [(one['kind'], one['metadata'].get('namespace'), one['metadata']['name']) for one in documents]
+    assert len(names) == len(set(names))
+
+
+def test_the_settings_are_those_that_the_operator_takes(documents):
+    found = class_settings.parse(chart.settings(documents))
+    assert found.threads > 0
+    assert found.file_descriptors > 2 * found.maxconn
+    assert found.secrets.namespaces
+
+
+@pytest.mark.parametrize('name', MATRIX)
+def test_pods_keep_to_the_strictest_pod_security_but_for_host_ports(name):
+    documents = chart.render(MATRIX[name])
+    for spec in chart.pod_specs(documents).values():
+        assert not {'hostNetwork', 'hostPID', 'hostIPC'} & spec.keys()
+        assert spec['securityContext']['runAsNonRoot']
+        assert spec['securityContext']['seccompProfile'] == {'type': 'RuntimeDefault'}
+        assert {key for volume in spec.get('volumes', ()) for key in volume} <= {
+            'name',
+            'configMap',
+            'emptyDir',
+            'projected',
+        }
+        for container in chart.containers(spec).values():
+            context = container['securityContext']
+            assert context['allowPrivilegeEscalation'] is False
+            assert context['capabilities'] == {'drop': ['ALL']}
+            assert context['readOnlyRootFilesystem']
+            assert context['runAsUser'] > 0
+            assert container['resources']['limits']['memory']
+            ports = [port for port in container.get('ports', ()) if 'hostPort' in port]
+            assert bool(ports) == (container['name'] == 'haproxy' and 'host ports' in name)
+
+
+def test_the_token_is_in_the_operators_container_only(documents):
+    for name, spec in chart.pod_specs(documents).items():
+        assert spec['automountServiceAccountToken'] is False
+        tokens = {one['name'] for one in spec.get('volumes', ()) if 'projected' in one}
+        holders = {
+            one['name']
+            for one in chart.containers(spec).values()
+            if tokens & {mount['name'] for mount in one.get('volumeMounts', ())}
+        }
+        wanted = {'operator'} if name.endswith('edge') else {'controller'} if 'volumes' in spec else set()
+        assert holders == wanted, name
+
+
+def test_keys_stay_in_memory_and_haproxy_cannot_write_its_configuration(documents):
+    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
+    volumes = {one['name']: one for one in spec['volumes']}
+    assert {name for name, one in volumes.items() if one.get('emptyDir', {}).get('medium') == 'Memory'} >= {
+        'state',
+        'sockets',
+        'tmp',
+    }
+    mounts = {one['name']: one for one in chart.containers(spec)['haproxy']['volumeMounts']}
+    assert mounts.keys() == {'state', 'sockets'}
+    assert mounts['state']['readOnly']
+
+
+def test_a_pod_ends_after_its_clients(documents):
+    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
+    found = class_settings.parse(chart.settings(documents))
+    stop = chart.containers(spec)['haproxy']['lifecycle']['preStop']['exec']['command'][-1]
+    drains = int(re.search(r'sleep (\d+)', stop)[1])
+    assert class_settings.milliseconds(found.drain_delay) == drains * 1000
+    assert spec['terminationGracePeriodSeconds'] * 1000 > drains * 1000 + class_settings.milliseconds(
+        found.hard_stop_after
+    )
+
+
+def test_readiness_is_haproxys_own_and_every_probed_port_is_named(documents):
+    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
+    found = chart.containers(spec)
+    assert [name for name, one in found.items() if 'readinessProbe' in one] == ['haproxy']
+    for one in found.values():
+        ports = {port['name'] for port in one.get('ports', ())}
+        assert {one[key]['httpGet']['port'] for key in one if key.endswith('Probe')} <= ports
+
+
+@pytest.mark.parametrize(('values', 'word'), REFUSED.values(), ids=REFUSED)
+def test_values_that_cannot_work_are_refused_by_name(values, word):
+    with pytest.raises(chart.RefusedError, match=re.escape(word)):
+        chart.render(values)
+
+
+def test_every_value_is_known_to_the_schema_and_said_in_the_values():
+    schema = json.loads((chart.CHART / 'values.schema.json').read_text())
+    values = yaml.safe_load((chart.CHART / 'values.yaml').read_text())
+
+    def compare(value, rule, path):
+        rule = schema['$defs'][rule['$ref'].rpartition('/')[2]] if '$ref' in rule else rule
+        if path == 'settings' or 'properties' not in rule:
+            return
+        assert rule['additionalProperties'] is False, path
+        assert set(value) == set(rule['properties']) - {'global'} | ({'global'} & set(value)), path
+        for key, inner in value.items():
+            compare(inner, rule['properties'][key], f'{path}.{key}'.strip('.'))
+
+    compare(values, schema, '')
+
+
+def test_what_is_generated_is_what_the_chart_says():
+    done = subprocess.run(
+        [sys.executable, '-m', 'tools.chart', '--check'], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, '')
+
+
+def test_rights_are_those_that_the_documentation_names():
+    documents = chart.render()
+    read = 'list watch'
+    assert chart.rules(documents, 'edge') == allowed(
+        ('*', '', 'services', read),
+        ('*', SLICES, 'endpointslices', read),
+        ('*', '', 'nodes', read),
+        ('edge', '', 'secrets', read),
+        ('edge', LEASES, 'leases', 'get create update delete'),
+    )
+    assert chart.rules(documents, 'controller') == allowed(
+        ('*', '', 'services', f'get {read}'),
+        ('*', '', 'services/status', 'patch'),
+        ('*', EVENTS, 'events', 'create patch'),
+        ('edge', LEASES, 'leases', 'get list create update'),
+    )
+
+
+def test_with_watched_namespaces_nothing_is_cluster_wide():
+    documents = chart.render(MATRIX['watched namespaces'])
+    assert not [one for one in documents if one['kind'].startswith('Cluster')]
+    assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'services'} == {'shop', 'mail'}
+    # Of the namespaces whose Secrets may be read, one is not watched.
+    assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'secrets'} == {'shop'}
+    containers = chart.containers(chart.pod_specs(documents)['hr-headrace-edge'])
+    assert 'HEADRACE_NODE' not in {one['name'] for one in containers['operator']['env']}
+
+
+def test_secrets_are_read_where_it_is_said_and_nowhere_else():
+    everywhere = chart.render(MATRIX['all secrets'])
+    assert {row[0] for row in chart.rules(everywhere, 'edge') if row[2] == 'secrets'} == {'*'}
+    named = chart.render({'secrets': {'namespaces': ['shop', 'mail']}})
+    assert {row[0] for row in chart.rules(named, 'edge') if row[2] == 'secrets'} == {'shop', 'mail'}
+    assert not {row for row in chart.rules(named, 'controller') if row[2] == 'secrets'}
+
+
+def test_every_rule_says_why():
+    text = (chart.CHART / 'templates' / '_rights.tpl').read_text().splitlines()
+    for number, line in enumerate(text):
+        if line.startswith('- apiGroups'):
+            before = text[number - 1]
+            assert before.startswith(('#', '  verbs')), text[number : number + 2]
+
+
+def test_pods_roll_for_what_needs_a_new_process_and_for_nothing_else():
+    def mark(**values):
+        template = chart.find(chart.render(values), 'Deployment', '-edge')['spec']['template']
+        return template['metadata']['annotations']['headrace.io/restart-hash']
+
+    fields = class_settings.schema()['$defs']['Settings']['properties']
+    restart = {name for name, item in fields.items() if item.get('x-applied') == 'restart'}
+    text = (chart.CHART / 'templates' / '_class.tpl').read_text()
+    listed = set(
+        re.findall(r'"(\w+)"', re.search(r'range \$key := list (.*) -}}\n.*\n', text.partition('restartHash')[2])[1])
+    )
+    assert listed == restart
+    assert mark() == mark(settings={'reloadInterval': '5s'})
+    assert mark() != mark(settings={'class': 'other'})
+    assert mark() != mark(overrides={'snippets': {'a': 'option httpclose'}})
+
+
+def test_overrides_reach_the_operator_as_the_folder_that_it_reads(tmp_path):
+    documents = chart.render(EVERYTHING)
+    spec = chart.pod_specs(documents)['hr-headrace-edge']
+    volume = next(one for one in spec['volumes'] if one['name'] == 'overrides')['configMap']
+    data = chart.find(documents, 'ConfigMap', volume['name'])['data']
+    for item in volume['items']:
+        path = tmp_path / item['path']
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(data[item['key']])
+    found = overrides.read(tmp_path)
+    assert found.global_lines == ('tune.bufsize 32768',)
+    assert found.defaults_lines == ('timeout queue 2s',)
+    assert found.snippets.keys() == {'cache'}
+    assert found.templates.keys() == {'frontend-health.cfg.j2'}
+
+
+def test_the_edges_own_service_is_never_served_and_lists_all_ports():
+    found = chart.find(chart.render(EVERYTHING), 'Service', 'headrace')
+    assert found['metadata']['annotations']['headrace.io/enabled'] == 'false'
+    assert [port['port'] for port in found['spec']['ports']] == [80, 443, 5432, 20000, 20001, 20002]
+
+
+def test_the_addresses_of_the_edge_are_published_where_they_can_be_read():
+    def published(**values):
+        return class_settings.parse(chart.settings(chart.render(values))).status_addresses
+
+    assert published() == ('service:edge/hr-headrace',)
+    assert published(watchNamespaces=['shop']) == ()
+    assert published(service={'publish': False}) == ()
+    assert published(settings={'statusAddresses': ['192.0.2.1']}) == ('192.0.2.1',)
+
+
+def test_before_an_uninstall_everything_is_given_back_with_the_controllers_rights():
+    (hook,) = [one for one in chart.hooks(chart.render()) if one['kind'] == 'Job']
+    assert hook['metadata']['annotations']['helm.sh/hook'] == 'pre-delete'
+    spec = hook['spec']['template']['spec']
+    assert spec['serviceAccountName'] == 'hr-headrace-controller'
+    assert spec['containers'][0]['args'][:3] == ['release', '--all', '--wait']

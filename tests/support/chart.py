@@ -1,0 +1,91 @@
+"""The chart as Helm renders it: its objects, and what a pod of it may do."""
+
+import subprocess
+
+import yaml
+
+from conftest import ROOT, binary
+from support import api
+
+CHART = ROOT / 'charts' / 'headrace'
+NAMESPACE = 'edge'
+RELEASE = 'hr'
+# No controller here would make pods of these, and no node would run them.
+WITH_PODS = {'Deployment', 'DaemonSet', 'HorizontalPodAutoscaler'}
+
+
+class RefusedError(Exception):
+    """Helm did not render; the message is what it said."""
+
+
+def render(values=None, *, namespace=NAMESPACE, more=()):
+    """Return the objects of a release with these values; raises RefusedError."""
+    command = [binary('helm'), 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
+    done = subprocess.run(command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RefusedError(done.stderr)
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def hooks(documents):
+    """Return the objects that Helm makes at its own time only."""
+    return [document for document in documents if 'helm.sh/hook' in document['metadata'].get('annotations', {})]
+
+
+def installed(documents):
+    """Return the objects that an installation makes."""
+    return [document for document in documents if document not in hooks(documents)]
+
+
+def find(documents, kind, name=''):
+    """Return the only object of a kind, whose name ends so."""
+    (found,) = [one for one in documents if one['kind'] == kind and one['metadata']['name'].endswith(name)]
+    return found
+
+
+def pod_specs(documents):
+    """Return the specs of all pods that the objects make, by name."""
+    found = {}
+    for document in documents:
+        if document['kind'] == 'Pod':
+            found[document['metadata']['name']] = document['spec']
+        elif 'template' in document.get('spec', {}):
+            found[document['metadata']['name']] = document['spec']['template']['spec']
+    return found
+
+
+def containers(spec):
+    """Return all containers of a pod, by name."""
+    return {one['name']: one for one in (*spec.get('initContainers', ()), *spec['containers'])}
+
+
+def settings(documents):
+    """Return the settings of the class as the operator reads them, as text."""
+    maps = [one for one in documents if one['kind'] == 'ConfigMap' and 'settings.yaml' in one['data']]
+    return maps[0]['data']['settings.yaml']
+
+
+def rules(documents, account):
+    """Return what a ServiceAccount may: (namespace or '*', API group, resource, verb)."""
+    found = set()
+    for binding in documents:
+        if (
+            not binding['kind'].endswith('RoleBinding')
+            or binding['subjects'][0]['name'] != f'{RELEASE}-headrace-{account}'
+        ):
+            continue
+        role = find(documents, binding['roleRef']['kind'], binding['roleRef']['name'])
+        namespace = binding['metadata'].get('namespace', '*')
+        for rule in role['rules']:
+            found |= {
+                (namespace, group, resource, verb)
+                for group in rule['apiGroups']
+                for resource in rule['resources']
+                for verb in rule['verbs']
+            }
+    return found
+
+
+def home(document):
+    """Return the path of an object at the API server."""
+    return api.home(document)[1]
