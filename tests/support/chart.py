@@ -74,8 +74,9 @@ def rules(documents, account):
             or binding['subjects'][0]['name'] != f'{RELEASE}-headrace-{account}'
         ):
             continue
-        role = find(documents, binding['roleRef']['kind'], binding['roleRef']['name'])
         namespace = binding['metadata'].get('namespace', '*')
+        there = [one for one in documents if one['metadata'].get('namespace', '*') == namespace]
+        role = find(there, binding['roleRef']['kind'], binding['roleRef']['name'])
         for rule in role['rules']:
             found |= {
                 (namespace, group, resource, verb)
