@@ -60,7 +60,6 @@ class Probe:
 
 
 PROBES = (
-    Probe('`tls-secret` on a TCP port', 'not encrypted', {'port': '5432', 'tls-secret': 'shop'}),
     Probe('`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)', 'not asked for', {'host': 'shop.example.com', 'basic-auth-secret': 'users'}, auth='ann:$6$salt$hash'),
     Probe('`canary-header`', '`canary-weight` alone decides', {'host': 'shop.example.com', 'canary-service': 'shop', 'canary-header': 'X-Canary'}),
     Probe('`canary-cookie`', '`canary-weight` alone decides', {'host': 'shop.example.com', 'canary-service': 'shop', 'canary-cookie': 'canary'}),

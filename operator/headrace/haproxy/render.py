@@ -118,6 +118,7 @@ class Renderer:
 
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
         settings, default = self.view.settings, any(map(has_default_certificate, fragments))
+        strict = '' if default else ' strict-sni'
         return {
             'settings': settings,
             'overrides': self.overrides,
@@ -129,7 +130,10 @@ class Renderer:
             'health': HEALTH,
             'binds': self._binds(),
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
-            'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1' + ('' if default else ' strict-sni'),
+            'tls_hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/tcp-tls.sock"',
+            'crt_list': CRT_LIST,
+            'strict': strict,
+            'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1{strict}',
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,

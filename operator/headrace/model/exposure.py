@@ -41,7 +41,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A port that is served at the edge. `hosts` is empty for TCP, `number` is 0 for HTTP and passthrough."""
+    """A port that is served at the edge. `hosts` of a TCP port are those of its TLS, `number` is 0 for HTTP and passthrough."""
 
     port: ServicePort
     spoken: Spoken
@@ -213,7 +213,7 @@ class _Judge:
         if what.mode == 'tcp':
             if has_host and exposure.tls_secret is None:
                 self._verdict('NotApplicable', f'port {port.label} speaks TCP, which has no hosts', 'host')
-            return self._tcp(port, what, exposure)
+            return self._tcp(port, what, exposure, has_host=has_host)
         hosts = self._hosts(port, exposure.host if has_host else None)
         paths = exposure.path if exposure.path and self._says('path', port, self.host_port) else ('/',)
         return Exposed(port, what, exposure, hosts, paths) if hosts else None
@@ -231,7 +231,7 @@ class _Judge:
                 self._verdict('HostForbidden', f'namespace {service.namespace} may not claim {host}', 'host')
         return allowed
 
-    def _tcp(self, port: ServicePort, what: Spoken, exposure: Exposure) -> Exposed | None:
+    def _tcp(self, port: ServicePort, what: Spoken, exposure: Exposure, *, has_host: bool) -> Exposed | None:
         number = exposure.port if exposure.port and self._says('port', port, self.tcp_port) else port.number
         settings = self.view.settings
         if number in settings.reserved_ports():
@@ -244,7 +244,8 @@ class _Judge:
             bound = settings.tcp_ports or 'none'
             self._verdict('PortNotBound', f'TCP port {number} is outside tcpPorts ({bound})', 'port')
             return None
-        return Exposed(port, what, exposure, number=number)
+        hosts = self._hosts(port, exposure.host) if has_host and exposure.host and exposure.tls_secret else ()
+        return Exposed(port, what, exposure, hosts, number=number)
 
     def _verdict(self, reason: str, message: str, key: str) -> None:
         field = f'metadata.annotations[{PREFIX}{key}]' if key else 'spec.ports'

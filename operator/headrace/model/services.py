@@ -8,7 +8,7 @@ gets them in the snapshot.
 from dataclasses import dataclass, replace
 
 from headrace import names
-from headrace.annotations import reading
+from headrace.annotations import reading, values
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
@@ -422,8 +422,7 @@ class PortDraft:
 
     def _tcp(self, backend: Backend) -> None:
         if self.exposed.exposure.tls_secret is not None:
-            self.draft.say('NotYet', self._key('tls-secret'), 'this version does not terminate TLS on TCP ports')
-            self._close('tls-secret', 'this version does not terminate TLS on TCP ports')
+            self._tcp_tls(Ref('Secret', self.service.namespace, self.exposed.exposure.tls_secret))
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
             if not self.draft.view.settings.trusted_proxies:
@@ -433,6 +432,23 @@ class PortDraft:
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
         self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
+
+    def _tcp_tls(self, secret: Ref) -> None:
+        """End TLS on a TCP port; the certificate is found by the hosts of the port, or else by those it is for."""
+        self.policy.add(policies.TLS)
+        certificate = self._material(secret, 'tls-secret', 'certificate')
+        held = self.draft.snapshot.secret(secret)
+        view, namespace = self.draft.view, self.service.namespace
+        named = held.certificate.names if held and held.certificate else ()
+        hosts = self.exposed.hosts or tuple(
+            host for name in named if isinstance(host := values.host(name), str) and view.may_claim(namespace, host)
+        )
+        if certificate and not hosts and not classes.has_certificate(view, self.draft.snapshot):
+            message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
+            self.draft.say('NotApplicable', self._key('tls-secret'), message)
+        field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
+        value = HostTls(certificate=certificate)
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
 
 
 def route_key(host: str, path: str, *, exact: bool) -> str:

@@ -1,6 +1,12 @@
 """From a Service to its fragment at the edge: TLS, Secrets, what closes a route, canaries, and who may connect."""
 
+import datetime as dt
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from headrace import names
 from headrace.cluster import reading
@@ -188,7 +194,7 @@ def test_no_verdict_and_no_text_of_a_fragment_shows_what_a_secret_holds():
     [
         ({'client-ca-secret': 'ca'}, HTTP, Kind.ROUTE, 'a.example.com/'),
         ({'mode': 'tcp', 'port': '5000', 'client-ca-secret': 'ca'}, HTTP, Kind.PORT, '5000'),
-        ({'mode': 'tcp', 'port': '5000', 'tls-secret': 'tls'}, HTTP, Kind.PORT, '5000'),
+        ({'mode': 'tcp', 'port': '5000', 'tls-secret': 'none'}, HTTP, Kind.PORT, '5000'),
         ({'mode': 'tcp', 'port': '5000', 'basic-auth-secret': 'users'}, HTTP, Kind.PORT, '5000'),
         (
             {'mode': 'tcp', 'port': '5000', 'backend-protocol': 'tls', 'backend-ca-secret': 'no'},
@@ -585,3 +591,48 @@ def test_a_key_about_paths_of_a_service_that_asks_for_nothing_is_told(key):
         ('NotApplicable', f'metadata.annotations[headrace.io/{key}]')
     ]
     assert fragment(made).claims == ()
+
+
+# --- TLS of TCP ports -------------------------------------------------------------------------------------------------
+
+
+def test_the_certificate_of_a_tcp_port_is_for_its_hosts_or_for_those_that_it_names(named_certificate):
+    for host, wanted in (({'host': 'db.example.com'}, ['db.example.com']), ({}, ['*.b.example.com', 'a.example.com'])):
+        made = built(
+            service(annotations={'port': '5000', 'mode': 'tcp', 'tls-secret': 'named', **host}, ports=HTTP),
+            named_certificate,
+            settings=settings(),
+        )
+        claims = [(claim.key, claim.value) for claim in fragment(made).claims if claim.kind is Kind.TLS]
+        assert claims == [(key, HostTls(certificate='shop_named')) for key in wanted]
+        assert flags(made, '5000', Kind.PORT) == 'e'
+
+
+def test_a_tcp_port_whose_certificate_nobody_can_ask_for_is_told():
+    made = served({'port': '5000', 'mode': 'tcp', 'tls-secret': 'tls', 'host': ''}, *FULL)
+    assert 'NotApplicable' in reasons(made)
+
+
+@pytest.fixture
+def named_certificate():
+    """A Secret with a certificate for three names, one of which is no host."""
+    names = ('A.example.com', '*.b.example.com', 'not a host')
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'db')])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2036, 1, 1, tzinfo=dt.UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    texts = {
+        'tls_crt': made.public_bytes(serialization.Encoding.PEM).decode(),
+        'tls_key': key.private_bytes(serialization.Encoding.PEM, form, encryption).decode(),
+    }
+    return {**secret('named', **texts), 'type': 'kubernetes.io/tls'}

@@ -1,0 +1,103 @@
+"""TLS that is ended on TCP ports: the certificate is found by the server name, the Service by the port."""
+
+import contextlib
+import json
+import socket
+import ssl
+import struct
+
+import pytest
+
+from conftest import binary
+from headrace.model import standin
+from headrace.names import Ref
+from support.edge import Edge, Endpoints, client_context, tcp, web
+from support.objects import tls_secret
+
+NAMES = ('named', 'denied', 'stays', 'proxied', 'plain')
+FIRST, SECOND = '127.0.9.1', '127.0.9.2'
+
+
+@pytest.fixture(scope='module')
+def endpoints():
+    with Endpoints() as found:
+        yield found
+
+
+@pytest.fixture(scope='module', params=['3.4', '3.0'])
+def edge(request, endpoints):
+    stays = tcp('stays', endpoints, 2, addresses=[FIRST, SECOND], tls_secret='tls', host='stays.com')
+    stays[0]['spec']['sessionAffinity'] = 'ClientIP'
+    groups = (
+        tcp('named', endpoints, 0, tls_secret='tls', host='named.com'),
+        tcp('denied', endpoints, 1, tls_secret='tls', host='denied.com', deny='127.0.0.0/8'),
+        stays,
+        tcp('proxied', endpoints, 3, tls_secret='tls', host='proxied.com', accept_proxy='true', allow='192.0.2.0/24'),
+        tcp('plain', endpoints, 4, addresses=[SECOND]),
+        web('shop', endpoints, tls_secret='other'),
+        (tls_secret('tls', seed='tcp'), tls_secret('other', seed='web')),
+    )
+    documents = [item for group in groups for item in group]
+    version = request.param
+    known = {'seen': {'all_secrets': True}, 'tcp_ports': len(NAMES), 'trusted_proxies': ('127.0.0.1/32',)}
+    with Edge(binary(f'haproxy-{version}'), version, *documents, **known) as found:
+        yield found
+
+
+def who(edge, name, sni, *, header=b'', client='127.0.0.1'):
+    """Return which endpoint answers on a port, and which certificate was shown: `tcp`, `web` or another."""
+    port = edge.tcp[NAMES.index(name)]
+    with contextlib.closing(
+        socket.create_connection(('127.0.0.1', port), timeout=10, source_address=(client, 0))
+    ) as plain:
+        plain.sendall(header)
+        with client_context().wrap_socket(plain, server_hostname=sni) as secured:
+            shown = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
+            secured.sendall(b'GET / HTTP/1.0\r\n\r\n')
+            came = b''
+            while part := secured.recv(65536):
+                came += part
+    seeds = [seed for seed in ('tcp', 'web') if shown in standin.certificate(Ref('Secret', '', seed))[0]]
+    return json.loads(came.partition(b'\r\n\r\n')[2])['at'], *seeds
+
+
+def test_tls_is_ended_on_the_port_with_the_certificate_of_its_host(edge):
+    assert who(edge, 'named', 'named.com') == (FIRST, 'tcp')
+
+
+def test_the_port_decides_who_answers_whatever_certificate_is_asked_for(edge):
+    assert who(edge, 'named', 'shop.com') == (FIRST, 'web')
+
+
+@pytest.mark.parametrize('sni', [None, 'unknown.com'])
+def test_without_a_default_certificate_other_names_are_refused(edge, sni):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        who(edge, 'named', sni)
+
+
+def test_the_rules_of_the_port_come_before_any_tls(edge):
+    with pytest.raises(ConnectionError):
+        who(edge, 'denied', 'denied.com')
+
+
+def test_a_client_stays_with_its_endpoint_behind_tls(edge):
+    if edge.version == '3.4':
+        assert len({who(edge, 'stays', 'stays.com', client='127.0.3.7') for _ in range(6)}) == 1
+    assert len({who(edge, 'stays', 'stays.com', client=f'127.0.3.{number}') for number in range(8, 20)}) == 2
+
+
+@pytest.mark.parametrize(('source', 'good'), [('192.0.2.7', True), ('198.51.100.7', False)])
+def test_a_proxys_client_is_judged_by_its_own_address(edge, source, good):
+    addresses = socket.inet_aton(source) + socket.inet_aton('127.0.0.1') + struct.pack('>HH', 1000, 1001)
+    header = b'\r\n\r\n\0\r\nQUIT\n' + bytes([0x21, 0x11]) + struct.pack('>H', len(addresses)) + addresses
+    if good:
+        assert who(edge, 'proxied', 'proxied.com', header=header)[0] == FIRST
+    else:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            who(edge, 'proxied', 'proxied.com', header=header)
+
+
+def test_other_ports_are_as_before(edge):
+    with socket.create_connection(('127.0.0.1', edge.tcp[4]), timeout=10) as connection:
+        connection.sendall(b'GET / HTTP/1.0\r\n\r\n')
+        assert SECOND.encode() in connection.makefile('rb').read()
