@@ -187,12 +187,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_old_workers: Annotated[
         int,
         _meta(
-            'So many workers may still finish connections; the next reload waits for one to end, and after 60 s ends the oldest.',
+            'So many workers may still finish connections; the next reload waits for one to end, and after `oldWorkerTimeout` ends the oldest.',
             'runtime',
             ge=1,
             le=100,
         ),
     ] = 8
+    old_worker_timeout: Annotated[
+        Duration, _meta('How long a reload waits for an old worker to end, where there are `maxOldWorkers`.', 'runtime')
+    ] = '60s'
     hard_stop_after: Annotated[
         Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')
     ] = '10m'

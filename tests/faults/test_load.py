@@ -26,10 +26,10 @@ def test_rolling_endpoints_reloads_and_kills_lose_no_request(make_live, town, re
     with pressure(live) as load:
         end = time.monotonic() + seconds
         kill, another = time.monotonic() + _KILL_SECONDS, time.monotonic()
-        shapes = itertools.count(4)
+        shapes = itertools.count()
         while time.monotonic() < end:
             if time.monotonic() >= another:
-                live.web(pods[:1], town.port, 'other', 'other.example.com', {'retries': str(next(shapes))})
+                live.web(pods[:1], town.port, 'other', 'other.example.com', {'balance': f'hdr:x-{next(shapes)}'})
                 another += _RELOAD_SECONDS
             if time.monotonic() >= kill:
                 live.kill()

@@ -10,6 +10,9 @@ import time
 
 _SECONDS = 10.0
 _NUMBERS = itertools.count(1)
+# The example of RFC 6455, section 1.3.
+_UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+_KEY, _ACCEPTED = 'dGhlIHNhbXBsZSBub25jZQ==', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
 
 def address():
@@ -120,6 +123,14 @@ class _Pod:
         headers = {name.lower(): value for name, _, value in (line.partition(': ') for line in lines[1:] if line)}
         body = await reader.readexactly(int(headers.get('content-length', 0)))
         self.seen += 1
+        if headers.get('upgrade') == 'websocket':
+            writer.write(
+                f'HTTP/1.1 101 Switching Protocols\r\n{_UPGRADE}Sec-WebSocket-Accept: {_ACCEPTED}\r\n\r\n'.encode()
+            )
+            writer.write(f'{self.name}\n'.encode())
+            while line := await reader.readline():
+                writer.write(line)
+            return
         status = '200'
         if path.startswith('/wait/'):
             await asyncio.sleep(float(path.removeprefix('/wait/')))
@@ -241,15 +252,21 @@ def under_load(town, live, **how):
 
 
 class Talk:
-    """A long-lived TCP connection to a pod, which echoes lines."""
+    """A long-lived connection to a pod, which echoes lines: plain TCP, or HTTP that was upgraded for a `host`."""
 
-    def __init__(self, town, port):
-        self.town = town
+    def __init__(self, town, port, host=''):
+        self.town, self.host = town, host
         self._streams = town.run(asyncio.open_connection('127.0.0.1', port))
         self.pod = town.run(self._begin())
 
     async def _begin(self):
-        self._streams[1].write(b'ECHO\r\n\r\n')
+        if self.host:
+            asked = f'GET /chat HTTP/1.1\r\nHost: {self.host}\r\n{_UPGRADE}Sec-WebSocket-Key: {_KEY}\r\n\r\n'
+            self._streams[1].write(asked.encode())
+            head = await self._streams[0].readuntil(b'\r\n\r\n')
+            assert head.startswith(b'HTTP/1.1 101 '), head
+        else:
+            self._streams[1].write(b'ECHO\r\n\r\n')
         return (await self._streams[0].readline()).decode().strip()
 
     async def _say(self, text):

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 # A check in the background may cost this share of its time.
 _SHARE = 0.05
 _SHORTEST_PAUSE = 5.0
-_OLD_WORKER_SECONDS = 60.0
 _LONGEST_BACKOFF = 30.0
 # Fragments that are refused may hide others.
 _ATTEMPTS = 3
@@ -201,9 +200,12 @@ class Reloads:
     async def _make_room(self, serving: int) -> None:
         """Wait until there are fewer old workers than allowed, for a while; then end the oldest."""
         master, record = self.applier.where.haproxy.master, self.applier.record
-        deadline = time.monotonic() + _OLD_WORKER_SECONDS
+        began, waits = time.monotonic(), False
         while len(old := await master.old_workers(serving)) >= self.applier.settings.max_old_workers:
-            if time.monotonic() >= deadline:
+            if not waits:
+                waits = True
+                log.warning('waiting for an old worker to end', extra={'workers': len(old)})
+            if time.monotonic() - began >= milliseconds(self.applier.settings.old_worker_timeout) / 1000:
                 log.warning('ending the oldest worker, with the connections it holds', extra={'pid': old[0]})
                 await master.end(old[0])
                 record.ended_workers += 1
