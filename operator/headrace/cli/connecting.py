@@ -68,7 +68,7 @@ async def control(
 
     view = inputs.look({**given, 'role': 'edge'}, adjust).view
     me = identity(way, view)
-    calls = await client.connect(given['kubeconfig'], given['context'], view.class_name)
+    calls = await client.connect(way, view.class_name)
     stop = asyncio.Event()
 
     def take_signals() -> None:

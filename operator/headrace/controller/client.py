@@ -5,17 +5,17 @@ the server asks for; every other refusal is the same typed error as of an agent'
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
+from headrace.kube import session as sessions
+from headrace.kube.access import Access
 from headrace.kube.calls import CallError, refusal
 
 _APPLY = 'application/apply-patch+yaml'
@@ -118,22 +118,12 @@ async def _until_answered(what: str, make: Callable[[], Awaitable[Answer]]) -> A
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def connect(kubeconfig: Path | None, context: str, class_name: str) -> Client:
-    """Return a client for the pod's ServiceAccount, or for a kubeconfig; raises CallError."""
-    made = client.Configuration()
-    load_kubeconfig: Any = config.load_kube_config
-    load_in_cluster: Any = config.load_incluster_config
-    named = {'context': context or None, 'client_configuration': made}
-    try:
-        if kubeconfig is not None:
-            await load_kubeconfig(str(kubeconfig), **named)
-        elif os.environ.get('KUBERNETES_SERVICE_HOST'):
-            load_in_cluster(made)
-        else:
-            await load_kubeconfig(**named)
-    except (config.ConfigException, OSError, ValueError) as error:
-        raise CallError(f'no access to a cluster: {error}') from error
-    return Client(client.ApiClient(made), class_name)
+async def connect(access: Access, class_name: str) -> Client:
+    """Return a client with the credentials that everything else of this process has, read again as they are there."""
+    made = client.ApiClient(client.Configuration(host=access.server))
+    # The client's own way to credentials knows other parts of a kubeconfig, and reads them once.
+    made.rest_client.pool_manager = sessions.make(access, {})
+    return Client(made, class_name)
 
 
 def decoded(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who this process is to the API server: its address, TLS, and a bearer token that may change at any time.
+"""Who this process is to the API server: its address, TLS, and a credential that may change at any time.
 
 Inside a cluster this comes from the ServiceAccount's files, outside from a kubeconfig's current context. Tokens are read
 again for each request, because the kubelet exchanges them; nothing here is ever logged.
@@ -24,7 +24,7 @@ _EXEC_SECONDS = 60.0
 _MARGIN = dt.timedelta(seconds=60)
 
 Document = Mapping[str, object]
-# Gives the bearer token, '' for none; `True` says that the server has refused the one given before.
+# Gives what follows the scheme in the header, '' for none; `True` says that the server refused the one given before.
 Token = Callable[[bool], Awaitable[str]]
 # PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
 _UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
@@ -36,12 +36,19 @@ class AccessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The way to one API server. `namespace` is the process's own, `default` where nothing says."""
+    """The way to one API server. `namespace` is the process's own, `default` where nothing says.
+
+    `server_name` is the name in the server's certificate, where it is not that of the address; `proxy` is the URL of
+    an HTTP proxy, '' for none.
+    """
 
     server: str
     tls: ssl.SSLContext | bool
     token: Token
     namespace: str
+    scheme: str = 'Bearer'
+    server_name: str = ''
+    proxy: str = ''
 
 
 def find(
@@ -90,11 +97,17 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
         chosen = _named(document, 'contexts', name, 'context')
         cluster = _named(document, 'clusters', _text(chosen, 'cluster'), 'cluster')
         user = _named(document, 'users', _text(chosen, 'user'), 'user')
+        _refuse_unsupported(cluster, user)
+        tls = _tls(cluster, user, path.parent)
+        scheme, token = _credential(user, path.parent, tls)
         return Access(
             _text(cluster, 'server').rstrip('/'),
-            _tls(cluster, user, path.parent),
-            _token(user, path.parent),
+            tls,
+            token,
             _optional(chosen, 'namespace') or 'default',
+            scheme,
+            _optional(cluster, 'tls-server-name'),
+            _optional(cluster, 'proxy-url'),
         )
     except (AccessError, OSError) as error:
         raise AccessError(f'{path}: {error}') from error
@@ -165,15 +178,34 @@ def load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes)
         tls.load_cert_chain(file.name, password='')
 
 
-def _token(user: Document, folder: Path) -> Token:
+def _refuse_unsupported(cluster: Document, user: Document) -> None:
+    """Raise for what would be left out: whoever wrote it relies on it."""
+    if user.get('auth-provider') is not None:
+        raise AccessError('auth-provider is not supported; use a credential plugin (exec)')
+    for key in ('as', 'as-uid', 'as-groups', 'as-user-extra'):
+        if user.get(key):
+            raise AccessError(f'{key}: to act as somebody else is not supported')
+    proxy = _optional(cluster, 'proxy-url')
+    if proxy and not proxy.startswith(('http://', 'https://')):
+        # The URL may hold a password.
+        raise AccessError(f'proxy-url: {proxy.partition(":")[0]} is not supported; http and https are')
+    if proxy and _optional(cluster, 'tls-server-name'):
+        raise AccessError('tls-server-name and proxy-url cannot be used together')
+
+
+def _credential(user: Document, folder: Path, tls: ssl.SSLContext | bool) -> tuple[str, Token]:  # noqa: FBT001
+    """Return the scheme of the header, and what gives what follows it."""
     if token := _optional(user, 'token'):
-        return _fixed(token.strip())
+        return 'Bearer', _fixed(token.strip())
     if file := _optional(user, 'tokenFile'):
-        return _of_file(folder / file)
+        return 'Bearer', _of_file(folder / file)
+    if name := _optional(user, 'username'):
+        both = f'{name}:{_optional(user, "password")}'
+        return 'Basic', _fixed(base64.b64encode(both.encode()).decode())
     plugin = user.get('exec')
     if isinstance(plugin, dict):
-        return _Plugin(plugin, folder).token
-    return _fixed('')
+        return 'Bearer', _Plugin(plugin, folder, tls).token
+    return 'Bearer', _fixed('')
 
 
 def _fixed(token: str) -> Token:
@@ -194,9 +226,13 @@ def _of_file(path: Path) -> Token:
 
 
 class _Plugin:
-    """A credential plugin of client-go (`users[].user.exec`): a program that prints an ExecCredential."""
+    """A credential plugin of client-go (`users[].user.exec`): a program that prints an ExecCredential.
 
-    def __init__(self, document: Document, folder: Path) -> None:
+    That is a token, a client certificate, which the next connections show, or both.
+    """
+
+    def __init__(self, document: Document, folder: Path, tls: ssl.SSLContext | bool) -> None:  # noqa: FBT001
+        self._tls = tls
         arguments = document.get('args')
         command = _text(document, 'command')
         program = str(folder / command) if '/' in command and not command.startswith('/') else command
@@ -208,7 +244,7 @@ class _Plugin:
             for item in (given if isinstance(given, list) else [])
             if isinstance(item, dict)
         }
-        self._held = ''
+        self._held: str | None = None
         self._until: dt.datetime | None = None
         self._turn = asyncio.Lock()
 
@@ -216,16 +252,18 @@ class _Plugin:
         """Return the token that the program gave, asking again when it has ended or was refused."""
         async with self._turn:
             ended = self._until is not None and dt.datetime.now(dt.UTC) >= self._until - _MARGIN
-            if not self._held or refused or ended:
+            if self._held is None or refused or ended:
                 await self._ask()
-            return self._held
+            return self._held or ''
 
     async def _ask(self) -> None:
         asked = {'apiVersion': self._version, 'kind': 'ExecCredential', 'spec': {'interactive': False}}
         environment = {**os.environ, **self._environment, 'KUBERNETES_EXEC_INFO': json.dumps(asked)}
         try:
             status = json.loads(await _printed(self._command, environment))['status']
-            held, ends = _text(status, 'token').strip(), _optional(status, 'expirationTimestamp')
+            shown = self._shows(status)
+            held = (_optional if shown else _text)(status, 'token').strip()
+            ends = _optional(status, 'expirationTimestamp')
             until = dt.datetime.fromisoformat(ends) if ends else None
         except AccessError as error:
             raise AccessError(f'{self._command[0]}: no credential: {error}') from error
@@ -234,6 +272,16 @@ class _Plugin:
             raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from None
         # A time without a zone is none of RFC 3339's; what comes nearest to it is UTC.
         self._held, self._until = held, until.replace(tzinfo=dt.UTC) if until and until.tzinfo is None else until
+
+    def _shows(self, status: object) -> bool:
+        """Let new connections show the certificate in a status; return whether there is one."""
+        if not isinstance(status, dict):
+            return False
+        certificate, key = _optional(status, 'clientCertificateData'), _optional(status, 'clientKeyData')
+        if not certificate or not key or not isinstance(self._tls, ssl.SSLContext):
+            return False
+        load_client_certificate(self._tls, certificate.encode(), key.encode())
+        return True
 
 
 async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> bytes:

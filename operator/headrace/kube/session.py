@@ -55,6 +55,7 @@ def make(access: Access, listeners: Listeners) -> aiohttp.ClientSession:
         middlewares=(_bearer(access),),
         headers={'User-Agent': f'headrace/{headrace.__version__}'},
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+        proxy=access.proxy or None,
     )
 
 
@@ -70,13 +71,15 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
                 # As a lost connection, which everybody here tries again.
                 raise aiohttp.ClientConnectionError(str(error)) from error
             request.headers.pop('Authorization', None)
+            request.server_hostname = access.server_name or None
             if token:
-                request.headers['Authorization'] = f'Bearer {token}'
+                request.headers['Authorization'] = f'{access.scheme} {token}'
             response = await handler(request)
             if response.status != 401:  # noqa: PLR2004
                 return response
             refused = True
-            response.release()
+            # Not to be used again: a new credential may be the certificate that a new connection shows.
+            response.close()
             await asyncio.sleep(pause)
         raise AssertionError
 

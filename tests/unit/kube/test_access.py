@@ -147,9 +147,8 @@ def test_only_a_plain_true_switches_the_check_of_the_server_off(kubeconfig, said
     assert (tls.check_hostname, tls.verify_mode is ssl.CERT_REQUIRED) == (checked, checked)
 
 
-def test_a_client_certificate_is_shown_to_the_server(kubeconfig):
-    user = {'client-certificate-data': coded(ALONE), 'client-key-data': coded(KEY)}
-    ours = access.of_kubeconfig(kubeconfig(config(user))).tls
+def shown(ours):
+    """Return the certificate that a server sees."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     access.load_client_certificate(server, ALONE, KEY)
     server.verify_mode = ssl.CERT_REQUIRED
@@ -170,7 +169,12 @@ def test_a_client_certificate_is_shown_to_the_server(kubeconfig):
             writer.close()
         return await seen
 
-    assert ssl.DER_cert_to_PEM_cert(asyncio.run(meet())).encode() == ALONE
+    return ssl.DER_cert_to_PEM_cert(asyncio.run(meet())).encode()
+
+
+def test_a_client_certificate_is_shown_to_the_server(kubeconfig):
+    user = {'client-certificate-data': coded(ALONE), 'client-key-data': coded(KEY)}
+    assert shown(access.of_kubeconfig(kubeconfig(config(user))).tls) == ALONE
 
 
 def without(document, *keys):
@@ -368,6 +372,56 @@ def test_a_plugin_that_nobody_waits_for_any_more_is_ended(kubeconfig, program, t
                 await asyncio.sleep(0.02)
 
     asyncio.run(ask_and_leave())
+
+
+def test_a_plugin_may_give_a_client_certificate_which_new_connections_show(kubeconfig, program):
+    status = {'clientCertificateData': ALONE.decode(), 'clientKeyData': KEY.decode()}
+    found = access.of_kubeconfig(kubeconfig(plugin(program(f'print({json.dumps({"status": status})!r})'))))
+    assert asyncio.run(found.token(False)) == ''
+    assert shown(found.tls) == ALONE
+
+
+def test_a_plugin_whose_certificate_is_none_is_named_and_what_it_printed_is_not_told(kubeconfig, program):
+    status = {'clientCertificateData': SECRET, 'clientKeyData': SECRET}
+    path = program(f'print({json.dumps({"status": status})!r})')
+    config_path = kubeconfig(plugin(path))
+    assert refusal(lambda: token_of(config_path)).startswith(f'{path}: no credential: ')
+
+
+# --- names, proxies and other credentials ------------------------------------------------------------------------------
+
+
+def test_a_user_name_and_password_are_shown_as_such(kubeconfig):
+    found = access.of_kubeconfig(kubeconfig(config({'username': 'ann', 'password': 'pä:ss'})))
+    assert found.scheme == 'Basic'
+    assert base64.b64decode(asyncio.run(found.token(False))).decode() == 'ann:pä:ss'
+
+
+def test_a_token_goes_before_a_user_name(kubeconfig):
+    found = access.of_kubeconfig(kubeconfig(config({'username': 'ann', 'password': 'p', 'token': 'mine'})))
+    assert (found.scheme, asyncio.run(found.token(False))) == ('Bearer', 'mine')
+
+
+def test_the_name_of_the_server_and_the_proxy_are_taken_from_the_cluster(kubeconfig):
+    named = access.of_kubeconfig(kubeconfig(config(cluster={'tls-server-name': 'api.internal'})))
+    assert (named.server_name, named.proxy) == ('api.internal', '')
+    behind = access.of_kubeconfig(kubeconfig(config(cluster={'proxy-url': 'http://proxy:3128'})))
+    assert (behind.server_name, behind.proxy) == ('', 'http://proxy:3128')
+
+
+@pytest.mark.parametrize(
+    ('user', 'cluster', 'said'),
+    [
+        pytest.param({'auth-provider': {'name': 'gcp'}}, {}, 'auth-provider is not supported; use a credential plugin (exec)', id='auth-provider'),
+        pytest.param({'token': SECRET, 'as': 'admin'}, {}, 'as: to act as somebody else is not supported', id='as'),
+        pytest.param({'token': SECRET, 'as-groups': ['g']}, {}, 'as-groups: to act as somebody else is not supported', id='as-groups'),
+        pytest.param({}, {'proxy-url': f'socks5://u:{SECRET}@proxy'}, 'proxy-url: socks5 is not supported; http and https are', id='a SOCKS proxy'),
+        pytest.param({}, {'proxy-url': 'http://proxy', 'tls-server-name': 'x'}, 'tls-server-name and proxy-url cannot be used together', id='both'),
+    ],
+)  # fmt: skip
+def test_what_is_not_supported_is_an_error_that_names_it(kubeconfig, user, cluster, said):
+    path = kubeconfig(config(user, cluster))
+    assert refusal(lambda: access.of_kubeconfig(path)) == f'{path}: {said}'
 
 
 # --- a ServiceAccount, and which of them ------------------------------------------------------------------------------

@@ -1,16 +1,22 @@
 """The session to the API server: its token, and who is told of lists and watches."""
 
 import asyncio
+import dataclasses
+import datetime as dt
 import json
+import ssl
 from itertools import islice
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import headrace
 from headrace.kube import session
-from headrace.kube.access import AccessError
+from headrace.kube.access import AccessError, load_client_certificate
 
 PATH = '/api/v1/services'
 PAGE = {'metadata': {'resourceVersion': '7', 'continue': ''}, 'items': [{'metadata': {'name': 'a'}}]}
@@ -91,6 +97,63 @@ def test_a_token_that_cannot_be_had_is_as_a_lost_connection(server, access_of):
     with pytest.raises(aiohttp.ClientConnectionError, match='no token today'):
         talk(server, [(200, {})], lambda url: access_of(url, AccessError('no token today')))
     assert server.asked == []
+
+
+def test_a_password_is_shown_by_its_scheme(server, access_of):
+    talk(server, [(200, {})], lambda url: dataclasses.replace(access_of(url, 'dTpw'), scheme='Basic'))
+    assert server.tokens == ['Basic dTpw']
+
+
+def test_a_proxy_is_asked_for_the_server(server, access_of):
+    def access(url):
+        return dataclasses.replace(access_of('http://api.invalid'), proxy=url)
+
+    async def ask():
+        async with (
+            server.up((200, {'a': 1})),
+            session.make(access(server.url), {}) as made,
+            made.get(f'http://api.invalid{PATH}') as response,
+        ):
+            return await response.json()
+
+    assert asyncio.run(ask()) == {'a': 1}
+    assert server.asked[0][0].headers['Host'] == 'api.invalid'
+
+
+@pytest.mark.parametrize('name', ['api.internal', ''])
+def test_the_certificate_is_held_to_the_name_that_is_configured(access_of, name):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'api')]), dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(days=1)
+    )
+    names = x509.SubjectAlternativeName([x509.DNSName('api.internal')])
+    pem = (
+        builder.add_extension(names, critical=False).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_client_certificate(tls, pem, key.private_bytes(serialization.Encoding.PEM, *form))
+
+    async def ask():
+        async def serve(reader, writer):
+            await reader.readuntil(b'\r\n\r\n')
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}')
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, '127.0.0.1', 0, ssl=tls) as listening:
+            url = f'https://127.0.0.1:{listening.sockets[0].getsockname()[1]}'
+            trusted = ssl.create_default_context(cadata=pem.decode())
+            way = dataclasses.replace(access_of(url), tls=trusted, server_name=name)
+            async with session.make(way, {}) as made, made.get(url + PATH) as response:
+                return await response.json()
+
+    if name:
+        assert asyncio.run(ask()) == {}
+    else:
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            asyncio.run(ask())
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
