@@ -3,8 +3,8 @@
 The one module that imports kopf. It writes nothing to anybody's objects: there are only `on.event` handlers, no storage,
 no posting, no finalizers. Lists never come from here: `session` takes them where kopf reads them.
 
-It leans on what kopf does not promise, each of which has a test: that a list is read by `response.json()`, a watch by
-`content.iter_chunked()`, and that root tasks have these names.
+It leans on what kopf does not promise: that a list is read by `response.json()`, a watch by `content.iter_chunked()`,
+that root tasks have these names, and more. `tests/unit/kube/test_kopf.py` lists it all, with a test for each.
 """
 
 import asyncio
