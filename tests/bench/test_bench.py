@@ -16,24 +16,29 @@ ROOM = 60
 
 def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     output = tmp_path / 'bench.json'
-    asked = ['--sizes', '10,20', '--samples', '10', '--haproxy', binary('haproxy-3.4'), '--output', output]
+    asked = ['--sizes', '10,20', '--samples', '10', '--output', output]
+    asked += ['--haproxy', binary('haproxy-3.4'), '--also', binary('haproxy-3.0')]
     ran = subprocess.run(
         [sys.executable, '-m', 'tools.bench', *map(str, asked)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
     found = json.loads(output.read_text())['figures']
-    assert sorted(found) == ['endpoint', 'haproxy', 'memory', 'reloads', 'render', 'transition']
+    assert sorted(found) == ['endpoint', 'haproxy', 'live', 'memory', 'reloads', 'render', 'requests', 'transition']
     never = {
         name: value for part in found.values() for name, value in part.items() if name.endswith(('reloads', 'refused'))
     }
     assert len(never) == 14
     assert set(never.values()) == {0}
     assert all(part for part in found.values())
+    # What has no run-time backends pays for new Services, and nothing else does.
+    assert [found['live'][f'3.4, {size}: reloads, all'] for size in (10, 20)] == [0, 0]
+    assert all(found['live'][f'3.0, {size}: reloads, all'] for size in (10, 20))
+    assert len([name for name in found['requests'] if name.endswith('ratio')]) == 10
 
 
 @pytest.mark.parametrize('seed', [7, 1234])

@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import resource
 import statistics
+import subprocess
 import tempfile
 import time
 import tracemalloc
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tools.bench import varied
+from tools.bench import costs, town, varied
 from tools.bench.process import Process, loopback
 
 from headrace import folder
@@ -41,11 +42,17 @@ _MICRO, _MILLI = 1e6, 1e3
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was asked for: numbers of Services, samples, and the binary."""
+    """What was asked for: numbers of Services, samples, the binary, and another one for what is measured alive."""
 
     sizes: tuple[int, ...]
     samples: int
     haproxy: str
+    also: str = ''
+
+    @property
+    def binaries(self) -> dict[str, str]:
+        """Return the binaries to measure alive, by their version."""
+        return {version(binary): binary for binary in (self.haproxy, self.also) if binary}
 
     @property
     def largest(self) -> int:
@@ -268,6 +275,25 @@ def transition(chosen: Chosen) -> Figures:
                 yield f'{what}: refused', refused
 
 
+def version(binary: str) -> str:
+    """Return the first two numbers of a binary's version, as it says itself."""
+    said = subprocess.run([binary, '-v'], capture_output=True, text=True, check=True).stdout
+    return '.'.join(said.split()[2].split('.')[:2])
+
+
+def live(chosen: Chosen) -> Figures:
+    """Measure a running agent on a folder: cold start, changes to HAProxy and to the first request, reloads, memory."""
+    for name, binary in chosen.binaries.items():
+        for count in chosen.sizes:
+            yield from town.measure(binary, name, count, chosen.samples)
+
+
+def requests(chosen: Chosen) -> Figures:
+    """Measure what requests cost HAProxy, against hand-written configurations."""
+    for name, binary in chosen.binaries.items():
+        yield from costs.measure(binary, name, max(chosen.samples, costs.FEWEST))
+
+
 def _refused(process: Process, made: Plan) -> int:
     """Send a plan's commands, and return how many were refused; removals that connections hold up are tried again."""
     left = list(made.commands)
@@ -291,7 +317,7 @@ def _rss() -> float:
 
 
 PARTS: dict[str, Callable[[Chosen], Figures]] = {
-    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition)
+    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests)
 }
 
 

@@ -95,6 +95,11 @@ class Process:
         pages = int(Path(f'/proc/{self._process.pid}/statm').read_text().split()[1])
         return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
 
+    def cpu(self) -> float:
+        """Return the CPU seconds that the process has taken, exact to the nanosecond."""
+        tasks = Path(f'/proc/{self._process.pid}/task').glob('*/schedstat')
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
     def send(self, commands: Sequence[Command]) -> list[Answered]:
         """Send commands in their order, and judge the answers."""
         found: list[str] = []

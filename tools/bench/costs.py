@@ -1,0 +1,197 @@
+"""What a request costs HAProxy: the rendered configuration against a hand-written one that does the least.
+
+Both are measured in turn, in pairs, by the CPU seconds of their processes; a ratio below 1 says by how much the
+rendered one serves fewer requests per CPU second. Backends are one HAProxy that answers by itself.
+"""
+
+import contextlib
+import statistics
+from collections.abc import Callable, Iterator
+
+from tools.bench import client, varied
+from tools.bench.process import Process, loopback
+
+from headrace.cluster import reading
+from headrace.cluster.store import Store
+from headrace.haproxy import capabilities
+from headrace.haproxy.render import Renderer
+from headrace.model import standin, view
+from headrace.model.state import State
+from headrace.names import Ref
+from headrace.settings import Settings
+
+PAIRS = 9
+HOSTS = 20
+# Fewer requests than this say nothing.
+FEWEST = 100
+_HTTP, _HTTPS, _HEALTH, _TCP, _BACKEND = 8080, 8443, 8404, 20000, 9000
+_CONNECTIONS = 32
+_TLS_NAME = 'headrace-bench'
+Load = Callable[[str, int], client.Result]
+
+_GLOBAL = """global
+  stats socket "${HEADRACE_SOCKETS-.}/runtime.sock" mode 660 level admin
+  maxconn 8000
+  nbthread 1
+defaults base
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+"""
+
+
+class Meter:
+    """A HAProxy and the address that it listens on."""
+
+    def __init__(self, process: Process, address: str) -> None:
+        self.process, self.address = process, address
+
+    def cost(self, load: Load, count: int) -> float:
+        """Return the CPU seconds of one request, measured over so many."""
+        before = self.process.cpu()
+        answered = load(self.address, count).count
+        return (self.process.cpu() - before) / answered
+
+
+def measure(binary: str, version: str, count: int) -> Iterator[tuple[str, float]]:
+    """Yield what each kind of request costs, in microseconds, and the ratio to the hand-written configuration."""
+    with contextlib.ExitStack() as held:
+        backend = held.enter_context(loopback())
+        _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
+        rendered, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
+        ours = Meter(_started(held, binary, _rendered(rendered, backend, version)), rendered)
+        by_map = Meter(_started(held, binary, _by_map(mapped, backend)), mapped)
+        one = Meter(_started(held, binary, _static(static, backend)), static)
+        plain_tcp = Meter(_started(held, binary, _plain_tcp(tcp, backend)), tcp)
+        for name, other, load, of in (
+            ('HTTP/1.1, one map', by_map, _http1, count),
+            ('HTTP/1.1, one static backend', one, _http1, count),
+            ('HTTP/1.1 over TLS, one map', by_map, _https1, count),
+            ('HTTP/2 over TLS, one map', by_map, _http2, count),
+            ('new TCP connections', plain_tcp, _connections, max(1, count // 4)),
+        ):
+            yield from _pairs(f'{version}: {name}', ours, other, load, of)
+
+
+def _pairs(name: str, ours: Meter, other: Meter, load: Load, count: int) -> Iterator[tuple[str, float]]:
+    spent, reference, ratios = list[float](), list[float](), list[float]()
+    for meter in (ours, other):
+        # The first time connections to backends are made, and memory is got.
+        meter.cost(load, max(_CONNECTIONS, count // 4))
+    for number in range(PAIRS):
+        turn = (ours, other) if number % 2 else (other, ours)
+        costs = {meter: meter.cost(load, count) for meter in turn}
+        spent.append(costs[ours])
+        reference.append(costs[other])
+        ratios.append(costs[other] / costs[ours] if costs[ours] else 1.0)
+    yield f'{name}: rendered, µs of CPU', statistics.median(spent) * 1e6
+    yield f'{name}: hand-written, µs of CPU', statistics.median(reference) * 1e6
+    yield f'{name}: requests per CPU second, ratio', statistics.median(ratios)
+
+
+def _http1(address: str, count: int) -> client.Result:
+    return client.http1((address, _HTTP), hosts(), count=count, connections=_CONNECTIONS)
+
+
+def _https1(address: str, count: int) -> client.Result:
+    return client.http1((address, _HTTPS), hosts(), count=count, connections=_CONNECTIONS, tls=True)
+
+
+def _http2(address: str, count: int) -> client.Result:
+    return client.http2((address, _HTTPS), hosts(), count=count, connections=_CONNECTIONS)
+
+
+def _connections(address: str, count: int) -> client.Result:
+    return client.new_connections((address, _TCP), count=count)
+
+
+def hosts() -> list[str]:
+    """Return the hosts that are asked for."""
+    return [f'app-{number}.example.com' for number in range(HOSTS)]
+
+
+def _started(held: contextlib.ExitStack, binary: str, rendered: dict[str, bytes]) -> Process:
+    process = held.enter_context(Process(binary, rendered))
+    process.start()
+    return process
+
+
+def _backend(address: str) -> bytes:
+    return f"""{_GLOBAL}
+frontend answers from base
+  bind {address}:{_BACKEND}
+  http-request return status 200 content-type text/plain string "hello\\n"
+""".encode()
+
+
+def _by_map(address: str, backend: str) -> dict[str, bytes]:
+    lines = [f'{host} b{number}\n' for number, host in enumerate(hosts())]
+    backends = [f'backend b{number} from base\n  server s {backend}:{_BACKEND}\n' for number in range(HOSTS)]
+    text = f"""{_GLOBAL}
+frontend http from base
+  bind {address}:{_HTTP}
+  bind {address}:{_HTTPS} ssl crt certificate.pem alpn h2,http/1.1
+  use_backend %[req.hdr(host),field(1,:),lower,map_str(hosts.map)]
+""".replace('global\n', 'global\n  default-path parent\n', 1)
+    return {
+        'haproxy/all.cfg': (text + '\n'.join(backends)).replace('certificate.pem', 'certificates/one.pem')
+        .replace('hosts.map', 'maps/hosts.map').encode(),
+        'maps/hosts.map': ''.join(lines).encode(),
+        'certificates/one.pem': standin.certificate(Ref('Secret', '', _TLS_NAME))[0],
+    }  # fmt: skip
+
+
+def _static(address: str, backend: str) -> dict[str, bytes]:
+    text = f"""{_GLOBAL}
+frontend http from base
+  bind {address}:{_HTTP}
+  default_backend one
+backend one from base
+  server s {backend}:{_BACKEND}
+"""
+    return {'haproxy/all.cfg': text.encode()}
+
+
+def _plain_tcp(address: str, backend: str) -> dict[str, bytes]:
+    text = f"""{_GLOBAL}
+frontend tcp from base
+  mode tcp
+  bind {address}:{_TCP}
+  default_backend one
+backend one from base
+  mode tcp
+  server s {backend}:{_BACKEND}
+"""
+    return {'haproxy/all.cfg': text.encode()}
+
+
+def _rendered(address: str, backend: str, version: str) -> dict[str, bytes]:
+    settings = Settings(
+        addresses=(address,), http_port=_HTTP, https_port=_HTTPS, health_port=_HEALTH, tcp_ports=str(_TCP),
+        threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}',
+    )  # fmt: skip
+    seen = view.make(settings, offline=True)
+    store, state = Store(), State(seen)
+    for number in range(HOSTS + 1):
+        exposed = {'port': str(_TCP)} if number == HOSTS else {'host': hosts()[number]}
+        metadata = {'name': f'app-{number}', 'namespace': 'default'}
+        annotations = {varied.PREFIX + key: value for key, value in exposed.items()}
+        documents = (
+            {
+                'apiVersion': 'v1', 'kind': 'Service', 'metadata': {**metadata, 'annotations': annotations},
+                'spec': {'ports': [{'name': 'main', 'port': 80}]},
+            },
+            {
+                'apiVersion': 'discovery.k8s.io/v1', 'kind': 'EndpointSlice', 'addressType': 'IPv4',
+                'metadata': {**metadata, 'labels': {'kubernetes.io/service-name': metadata['name']}},
+                'ports': [{'name': 'main', 'port': _BACKEND}], 'endpoints': [{'addresses': [backend]}],
+            },
+        )  # fmt: skip
+        for document in documents:
+            item = reading.read(document).object
+            assert item is not None
+            store.put(item)
+    state.update(store, store.take())
+    able = capabilities.of_version(version)
+    return dict(Renderer(seen, able).render(state))
