@@ -1,9 +1,14 @@
 """What the tests of the chart share."""
 
+import contextlib
+
 import pytest
 
+from conftest import binary
 from support import chart
-from support.fixtures import town  # noqa: F401
+from support.api import ApiError
+from support.installed import Installed
+from support.traffic import Town
 
 
 @pytest.fixture
@@ -21,4 +26,38 @@ def release(control_plane, namespace):
 
     yield install
     for document in reversed(made):
-        control_plane.api.delete(chart.home(document))
+        with contextlib.suppress(ApiError):  # one that a test has removed itself
+            control_plane.api.delete(chart.home(document))
+
+
+@pytest.fixture
+def town(control_plane):  # the network is made before the pods
+    """Pods and clients, in the network that the control plane is in."""
+    made = Town()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_installed(control_plane, namespace, town):
+    made = []
+
+    def make(documents, account, **how):
+        found = Installed(binary('haproxy-3.4'), control_plane, namespace, documents, account, **how)
+        made.append(found)
+        return found
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def release_installed(release, make_installed):
+    """What makes a controller of a chart that is really installed, not started yet."""
+
+    def make(**values):
+        documents = release(values)
+        return make_installed(documents, 'controller', role='controller')
+
+    return make

@@ -4,54 +4,16 @@ import json
 import secrets
 
 import pytest
-import yaml
 
-from conftest import binary
 from support import chart
 from support.api import ApiError
 from support.chart_matrix import EVERYTHING, MATRIX
-from support.cluster import Cluster, pod
+from support.cluster import pod
 from support.live import until
 from support.objects import service
 
 FOREIGN = {'PodMonitor', 'ServiceMonitor'}
 LATE = 40
-
-
-class Installed(Cluster):
-    """A process with a ServiceAccount, and settings, of an installed chart."""
-
-    def __init__(self, haproxy, plane, namespace, documents, account, **how):
-        name = f'{chart.RELEASE}-headrace-{account}'
-        self._account = name
-        super().__init__(haproxy, plane, namespace, rules=[], **how)
-        path = f'/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token'
-        token = plane.api.request('POST', path, {'spec': {'expirationSeconds': 3600}})['status']['token']
-        self.token, self.kubeconfig = token, plane.write_kubeconfig(token)
-        said = yaml_of(chart.settings(documents))
-        for key in ('namespaces', 'secrets', 'statusAddresses'):
-            if key in said:
-                self.settings[key] = said[key]
-        self.set()
-
-
-def yaml_of(text):
-
-    return yaml.safe_load(text)
-
-
-@pytest.fixture
-def make_installed(control_plane, namespace, town):
-    made = []
-
-    def make(documents, account, **how):
-        found = Installed(binary('haproxy-3.4'), control_plane, namespace, documents, account, **how)
-        made.append(found)
-        return found
-
-    yield make
-    for each in made:
-        each.close()
 
 
 @pytest.mark.parametrize('name', ['defaults', 'everything', 'daemon set', 'host ports', 'node port', 'tcp ports'])

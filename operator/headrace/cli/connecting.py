@@ -46,11 +46,16 @@ def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
     return make
 
 
+def pod_name() -> str:
+    """Return the name of this pod, as the downward API tells it, else of this machine."""
+    return os.environ.get('POD_NAME') or socket.gethostname().lower()
+
+
 def identity(way: Access, view: View) -> Identity:
     """Return who this process is: its pod, as the downward API tells it, else this machine."""
     return Identity(
         namespace=way.namespace,
-        name=os.environ.get('POD_NAME') or socket.gethostname().lower(),
+        name=pod_name(),
         class_name=view.class_name,
         role=str(view.role),
         uid=os.environ.get('POD_UID', ''),

@@ -83,7 +83,7 @@ def look(
     `live`: a Secret that is not there is missing, and nothing stands in for it; `all_secrets`: all that the source holds
     may be read. Raises SettingsError and TemplateError.
     """
-    found = _settings(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
+    found = settings_of(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
     found = adjust(found)
     overrides = haproxy_overrides.read(options['overrides']) if options['overrides'] else Overrides()
     made = view.make(
@@ -97,8 +97,8 @@ def look(
     return Seen(made, overrides, options.get('output') == 'json')
 
 
-def _settings(config: Path | None, given: dict[str, str | None]) -> Settings:
-    """Return the settings of a file, with flags over them."""
+def settings_of(config: Path | None, given: dict[str, str | None]) -> Settings:
+    """Return the settings of a file, with flags over them; raises SettingsError."""
     try:
         held = settings.parse(config.read_text()) if config else Settings()
     except (OSError, UnicodeDecodeError, SettingsError) as error:

@@ -10,7 +10,7 @@ import click
 
 import headrace
 from headrace.agent.agent import AgentError
-from headrace.cli import checking, explaining, planning, rendering, running
+from headrace.cli import checking, explaining, planning, releasing, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
@@ -51,10 +51,11 @@ for command in (
     planning.plan,
     explaining.explain,
     running.run,
+    releasing.release,
     status_command.status,
 ):
     cli.add_command(command)
-for command in (explaining.explain, running.run, status_command.status):
+for command in (explaining.explain, running.run, releasing.release, status_command.status):
     _also_from_the_environment(command)
 
 

@@ -16,13 +16,14 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
-from headrace.kube.calls import CallError, refusal
+from headrace.kube.calls import CallError, ConflictError, refusal
 
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
 _DEADLINE_SECONDS = 15.0
 _LONGEST_PAUSE = 5.0
 _TOO_MANY, _SERVER = 429, 500
+_PAGE = 500
 Answer = TypeVar('Answer')
 
 
@@ -36,6 +37,7 @@ class Client:
         self._core = client.CoreV1Api(api)
         self._events = client.EventsV1Api(api)
         self._leases = client.CoordinationV1Api(api)
+        self._accounts = client.AuthenticationV1Api(api)
 
     async def apply_service_status(self, namespace: str, name: str, status: dict[str, Any]) -> None:
         """Have a Service's status say this and nothing else of ours (server-side apply); raises CallError."""
@@ -43,7 +45,8 @@ class Client:
             'apiVersion': 'v1',
             'kind': 'Service',
             'metadata': {'name': name, 'namespace': namespace},
-            'status': status,
+            # An empty one would stay ours.
+            **({'status': status} if status else {}),
         }
         await self._call(
             f'apply status of Service {namespace}/{name}',
@@ -87,6 +90,61 @@ class Client:
             lambda: self._leases.list_namespaced_lease(namespace, label_selector=selector),
         )
         return list(found.items)
+
+    async def written(self, namespace: str) -> list[tuple[str, str]]:
+        """Return namespace and name of the Services whose status holds something of ours; '' for all namespaces.
+
+        Raises CallError.
+        """
+        found: list[tuple[str, str]] = []
+        token: str | None = None
+        while token != '':
+            page = await self._services(namespace, token)
+            found += [
+                (str(service.metadata.namespace), str(service.metadata.name))
+                for service in page.items
+                if service.metadata is not None and self._wrote(service.metadata)
+            ]
+            token = (page.metadata.var_continue if page.metadata else None) or ''
+        return found
+
+    async def _services(self, namespace: str, token: str | None) -> client.V1ServiceList:
+        how: dict[str, Any] = {'limit': _PAGE, '_continue': token}
+        if namespace:
+            return await self._call(
+                f'list Services in {namespace}', lambda: self._core.list_namespaced_service(namespace, **how)
+            )
+        return await self._call('list Services', lambda: self._core.list_service_for_all_namespaces(**how))
+
+    def _wrote(self, metadata: client.V1ObjectMeta) -> bool:
+        return any(
+            entry.manager == self._field_manager and entry.subresource == 'status'
+            for entry in metadata.managed_fields or ()
+        )
+
+    async def account_uid(self) -> str:
+        """Return the uid of the ServiceAccount that this process is, '' for whoever is none; raises CallError."""
+        body = client.V1SelfSubjectReview()
+        found = await self._call('ask who I am', lambda: self._accounts.create_self_subject_review(body))
+        user = found.status.user_info if found.status else None
+        if user is None or not str(user.username or '').startswith('system:serviceaccount:'):
+            return ''
+        return f'{str(user.username).rpartition(":")[2]}/{user.uid}'
+
+    async def put_lease(self, namespace: str, body: dict[str, Any]) -> None:
+        """Make a Lease say this, whatever it said; raises CallError."""
+        name = body['metadata']['name']
+        create: Any = self._leases.create_namespaced_lease
+        replace: Any = self._leases.replace_namespaced_lease
+        try:
+            await self._call(f'create Lease {namespace}/{name}', lambda: create(namespace, body))
+        except ConflictError:
+            held = await self._call(
+                f'get Lease {namespace}/{name}', lambda: self._leases.read_namespaced_lease(name, namespace)
+            )
+            assert held.metadata is not None
+            body['metadata']['resourceVersion'] = held.metadata.resource_version
+            await self._call(f'update Lease {namespace}/{name}', lambda: replace(name, namespace, body))
 
     async def _call(self, what: str, make: Callable[[], Awaitable[Answer]]) -> Answer:
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
-from headrace.controller import addresses, agents, wanted
+from headrace.controller import addresses, agents, release, wanted
 from headrace.controller.agents import Agent
 from headrace.controller.client import Client
 from headrace.controller.election import Election
@@ -85,7 +85,7 @@ class Controller:
                 following.result()
             self.state.update(self.store, self.store.take())
             log.info('the controller follows the cluster', extra={'services': len(self.store.services())})
-            tasks.append(asyncio.create_task(self.election.run(self.lead)))
+            tasks.append(asyncio.create_task(self._stand()))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -98,8 +98,42 @@ class Controller:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
+    async def _stand(self) -> None:
+        """Stand for election, for ever, but not while a release takes back what was written."""
+        while True:
+            await self._until_released(wanted=False)
+            election = asyncio.create_task(self.election.run(self.lead))
+            released = asyncio.create_task(self._until_released(wanted=True))
+            try:
+                await asyncio.wait([election, released], return_when=asyncio.FIRST_COMPLETED)
+                if election.done():
+                    election.result()
+            finally:
+                # Who leads is in a task of its own, which the election's end alone would leave.
+                tasks = [task for task in (election, released, self._leading) if task is not None]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            log.warning('a release takes back what was written; this controller stands aside')
+            await self.election.release()
+
+    async def _until_released(self, *, wanted: bool) -> None:
+        """Wait until a release is announced, or until none is any more."""
+        selector = release.selector(self.options.view.class_name)
+        while True:
+            with contextlib.suppress(CallError):
+                found = agents.living(
+                    await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
+                )
+                if bool(found) == wanted:
+                    return
+            await asyncio.sleep(_AGENTS_SECONDS)
+
+    _leading: asyncio.Task[None] | None = None
+
     async def lead(self) -> None:
         """Write what is wanted, as long as this task lives."""
+        self._leading = asyncio.current_task()
         await self._ask_agents()
         for ref in self.store.services():
             self.writer.ask(ref)

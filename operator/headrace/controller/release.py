@@ -1,0 +1,108 @@
+"""Giving everything back before an uninstall: what headrace wrote to users' objects is taken off again.
+
+Promises: it writes while no controller does. It announces itself by a Lease, on which the controllers stand aside, and
+then leads in their stead. Both Leases belong to the ServiceAccount afterwards, and go with it; they last long enough for
+an uninstall, and when none follows, the controllers go on after that.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.controller.client import Client
+from headrace.controller.election import Election
+from headrace.kube.calls import NotFoundError
+from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL
+
+log = logging.getLogger(__name__)
+ROLE = 'release'
+# Controllers keep aside for so long, which is the time that an uninstall has.
+LASTS_SECONDS = 600
+_PAUSE_SECONDS = 1 / 20
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Which installation is released: its class, the namespace of its Leases, those that it watches; none for all."""
+
+    class_name: str
+    namespace: str
+    namespaces: tuple[str, ...]
+    identity: str
+
+
+def selector(class_name: str) -> str:
+    """Return the labels of the Lease that announces a release."""
+    return f'{CLASS_LABEL}={class_name},{ROLE_LABEL}={ROLE}'
+
+
+async def release(client: Client, which: Installation, *, wait: bool) -> int:
+    """Take back what was written, and return of how many objects; with `wait` it ends when nothing is left.
+
+    Raises CallError.
+    """
+    account = await client.account_uid()
+    await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-release', account))
+    log.info('waiting for the controllers to stand aside')
+    done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def lead() -> None:
+        done.set_result(await _give_back(client, which, wait=wait))
+        await asyncio.Event().wait()
+
+    election = Election(client.api, which.namespace, f'{which.class_name}-controller', which.identity)
+    standing = asyncio.create_task(election.run(lead))
+    try:
+        either: list[asyncio.Future[Any]] = [standing, done]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if standing.done():
+            standing.result()
+        count = done.result()
+    finally:
+        standing.cancel()
+        await asyncio.gather(standing, return_exceptions=True)
+    await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-controller', account))
+    return count
+
+
+async def _give_back(client: Client, which: Installation, *, wait: bool) -> int:
+    """Take back everything, step by step; what a later role takes from others is given back here, before the rest."""
+    return await _statuses(client, which, wait=wait)
+
+
+async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
+    """Remove our condition and our addresses from all Services."""
+    count = 0
+    while True:
+        found = [each for namespace in which.namespaces or ('',) for each in await client.written(namespace)]
+        for namespace, name in found:
+            try:
+                # An empty status of ours: the API server takes away what we had written, and nothing else.
+                await client.apply_service_status(namespace, name, {})
+            except NotFoundError:
+                continue
+            count += 1
+            await asyncio.sleep(_PAUSE_SECONDS)
+        if not wait or not found:
+            return count
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _lease(which: Installation, name: str, account: str) -> dict[str, Any]:
+    """Return a Lease that is held by the release; `account` is name and uid of the ServiceAccount that it goes with."""
+    labels = {CLASS_LABEL: which.class_name, ROLE_LABEL: ROLE} if name.endswith('-release') else {}
+    metadata: dict[str, Any] = {'name': name, 'namespace': which.namespace, 'labels': labels}
+    if account:
+        owner, _, uid = account.partition('/')
+        metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'ServiceAccount', 'name': owner, 'uid': uid}]
+    now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+    spec = {
+        'holderIdentity': which.identity,
+        'leaseDurationSeconds': LASTS_SECONDS,
+        'acquireTime': now,
+        'renewTime': now,
+    }
+    return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease', 'metadata': metadata, 'spec': spec}
