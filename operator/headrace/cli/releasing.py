@@ -52,7 +52,7 @@ async def _release(given: dict[str, Any], seconds: float) -> int:
 
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
     way = connecting.access(given)
-    calls = await client.connect(given['kubeconfig'], given['context'], held.class_name)
+    calls = await client.connect(way, held.class_name)
     which = release.Installation(held.class_name, way.namespace, held.namespaces, f'release-{connecting.pod_name()}')
     try:
         async with asyncio.timeout(seconds):
