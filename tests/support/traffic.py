@@ -150,6 +150,10 @@ class Client:
         self._streams = None
         self.connections = 0
 
+    @property
+    def closed(self):
+        return self._streams is None
+
     async def ask(self, path='/', host='shop.example.com', method='GET', body=b'', headers=None):
         """Return status, headers and body as an object; a client that finds its connection closed has lost a request."""
         if self._streams is None:
@@ -180,8 +184,10 @@ class Client:
 class Load:
     """Clients that ask again and again, and count what was lost: no answer, or one that is no 200."""
 
-    def __init__(self, town, port, *, kept=10, new_each_second=40.0, host='shop.example.com', pause=0.01):
+    def __init__(self, town, port, *, kept=10, new_each_second=40.0, host='shop.example.com', pause=0.01, where=None):
         self.town, self.port, self.host, self.pause = town, port, host, pause
+        # Who balances load between several edges says which one a new connection goes to.
+        self.where = where or (lambda: '127.0.0.1')
         self.answered, self.pods, self.lost = 0, {}, []
         self.slowest = 0.0
         self.times = []
@@ -194,6 +200,8 @@ class Load:
         method = 'POST' if number % 3 == 2 else 'GET'
         began = time.monotonic()
         try:
+            if client.closed:
+                client.host = self.where()
             async with asyncio.timeout(_SECONDS):
                 status, _, said = await client.ask('/', self.host, method, b'x' * 100)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._core.engines.peering import Identity
 
 from headrace.kube.resources import Resource, Scope
 from headrace.kube.seldom import quiet
@@ -124,6 +125,8 @@ class Watch:
             clusterwide=not scope.namespaces,
             namespaces=scope.namespaces,
             standalone=True,
+            # Unused, and without it kopf looks up the user's name, which a container's user may not have.
+            identity=Identity('headrace'),
             stop_flag=self._stop,
             ready_flag=ready,
         )
