@@ -10,7 +10,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane test check lint format golden docs chart demo bench lock clean
+.PHONY: help setup controlplane test check lint format golden docs chart demo kind bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ chart: ## Regenerate the values' schema and manifests/ from the chart
 
 demo: setup ## Start the demonstration
 	$(VENV)/python examples/demo/demo.py
+
+kind: ## A cluster in Docker: image, install, example, requests, uninstall
+	tools/kind.sh
 
 bench: setup ## Measure; for a part of it: make bench ARGS='endpoint --sizes 1000'
 	$(VENV)/python -m tools.bench $(ARGS)
