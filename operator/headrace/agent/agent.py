@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _CONFIG_SECONDS = 1.0
 # Who is told to stop waits so long for a reload to end.
 _RELOAD_SECONDS = 10.0
+# And for what it has begun with.
+_BEGIN_SECONDS = 1.0
 # A file beside the sockets, by which whoever keeps HAProxy says that it will end too.
 DRAINING = 'draining'
 _DRAINING_SECONDS = 2.0
@@ -174,8 +176,13 @@ class Agent:
                 begin.result()
                 await self._go_on(stop, beat, following)
             else:
+                # It may have said "ready" already, and be about to know.
+                await asyncio.wait([begin], timeout=_BEGIN_SECONDS)
                 begin.cancel()
                 await asyncio.gather(begin, return_exceptions=True)
+                # Who is told to stop between HAProxy's first "ready" and the first change has clients already.
+                if self.applier.worker is not None:
+                    await self._withdraw()
             if not self.options.keep:
                 await self._end()
         finally:
