@@ -78,7 +78,12 @@ fi
 
 say 'uninstalling'
 $helm uninstall headrace --namespace headrace-system --wait --timeout 10m
-left=$(kubectl --namespace headrace-system get leases --output name)
+# Leases go with the pods and the ServiceAccount that they belong to, which takes some seconds.
+for _ in $(seq 60); do
+    left=$(kubectl --namespace headrace-system get leases --output name)
+    [ -n "$left" ] || break
+    sleep 2
+done
 [ -z "$left" ] || stop "left over: $left"
 kubectl get service hello --output yaml | grep 'headrace.io/Programmed' && stop 'a condition is left over'
 kind delete cluster --name headrace
