@@ -135,6 +135,12 @@ class Controller:
         """Write what is wanted, as long as this task lives."""
         self._leading = asyncio.current_task()
         await self._ask_agents()
+        while self._unasked:
+            # Without what the agents say, what they said before would be taken back.
+            await asyncio.sleep(_AGENTS_SECONDS)
+            await self._ask_agents()
+        # Nothing was judged while another led.
+        self.settle()
         for ref in self.store.services():
             self.writer.ask(ref)
         tasks = [
