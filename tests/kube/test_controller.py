@@ -1,5 +1,6 @@
 """What the controller writes to users' objects, and what it leaves alone."""
 
+from headrace.kube.rights import When
 from support.cluster import pod
 from support.live import until
 from support.objects import service
@@ -50,6 +51,33 @@ def test_addresses_are_published_while_the_service_is_served(make_cluster):
     assert ingress(controller) == [{'hostname': 'edge.example.com'}, {'ip': '192.0.2.7', 'ipMode': 'Proxy'}]
     controller.annotate('lb', enabled='false')
     until(lambda: not ingress(controller))
+
+
+def test_addresses_come_from_a_service_from_nodes_and_from_values_and_follow_them(make_cluster, namespace):
+    controller = make_cluster(
+        role='controller',
+        when=[When.STATUS_OF_NODES],
+        statusAddresses=[f'service:{namespace}/edge', 'nodes', 'edge.example.com'],
+    )
+    api, name = controller.plane.api, f'node-{namespace}'
+    controller.put('edge', service('edge', type='LoadBalancer', loadBalancerClass='example.com/other'))
+    led(controller)
+    controller.put('lb', lb(host='lb.example.com'))
+    until(lambda: ingress(controller) == [{'hostname': 'edge.example.com'}])
+    theirs = {'loadBalancer': {'ingress': [{'ip': '198.51.100.9', 'ipMode': 'VIP'}]}}
+    api.patch(f'{controller.path("Service", "edge")}/status', {'status': theirs})
+    proxied = {'ip': '198.51.100.9', 'ipMode': 'Proxy'}
+    until(lambda: proxied in ingress(controller))
+    api.create({'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': name}})
+    ready = [{'type': 'Ready', 'status': 'True'}]
+    addresses = [{'type': 'InternalIP', 'address': '192.0.2.40'}]
+    api.patch(f'/api/v1/nodes/{name}/status', {'status': {'addresses': addresses, 'conditions': ready}})
+    until(lambda: {'ip': '192.0.2.40', 'ipMode': 'Proxy'} in ingress(controller))
+    assert proxied in ingress(controller)
+    api.delete(f'/api/v1/nodes/{name}')
+    until(lambda: ingress(controller) == [{'hostname': 'edge.example.com'}, proxied])
+    # Those of a Service of another class are not ours to touch.
+    assert ingress(controller, 'edge') == theirs['loadBalancer']['ingress']
 
 
 def test_addresses_that_another_controller_has_written_stay_and_the_verdict_says_so(make_cluster):
