@@ -21,7 +21,7 @@ from support.objects import built
 
 # Each step waits for a live process, and starts another one: they are few.
 FEW = settings(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     database=None,
@@ -29,7 +29,7 @@ FEW = settings(
     suppress_health_check=[*HealthCheck],
 )
 SERVER = '2'
-_SECONDS = 10.0
+_SECONDS = 20.0
 DRAWN_PORTS = ('5000', '5001', '5002')
 # What `show stat` tells of a backend's shape and of its servers' options, and no traffic changes.
 COLUMNS = ('type', 'mode', 'cookie', 'slim', 'check_rise', 'check_fall')
@@ -132,7 +132,7 @@ class Followed:
 def followed(make_live):
     ports = Ports(*DRAWN_PORTS)
     numbers = {name: str(ports[name]) for name in DRAWN_PORTS}
-    live = make_live(reloadInterval='50ms', tcpPorts=','.join(sorted(numbers.values(), key=int)))
+    live = make_live(reloadInterval='50ms', maxOldWorkers=100, tcpPorts=','.join(sorted(numbers.values(), key=int)))
     live.start()
     yield Followed(live, numbers)
     ports.close()

@@ -219,6 +219,8 @@ class Applier:
         if before is not None:
             await before.close()
         self.lost.clear()
+        # What this worker has to forget was noted before anybody knew of it.
+        self.removing.set()
         if self.record.trouble('worker', ''):
             log.info('a worker serves again', extra={'pid': found.facts.pid})
 
