@@ -163,8 +163,8 @@ class Sidecar(Live):
         assert self.process.poll() is None, self.log.read_text()
         return self
 
-    def start_container(self, **how):
-        """Start HAProxy from what the agent has promoted, as a kubelet does; `how` goes to Popen."""
+    def start_container(self):
+        """Start HAProxy from what the agent has promoted, as a kubelet does."""
         with (self.root / 'haproxy.log').open('ab') as log:
             self.container = subprocess.Popen(
                 [
@@ -179,7 +179,6 @@ class Sidecar(Live):
                 stdout=log,
                 stderr=log,
                 env={**os.environ, 'HEADRACE_SOCKETS': str(self.sockets)},
-                **how,
             )
         until((self.sockets / 'runtime.sock').exists, 'HAProxy listens')
         self.runtime.accept()

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.runtime import RuntimeSocketError
+from headrace.model.picture import Picture
 
 LABELS = ('namespace', 'service', 'port')
 Key = tuple[str, str, str]
@@ -59,6 +60,8 @@ class Traffic:
     # What is shown; exchanged as a whole, because somebody may be reading.
     shown: tuple[Series, Series] = ({}, {})
     _last: dict[tuple[int, str, str], float] = field(default_factory=dict)
+    # Backends that workers had at the last reading: those of a former shape finish their connections.
+    _names: dict[str, Key] = field(default_factory=dict)
     _read_at: float = float('-inf')
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -74,24 +77,24 @@ class Traffic:
             for pid in workers:
                 with contextlib.suppress(RuntimeSocketError):
                     texts[pid] = await applier.where.haproxy.master.tell(pid, 'show stat -1 2 -1')
-            owners = {
-                backend.name: (backend.service.namespace, backend.service.name, backend.port)
-                for fragment in applier.wanted.fragments.values()
-                for backend in fragment.backends
-            }
+            # What is about to be replaced, or held until a reload, has clients still.
+            owners = {**_owners(held.picture), **_owners(applier.wanted)}
             await asyncio.to_thread(self.take, texts, workers, owners)
 
     def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:
         """Take the answers of workers, by PID, to `show stat`; the first of `workers` serves, and one may not have answered."""
         gauges: Series = {}
+        known, seen = {**self._names, **owners}, set[str]()
         for pid, text in texts.items():
             for row in csv.DictReader(text.lstrip('# \n').splitlines()):
-                if key := owners.get(row.get('pxname') or ''):
+                if key := known.get(row.get('pxname') or ''):
+                    seen.add(row['pxname'])
                     self._grow(key, row, pid)
                     _gauges(key, row, gauges, serves=pid == workers[0])
         for place in [place for place in self._last if place[0] not in workers]:
             del self._last[place]
         kept = set(owners.values())
+        self._names = {name: known[name] for name in seen if known[name] in kept}
         self.totals = {held: value for held, value in self.totals.items() if held[0] in kept}
         self.shown = dict(self.totals), gauges
 
@@ -126,6 +129,14 @@ class Traffic:
             for key, value in by_column.get(column, ()):
                 gauge.add_metric(key, value)
             yield gauge
+
+
+def _owners(picture: Picture) -> dict[str, Key]:
+    return {
+        backend.name: (backend.service.namespace, backend.service.name, backend.port)
+        for fragment in picture.fragments.values()
+        for backend in fragment.backends
+    }
 
 
 def _gauges(key: Key, row: Mapping[str, str], gauges: Series, *, serves: bool) -> None:
