@@ -273,6 +273,52 @@ def test_a_canary_has_its_own_timeouts_and_tells_the_client_as_it_wants(canary_e
     assert (said['at'], said['headers']['x-forwarded-for']) == ('127.0.9.1', ['127.0.0.1'])
 
 
+@pytest.fixture(scope='module')
+def choosing_edge(started, endpoints):
+    """An edge where requests say whether they go to a canary, at 127.0.9.2."""
+    match = {'canary_service': 'next', 'canary_header': 'X-Beta: yes, 5%', 'canary_cookie': 'beta'}
+    return started(
+        web('none', endpoints, **match),
+        web('all', endpoints, **match, canary_weight='100'),
+        web('any', endpoints, canary_service='next', canary_header='X-Beta'),
+        web('next', endpoints, host='', address='127.0.9.2'),
+    )
+
+
+STABLE, NEXT = '127.0.9.1', '127.0.9.2'
+
+
+@pytest.mark.parametrize(
+    ('host', 'headers', 'at'),
+    [
+        ('none.com', (), STABLE),
+        ('none.com', [('x-beta', 'yes, 5%')], NEXT),
+        ('none.com', [('X-BETA', 'yes, 5%'), ('Accept', '*/*')], NEXT),
+        ('none.com', [('X-Beta', 'yes')], STABLE),
+        ('none.com', [('X-Beta', 'yes, 5%, no')], STABLE),
+        ('none.com', [('X-Beta', 'yes%2C%205%25')], STABLE),
+        ('none.com', [('X-Not-X-Beta', 'yes, 5%')], STABLE),
+        ('none.com', [('X-Other', 'x-beta: yes, 5%')], STABLE),
+        ('none.com', [('Cookie', 'beta=always')], NEXT),
+        ('none.com', [('Cookie', 'a=1; beta=always; c=2')], NEXT),
+        ('none.com', [('Cookie', 'beta=always2')], STABLE),
+        ('none.com', [('Cookie', 'alphabeta=always')], STABLE),
+        ('none.com', [('Cookie', 'beta=never')], STABLE),
+        ('all.com', (), NEXT),
+        ('all.com', [('Cookie', 'beta=never')], STABLE),
+        ('all.com', [('Cookie', 'beta=never'), ('X-Beta', 'yes, 5%')], NEXT),
+        ('any.com', (), STABLE),
+        ('any.com', [('X-Beta', '')], NEXT),
+        ('any.com', [('X-Beta', 'whatever')], NEXT),
+        ('any.com', [('X-Beta-Not', 'whatever')], STABLE),
+    ],
+)
+def test_a_request_says_whether_it_goes_to_the_canary(choosing_edge, host, headers, at):
+    said = choosing_edge.get(host, headers=headers).said
+    assert said['at'] == at
+    assert 'x-headrace-scan' not in said['headers']
+
+
 def preflight(edge, host, origin):
     asked = [('Origin', origin), ('Access-Control-Request-Method', 'POST')]
     return edge.get(host, method='OPTIONS', headers=asked)

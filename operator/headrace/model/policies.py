@@ -28,6 +28,7 @@ RESPONSE_HEADERS = 'o'
 RESPONSE_HEADERS_GONE = 'O'
 CORS = 'C'
 CANARY = 'c'
+CANARY_MATCH = 'k'
 TIMEOUTS = 't'
 CLIENT_TIMEOUT = 'T'
 HSTS = 'S'
@@ -133,6 +134,25 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
     if trusting or settings.cors_expose_headers:
         credentials = 'true' if trusting else 'false'
         policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
+
+
+def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:
+    """Add what a request says to go to the canary, or not to: a header, or a cookie whose value is `always` or `never`.
+
+    The keys are texts as the rules make them of a request: `%`, comma and blank are percent-encoded.
+    """
+    header, cookie = settings.canary_header, settings.canary_cookie
+    if header is not None:
+        line = f'{header.name.lower()}:' + (f' {header.value}' if header.value else '')
+        end = '<' if header.value else ''
+        policy.add(CANARY_MATCH, (Map.CANARY_ALWAYS, f'{policy.name}>{_encoded(line)}{end}', '1'))
+    if cookie is not None:
+        for where, value in ((Map.CANARY_ALWAYS, 'always'), (Map.CANARY_NEVER, 'never')):
+            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(cookie)}={value}<', '1'))
+
+
+def _encoded(text: str) -> str:
+    return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
 
 
 def apply_users(policy: Policy, users: tuple[User, ...]) -> bool:

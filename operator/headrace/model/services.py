@@ -336,20 +336,12 @@ class PortDraft:
         endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
         wanted = backends.want(other, said, port, self.mode, _fitting(endpoint, self.mode), self.draft.view)
         self.draft.demands.add((ref, port.label, self.mode))
-        match = settings.canary_header
         # What a request needs of the backend's own settings comes with it, whoever's route it took.
         own = Policy(names.policy(ref, port.label))
         _of_backend(own, wanted, wanted.name(ref))
         value = f'{settings.canary_weight * 100}|{own.pointer(wanted.name(ref))}'
         self.policy.add(policies.CANARY, (Map.CANARY, self.policy.name, value))
-        if match is not None or settings.canary_cookie is not None:
-            header = f'{match.name}|{match.value}' if match else '|'
-            self.policy.entries.append(
-                Entry(Map.CANARY_MATCH, self.policy.name, f'{settings.canary_cookie or ""}|{header}')
-            )
-            for key, given in (('canary-header', match), ('canary-cookie', settings.canary_cookie)):
-                if given is not None:
-                    self.draft.say('NotYet', self._key(key), 'this version splits by weight only')
+        policies.apply_canary_matches(self.policy, settings)
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
         self.draft.timeouts += _of_backend(self.policy, wanted, backend.name)

@@ -278,7 +278,7 @@ DATA = {
     'timeouts': ('t', ['timeouts.map P 1000:2000:3000:4000'],
                  {'timeout-server': '1s', 'timeout-tunnel': '2s', 'timeout-connect': '3s', 'queue-timeout': '4s'}),
     'client-ip': ('n', [], {'client-ip': 'none'}),
-    'canary-header': ('c', [f'canary.map P 0|{ROUTE}', 'canary-match.map P |x-a|'],
+    'canary-header': ('ck', [f'canary.map P 0|{ROUTE}', 'canary-always.map P>x-a: 1'],
                       {'canary-service': 'web', 'canary-header': 'X-A'}),
 }  # fmt: skip
 

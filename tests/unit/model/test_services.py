@@ -441,14 +441,27 @@ def test_a_canary_has_the_timeouts_and_the_client_ip_of_its_own_annotations(own,
     assert [(item.policy, item.server, item.tunnel) for item in found] == [(policy, *values) for values in entries]
 
 
-def test_matches_of_a_canary_are_data_and_told_not_to_be_applied_yet():
-    annotations = {'canary-service': 'next', 'canary-header': 'X-Beta: yes', 'canary-cookie': 'beta'}
-    made = served(annotations, service('next', ports=HTTP))
-    values = [entry.value for entry in fragment(made).data if entry.map.value == 'canary-match']
-    assert values == ['beta|x-beta|yes']
-    assert reasons(made).count('NotYet') == 2
-    made = served({'canary-service': 'next', 'canary-cookie': 'beta'}, service('next', ports=HTTP))
-    assert [entry.value for entry in fragment(made).data if entry.map.value == 'canary-match'] == ['beta||']
+@pytest.mark.parametrize(
+    ('said', 'always', 'never'),
+    [
+        ({'canary-header': 'X-Beta'}, ['x-beta:'], []),
+        ({'canary-header': 'X-Beta: yes, 5%'}, ['x-beta:%20yes%2C%205%25<'], []),
+        ({'canary-cookie': 'beta'}, ['beta=always<'], ['beta=never<']),
+        ({'canary-header': 'X-B: 1', 'canary-cookie': 'b'}, ['b=always<', 'x-b:%201<'], ['b=never<']),
+    ],
+)
+def test_what_a_request_says_to_go_to_the_canary_is_data(said, always, never):
+    made = served({'canary-service': 'next', **said}, service('next', ports=HTTP))
+    policy = names.policy(Ref('Service', 'shop', 'web'), 'http')
+    found = {
+        where: [e.key for e in fragment(made).data if e.map is where] for where in (Map.CANARY_ALWAYS, Map.CANARY_NEVER)
+    }
+    assert found == {
+        Map.CANARY_ALWAYS: [f'{policy}>{text}' for text in always],
+        Map.CANARY_NEVER: [f'{policy}>{text}' for text in never],
+    }
+    assert flags(made) == 'ck'
+    assert 'NotYet' not in reasons(made)
 
 
 def test_an_exposed_service_that_is_also_demanded_has_one_backend():
