@@ -185,8 +185,10 @@ class Sidecar(Live):
         self.masters.accept()
 
     def close(self):
-        self.runtime.close()
-        self.masters.close()
-        super().close()
+        try:
+            self.runtime.close()
+            self.masters.close()
+        finally:
+            super().close()
         if self.container is not None:
             self.container.wait(10)
