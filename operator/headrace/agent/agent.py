@@ -35,7 +35,10 @@ from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.source import KubeSource
 from headrace.model import view as views
 from headrace.model.state import State
-from headrace.model.view import View
+from headrace.model.view import Role, View
+from headrace.node import sites
+from headrace.node.nft import Nft
+from headrace.node.steering import Steering
 from headrace.settings import Settings, SettingsError, milliseconds
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,8 @@ _RELOAD_SECONDS = 10.0
 class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
-    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster.
+    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster; `nft` is the program by which
+    the node role tells the kernel.
     """
 
     source: SourceOf
@@ -63,6 +67,7 @@ class Options:
     config: Path | None = None
     adjust: Callable[[Settings], Settings] = lambda settings: settings
     keep: bool = False
+    nft: str = 'nft'
 
 
 class AgentError(Exception):
@@ -79,6 +84,7 @@ class Agent:
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
         self.lease: AgentLease | None = None
+        self.steering: Steering | None = None
         self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
 
@@ -99,6 +105,7 @@ class Agent:
         following = asyncio.create_task(self.source.follow(), name='the source')
         try:
             await self._listen(runner)
+            await self._serve_what_was_good()
             if await self._read(following):
                 await self._build()
                 await self._serve(following)
@@ -108,6 +115,29 @@ class Agent:
             await asyncio.gather(following, return_exceptions=True)
             await runner.cleanup()
             alone.close()
+
+    async def _serve_what_was_good(self) -> None:
+        """On a node, serve from the last good state until the source has been read: after a boot nothing else does."""
+        options = self.options
+        if options.view.role is not Role.NODE:
+            return
+        self.steering = Steering(Nft(options.nft), options.state / 'table.nft', self._trouble, self._is_away)
+        await self.steering.restore()
+        haproxy = Haproxy(options.state / 'current', options.sockets, options.start)
+        if options.start and (options.state / 'current').exists() and not await haproxy.running():
+            try:
+                await haproxy.start()
+            except HaproxyStartError as error:
+                log.warning('the last good state cannot be served', extra={'said': str(error)[:500]})
+            else:
+                log.info('serving the last good state')
+
+    def _trouble(self, subject: str, said: str) -> None:
+        if self.admin.loop is not None and self.applier.record.trouble(subject, said) and said:
+            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
+
+    def _is_away(self) -> bool:
+        return self.applier.worker is None
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:
@@ -148,6 +178,7 @@ class Agent:
         self.upkeep = Upkeep(self.applier)
         traffic = Traffic(view.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
+        self.loop.steering = self.steering
         self.admin.attach(self.loop, traffic)
 
     def listen_to_signals(self) -> None:
@@ -212,6 +243,7 @@ class Agent:
             reloads.promote_in_background(),
             self._follow_config(),
             *self._cluster_tasks(),
+            *([self.steering.follow(), self.steering.compare(), self.steering.save()] if self.steering else []),
         ]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:
@@ -229,7 +261,9 @@ class Agent:
         """Find HAProxy or start it, and tell it everything."""
         await asyncio.to_thread(self.applier.candidate.fill)
         haproxy = self.applier.where.haproxy
-        if not await haproxy.running():
+        running = await haproxy.running()
+        await self._steer(bypass=not running)
+        if not running:
             if haproxy.binary:
                 await self._start()
                 return
@@ -243,6 +277,15 @@ class Agent:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+    async def _steer(self, *, bypass: bool) -> None:
+        """Make the kernel's table, on a node; without HAProxy plain TCP goes past it."""
+        if self.steering is None:
+            return
+        site = sites.find(self.store.nodes(), self.loop.state.view, bypass=bypass)
+        if not any(node.name == self.options.view.place.node for node in self.store.nodes()):
+            self._trouble('node', f'there is no Node {self.options.view.place.node}')
+        await self.steering.begin(self.applier.wanted, site)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
@@ -296,6 +339,11 @@ class Agent:
         log.info('stopping', extra={'haproxy': 'goes on' if self.options.keep else ''})
         if self.options.keep:
             return
+        if self.steering is not None:
+            # Before anything else: from now on only what HAProxy alone can serve still goes to it.
+            self.steering.leaving = True
+            await self.steering.switch(bypass=True)
+            await self.steering.save_now()
         if self.lease is not None:
             await self.lease.withdraw()
         with contextlib.suppress(TimeoutError):

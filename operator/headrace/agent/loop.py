@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 
 from headrace.agent.judged import Judged
 from headrace.cluster.objects import Service
-from headrace.cluster.store import Store
+from headrace.cluster.store import NODES, Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.lease import Report
 from headrace.model.state import Change, State
 from headrace.names import Ref
+from headrace.node import sites
+from headrace.node.steering import Steering
 from headrace.verdicts import OF_AGENTS
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class Loop:
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
         self.judged = Judged(state)
+        self.steering: Steering | None = None
         self.batches = 0
         self.epoch = 0
         self.last_beat = time.monotonic()
@@ -60,11 +63,18 @@ class Loop:
             change = self.state.update(self.store, dirty)
             if change:
                 await self._apply(change)
+            if self.steering is not None and NODES in dirty:
+                await self.steering.move(sites.find(self.store.nodes(), self.state.view))
             self._note_epochs(dirty)
             return bool(change)
 
     async def _apply(self, change: Change) -> None:
-        await self.applier.apply(change)
+        if self.steering is None:
+            await self.applier.apply(change)
+        else:
+            rest = await self.steering.leave(change)
+            await self.applier.apply(change)
+            await self.steering.come(rest, change)
         self.judged.note(self.state, change.judged)
 
     def _note_epochs(self, dirty: frozenset[Ref]) -> None:
@@ -89,7 +99,10 @@ class Loop:
             state.update(self.store, self.store.services())
             self.state = state
             self.judged = Judged(state)
-            return await self.applier.exchange(state)
+            reload = await self.applier.exchange(state)
+            if self.steering is not None:
+                await self.steering.exchange(self.applier.wanted)
+            return reload
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""

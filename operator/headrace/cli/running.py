@@ -20,6 +20,7 @@ from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.kube.access import Access
+from headrace.node.nft import NftError
 from headrace.settings import Secrets, Settings, SettingsError
 
 _MAX_PORT = 65535
@@ -107,6 +108,13 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help='From which level on to log.',
 )
+@click.option(
+    '--nft',
+    metavar='PATH',
+    default='nft',
+    show_default=True,
+    help='For the role node: the program that tells the kernel which addresses to take over.',
+)
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
 @inputs.seen_from(printing=False, placing=False)
@@ -124,6 +132,8 @@ def run(**given: Any) -> None:
     if CONTROLLER in given['role'] and access is None:
         raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
     roles = [role for role in given['role'] if role != CONTROLLER]
+    if 'node' in roles and not given['node']:
+        raise SettingsError('--role node needs --node, the name of the Node that it runs on')
     asyncio.run(_run(given, access, roles[0] if roles else ''))
 
 
@@ -168,13 +178,14 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
+        nft=_found(given['nft'], NftError) if role == 'node' else '',
     )
 
 
-def _found(binary: str) -> str:
+def _found(binary: str, missing: type[Exception] = HaproxyMissingError) -> str:
     path = shutil.which(binary)
     if path is None:
-        raise HaproxyMissingError(f'{binary}: no such program')
+        raise missing(f'{binary}: no such program')
     return str(Path(path).absolute())
 
 

@@ -201,12 +201,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it."""
+    """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it.
+
+    `pods` are the networks of its pods, in canonical form, where the cluster gives each Node its own.
+    """
 
     name: str
     zone: str = ''
     addresses: tuple[str, ...] = ()
     usable: bool = True
+    pods: tuple[str, ...] = ()
 
     @property
     def ref(self) -> Ref:

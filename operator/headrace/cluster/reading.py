@@ -261,7 +261,15 @@ def _node(_: str, name: str, document: fields.Document) -> Node:
         zone=fields.text(labels, ZONE_LABEL),
         addresses=tuple(internal[family] for family in sorted(internal)),
         usable=ready == ['True'] and EXCLUDE_LABEL not in labels,
+        pods=_pod_networks(document),
     )
+
+
+def _pod_networks(document: fields.Document) -> tuple[str, ...]:
+    """Return the networks that the cluster has given to the pods of a Node."""
+    spec = fields.mapping(document, 'spec')
+    given = fields.texts(spec, 'podCIDRs') or (fields.text(spec, 'podCIDR'),)
+    return tuple(found for text in given if (found := fields.network(text)))
 
 
 def _namespace(_: str, name: str, document: fields.Document) -> Namespace:

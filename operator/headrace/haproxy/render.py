@@ -119,6 +119,7 @@ class Renderer:
             'health': HEALTH,
             'crt_list': CRT_LIST,
             'binds': self._binds(),
+            'stand_ins': names.STAND_INS,
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': any(map(has_default_certificate, fragments)),
@@ -134,7 +135,9 @@ class Renderer:
             'health': _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)]),
             'tcp': _bind(settings.addresses, ranges),
             'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
+            'node_http_near': _bind(settings.addresses, [str(settings.node_http_port + 1)]),
             'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
+            'node_tcp_near': _bind(settings.addresses, [str(settings.node_tcp_port + 1)]),
         }
 
     def backends(self, fragments: Iterable[Fragment]) -> bytes:
