@@ -185,6 +185,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     compare_interval: Annotated[
         Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
     ] = '5m'
+    table_interval: Annotated[
+        Duration,
+        _meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
+    ] = '10s'
     sweep_interval: Annotated[
         Duration,
         _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
@@ -228,10 +232,11 @@ _DURATIONS = (
     'drain_timeout',
     'reload_interval',
     'compare_interval',
+    'table_interval',
     'drain_delay',
     'hard_stop_after',
 )
-_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'hard_stop_after')
+_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'table_interval', 'hard_stop_after')
 
 
 def milliseconds(duration: str) -> int:

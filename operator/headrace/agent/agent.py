@@ -243,8 +243,16 @@ class Agent:
             reloads.promote_in_background(),
             self._follow_config(),
             *self._cluster_tasks(),
-            *([self.steering.follow(), self.steering.compare(), self.steering.save()] if self.steering else []),
+            *self._table_tasks(),
         ]
+
+    def _table_tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside the table of a node."""
+        steering = self.steering
+        if steering is None:
+            return []
+        seconds = milliseconds(self.applier.settings.table_interval) / 1000
+        return [steering.follow(), steering.compare(seconds), steering.save()]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside an API server as source: the sweep, and this agent's own Lease."""

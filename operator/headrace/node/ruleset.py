@@ -112,10 +112,17 @@ class Transaction:
         return bool(self.gone or self.come or self.sets or self.chains)
 
     def split(self) -> tuple['Transaction', 'Transaction']:
-        """Return what may only be done before HAProxy forgets, elements that go for good, and what only after it knows."""
-        first = {key: value for key, value in self.gone.items() if key not in self.come}
-        rest = {key: value for key, value in self.gone.items() if key in self.come}
-        return Transaction(gone=first), Transaction(rest, self.come, self.sets, self.chains)
+        """Return what is to be done before HAProxy is told, and what only after it knows.
+
+        Doors that go are gone, and those that close are shut, before it has nobody to send their clients to.
+        """
+        first, rest = Transaction(), Transaction(sets=self.sets, chains=self.chains)
+        for key, value in self.gone.items():
+            early = key in self.come if _shuts(key) else key not in self.come
+            (first if early else rest).gone[key] = value
+        for key, value in self.come.items():
+            (first if _shuts(key) else rest).come[key] = value
+        return first, rest
 
     @property
     def text(self) -> str:
@@ -285,6 +292,10 @@ class Table:
         self.stale.clear()
         lines = [f'delete {"set" if name.startswith("a-") else "chain"} {TABLE} {name}' for name in ordered]
         return ''.join(f'{line}\n' for line in lines)
+
+
+def _shuts(key: Element) -> bool:
+    return 'shut' in key[0]
 
 
 def _hairpin(address: str) -> Element:

@@ -23,7 +23,6 @@ from headrace.node.ruleset import Table, Transaction
 
 log = logging.getLogger(__name__)
 _STEP_SECONDS = 0.1
-_COMPARE_SECONDS = 10.0
 # A comparison may take this part of the time at most.
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
@@ -148,15 +147,15 @@ class Steering:
                     await self._anew(self.table)
             await asyncio.sleep(_STEP_SECONDS)
 
-    async def compare(self) -> None:
-        """Compare the table with what the kernel has, and remove what is idle, for ever."""
-        pause = _COMPARE_SECONDS
+    async def compare(self, seconds: float) -> None:
+        """Compare the table with what the kernel has, and remove what is idle, every so many seconds, for ever."""
+        pause = seconds
         while True:
             await asyncio.sleep(pause)
             began = time.monotonic()
             async with self._turn:
                 await self._compare()
-            pause = max(_COMPARE_SECONDS, (time.monotonic() - began) / _SHARE)
+            pause = max(seconds, (time.monotonic() - began) / _SHARE)
 
     async def _compare(self) -> None:
         if self.table is None or not self.good:
