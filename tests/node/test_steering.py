@@ -68,7 +68,7 @@ def refused(nodes, space, address, port=80):
     """Tell whether a client is refused, and at once."""
     began = time.monotonic()
     try:
-        nodes.tcp(space, address, port)
+        nodes.connected(space, address, port).close()
     except ConnectionRefusedError:
         return time.monotonic() - began < 0.5
     return False
@@ -77,7 +77,7 @@ def refused(nodes, space, address, port=80):
 def dropped(nodes, space, address, port=80):
     """Tell whether a client hears nothing."""
     try:
-        nodes.tcp(space, address, port, seconds=0.7)
+        nodes.connected(space, address, port, seconds=0.7).close()
     except TimeoutError:
         return True
     return False
