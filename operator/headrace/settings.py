@@ -88,6 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     https_public_port: Annotated[
         Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
     ] = 443
+    node_role: Annotated[
+        bool,
+        _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
+    ] = False
     node_http_port: Annotated[
         Port,
         _meta(

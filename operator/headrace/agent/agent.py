@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -337,6 +337,7 @@ class Agent:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
+        view = replace(view, labelled=held.labelled)
         reload = await self.loop.exchange(State(view))
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:

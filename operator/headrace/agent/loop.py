@@ -35,7 +35,7 @@ class Loop:
         self.judged = Judged(state)
         self.steering: Steering | None = None
         self.batches = 0
-        self.epoch = 0
+        self.epoch = self._taken = 0
         self.last_beat = time.monotonic()
 
     def wake(self, since: float) -> None:
@@ -78,10 +78,10 @@ class Loop:
         self.judged.note(self.state, change.judged)
 
     def _note_epochs(self, dirty: frozenset[Ref]) -> None:
-        """Remember the highest epoch among Services that have been applied; the controller numbers them in order."""
+        """Remember the highest epoch among Services that were taken; the controller numbers them in order."""
         for ref in dirty:
             if ref.kind == 'Service' and (service := self.store.get(ref, Service)) is not None:
-                self.epoch = max(self.epoch, lease.epoch(dict(service.annotations).get(EPOCH, '')))
+                self._taken = max(self._taken, lease.epoch(dict(service.annotations).get(EPOCH, '')))
 
     async def refuse(self, refs: Sequence[Ref], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
@@ -106,7 +106,15 @@ class Loop:
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
+        if self._serves_all():
+            self.epoch = self._taken
         return Report(self.epoch, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
+
+    def _serves_all(self) -> bool:
+        """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
+        worker = self.applier.worker
+        whole = worker is not None and not worker.held and not worker.held_keys
+        return whole and (self.steering is None or self.steering.good)
 
     async def beat(self) -> None:
         """Show that the process is alive, for ever."""

@@ -10,7 +10,7 @@ import click
 
 import headrace
 from headrace.agent.agent import AgentError
-from headrace.cli import checking, cleaning, explaining, planning, rendering, running
+from headrace.cli import checking, cleaning, explaining, planning, releasing, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
@@ -54,9 +54,10 @@ for command in (
     running.run,
     status_command.status,
     cleaning.cleanup,
+    releasing.release,
 ):
     cli.add_command(command)
-for command in (explaining.explain, running.run, status_command.status, cleaning.cleanup):
+for command in (explaining.explain, running.run, status_command.status, cleaning.cleanup, releasing.release):
     _also_from_the_environment(command)
 
 

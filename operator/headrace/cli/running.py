@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,8 @@ async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
 def _options(given: dict[str, Any], access: Access | None, role: str) -> Options:
     adjust = _adjustment(given, access)
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
+    # In a cluster the controller chooses; a folder has nobody who would.
+    view = replace(seen.view, labelled=access is not None)
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     state = given['state'].absolute()
@@ -166,15 +169,15 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
-        source=connecting.source(given, access, seen.view),
+        source=connecting.source(given, access, view),
         state=state,
         sockets=(given['sockets'] or state / 'sockets').absolute(),
-        view=seen.view,
+        view=view,
         overrides=seen.overrides,
         start=start,
         checker=checker,
         admin=_address(given['admin']),
-        identity=connecting.identity(access, seen.view) if access is not None else None,
+        identity=connecting.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],

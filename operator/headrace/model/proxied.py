@@ -45,14 +45,26 @@ _PROTECTING = ('basic-auth-secret', 'client-ca-secret')
 
 def is_ours(service: Service, view: View) -> bool:
     """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
-    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
-        return False
-    if not view.exists(service.namespace):
+    if not can_be_ours(service, view):
         return False
     if service.proxy_name is not None:
         return service.proxy_name == view.class_name
+    if view.labelled:
+        return service.chosen == view.class_name
+    return is_wished(service, view)
+
+
+def can_be_ours(service: Service, view: View) -> bool:
+    """Tell whether a Service is one that kube-proxy serves, and that may be taken over."""
+    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
+        return False
+    return view.exists(service.namespace)
+
+
+def is_wished(service: Service, view: View) -> bool:
+    """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
     said = dict(service.annotations)
-    return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
+    return said.get('proxy', '').strip() == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
 
 
 def needs(service: Service, view: View) -> tuple[Ref, ...]:
@@ -190,6 +202,8 @@ class _Draft:
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
         self.verdicts += doors.judge(self.service, self.snapshot, self.view)
+        if self.service.health_port:
+            self._not_yet('nobody would answer the health checks of the load balancer', 'spec.healthCheckNodePort')
 
     def _not_yet(self, message: str, field: str) -> None:
         self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
