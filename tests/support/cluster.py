@@ -29,13 +29,16 @@ CONTROLLER_RULES = [
 class Cluster(Live):
     """A process of headrace that follows the API server, with the rights that its roles need and no others."""
 
-    def __init__(self, haproxy, plane, namespace, *, role='edge', name='one', rules=None, url=None, **settings):
+    def __init__(
+        self, haproxy, plane, namespace, *, role='edge', name='one', rules=None, url=None, everywhere=False, **settings
+    ):
         settings = {'namespaces': [namespace], **settings}
         super().__init__(haproxy, **settings)
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         wanted = (EDGE_RULES if 'edge' in role else []) + (CONTROLLER_RULES if 'controller' in role else [])
         self.account = f'headrace-{name}'
-        self.token = plane.service_account(namespace, self.account, rules if rules is not None else wanted)
+        rules = rules if rules is not None else wanted
+        self.token = plane.service_account(namespace, self.account, rules, everywhere=everywhere)
         self.kubeconfig = plane.write_kubeconfig(self.token, url)
 
     def command(self, *more):
@@ -88,6 +91,11 @@ class Cluster(Live):
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def epochs(self):
+        """Return the epochs that agents have applied."""
+        found = self.plane.api.list(self.path('Lease', api=LEASES), labelSelector='headrace.io/class=headrace')['items']
+        return [int(item['metadata']['annotations']['headrace.io/epoch']) for item in found]
 
     def leases(self):
         """Return the agents' Leases by name: what their annotations hold."""

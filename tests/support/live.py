@@ -161,7 +161,7 @@ class Live:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.haproxies(), 'HAProxy has ended')
         self.ports.close()
-        if os.environ.get('KEEP_LOG'):
+        if os.environ.get('KEEP_LOG') and self.log.exists():
             print(self.log.read_text())  # noqa: T201
         subprocess.run(['chmod', '-R', 'u+w', self.root], check=False)
         shutil.rmtree(self.root)
