@@ -41,6 +41,7 @@ fi
 # Tests of the node role make networks of their own, which only root may: nobody else needs these.
 if [ "$(id -u)" = 0 ]; then
     command -v nft >/dev/null || want 'nft, for tests of the node role' nftables
+    command -v iptables >/dev/null || want 'iptables, for the kube-proxy beside the node role' iptables
     command -v ip >/dev/null || want 'ip, for tests of the node role' iproute2
 fi
 

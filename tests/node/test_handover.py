@@ -20,6 +20,7 @@ NODES_RULE = {'apiGroups': [''], 'resources': ['nodes'], 'verbs': READ}
 PATCH_RULE = {'apiGroups': [''], 'resources': ['services'], 'verbs': ['patch']}
 LABEL = 'service.kubernetes.io/service-proxy-name'
 LATE = 60
+RULES = {'nftables': ('nft', 'list', 'table', 'ip', 'kube-proxy'), 'iptables': ('iptables-save', '-t', 'nat')}
 
 
 class Clients:
@@ -65,8 +66,7 @@ def kube_proxy(control_plane, tmp_path):
     for process in started:
         process.kill()
         process.wait()
-    for family in ('ip', 'ip6'):
-        subprocess.run(['nft', 'delete', 'table', family, 'kube-proxy'], capture_output=True, check=False)
+        subprocess.run([binary('kube-proxy'), '--cleanup'], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def settled(work):
     return true
 
 
-@pytest.mark.parametrize('mode', ['nftables'])
+@pytest.mark.parametrize('mode', ['nftables', 'iptables'])
 def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, cluster, kube_proxy, mode):
     controller, agent = cluster
     kube_proxy(mode)
@@ -160,7 +160,7 @@ def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, clus
         until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
         until(lambda: nodes.tcp('client', CLUSTER_IP, 80)['client'] != PODS['client'][0], 'HAProxy serves', LATE)
         until(
-            lambda: CLUSTER_IP not in nodes.spaces['node'].run('nft', 'list', 'table', 'ip', 'kube-proxy'),
+            lambda: CLUSTER_IP not in nodes.spaces['node'].run(*RULES[mode]),
             'kube-proxy lets go',
             LATE,
         )
