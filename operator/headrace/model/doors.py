@@ -18,6 +18,8 @@ from headrace.model.ir import Balanced, Door, Fate, Side, Way
 from headrace.model.view import View
 from headrace.verdicts import Verdict
 
+# Among so many endpoints the kernel balances plain TCP while HAProxy is away.
+SLOTS = 16
 CLUSTER_IP, NODE_PORT, EXTERNAL, BALANCER = 'spec.clusterIPs', 'spec.ports', 'spec.externalIPs', 'status.loadBalancer'
 
 
@@ -138,16 +140,21 @@ class Doors:
         if not found.groups:
             elsewhere = local and self.select(of, local=False).groups
             return Side(Fate.DROP if elsewhere else Fate.REFUSE)
-        return Side(Fate.SERVE, self._group(found, of, local=local) if self.forwarded else '')
+        if self.way == 'kernel':
+            return Side(Fate.SERVE, group=self._group(found, of, local=local))
+        return Side(Fate.SERVE, spare=_listed(found)[:SLOTS] if self.forwarded else ())
 
     def _group(self, found: Selection, of: int, *, local: bool) -> str:
         service, port = self.service, self.port
         text = f'{service.namespace}/{service.name}/{port.label}/{port.protocol}/{of}/{"local" if local else "all"}'
         name = names.digest(text, 16)
         if name not in self.groups:
-            listed = sorted((address, group.port) for group in found.groups for address in group.addresses)
-            self.groups[name] = Balanced(name, str(port.protocol), tuple(listed), service.affinity_seconds)
+            self.groups[name] = Balanced(name, str(port.protocol), _listed(found), service.affinity_seconds)
         return name
+
+
+def _listed(found: Selection) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((address, group.port) for group in found.groups for address in group.addresses))
 
 
 def _ranges(given: tuple[str, ...], where: Address, own: Iterable[str]) -> tuple[str, ...] | None:

@@ -236,10 +236,15 @@ Way = Literal['http', 'tcp', 'kernel']
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What clients of one kind get at a door. `group` is the endpoints that the kernel could send them to, '' for none."""
+    """What clients of one kind get at a door.
+
+    `group` names the endpoints among which the kernel balances, '' where HAProxy does; `spare` are some of those that
+    the kernel can send clients to while HAProxy is away.
+    """
 
     fate: Fate = Fate.REFUSE
     group: str = ''
+    spare: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Pure. The table is `inet headrace`, and nothing outside of it is touched. It com
 | --- | --- | --- |
 | `far` | address, protocol, port | the listener of HAProxy |
 | `hit` | the same | the chain that balances a group of endpoints in the kernel |
-| `spare` | the same | such a chain for what HAProxy serves, used while HAProxy is away |
+| `spare` | the same, and a number | an endpoint of what HAProxy serves, used while HAProxy is away |
 | `shut` | the same | `drop`, or a refusal |
 | `near`, `nearhit`, `nearspare`, `nearshut` | the same | what differs for clients of the node itself |
 | `ranged`, `ranges` | the same, and a client's network | who may connect to a load balancer's address |
@@ -18,16 +18,17 @@ Pure. The table is `inet headrace`, and nothing outside of it is touched. It com
 A rule's comment is the hash of its text, by which the rules that the kernel has are compared with these.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 
 from headrace import names
+from headrace.model.doors import SLOTS
 
 TABLE = 'inet headrace'
 FAMILIES = (4, 6)
 # Neither kube-proxy (0x4000, 0x8000) nor Calico or Cilium use this bit.
 _HIDE = '0x2000'
-_DOOR_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False, 'spare': False, 'nearspare': False}
+_DOOR_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
 _VERDICTS = ('shut', 'nearshut')
 _DOOR_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
 
@@ -89,6 +90,8 @@ def sets() -> dict[str, str]:
         for name, leads in _DOOR_MAPS.items():
             value = f'{address} . inet_service' if leads else 'verdict'
             found[f'{name}{of}'] = f'map {name}{of} {{ type {door} : {value}; }}'
+        for name in ('spare', 'nearspare'):
+            found[f'{name}{of}'] = f'map {name}{of} {{ typeof {_slot(of, "tcp")} : {word(of)} daddr . tcp dport; }}'
         for name in _VERDICTS:
             found[f'{name}{of}'] = f'map {name}{of} {{ type {door} : verdict; }}'
         for name in _DOOR_SETS:
@@ -115,10 +118,24 @@ def chains(site: Site) -> dict[str, Chain]:
     listeners = ', '.join(map(str, site.ports))
     return {
         'refuse': Chain('', ('meta l4proto tcp reject with tcp reset', 'reject with icmpx type port-unreachable')),
-        'nearbypass': Chain('', _each(_forward('nearspare', '', ())) if site.bypass else ()),
-        'bypass': Chain('', _each(_forward('spare', 'spare', pods)) if site.bypass else ()),
-        'near': Chain('', ('jump nearbypass', *_each(_forward('nearhit', '', ())), *_each(_lead('near')))),
-        'far': Chain('', ('jump bypass', *_each(_forward('hit', '', pods, marks=True)), *_each(_lead('far')))),
+        'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if site.bypass else ()),
+        'bypass': Chain('', tuple(rule for of in FAMILIES for rule in _past(of, pods)) if site.bypass else ()),
+        'near': Chain(
+            '',
+            (
+                'jump nearbypass',
+                *(f'{_door(of)} vmap @nearhit{of}' for of in FAMILIES),
+                *(_lead('near', of) for of in FAMILIES),
+            ),
+        ),
+        'far': Chain(
+            '',
+            (
+                'jump bypass',
+                *(rule for of in FAMILIES for rule in (*_marks(of, '', pods), f'{_door(of)} vmap @hit{of}')),
+                *(_lead('far', of) for of in FAMILIES),
+            ),
+        ),
         'prerouting': Chain(
             'type nat hook prerouting priority -101',
             (*(f'{word(of)} saddr @here{of} jump near' for of in FAMILIES), 'jump far'),
@@ -158,26 +175,30 @@ def _door(of: int) -> str:
     return f'{word(of)} daddr . meta l4proto . th dport'
 
 
-def _each(rules: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(rule for of in FAMILIES for rule in rules[of])
+def _slot(of: int, port: str = 'th') -> str:
+    return f'{word(of)} daddr . meta l4proto . {port} dport . numgen random mod {SLOTS}'
 
 
-def _forward(name: str, prefix: str, pods: Iterable[int], *, marks: bool = False) -> dict[int, tuple[str, ...]]:
-    """Return the rules that find a chain of endpoints, and before that mark who is to be hidden behind the node."""
-    found = {}
-    for of in FAMILIES:
-        rules = []
-        if marks or prefix:
-            rules.append(f'{_door(of)} @{prefix}masq{of} meta mark set meta mark | {_HIDE}')
-            if of in pods:
-                stranger = f'{word(of)} saddr != @pods{of}'
-                rules.append(f'{stranger} {_door(of)} @{prefix}inner{of} meta mark set meta mark | {_HIDE}')
-        found[of] = (*rules, f'{_door(of)} vmap @{name}{of}')
-    return found
+def _past_near(of: int) -> str:
+    return f'dnat {word(of)} to {_slot(of)} map @nearspare{of}'
 
 
-def _lead(name: str) -> dict[int, tuple[str, ...]]:
-    return {of: (f'dnat {word(of)} to {_door(of)} map @{name}{of}',) for of in FAMILIES}
+def _past(of: int, pods: Container[int]) -> tuple[str, ...]:
+    """Return the rules that lead past HAProxy."""
+    return (*_marks(of, 'spare', pods), f'dnat {word(of)} to {_slot(of)} map @spare{of}')
+
+
+def _marks(of: int, prefix: str, pods: Container[int]) -> tuple[str, ...]:
+    """Return the rules that mark who is to be hidden behind the node."""
+    mark = f'meta mark set meta mark | {_HIDE}'
+    found = (f'{_door(of)} @{prefix}masq{of} {mark}',)
+    if of not in pods:
+        return found
+    return (*found, f'{word(of)} saddr != @pods{of} {_door(of)} @{prefix}inner{of} {mark}')
+
+
+def _lead(name: str, of: int) -> str:
+    return f'dnat {word(of)} to {_door(of)} map @{name}{of}'
 
 
 def _ranges() -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headrace import names
+from headrace.model.doors import SLOTS
 from headrace.model.ir import Balanced, Door, Fate, Fragment, Kind, Side
 from headrace.model.picture import Picture
-from headrace.model.state import Change
+from headrace.model.state import Change, PointerChange
 from headrace.node import layout
 from headrace.node.layout import TABLE, Chain, Site, family, host, word
 
@@ -60,9 +61,17 @@ def _side(door: Door, side: Side, whose: str, at: str, site: Site) -> Elements:
     address = names.stand_in(where, int(number.rpartition(' ')[2])) if ':' in where else site.address
     port = site.ports[(0 if door.way == 'http' else 2) + (whose == 'near')]
     found: Elements = {(whose, at): f'{address} . {port}'} if address else {}
-    if side.group:
-        found |= {(f'{prefix}spare', at): f'goto b-{side.group}', **_hidden(door, prefix, 'spare', at)}
+    if side.spare:
+        found |= _hidden(door, prefix, 'spare', at)
+        for slot in range(SLOTS):
+            endpoint, to = side.spare[slot % len(side.spare)]
+            found[f'{prefix}spare', f'{at} . {slot}'] = f'{endpoint} . {to}'
     return found
+
+
+def _spares(door: Door) -> set[str]:
+    """Return the addresses that a door can lead to past HAProxy."""
+    return {address for side in (door.far, door.near) for address, _ in side.spare}
 
 
 def _hidden(door: Door, prefix: str, kind: str, at: str) -> Elements:
@@ -170,6 +179,7 @@ class Table:
         for (kind, key), content in picture.pointers.items():
             if kind is Kind.DOOR and isinstance(content, Door):
                 self.elements |= elements(key, content, site)
+                self._users.update(_spares(content))
         for fragment in picture.fragments.values():
             for held in fragment.balanced:
                 self.groups[held.name] = held
@@ -212,15 +222,13 @@ class Table:
         touched: set[Element] = set()
         wanted: Elements = {}
         for pointer in change.pointers:
-            if pointer.key[0] is not Kind.DOOR:
-                continue
-            where = pointer.key[1]
-            if isinstance(pointer.old, Door):
-                touched |= elements(where, pointer.old, self.site).keys()
-            if isinstance(pointer.new, Door):
-                wanted |= elements(where, pointer.new, self.site)
+            if pointer.key[0] is Kind.DOOR:
+                self._reopen(pointer, touched, wanted)
         for item in change.fragments:
-            self._regroup(item.old, item.new, made, touched, wanted)
+            self._regroup(item.old, item.new, made, touched)
+        for name, addresses in touched:
+            if name.startswith('hairpin') and self._users[addresses.partition(' ')[0]] > 0:
+                wanted[name, addresses] = ''
         for key in sorted(touched | wanted.keys()):
             held, value = self.elements.get(key), wanted.get(key)
             if held == value:
@@ -232,9 +240,18 @@ class Table:
                 made.come[key] = self.elements[key] = value
         return made
 
-    def _regroup(
-        self, old: Fragment | None, new: Fragment | None, made: Transaction, touched: set[Element], wanted: Elements
-    ) -> None:
+    def _reopen(self, pointer: PointerChange, touched: set[Element], wanted: Elements) -> None:
+        where = pointer.key[1]
+        if isinstance(pointer.old, Door):
+            touched.update(elements(where, pointer.old, self.site))
+            self._users.subtract(spares := _spares(pointer.old))
+            touched.update(map(_hairpin, spares))
+        if isinstance(pointer.new, Door):
+            wanted.update(elements(where, pointer.new, self.site))
+            self._users.update(spares := _spares(pointer.new))
+            touched.update(map(_hairpin, spares))
+
+    def _regroup(self, old: Fragment | None, new: Fragment | None, made: Transaction, touched: set[Element]) -> None:
         before = {held.name: held for held in old.balanced} if old else {}
         after = {held.name: held for held in new.balanced} if new else {}
         for name in sorted(before.keys() | after.keys()):
@@ -254,9 +271,6 @@ class Table:
                 self.groups[name] = after[name]
             else:
                 del self.groups[name]
-        for key in touched:
-            if key[0].startswith('hairpin') and self._users[key[1].partition(' ')[0]] > 0:
-                wanted[key] = ''
 
     def move(self, site: Site) -> Transaction | None:
         """Note another site, and return what leads to it; None where the table has to be made anew."""

@@ -153,27 +153,32 @@ class Steering:
         while True:
             await asyncio.sleep(pause)
             began = time.monotonic()
-            async with self._turn:
-                await self._compare()
+            await self._compare()
             pause = max(seconds, (time.monotonic() - began) / _SHARE)
 
     async def _compare(self) -> None:
         if self.table is None or not self.good:
             return
-        self._lead_ipv6()
-        if text := self.table.sweep():
-            await self._try(text)
+        async with self._turn:
+            self._lead_ipv6()
+            if text := self.table.sweep():
+                await self._try(text)
+        # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
+        before = self.transactions
         try:
-            found = observed.differences(self.table, observed.read(await self._nft.listing()))
+            seen = observed.read(await self._nft.listing())
         except NoTableError:
-            found = ['the table is not there']
+            seen = observed.Observed()
         except NftError as error:
             self._trouble('table', str(error))
             return
-        if found:
-            self.repairs += 1
-            log.warning('somebody has changed the table; making it anew', extra={'first': '; '.join(found[:5])})
-            await self._anew(self.table)
+        async with self._turn:
+            if before != self.transactions:
+                return
+            if found := observed.differences(self.table, seen):
+                self.repairs += 1
+                log.warning('somebody has changed the table; making it anew', extra={'first': '; '.join(found[:5])})
+                await self._anew(self.table)
 
     async def _do(self, made: Transaction) -> None:
         if made and self.good:
