@@ -242,6 +242,7 @@ def test_a_table_that_somebody_flushed_or_changed_is_made_again(nodes, agent):
     agent.put('web', *taken('one'))
     agent.set(tableInterval='200ms')
     agent.start()
+    until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
     damages = (
         'flush ruleset',
         'flush chain inet headrace far',

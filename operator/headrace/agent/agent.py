@@ -179,6 +179,8 @@ class Agent:
         traffic = Traffic(view.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
         self.loop.steering = self.steering
+        if self.steering is not None:
+            self.steering.lost = self.applier.lost
         self.admin.attach(self.loop, traffic)
 
     def listen_to_signals(self) -> None:

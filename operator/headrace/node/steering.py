@@ -39,6 +39,8 @@ class Steering:
         self.repairs = 0
         self.transactions = 0
         self.leaving = False
+        # Set when HAProxy is lost, by whoever notices first.
+        self.lost = asyncio.Event()
         self._picture = Picture()
         self._turn = asyncio.Lock()
         self._unsaved = asyncio.Event()
@@ -145,7 +147,12 @@ class Steering:
                 tried = time.monotonic()
                 async with self._turn:
                     await self._anew(self.table)
-            await asyncio.sleep(_STEP_SECONDS)
+            if self._away():
+                await asyncio.sleep(_STEP_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STEP_SECONDS):
+                    await self.lost.wait()
 
     async def compare(self, seconds: float) -> None:
         """Compare the table with what the kernel has, and remove what is idle, every so many seconds, for ever."""
