@@ -6,6 +6,7 @@ in proxies' names: letters, digits, `-`, `_`, `.`, `:`.
 """
 
 import hashlib
+import ipaddress
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from typing import NamedTuple
 LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
 SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
 _MAX_FILE = 200
+# The network of stand-ins, on every node by itself: a unique local one (RFC 4193) that spells "headrac".
+STAND_INS = 'fd68:6561:6472:6163::/64'
 
 
 class Ref(NamedTuple):
@@ -73,3 +76,14 @@ def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str
     """Return the value of the cookie that means this endpoint, the same on every replica and for every shape."""
     text = f'{service.namespace}/{service.name}/{port}/{address}:{number}'
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=65536)
+def stand_in(address: str, number: int) -> str:
+    """Return the address that stands for an IPv6 address and port on a node; its last two bytes are the port.
+
+    HAProxy asks the kernel for the original destination of a connection over IPv4 only, so over IPv6 the address that
+    the kernel put in its place has to tell it.
+    """
+    known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6).digest())
+    return str(ipaddress.IPv6Network(STAND_INS)[known << 16 | number])

@@ -88,12 +88,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     https_public_port: Annotated[
         Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
     ] = 443
+    node_role: Annotated[
+        bool,
+        _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
+    ] = False
     node_http_port: Annotated[
-        Port, _meta("Port of the node role's HTTP listener, closed to direct access.", 'reload')
+        Port,
+        _meta(
+            "Port of the node role's HTTP listener, closed to direct access; the next one is for clients of the node itself.",
+            'reload',
+        ),
     ] = 10280
     node_tcp_port: Annotated[
-        Port, _meta("Port of the node role's TCP listener, closed to direct access.", 'reload')
-    ] = 10281
+        Port,
+        _meta(
+            "Port of the node role's TCP listener, closed to direct access; the next one is for clients of the node itself.",
+            'reload',
+        ),
+    ] = 10282
+    pod_networks: Annotated[
+        tuple[str, ...],
+        _meta(
+            'Networks of pods, for the node role: whom policy Local does not hold for, and whose addresses endpoints see. Empty: `podCIDRs` of the Nodes.',
+            'restart',
+        ),
+    ] = ()
+    service_networks: Annotated[
+        tuple[str, ...],
+        _meta('Networks of ClusterIPs; the node role takes no externalIP in them.', 'restart'),
+    ] = ()
     tcp_ports: Annotated[
         str,
         _meta('Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=_RANGES),
@@ -166,6 +189,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     compare_interval: Annotated[
         Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
     ] = '5m'
+    table_interval: Annotated[
+        Duration,
+        _meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
+    ] = '10s'
     sweep_interval: Annotated[
         Duration,
         _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
@@ -205,6 +232,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
         return tuple(sorted((part[0], part[-1]) for part in found))
 
+    def node_ports(self) -> tuple[int, int, int, int]:
+        """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP."""
+        return self.node_http_port, self.node_http_port + 1, self.node_tcp_port, self.node_tcp_port + 1
+
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""
         return frozenset((self.http_port, self.https_port, self.health_port))
@@ -216,11 +247,14 @@ _DURATIONS = (
     'reload_interval',
     'compare_interval',
     'sweep_interval',
+    'table_interval',
     'watch_silence',
     'drain_delay',
     'hard_stop_after',
 )
-_NEVER_NOTHING = ('tcp_client_timeout', 'compare_interval', 'sweep_interval', 'watch_silence', 'hard_stop_after')
+_NEVER_NOTHING = (
+    'tcp_client_timeout', 'compare_interval', 'sweep_interval', 'table_interval', 'watch_silence', 'hard_stop_after',
+)  # fmt: skip
 
 
 def milliseconds(duration: str) -> int:
@@ -290,6 +324,8 @@ def _judge(found: Settings) -> None:
     _judge_status_addresses(found.status_addresses)
     _judge_hosts(found.host_policy)
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
+    _judge_addresses('podNetworks', ipaddress.ip_network, found.pod_networks)
+    _judge_addresses('serviceNetworks', ipaddress.ip_network, found.service_networks)
     _judge_addresses('addresses', ipaddress.ip_address, found.addresses)
     _judge_addresses('healthAddresses', ipaddress.ip_address, found.health_addresses)
 
@@ -347,8 +383,10 @@ def _judge_ports(found: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
-    if len({found.node_http_port, found.node_tcp_port, found.health_port}) < 3:  # noqa: PLR2004
-        raise SettingsError('nodeHttpPort, nodeTcpPort and healthPort must differ')
+    if max(found.node_ports()) > _MAX_PORT:
+        raise SettingsError(f'nodeHttpPort, nodeTcpPort: the port after {_MAX_PORT} is none')
+    if len({*found.node_ports(), found.health_port}) < 5:  # noqa: PLR2004
+        raise SettingsError('nodeHttpPort, nodeTcpPort, the port after each, and healthPort must differ')
 
 
 def _judge_durations(found: Settings) -> None:

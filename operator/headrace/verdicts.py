@@ -78,6 +78,7 @@ OF_AGENTS = frozenset(
 _ERROR, _WARNING, _INFO = Level.ERROR, Level.WARNING, Level.INFO
 
 REASONS: dict[str, Reason] = {
+    'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
     'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
     'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
     'Conflict': Reason(_ERROR, 'An older object holds the same host and path, TLS host, port or address; it is served, this one waits.', 'Change one of them; when the holder leaves, this one takes over.'),
@@ -85,6 +86,7 @@ REASONS: dict[str, Reason] = {
     'CostlyHash': Reason(_WARNING, 'A crypt hash costs a reload, and up to 50 ms of CPU for each request.', 'Use a Secret of type `kubernetes.io/basic-auth`, or `{SHA}` lines.'),
     'CredentialsUnusable': Reason(_ERROR, 'The Secret holds no users that can be used; the route is closed.', 'Use type `kubernetes.io/basic-auth`, or an `auth` key with htpasswd lines.'),
     'ExternalNameForbidden': Reason(_ERROR, 'The class does not serve Services of type ExternalName.', 'Ask the administrator for `allowExternalName`.'),
+    'HandoverBlocked': Reason(_ERROR, 'The Service stays with kube-proxy: it cannot be served completely, or not every Node has an agent that serves it.', 'The message names what is missing; the hand-over goes on by itself when it is there.'),
     'HeldByAnother': Reason(_ERROR, 'Another controller has written this part of the status; headrace leaves it alone.', 'Give the Service a loadBalancerClass, so that one controller alone feels addressed.'),
     'HostForbidden': Reason(_ERROR, "The class's `hostPolicy` does not give this host to this namespace.", 'Use another host, or ask the administrator.'),
     'InvalidObject': Reason(_ERROR, 'The object lacks what Kubernetes requires of it and is ignored, whole or in the field named.', 'Correct the field.'),

@@ -85,8 +85,8 @@ def test_an_operator_that_crashes_and_starts_again_loses_nothing(make_pod, shop,
         one.start('operator')
         until(lambda: one.probe(8405, '/readyz') == 200, 'the operator is back')
         assert one.ready()
+    until(lambda: clients.answered > 50, 'clients are answered')
     assert not clients.stop().lost
-    assert clients.answered > 50
 
 
 def test_an_upgrade_under_load_loses_no_request(make_pod, shop, town):

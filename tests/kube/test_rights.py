@@ -73,8 +73,10 @@ def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
 
 
 def test_a_controller_uses_its_rights_and_no_others(make_cluster, town):
-    first = make_cluster(role='controller', when=[When.STATUS_OF_NODES], statusAddresses=['192.0.2.7', 'nodes'])
+    settings = {'statusAddresses': ['192.0.2.7', 'nodes'], 'nodeRole': True}
+    first = make_cluster(role='controller', when=[When.STATUS_OF_NODES, When.NODE_ROLE], **settings)
     first.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
+    first.web([pod(town)], town.port, 'taken', 'taken.example.com', {'proxy': 'node'})
     first.begin()
     until(lambda: first.condition('web'), seconds=LATE)
     until(lambda: any(call[1:3] == ('events', 'create') for call in Noted(first).calls()))

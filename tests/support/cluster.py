@@ -21,17 +21,29 @@ class Cluster(Live):
     """A process of headrace that follows the API server, with the rights that its roles need and no others."""
 
     def __init__(
-        self, haproxy, plane, namespace, *, role='edge', name='one', rules=None, when=(), url=None, **settings
+        self,
+        haproxy,
+        plane,
+        namespace,
+        *,
+        role='edge',
+        name='one',
+        rules=None,
+        when=(),
+        url=None,
+        everywhere=False,
+        **settings,
     ):
         settings = {'namespaces': [namespace], **settings}
         super().__init__(haproxy, **settings)
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         roles = role.split(',')
-        wanted = rights.rules(roles, NAMESPACED) if rules is None else rules
+        places = (*NAMESPACED, rights.Where.CLUSTER) if everywhere else NAMESPACED
+        wanted = rights.rules(roles, places, when) if rules is None else rules
         self.account = f'headrace-{name}'
-        self.token = plane.service_account(namespace, self.account, wanted)
-        if everywhere := rights.rules(roles, [rights.Where.CLUSTER], when):
-            plane.grant(namespace, self.account, everywhere, everywhere=True)
+        self.token = plane.service_account(namespace, self.account, wanted, everywhere=everywhere)
+        if not everywhere and (more := rights.rules(roles, [rights.Where.CLUSTER], when)):
+            plane.grant(namespace, self.account, more, everywhere=True)
         self.kubeconfig = plane.write_kubeconfig(self.token, url)
 
     def command(self, *more):
@@ -84,6 +96,11 @@ class Cluster(Live):
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def epochs(self):
+        """Return the epochs that agents have applied."""
+        found = self.plane.api.list(self.path('Lease', api=LEASES), labelSelector='headrace.io/class=headrace')['items']
+        return [int(item['metadata']['annotations']['headrace.io/epoch']) for item in found]
 
     def leases(self):
         """Return the agents' Leases by name: what their annotations hold."""

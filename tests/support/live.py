@@ -78,6 +78,7 @@ class Live:
         self.set()
         self.process = None
         self.overrides = None
+        self.role = ()
 
     # What it is given
 
@@ -113,7 +114,7 @@ class Live:
 
     def command(self, *more):
         command = [HEADRACE, 'run', '--source', self.source, '--state', self.state, '--config', self.config]
-        command += ['--admin', '127.0.0.1:0', '--log-format', 'json', *more]
+        command += ['--admin', '127.0.0.1:0', '--log-format', 'json', *self.role, *more]
         if self.start_haproxy:
             command += ['--start-haproxy', self.haproxy]
         else:
@@ -160,7 +161,7 @@ class Live:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.haproxies(), 'HAProxy has ended')
         self.ports.close()
-        if os.environ.get('KEEP_LOG'):
+        if os.environ.get('KEEP_LOG') and self.log.exists():
             print(self.log.read_text())  # noqa: T201
         subprocess.run(['chmod', '-R', 'u+w', self.root], check=False)
         shutil.rmtree(self.root)

@@ -14,7 +14,7 @@ from prometheus_client import exposition
 
 from headrace.agent import status
 from headrace.agent.loop import Loop
-from headrace.agent.metrics import AgentCollector, Metrics, Sources
+from headrace.agent.metrics import AgentCollector, Metrics, Sources, TableCollector
 from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.model import explanation
@@ -39,6 +39,8 @@ class Admin:
         sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
+        if loop.steering is not None:
+            self.metrics.registry.register(TableCollector(loop.steering))
 
     def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
         held = Counter((str(verdict.level), verdict.reason) for verdict in self.source.verdicts())

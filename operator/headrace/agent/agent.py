@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +35,10 @@ from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.source import KubeSource
 from headrace.model import view as views
 from headrace.model.state import State
-from headrace.model.view import View
+from headrace.model.view import Role, View
+from headrace.node import sites
+from headrace.node.nft import Nft
+from headrace.node.steering import Steering
 from headrace.settings import Settings, SettingsError, milliseconds
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
     `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. With `keep` HAProxy goes on
-    without the agent, unless the file `draining` says that it ends as well.
+    without the agent, unless the file `draining` says that it ends as well. `nft` is the program by which the node role tells
+    the kernel.
     """
 
     source: SourceOf
@@ -69,6 +73,7 @@ class Options:
     config: Path | None = None
     adjust: Callable[[Settings], Settings] = lambda settings: settings
     keep: bool = False
+    nft: str = 'nft'
 
 
 class AgentError(Exception):
@@ -85,6 +90,7 @@ class Agent:
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
         self.lease: AgentLease | None = None
+        self.steering: Steering | None = None
         self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
 
@@ -105,6 +111,7 @@ class Agent:
         following = asyncio.create_task(self.source.follow(), name='the source')
         try:
             await self._listen(runner)
+            await self._serve_what_was_good()
             if await self._read(following):
                 await self._build()
                 await self._serve(following)
@@ -114,6 +121,29 @@ class Agent:
             await asyncio.gather(following, return_exceptions=True)
             await runner.cleanup()
             alone.close()
+
+    async def _serve_what_was_good(self) -> None:
+        """On a node, serve from the last good state until the source has been read: after a boot nothing else does."""
+        options = self.options
+        if options.view.role is not Role.NODE:
+            return
+        self.steering = Steering(Nft(options.nft), options.state / 'table.nft', self._trouble, self._is_away)
+        await self.steering.restore()
+        haproxy = Haproxy(options.state / 'current', options.sockets, options.start)
+        if options.start and (options.state / 'current').exists() and not await haproxy.running():
+            try:
+                await haproxy.start()
+            except HaproxyStartError as error:
+                log.warning('the last good state cannot be served', extra={'said': str(error)[:500]})
+            else:
+                log.info('serving the last good state')
+
+    def _trouble(self, subject: str, said: str) -> None:
+        if self.admin.loop is not None and self.applier.record.trouble(subject, said) and said:
+            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
+
+    def _is_away(self) -> bool:
+        return self.applier.worker is None
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:
@@ -154,6 +184,9 @@ class Agent:
         self.upkeep = Upkeep(self.applier)
         traffic = Traffic(view.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
+        self.loop.steering = self.steering
+        if self.steering is not None:
+            self.steering.lost = self.applier.lost
         self.admin.attach(self.loop, traffic)
 
     def listen_to_signals(self) -> None:
@@ -223,7 +256,16 @@ class Agent:
             reloads.promote_in_background(),
             self._follow_config(),
             *self._cluster_tasks(),
+            *self._table_tasks(),
         ]
+
+    def _table_tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside the table of a node."""
+        steering = self.steering
+        if steering is None:
+            return []
+        seconds = milliseconds(self.applier.settings.table_interval) / 1000
+        return [steering.follow(), steering.compare(seconds), steering.save()]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside an API server as source: the sweep, and this agent's own Lease."""
@@ -240,7 +282,9 @@ class Agent:
         """Find HAProxy or start it, and tell it everything."""
         await asyncio.to_thread(self.applier.candidate.fill)
         haproxy = self.applier.where.haproxy
-        if not await haproxy.running():
+        running = await haproxy.running()
+        await self._steer(bypass=not running)
+        if not running:
             if haproxy.binary:
                 await self._start()
                 return
@@ -254,6 +298,15 @@ class Agent:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+    async def _steer(self, *, bypass: bool) -> None:
+        """Make the kernel's table, on a node; without HAProxy plain TCP goes past it."""
+        if self.steering is None:
+            return
+        site = sites.find(self.store.nodes(), self.loop.state.view, bypass=bypass)
+        if not any(node.name == self.options.view.place.node for node in self.store.nodes()):
+            self._trouble('node', f'there is no Node {self.options.view.place.node}')
+        await self.steering.begin(self.applier.wanted, site)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
@@ -297,6 +350,7 @@ class Agent:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
+        view = replace(view, labelled=held.labelled)
         reload = await self.loop.exchange(State(view))
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:
@@ -308,6 +362,11 @@ class Agent:
         log.info('stopping', extra={'haproxy': 'goes on' if goes_on else 'drains'})
         if goes_on:
             return
+        if self.steering is not None:
+            # Before anything else: from now on only what HAProxy alone can serve still goes to it.
+            self.steering.leaving = True
+            await self.steering.switch(bypass=True)
+            await self.steering.save_now()
         if self.lease is not None:
             await self.lease.withdraw()
         with contextlib.suppress(TimeoutError):

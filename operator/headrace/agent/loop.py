@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 
 from headrace.agent.judged import Judged
 from headrace.cluster.objects import Service
-from headrace.cluster.store import Store
+from headrace.cluster.store import NODES, Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.lease import Report
 from headrace.model.state import Change, State
 from headrace.names import Ref
+from headrace.node import sites
+from headrace.node.steering import Steering
 from headrace.verdicts import OF_AGENTS
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,9 @@ class Loop:
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
         self.judged = Judged(state)
+        self.steering: Steering | None = None
         self.batches = 0
-        self.epoch = 0
+        self.epoch = self._taken = 0
         self.last_beat = time.monotonic()
 
     def wake(self, since: float) -> None:
@@ -60,18 +63,25 @@ class Loop:
             change = self.state.update(self.store, dirty)
             if change:
                 await self._apply(change)
+            if self.steering is not None and NODES in dirty:
+                await self.steering.move(sites.find(self.store.nodes(), self.state.view))
             self._note_epochs(dirty)
             return bool(change)
 
     async def _apply(self, change: Change) -> None:
-        await self.applier.apply(change)
+        if self.steering is None:
+            await self.applier.apply(change)
+        else:
+            rest = await self.steering.leave(change)
+            await self.applier.apply(change)
+            await self.steering.come(rest, change)
         self.judged.note(self.state, change.judged)
 
     def _note_epochs(self, dirty: frozenset[Ref]) -> None:
-        """Remember the highest epoch among Services that have been applied; the controller numbers them in order."""
+        """Remember the highest epoch among Services that were taken; the controller numbers them in order."""
         for ref in dirty:
             if ref.kind == 'Service' and (service := self.store.get(ref, Service)) is not None:
-                self.epoch = max(self.epoch, lease.epoch(dict(service.annotations).get(EPOCH, '')))
+                self._taken = max(self._taken, lease.epoch(dict(service.annotations).get(EPOCH, '')))
 
     async def refuse(self, refs: Sequence[Ref], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
@@ -89,11 +99,22 @@ class Loop:
             state.update(self.store, self.store.services())
             self.state = state
             self.judged = Judged(state)
-            return await self.applier.exchange(state)
+            reload = await self.applier.exchange(state)
+            if self.steering is not None:
+                await self.steering.exchange(self.applier.wanted)
+            return reload
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
+        if self._serves_all():
+            self.epoch = self._taken
         return Report(self.epoch, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
+
+    def _serves_all(self) -> bool:
+        """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
+        worker = self.applier.worker
+        whole = worker is not None and not worker.held and not worker.held_keys
+        return whole and (self.steering is None or self.steering.good)
 
     async def beat(self) -> None:
         """Show that the process is alive, for ever."""

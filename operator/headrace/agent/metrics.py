@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import headrace
 from headrace.agent.source import Source
 from headrace.haproxy.apply import Applier
+from headrace.node.steering import Steering
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -89,6 +90,25 @@ class AgentCollector:
         for labels, value in sorted(self.sources.verdicts().items()):
             gauge.add_metric(labels, value)
         yield gauge
+
+
+@dataclass(frozen=True, slots=True)
+class TableCollector:
+    """Reads the figures of a node's table, when asked."""
+
+    steering: Steering
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics, as Prometheus' registry asks for them."""
+        steering, table = self.steering, self.steering.table
+        yield _counter('headrace_table_transactions', 'Transactions that nft was given.', steering.transactions)
+        yield _counter(
+            'headrace_table_repairs', 'Comparisons that found the table other than it should be.', steering.repairs
+        )
+        yield _gauge('headrace_table_good', 'Whether the kernel has the table as it should be.', float(steering.good))
+        yield _gauge('headrace_table_elements', 'Elements of the table.', len(table.elements) if table else 0)
+        past = float(table is not None and table.site.bypass)
+        yield _gauge('headrace_table_bypass', 'Whether plain TCP goes past HAProxy.', past)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

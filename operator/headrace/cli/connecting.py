@@ -20,7 +20,7 @@ from headrace.kube import resources
 from headrace.kube.access import Access
 from headrace.kube.lease import Identity
 from headrace.kube.source import KubeSource
-from headrace.model.view import View
+from headrace.model.view import Role, View
 from headrace.settings import Settings, milliseconds
 from headrace.watching import WatchedFolder
 
@@ -59,6 +59,7 @@ def identity(way: Access, view: View) -> Identity:
         class_name=view.class_name,
         role=str(view.role),
         uid=os.environ.get('POD_UID', ''),
+        node=view.place.node if view.role is Role.NODE else '',
     )
 
 

@@ -10,7 +10,7 @@ import click
 
 import headrace
 from headrace.agent.agent import AgentError
-from headrace.cli import checking, explaining, planning, releasing, rendering, running
+from headrace.cli import checking, cleaning, explaining, planning, releasing, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
@@ -22,6 +22,7 @@ from headrace.haproxy.templating import TemplateError
 from headrace.kube.access import AccessError
 from headrace.kube.calls import CallError
 from headrace.kube.watch import WatchEndedError
+from headrace.node.nft import NftError
 from headrace.settings import SettingsError
 
 _UNUSABLE, _NO_HAPROXY = 2, 4
@@ -51,11 +52,12 @@ for command in (
     planning.plan,
     explaining.explain,
     running.run,
-    releasing.release,
     status_command.status,
+    cleaning.cleanup,
+    releasing.release,
 ):
     cli.add_command(command)
-for command in (explaining.explain, running.run, releasing.release, status_command.status):
+for command in (explaining.explain, running.run, status_command.status, cleaning.cleanup, releasing.release):
     _also_from_the_environment(command)
 
 
@@ -82,6 +84,7 @@ def main() -> None:
         CallError,
         HaproxyMissingError,
         HaproxyStartError,
+        NftError,
         WatchEndedError,
     ) as error:
         click.echo(f'headrace: {error}', err=True)

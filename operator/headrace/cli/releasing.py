@@ -1,4 +1,4 @@
-"""`headrace release`: what an installation has written to users' objects is taken back, before it is removed."""
+"""`headrace release`: Services go back to kube-proxy, and what was written to users' objects is taken back."""
 
 import asyncio
 import re
@@ -14,8 +14,9 @@ from headrace.settings import SettingsError, milliseconds
 
 
 @click.command()
-@click.option('--all', 'everything', is_flag=True, required=True, help='Of all objects; there is no other choice yet.')
-@click.option('--wait', is_flag=True, help='End when nothing is left.')
+@click.argument('services', nargs=-1, metavar='[NAMESPACE/NAME]...')
+@click.option('--all', 'everything', is_flag=True, help='All Services, and all that was written to objects.')
+@click.option('--wait', is_flag=True, help='End when kube-proxy serves the Services, and nothing is left.')
 @click.option('--timeout', default='120s', show_default=True, metavar='DURATION', help='Give up after this time.')
 @click.option(
     '--kubeconfig',
@@ -34,21 +35,29 @@ from headrace.settings import SettingsError, milliseconds
 @click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
 )
-def release(**given: Any) -> None:
-    """Take back what an installation has written to users' objects: conditions, and addresses in their status.
+def release(services: tuple[str, ...], **given: Any) -> None:
+    """Give Services back to kube-proxy; with --all, take back everything that this installation has written.
 
-    For the time before an uninstall: controllers that still run stand aside for ten minutes. What is served stays
-    served until the edge itself is removed.
+    The wish headrace.io/proxy is taken from the Services; the controller lets kube-proxy serve them again, and after that
+    the nodes let go. A Service that carries service.kubernetes.io/service-proxy-name by somebody else's hand keeps it.
+
+    --all is for the time before an uninstall: once all Services are back, conditions and addresses in their status are
+    removed, while controllers that still run stand aside for ten minutes. What the edge serves stays served until it is
+    removed.
     """
     logs.set_up(given['log_format'], 'info')
+    named = tuple((found[0], found[2]) for text in services if (found := text.partition('/')))
+    if any(not namespace or not name for namespace, name in named):
+        raise SettingsError('a Service is NAMESPACE/NAME')
+    if bool(named) is given['everything']:
+        raise SettingsError('name Services, or say --all')
     if not re.fullmatch(r'\d{1,6}(ms|s|m|h)', given['timeout']):
         raise SettingsError(f'--timeout {given["timeout"]}: no duration, as in 120s')
-    count = asyncio.run(_release(given, milliseconds(given['timeout']) / 1000))
-    click.echo(f'took back what was written to {count} objects')
+    asyncio.run(_release(given, named, milliseconds(given['timeout']) / 1000))
 
 
-async def _release(given: dict[str, Any], seconds: float) -> int:
-    from headrace.controller import client, release  # noqa: PLC0415  the client costs some 40 MB
+async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], seconds: float) -> None:
+    from headrace.controller import client, handback, release  # noqa: PLC0415  the client costs some 40 MB
 
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
     way = connecting.access(given)
@@ -56,8 +65,14 @@ async def _release(given: dict[str, Any], seconds: float) -> int:
     which = release.Installation(held.class_name, way.namespace, held.namespaces, f'release-{connecting.pod_name()}')
     try:
         async with asyncio.timeout(seconds):
-            return await release.release(calls, which, wait=given['wait'])
+            returned = await handback.give_back(calls, held.class_name, named, click.echo)
+            # Controllers that stand aside could not give anything back any more.
+            if given['wait'] or given['everything']:
+                await handback.wait(calls, held.class_name, returned)
+            if given['everything']:
+                count = await release.release(calls, which, wait=given['wait'])
+                click.echo(f'took back what was written to {count} objects')
     except TimeoutError as error:
-        raise CallError(f'not everything could be taken back within {seconds:g} s') from error
+        raise CallError(f'not everything could be taken back within {seconds:g} s; does a controller run?') from error
     finally:
         await calls.close()

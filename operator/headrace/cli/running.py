@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.kube.access import Access
+from headrace.node.nft import NftError
 from headrace.settings import Secrets, Settings, SettingsError
 
 _MAX_PORT = 65535
@@ -109,6 +111,13 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help='From which level on to log.',
 )
+@click.option(
+    '--nft',
+    metavar='PATH',
+    default='nft',
+    show_default=True,
+    help='For the role node: the program that tells the kernel which addresses to take over.',
+)
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
 @inputs.seen_from(printing=False, placing=False)
@@ -126,6 +135,8 @@ def run(**given: Any) -> None:
     if CONTROLLER in given['role'] and access is None:
         raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
     roles = [role for role in given['role'] if role != CONTROLLER]
+    if 'node' in roles and not given['node']:
+        raise SettingsError('--role node needs --node, the name of the Node that it runs on')
     _complete(_run(given, access, roles[0] if roles else ''))
 
 
@@ -165,6 +176,8 @@ async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
 def _options(given: dict[str, Any], access: Access | None, role: str) -> Options:
     adjust = _adjustment(given, access)
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
+    # In a cluster the controller chooses; a folder has nobody who would.
+    view = replace(seen.view, labelled=access is not None)
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     state = given['state'].absolute()
@@ -173,25 +186,26 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
-        source=connecting.source(given, access, seen.view),
+        source=connecting.source(given, access, view),
         state=state,
         sockets=(given['sockets'] or state / 'sockets').absolute(),
-        view=seen.view,
+        view=view,
         overrides=seen.overrides,
         start=start,
         checker=checker,
         admin=_address(given['admin']),
-        identity=connecting.identity(access, seen.view) if access is not None else None,
+        identity=connecting.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
+        nft=_found(given['nft'], NftError) if role == 'node' else '',
     )
 
 
-def _found(binary: str) -> str:
+def _found(binary: str, missing: type[Exception] = HaproxyMissingError) -> str:
     path = shutil.which(binary)
     if path is None:
-        raise HaproxyMissingError(f'{binary}: no such program')
+        raise missing(f'{binary}: no such program')
     return str(Path(path).absolute())
 
 

@@ -93,6 +93,14 @@ def address(value: str) -> str:
     return '' if getattr(found, 'scope_id', None) or found.is_unspecified else str(found)
 
 
+def network(value: str) -> str:
+    """Return a CIDR in canonical form, or '' when `value` is none."""
+    try:
+        return str(ipaddress.ip_network(value)) if '/' in value else ''
+    except ValueError:
+        return ''
+
+
 def family(value: str) -> int:
     """Return 6 for an address with a colon, else 4."""
     return 6 if ':' in value else 4

@@ -48,7 +48,8 @@ class ServiceType(StrEnum):
 class Service:
     """A Service. `annotations` are those under our prefix, without it, sorted.
 
-    `ingress` holds the address and host name of each entry of `status.loadBalancer`, `programmed` status, reason and
+    `chosen` is the class whose controller has chosen it for the node role, by our label; `health_port` its
+    healthCheckNodePort, 0 for none. `ingress` holds the address and host name of each entry of `status.loadBalancer`, `programmed` status, reason and
     message of our condition; only the controller reads them.
     """
 
@@ -69,6 +70,8 @@ class Service:
     internal_local: bool = False
     external_local: bool = False
     proxy_name: str | None = None
+    chosen: str = ''
+    health_port: int = 0
     ingress: tuple[tuple[str, str], ...] = ()
     programmed: tuple[str, str, str] | None = None
     problems: tuple[Verdict, ...] = ()
@@ -201,12 +204,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it."""
+    """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it.
+
+    `pods` are the networks of its pods, in canonical form, where the cluster gives each Node its own.
+    """
 
     name: str
     zone: str = ''
     addresses: tuple[str, ...] = ()
     usable: bool = True
+    pods: tuple[str, ...] = ()
 
     @property
     def ref(self) -> Ref:

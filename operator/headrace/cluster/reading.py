@@ -24,6 +24,7 @@ from headrace.verdicts import Verdict, is_scalar, shorten
 
 PREFIX = 'headrace.io/'
 PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
+CHOSEN_LABEL = 'headrace.io/node'
 PROGRAMMED = 'headrace.io/Programmed'
 ZONE_LABEL = 'topology.kubernetes.io/zone'
 EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
@@ -116,6 +117,8 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
         internal_local=fields.text(spec, 'internalTrafficPolicy') == 'Local',
         external_local=fields.text(spec, 'externalTrafficPolicy') == 'Local',
         proxy_name=_proxy_name(metadata),
+        chosen=fields.text(fields.mapping(metadata, 'labels'), CHOSEN_LABEL),
+        health_port=fields.port(spec, 'healthCheckNodePort'),
         ingress=_ingress(document),
         programmed=_programmed(document),
         problems=tuple(problems),
@@ -261,7 +264,15 @@ def _node(_: str, name: str, document: fields.Document) -> Node:
         zone=fields.text(labels, ZONE_LABEL),
         addresses=tuple(internal[family] for family in sorted(internal)),
         usable=ready == ['True'] and EXCLUDE_LABEL not in labels,
+        pods=_pod_networks(document),
     )
+
+
+def _pod_networks(document: fields.Document) -> tuple[str, ...]:
+    """Return the networks that the cluster has given to the pods of a Node."""
+    spec = fields.mapping(document, 'spec')
+    given = fields.texts(spec, 'podCIDRs') or (fields.text(spec, 'podCIDR'),)
+    return tuple(found for text in given if (found := fields.network(text)))
 
 
 def _namespace(_: str, name: str, document: fields.Document) -> Namespace:

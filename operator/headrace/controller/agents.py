@@ -12,7 +12,7 @@ from kubernetes.aio import client
 
 from headrace.controller.client import decoded
 from headrace.kube import lease as leases
-from headrace.kube.lease import EPOCH, MOST_BYTES, MOST_VERDICTS, ROLE_LABEL, VERDICTS
+from headrace.kube.lease import EPOCH, MOST_BYTES, MOST_VERDICTS, NODE, ROLE_LABEL, VERDICTS
 from headrace.names import Ref
 from headrace.verdicts import REASONS, Verdict
 
@@ -27,6 +27,7 @@ class Agent:
     role: str
     epoch: int
     verdicts: tuple[Verdict, ...]
+    node: str = ''
 
 
 def living(found: Iterable[client.V1Lease], now: dt.datetime) -> tuple[Agent, ...]:
@@ -51,6 +52,7 @@ def _agent(lease: client.V1Lease) -> Agent:
         labels.get(ROLE_LABEL, ''),
         leases.epoch(annotations.get(EPOCH, '')),
         verdicts(annotations.get(VERDICTS, '')),
+        annotations.get(NODE, ''),
     )
 
 

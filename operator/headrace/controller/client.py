@@ -55,11 +55,31 @@ class Client:
             ),
         )
 
-    async def service_uid(self, namespace: str, name: str) -> str:
-        """Return a Service's uid; raises CallError."""
+    async def patch_service(self, namespace: str, name: str, body: dict[str, Any]) -> None:
+        """Change labels and annotations of a Service (merge patch; None takes one away); raises CallError."""
+        await self._call(
+            f'patch Service {namespace}/{name}',
+            lambda: self._core.patch_namespaced_service(
+                name, namespace, body, field_manager=self._field_manager, _content_type=_MERGE
+            ),
+        )
+
+    async def services(self, label: str) -> list[client.V1Service]:
+        """Return the Services that carry a label with this value (`KEY=VALUE`); raises CallError."""
         found = await self._call(
+            'list Services', lambda: self._core.list_service_for_all_namespaces(label_selector=label)
+        )
+        return list(found.items)
+
+    async def service(self, namespace: str, name: str) -> client.V1Service:
+        """Return a Service; raises CallError."""
+        return await self._call(
             f'get Service {namespace}/{name}', lambda: self._core.read_namespaced_service(name, namespace)
         )
+
+    async def service_uid(self, namespace: str, name: str) -> str:
+        """Return a Service's uid; raises CallError."""
+        found = await self.service(namespace, name)
         assert found.metadata is not None
         return str(found.metadata.uid)
 

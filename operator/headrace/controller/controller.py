@@ -16,6 +16,7 @@ from headrace.controller import addresses, agents, release, wanted
 from headrace.controller.agents import Agent
 from headrace.controller.client import Client
 from headrace.controller.election import Election
+from headrace.controller.handover import Handover
 from headrace.controller.writer import Wanted, Writer
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
@@ -30,6 +31,7 @@ from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
+_HANDOVER_AGENTS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Options:
 
 
 def scopes(view: View) -> tuple[Scope, ...]:
-    """Return what the controller watches: Services, and Nodes where their addresses are published."""
-    resources = (SERVICES, NODES) if 'nodes' in view.settings.status_addresses else (SERVICES,)
+    """Return what the controller watches: Services, and Nodes where their addresses are published or all must agree."""
+    needed = 'nodes' in view.settings.status_addresses or view.settings.node_role
+    resources = (SERVICES, NODES) if needed else (SERVICES,)
     return (Scope(resources, view.settings.namespaces),)
 
 
@@ -68,6 +71,14 @@ class Controller:
         )
         self.writer = Writer(client, options.identity, self.decide)
         self.agents: tuple[Agent, ...] = ()
+        self.handover = Handover(
+            options.view,
+            self.store,
+            client.patch_service,
+            lambda: self.agents,
+            lambda ref: self._told.get(ref, ()),
+            self.writer.ask,
+        )
         self._told: dict[Ref, tuple[Verdict, ...]] = {}
         self._let_go: dict[Ref, tuple[object, object]] = {}
 
@@ -144,7 +155,8 @@ class Controller:
         for ref in self.store.services():
             self.writer.ask(ref)
         tasks = [
-            asyncio.create_task(work) for work in (self.writer.run(), self._follow_changes(), self._follow_agents())
+            asyncio.create_task(work)
+            for work in (self.writer.run(), self._follow_changes(), self._follow_agents(), self.handover.run())
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -190,7 +202,11 @@ class Controller:
             return self._withdrawn(service)
         self._let_go.pop(ref, None)
         self.writer.reconsider(service)
-        own = [*self.state.verdicts(ref), *([held] if (held := self.writer.conflicts.get(ref)) else [])]
+        own = [
+            *self.state.verdicts(ref),
+            *self.handover.verdicts(ref),
+            *([held] if (held := self.writer.conflicts.get(ref)) else []),
+        ]
         found = wanted.errors(own, self._told.get(ref, ()))
         ingress: addresses.Ingress | None = None
         if addresses.speaks_of(service, self.state):
@@ -209,7 +225,7 @@ class Controller:
 
     async def _follow_agents(self) -> None:
         while True:
-            await asyncio.sleep(_AGENTS_SECONDS)
+            await asyncio.sleep(_HANDOVER_AGENTS_SECONDS if self.handover.waits else _AGENTS_SECONDS)
             with contextlib.suppress(CallError):
                 await self._ask_agents()
 

@@ -50,7 +50,7 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
     done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def lead() -> None:
-        done.set_result(await _give_back(client, which, wait=wait))
+        done.set_result(await _statuses(client, which, wait=wait))
         await asyncio.Event().wait()
 
     election = Election(client.api, which.namespace, f'{which.class_name}-controller', which.identity)
@@ -66,11 +66,6 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
         await asyncio.gather(standing, return_exceptions=True)
     await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-controller', account))
     return count
-
-
-async def _give_back(client: Client, which: Installation, *, wait: bool) -> int:
-    """Take back everything, step by step; what a later role takes from others is given back here, before the rest."""
-    return await _statuses(client, which, wait=wait)
 
 
 async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:

@@ -5,6 +5,7 @@ What is typed in the model (headers, timeouts) is written here, because 3.4 read
 
 from collections.abc import Iterator
 
+from headrace import names
 from headrace.haproxy import words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
@@ -62,12 +63,18 @@ def _timeouts(found: Timeouts) -> Entry:
 def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes."""
     if isinstance(content, str):
-        return [Entry(CLAIMED[kind], key, content)]
+        return [Entry(CLAIMED[kind], _seen(key) if kind is Kind.ADDRESS else key, content)]
     if isinstance(content, HostTls) and content.certificate:
         return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
     return []
+
+
+def _seen(key: str) -> str:
+    """Return an address and port as HAProxy sees it: over IPv6 the address that stands for both."""
+    address, _, number = key.rpartition(':')
+    return names.stand_in(address, int(number)) if ':' in address else key
 
 
 def certificate_line(host: str, content: Content | None) -> str:

@@ -134,6 +134,7 @@ class Renderer:
             'crt_list': CRT_LIST,
             'strict': strict,
             'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1{strict}',
+            'stand_ins': names.STAND_INS,
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
@@ -149,7 +150,9 @@ class Renderer:
             'health': _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)]),
             'tcp': _bind(settings.addresses, ranges),
             'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
+            'node_http_near': _bind(settings.addresses, [str(settings.node_http_port + 1)]),
             'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
+            'node_tcp_near': _bind(settings.addresses, [str(settings.node_tcp_port + 1)]),
         }
 
     def backends(self, fragments: Iterable[Fragment]) -> bytes:

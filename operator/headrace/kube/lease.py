@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 CLASS_LABEL = 'headrace.io/class'
 ROLE_LABEL = 'headrace.io/role'
 EPOCH = 'headrace.io/epoch'
+NODE = 'headrace.io/node-name'
 VERDICTS = 'headrace.io/verdicts'
 MOST_VERDICTS = 100
 MOST_BYTES = 64 * 1024
@@ -34,13 +35,17 @@ _DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose Lease it is. `uid` is the pod's, so that the Lease goes with it; '' outside of a cluster."""
+    """Whose Lease it is. `uid` is the pod's, so that the Lease goes with it; '' outside of a cluster.
+
+    `node` is the Node that it serves, which an agent of the node role tells.
+    """
 
     namespace: str
     name: str
     class_name: str
     role: str
     uid: str = ''
+    node: str = ''
 
     @property
     def lease(self) -> str:
@@ -91,6 +96,8 @@ def document(identity: Identity, report: Report, now: dt.datetime) -> dict[str, 
         'labels': {CLASS_LABEL: identity.class_name, ROLE_LABEL: identity.role},
         'annotations': annotations(report),
     }
+    if identity.node:
+        metadata['annotations'][NODE] = identity.node
     if identity.uid:
         metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'Pod', 'name': identity.name, 'uid': identity.uid}]
     spec = {'holderIdentity': identity.name, 'leaseDurationSeconds': DURATION_SECONDS, 'renewTime': stamp}

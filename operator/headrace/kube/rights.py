@@ -27,6 +27,7 @@ class When(StrEnum):
     ALWAYS = ''
     NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
     STATUS_OF_NODES = 'nodes among statusAddresses'
+    NODE_ROLE = 'nodeRole'
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,16 @@ RULES: tuple[Rule, ...] = (
         'The Lease that elects one controller, and those in which agents tell what they saw.',
     ),
     _read(CONTROLLER, NODES, Where.CLUSTER, 'The addresses that it publishes.', When.STATUS_OF_NODES),
+    _read(CONTROLLER, NODES, Where.CLUSTER, 'The Nodes whose agents must all have a Service.', When.NODE_ROLE),
+    Rule(
+        CONTROLLER,
+        '',
+        'services',
+        ('patch',),
+        Where.NAMESPACES,
+        'The labels and the number by which a Service goes from kube-proxy to the nodes and back.',
+        When.NODE_ROLE,
+    ),
 )
 # Asked by kopf once at its start; every account has the right by the ClusterRole system:discovery.
 DISCOVERY = (

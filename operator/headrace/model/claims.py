@@ -14,6 +14,7 @@ from headrace.verdicts import Verdict
 
 ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
+_ADDRESSES = (Kind.ADDRESS, Kind.DOOR)
 _SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
 
 
@@ -31,11 +32,15 @@ def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
 
 
 def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str, str]]:
-    """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides."""
+    """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides.
+
+    An address belongs to the Service whose ClusterIP it is, whoever else names it.
+    """
     claim = find(fragment, key)
     tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
     idle = tls is not None and not tls.certificate and not tls.passthrough
-    return idle, rank(fragment)
+    foreign = key[0] in _ADDRESSES and claim is not None and claim.field != 'spec.clusterIPs'
+    return idle or foreign, rank(fragment)
 
 
 class Claims:
@@ -126,6 +131,9 @@ def _shown(claim: Claim) -> str:
         exact = claim.key.endswith('/#')
         host, _, path = claim.key.removesuffix('/#').partition('/')
         return f'{host}/{path} ({"exactly" if exact else "prefix"})'
+    if claim.kind is Kind.DOOR:
+        # Where HAProxy serves it, both claims are told in the same words, and so once.
+        return f'address {claim.key.removesuffix("/TCP")}'
     return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(
         claim.kind, claim.kind
     ) + f' {claim.key}'

@@ -1,8 +1,9 @@
 """From a Service that is taken over from kube-proxy to its fragment on a node.
 
-Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for `ADDRESS:PORT`,
-which HAProxy finds by the original destination of a connection. Families never mix, and a policy Local has a backend
-of its own. Servers, shapes and options are those of the edge.
+Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its door, which the
+kernel keeps, and where HAProxy serves it one for `ADDRESS:PORT`, which HAProxy finds by the original destination of a
+connection. Families never mix, and a policy Local has a backend of its own. Servers, shapes and options are those of
+the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity.
 """
 
 from dataclasses import replace
@@ -12,8 +13,21 @@ from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import affinity, backends, endpoints, exposure, materials, policies
-from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts
+from headrace.model import affinity, backends, doors, endpoints, exposure, materials, policies
+from headrace.model.doors import Address, Doors
+from headrace.model.ir import (
+    Backend,
+    Balanced,
+    Claim,
+    Entry,
+    Fragment,
+    HeaderEdits,
+    Kind,
+    Mode,
+    Side,
+    Timeouts,
+    Way,
+)
 from headrace.model.policies import Policy
 from headrace.model.view import View
 from headrace.names import Ref
@@ -24,19 +38,33 @@ _API = Ref('Service', 'default', 'kubernetes')
 _DEFAULT_CLASS = 'headrace'
 # What would leave a port open that somebody wanted closed, if it were passed over.
 _OF_THE_EDGE = ('tls-secret', 'canary-service', 'rewrite-path')
+# Keys that only say who serves a port, or how it is called.
+_CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 _PROTECTING = ('basic-auth-secret', 'client-ca-secret')
 
 
 def is_ours(service: Service, view: View) -> bool:
     """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
-    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
-        return False
-    if not view.exists(service.namespace):
+    if not can_be_ours(service, view):
         return False
     if service.proxy_name is not None:
         return service.proxy_name == view.class_name
+    if view.labelled:
+        return service.chosen == view.class_name
+    return is_wished(service, view)
+
+
+def can_be_ours(service: Service, view: View) -> bool:
+    """Tell whether a Service is one that kube-proxy serves, and that may be taken over."""
+    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
+        return False
+    return view.exists(service.namespace)
+
+
+def is_wished(service: Service, view: View) -> bool:
+    """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
     said = dict(service.annotations)
-    return said.get('proxy') == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
+    return said.get('proxy', '').strip() == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
 
 
 def needs(service: Service, view: View) -> tuple[Ref, ...]:
@@ -53,6 +81,8 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
     for port in service.ports:
         if port.protocol is Protocol.TCP:
             draft.add(port)
+        else:
+            draft.forward(port)
     draft.judge()
     return Fragment(
         ref=service.ref,
@@ -60,6 +90,7 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
         claims=tuple(sorted(set(draft.claims), key=lambda claim: (claim.kind, claim.key))),
         data=tuple(sorted(draft.data)),
         backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
+        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced)),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
         needs=needs(service, view),
@@ -76,6 +107,7 @@ class _Draft:
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
+        self.balanced: dict[str, Balanced] = {}
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.verdicts: list[Verdict] = []
@@ -101,45 +133,78 @@ class _Draft:
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
-        if wanted.shape.affinity:
-            policy.add(policies.AFFINITY)
-            self.data += affinity.data(policy.name, self.service.affinity_seconds)
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
+        made = self._doors(port, way='http' if mode == 'http' else 'tcp')
+        self._stay(made, values, policy, wanted)
+        made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
         served = False
-        for family in (4, 6):
-            for address, number, local, outer in self._addresses(port, family):
-                made = [self._backend(port, wanted, family, local=local, usable=usable)]
-                if local and outer:
-                    # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
-                    made.append(self._backend(port, wanted, family, local=False, usable=usable))
-                for backend in made:
-                    if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
-                        self.timeouts.append(found)
-                        policy.add(policies.TIMEOUTS)
-                served = served or any(backend.groups for backend in made)
-                value = policy.pointer(*(backend.name for backend in made))
-                self.claims.append(Claim(Kind.ADDRESS, f'{address}:{number}', value, 'spec'))
+        for where in doors.addresses(self.service, port, self.snapshot, self.view):
+            self._open(made, where, usable=usable)
+            if made.way == 'kernel':
+                served = served or bool(made.select(where.family, local=where.local).groups)
+                continue
+            backends_of = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
+            if where.local and where.outer:
+                # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
+                backends_of.append(self._backend(made, wanted, where.family, local=False, usable=usable))
+            for backend in backends_of:
+                if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
+                    self.timeouts.append(found)
+                    policy.add(policies.TIMEOUTS)
+            served = served or any(backend.groups for backend in backends_of)
+            value = policy.pointer(*(backend.name for backend in backends_of))
+            self.claims.append(Claim(Kind.ADDRESS, f'{where.address}:{where.number}', value, where.source))
+        self.balanced |= made.groups
         if usable and not served:
             self._judge_endpoints(port)
 
+    def forward(self, port: ServicePort) -> None:
+        """Add one port that the kernel balances by itself: UDP or SCTP."""
+        made = self._doors(port, way='kernel')
+        for where in doors.addresses(self.service, port, self.snapshot, self.view):
+            self._open(made, where, usable=True)
+        self.balanced |= made.groups
+        if not any(made.select(family, local=False).groups for family in (4, 6)):
+            self._judge_endpoints(port)
+        given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
+        for key in given:
+            self._say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
+
+    def _doors(self, port: ServicePort, way: Way) -> Doors:
+        slices = backends.slices(self.service, self.snapshot)
+        return Doors(self.service, port, slices, self.snapshot, self.view, way)
+
+    def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
+        """Claim the door of an address; without what verifies its endpoints it is closed at once."""
+        door = made.door(where)
+        if not usable:
+            door = replace(door, far=Side(), near=Side())
+        key = doors.key(where.address, where.number, made.port.protocol)
+        self.claims.append(Claim(Kind.DOOR, key, door, where.source))
+
+    def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> None:
+        """Decide who keeps clients with their endpoints, if anybody is to: the kernel where it can, else HAProxy."""
+        if self._by_kernel(values, policy, wanted):
+            made.way = 'kernel'
+        elif wanted.shape.affinity:
+            policy.add(policies.AFFINITY)
+            self.data += affinity.data(policy.name, self.service.affinity_seconds)
+
+    def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> bool:
+        """Tell whether the kernel alone serves a TCP port: a client stays with its endpoint, and nothing else is asked."""
+        if not self.service.affinity_seconds or any(key not in _CHOOSING for key in values):
+            return False
+        return not policy.flags and wanted.options.tls is None and not wanted.options.proxy
+
     def judge(self) -> None:
-        """Tell what of the Service itself this role does not apply yet."""
-        service = self.service
-        for port in service.ports:
-            if port.protocol is not Protocol.TCP:
-                self._not_yet(f'port {port.label} is {port.protocol}; the node role serves TCP only', 'spec.ports')
-        if self._ruled():
-            message = 'load-balancer addresses are not served, because these ranges are not applied'
-            self._not_yet(message, 'spec.loadBalancerSourceRanges')
+        """Tell which addresses of the Service itself are left out."""
+        self.verdicts += doors.judge(self.service, self.snapshot, self.view)
+        if self.service.health_port:
+            self._not_yet('nobody would answer the health checks of the load balancer', 'spec.healthCheckNodePort')
 
     def _not_yet(self, message: str, field: str) -> None:
         self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
-
-    def _ruled(self) -> bool:
-        """Tell whether ranges that are not applied yet rule the load-balancer addresses, and those alone (rule 31)."""
-        ranges = self.service.type is ServiceType.LOAD_BALANCER and self.service.source_ranges
-        return bool(ranges) and not self.said.anywhere('allow')
 
     def _ignored(self, port: ServicePort, values: dict[str, object]) -> None:
         """Tell the keys that this role does not apply yet, but for those that the edge applies."""
@@ -168,23 +233,6 @@ class _Draft:
             self._say('RouteClosed', written, f'port {port.label} is closed: the node role does not apply it yet')
         return bool(asked)
 
-    def _addresses(self, port: ServicePort, family: int) -> list[tuple[str, int, bool, bool]]:
-        """Return a port's addresses in one family: address, number, if only local endpoints count, if it is external."""
-        service = self.service
-        inner = [(address, port.number, service.internal_local) for address in service.cluster_ips]
-        balanced = () if self._ruled() else service.load_balancer_ips
-        outer = [(address, port.number, service.external_local) for address in (*service.external_ips, *balanced)]
-        if port.node_port:
-            here = [node for node in self.snapshot.nodes if node.name == self.view.place.node]
-            outer += [(address, port.node_port, service.external_local) for node in here for address in node.addresses]
-        found = {
-            (address, number): (local, outside)
-            for each, outside in ((outer, True), (inner, False))
-            for address, number, local in each
-            if (6 if ':' in address else 4) == family
-        }
-        return [(*where, *how) for where, how in sorted(found.items())]
-
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""
         key = (
@@ -200,20 +248,17 @@ class _Draft:
         field = f'metadata.annotations[{PREFIX}{key}]'
         self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
 
-    def _backend(
-        self, port: ServicePort, wanted: backends.Wanted, family: int, *, local: bool, usable: bool
-    ) -> Backend:
+    def _backend(self, made: Doors, wanted: backends.Wanted, family: int, *, local: bool, usable: bool) -> Backend:
         variant = '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
-            found = endpoints.select(
-                backends.slices(self.service, self.snapshot),
-                port=port.name,
-                protocol=port.protocol,
-                family=family,
-                place=self.view.place,
-                local=local,
-            )
+            found = made.select(family, local=local)
             self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
             self.data += backends.data(wanted, name)
         return self.backends[name]
+
+
+def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:
+    """Tell whether a port asks for nothing that only HAProxy gives, so that the kernel can stand in for it."""
+    options = wanted.options
+    return wanted.shape.mode == 'tcp' and not policy.flags and options.tls is None and not options.proxy

@@ -21,6 +21,7 @@ class Role(StrEnum):
 class View:
     """The class as an agent sees it.
 
+    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself.
     `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
     read, as from a folder.
     """
@@ -32,6 +33,7 @@ class View:
     all_secrets: bool = False
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
+    labelled: bool = False
 
     @property
     def class_name(self) -> str:

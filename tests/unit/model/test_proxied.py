@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.model.endpoints import Place
-from headrace.model.ir import Kind
+from headrace.model.ir import Fate, Kind
 from headrace.model.view import Role
 from headrace.settings import Secrets, Settings
 from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, service
@@ -11,6 +11,14 @@ from support.objects import built, ca_secret, endpoint_slice, fragment, node, po
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
 OURS = {'annotations': {'proxy': 'node'}}
 LABEL = 'service.kubernetes.io/service-proxy-name'
+
+
+def doors(made):
+    return [claim.key for claim in fragment(made).claims if claim.kind is Kind.DOOR]
+
+
+def door(made, key):
+    return pointer(made, Kind.DOOR, key)
 
 
 def on_node(*documents, settings=None, place=None, **seen):
@@ -131,7 +139,7 @@ def test_timeouts_and_headers_of_a_port_are_those_of_all_its_addresses():
     assert [edits.request for edits in found.headers] == [(('X-Node', 'yes'),)]
     assert [item.server for item in found.timeouts] == [5000, 5000]
     assert len({item.backend for item in found.timeouts}) == 2
-    for claim in found.claims:
+    for claim in (each for each in found.claims if each.kind is Kind.ADDRESS):
         assert {'h', 't'} <= set(claim.value.split('|')[2]), claim.key
 
 
@@ -159,8 +167,6 @@ def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_t
         pytest.param({'rewrite-path': '/a'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite'),
         pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
         pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
-        pytest.param({}, {'ports': [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]}, 'spec.ports', id='UDP'),
-        pytest.param({}, {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8']}, 'spec.loadBalancerSourceRanges', id='ranges'),
     ],
 )  # fmt: skip
 def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
@@ -168,7 +174,7 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
     document = service(annotations={'proxy': 'node', 'mode': 'http', **said}, **spec, **IP)
     made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'))
     assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [('NotYet', field)]
-    assert not any('w' in claim.value.split('|')[2] for claim in fragment(made).claims)
+    assert 'w' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
 
 
 def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
@@ -177,11 +183,19 @@ def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
     assert made.all_verdicts() == ()
 
 
-def test_load_balancer_addresses_are_left_out_while_their_ranges_are_not_applied():
-    spec = {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8'], 'externalIPs': ['192.0.2.7']}
+def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all():
+    spec = {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8'], 'externalIPs': ['198.51.100.8']}
     document = service(**OURS, **IP, **spec)
-    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
-    assert set(addresses(on_node(document))) == {'10.96.0.1:80', '192.0.2.7:80'}
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}, {'ip': 'fd00::7'}]}}
+    made = on_node(document)
+    found = {key: door(made, key).ranges for key in doors(made)}
+    assert found == {
+        '10.96.0.1:80/TCP': None,
+        '198.51.100.7:80/TCP': ('10.0.0.0/8',),
+        '198.51.100.8:80/TCP': None,
+        # Ranges of one family leave the other one open (rule 31).
+        'fd00::7:80/TCP': None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -192,3 +206,76 @@ def test_a_port_without_any_endpoint_is_told_and_one_without_a_local_one_is_not(
     ends = [{'addresses': ['10.0.0.1'], 'nodeName': node_of}] if node_of else []
     made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ends))
     assert [verdict.reason for verdict in made.all_verdicts()] == expected
+
+
+BOTH = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+ELSEWHERE = [{'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+
+
+@pytest.mark.parametrize(
+    ('ends', 'policy', 'far', 'near'),
+    [
+        pytest.param(BOTH, {}, Fate.SERVE, Fate.SERVE, id='endpoints'),
+        pytest.param([], {}, Fate.REFUSE, Fate.REFUSE, id='none'),
+        pytest.param([], {'externalTrafficPolicy': 'Local'}, Fate.REFUSE, Fate.REFUSE, id='none, policy Local'),
+        pytest.param(ELSEWHERE, {}, Fate.SERVE, Fate.SERVE, id='on another node'),
+        pytest.param(ELSEWHERE, {'externalTrafficPolicy': 'Local'}, Fate.DROP, Fate.SERVE, id='on another node, policy Local'),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_connection_to_an_external_address(ends, policy, far, near):
+    made = on_node(service(**OURS, **IP, externalIPs=['198.51.100.8'], **policy), endpoint_slice(endpoints=ends))
+    found = door(made, '198.51.100.8:80/TCP')
+    assert (found.far.fate, found.near.fate) == (far, near)
+
+
+def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_elsewhere_only():
+    made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ELSEWHERE))
+    found = door(made, '10.96.0.1:80/TCP')
+    assert (found.far.fate, found.near.fate) == (Fate.DROP, Fate.DROP)
+
+
+@pytest.mark.parametrize(
+    ('address', 'said'),
+    [
+        pytest.param('192.0.2.1', 'the address of a Node', id='a Node'),
+        pytest.param('127.0.0.1', 'no address that others can reach', id='loopback'),
+        pytest.param('169.254.1.1', 'no address that others can reach', id='link-local'),
+        pytest.param('10.244.0.5', 'the network of pods', id='a pod'),
+        pytest.param('10.96.0.5', 'the network of Services', id='a ClusterIP'),
+    ],
+)
+def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address, said):
+    known = Settings(service_networks=('10.96.0.0/16',), pod_networks=('10.244.0.0/16',))
+    made = on_node(service(**OURS, **IP, externalIPs=[address]), endpoint_slice(endpoints=BOTH), node(), settings=known)
+    assert doors(made) == ['10.96.0.1:80/TCP']
+    [verdict] = made.all_verdicts()
+    assert (verdict.reason, verdict.field) == ('AddressRefused', 'spec.externalIPs')
+    assert said in verdict.message
+
+
+def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
+    thief = service('thief', created='2020-01-01T00:00:00Z', **OURS, clusterIP='10.96.0.2', externalIPs=['10.96.0.1'])
+    owner = service('web', created='2024-01-01T00:00:00Z', **OURS, **IP)
+    slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])
+    made = on_node(thief, owner, *slices)
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').startswith('shop_web_80')
+    assert [(verdict.reason, verdict.ref.name) for verdict in made.all_verdicts()] == [('Conflict', 'thief')]
+
+
+def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
+    ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
+    made = on_node(service(ports=ports, **OURS, **IP), endpoint_slice(endpoints=BOTH, protocol='UDP', port_name='dns'))
+    udp = door(made, '10.96.0.1:53/UDP')
+    assert (udp.way, [held.endpoints for held in fragment(made).balanced]) == (
+        'kernel',
+        [(('10.0.0.1', 8080), ('10.0.0.2', 8080))],
+    )
+    made = on_node(service(**OURS, **IP, sessionAffinity='ClientIP'), endpoint_slice(endpoints=BOTH))
+    sticky = door(made, '10.96.0.1:80/TCP')
+    assert (sticky.way, [held.affinity for held in fragment(made).balanced]) == ('kernel', [10800])
+    made = on_node(service(**OURS, **IP), endpoint_slice(endpoints=BOTH))
+    plain = door(made, '10.96.0.1:80/TCP')
+    assert (plain.way, plain.far.spare) == ('tcp', (('10.0.0.1', 8080), ('10.0.0.2', 8080)))
+    made = on_node(service(annotations={'proxy': 'node', 'allow': '10.0.0.0/8'}, **IP), endpoint_slice(endpoints=BOTH))
+    guarded = door(made, '10.96.0.1:80/TCP')
+    assert (guarded.way, guarded.far.spare) == ('tcp', ())

@@ -1,0 +1,1 @@
+"""The node role's table of nftables: what the kernel does with connections to the addresses that are taken over."""

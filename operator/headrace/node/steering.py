@@ -1,0 +1,272 @@
+"""Keeping the kernel's table true: changes as they come, a comparison at intervals, and the way past HAProxy.
+
+Promises: what goes is gone before HAProxy forgets it, and what comes is there only when HAProxy knows it. A transaction
+that fails is followed by the whole table anew, until that succeeds. The last good table is kept in a file.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.model.ir import Door, Kind
+from headrace.model.picture import Picture
+from headrace.model.state import Change
+from headrace.node import conntrack, observed, route
+from headrace.node.conntrack import ConntrackError
+from headrace.node.layout import Site
+from headrace.node.nft import Nft, NftError, NoTableError
+from headrace.node.route import RouteError
+from headrace.node.ruleset import Table, Transaction
+
+log = logging.getLogger(__name__)
+_STEP_SECONDS = 0.1
+# A comparison may take this part of the time at most.
+_SHARE = 0.02
+_SAVE_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
+
+
+class Steering:
+    """The table of one node. `trouble` is told what stands in the way, '' when nothing does; `away` if HAProxy is."""
+
+    def __init__(self, nft: Nft, file: Path, trouble: Callable[[str, str], object], away: Callable[[], bool]) -> None:
+        self._nft, self._file, self._trouble, self._away = nft, file, trouble, away
+        self.table: Table | None = None
+        self.good = False
+        self.repairs = 0
+        self.transactions = 0
+        self.leaving = False
+        # Set when HAProxy is lost, by whoever notices first.
+        self.lost = asyncio.Event()
+        self._picture = Picture()
+        self._turn = asyncio.Lock()
+        self._unsaved = asyncio.Event()
+
+    async def restore(self) -> bool:
+        """Load the last good table where the kernel has none, as after a boot; return whether that was done."""
+        try:
+            with contextlib.suppress(RouteError):
+                route.add()
+            if await self._nft.present() or not self._file.exists():
+                return False
+            await self._nft.apply(await asyncio.to_thread(self._file.read_text))
+        except (NftError, OSError) as error:
+            log.warning('the last good table cannot be restored', extra={'said': str(error)})
+            return False
+        log.info('restored the last good table')
+        return True
+
+    async def begin(self, picture: Picture, site: Site) -> None:
+        """Make the table true to a picture, which is then followed by `leave` and `come`; one that is true stays."""
+        async with self._turn:
+            self._picture = picture
+            self.table = Table(picture, site)
+            self._lead_ipv6()
+            try:
+                seen = observed.read(await self._nft.listing())
+                self.good = not observed.differences(self.table, seen)
+            except NftError:
+                self.good = False
+            if not self.good:
+                await self._anew(self.table)
+            else:
+                self._unsaved.set()
+            await self._forget_flows()
+
+    def _lead_ipv6(self) -> None:
+        """Make the stand-ins of IPv6 addresses the node's own; where there is no IPv6 nobody misses it."""
+        try:
+            route.add()
+        except RouteError as error:
+            wanted = any(kind is Kind.DOOR and key.count(':') > 1 for kind, key in self._picture.pointers)
+            self._trouble('route', str(error) if wanted else '')
+        else:
+            self._trouble('route', '')
+
+    async def leave(self, change: Change) -> Transaction:
+        """Take away what goes for good, and return what `come` has to be told when HAProxy knows it all."""
+        if self.table is None:
+            return Transaction()
+        async with self._turn:
+            first, rest = self.table.change(change).split()
+            await self._do(first)
+            return rest
+
+    async def come(self, rest: Transaction, change: Change) -> None:
+        """Bring what is left of a change."""
+        if self.table is None:
+            return
+        async with self._turn:
+            await self._do(rest)
+            if _speaks_of_flows(change):
+                await self._forget_flows()
+
+    async def move(self, site: Site) -> None:
+        """Go on at another site: the Node has other addresses, or there are other pods' networks."""
+        if self.table is None:
+            return
+        async with self._turn:
+            wanted = Site(site.address, site.here, site.pods, site.ports, self.table.site.bypass)
+            if wanted == self.table.site:
+                return
+            made = self.table.move(wanted)
+            if made is not None:
+                await self._do(made)
+                return
+            self.table = Table(self._picture, wanted)
+            await self._anew(self.table)
+
+    async def exchange(self, picture: Picture) -> None:
+        """Go on with another picture, as other settings make it."""
+        if self.table is None:
+            return
+        async with self._turn:
+            self._picture = picture
+            self.table = Table(picture, self.table.site)
+            await self._anew(self.table)
+
+    async def switch(self, *, bypass: bool) -> None:
+        """Lead plain TCP past HAProxy, or to it again."""
+        if self.table is None or self.table.site.bypass is bypass:
+            return
+        async with self._turn:
+            text = self.table.switch(bypass=bypass)
+            if self.good:
+                await self._try(text)
+            log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
+
+    async def follow(self) -> None:
+        """Watch HAProxy, and make the table anew while it is not what it should be, for ever."""
+        tried = float('-inf')
+        while True:
+            await self.switch(bypass=self.leaving or self._away())
+            if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
+                tried = time.monotonic()
+                async with self._turn:
+                    await self._anew(self.table)
+            if self._away():
+                await asyncio.sleep(_STEP_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STEP_SECONDS):
+                    await self.lost.wait()
+
+    async def compare(self, seconds: float) -> None:
+        """Compare the table with what the kernel has, and remove what is idle, every so many seconds, for ever."""
+        pause = seconds
+        while True:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            await self._compare()
+            pause = max(seconds, (time.monotonic() - began) / _SHARE)
+
+    async def _compare(self) -> None:
+        if self.table is None or not self.good:
+            return
+        async with self._turn:
+            self._lead_ipv6()
+            if text := self.table.sweep():
+                await self._try(text)
+        # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
+        before = self.transactions
+        try:
+            seen = observed.read(await self._nft.listing())
+        except NoTableError:
+            seen = observed.Observed()
+        except NftError as error:
+            self._trouble('table', str(error))
+            return
+        async with self._turn:
+            if before != self.transactions:
+                return
+            if found := observed.differences(self.table, seen):
+                self.repairs += 1
+                log.warning('somebody has changed the table; making it anew', extra={'first': '; '.join(found[:5])})
+                await self._anew(self.table)
+
+    async def _do(self, made: Transaction) -> None:
+        if made and self.good:
+            await self._try(made.text)
+
+    async def _try(self, text: str) -> None:
+        """Do a transaction; one that fails is followed by the whole table."""
+        self.transactions += 1
+        try:
+            await self._nft.apply(text)
+        except NftError as error:
+            log.warning('nft has refused a transaction; making the table anew', extra={'said': str(error)})
+            assert self.table is not None
+            await self._anew(self.table)
+            return
+        self._unsaved.set()
+
+    async def _anew(self, table: Table) -> None:
+        self.transactions += 1
+        table.stale.clear()
+        try:
+            await self._nft.apply(await asyncio.to_thread(table.text))
+        except NftError as error:
+            self.good = False
+            self._trouble('table', str(error))
+            return
+        self.good = True
+        self._trouble('table', '')
+        self._unsaved.set()
+
+    async def _forget_flows(self) -> None:
+        """Remove what the kernel remembers of flows to endpoints that are gone; TCP notices by itself."""
+        assert self.table is not None
+        doors = {key: content for (kind, key), content in self._picture.pointers.items() if isinstance(content, Door)}
+        try:
+            gone = await asyncio.to_thread(conntrack.forget, doors, dict(self.table.groups))
+        except (ConntrackError, OSError) as error:
+            self._trouble('conntrack', str(error))
+            return
+        self._trouble('conntrack', '')
+        if gone:
+            log.info('forgot flows to endpoints that are gone', extra={'flows': gone})
+
+    async def save(self) -> None:
+        """Keep the last good table in the file, for ever."""
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            await self.save_now()
+            await asyncio.sleep(_SAVE_SECONDS)
+
+    async def save_now(self) -> None:
+        """Write the table as it is to be loaded after a boot, before HAProxy runs."""
+        if self.table is None:
+            return
+        async with self._turn:
+            held = self.table.site
+            site = Site(held.address, held.here, held.pods, held.ports, bypass=True)
+            self.table.site, text = site, ''
+            try:
+                text = self.table.text()
+            finally:
+                self.table.site = held
+        temporary = self._file.with_suffix('.new')
+        try:
+            await asyncio.to_thread(temporary.write_text, text)
+            temporary.replace(self._file)
+        except OSError as error:
+            log.warning('the table cannot be kept in a file', extra={'said': str(error)})
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _speaks_of_flows(change: Change) -> bool:
+    """Tell whether a change can leave flows behind that the kernel would go on with: those of UDP."""
+    doors = any(item.key[0] is Kind.DOOR and item.key[1].endswith('/UDP') for item in change.pointers)
+    groups = any(
+        held.protocol == 'UDP'
+        for item in change.fragments
+        for fragment in (item.old, item.new)
+        if fragment is not None
+        for held in fragment.balanced
+    )
+    return doors or groups

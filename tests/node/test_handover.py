@@ -1,0 +1,211 @@
+"""A Service goes from the real kube-proxy to a node and back, under load, on a real API server, with real packets."""
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import ROOT, binary
+from headrace.kube.rights import When
+from support.api import collection
+from support.cluster import Cluster
+from support.live import HEADRACE, until
+from support.nodes import NODE, PODS, PORT
+from support.objects import endpoint_slice, node, service
+
+CLUSTER_IP = '10.96.77.7'
+LABEL = 'service.kubernetes.io/service-proxy-name'
+LATE = 60
+RULES = {'nftables': ('nft', 'list', 'table', 'ip', 'kube-proxy'), 'iptables': ('iptables-save', '-t', 'nat')}
+
+
+class Clients:
+    """Clients that connect all the time, from a pod and from the node; `lost` is what went wrong, and when."""
+
+    def __init__(self, nodes):
+        self.lost, self.done, self.seen = [], 0, set()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(nodes, space)) for space in ('client', 'node')]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, nodes, space):
+        while not self._stop.is_set():
+            try:
+                said = nodes.tcp(space, CLUSTER_IP, 80, seconds=3)
+            except OSError as error:
+                self.lost.append((space, repr(error)))
+            else:
+                self.done += 1
+                self.seen.add(said['client'])
+            time.sleep(0.005)
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def kube_proxy(control_plane, tmp_path):
+    """What starts the real kube-proxy on the node, in a mode."""
+    started = []
+
+    def start(mode):
+        command = [binary('kube-proxy', 'make controlplane'), '--kubeconfig', control_plane.kubeconfig]
+        command += ['--hostname-override', 'n1', '--proxy-mode', mode, '--cluster-cidr', '10.244.0.0/16']
+        command += ['--conntrack-max-per-core', '0']
+        with (tmp_path / 'kube-proxy.log').open('wb') as log:
+            started.append(subprocess.Popen([str(word) for word in command], stdout=log, stderr=log))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        subprocess.run([binary('kube-proxy'), '--cleanup'], capture_output=True, check=False)
+
+
+@pytest.fixture
+def cluster(control_plane, namespace, nodes):
+    """A controller and an agent on the node, not started yet."""
+    made = node('n1', addresses=(NODE[0],))
+    control_plane.api.create(
+        {
+            'apiVersion': 'v1',
+            'kind': 'Node',
+            'metadata': made['metadata'],
+            'spec': {'podCIDRs': ['10.244.1.0/24'], 'podCIDR': '10.244.1.0/24'},
+        }
+    )
+    subprocess.run(
+        [
+            ROOT / 'bin' / 'kubectl',
+            '--kubeconfig',
+            control_plane.kubeconfig,
+            'patch',
+            'node',
+            'n1',
+            '--subresource=status',
+            '--type=merge',
+            '-p',
+            str({'status': made['status']}).replace("'", '"'),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    haproxy = binary('haproxy-3.4')
+    controller = Cluster(
+        haproxy,
+        control_plane,
+        namespace,
+        role='controller',
+        name='control',
+        when=[When.NODE_ROLE],
+        nodeRole=True,
+        everywhere=True,
+    )
+    agent = Cluster(
+        haproxy,
+        control_plane,
+        namespace,
+        role='node',
+        name='agent',
+        addresses=['0.0.0.0', '::'],
+        tcpPorts='',
+        everywhere=True,
+    )
+    yield controller, agent
+    for each in (controller, agent):
+        each.close()
+    subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
+    for name in ('n1', 'n2'):
+        with contextlib.suppress(Exception):
+            control_plane.api.delete(f'{collection("Node")}/{name}')
+
+
+def labels(cluster):
+    return cluster.service('web')['metadata'].get('labels', {})
+
+
+def settled(work):
+    def true():
+        with contextlib.suppress(OSError):
+            return work()
+        return None
+
+    return true
+
+
+@pytest.mark.parametrize('mode', ['nftables', 'iptables'])
+def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, cluster, kube_proxy, mode):
+    controller, agent = cluster
+    kube_proxy(mode)
+    plain = service('web', clusterIP=CLUSTER_IP, ports=[{'name': 'tcp', 'port': 80}])
+    controller.put(
+        'web', plain, endpoint_slice('web', addresses=[PODS['one'][0], PODS['three'][0]], port=PORT, port_name='tcp')
+    )
+    until(settled(lambda: nodes.tcp('client', CLUSTER_IP, 80)), 'kube-proxy serves', LATE)
+    # kube-proxy leaves a pod its address.
+    assert nodes.tcp('client', CLUSTER_IP, 80)['client'] == PODS['client'][0]
+    controller.begin()
+    agent.start('--node', 'n1')
+    clients = Clients(nodes)
+    try:
+        controller.annotate('web', proxy='node')
+        until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
+        until(lambda: nodes.tcp('client', CLUSTER_IP, 80)['client'] != PODS['client'][0], 'HAProxy serves', LATE)
+        until(
+            lambda: CLUSTER_IP not in nodes.spaces['node'].run(*RULES[mode]),
+            'kube-proxy lets go',
+            LATE,
+        )
+        taken = clients.done
+        until(lambda: clients.done > taken + 100, 'the node serves alone')
+        command = [
+            HEADRACE,
+            'release',
+            f'{controller.namespace}/web',
+            '--wait',
+            '--kubeconfig',
+            controller.plane.kubeconfig,
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=90, env={**os.environ})
+        assert {LABEL, 'headrace.io/node'}.isdisjoint(labels(controller))
+        until(lambda: nodes.tcp('client', CLUSTER_IP, 80)['client'] == PODS['client'][0], 'kube-proxy serves', LATE)
+        back = clients.done
+        until(lambda: clients.done > back + 100, 'kube-proxy serves alone')
+    finally:
+        clients.stop()
+    assert clients.lost == []
+    assert clients.done > 300
+
+
+def test_a_node_without_an_agent_holds_the_hand_over_up_until_it_is_gone(nodes, cluster, control_plane):
+    controller, agent = cluster
+    control_plane.api.create({'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': 'n2'}})
+    plain = service('web', clusterIP=CLUSTER_IP, annotations={'proxy': 'node'})
+    controller.put('web', plain, endpoint_slice('web', addresses=[PODS['one'][0]], port=PORT))
+    controller.begin()
+    agent.start('--node', 'n1')
+    until(lambda: labels(controller).get('headrace.io/node') == 'headrace', 'it is chosen', LATE)
+    until(settled(lambda: nodes.tcp('client', CLUSTER_IP, 80)), 'the node serves', LATE)
+    # The agent's Lease tells its epoch within five seconds, and that alone is not enough.
+    until(lambda: any(agent.epochs()), 'the epoch is applied', LATE)
+    time.sleep(2.5)
+    assert LABEL not in labels(controller)
+    control_plane.api.delete(f'{collection("Node")}/n2')
+    until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
+
+
+def test_what_cannot_be_served_completely_is_never_chosen_and_told(cluster):
+    controller, _ = cluster
+    said = {'proxy': 'node', 'client-ip': 'preserve'}
+    controller.put('web', service('web', clusterIP=CLUSTER_IP, annotations=said))
+    controller.begin()
+    until(lambda: controller.condition('web'), 'it is told', LATE)
+    assert controller.condition('web')['reason'] == 'HandoverBlocked'
+    assert 'headrace.io/client-ip' in controller.condition('web')['message']
+    assert labels(controller) == {}

@@ -1,0 +1,351 @@
+"""Real packets to the addresses of Services that a node has taken over, in network namespaces of the test's own."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from support.live import HEADRACE, until
+from support.nodes import NODE, OUTSIDE, PODS, PORT
+from support.objects import endpoint_slice, service
+
+CLUSTER_IP = ('10.96.0.10', 'fd00:96::10')
+EXTERNAL = ('203.0.113.7', 'fd00:113::7')
+BALANCER = ('203.0.113.8', 'fd00:113::8')
+WHERE = {'client': 'n1', 'one': 'n1', 'two': 'n1', 'three': 'n2'}
+
+
+def taken(*pods, name='web', port_name='tcp', protocol='TCP', annotations=None, status=None, **spec):
+    """Return a Service with all kinds of addresses that a node serves, and its slices; `pods` are those that are ready."""
+    wanted = {'clusterIPs': [*CLUSTER_IP], 'ipFamilies': ['IPv4', 'IPv6'], 'type': 'LoadBalancer', **spec}
+    port = {'name': port_name, 'port': 80, 'protocol': protocol, 'nodePort': 30080}
+    made = service(name, annotations={'proxy': 'node', **(annotations or {})}, ports=[port], **wanted)
+    made['spec']['externalIPs'] = [*EXTERNAL]
+    made['status'] = status or {'loadBalancer': {'ingress': [{'ip': address} for address in BALANCER]}}
+    slices = [
+        endpoint_slice(
+            name,
+            name=f'{name}-{family.lower()}',
+            port=PORT,
+            port_name=port_name,
+            protocol=protocol,
+            family=family,
+            endpoints=[{'addresses': [PODS[pod][index]], 'nodeName': WHERE[pod]} for pod in pods],
+        )
+        for index, family in enumerate(('IPv4', 'IPv6'))
+    ]
+    return made, *slices
+
+
+ADDRESSES = [
+    *(pytest.param(address, 80, id=f'cluster-{index}') for index, address in ((4, CLUSTER_IP[0]), (6, CLUSTER_IP[1]))),
+    *(pytest.param(address, 80, id=f'external-{index}') for index, address in ((4, EXTERNAL[0]), (6, EXTERNAL[1]))),
+    *(pytest.param(address, 80, id=f'balancer-{index}') for index, address in ((4, BALANCER[0]), (6, BALANCER[1]))),
+    *(pytest.param(address, 30080, id=f'node-port-{index}') for index, address in ((4, NODE[0]), (6, NODE[1]))),
+]
+
+
+@pytest.mark.parametrize('port_name', ['tcp', 'http'])
+def test_all_addresses_serve_pods_the_node_and_hosts_outside(nodes, agent, port_name):
+    agent.put('web', *taken('one', 'three', port_name=port_name))
+    agent.start()
+    for parameter in ADDRESSES:
+        address, port = parameter.values
+        for space in ('client', 'node', 'outside'):
+            if port_name == 'http':
+                status, _, said = nodes.http(space, address, port)
+                assert status == 200, (space, address)
+            else:
+                said = nodes.tcp(space, address, port)
+            assert said['pod'] in ('one', 'three'), (space, address)
+
+
+def refused(nodes, space, address, port=80):
+    """Tell whether a client is refused, and at once."""
+    began = time.monotonic()
+    try:
+        nodes.connected(space, address, port).close()
+    except ConnectionRefusedError:
+        return time.monotonic() - began < 0.5
+    return False
+
+
+def dropped(nodes, space, address, port=80):
+    """Tell whether a client hears nothing."""
+    try:
+        nodes.connected(space, address, port, seconds=0.7).close()
+    except TimeoutError:
+        return True
+    return False
+
+
+def serves(nodes):
+    """Tell whether a client gets an answer; one that came in between has been led nowhere, and hears nothing."""
+    with contextlib.suppress(OSError):
+        return nodes.tcp('client', CLUSTER_IP[0], 80, seconds=0.5)
+    return None
+
+
+def table():
+    """Return the table's elements by set, as the kernel has them."""
+    text = subprocess.run(
+        ['nft', '-j', 'list', 'table', 'inet', 'headrace'], capture_output=True, text=True, check=True
+    )
+    items = [*filter(None, (item.get('map') or item.get('set') for item in json.loads(text.stdout)['nftables']))]
+    return {item['name']: item.get('elem', []) for item in items}
+
+
+@pytest.mark.parametrize('port_name', ['tcp', 'http'])
+def test_without_endpoints_clients_are_refused_at_once_until_one_is_ready(nodes, agent, port_name):
+    agent.put('web', *taken(port_name=port_name))
+    agent.start()
+    for parameter in ADDRESSES:
+        for space in ('client', 'node', 'outside'):
+            assert refused(nodes, space, *parameter.values), (space, parameter)
+    agent.put('web', *taken('one', port_name=port_name))
+    until(lambda: not refused(nodes, 'client', CLUSTER_IP[0]), 'the endpoint serves')
+    agent.put('web', *taken(port_name=port_name))
+    until(lambda: refused(nodes, 'client', CLUSTER_IP[0]), 'nothing serves')
+
+
+def test_policy_local_drops_what_comes_from_outside_where_endpoints_are_elsewhere(nodes, agent):
+    agent.put('web', *taken('three', externalTrafficPolicy='Local'))
+    agent.start()
+    for address, port in ((EXTERNAL[0], 80), (BALANCER[1], 80), (NODE[0], 30080)):
+        assert dropped(nodes, 'outside', address, port)
+        # What comes from the node or its pods reaches all endpoints (rule 20).
+        for space in ('client', 'node'):
+            assert nodes.tcp(space, address, port)['pod'] == 'three'
+    assert nodes.tcp('client', CLUSTER_IP[0], 80)['pod'] == 'three'
+
+
+def test_policy_local_keeps_to_endpoints_of_the_node(nodes, agent):
+    agent.put('web', *taken('one', 'three', externalTrafficPolicy='Local'))
+    agent.start()
+    for address in (EXTERNAL[0], EXTERNAL[1]):
+        assert {nodes.tcp('outside', address, 80)['pod'] for _ in range(20)} == {'one'}
+        assert {nodes.tcp('client', address, 80)['pod'] for _ in range(30)} == {'one', 'three'}
+
+
+def test_an_internal_policy_local_drops_for_all_where_endpoints_are_elsewhere(nodes, agent):
+    agent.put('web', *taken('three', internalTrafficPolicy='Local'))
+    agent.start()
+    assert dropped(nodes, 'client', CLUSTER_IP[0])
+    assert dropped(nodes, 'node', CLUSTER_IP[1])
+    assert nodes.tcp('outside', EXTERNAL[0], 80)['pod'] == 'three'
+
+
+def test_source_ranges_hold_for_load_balancer_addresses_alone(nodes, agent):
+    agent.put('web', *taken('one', loadBalancerSourceRanges=['10.244.0.0/16', f'{OUTSIDE[1]}/128']))
+    agent.start()
+    assert dropped(nodes, 'outside', BALANCER[0])
+    assert nodes.tcp('client', BALANCER[0], 80)['pod'] == 'one'
+    assert nodes.tcp('outside', BALANCER[1], 80)['pod'] == 'one'
+    assert dropped(nodes, 'client', BALANCER[1])
+    assert nodes.tcp('outside', EXTERNAL[0], 80)['pod'] == 'one'
+
+
+@pytest.mark.parametrize('family', [0, 1])
+def test_a_client_stays_with_its_endpoint_for_as_long_as_asked(nodes, agent, family):
+    affinity = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 2}}}
+    agent.put('web', *taken('one', 'two', 'three', **affinity))
+    agent.start()
+    # One client is with one endpoint at all addresses of the port (rule 28).
+    addresses = (CLUSTER_IP[family], EXTERNAL[family], BALANCER[family])
+    first = nodes.tcp('client', addresses[0], 80)['pod']
+    assert {nodes.tcp('client', addresses[index % 3], 80)['pod'] for index in range(15)} == {first}
+    left = [pod for pod in ('one', 'two', 'three') if pod != first]
+    agent.put('web', *taken(*left, **affinity))
+    until(lambda: nodes.tcp('client', addresses[0], 80)['pod'] in left, 'the client has moved')
+    second = nodes.tcp('client', addresses[0], 80)['pod']
+    assert {nodes.tcp('client', addresses[0], 80)['pod'] for _ in range(10)} == {second}
+
+    def moved():
+        time.sleep(2.1)
+        return nodes.tcp('client', addresses[0], 80)['pod'] != second
+
+    until(moved, 'the client is forgotten')
+
+
+@pytest.mark.parametrize('port_name', ['tcp', 'http'])
+def test_a_pod_reaches_itself_by_its_own_service(nodes, agent, port_name):
+    agent.put('web', *taken('one', port_name=port_name))
+    agent.start()
+    for address in CLUSTER_IP:
+        said = nodes.http('one', address, 80)[2] if port_name == 'http' else nodes.tcp('one', address, 80)
+        assert said['pod'] == 'one'
+
+
+def test_the_listeners_are_closed_to_direct_access(nodes, agent):
+    agent.put('web', *taken('one'))
+    agent.start()
+    for port in range(10280, 10284):
+        for address in NODE:
+            for space in ('client', 'node', 'outside'):
+                assert refused(nodes, space, address, port), (space, address, port)
+
+
+@pytest.mark.parametrize('family', [0, 1])
+def test_udp_is_balanced_and_flows_to_endpoints_that_are_gone_move(nodes, agent, family):
+    agent.put('web', *taken('one', 'three', protocol='UDP', port_name='dns'))
+    agent.start()
+    for space in ('client', 'outside', 'node'):
+        found = {nodes.udp(space, CLUSTER_IP[family], 80)['pod'] for _ in range(30)}
+        assert found == {'one', 'three'}, space
+    # Pods are seen as who they are; from outside nobody would find the way back past this node (rules 25, 26).
+    assert nodes.udp('client', CLUSTER_IP[family], 80)['client'] == PODS['client'][family]
+    assert {nodes.udp('outside', EXTERNAL[family], 80)['client'] for _ in range(20)}.isdisjoint({OUTSIDE[family]})
+    with nodes.datagrams('client', CLUSTER_IP[family], 80) as flow:
+        held = nodes.udp('client', CLUSTER_IP[family], 80, source=flow)['pod']
+        other = {'one': 'three', 'three': 'one'}[held]
+        assert {nodes.udp('client', CLUSTER_IP[family], 80, source=flow)['pod'] for _ in range(10)} == {held}
+        agent.put('web', *taken(other, protocol='UDP', port_name='dns'))
+        until(lambda: nodes.udp('client', CLUSTER_IP[family], 80, source=flow)['pod'] == other, 'the flow moves')
+    agent.put('web', *taken(other, protocol='UDP', port_name='dns', externalTrafficPolicy='Local'))
+    agent.put('web', *taken(protocol='UDP', port_name='dns'))
+
+    def nobody():
+        with contextlib.suppress(TimeoutError):
+            nodes.udp('client', CLUSTER_IP[family], 80, seconds=0.3)
+        return False
+
+    with pytest.raises(ConnectionRefusedError):
+        until(nobody, 'the kernel refuses datagrams')
+
+
+def test_a_pod_reaches_itself_by_udp(nodes, agent):
+    agent.put('web', *taken('one', protocol='UDP', port_name='dns'))
+    agent.start()
+    assert [nodes.udp('one', address, 80)['pod'] for address in CLUSTER_IP] == ['one', 'one']
+
+
+def test_http_on_the_cluster_ip_has_all_that_was_asked_for(nodes, agent):
+    said = {
+        'response-headers': 'X-Served-By: headrace',
+        'max-body-size': '1k',
+        'redirect-to.http': '/login',
+        'allow': PODS['client'][0],
+    }
+    agent.put('web', *taken('one', port_name='http', annotations=said))
+    agent.start()
+    status, headers, _ = nodes.http('client', CLUSTER_IP[0], 80)
+    assert (status, headers['location']) == (302, '/login')
+    assert nodes.http('outside', CLUSTER_IP[0], 80)[0] == 403
+    del said['redirect-to.http'], said['allow']
+    agent.put('web', *taken('one', port_name='http', annotations=said))
+    until(lambda: nodes.http('outside', CLUSTER_IP[0], 80)[0] == 200, 'it is open')
+    for family in (0, 1):
+        status, headers, body = nodes.http('client', CLUSTER_IP[family], 80, path='/a')
+        assert (status, headers['x-served-by'], body['path']) == (200, 'headrace', '/a')
+        seen = body['seen']
+        assert (seen['x-forwarded-for'], seen['x-forwarded-port']) == (PODS['client'][family], '80')
+
+
+def test_a_table_that_somebody_flushed_or_changed_is_made_again(nodes, agent):
+    agent.put('web', *taken('one'))
+    agent.set(tableInterval='200ms')
+    agent.start()
+    until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
+    damages = (
+        'flush ruleset',
+        'flush chain inet headrace far',
+        f'delete element inet headrace far4 {{ {CLUSTER_IP[0]} . tcp . 80 }}',
+        f'add element inet headrace shut4 {{ {CLUSTER_IP[0]} . tcp . 80 : drop }}',
+    )
+    for number, damage in enumerate(damages, start=1):
+        subprocess.run(['nft', damage], check=True)
+        until(lambda: agent.metric('headrace_table_repairs_total') == number, f'it is noticed: {damage}')  # noqa: B023
+        until(lambda: serves(nodes), f'it serves again after: {damage}')
+
+
+def test_one_more_service_is_one_element_an_address(nodes, agent):
+    agent.put('web', *taken('one'))
+    agent.start()
+    before = table()
+    other = service('other', annotations={'proxy': 'node'}, clusterIPs=['10.96.0.20'])
+    agent.put('other', other, endpoint_slice('other', addresses=[PODS['two'][0]], port=PORT))
+    until(lambda: len(table()['far4']) > len(before['far4']), 'it is there')
+    after = table()
+    assert nodes.tcp('client', '10.96.0.20', 80)['pod'] == 'two'
+    assert {name: len(after[name]) - len(before[name]) for name in after if after[name] != before[name]} == {
+        'far4': 1,
+        'spare4': 16,
+        'spareinner4': 1,
+        'hairpin4': 1,
+    }
+
+
+def test_plain_tcp_goes_past_a_haproxy_that_is_away_and_back_to_it(nodes, agent):
+    agent.put('web', *taken('one', 'three'))
+    agent.start()
+    until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != PODS['client'][0], 'HAProxy serves')
+    held = nodes.connected('client', CLUSTER_IP[0], 80)
+    pids = agent.haproxies()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: agent.times('plain TCP goes past HAProxy'), 'the way past')
+    until(lambda: agent.times('plain TCP goes to HAProxy again') > 1 or agent.readiness() == 200, 'HAProxy is back')
+    until(lambda: nodes.tcp('client', CLUSTER_IP[1], 80)['client'] != PODS['client'][1], 'HAProxy serves again')
+    held.close()
+
+
+def test_told_to_stop_a_node_serves_plain_tcp_by_the_kernel(nodes, agent):
+    agent.put('web', *taken('one', 'three'))
+    agent.put('dns', *taken('one', name='dns', protocol='UDP', port_name='dns', clusterIPs=['10.96.0.11']))
+    agent.start()
+    assert agent.stop() == 0
+    assert not agent.haproxies()
+    for space in ('client', 'node', 'outside'):
+        assert nodes.tcp(space, CLUSTER_IP[0], 80)['pod'] in ('one', 'three')
+    assert nodes.udp('client', '10.96.0.11', 80)['pod'] == 'one'
+    # Who comes next leads it to HAProxy again.
+    agent.start()
+    until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != PODS['client'][0], 'HAProxy serves')
+
+
+def test_traffic_goes_on_while_the_agent_is_dead(nodes, agent):
+    agent.put('web', *taken('one', port_name='http'))
+    agent.start()
+    agent.kill()
+    assert nodes.http('client', CLUSTER_IP[0], 80)[0] == 200
+    before = table()
+    agent.start()
+    assert nodes.http('client', CLUSTER_IP[0], 80)[0] == 200
+    assert table() == before
+    assert not agent.times('reloading')
+
+
+def test_after_a_boot_the_last_good_state_serves_before_the_source_is_there(nodes, agent):
+    agent.put('web', *taken('one', port_name='http'))
+    agent.start()
+    until((agent.state / 'table.nft').exists, 'the table is kept')
+    until(lambda: 'shop_web_http' in (agent.state / 'current' / 'maps' / 'addresses.map').read_text(), 'it is promoted')
+    agent.kill()
+    for pid in agent.haproxies():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not agent.haproxies(), 'HAProxy is gone')
+    subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], check=True)
+    # A source that is there, and cannot be read to its end.
+    os.mkfifo(agent.source / 'late.yaml')
+    agent.begin()
+    until(lambda: agent.times('serving the last good state'), 'it serves what was good')
+    assert nodes.http('client', CLUSTER_IP[0], 80)[0] == 200
+    assert agent.times('serving') == 1
+
+
+def test_cleanup_leaves_nothing_behind(nodes, agent):
+    agent.put('web', *taken('one'))
+    agent.start()
+    agent.stop()
+    subprocess.run([HEADRACE, 'cleanup', '--state', agent.state], check=True, capture_output=True)
+    assert (
+        'headrace' not in subprocess.run(['nft', 'list', 'ruleset'], capture_output=True, text=True, check=True).stdout
+    )
+    assert 'fd68' not in nodes.spaces['node'].run('ip', '-6', 'route', 'show', 'table', 'local')
+    assert not (agent.state / 'table.nft').exists()

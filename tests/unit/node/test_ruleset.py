@@ -1,0 +1,182 @@
+"""The table as text, what a change of the model does to it, and how it is compared with what the kernel has."""
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headrace.cluster import reading
+from headrace.cluster.store import Store
+from headrace.model import view
+from headrace.model.endpoints import Place
+from headrace.model.picture import of_state
+from headrace.model.state import State
+from headrace.model.view import Role
+from headrace.names import Ref
+from headrace.node import observed, sites
+from headrace.node.layout import Site
+from headrace.node.ruleset import Table
+from headrace.settings import Settings
+from support.objects import endpoint_slice, node, service
+
+CASE = Path(__file__).parents[2] / 'golden' / 'node'
+SITE = Site('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283))
+HERE = {'role': Role.NODE, 'place': Place('n1')}
+
+
+def world(*documents):
+    """Return a store and a state of some documents."""
+    store, state = Store(), State(view.make(Settings(), **HERE))
+    for document in documents:
+        store.put(reading.read(document).object)
+    state.update(store, store.take())
+    return store, state
+
+
+def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), **spec):
+    """Return a Service that is taken over, and its slice; each endpoint is on the node n1, or n2 with an address of 10.244.2."""
+    wanted = port or {'name': 'p', 'port': 80}
+    endpoints = [{'addresses': [end], 'nodeName': 'n2' if end.startswith('10.244.2.') else 'n1'} for end in ends]
+    protocol = wanted.get('protocol', 'TCP')
+    return (
+        service(name, annotations={'proxy': 'node'}, ports=[wanted], clusterIP=f'10.96.0.{number}', **spec),
+        endpoint_slice(name, port=8080, port_name=wanted['name'], protocol=protocol, endpoints=endpoints),
+    )
+
+
+def test_the_golden_case_is_the_table_that_is_kept(update_golden):
+    documents = [each for each in yaml.safe_load_all((CASE / 'in.yaml').read_text()) if each]
+    store, state = world(*documents)
+    text = Table(of_state(state), sites.find(store.nodes(), state.view)).text()
+    if update_golden:
+        (CASE / 'table.nft').write_text(text)
+    assert text == (CASE / 'table.nft').read_text()
+
+
+def changed(table, store, state, *documents):
+    """Return the transaction for documents that are new or others."""
+    for document in documents:
+        store.put(reading.read(document).object)
+    return table.change(state.update(store, store.take()))
+
+
+def test_one_more_service_costs_its_own_elements_and_no_chain():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web('more', 2, ends=('10.244.1.6',)))
+    assert made.gone == {}
+    assert made.come == {
+        ('far4', '10.96.0.2 . tcp . 80'): '192.0.2.1 . 10282',
+        **{('spare4', f'10.96.0.2 . tcp . 80 . {slot}'): '10.244.1.6 . 8080' for slot in range(16)},
+        ('spareinner4', '10.96.0.2 . tcp . 80'): '',
+        ('hairpin4', '10.244.1.6 . 10.244.1.6'): '',
+    }
+    # A chain that a map leads to makes the kernel walk all of them at each change.
+    assert made.chains == {}
+
+
+def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
+    port = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
+    store, state = world(*web(port=port), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web(port=port, ends=('10.244.1.5', '10.244.2.6')))
+    assert (made.gone, list(made.come)) == ({}, [('hairpin4', '10.244.2.6 . 10.244.2.6')])
+    [(name, chain)] = made.chains.items()
+    assert chain.rules == (
+        'meta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.244.1.5 . 8080, 1 : 10.244.2.6 . 8080 }',
+    )
+    assert f'flush chain inet headrace {name}\n' in made.text
+
+
+def test_a_door_is_shut_before_haproxy_is_told_and_opened_after():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    key = ('shut4', '10.96.0.1 . tcp . 80')
+    first, rest = changed(table, store, state, *web(ends=())).split()
+    assert first.come == {key: 'goto refuse'}
+    assert ('far4', key[1]) in first.gone
+    assert not rest.come
+    first, rest = changed(table, store, state, *web()).split()
+    assert not first
+    assert (rest.gone, ('far4', key[1]) in rest.come) == ({key: 'goto refuse'}, True)
+
+
+def test_what_nobody_leads_to_is_swept_later_and_chains_before_their_sets():
+    affinity = {'sessionAffinity': 'ClientIP'}
+    store, state = world(*web(ends=('10.244.1.5', '10.244.1.6'), **affinity), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web(ends=('10.244.1.5',), **affinity))
+    assert 'delete chain' not in made.text
+    verbs = [line.split(' ')[1:2] + line.split(' ')[-1][:2].split() for line in table.sweep().splitlines()]
+    assert verbs == [['chain', 'e-'], ['set', 'a-']]
+    assert table.sweep() == ''
+
+
+def test_the_bypass_is_two_chains():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    on, off = table.switch(bypass=True), table.switch(bypass=False)
+    assert 'map @spare4' in on
+    assert off == 'flush chain inet headrace bypass\nflush chain inet headrace nearbypass\n'
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
+    """And what the transactions did, applied to what was there, is that table too."""
+    chance = random.Random(seed)
+    store, state = world(node())
+    table = Table(of_state(state), SITE)
+    kernel, chains = dict(table.elements), {}
+    for _ in range(40):
+        name = chance.choice('abc')
+        if chance.random() < 0.2:
+            store.drop(Ref('Service', 'shop', name))
+        else:
+            ends = chance.sample(['10.244.1.5', '10.244.1.6', '10.244.2.7'], chance.randrange(4))
+            spec = chance.choice([{}, {'sessionAffinity': 'ClientIP'}, {'externalTrafficPolicy': 'Local'}])
+            port = {
+                'name': chance.choice(('p', 'http')),
+                'port': 80,
+                'protocol': chance.choice(('TCP', 'UDP')),
+                'nodePort': 30000,
+            }
+            extra = {'externalIPs': ['203.0.113.1'], 'type': 'NodePort'}
+            for document in web(name, 'abc'.index(name) + 1, port=port, ends=ends, **extra, **spec):
+                store.put(reading.read(document).object)
+        made = table.change(state.update(store, store.take()))
+        for part in made.split():
+            for key in part.gone:
+                del kernel[key]
+            assert kernel.keys().isdisjoint(part.come)
+            kernel |= part.come
+        chains |= made.chains
+        fresh = Table(of_state(state), SITE)
+        assert table.elements == fresh.elements == kernel
+        assert table.chains() == fresh.chains()
+        assert all(chains[name] == chain for name, chain in fresh.chains().items() if name[1] == '-')
+
+
+def test_a_listing_of_the_kernel_is_compared_element_by_element_and_rule_by_rule():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    seen = observed.Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    assert observed.differences(table, seen) == []
+    seen.chains['far'] = seen.chains['far'][:-1]
+    del seen.elements['far4', '10.96.0.1 . tcp . 80']
+    seen.elements['shut4', '10.96.0.1 . tcp . 80'] = 'drop'
+    assert observed.differences(table, seen) == [
+        'chain far',
+        'missing in far4: 10.96.0.1 . tcp . 80',
+        'surplus in shut4: 10.96.0.1 . tcp . 80',
+    ]
+
+
+def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():
+    documents = [node('n1'), node('n2', addresses=('192.0.2.2', 'fd00::2'))]
+    for number, document in enumerate(documents):
+        document['spec'] = {'podCIDRs': [f'10.244.{number}.0/24', 'no network']}
+    store, state = world(*documents)
+    assert sites.find(store.nodes(), state.view) == Site(
+        '192.0.2.1', ('10.244.0.0/24',), ('10.244.0.0/23',), (10280, 10281, 10282, 10283)
+    )
