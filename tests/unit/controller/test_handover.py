@@ -1,11 +1,19 @@
 """Each step of a hand-over, and that none is taken too early."""
 
+import asyncio
+
 import pytest
 
 from headrace.cluster import reading
+from headrace.cluster.store import Store
 from headrace.controller import handover
-from headrace.controller.handover import Facts
-from support.objects import service
+from headrace.controller.agents import Agent
+from headrace.controller.handover import Facts, Handover
+from headrace.model import view
+from headrace.names import Ref
+from headrace.settings import Settings
+from headrace.verdicts import Verdict
+from support.objects import node, service
 
 CHOSEN, HANDED = 'headrace.io/node', 'service.kubernetes.io/service-proxy-name'
 OURS = {CHOSEN: 'headrace'}
@@ -52,3 +60,69 @@ def test_a_node_is_behind_until_its_agent_has_applied_the_epoch():
     assert handover.behind(read(OURS, epoch='5'), (), applied) == ()
     # What carries no epoch has been applied by nobody.
     assert handover.behind(read(OURS), nodes, applied) == nodes
+
+
+REF = Ref('Service', 'shop', 'web')
+
+
+class World:
+    """A hand-over with what it writes and asks for, and a Node for each name."""
+
+    def __init__(self, *nodes, agents=(), told=(), **annotations):
+        self.store, self.written = Store(), []
+        for name in nodes:
+            self.store.put(reading.read(node(name)).object)
+        self.put(**annotations)
+        made = view.make(Settings(node_role=True))
+        self.handover = Handover(made, self.store, self.write, lambda: agents, lambda _: told, lambda _: None)
+
+    def put(self, labels=None, **annotations):
+        said = {key.replace('_', '-'): value for key, value in annotations.items()}
+        self.store.put(reading.read(service(labels=labels, annotations=said, clusterIP='10.96.0.1')).object)
+
+    async def write(self, namespace, name, body):
+        self.written.append((namespace, name, body['metadata']['labels']))
+
+    def advance(self):
+        asyncio.run(self.handover.advance())
+        return [(verdict.reason, verdict.message) for verdict in self.handover.verdicts(REF)]
+
+
+def test_a_node_that_does_not_answer_is_named_after_a_minute_and_not_before():
+    world = World('n1', 'n2', 'n3', agents=(Agent('a', 'node', 5, (), 'n1'), Agent('b', 'edge', 9, (), 'n2')))
+    world.put(OURS, proxy='node', epoch='5')
+    assert world.advance() == []
+    shape, since = world.handover._since[REF]
+    world.handover._since[REF] = (shape, since - 60.0)
+    [(reason, message)] = world.advance()
+    assert reason == 'HandoverBlocked'
+    assert 'n2, n3' in message
+    assert 'n1' not in message
+    assert world.written == []
+
+
+def test_what_is_written_once_is_not_written_again_before_the_watch_shows_it():
+    world = World('n1', proxy='node')
+    for _ in range(3):
+        world.advance()
+    assert world.written == [('shop', 'web', OURS)]
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'told'),
+    [
+        pytest.param({'client_ip': 'preserve'}, (), id='a key that nobody applies'),
+        pytest.param({}, (Verdict(REF, 'RefusedByHaproxy', 'no'),), id='an agent cannot'),
+    ],
+)
+def test_what_cannot_be_served_completely_is_told_and_not_begun(annotations, told):
+    world = World('n1', proxy='node', told=told, **annotations)
+    assert [reason for reason, _ in world.advance()] in (['HandoverBlocked'], ['RefusedByHaproxy'])
+    assert world.written == []
+
+
+def test_without_any_node_nothing_is_handed_over():
+    world = World()
+    world.put(OURS, proxy='node', epoch='5')
+    world.advance()
+    assert world.written == []
