@@ -16,7 +16,9 @@ from headrace.kube.rights import Where
 from support import network
 from support.live import until
 
-TEXT = re.search(r'^## With a cluster\n(.*?)^## ', (ROOT / 'README.md').read_text(), re.MULTILINE | re.DOTALL)[1]
+TEXT = re.search(
+    r'^## With a cluster, from a checkout\n(.*?)^## ', (ROOT / 'README.md').read_text(), re.MULTILINE | re.DOTALL
+)[1]
 START, *COMMANDS = re.findall(r'^    (.*)$', TEXT, re.MULTILINE)
 
 
