@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 from headrace import names
 from headrace.cluster import reading
 from headrace.cluster.store import Snapshot
-from headrace.model import services, standin, view
+from headrace.model import ports, services, standin, view
 from headrace.model.ir import Claim, HostTls, Kind, Map, Pem, ServerTls
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -489,7 +489,7 @@ def test_a_demand_for_a_port_that_is_not_there_adds_nothing():
     ],
 )
 def test_keys_of_routes(host, path, exact, key):
-    assert services.route_key(host, path, exact=exact) == key
+    assert ports.route_key(host, path, exact=exact) == key
 
 
 def test_claims_of_a_fragment_are_sorted_and_speak_of_the_field():

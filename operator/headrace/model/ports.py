@@ -1,0 +1,226 @@
+"""From one exposed port of a Service to its part of the fragment: the policy of its routes, their claims, what closes them."""
+
+from headrace import names
+from headrace.annotations import reading, values
+from headrace.annotations.reading import PREFIX
+from headrace.annotations.settings import RouteSettings
+from headrace.cluster.objects import Protocol, ServiceType
+from headrace.model import backends, classes, drafts, exposure, materials, policies
+from headrace.model.exposure import Exposed
+from headrace.model.ir import Backend, Claim, HostTls, Kind, Map, Mode
+from headrace.model.policies import Policy
+from headrace.model.source_ranges import allowed_by_source_ranges
+from headrace.names import Ref
+
+
+class PortDraft:
+    """One exposed port while its part of the fragment is put together."""
+
+    def __init__(self, draft: drafts.Draft, exposed: Exposed) -> None:
+        self.draft, self.exposed, self.service = draft, exposed, draft.service
+        self.label = exposed.port.label
+        self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
+        self.settings: RouteSettings = reading.route(draft.said.values(self.label))
+        self.policy = Policy(names.policy(self.service.ref, self.label))
+
+    def build(self) -> None:
+        """Add the port's backend, policy and claims to the draft."""
+        wanted, backend = self.draft.add_backend(
+            self.exposed.port, self.mode, drafts.fitting(self.exposed.spoken.endpoint, self.mode)
+        )
+        self._settings()
+        self._authority(wanted, backend)
+        if backend.shape.affinity:
+            self.policy.add(policies.AFFINITY)
+        if self.mode == 'tcp' and self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', 'this version asks for certificates of HTTP clients only')
+        self._canary()
+        self._close_unparsed()
+        if self.mode == 'http':
+            self._http(wanted, backend)
+        elif self.exposed.spoken.mode == 'tls-passthrough':
+            self._passthrough(backend)
+        else:
+            self._tcp(backend)
+        self.draft.data += self.policy.entries
+
+    def _key(self, key: str) -> str:
+        """Return a key as the user wrote it for this port."""
+        return self.draft.key(key, self.label)
+
+    def _close(self, key: str, why: str) -> None:
+        self.policy.add(policies.CLOSED)
+        self.draft.say('RouteClosed', self._key(key), f'port {self.label} is closed: {why}')
+
+    def _close_unparsed(self) -> None:
+        for key in self.draft.said.closing(self.label):
+            self._close(*self.draft.said.why_closed(key))
+
+    def _settings(self) -> None:
+        policies.apply(self.policy, self.settings, self.mode)
+        if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
+            message = 'an origin of * excludes credentials, so none are allowed'
+            self.draft.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
+        if self.policy.headers is not None:
+            self.draft.headers.append(self.policy.headers)
+        if (
+            self.settings.allow is None
+            and self.service.source_ranges
+            and self.service.type is ServiceType.LOAD_BALANCER
+        ):
+            networks = allowed_by_source_ranges(self.service.source_ranges)
+            if networks is None:
+                self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
+            else:
+                policies.apply(self.policy, RouteSettings(allow=networks), self.mode)
+        if self.settings.basic_auth_secret is not None:
+            self._users(self.settings.basic_auth_secret)
+
+    def _users(self, name: str) -> None:
+        key = self._key('basic-auth-secret')
+        if self.mode != 'http':
+            self._close('basic-auth-secret', 'only HTTP has authentication')
+            return
+        ref = Ref('Secret', self.service.namespace, name)
+        if (problem := materials.problem(ref, 'users', self.draft.snapshot, self.draft.view)) is not None:
+            self.draft.say(problem[0], key, problem[1])
+            self._close('basic-auth-secret', f'{ref} cannot be used')
+            return
+        secret = self.draft.snapshot.secret(ref)
+        assert secret is not None
+        if not policies.apply_users(self.policy, secret.users):
+            self.draft.say('CostlyHash', key, f'{ref} holds crypt hashes')
+            self.draft.say('NotYet', key, 'this version does not judge crypt hashes')
+            self._close('basic-auth-secret', f'{ref} holds crypt hashes')
+
+    def _canary(self) -> None:
+        settings, name = self.settings, self.settings.canary_service
+        if name is None or self.mode != 'http':
+            return
+        ref = Ref('Service', self.service.namespace, name)
+        other = self.draft.snapshot.other_service(ref)
+        ports = [p for p in other.ports if p.protocol is Protocol.TCP] if other else []
+        port = next((p for p in ports if p.name and p.name == self.exposed.port.name), None)
+        if port is None:
+            port = next((p for p in ports if p.number == self.exposed.port.number), None)
+        if other is None or port is None:
+            missing = 'has no port of this name or number' if other else 'does not exist'
+            self.draft.say('ServiceMissing', self._key('canary-service'), f'{ref} {missing}')
+            return
+        said = reading.read(ref, other.annotations, other.ports)
+        endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
+        wanted = backends.want(other, said, port, self.mode, drafts.fitting(endpoint, self.mode), self.draft.view)
+        self.draft.demands.add((ref, port.label, self.mode))
+        # What a request needs of the backend's own settings comes with it, whoever's route it took.
+        own = Policy(names.policy(ref, port.label))
+        drafts.of_backend(own, wanted, wanted.name(ref))
+        value = f'{settings.canary_weight * 100}|{own.pointer(wanted.name(ref))}'
+        self.policy.add(policies.CANARY, (Map.CANARY, self.policy.name, value))
+        policies.apply_canary_matches(self.policy, settings)
+
+    def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
+        self.draft.timeouts += drafts.of_backend(self.policy, wanted, backend.name)
+        self._tls()
+        pointer = self.policy.pointer(backend.name)
+        field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
+        for host in self.exposed.hosts:
+            for path in self.exposed.paths:
+                key = route_key(host, path, exact=self.exposed.exposure.path_type == 'Exact')
+                self.draft.claims.append(Claim(Kind.ROUTE, key, pointer, field))
+
+    def _tls(self) -> None:
+        name = self.exposed.exposure.tls_secret
+        if name is None:
+            self._without_certificate()
+            return
+        if self.settings.tls_redirect is not False:
+            self.policy.add(policies.HTTPS)
+        elif self.exposed.exposure.client_ca_secret is not None and self.exposed.exposure.client_verify == 'required':
+            self.policy.add(policies.HTTPS)
+            message = 'required client certificates count: without TLS nobody shows one, so http is redirected'
+            self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
+        if '*' in self.exposed.hosts:
+            self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
+        secret = Ref('Secret', self.service.namespace, name)
+        certificate = self._material(secret, 'tls-secret', 'certificate')
+        authority, verify = '', 'none'
+        if (ca := self.exposed.exposure.client_ca_secret) is not None:
+            authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
+            verify = self.exposed.exposure.client_verify if authority else 'none'
+            optional = self.exposed.exposure.client_verify == 'optional'
+            flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
+            self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
+        value = HostTls(certificate=certificate, client_ca=authority, verify=verify)
+        field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+
+    def _without_certificate(self) -> None:
+        """Judge the keys of TLS on a port that has no certificate of its own."""
+        if self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
+        if not self.settings.tls_redirect:
+            return
+        if classes.has_certificate(self.draft.view, self.draft.snapshot):
+            self.policy.add(policies.HTTPS)
+        else:
+            message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
+            self.draft.say('NotApplicable', self._key('tls-redirect'), message)
+
+    def _authority(self, wanted: backends.Wanted, backend: Backend) -> None:
+        if not materials.can_verify(backend, self.draft.claims):
+            if wanted.ca is not None:
+                self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
+        elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
+            self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
+
+    def _material(self, secret: Ref, key: str, kind: str) -> str:
+        """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
+        name = self.draft.material(secret, self._key(key), kind)
+        if not name:
+            self._close(key, f'{secret} cannot be used')
+        return name
+
+    def _passthrough(self, backend: Backend) -> None:
+        if self.exposed.exposure.tls_secret is not None:
+            self._close('tls-secret', 'TLS that is passed through cannot be ended here')
+        value = HostTls(passthrough=self.policy.pointer(backend.name))
+        field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts]
+
+    def _tcp(self, backend: Backend) -> None:
+        if self.exposed.exposure.tls_secret is not None:
+            self._tcp_tls(Ref('Secret', self.service.namespace, self.exposed.exposure.tls_secret))
+        if self.exposed.exposure.accept_proxy:
+            self.policy.add(policies.ACCEPT_PROXY)
+            if not self.draft.view.settings.trusted_proxies:
+                self._close(
+                    'accept-proxy', "the class trusts no proxies (trustedProxies), so nobody's header is believed"
+                )
+        pointer = self.policy.pointer(backend.name)
+        field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
+        self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
+
+    def _tcp_tls(self, secret: Ref) -> None:
+        """End TLS on a TCP port; the certificate is found by the hosts of the port, or else by those it is for."""
+        self.policy.add(policies.TLS)
+        certificate = self._material(secret, 'tls-secret', 'certificate')
+        held = self.draft.snapshot.secret(secret)
+        view, namespace = self.draft.view, self.service.namespace
+        named = held.certificate.names if held and held.certificate else ()
+        hosts = self.exposed.hosts or tuple(
+            host for name in named if isinstance(host := values.host(name), str) and view.may_claim(namespace, host)
+        )
+        if certificate and not hosts and not classes.has_certificate(view, self.draft.snapshot):
+            message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
+            self.draft.say('NotApplicable', self._key('tls-secret'), message)
+        field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
+        value = HostTls(certificate=certificate)
+        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
+
+
+def route_key(host: str, path: str, *, exact: bool) -> str:
+    """Return the key of a route in the routing map: `host/foo/` for the prefix /foo, `host/foo/#` for exactly /foo.
+
+    A request's key is its host, its path and `/#`; `#` never arrives in a path, so no client can forge an exact key.
+    """
+    return f'{host}{path}/#' if exact else f'{host}{path.rstrip("/")}/'
