@@ -6,6 +6,7 @@ only. JSON is read as JSON, which is a hundred times as fast as the same text re
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -107,9 +108,17 @@ def _documents(data: bytes) -> Iterator[object]:
             and fields.text(document, 'kind').endswith('List')
             and isinstance(document.get('items'), list)
         ):
-            yield from document['items']
+            yield from map(partial(_item, document), document['items'])
         else:
             yield document
+
+
+def _item(listed: dict[str, object], item: object) -> object:
+    """Return an item of a list; one of a typed list (`kind: ServiceList`) need not say what it is, as the API server's do not."""
+    kind = fields.text(listed, 'kind').removesuffix('List')
+    if not kind or not isinstance(item, dict) or 'kind' in item:
+        return item
+    return {'apiVersion': listed.get('apiVersion'), 'kind': kind, **item}
 
 
 def _loaded(data: bytes) -> Iterator[object]:

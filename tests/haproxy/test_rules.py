@@ -218,6 +218,28 @@ def test_what_a_trusted_proxy_says_is_kept_and_the_rest_is_added(plain_edges):
     assert (bare['x-forwarded-for'], bare['x-forwarded-proto']) == (['127.0.0.1'], ['http'])
 
 
+@pytest.mark.parametrize(
+    ('said', 'status'),
+    [
+        ('192.0.2.7', 200),
+        ('192.0.2.7, 198.51.100.1', 200),
+        ('192.0.2.7,198.51.100.2, 198.51.100.1', 200),
+        ('192.0.2.7, 203.0.113.1', 403),
+        ('192.0.2.7, 203.0.113.1, 198.51.100.1', 403),
+        ('192.0.2.7, junk, 198.51.100.1', 403),
+        ('192.0.2.7, junk', 400),
+    ],
+)
+def test_the_client_is_the_last_address_that_is_no_trusted_proxys(chained, said, status):
+    assert chained.get('few.com', headers=[('X-Forwarded-For', said)]).status == status
+
+
+@pytest.fixture(scope='module')
+def chained(started, endpoints):
+    """An edge behind proxies that speak for one another."""
+    return started(web('few', endpoints, allow='192.0.2.0/24'), trusted_proxies=('127.0.0.1/32', '198.51.100.0/24'))
+
+
 def test_behind_a_proxy_that_ends_tls_nobody_is_redirected_for_ever(plain_edges):
     proxies = plain_edges['proxies']
     assert proxies.get('tls.com').status == 308

@@ -46,6 +46,7 @@ def listed(kind, *items):
         pytest.param(f'  \n{json.dumps(DOCUMENT)}', ['web'], id='JSON after blanks'),
         pytest.param(listed('List', DOCUMENT, DOCUMENT), ['web', 'web'], id='a List'),
         pytest.param(listed('ServiceList', DOCUMENT), ['web'], id='a ServiceList'),
+        pytest.param(listed('ServiceList', {'metadata': DOCUMENT['metadata'], 'spec': DOCUMENT['spec']}), ['web'], id='a ServiceList whose items do not say what they are'),
         pytest.param(listed('List', None, 'text', 5, [DOCUMENT], DOCUMENT), ['web'], id='a List of anything'),
         pytest.param('{kind: List, items: 5}', [], id='a List without items'),
         pytest.param('{kind: [List], items: []}', [], id='a kind that is no text'),

@@ -94,11 +94,19 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
         elif key.scope is Scope.SERVICE:
             service[key.name] = value
         elif port:
-            by_port.setdefault(port, {})[key.name] = value
+            held = by_port.setdefault(port, {})
+            verdicts += _contradiction(ref, name, held.get(key.name, value) != value)
+            held[key.name] = value
         else:
             common[key.name] = value
     shut = {port: tuple(keys) for port, keys in closed.items()}
     return Annotations(service, common, by_port, shut, tuple(verdicts), tuple(misplaced))
+
+
+def _contradiction(ref: Ref, name: str, found: bool) -> list[Verdict]:  # noqa: FBT001
+    """Return a verdict where a port has another value under its number; in the order of the pairs its name comes later."""
+    message = f'{PREFIX}{name} counts; another value is given for the same port by its number'
+    return [Verdict(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if found else []
 
 
 def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key | None, str, Verdict | None]:

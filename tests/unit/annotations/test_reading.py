@@ -198,3 +198,10 @@ def test_a_port_is_closed_by_its_own_value_even_when_the_common_one_is_good():
 def test_a_value_that_parses_by_name_does_not_open_what_another_by_number_closes():
     found = read({'allow.80': 'everybody', 'allow.http': '10.0.0.0/8'})
     assert found.closing('http') == ('allow',)
+
+
+def test_two_values_for_one_port_are_told_and_that_under_its_name_counts():
+    found = read({'mode.80': 'tcp', 'mode.http': 'http'})
+    assert found.by_port == {'http': {'mode': 'http'}}
+    assert told(found) == [('ContradictoryKeys', field('mode.http'))]
+    assert not told(read({'mode.80': 'http', 'mode.http': 'http'}))
