@@ -62,7 +62,6 @@ class Probe:
 PROBES = (
     Probe('`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)', 'not asked for', {'host': 'shop.example.com', 'basic-auth-secret': 'users'}, auth='ann:$6$salt$hash'),
     Probe('`sessionAffinity: ClientIP` at the edge', 'not sticky; `cookie` or `balance: source` are', {'host': 'shop.example.com'}, {'sessionAffinity': 'ClientIP'}),
-    Probe('type ExternalName, where the class allows it', 'not exposed', {'host': 'shop.example.com'}, {'type': 'ExternalName', 'externalName': 'shop.example.net'}),
 )  # fmt: skip
 
 

@@ -155,7 +155,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'runtime',
         ),
     ] = 'endpoints'
-    allow_external_name: Annotated[bool, _meta('Serve Services of type ExternalName.', 'runtime')] = False
+    allow_external_name: Annotated[
+        bool,
+        _meta(
+            'Serve Services of type ExternalName, whose names HAProxy asks the name servers in /etc/resolv.conf for.',
+            'reload',
+        ),
+    ] = False
     cookie_name: Annotated[
         str, _meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=_COOKIE)
     ] = 'headrace'

@@ -62,7 +62,12 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View, able:
         store.put(item)
     state.update(store, store.take())
     shown = of_state(state)
-    loaded = haproxy_plan.started(shown, profiles.in_use(shown.fragments.values(), view.settings.cookie_name))
+    loaded = haproxy_plan.started(
+        shown,
+        profiles.in_use(
+            shown.fragments.values(), view.settings.cookie_name, external=view.settings.allow_external_name
+        ),
+    )
     gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}
     for item in wanted:
         store.put(item)

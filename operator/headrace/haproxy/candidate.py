@@ -29,7 +29,7 @@ class Candidate:
         self.folder, self.renderer, self.picture = folder, renderer, picture
         self._shards: dict[int, set[Ref]] = {}
         self._maps: dict[Map, dict[str, str]] = {name: {} for name in Map}
-        self._usage = Usage(renderer.view.settings.cookie_name)
+        self._usage = usage(renderer)
         self._stale: set[str] = set()
         self._stale_shards: set[int] = set()
         self._turn = asyncio.Lock()
@@ -47,7 +47,7 @@ class Candidate:
     def use(self, renderer: Renderer) -> None:
         """Render with another renderer of the same version from now on."""
         self.renderer = renderer
-        self._usage.base = Usage(renderer.view.settings.cookie_name).base
+        self._usage.base = usage(renderer).base
         self._stale.add(_SECTIONS)
 
     def fill(self) -> None:
@@ -176,6 +176,12 @@ class Candidate:
             if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
                 return content.data
         return None
+
+
+def usage(renderer: Renderer) -> Usage:
+    """Return the use of shapes of which no fragment has any yet."""
+    settings = renderer.view.settings
+    return Usage(settings.cookie_name, external=settings.allow_external_name)
 
 
 def _write(folder: Path, wanted: dict[str, bytes | None]) -> None:

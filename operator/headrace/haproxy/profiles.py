@@ -13,8 +13,8 @@ _CONSISTENT = ('source', 'uri')
 class Usage:
     """How many backends use each shape; the shapes in use are rendered beside the base set."""
 
-    def __init__(self, cookie_name: str) -> None:
-        self.base = {shape.profile: shape for shape in shapes.base_set(cookie_name)}
+    def __init__(self, cookie_name: str, *, external: bool = False) -> None:
+        self.base = {shape.profile: shape for shape in shapes.base_set(cookie_name, external=external)}
         self._counts: dict[Shape, int] = {}
 
     def exchange(self, old: Fragment | None, new: Fragment | None) -> bool:
@@ -36,9 +36,9 @@ class Usage:
         return self.base | {shape.rendered.profile: shape.rendered for shape in self._counts}
 
 
-def in_use(fragments: Iterable[Fragment], cookie_name: str) -> dict[str, Shape]:
+def in_use(fragments: Iterable[Fragment], cookie_name: str, *, external: bool = False) -> dict[str, Shape]:
     """Return the shapes to render for some fragments, by the name of their profile."""
-    usage = Usage(cookie_name)
+    usage = Usage(cookie_name, external=external)
     for fragment in fragments:
         usage.exchange(None, fragment)
     return usage.wanted()
@@ -56,6 +56,7 @@ class Section:
     expect: str
     cookie: str
     affinity: bool
+    external: bool
     lines: tuple[str, ...]
     snippets: tuple[str, ...]
 
@@ -87,6 +88,7 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
         expect=shape.expect,
         cookie=shape.cookie,
         affinity=shape.affinity,
+        external=shape.external,
         lines=tuple(lines),
         snippets=tuple(line for name in shape.snippets for line in snippets.get(name, ())),
     )

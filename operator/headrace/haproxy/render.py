@@ -94,7 +94,9 @@ class Renderer:
             frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2', 'frontend-health.cfg.j2']
         elif not self.view.settings.ranges():
             del frontends[2]
-        wanted = profiles.in_use(fragments, self.view.settings.cookie_name)
+        wanted = profiles.in_use(
+            fragments, self.view.settings.cookie_name, external=self.view.settings.allow_external_name
+        )
         found = {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
             f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values),

@@ -7,10 +7,10 @@ points to it, so the two cannot differ.
 from dataclasses import dataclass, replace
 
 from headrace import names
-from headrace.annotations import reading
+from headrace.annotations import reading, values
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
-from headrace.cluster.objects import Service, ServicePort, Slice
+from headrace.cluster.objects import Service, ServicePort, ServiceType, Slice
 from headrace.cluster.store import Snapshot
 from headrace.model import endpoints, shapes
 from headrace.model.ir import Backend, Entry, Group, Map, Mode, Options, Shape, Timeouts
@@ -23,6 +23,10 @@ _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
 
 # A file that nobody claims: what was to verify the endpoints cannot be read, so none of them can be used.
 _NOBODY = 'nobody'
+# A server of this address has that of the connection, which is what the name stands for.
+_ANYWHERE = '0.0.0.0'  # noqa: S104
+# Settings that choose among endpoints, or look at them.
+_OF_MANY = ('balance', 'cookie', 'check', 'check-path', 'check-host', 'check-status')
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -56,10 +60,22 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     unread = 'backend-ca-secret' in said.closing(port.label)
     named = '' if unread else settings.backend_ca_secret
     ca = Ref('Secret', service.namespace, named) if named else None
+    if is_external(service, view):
+        # Its name is one server, which is no address that could be checked.
+        settings = replace(
+            settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
+        )
     options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _NOBODY if unread else '')
     used = options.tls is not None and options.tls.verify
     shape = shapes.shape(settings, mode, context, affinity=bool(service.affinity_seconds))
+    if is_external(service, view):
+        shape = replace(shape, affinity=False, external=True)
     return Wanted(port, settings, shape, options, ca if used else None)
+
+
+def is_external(service: Service, view: View) -> bool:
+    """Tell whether a Service is a name outside of the cluster that the class serves."""
+    return service.type is ServiceType.EXTERNAL_NAME and view.settings.allow_external_name
 
 
 def authorities(service: Service, said: Annotations, label: str, view: View) -> list[Ref]:
@@ -68,8 +84,11 @@ def authorities(service: Service, said: Annotations, label: str, view: View) -> 
     return [Ref('Secret', service.namespace, str(named))] if named is not None else []
 
 
-def data(wanted: Wanted, name: str) -> list[Entry]:
-    """Return the entries of maps that the backend's checks read under its name."""
+def data(service: Service, wanted: Wanted, name: str) -> list[Entry]:
+    """Return the entries of maps that the backend's rules and checks read under its name."""
+    if wanted.shape.external:
+        known = not isinstance(values.plain_host(service.external_name), values.Invalid)
+        return [Entry(Map.EXTERNAL, name, service.external_name)] if known else []
     if wanted.shape.check != 'http':
         return []
     found = ((Map.CHECK_PATH, wanted.settings.check_path), (Map.CHECK_HOST, wanted.settings.check_host))
@@ -111,6 +130,10 @@ class Servers:
 
 def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> Servers:
     """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
+    if is_external(service, view):
+        if isinstance(values.plain_host(service.external_name), values.Invalid):
+            return Servers((), (_nothing(service, port, 'spec.externalName is no name of a host'),))
+        return Servers((Group(port.number, (_ANYWHERE,)),), ())
     family = edge_family(service, snapshot)
     if view.settings.address_source == 'node-ports':
         local = endpoints.nodes_with_endpoints(slices(service, snapshot)) if service.external_local else None
@@ -152,6 +175,10 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view:
     if wanted.options.tls is None:
         needing = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in given]
         found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]
+    if wanted.shape.external:
+        found += [
+            ('NotApplicable', key, 'a name outside of the cluster is one server') for key in _OF_MANY if key in given
+        ]
     if settings.client_ip == 'preserve' and view.role is Role.EDGE:
         found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.

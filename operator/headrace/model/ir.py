@@ -40,6 +40,7 @@ class Shape:
     # What came later is in the text that names are made from only where it is set: other names stay.
     compression: bool = field(default=False, repr=False)
     affinity: bool = field(default=False, repr=False)
+    external: bool = field(default=False, repr=False)
 
     @property
     def rendered(self) -> 'Shape':
@@ -62,7 +63,10 @@ class Shape:
         base = f'{self.mode}-{balance}' + (f'-check-{self.check}' if self.check != 'off' else '')
         base += '-cookie' if self.cookie else ''
         base += '-affinity' if self.affinity else ''
-        plain = Shape(mode=self.mode, balance=self.balance, check=self.check, affinity=self.affinity)
+        base += '-external' if self.external else ''
+        plain = Shape(
+            mode=self.mode, balance=self.balance, check=self.check, affinity=self.affinity, external=self.external
+        )
         return base if self == plain else f'{base}-{self.suffix}'
 
 
@@ -71,11 +75,10 @@ _DEFAULT_SHAPE = Shape()
 
 @lru_cache(maxsize=4096)
 def _shape_suffix(shape: Shape) -> str:
-    return (
-        ''
-        if shape == _DEFAULT_SHAPE
-        else names.digest(repr(shape) + ' compression' * shape.compression + ' affinity' * shape.affinity)
-    )
+    if shape == _DEFAULT_SHAPE:
+        return ''
+    later = (word for word in ('compression', 'affinity', 'external') if getattr(shape, word))
+    return names.digest(''.join([repr(shape), *(f' {word}' for word in later)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,7 @@ class Map(StrEnum):
     CHECK_PATH = 'check-path'
     CHECK_HOST = 'check-host'
     AFFINITY = 'affinity'
+    EXTERNAL = 'external'
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -254,7 +254,7 @@ class _Draft:
         if name not in self.backends:
             found = made.select(family, local=local)
             self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
-            self.data += backends.data(wanted, name)
+            self.data += backends.data(self.service, wanted, name)
         return self.backends[name]
 
 

@@ -47,8 +47,9 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
     ours = exposure.is_ours(service, said, view)
     exposures = exposure.expose(service, said, view) if ours else Exposures()
     asked = ours and exposure.is_asked(service, said, view)
-    if asked and service.type is ServiceType.EXTERNAL_NAME:
-        exposures = _external(service, view)
+    if asked and service.type is ServiceType.EXTERNAL_NAME and not view.settings.allow_external_name:
+        verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
+        exposures = Exposures(verdicts=(verdict,))
     remarks = exposures.verdicts or said.verdicts or (asked and service.problems)
     nobodys = said.service.get('class') == '' and view.class_name == exposure.DEFAULT_CLASS
     if not demands and not nobodys and not (ours and (exposures.ports or remarks)):
@@ -65,17 +66,6 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
     if view.settings.address_source == 'node-ports':
         needs.add(NODES)
     return Interpretation(service, said, exposures, tuple(sorted(needs)))
-
-
-def _external(service: Service, view: View) -> Exposures:
-    """Return no exposures for a Service of type ExternalName that asked for some, with a verdict."""
-    if view.settings.allow_external_name:
-        verdict = Verdict(
-            service.ref, 'NotYet', 'this version does not serve Services of type ExternalName', 'spec.type'
-        )
-    else:
-        verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
-    return Exposures(verdicts=(verdict,))
 
 
 def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]:

@@ -27,8 +27,13 @@ class Context:
     default_balance: str = 'random'
 
 
-def base_set(cookie_name: str) -> Iterator[Shape]:
-    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default."""
+def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
+    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default.
+
+    `external` tells that Services of type ExternalName are served.
+    """
+    if external:
+        yield from (Shape(mode=mode, external=True) for mode in BALANCES)
     for mode, balances in BALANCES.items():
         for balance in balances:
             for check in CHECKS:

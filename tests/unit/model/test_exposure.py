@@ -10,6 +10,7 @@ from headrace.annotations import reading as annotations
 from headrace.cluster import reading
 from headrace.model import exposure, view
 from headrace.model.exposure import Spoken
+from headrace.model.ir import Group
 from headrace.settings import Settings
 from support.objects import built, fragment, reasons, service
 
@@ -382,13 +383,33 @@ def test_a_service_whose_ports_are_all_broken_says_so_when_it_asks_to_be_served(
 
 @pytest.mark.parametrize('ports', [[], [HTTP]])
 @pytest.mark.parametrize('asked', [{'enabled': 'true'}, {'host': 'a.example.com'}])
-@pytest.mark.parametrize(('allowed', 'said'), [(False, 'ExternalNameForbidden'), (True, 'NotYet')])
-def test_a_service_of_type_external_name_needs_the_class(ports, asked, allowed, said):
+def test_a_service_of_type_external_name_needs_the_class(ports, asked):
     document = service(annotations=asked, type='ExternalName', externalName='example.org')
     document['spec']['ports'] = ports
-    made = built(document, settings=Settings(allow_external_name=allowed, domain='x.org'))
-    assert reasons(made) == [said]
+    made = built(document, settings=Settings(domain='x.org'))
+    assert reasons(made) == ['ExternalNameForbidden']
     assert fragment(made).claims == fragment(made).backends == ()
+
+
+@pytest.mark.parametrize(
+    ('name', 'said', 'verdicts'),
+    [
+        ('Example.org', {}, []),
+        ('example.org', {'check': 'http', 'cookie': 'true', 'balance': 'leastconn'}, ['NotApplicable'] * 3),
+        ('not a host', {}, ['NoEndpoints']),
+    ],
+)
+def test_a_name_outside_of_the_cluster_is_one_server_that_is_asked_for(name, said, verdicts):
+    document = service(
+        annotations={'host': 'a.example.com', **said}, ports=[HTTP], type='ExternalName', externalName=name
+    )
+    made = built(document, settings=Settings(allow_external_name=True))
+    (backend,) = fragment(made).backends
+    assert backend.shape.profile == 'http-random-external'
+    assert reasons(made) == verdicts
+    known = 'NoEndpoints' not in verdicts
+    assert backend.groups == ((Group(80, ('0.0.0.0',)),) if known else ())
+    assert [entry.value for entry in fragment(made).data] == ([name] if known else [])
 
 
 def test_a_service_of_type_external_name_that_asks_for_nothing_is_ignored():
