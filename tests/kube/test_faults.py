@@ -161,7 +161,8 @@ def test_a_refused_token_never_reaches_kopf_and_the_next_one_is_taken(make_clust
         until(lambda: fault.used >= 10)
         token.write_text(fresh)
     moves(cluster, town)
-    assert {each.bearer for each in gate.asked[-2:]} == {fresh}
+    # Another kind's watch may be the last that finds out.
+    until(lambda: {each.bearer for each in gate.asked[-2:]} == {fresh}, 'all ask with the next token')
     # kopf would ask for another login, and might never come back.
     assert not [line for line in cluster.lines() if line.get('logger', '').startswith('kopf')]
 
