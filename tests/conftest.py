@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import network
+from support import logs, network
 from support.api import collection
 from support.controlplane import ControlPlane
 
@@ -31,6 +31,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if 'control_plane' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group('control_plane'))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed:
+        report.sections += [(f'the end of {path}', text) for path, text in logs.shown()]
+    return report
 
 
 @pytest.fixture(scope='session')

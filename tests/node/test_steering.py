@@ -283,16 +283,15 @@ def test_plain_tcp_goes_past_a_haproxy_that_is_away_and_back_to_it(nodes, agent)
     agent.put('web', *taken('one', 'three'))
     agent.start()
     until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != PODS['client'][0], 'HAProxy serves')
-    held = nodes.connected('client', CLUSTER_IP[0], 80)
-    pids = agent.haproxies()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: agent.times('plain TCP goes past HAProxy'), 'the way past')
-    until(lambda: agent.times('plain TCP goes to HAProxy again') > 1 or agent.readiness() == 200, 'HAProxy is back')
-    until(lambda: nodes.tcp('client', CLUSTER_IP[1], 80)['client'] != PODS['client'][1], 'HAProxy serves again')
-    held.close()
+    with nodes.connected('client', CLUSTER_IP[0], 80):
+        pids = agent.haproxies()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: agent.times('plain TCP goes past HAProxy'), 'the way past')
+        until(lambda: agent.times('plain TCP goes to HAProxy again') > 1 or agent.readiness() == 200, 'HAProxy is back')
+        until(lambda: nodes.tcp('client', CLUSTER_IP[1], 80)['client'] != PODS['client'][1], 'HAProxy serves again')
 
 
 def test_told_to_stop_a_node_serves_plain_tcp_by_the_kernel(nodes, agent):

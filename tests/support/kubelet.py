@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 
 from conftest import ROOT
-from support import chart
+from support import chart, logs
 from support.live import HEADRACE
 
 # What the stock image is stopped by; the operator's by the usual one.
@@ -39,6 +39,9 @@ class Pod:
         self.folder = Path(tempfile.mkdtemp(prefix='hr-pod-'))
         self.folder.chmod(0o755)
         self.processes = {}
+        self._logs = [self.folder / f'{name}.log' for name in ('checker', 'operator', 'haproxy')]
+        for path in self._logs:
+            logs.follow(path)
         self.environment = {
             'PATH': _PATH, 'HOME': '/tmp', 'PYTHONDONTWRITEBYTECODE': '1', 'POD_NAME': f'edge-{address}',
             'POD_NAMESPACE': namespace, 'HEADRACE_NODE': 'here',
@@ -158,6 +161,8 @@ class Pod:
         return '\n'.join(f'--- {name}\n{self.log(name)}' for name in ('checker', 'operator', 'haproxy'))
 
     def close(self):
+        for path in self._logs:
+            logs.forget(path)
         for one in self.processes.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(one.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from support import logs
 from support.objects import endpoint_slice, service
 
 HEADRACE = Path(sys.executable).with_name('headrace')
@@ -60,6 +61,7 @@ class Live:
         self.root = Path(tempfile.mkdtemp(prefix='hr'))
         self.source, self.state, self.log = self.root / 'src', self.root / 'st', self.root / 'log'
         self.sockets = self.state / 'sockets'
+        logs.follow(self.log)
         self.source.mkdir()
         self.ports = Ports('http', 'https', 'health', 'tcp')
         self.start_haproxy = start
@@ -161,8 +163,7 @@ class Live:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.haproxies(), 'HAProxy has ended')
         self.ports.close()
-        if os.environ.get('KEEP_LOG') and self.log.exists():
-            print(self.log.read_text())  # noqa: T201
+        logs.forget(self.log)
         subprocess.run(['chmod', '-R', 'u+w', self.root], check=False)
         shutil.rmtree(self.root)
 

@@ -138,15 +138,22 @@ class Steering:
                 await self._try(text)
             log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
 
+    def _past(self) -> bool:
+        return self.leaving or self._away()
+
     async def follow(self) -> None:
         """Watch HAProxy, and make the table anew while it is not what it should be, for ever."""
         tried = float('-inf')
         while True:
-            await self.switch(bypass=self.leaving or self._away())
+            bypass = self._past()
+            await self.switch(bypass=bypass)
             if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
                 tried = time.monotonic()
                 async with self._turn:
                     await self._anew(self.table)
+            if bypass != self._past():
+                # HAProxy came or went while the kernel was told.
+                continue
             if self._away():
                 await asyncio.sleep(_STEP_SECONDS)
                 continue
