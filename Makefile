@@ -10,7 +10,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane test check lint format golden docs chart demo kind bench lock clean
+.PHONY: help setup controlplane test coverage check lint format golden docs chart demo kind bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ controlplane: setup ## Build the Kubernetes that tests run against (once per mac
 test: controlplane ## Run everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) $(ARGS)
+
+coverage: setup ## How much of the pure layers their own tests run: all of it
+	@tools/coverage.sh
 
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)

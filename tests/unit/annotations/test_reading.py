@@ -177,6 +177,14 @@ def test_a_protecting_key_for_a_port_that_is_not_there_closes_all(key):
     assert [found.closing(port.label) for port in PORTS] == [(key,)] * len(PORTS)
 
 
+def test_each_key_that_closes_says_as_it_was_written_and_why():
+    found = read({'allow.nowhere': '10.0.0.0/8', 'deny.elsewhere': '10.0.0.0/8', 'deny': 'nobody'})
+    missing = 'the Service has no port of this name or number'
+    assert found.why_closed('allow') == ('allow.nowhere', missing)
+    assert found.why_closed('deny') == ('deny.elsewhere', missing)
+    assert found.why_closed('basic-auth-secret') == ('basic-auth-secret', 'the value does not parse')
+
+
 @pytest.mark.parametrize('key', sorted(set(keys.BY_NAME) - keys.CLOSING))
 def test_other_keys_that_do_not_parse_close_nothing(key):
     found = read({key: '\0', f'{key}.nowhere': 'x'})

@@ -134,5 +134,20 @@ def test_a_wrong_address_costs_itself_only(value, four, six):
     assert fields.addresses(['fd00::9', value], wanted=6) == ['fd00::9', six]
 
 
+@pytest.mark.parametrize(
+    ('value', 'expected'),
+    [
+        pytest.param('10.244.0.0/24', '10.244.0.0/24', id='IPv4'),
+        pytest.param('FD00:0::/64', 'fd00::/64', id='IPv6 in another form'),
+        pytest.param('10.244.0.1/24', '', id='bits of a host'),
+        pytest.param('10.244.0.0', '', id='no prefix'),
+        pytest.param('none/24', '', id='no address'),
+        pytest.param('10.244.0.0/33', '', id='a prefix that is too long'),
+    ],
+)
+def test_a_network_is_a_whole_one_with_its_prefix(value, expected):
+    assert fields.network(value) == expected
+
+
 def test_no_address_is_no_mistake():
     assert fields.addresses([], wanted=4) == []

@@ -3,14 +3,17 @@
 Two small sets of objects in; commands as HAProxy's management guide (9.3) and the contract want them.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from headrace import names
 from headrace.cluster import reading, store
-from headrace.haproxy import capabilities, plan, profiles
+from headrace.haproxy import capabilities, held, plan, profiles
+from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
-from headrace.model.ir import Kind
+from headrace.model.ir import Group, Kind, Map
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
@@ -43,17 +46,17 @@ def db(port):
 
 def changed(before, after, settings=SETTINGS):
     """Return the picture of a model before, and the change that leads to what is after."""
-    held, model = store.Store(), state.State(view.make(settings))
+    known, model = store.Store(), state.State(view.make(settings))
     for document in before:
-        held.put(reading.read(document).object)
-    model.update(held, held.take())
+        known.put(reading.read(document).object)
+    model.update(known, known.take())
     start = picture.of_state(model)
     kept = {reading.read(document).object.ref for document in after}
-    for ref in [item.ref for item in held.objects() if item.ref not in kept]:
-        held.drop(ref)
+    for ref in [item.ref for item in known.objects() if item.ref not in kept]:
+        known.drop(ref)
     for document in after:
-        held.put(reading.read(document).object)
-    return start, model.update(held, held.take())
+        known.put(reading.read(document).object)
+    return start, model.update(known, known.take())
 
 
 def planned(before, after, able=FULL, settings=SETTINGS):
@@ -336,6 +339,12 @@ def test_timeouts_of_a_tcp_port_are_a_reload_when_they_are_first_used(key):
     assert [reason.word for reason in made.reasons] == ['profile']
 
 
+def test_compression_is_a_reload_for_a_backend_made_at_run_time_cannot():
+    made = planned([web(), ends('10.0.0.1')], [web(compression='true'), ends('10.0.0.1')])
+    assert [reason.word for reason in made.reasons] == ['compression']
+    assert made.commands == ()
+
+
 def test_a_shape_that_is_in_use_already_is_no_reload():
     other = web('other', host='o.example.com', balance='hdr:x-user')
     assert planned([other, web()], [other, web(balance='hdr:x-user')]).reasons == ()
@@ -451,6 +460,27 @@ def test_a_canary_waits_with_the_service_that_it_is_a_part_of():
     made = planned([web()], [web(canary_service='next'), service('next', annotations=said, ports=TWO)])
     assert made.commands == ()
     assert made.held == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'next')}
+
+
+def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
+    start, change = changed([web(), ends('10.0.0.1')], [web(), ends('10.0.0.1', '10.0.0.2')])
+    loaded = replace(plan.started(start, ['http-random']), missing=frozenset((WEB,)))
+    made = plan.plan(change, loaded, FULL)
+    assert made.commands == ()
+    assert made.held == {Ref('Service', 'shop', 'web')}
+
+
+def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
+    wanted, _ = changed([web('late', retries='1')], [])
+    had = Observed()
+    had.backends[WEB] = {
+        'one': Server('10.0.0.1', 8080, disabled=False),
+        'two': Server('10.0.0.2', 8080, disabled=True),
+    }
+    had.maps[Map.ROUTES] = {'web.example.com/': [ROUTE]}
+    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
+    (kept,) = held.hold(wanted, lacked, had, FULL).picture.fragments[Ref('Service', 'shop', 'web')].backends
+    assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
 
 
 def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():

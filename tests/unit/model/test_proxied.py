@@ -1,7 +1,11 @@
 """Services taken over from kube-proxy on a node: which, at which addresses, and with which endpoints."""
 
+from dataclasses import replace
+
 import pytest
 
+from headrace.cluster import reading
+from headrace.model import proxied, view
 from headrace.model.endpoints import Place
 from headrace.model.ir import Fate, Kind
 from headrace.model.view import Role
@@ -177,6 +181,53 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
     assert 'w' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
 
 
+@pytest.mark.parametrize(
+    ('labels', 'ours'),
+    [({}, False), ({'headrace.io/node': 'headrace'}, True), ({'headrace.io/node': 'other'}, False)],
+    ids=['not yet', 'ours', 'of another class'],
+)
+def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels, ours):
+    asking = reading.read(service(labels=labels, **OURS, **IP)).object
+    seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    assert proxied.is_ours(asking, seen) is ours
+
+
+def test_keys_for_a_port_that_the_kernel_balances_are_told():
+    ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
+    said = {'proxy': 'node', 'mode.dns': 'tcp', 'max-connections.dns': '5'}
+    made = on_node(
+        service(annotations=said, ports=ports, **IP),
+        endpoint_slice(addresses=['10.0.0.1'], port_name='dns', protocol='UDP'),
+    )
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+        ('NotApplicable', 'metadata.annotations[headrace.io/max-connections.dns]')
+    ]
+
+
+@pytest.mark.parametrize(
+    ('said', 'way', 'seconds'),
+    [
+        pytest.param({}, 'kernel', 0, id='nothing else is asked: the kernel'),
+        pytest.param({'host': 'a.example.com'}, 'kernel', 0, id='a name changes nothing'),
+        pytest.param({'max-connections': '5'}, 'haproxy', 10800, id='something that HAProxy does: HAProxy'),
+        pytest.param({'allow': '10.0.0.0/8'}, 'haproxy', 10800, id='a rule: HAProxy'),
+    ],
+)
+def test_who_keeps_clients_with_their_endpoints(said, way, seconds):
+    asked = service(annotations={'proxy': 'node', **said}, sessionAffinity='ClientIP', **IP)
+    made = on_node(asked, endpoint_slice(addresses=['10.0.0.1']))
+    assert ('kernel' if door(made, '10.96.0.1:80/TCP').way == 'kernel' else 'haproxy') == way
+    assert {backend.affinity for backend in fragment(made).backends} - {0} == ({seconds} if seconds else set())
+
+
+def test_a_node_that_load_balancers_ask_for_its_health_would_give_no_answer():
+    spec = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
+    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=BOTH))
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+        ('NotYet', 'spec.healthCheckNodePort')
+    ]
+
+
 def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
     said = {'proxy': 'node', 'mode': 'http', 'host': 'a.example.com', 'tls-secret': 'tls', 'rewrite-path': '/a'}
     made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
@@ -196,6 +247,24 @@ def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all()
         # Ranges of one family leave the other one open (rule 31).
         'fd00::7:80/TCP': None,
     }
+
+
+@pytest.mark.parametrize(
+    ('ranges', 'kept'),
+    [
+        pytest.param(['10.0.0.0/8', 'nonsense'], (), id='one that is none: nobody'),
+        pytest.param(['10.0.0.0/8', '0.0.0.0/0'], None, id='all'),
+        pytest.param(['fd00::/8'], None, id='of the other family alone'),
+        pytest.param(['10.0.0.0/9', '10.128.0.0/9'], ('10.0.0.0/8',), id='neighbours are one'),
+        # The node reaches the address by itself, and has it as its source then (rule 31).
+        pytest.param(['192.0.2.0/24'], ('192.0.2.0/24', '198.51.100.7/32'), id='with the node in it'),
+    ],
+)
+def test_ranges_of_a_load_balancer_address(ranges, kept):
+    document = service(**OURS, **IP, type='LoadBalancer', loadBalancerSourceRanges=ranges)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
+    made = on_node(document, node('n1', addresses=['192.0.2.1']))
+    assert door(made, '198.51.100.7:80/TCP').ranges == kept
 
 
 @pytest.mark.parametrize(

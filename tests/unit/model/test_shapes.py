@@ -206,6 +206,12 @@ def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinit
     assert not any(shape.mode == 'tcp' and shape.cookie for shape in found)
 
 
+def test_where_names_outside_are_served_the_base_set_has_their_two_shapes_too():
+    found = list(shapes.base_set('mine', external=True))
+    assert found[:2] == [Shape(external=True), Shape(mode='tcp', external=True)]
+    assert found[2:] == list(shapes.base_set('mine'))
+
+
 # --- what is never shown ----------------------------------------------------------------------------------------------
 
 

@@ -89,6 +89,13 @@ def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
     assert f'flush chain inet headrace {name}\n' in made.text
 
 
+def test_clients_that_stay_are_remembered_in_a_set_of_each_endpoint():
+    _, state = world(*web(ends=('10.244.1.5', '10.244.2.6'), sessionAffinity='ClientIP'), node())
+    remembered = {name: text for name, text in Table(of_state(state), SITE).sets().items() if name.startswith('a-')}
+    assert len(remembered) == 2
+    assert all('timeout 10800s' in text for text in remembered.values())
+
+
 def test_a_door_is_shut_before_haproxy_is_told_and_opened_after():
     store, state = world(*web(), node())
     table = Table(of_state(state), SITE)
@@ -170,6 +177,74 @@ def test_a_listing_of_the_kernel_is_compared_element_by_element_and_rule_by_rule
         'missing in far4: 10.96.0.1 . tcp . 80',
         'surplus in shut4: 10.96.0.1 . tcp . 80',
     ]
+
+
+def test_a_listing_is_read_as_the_ruleset_writes_it():
+    listing = {
+        'nftables': [
+            {'metainfo': {'version': '1.0.9'}},
+            {'table': {'family': 'inet', 'name': 'headrace'}},
+            {'set': {'name': 'nodes4', 'elem': ['192.0.2.1', {'elem': {'val': '192.0.2.2', 'timeout': 9}}]}},
+            {'set': {'name': 'pods4', 'elem': [{'prefix': {'addr': '10.244.0.0', 'len': 16}}, {'prefix': {'addr': '10.9.9.9', 'len': 32}}]}},
+            {'set': {'name': 'empty4'}},
+            # Clients that affinity remembers come and go by themselves.
+            {'set': {'name': 'a-shop', 'elem': ['10.0.0.1']}},
+            {'map': {'name': 'far4', 'elem': [[{'concat': ['10.96.0.1', 'tcp', 80]}, {'goto': {'target': 'to-tcp'}}]]}},
+            {'map': {'name': 'shut4', 'elem': [[{'elem': {'val': {'concat': ['10.96.0.2', 'udp', 53]}}}, {'drop': None}]]}},
+            {'chain': {'name': 'far'}},
+            {'rule': {'chain': 'far', 'comment': 'one'}},
+            {'rule': {'chain': 'far'}},
+        ]
+    }  # fmt: skip
+    assert observed.read(listing) == observed.Observed(
+        {
+            ('nodes4', '192.0.2.1'): '',
+            ('nodes4', '192.0.2.2'): '',
+            ('pods4', '10.244.0.0/16'): '',
+            ('pods4', '10.9.9.9'): '',
+            ('far4', '10.96.0.1 . tcp . 80'): 'goto to-tcp',
+            ('shut4', '10.96.0.2 . udp . 53'): 'drop',
+        },
+        {'far': ('one', '')},
+    )
+    assert observed.read({}) == observed.Observed()
+
+
+def test_another_network_of_pods_is_its_own_elements():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    wider = Site(SITE.address, SITE.here, ('10.240.0.0/12',), SITE.ports)
+    made = table.move(wider)
+    assert {(name, key) for name, key in made.gone} == {('pods4', '10.244.0.0/16')}
+    assert {(name, key) for name, key in made.come} == {('pods4', '10.240.0.0/12')}
+    assert table.elements == Table(of_state(state), wider).elements
+
+
+@pytest.mark.parametrize(
+    'site',
+    [
+        pytest.param(Site('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
+        pytest.param(Site(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4)), id='other listeners'),
+        pytest.param(Site(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'),
+    ],
+)
+def test_a_site_whose_chains_differ_is_a_table_anew(site):
+    _, state = world(*web(), node())
+    assert Table(of_state(state), SITE).move(site) is None
+
+
+def test_a_door_with_other_endpoints_for_clients_near_and_ranges_has_elements_of_both():
+    ends = ['10.244.1.5', '10.244.2.7']
+    wanted = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'loadBalancerSourceRanges': ['198.51.100.0/24']}
+    document, slices = web(ends=ends, **wanted)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '203.0.113.7'}]}}
+    _, state = world(document, slices, node())
+    elements = Table(of_state(state), SITE).elements
+    at = '203.0.113.7 . tcp . 80'
+    assert elements['ranged4', at] == ''
+    assert elements['ranges4', f'{at} . 198.51.100.0/24'] == ''
+    assert ('near4', at) in elements
+    assert ('far4', at) in elements
 
 
 def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():
