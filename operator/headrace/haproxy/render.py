@@ -5,9 +5,10 @@ Promises: the same objects give the same bytes, in whatever order they came. All
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from headrace import names
-from headrace.haproxy import entries, profiles, users, words
+from headrace.haproxy import entries, lines, pages, profiles, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
@@ -110,7 +111,7 @@ class Renderer:
         if unread:
             maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
             found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
-        return {name: text.encode() for name, text in found.items()}
+        return {name: text.encode() for name, text in found.items()} | pages.files(self.view.settings)
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
@@ -143,6 +144,12 @@ class Renderer:
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
+            'pages': pages.lines(settings),
+            'said': partial(pages.answer, settings),
+            'log': lines.target(settings),
+            'log_http': lines.of_http(settings, self.capabilities),
+            'log_tcp': lines.of_tcp(settings, self.capabilities),
+            'log_agent': settings.access_log_http == lines.JSON,
             'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }
