@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ sys.path.insert(0, str(ROOT / 'operator'))
 
 from headrace import settings, verdicts  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
-from headrace.cluster import reading, store  # noqa: E402
-from headrace.model import state, view  # noqa: E402
 
 PAGES = ('annotations.md', 'settings.md', 'verdicts.md')
 SCHEMA = 'settings.schema.json'
@@ -46,58 +43,6 @@ TEXTS = {
     'cookieName': 'name of a cookie',
 }
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Something that was asked for in a version that did not serve it, and what is done in its stead."""
-
-    asked: str
-    instead: str
-    annotations: dict[str, str]
-    spec: dict[str, object] = field(default_factory=dict)
-    auth: str = ''
-
-
-PROBES = (
-    Probe('`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)', 'not asked for', {'host': 'shop.example.com', 'basic-auth-secret': 'users'}, auth='ann:$6$salt$hash'),
-    Probe('`sessionAffinity: ClientIP` at the edge', 'not sticky; `cookie` or `balance: source` are', {'host': 'shop.example.com'}, {'sessionAffinity': 'ClientIP'}),
-)  # fmt: skip
-
-
-def said(probe: Probe) -> tuple[verdicts.Verdict, ...]:
-    """Return what this version says of a Service that asks for what the probe asks for."""
-    annotations = {f'headrace.io/{key}': text for key, text in probe.annotations.items()}
-    metadata: dict[str, object] = {'name': 'shop', 'namespace': 'shop'}
-    documents: list[dict[str, object]] = [
-        {
-            'apiVersion': 'v1',
-            'kind': 'Service',
-            'metadata': {**metadata, 'annotations': annotations},
-            'spec': {'ports': [{'port': 80}], **probe.spec},
-        }
-    ]
-    if probe.auth:
-        secret = {'metadata': {**metadata, 'name': 'users'}, 'stringData': {'auth': probe.auth}}
-        documents.append({'apiVersion': 'v1', 'kind': 'Secret', **secret})
-    held = store.Store()
-    for document in documents:
-        found = reading.read(document).object
-        assert found is not None
-        held.put(found)
-    made = state.State(view.make(settings.Settings(tcp_ports='5432', allow_external_name=True), offline=True))
-    made.update(held, held.take())
-    return tuple(made.all_verdicts())
-
-
-def not_yet() -> list[dict[str, object]]:
-    """Return what this version is asked for and does not serve; what it has learnt meanwhile is left out."""
-    found: list[dict[str, object]] = []
-    for probe in PROBES:
-        reasons = {verdict.reason for verdict in said(probe)}
-        if 'NotYet' in reasons:
-            found.append({'asked': probe.asked, 'instead': probe.instead, 'closed': 'RouteClosed' in reasons})
-    return found
 
 
 def rows(schema: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -151,7 +96,6 @@ def pages() -> dict[str, str]:
     given = {
         'scopes': [(title, [key for key in keys.KEYS if key.scope is scope]) for scope, title in SCOPES.items()],
         'closing': sorted(keys.CLOSING),
-        'not_yet': not_yet(),
         'settings': list(rows(schema)),
         'levels': [
             (title, [(name, reason) for name, reason in sorted(verdicts.REASONS.items()) if reason.level is level])

@@ -21,6 +21,13 @@ _RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + _END
 _NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + _END
 _HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _END
 _REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
+_MEDIA_TYPE = r'^[a-z]+/[a-z0-9.+-]+(; charset=[A-Za-z0-9-]+)?' + _END
+_LOG = r'^(off|stdout|stderr|[0-9.]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5})' + _END
+# Answers that can have a page; those that HAProxy gives by itself, and those that only rules give.
+OWN_PAGES = (400, 403, 408, 413, 429, 500, 501, 502, 503, 504)
+RULES_PAGES = (401, 404, 411, 421)
+# It has to fit into one buffer of HAProxy, with the headers.
+_MOST_PAGE = 12_000
 _COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 _MAX_PORT = 65535
 _MAX_MS = 2**31 - 1
@@ -162,6 +169,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'reload',
         ),
     ] = False
+    error_pages: Annotated[
+        dict[str, str],
+        _meta(
+            'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 421, 429, 500, 501, 502, 503 and 504. HAProxy 3.0 has none for what is no request.',
+            'reload',
+        ),
+    ] = msgspec.field(default_factory=dict)
+    error_page_type: Annotated[str, _meta('Content-Type of all `errorPages`.', 'reload', pattern=_MEDIA_TYPE)] = (
+        'text/html; charset=utf-8'
+    )
+    access_log: Annotated[
+        str,
+        _meta(
+            "Where a line for each request and TCP connection goes: `stdout` or `stderr` of HAProxy's container, ADDRESS:PORT of a syslog server (UDP), or `off`.",
+            'reload',
+            pattern=_LOG,
+        ),
+    ] = 'off'
+    access_log_http: Annotated[
+        str,
+        _meta("Format of the lines for requests: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+    ] = 'json'
+    access_log_tcp: Annotated[
+        str,
+        _meta("Format of the lines for TCP connections: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+    ] = 'json'
     cookie_name: Annotated[
         str, _meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=_COOKIE)
     ] = 'headrace'
@@ -281,6 +314,9 @@ def parse(text: str) -> Settings:
 
 def make(document: object) -> Settings:
     """Return the settings that a document holds; raises SettingsError."""
+    if isinstance(document, dict) and isinstance(pages := document.get('errorPages'), dict):
+        # In YAML a status without quotes is a number.
+        document = {**document, 'errorPages': {str(status): text for status, text in pages.items()}}
     try:
         found = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
@@ -329,6 +365,8 @@ def _judge(found: Settings) -> None:
         raise SettingsError('addresses: at least one is needed')
     _judge_status_addresses(found.status_addresses)
     _judge_hosts(found.host_policy)
+    _judge_pages(found.error_pages)
+    _judge_log(found)
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
     _judge_addresses('podNetworks', ipaddress.ip_network, found.pod_networks)
     _judge_addresses('serviceNetworks', ipaddress.ip_network, found.service_networks)
@@ -356,6 +394,25 @@ def _judge_hosts(policy: dict[str, tuple[str, ...]]) -> None:
         for pattern in patterns:
             if pattern != '*' and not re.fullmatch(_HOST[1:], pattern.removeprefix('*.'), re.IGNORECASE | re.ASCII):
                 raise SettingsError(f'hostPolicy: {pattern!r} of {namespace} is no host, *.suffix or *')
+
+
+def _judge_pages(pages: dict[str, str]) -> None:
+    for status, text in pages.items():
+        if status not in map(str, (*OWN_PAGES, *RULES_PAGES)):
+            raise SettingsError(f'errorPages: {status!r} is no status that can have a page')
+        if len(text.encode(errors='replace')) > _MOST_PAGE:
+            raise SettingsError(f'errorPages: the page for {status} has more than {_MOST_PAGE} bytes')
+
+
+def _judge_log(found: Settings) -> None:
+    where, colon, port = found.access_log.rpartition(':')
+    if colon:
+        _judge_addresses('accessLog', ipaddress.ip_address, (where.strip('[]'),))
+        if not 1 <= int(port) <= _MAX_PORT:
+            raise SettingsError(f'accessLog: {port} is no port')
+    for key, text in (('accessLogHttp', found.access_log_http), ('accessLogTcp', found.access_log_tcp)):
+        if not text or any(not character.isprintable() for character in text):
+            raise SettingsError(f'{key}: must be one line of text')
 
 
 def _judge_status_addresses(found: tuple[str, ...]) -> None:

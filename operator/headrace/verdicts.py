@@ -83,7 +83,7 @@ REASONS: dict[str, Reason] = {
     'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
     'Conflict': Reason(_ERROR, 'An older object holds the same host and path, TLS host, port or address; it is served, this one waits.', 'Change one of them; when the holder leaves, this one takes over.'),
     'ContradictoryKeys': Reason(_WARNING, 'Two keys exclude each other; the message says which one counts.', 'Remove one of them.'),
-    'CostlyHash': Reason(_WARNING, 'A crypt hash costs a reload, and up to 50 ms of CPU for each request.', 'Use a Secret of type `kubernetes.io/basic-auth`, or `{SHA}` lines.'),
+    'CostlyHash': Reason(_WARNING, 'A crypt hash costs a reload when it is first used, and up to 50 ms of CPU for each password that was not tried in the last minutes.', 'Use a Secret of type `kubernetes.io/basic-auth`, or `{SHA}` lines; a `rate-limit` bounds what guessing costs.'),
     'CredentialsUnusable': Reason(_ERROR, 'The Secret holds no users that can be used; the route is closed.', 'Use type `kubernetes.io/basic-auth`, or an `auth` key with htpasswd lines.'),
     'ExternalNameForbidden': Reason(_ERROR, 'The class does not serve Services of type ExternalName.', 'Ask the administrator for `allowExternalName`.'),
     'HandoverBlocked': Reason(_ERROR, 'The Service stays with kube-proxy: it cannot be served completely, or not every Node has an agent that serves it.', 'The message names what is missing; the hand-over goes on by itself when it is there.'),

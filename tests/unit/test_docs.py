@@ -239,8 +239,7 @@ def test_the_table_of_modes_is_what_the_code_does():
 
 
 @pytest.mark.parametrize('base', [{'host': 'a.example.com'}, {'port': '5432'}, {'host': 'a', 'tls-secret': 'shop'}])
-def test_the_page_names_every_key_that_is_not_served_yet(base):
-    documented = set(re.findall(r'`([a-z-]+)', ' '.join(row[0] for row in not_yet_rows())))
+def test_every_key_is_served_at_the_edge(base):
     found = set()
     for name, _, allowed, _ in CONTRACT:
         for text in allowed:
@@ -250,17 +249,7 @@ def test_the_page_names_every_key_that_is_not_served_yet(base):
                 offline=True,
             )
             found |= {verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotYet'}
-    fields = {re.fullmatch(r'metadata\.annotations\[headrace\.io/(.*)\]', field)[1] for field in found}
-    assert fields <= documented
-
-
-def not_yet_rows():
-    return table_rows(section('annotations.md', 'Not served yet'))
-
-
-def test_the_page_says_what_is_closed_because_it_is_not_served_yet():
-    closed = {row[0] for row in not_yet_rows() if row[1].endswith('; the route is closed')}
-    assert closed == {'`basic-auth-secret` with crypt hashes (`$2y$`, `$5$`, `$6$`)'}
+    assert found == set()
 
 
 def test_every_reason_has_one_row_under_its_level():

@@ -23,7 +23,14 @@ _MIN_RSA_BITS = 2048
 _MIN_EC_BITS = 224
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 _SHA1 = re.compile(r'\{SHA\}([A-Za-z0-9+/]{27}=)')
-_CRYPT = re.compile(r'\$(?:2[aby]|5|6)\$[./A-Za-z0-9$=]{1,200}')
+_SALTED = r'(?:rounds=(?P<rounds>[1-9][0-9]{3,8})\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]'
+_BCRYPT = re.compile(r'\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}')
+_SHA_CRYPT = re.compile(rf'\$5\${_SALTED}{{43}}|\$6\${_SALTED.replace("rounds>", "more>")}{{86}}')
+# HAProxy hashes in the thread that serves everybody else, and its watchdog ends a process that hashes for a second.
+_LEAST_COST, _MOST_COST = 4, 10
+_MOST_ROUNDS = 100_000
+# Each is hashed once when HAProxy judges or loads the configuration.
+_MOST_CRYPT = 50
 # What crypt(3) has made since 1979; a clear password of just this form cannot be told from it.
 _DES = re.compile(r'[./A-Za-z0-9]{13}')
 _TLS = 'kubernetes.io/tls'
@@ -180,6 +187,7 @@ def _users(data: dict[str, bytes]) -> tuple[User, ...]:
         users = tuple(sorted({_htpasswd(line) for line in wanted}, key=lambda user: (user.name, user.secret)))
         if not users:
             raise _UnusableError('auth holds no htpasswd line')
+        _judge_crypt([user.name for user in users if user.scheme == 'crypt'])
         return users
     name, password = (
         data.get('username', b'').decode(errors='replace'),
@@ -197,7 +205,8 @@ def _htpasswd(line: str) -> User:
         raise _UnusableError('auth holds a line that is not `user:hash`')
     if found := _SHA1.fullmatch(secret):
         return User(name=name, scheme='sha1', secret=found[1])
-    if _CRYPT.fullmatch(secret):
+    if secret.startswith(('$2a$', '$2b$', '$2y$', '$5$', '$6$')):
+        _judge_work(secret)
         return User(name=name, scheme='crypt', secret=secret)
     if secret.startswith('$apr1$'):
         raise _UnusableError('auth holds an $apr1$ hash, which HAProxy does not know; use {SHA} or $2y$')
@@ -208,3 +217,23 @@ def _htpasswd(line: str) -> User:
     if secret.startswith(('{', '$')) or not _PASSWORD.fullmatch(secret):
         raise _UnusableError('auth holds a hash of an unknown kind')
     return User(name=name, scheme='clear', secret=secret)
+
+
+def _judge_work(secret: str) -> None:
+    """Raise for a crypt hash that is none, or that takes longer than a request may."""
+    if found := _BCRYPT.fullmatch(secret):
+        if not _LEAST_COST <= int(found['cost']) <= _MOST_COST:
+            raise _UnusableError(f'auth holds a bcrypt hash of cost {found["cost"]}; {_MOST_COST} is the most')
+    elif found := _SHA_CRYPT.fullmatch(secret):
+        if int(found['rounds'] or found['more'] or 0) > _MOST_ROUNDS:
+            raise _UnusableError(f'auth holds a hash of more than {_MOST_ROUNDS} rounds')
+    else:
+        raise _UnusableError('auth holds a crypt hash that is not whole')
+
+
+def _judge_crypt(names: list[str]) -> None:
+    """Raise for more crypt hashes than one Secret may cost, and for two of one user: only one of them would count."""
+    if len(names) > _MOST_CRYPT:
+        raise _UnusableError(f'auth holds {len(names)} crypt hashes; {_MOST_CRYPT} is the most')
+    if len(names) > len(set(names)):
+        raise _UnusableError('auth holds two crypt hashes of one user')

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from headrace.haproxy import commands, entries, held, observed, render, words
+from headrace.haproxy import commands, entries, held, observed, plan, render, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
@@ -58,6 +58,8 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}
+    if (unknown := plan.why_users(wanted.fragments.values(), loaded)) is not None:
+        reasons.add(unknown)
     return Adopted(len(answered), refused, tuple(sorted(reasons)))
 
 

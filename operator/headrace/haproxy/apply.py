@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.haproxy import adoption, probe, worker
+from headrace.haproxy import adoption, probe, users, worker
 from headrace.haproxy.candidate import Candidate
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
@@ -22,7 +22,7 @@ from headrace.haproxy.journal import Journal
 from headrace.haproxy.plan import Loaded, Reason, started
 from headrace.haproxy.process import Haproxy, HaproxyStartError
 from headrace.haproxy.record import PlanRecord, Record
-from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, Renderer
+from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.worker import Worker
 from headrace.model.claims import ClaimKey
@@ -226,7 +226,7 @@ class Applier:
 
     async def _adopt(self, found: Worker) -> None:
         folder = self.where.generations.root / found.facts.generation
-        loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder))
+        loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder), users=loaded_users(folder))
         done = await adoption.adopt(found, self.wanted.copy(), loaded)
         await found.settle()
         self.record.adoptions += 1
@@ -299,6 +299,14 @@ def loaded_profiles(folder: Path) -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(re.findall(r'^defaults (\S+)', text, re.MULTILINE))
+
+
+def loaded_users(folder: Path) -> frozenset[str]:
+    """Return the names of the hashes in a generation's files; none when it is not there any more."""
+    try:
+        return users.of_section((folder / USERS).read_text())
+    except OSError:
+        return frozenset()
 
 
 def ends_directly(folder: Path) -> bool:

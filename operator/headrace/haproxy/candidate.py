@@ -71,15 +71,13 @@ class Candidate:
             if (
                 old is None
                 or new is None
-                or (old.data, old.headers, old.timeouts)
-                != (
-                    new.data,
-                    new.headers,
-                    new.timeouts,
-                )
+                or (old.data, old.headers, old.timeouts, old.userlists)
+                != (new.data, new.headers, new.timeouts, new.userlists)
             ):
                 self._exchange(entries.of_fragment(old, able), entries.of_fragment(new, able))
             if not able.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
+                self._stale.add(_SECTIONS)
+            if (old.userlists if old else ()) != (new.userlists if new else ()):
                 self._stale.add(_SECTIONS)
         for pointer in change.pointers:
             self._point(pointer)

@@ -16,7 +16,7 @@ class Capabilities:
     `set-timeout connect` and `queue` from variables; `waits`: the command `wait`; `deletes_one`: of a key that stands in a
     map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless
     `no-sni-auto` says otherwise; `keeps_sessions_apart`: a TLS session is resumed only for the host and the authority of
-    clients that it was made for.
+    clients that it was made for; `escapes_bytes`: JSON in its log has no bytes beyond ASCII.
     """
 
     version: str
@@ -27,6 +27,7 @@ class Capabilities:
     deletes_one: bool
     tells_sni: bool
     keeps_sessions_apart: bool
+    escapes_bytes: bool
 
 
 _OLDEST = (3, 0)
@@ -50,4 +51,5 @@ def of_version(version: str) -> Capabilities:
         deletes_one=full,
         tells_sni=number >= _SNI_AUTO,
         keeps_sessions_apart=full,
+        escapes_bytes=full,
     )

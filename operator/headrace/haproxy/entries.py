@@ -6,7 +6,7 @@ What is typed in the model (headers, timeouts) is written here, because 3.4 read
 from collections.abc import Iterator
 
 from headrace import names
-from headrace.haproxy import words
+from headrace.haproxy import users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
 from headrace.model.picture import Picture
@@ -21,13 +21,15 @@ def of_fragment(fragment: Fragment | None, capabilities: Capabilities) -> frozen
     """Return the entries that belong to a fragment alone."""
     if fragment is None:
         return frozenset()
-    if not fragment.headers and not fragment.timeouts:
+    if not fragment.headers and not fragment.timeouts and not fragment.userlists:
         return frozenset(fragment.data)
     made = list(fragment.data)
     if capabilities.binary_headers:
         for edits in fragment.headers:
             made += _headers(edits)
     made += [_timeouts(found) for found in fragment.timeouts]
+    for found in fragment.userlists:
+        made += users.entries(found)
     return frozenset(made)
 
 

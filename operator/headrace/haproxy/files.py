@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 
 from headrace.haproxy import words
-from headrace.haproxy.render import CONFIG, Files
+from headrace.haproxy.render import CONFIG, USERS, Files
 from headrace.model.ir import Map
 
-_OWN = (CONFIG, words.MAPS, words.CERTIFICATES, words.AUTHORITIES)
+_OWN = (CONFIG, words.MAPS, words.CERTIFICATES, words.AUTHORITIES, words.ERRORS)
 # What headrace writes, and what is left of a file that was never finished.
-_FILES = r'haproxy/(?:\d\d-[a-z]+|backends-\d{4})\.cfg|maps/[a-z0-9-]+\.map|certificates/(?:list\.txt|[a-z0-9._-]+\.pem)|authorities/[a-z0-9._-]+\.pem'
+_FILES = r'haproxy/(?:\d\d-[a-z]+|backends-\d{4})\.cfg|maps/[a-z0-9-]+\.map|certificates/(?:list\.txt|[a-z0-9._-]+\.pem)|authorities/[a-z0-9._-]+\.pem|errors/\d{3}-[0-9a-f]{8}(?:\.http)?'
 _OURS = re.compile(rf'(?:{_FILES})|[a-z]+/\.[a-z0-9._-]+\.new')
+_CREDENTIALS = (words.map_file(Map.AUTH), words.map_file(Map.AUTH_CRYPT), USERS)
 _PRIVATE = 0o640
 _PUBLIC = 0o644
 
@@ -96,4 +97,4 @@ def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
 
 def _mode(name: str) -> int:
     """Return the mode of a file: keys, and hashes of passwords, are for HAProxy's group alone."""
-    return _PRIVATE if name.startswith(words.CERTIFICATES) or name == words.map_file(Map.AUTH) else _PUBLIC
+    return _PRIVATE if name.startswith(words.CERTIFICATES) or name in _CREDENTIALS else _PUBLIC

@@ -104,7 +104,12 @@ class _Search:
         if not backends and not data:
             return None
         return replace(
-            wanted or Fragment(ref), backends=tuple(backends), data=tuple(sorted(data)), headers=(), timeouts=()
+            wanted or Fragment(ref),
+            backends=tuple(backends),
+            data=tuple(sorted(data)),
+            headers=(),
+            timeouts=(),
+            userlists=(),
         )
 
     def _as_it_is(self, name: str, wanted: Fragment | None) -> Backend:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace import names
-from headrace.haproxy import commands, entries, render, words
+from headrace.haproxy import commands, entries, render, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.claims import ClaimKey
@@ -58,20 +58,22 @@ class Plan:
 class Loaded:
     """What a worker has besides its picture.
 
-    No command can bring the profiles that it has loaded, the backends that it waits for already, and `direct`: a frontend
-    that ends TLS without a hop. `passing` are the hosts whose TLS it passes through.
+    No command can bring the profiles that it has loaded, the hashes of `users`, the backends that it waits for already, and
+    `direct`: a frontend that ends TLS without a hop. `passing` are the hosts whose TLS it passes through.
     """
 
     profiles: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     direct: bool = True
     passing: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
 
 
 def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
     """Return what a worker has that has just started from the files of a picture, with these profiles."""
     held = passing(picture)
-    return Loaded(frozenset(profiles), direct=not held, passing=held)
+    known = frozenset(users.needed(picture.fragments.values()))
+    return Loaded(frozenset(profiles), direct=not held, passing=held, users=known)
 
 
 def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
@@ -103,6 +105,14 @@ def why_reload(backend: Backend, profiles: frozenset[str], capabilities: Capabil
         return Reason('compression', f'{backend.name}: a backend made at run time does not compress')
     if backend.shape.profile not in profiles:
         return Reason('profile', f'{backend.shape.profile} is used for the first time')
+    return None
+
+
+def why_users(fragments: Iterable[Fragment | None], loaded: Loaded) -> Reason | None:
+    """Return why only a reload can let a worker know the users of some fragments; None when it knows all."""
+    for item in fragments:
+        if item is not None and item.userlists and not users.needed((item,)).keys() <= loaded.users:
+            return Reason('users', f'{item.ref}: crypt hashes are used for the first time')
     return None
 
 
@@ -166,8 +176,10 @@ class _Draft:
             self._static(change)
 
     def _static(self, change: FragmentChange) -> None:
-        """Note reloads for what this version takes from its files only: headers and connect timeouts on 3.0."""
+        """Note reloads for what is taken from files only: crypt hashes; headers and connect timeouts on 3.0."""
         old, new = change.old, change.new
+        if (reason := why_users((new,), self.loaded)) is not None:
+            self.reasons.add(reason)
         if not self.capabilities.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
             self.reasons.add(Reason('headers', f'{change.ref}: this version takes headers from its file only'))
         if not self.capabilities.data_timeouts and _static_timeouts(old) != _static_timeouts(new):
@@ -380,7 +392,8 @@ def _same_data(change: FragmentChange) -> bool:
     old, new = change.old, change.new
     if old is None or new is None:
         return False
-    return (old.data, old.headers, old.timeouts) == (new.data, new.headers, new.timeouts)
+    before, after = (old.data, old.headers, old.timeouts), (new.data, new.headers, new.timeouts)
+    return before == after and old.userlists == new.userlists
 
 
 def _static_timeouts(fragment: Fragment | None) -> list[tuple[str, int, int]]:

@@ -5,9 +5,10 @@ Promises: the same objects give the same bytes, in whatever order they came. All
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from headrace import names
-from headrace.haproxy import entries, profiles, words
+from headrace.haproxy import entries, lines, pages, profiles, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
@@ -28,6 +29,8 @@ MATERIALS = f'{CONFIG}/15-materials.cfg'
 # Of a folder in which no TLS is passed through.
 HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
+# Hashes that only HAProxy can judge.
+USERS = f'{CONFIG}/25-users.cfg'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
 SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
@@ -101,13 +104,14 @@ class Renderer:
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
             f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values),
             f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values),
+            USERS: users.section(users.needed(fragments)),
             f'{CONFIG}/30-frontends.cfg': '\n'.join(self._templates.render(name, values) for name in frontends),
         }
         unread = [name for name in Map if not any(words.map_file(name) in text for text in found.values())]
         if unread:
             maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
             found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
-        return {name: text.encode() for name, text in found.items()}
+        return {name: text.encode() for name, text in found.items()} | pages.files(self.view.settings)
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
@@ -140,6 +144,13 @@ class Renderer:
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
+            'pages': pages.lines(settings),
+            'said': partial(pages.answer, settings),
+            'log': lines.target(settings),
+            'log_http': lines.of_http(settings, self.capabilities),
+            'log_tcp': lines.of_tcp(settings, self.capabilities),
+            'log_agent': settings.access_log_http == lines.JSON,
+            'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }
 

@@ -15,6 +15,7 @@ from headrace.model.ir import Backend, Fragment, Options
 CERTIFICATES = 'certificates'
 AUTHORITIES = 'authorities'
 MAPS = 'maps'
+ERRORS = 'errors'
 _ESCAPED = re.compile(r'([\\ ;])')
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
 

@@ -7,7 +7,7 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.cluster.objects import Service, ServicePort
 from headrace.cluster.store import Snapshot
 from headrace.model import affinity, backends, exposure, materials, policies
-from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts
+from headrace.model.ir import Backend, Claim, Entry, Fragment, HeaderEdits, Kind, Mode, Timeouts, Userlist
 from headrace.model.policies import Policy
 from headrace.model.view import View
 from headrace.names import Ref
@@ -24,6 +24,7 @@ class Draft:
         self.backends: dict[str, Backend] = {}
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
+        self.userlists: list[Userlist] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.verdicts: list[Verdict] = []
         self.endpoint_verdicts: set[Verdict] = set()
@@ -85,6 +86,7 @@ class Draft:
             backends=affinity.with_pins(self.backends[name] for name in sorted(self.backends)),
             headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
             timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
+            userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
             demands=tuple(sorted(self.demands)),
             needs=needs,
             endpoint_verdicts=tuple(sorted(self.endpoint_verdicts)),

@@ -165,6 +165,7 @@ class Map(StrEnum):
     DENY = 'deny'
     RATE = 'rate'
     AUTH = 'auth'
+    AUTH_CRYPT = 'auth-crypt'
     BODY = 'body'
     CORS = 'cors'
     CORS_ORIGIN = 'cors-origin'

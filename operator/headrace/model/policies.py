@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from headrace.annotations.settings import RouteSettings
 from headrace.annotations.values import Headers, Network
 from headrace.cluster.objects import User
-from headrace.model.ir import Entry, HeaderEdits, Map, Mode
+from headrace.model.ir import Entry, HeaderEdits, Map, Mode, Userlist
 
 CLOSED = 'X'
 MAINTENANCE = 'x'
@@ -20,6 +20,7 @@ DENY = 'd'
 ALLOW = 'a'
 RATE = 'r'
 AUTH = 'b'
+AUTH_CRYPT = 'B'
 BODY = 'm'
 REWRITE = 'w'
 REQUEST_HEADERS = 'h'
@@ -155,12 +156,15 @@ def _encoded(text: str) -> str:
     return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
 
 
-def apply_users(policy: Policy, users: tuple[User, ...]) -> bool:
-    """Add basic authentication; return False when a user's hash is of a kind that is no data (crypt)."""
-    if any(user.scheme == 'crypt' for user in users):
-        return False
-    policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in users))
-    return True
+def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:
+    """Add basic authentication; return the users whose hashes are of a kind that is no data (crypt), None for none."""
+    data = [user for user in users if user.scheme != 'crypt']
+    policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in data))
+    hashed = tuple((user.name, user.secret) for user in users if user.scheme == 'crypt')
+    if not hashed:
+        return None
+    policy.add(AUTH_CRYPT)
+    return Userlist(policy.name, hashed)
 
 
 def _credential(name: str, user: User) -> str:

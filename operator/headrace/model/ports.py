@@ -88,10 +88,9 @@ class PortDraft:
             return
         secret = self.draft.snapshot.secret(ref)
         assert secret is not None
-        if not policies.apply_users(self.policy, secret.users):
+        if (hashed := policies.apply_users(self.policy, secret.users)) is not None:
             self.draft.say('CostlyHash', key, f'{ref} holds crypt hashes')
-            self.draft.say('NotYet', key, 'this version does not judge crypt hashes')
-            self._close('basic-auth-secret', f'{ref} holds crypt hashes')
+            self.draft.userlists.append(hashed)
 
     def _canary(self) -> None:
         settings, name = self.settings, self.settings.canary_service

@@ -232,6 +232,12 @@ def test_authorities_that_cannot_be_used_are_a_problem_in_words(text, words):
 
 SHA = 'W6ph5Mm5Pz8GgiULbPgzG37mj9g='  # of `password`
 BCRYPT = '$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC'
+ROUNDS = '6$rounds=100000$salt'
+
+
+def crypt(begin, digits):
+    """Return a crypt hash of the right form, which belongs to no password."""
+    return f'${begin}${"h" * digits}'
 
 
 def test_a_basic_auth_secret_is_one_user():
@@ -243,9 +249,9 @@ def test_a_basic_auth_secret_is_one_user():
     [
         pytest.param(f'ann:{{SHA}}{SHA}', ('ann', 'sha1', SHA), id='SHA'),
         pytest.param(f'ann:{BCRYPT}', ('ann', 'crypt', BCRYPT), id='bcrypt'),
-        pytest.param('ann:$2a$05$abc', ('ann', 'crypt', '$2a$05$abc'), id='bcrypt 2a'),
-        pytest.param('ann:$5$salt$hash', ('ann', 'crypt', '$5$salt$hash'), id='SHA-256'),
-        pytest.param('ann:$6$rounds=5000$salt$hash', ('ann', 'crypt', '$6$rounds=5000$salt$hash'), id='SHA-512'),
+        pytest.param(f'ann:{crypt("2a$10", 53)}', ('ann', 'crypt', crypt('2a$10', 53)), id='bcrypt 2a, the most work'),
+        pytest.param(f'ann:{crypt("5$salt", 43)}', ('ann', 'crypt', crypt('5$salt', 43)), id='SHA-256'),
+        pytest.param(f'ann:{crypt(ROUNDS, 86)}', ('ann', 'crypt', crypt(ROUNDS, 86)), id='SHA-512, the most work'),
         pytest.param('ann:clear', ('ann', 'clear', 'clear'), id='clear'),
         pytest.param('ann:with:colon', ('ann', 'clear', 'with:colon'), id='colon in the password'),
         pytest.param('änn:pässword', ('änn', 'clear', 'pässword'), id='umlauts'),
@@ -274,6 +280,16 @@ def test_users_are_sorted_and_occur_once():
         pytest.param('ann:$apr1$salt$hash', '$apr1$', id='apr1'),
         pytest.param('ann:rqXexS6ZhobKA', 'DES hash', id='DES crypt'),
         pytest.param('ann:$1$salt$hash', 'unknown kind', id='MD5 crypt'),
+        pytest.param(f'ann:{crypt("2y$11", 53)}', 'cost 11; 10 is the most', id='bcrypt that takes too long'),
+        pytest.param(f'ann:{crypt("2y$00", 53)}', 'cost 00', id='bcrypt without work'),
+        pytest.param(f'ann:{crypt("6$rounds=100001$salt", 86)}', '100000 rounds', id='SHA-512 that takes too long'),
+        pytest.param(f'ann:{crypt("5$rounds=999999999$salt", 43)}', '100000 rounds', id='SHA-256 that takes too long'),
+        pytest.param(f'ann:{crypt("2y$10", 52)}', 'not whole', id='bcrypt that is cut'),
+        pytest.param(f'ann:{crypt("6$salt", 43)}', 'not whole', id='SHA-512 that is cut'),
+        pytest.param("ann:$6$sa'lt$" + 'h' * 86, 'not whole', id='a quote in the salt'),
+        pytest.param('ann:$5$salt', 'not whole', id='a salt alone'),
+        pytest.param(f'ann:{crypt("5$a", 43)}\nann:{crypt("5$b", 43)}', 'two crypt hashes of one', id='one user twice'),
+        pytest.param('\n'.join(f'u{n}:{crypt("5$a", 43)}' for n in range(51)), '51 crypt hashes; 50', id='51 hashes'),
         pytest.param('ann:{SSHA}abc', 'unknown kind', id='salted SHA'),
         pytest.param('ann:{SHA}short', 'unknown kind', id='broken SHA'),
         pytest.param('ann:sec\0ret', 'unknown kind', id='NUL in the password'),

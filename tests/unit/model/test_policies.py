@@ -12,7 +12,7 @@ from headrace import names
 from headrace.annotations import reading, values
 from headrace.cluster.objects import User
 from headrace.model import policies
-from headrace.model.ir import Entry, HeaderEdits, Kind, Map
+from headrace.model.ir import Entry, HeaderEdits, Kind, Map, Userlist
 from headrace.model.policies import Policy
 from headrace.names import Ref
 from support.objects import built, fragment, pointer, service
@@ -183,7 +183,7 @@ def sha256(text):
 def test_users_become_hashes_under_the_policys_name():
     made = Policy('P')
     users = (User('ann', 'clear', 'secret'), User('bob', 'sha1', 'W6ph5Mm5Pz8GgiULbPgzG37mj9g='))
-    assert policies.apply_users(made, users)
+    assert policies.apply_users(made, users) is None
     assert made.pointer('b') == 'b|P|b'
     assert made.entries == [
         Entry(Map.AUTH, f'P:{sha256("ann")}:{sha256("Psecret")}', '1'),
@@ -191,11 +191,12 @@ def test_users_become_hashes_under_the_policys_name():
     ]
 
 
-def test_users_with_crypt_hashes_are_no_data():
+def test_users_with_crypt_hashes_are_no_data_and_stand_beside_those_that_are():
     made = Policy('P')
-    assert not policies.apply_users(made, (User('ann', 'clear', 'x'), User('bob', 'crypt', '$6$x')))
-    assert made.pointer('b') == 'b|P|'
-    assert made.entries == []
+    found = policies.apply_users(made, (User('ann', 'clear', 'x'), User('bob', 'crypt', '$6$x')))
+    assert found == Userlist('P', (('bob', '$6$x'),))
+    assert made.pointer('b') == 'b|P|Bb'
+    assert made.entries == [Entry(Map.AUTH, f'P:{sha256("ann")}:{sha256("Px")}', '1')]
 
 
 def test_a_policys_name_follows_from_owner_and_port_and_never_from_its_content():

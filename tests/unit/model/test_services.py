@@ -12,7 +12,7 @@ from headrace import names
 from headrace.cluster import reading
 from headrace.cluster.store import Snapshot
 from headrace.model import ports, services, standin, view
-from headrace.model.ir import Claim, HostTls, Kind, Map, Pem, ServerTls
+from headrace.model.ir import Claim, HostTls, Kind, Map, Pem, ServerTls, Userlist
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.objects import (
@@ -203,11 +203,10 @@ def test_no_verdict_and_no_text_of_a_fragment_shows_what_a_secret_holds():
             '5000',
         ),
         ({'backend-protocol': 'https', 'backend-verify': 'true'}, HTTP, Kind.ROUTE, 'a.example.com/'),
-        ({'basic-auth-secret': 'crypt'}, HTTP, Kind.ROUTE, 'a.example.com/'),
     ],
 )
 def test_protection_that_cannot_be_given_here_closes_the_route(annotations, ports, kind, key):
-    made = served(annotations, *FULL, secret('crypt', auth='ann:$6$salt$hash'), ports=ports)
+    made = served(annotations, *FULL, ports=ports)
     assert 'X' in flags(made, key, kind)
     assert 'RouteClosed' in reasons(made)
 
@@ -226,10 +225,14 @@ def test_tls_that_is_passed_through_is_a_claim_for_the_host():
     assert reasons(made) == []
 
 
-def test_crypt_hashes_are_told_twice_what_they_cost_and_that_they_do_not_work_yet():
-    made = served({'basic-auth-secret': 'crypt'}, secret('crypt', auth='ann:$6$salt$hash'))
-    assert reasons(made) == ['CostlyHash', 'NotYet', 'RouteClosed']
-    assert fragment(made).data == ()
+def test_crypt_hashes_are_served_and_what_they_cost_is_told():
+    hashed = f'$6$salt${"h" * 86}'
+    made = served({'basic-auth-secret': 'crypt'}, secret('crypt', auth=f'ann:{hashed}\nbob:clear'))
+    assert reasons(made) == ['CostlyHash']
+    assert flags(made, 'a.example.com/') == 'Bb'
+    policy = names.policy(Ref('Service', 'shop', 'web'), 'http')
+    assert fragment(made).userlists == (Userlist(policy, (('ann', hashed),)),)
+    assert [entry.map for entry in fragment(made).data] == [Map.AUTH]
 
 
 # --- endpoints that must be verified ----------------------------------------------------------------------------------

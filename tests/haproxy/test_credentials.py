@@ -1,0 +1,94 @@
+"""Basic authentication with hashes that only HAProxy can judge (crypt), by a real HAProxy of each version."""
+
+import base64
+import contextlib
+
+import pytest
+
+from conftest import binary
+from support.edge import Edge, Endpoints, web
+from support.objects import secret
+
+# Of `opensesame`, and of `other`; made with crypt(3).
+BCRYPT = '$2y$04$N9qo8uLOickgx2ZMRZoMyenKJXgBwQmuTsuw5rDZiG8GbL4/WHFLO'
+SHA512 = (
+    '$6$rounds=5000$saltsalt$/dpv42BvGInVKxDULxBMfXE6CN.oHtXdmTeHWMcv5rsd81TjdKcroane5LphAqgVenp/4K1qV/7eYEdl4XS9O/'
+)
+SHA256 = '$5$saltsalt$jbxAgW5X5LNk4yh.NmUXL1XLS9OoRHueeuIinWYHZ9D'
+OTHER = '$6$othersalt$eMcU/nJ8pRnR7JyhmYydf4xIZpFEZN9gbUjJ67B9PG9TZgoBq5B5mUj.2afJl1okAmT9zZv82ieToiVvvaEr50'
+USERS = f'ann:{BCRYPT}\nben:{SHA512}\ncid:{SHA256}\ndan:clear\neve:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n'
+
+
+@pytest.fixture(scope='module', params=['3.4', '3.0'])
+def edge(request):
+    """An edge with two hosts, each with users of its own."""
+    with contextlib.ExitStack() as closing:
+        endpoints = closing.enter_context(Endpoints())
+        documents = (
+            secret('users', auth=USERS),
+            secret('others', auth=f'ann:{OTHER}\n'),
+            *web('many', endpoints, basic_auth_secret='users'),
+            *web('few', endpoints, basic_auth_secret='others'),
+            *web('gone', endpoints, basic_auth_secret='nowhere'),
+            *web('open', endpoints, hsts='1h'),
+        )
+        edge = Edge(binary(f'haproxy-{request.param}'), request.param, *documents, seen={'all_secrets': True})
+        yield closing.enter_context(edge)
+
+
+def login(name, password):
+    return ('Authorization', f'Basic {base64.b64encode(f"{name}:{password}".encode()).decode()}')
+
+
+GOOD = [('ann', 'opensesame'), ('ben', 'opensesame'), ('cid', 'opensesame'), ('dan', 'clear'), ('eve', 'password')]
+
+
+# Twice: what became of it is remembered.
+@pytest.mark.parametrize('time', ['first', 'second'])
+@pytest.mark.parametrize(('name', 'password'), GOOD)
+def test_a_user_is_let_in_and_the_endpoint_sees_what_was_sent(edge, name, password, time):
+    answer = edge.get('many.com', headers=[login(name, password)])
+    assert answer.status == 200, time
+    assert answer.said['headers']['authorization'] == [login(name, password)[1]]
+
+
+@pytest.mark.parametrize('time', ['first', 'second'])
+@pytest.mark.parametrize(
+    ('name', 'password'),
+    [('ann', 'other'), ('ann', 'opensesame '), ('ann', ''), ('zoe', 'opensesame'), ('', 'opensesame'), ('ben', SHA512)],
+)
+def test_others_are_not(edge, name, password, time):
+    assert edge.get('many.com', headers=[login(name, password)]).status == 401, time
+
+
+def test_a_password_is_good_for_its_own_route_only(edge):
+    assert edge.get('few.com', headers=[login('ann', 'other')]).status == 200
+    assert edge.get('few.com', headers=[login('ann', 'opensesame')]).status == 401
+    assert edge.get('many.com', headers=[login('ann', 'other')]).status == 401
+    assert edge.get('few.com').status == 401
+
+
+def test_the_name_of_a_hash_is_no_user(edge):
+    entries = edge.haproxy.command('show map maps/auth-crypt.map').split()
+    names = [word for word in entries if len(word) == 32]
+    assert len(names) == 4
+    for name in names:
+        assert edge.get('many.com', headers=[login(name, 'opensesame')]).status == 401
+
+
+def test_of_two_headers_the_endpoint_gets_the_one_that_was_judged(edge):
+    good, bad = login('ann', 'opensesame'), login('ann', 'x')
+    assert edge.get('many.com', headers=[good, bad]).said['headers']['authorization'] == [good[1]]
+    assert edge.get('many.com', headers=[bad, good]).status == 401
+
+
+def test_what_is_remembered_tells_no_password(edge):
+    edge.get('many.com', headers=[login('ann', 'opensesame')])
+    remembered = edge.haproxy.command('show table logins')
+    assert 'gpt0=1' in remembered
+    assert 'opensesame' not in remembered
+
+
+def test_a_route_without_its_secret_is_closed_and_others_are_open(edge):
+    assert edge.get('gone.com', headers=[login('ann', 'opensesame')]).status == 503
+    assert edge.get('open.com').status == 200
