@@ -144,6 +144,7 @@ class Renderer:
             'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
+            'about_listener': self._about_listener(),
             'pages': pages.lines(settings),
             'said': partial(pages.answer, settings),
             'log': lines.target(settings),
@@ -152,6 +153,16 @@ class Renderer:
             'log_agent': settings.access_log_http == lines.JSON,
             'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
+        }
+
+    def _about_listener(self) -> dict[str, str]:
+        """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
+        settings = self.view.settings
+        if self.view.role is Role.NODE or settings.trusted_proxies or not self.capabilities.binary_headers:
+            return {}
+        return {
+            proto: words.header_bytes((('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)))).hex()
+            for proto, port in (('http', settings.http_port), ('https', settings.https_port))
         }
 
     def _binds(self) -> dict[str, list[str]]:

@@ -150,9 +150,14 @@ def _server(backend: Backend, address: str, port: int, tail: str) -> str:
 
 
 def header_block(headers: tuple[tuple[str, str], ...]) -> str:
-    """Return headers in the form of `set-headers-bin`: base64 of (varint, name, varint, value)…, ended by two zeros."""
+    """Return headers as `header_bytes` has them, in base64."""
+    return base64.b64encode(header_bytes(headers)).decode()
+
+
+def header_bytes(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Return headers in the form of `set-headers-bin`: (varint, name, varint, value)…, ended by two zeros."""
     parts = [_sized(name.lower()) + _sized(value) for name, value in headers]
-    return base64.b64encode(b''.join(parts) + b'\0\0').decode()
+    return b''.join(parts) + b'\0\0'
 
 
 def header_names(headers: tuple[tuple[str, str], ...]) -> str:
