@@ -195,6 +195,12 @@ def test_plan_of_an_endpoint_is_its_commands_and_no_reload(headrace, given):
     assert [command['phase'] for command in values['commands']] == ['endpoints'] * 3 + ['servers_gone'] * 2
 
 
+def test_plan_names_the_line_of_the_list_where_hosts_share_a_certificate(headrace, given):
+    both = [hosted(host='a.example.com, b.example.com', tls_secret='tls'), tls_secret('tls')]
+    outcome = planned(headrace, given, both, [hosted(tls_secret='tls'), tls_secret('tls')])
+    assert 'del ssl crt-list certificates/list.txt certificates/shop_tls.pem:2' in outcome.out.splitlines()
+
+
 def test_plan_of_what_commands_cannot_do_is_a_reload_with_its_reason(headrace, given):
     after = hosted(balance='hdr:X-User')
     outcome = planned(headrace, given, [hosted(), READY], [after, READY])

@@ -1,6 +1,7 @@
 """`headrace plan`: what the operator would do to a running HAProxy when objects change."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from headrace.cluster.store import Store
 from headrace.haproxy import capabilities, profiles
 from headrace.haproxy import plan as haproxy_plan
 from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy.commands import Command
 from headrace.haproxy.plan import Plan
+from headrace.haproxy.render import crt_list
 from headrace.model.picture import of_state
 from headrace.model.state import State
 from headrace.model.view import View
@@ -73,7 +76,18 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View, able:
         store.put(item)
     for ref in gone:
         store.drop(ref)
-    return state, haproxy_plan.plan(state.update(store, store.take()), loaded, able)
+    made = haproxy_plan.plan(state.update(store, store.take()), loaded, able)
+    return state, replace(made, commands=_located(made.commands, crt_list(shown.pointers).decode().splitlines()))
+
+
+def _located(commands: Iterable[Command], lines: list[str]) -> tuple[Command, ...]:
+    """Return commands with the numbers of the crt-list's lines, which are those of the file that HAProxy was started with."""
+    return tuple(
+        replace(command, line=f'{command.line}:{lines.index(command.locate) + 1}', locate='')
+        if command.locate in lines
+        else command
+        for command in commands
+    )
 
 
 def _values(made: Plan) -> dict[str, object]:
