@@ -44,7 +44,7 @@ format: ## Let Ruff put the code into shape
 golden: ## Regenerate the golden files; read the diff before you commit it
 	$(VENV)/pytest tests/golden --update-golden $(ARGS)
 
-docs: ## Regenerate the reference documentation from the code
+docs: ## Regenerate the reference documentation from the code and what tests have recorded
 	$(VENV)/python -m tools.docs
 
 chart: ## Regenerate the values' schema and manifests/ from the chart

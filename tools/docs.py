@@ -2,7 +2,7 @@
 
 `python -m tools.docs` writes the pages into docs/; `--check` writes nothing, and names those that differ from the code.
 The prose is in tools/templates; what a page lists (keys, settings, reasons, what is not served yet) comes from the
-package, so that it cannot be forgotten.
+package, so that it cannot be forgotten. What changes cost comes from what a test has recorded.
 """
 
 import argparse
@@ -20,7 +20,8 @@ sys.path.insert(0, str(ROOT / 'operator'))
 from headrace import settings, verdicts  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
 
-PAGES = ('annotations.md', 'settings.md', 'verdicts.md')
+PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
+RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
 SCHEMA = 'settings.schema.json'
 SCOPES = {
     keys.Scope.SERVICE: 'The Service as a whole',
@@ -42,7 +43,32 @@ TEXTS = {
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
     'cookieName': 'name of a cookie',
 }
+# Why HAProxy is reloaded, by the words of plans.
+RELOADS = {
+    'backend': 'HAProxy 3.0 makes no backends at run time',
+    'certificate': "the class's default certificate stands first in a list, and comes and goes with the file",
+    'compression': 'a backend that is made at run time does not compress',
+    'headers': 'HAProxy 3.0 sets headers by rules of its file only',
+    'profile': 'a value that is used for the first time needs a section of the file; the next Service with it costs nothing',
+    'timeouts': 'HAProxy 3.0 knows these timeouts from its file only',
+}
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
+
+
+def costs() -> list[dict[str, str]]:
+    """Return one row for each change that was recorded: key, change, and what it costs with each version."""
+    recorded = json.loads(RECORDED.read_text(encoding='utf-8'))
+    return [
+        {'key': full['key'], 'what': full['what'], 'full': cost(full['cost']), 'old': cost(old['cost'])}
+        for full, old in zip(recorded['3.4'], recorded['3.0'], strict=True)
+    ]
+
+
+def cost(text: str) -> str:
+    """Return what a change costs in words; all but two of them are reasons of a reload."""
+    if text in ('nothing', 'commands'):
+        return text
+    return f'**reload**: {", ".join(f"`{word}`" for word in text.split(", ") if RELOADS[word])}'
 
 
 def rows(schema: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -93,7 +119,11 @@ def pages() -> dict[str, str]:
     )
     environment.filters['cell'] = lambda text: text.replace('|', '\\|')
     schema = settings.schema()
+    changes = costs()
     given = {
+        'reasons': sorted(RELOADS.items()),
+        'keys': [row for row in changes if row['key']],
+        'objects': [row for row in changes if not row['key']],
         'scopes': [(title, [key for key in keys.KEYS if key.scope is scope]) for scope, title in SCOPES.items()],
         'closing': sorted(keys.CLOSING),
         'settings': list(rows(schema)),

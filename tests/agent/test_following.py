@@ -1,8 +1,11 @@
 """A live HAProxy follows the folder: without a reload where that is promised, and with one where only that can do it."""
 
+import contextlib
 import itertools
 import json
+import os
 import shutil
+import time
 
 import pytest
 
@@ -107,6 +110,57 @@ def test_a_shape_seen_for_the_first_time_costs_one_reload_with_that_reason(live,
     live.web([pod], town.port, 'other', 'other.example.com', {'retries': '7'})
     until(lambda: get(town, live, host='other.example.com')[0] == 200)
     assert live.worker() == again
+
+
+class Gate:
+    """A file of a configuration that HAProxy can read, each time, once it is let."""
+
+    def __init__(self, folder):
+        self.path = folder / 'gate'
+        os.mkfifo(self.path)
+
+    def open(self):
+        """Wait for whoever reads the file, and let it go on."""
+        until(self._written, 'somebody reads')
+
+    def _written(self):
+        with contextlib.suppress(OSError):
+            file = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(file, b'192.0.2.1\n')
+            os.close(file)
+            return True
+        return False
+
+
+def replaced(live):
+    """Tell whether the master calls its first worker an old one; while it starts itself again, it does not answer."""
+    with contextlib.suppress(OSError):
+        return live.old_workers()
+
+
+def test_a_reload_that_takes_its_time_is_made_once_though_changes_go_on(live, town):
+    one, other = town.pods(2)
+    gate = Gate(live.root)
+    live.overrides = live.root / 'overrides'
+    (live.overrides / 'snippets').mkdir(parents=True)
+    rule = f'http-request set-header X-Gate passed unless {{ src -f {gate.path} }}\n'
+    (live.overrides / 'snippets' / 'gate.cfg').write_text(rule)
+    live.web([one], town.port)
+    live.start()
+    live.web([one], town.port, 'gated', 'gated.example.com', {'snippets': 'gate'})
+    gate.open()  # the check of the candidate
+    until(lambda: replaced(live), 'the next one starts')
+    live.web([other], town.port)
+    served_by(town, live, other)
+    # The agent looks for its worker once a second, and the master calls it an old one.
+    looked = time.monotonic() + 1.5
+    until(lambda: time.monotonic() > looked)
+    gate.open()
+    until(lambda: live.times('reloaded'))
+    assert get(town, live, host='gated.example.com')[1]['headers']['x-gate'] == 'passed'
+    assert live.times('reloading') == live.times('reloaded') == 1
+    assert not live.times('adopted the worker')
+    served_by(town, live, other)
 
 
 def test_a_service_that_waits_for_its_reload_keeps_its_endpoints_true_meanwhile(make_live, town):

@@ -113,8 +113,9 @@ class Answer:
 class Edge:
     """A rendered folder served by a HAProxy of one version; a context manager."""
 
-    def __init__(self, binary, version, *documents, tcp_ports=0, seen=None, **settings):
+    def __init__(self, binary, version, *documents, tcp_ports=0, seen=None, addresses=('127.0.0.1',), **settings):
         self._closing = contextlib.ExitStack()
+        self.addresses = addresses
         self.binary, self.version, self.documents = binary, version, documents
         self.tcp_ports, self.settings, self.seen = tcp_ports, settings, seen or {}
 
@@ -134,7 +135,7 @@ class Edge:
 
     def _settings(self, health):
         return Settings(
-            addresses=('127.0.0.1',),
+            addresses=self.addresses,
             http_port=self.http,
             https_port=self.https,
             health_port=health,

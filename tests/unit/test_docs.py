@@ -21,7 +21,7 @@ from headrace.verdicts import REASONS
 from support.objects import built, service
 
 DOCS = ROOT / 'docs'
-PAGES = ('annotations.md', 'settings.md', 'verdicts.md')
+PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
 FILES = (*PAGES, 'settings.schema.json')
 BOOLEAN = (('true', 'false'), ('True', 'yes', 'on', '1', ''))
 NAME = (('shop', 'shop-2', 'a'), ('Shop', 'shop_2', '-shop', 'shop/other', ''))
@@ -250,6 +250,26 @@ def test_every_key_is_served_at_the_edge(base):
             )
             found |= {verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotYet'}
     assert found == set()
+
+
+def costs():
+    """Return what the page says that changes of each key cost with HAProxy 3.4 and 3.0."""
+    found = {}
+    for name, _, full, old in table_rows(section('reloads.md', 'Annotations')):
+        found.setdefault(re.search('`(.*)`', name)[1], set()).add((full, old))
+    return found
+
+
+def test_every_key_is_among_those_of_which_the_page_says_what_a_change_costs():
+    assert costs().keys() == {row[0] for row in CONTRACT}
+
+
+def test_the_page_names_the_keys_of_which_a_value_may_need_a_reload():
+    reloading = {name for name, rows in costs().items() if any('reload' in full for full, _ in rows)}
+    assert reloading == {
+        'balance', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
+        'timeout-connect', 'timeout-server', 'timeout-tunnel',
+    }  # fmt: skip
 
 
 def test_every_reason_has_one_row_under_its_level():

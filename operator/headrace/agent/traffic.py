@@ -22,6 +22,7 @@ from headrace.model.picture import Picture
 LABELS = ('namespace', 'service', 'port')
 Key = tuple[str, str, str]
 _SHORTEST_INTERVAL = 5.0
+_SECONDS, _HURRIED_SECONDS = 10.0, 0.5
 # Counter of ours: column of `show stat` (management guide, 9.1).
 _TOTALS = {
     'headrace_service_sessions': ('stot', 'Sessions that were sent to the Service.'),
@@ -73,10 +74,14 @@ class Traffic:
                 return
             self._read_at = self.clock()
             workers = (held.facts.pid, *applier.old_workers)
+            # A reload does not wait for an old worker that may have ended just now.
+            patience = dict.fromkeys(applier.old_workers, _HURRIED_SECONDS) if now else {}
             texts: dict[int, str] = {}
             for pid in workers:
                 with contextlib.suppress(RuntimeSocketError):
-                    texts[pid] = await applier.where.haproxy.master.tell(pid, 'show stat -1 2 -1')
+                    texts[pid] = await applier.where.haproxy.master.tell(
+                        pid, 'show stat -1 2 -1', patience.get(pid, _SECONDS)
+                    )
             # What is about to be replaced, or held until a reload, has clients still.
             owners = {**_owners(held.picture), **_owners(applier.wanted)}
             await asyncio.to_thread(self.take, texts, workers, owners)

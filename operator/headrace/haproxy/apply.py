@@ -67,6 +67,8 @@ class Applier:
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
         self._told: set[int] = set()
+        # While a reload of our own is under way, from the freezing of what is wanted until `join`.
+        self.reloading = False
         self.old_workers: tuple[int, ...] = ()
         self.relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
 
@@ -135,7 +137,8 @@ class Applier:
                 'milliseconds': round(done.seconds * 1000, 2),
             },
         )
-        if done.reasons:
+        # What the worker lacks that is being replaced is asked of the next one; a reload that fails is tried again.
+        if done.reasons and not (self.reloading and told is self.worker):
             self.on_reasons(done.reasons)
         if self.old_workers:
             self._relay(done.plan.commands)
@@ -262,7 +265,7 @@ class Applier:
             try:
                 if self.worker is None:
                     await self._find()
-                else:
+                elif not self.reloading:
                     await self._still_there(self.worker)
                 pause = 0.05
             except (RuntimeSocketError, HaproxyStartError) as error:

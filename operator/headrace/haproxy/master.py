@@ -8,6 +8,7 @@ from headrace.haproxy import runtime
 from headrace.haproxy.runtime import RuntimeSocketError
 
 _RELOAD_SECONDS = 120.0
+_TELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,12 @@ class Master:
             raise RuntimeSocketError('reload: no answer that can be read')
         return Reloaded(found[1] == '1', answer.partition('--')[2].strip())
 
-    async def tell(self, pid: int, line: str) -> str:
-        """Send one command to a worker, also to an old one, and return the answer; raises RuntimeSocketError."""
-        return await runtime.once(self.path, [f'@!{pid} {line}'])
+    async def tell(self, pid: int, line: str, seconds: float = _TELL_SECONDS) -> str:
+        """Send one command to a worker, also to an old one, and return the answer; raises RuntimeSocketError.
+
+        For one that has just ended, the master gives no answer at all.
+        """
+        return await runtime.once(self.path, [f'@!{pid} {line}'], seconds)
 
     async def end(self, pid: int) -> None:
         """End an old worker at once, with the connections that it still holds; raises RuntimeSocketError."""

@@ -99,10 +99,13 @@ class Reloads:
         said = ''
         try:
             async with self._turn:
+                self.applier.reloading = True
                 generation = await self._good_generation()
                 said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
             said = str(error)
+        finally:
+            self.applier.reloading = False
         good = not said
         record.trouble('reload', said)
         seconds = time.monotonic() - began
