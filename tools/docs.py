@@ -41,6 +41,8 @@ TEXTS = {
     'drainTimeout': 'duration',
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
     'cookieName': 'name of a cookie',
+    'errorPageType': 'media type, and perhaps its charset',
+    'accessLog': '`stdout`, `stderr`, ADDRESS:PORT or `off`',
 }
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
 

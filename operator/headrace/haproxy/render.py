@@ -226,10 +226,10 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
     claimed = sorted(
         (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
     )
-    lines = [line for key, content in claimed if (line := entries.certificate_line(key, content))]
+    found = [line for key, content in claimed for line in entries.certificate_lines(key, content)]
     if DEFAULT in pointers:
-        lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
-    return ''.join(f'{line}\n' for line in lines).encode()
+        found.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
+    return ''.join(f'{line}\n' for line in found).encode()
 
 
 def map_text(found: Mapping[str, str]) -> bytes:

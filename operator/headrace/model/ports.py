@@ -128,8 +128,7 @@ class PortDraft:
                 self.draft.claims.append(Claim(Kind.ROUTE, key, pointer, field))
 
     def _tls(self) -> None:
-        name = self.exposed.exposure.tls_secret
-        if name is None:
+        if self.exposed.exposure.tls_secret is None:
             self._without_certificate()
             return
         if self.settings.tls_redirect is not False:
@@ -140,8 +139,7 @@ class PortDraft:
             self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
-        secret = Ref('Secret', self.service.namespace, name)
-        certificate = self._material(secret, 'tls-secret', 'certificate')
+        certificates = self._certificates(self.exposed.exposure.tls_secret)
         authority, verify = '', 'none'
         if (ca := self.exposed.exposure.client_ca_secret) is not None:
             authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
@@ -149,7 +147,7 @@ class PortDraft:
             optional = self.exposed.exposure.client_verify == 'optional'
             flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
             self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
-        value = HostTls(certificate=certificate, client_ca=authority, verify=verify)
+        value = HostTls(certificates=certificates, client_ca=authority, verify=verify)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
 
@@ -172,6 +170,13 @@ class PortDraft:
         elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 
+    def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
+        """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
+        found = [
+            self._material(Ref('Secret', self.service.namespace, name), 'tls-secret', 'certificate') for name in secrets
+        ]
+        return tuple(sorted(found)) if all(found) else ()
+
     def _material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
         name = self.draft.material(secret, self._key(key), kind)
@@ -188,7 +193,7 @@ class PortDraft:
 
     def _tcp(self, backend: Backend) -> None:
         if self.exposed.exposure.tls_secret is not None:
-            self._tcp_tls(Ref('Secret', self.service.namespace, self.exposed.exposure.tls_secret))
+            self._tcp_tls(self.exposed.exposure.tls_secret)
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
             if not self.draft.view.settings.trusted_proxies:
@@ -199,21 +204,21 @@ class PortDraft:
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
         self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
 
-    def _tcp_tls(self, secret: Ref) -> None:
+    def _tcp_tls(self, secrets: tuple[str, ...]) -> None:
         """End TLS on a TCP port; the certificate is found by the hosts of the port, or else by those it is for."""
         self.policy.add(policies.TLS)
-        certificate = self._material(secret, 'tls-secret', 'certificate')
-        held = self.draft.snapshot.secret(secret)
+        certificates = self._certificates(secrets)
         view, namespace = self.draft.view, self.service.namespace
-        named = held.certificate.names if held and held.certificate else ()
+        held = [self.draft.snapshot.secret(Ref('Secret', namespace, name)) for name in secrets]
+        named = sorted({name for item in held if item and item.certificate for name in item.certificate.names})
         hosts = self.exposed.hosts or tuple(
             host for name in named if isinstance(host := values.host(name), str) and view.may_claim(namespace, host)
         )
-        if certificate and not hosts and not classes.has_certificate(view, self.draft.snapshot):
+        if certificates and not hosts and not classes.has_certificate(view, self.draft.snapshot):
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
             self.draft.say('NotApplicable', self._key('tls-secret'), message)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
-        value = HostTls(certificate=certificate)
+        value = HostTls(certificates=certificates)
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
 
 
