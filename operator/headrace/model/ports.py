@@ -32,8 +32,6 @@ class PortDraft:
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
-        if self.mode == 'tcp' and self.exposed.exposure.client_ca_secret is not None:
-            self._close('client-ca-secret', 'this version asks for certificates of HTTP clients only')
         self._canary()
         self._close_unparsed()
         if self.mode == 'http':
@@ -140,16 +138,20 @@ class PortDraft:
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
         certificates = self._certificates(self.exposed.exposure.tls_secret)
-        authority, verify = '', 'none'
-        if (ca := self.exposed.exposure.client_ca_secret) is not None:
-            authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
-            verify = self.exposed.exposure.client_verify if authority else 'none'
-            optional = self.exposed.exposure.client_verify == 'optional'
-            flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
-            self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
-        value = HostTls(certificates=certificates, client_ca=authority, verify=verify)
+        value = self._host_tls(certificates)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+
+    def _host_tls(self, certificates: tuple[str, ...]) -> HostTls:
+        """Return the TLS of the port's hosts; with an authority for clients, the policy demands what the hosts ask for."""
+        if (ca := self.exposed.exposure.client_ca_secret) is None:
+            return HostTls(certificates=certificates)
+        authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
+        optional = self.exposed.exposure.client_verify == 'optional'
+        flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
+        self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
+        verify = self.exposed.exposure.client_verify if authority else 'none'
+        return HostTls(certificates=certificates, client_ca=authority, verify=verify)
 
     def _without_certificate(self) -> None:
         """Judge the keys of TLS on a port that has no certificate of its own."""
@@ -185,6 +187,8 @@ class PortDraft:
         return name
 
     def _passthrough(self, backend: Backend) -> None:
+        if self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', 'TLS that is passed through is not ended here')
         if self.exposed.exposure.tls_secret is not None:
             self._close('tls-secret', 'TLS that is passed through cannot be ended here')
         value = HostTls(passthrough=self.policy.pointer(backend.name))
@@ -194,6 +198,8 @@ class PortDraft:
     def _tcp(self, backend: Backend) -> None:
         if self.exposed.exposure.tls_secret is not None:
             self._tcp_tls(self.exposed.exposure.tls_secret)
+        elif self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
             if not self.draft.view.settings.trusted_proxies:
@@ -218,7 +224,7 @@ class PortDraft:
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
             self.draft.say('NotApplicable', self._key('tls-secret'), message)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
-        value = HostTls(certificates=certificates)
+        value = self._host_tls(certificates)
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
 
 

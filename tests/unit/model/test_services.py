@@ -219,6 +219,17 @@ def test_tls_that_is_passed_through_cannot_be_protected_here(protection):
     assert (held.certificates, held.client_ca) == ((), '')
 
 
+def test_a_tcp_port_whose_tls_ends_here_may_demand_certificates_of_its_clients():
+    said = {'mode': 'tcp', 'port': '5000', 'tls-secret': 'tls', 'client-ca-secret': 'ca', 'client-verify': 'optional'}
+    made = served(said, *FULL)
+    assert (reasons(made), flags(made, '5000', Kind.PORT)) == ([], 'eu')
+    assert pointer(made, Kind.TLS, 'a.example.com') == HostTls(
+        certificates=('shop_tls',), client_ca='shop_ca', verify='optional'
+    )
+    closed = served({**said, 'client-ca-secret': 'none'}, *FULL)
+    assert flags(closed, '5000', Kind.PORT) == 'Xeu'
+
+
 def test_tls_that_is_passed_through_is_a_claim_for_the_host():
     made = served({'mode': 'tls-passthrough'})
     assert pointer(made, Kind.TLS, 'a.example.com').passthrough.startswith('shop_web_http_')
