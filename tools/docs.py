@@ -42,6 +42,8 @@ TEXTS = {
     'drainTimeout': 'duration',
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
     'cookieName': 'name of a cookie',
+    'errorPageType': 'media type, and perhaps its charset',
+    'accessLog': '`stdout`, `stderr`, ADDRESS:PORT or `off`',
 }
 # Why HAProxy is reloaded, by the words of plans.
 RELOADS = {

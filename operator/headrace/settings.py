@@ -169,6 +169,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'reload',
         ),
     ] = False
+    http3: Annotated[
+        bool,
+        _meta(
+            'Serve HTTP/3 on `httpsPort` (UDP) too, and say so in answers over TLS (`Alt-Svc`). It needs a HAProxy that has QUIC without restrictions, and excludes `acceptProxy`; hosts whose TLS is passed through have none.',
+            'reload',
+        ),
+    ] = False
     error_pages: Annotated[
         dict[str, str],
         _meta(
@@ -365,6 +372,8 @@ def _judge(found: Settings) -> None:
         raise SettingsError('addresses: at least one is needed')
     _judge_status_addresses(found.status_addresses)
     _judge_hosts(found.host_policy)
+    if found.http3 and found.accept_proxy:
+        raise SettingsError('http3: over UDP no proxy can send a PROXY header, so acceptProxy excludes it')
     _judge_pages(found.error_pages)
     _judge_log(found)
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)

@@ -12,9 +12,9 @@ from conftest import binary
 from headrace.model import standin
 from headrace.names import Ref
 from support.edge import Edge, Endpoints, client_context, tcp, web
-from support.objects import tls_secret
+from support.objects import ca_secret, tls_secret
 
-NAMES = ('named', 'denied', 'stays', 'proxied', 'plain')
+NAMES = ('named', 'denied', 'stays', 'proxied', 'plain', 'shown', 'maybe', 'wild')
 FIRST, SECOND = '127.0.9.1', '127.0.9.2'
 
 
@@ -34,7 +34,12 @@ def edge(request, endpoints):
         stays,
         tcp('proxied', endpoints, 3, tls_secret='tls', host='proxied.com', accept_proxy='true', allow='192.0.2.0/24'),
         tcp('plain', endpoints, 4, addresses=[SECOND]),
+        tcp('shown', endpoints, 5, tls_secret='tls', host='shown.com', client_ca_secret='ca'),
+        tcp('maybe', endpoints, 6, tls_secret='tls', host='maybe.com', client_ca_secret='ca', client_verify='optional'),
+        tcp('wild', endpoints, 7, tls_secret='tls', host='*.wild.com', client_ca_secret='ca2'),
         web('shop', endpoints, tls_secret='other'),
+        web('exact', endpoints, host='x.wild.com', tls_secret='other'),
+        (ca_secret('ca', seed='client'), ca_secret('ca2', seed='other')),
         (tls_secret('tls', seed='tcp'), tls_secret('other', seed='web')),
     )
     documents = [item for group in groups for item in group]
@@ -44,19 +49,21 @@ def edge(request, endpoints):
         yield found
 
 
-def who(edge, name, sni, *, header=b'', client='127.0.0.1'):
+def who(edge, name, sni, *, header=b'', client='127.0.0.1', certificate=None):
     """Return which endpoint answers on a port, and which certificate was shown: `tcp`, `web` or another."""
     port = edge.tcp[NAMES.index(name)]
     with contextlib.closing(
         socket.create_connection(('127.0.0.1', port), timeout=10, source_address=(client, 0))
     ) as plain:
         plain.sendall(header)
-        with client_context().wrap_socket(plain, server_hostname=sni) as secured:
+        with client_context(certificate).wrap_socket(plain, server_hostname=sni) as secured:
             shown = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
             secured.sendall(b'GET / HTTP/1.0\r\n\r\n')
             came = b''
             while part := secured.recv(65536):
                 came += part
+    if not came:
+        raise ConnectionError('closed without a byte')
     seeds = [seed for seed in ('tcp', 'web') if shown in standin.certificate(Ref('Secret', '', seed))[0]]
     return json.loads(came.partition(b'\r\n\r\n')[2])['at'], *seeds
 
@@ -95,6 +102,48 @@ def test_a_proxys_client_is_judged_by_its_own_address(edge, source, good):
     else:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             who(edge, 'proxied', 'proxied.com', header=header)
+
+
+@pytest.fixture(scope='module')
+def certificates(tmp_path_factory):
+    """Files with a certificate of each authority and its key."""
+    found = {}
+    for seed in ('client', 'other', 'stranger'):
+        path = tmp_path_factory.mktemp('client') / f'{seed}.pem'
+        path.write_bytes(standin.certificate(Ref('Secret', '', seed))[0])
+        found[seed] = str(path)
+    return found
+
+
+@pytest.mark.parametrize(
+    ('name', 'sni', 'shows'),
+    [
+        pytest.param('shown', 'shown.com', 'client', id='required'),
+        pytest.param('maybe', 'maybe.com', 'client', id='optional, and shown'),
+        pytest.param('maybe', 'maybe.com', None, id='optional, and not shown'),
+        pytest.param('wild', 'a.wild.com', 'other', id='below a wildcard'),
+    ],
+)
+def test_a_client_with_the_certificate_of_the_ports_authority_is_served(edge, certificates, name, sni, shows):
+    assert who(edge, name, sni, certificate=certificates.get(shows))[0] == FIRST
+
+
+@pytest.mark.parametrize(
+    ('name', 'sni', 'shows'),
+    [
+        pytest.param('shown', 'shown.com', None, id='none'),
+        pytest.param('shown', 'shown.com', 'stranger', id="a stranger's"),
+        pytest.param('maybe', 'maybe.com', 'stranger', id="optional, and a stranger's"),
+        pytest.param('shown', 'named.com', 'client', id='for a host that asks for none'),
+        pytest.param('shown', 'a.wild.com', 'other', id='for a host of another authority'),
+        pytest.param('shown', 'maybe.com', None, id='none, for a host that does not insist'),
+        pytest.param('wild', 'x.wild.com', 'other', id='for a host below the wildcard that asks for none'),
+        pytest.param('maybe', 'named.com', None, id='optional, for a host that asks for none'),
+    ],
+)
+def test_others_are_not(edge, certificates, name, sni, shows):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        who(edge, name, sni, certificate=certificates.get(shows))
 
 
 def test_other_ports_are_as_before(edge):

@@ -55,6 +55,13 @@ MATRIX = {
     'node port': {'service': {'type': 'NodePort', 'nodePorts': {'http': 30080, 'https': 30443}}},
     'cluster ip': {'service': {'type': 'ClusterIP'}},
     'tcp ports': {'settings': TCP},
+    'http3': {
+        'settings': {'http3': True},
+        'service': {'nodePorts': {'https': 30443}},
+        'networkPolicy': {'enabled': True},
+    },
+    'http3 on host ports': {'settings': {'http3': True}, 'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}}},
+    'pages and a log': {'settings': {'errorPages': {'404': '<h1>No\n'}, 'accessLog': 'stdout'}},
     'no controller': {'controller': {'enabled': False}},
     'nothing but the edge': {
         'controller': {'enabled': False},

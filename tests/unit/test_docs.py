@@ -41,7 +41,7 @@ CONTRACT = (
     ('path', '/', ('/', '/shop', '/shop/', '/a, /b'), ('shop', '/a?b', '/a#b', '/a//b', '')),
     ('path-type', 'Prefix', ('Prefix', 'Exact'), ('ImplementationSpecific', 'prefix', '')),
     ('port', 'the Service port', ('1', '5432', '65535'), ('0', '65536', '-1', 'http', '')),
-    ('tls-secret', '–', *NAME),
+    ('tls-secret', '–', ('shop', 'shop-rsa, shop-ecdsa'), NAME[1]),
     ('client-ca-secret', '–', *NAME),
     ('client-verify', 'required', ('required', 'optional'), ('none', 'true', '')),
     ('tls-redirect', 'true with tls-secret', *BOOLEAN),

@@ -77,6 +77,14 @@ ports:
     {{- if .Values.edge.hostPorts.enabled }}
     hostPort: {{ int .Values.edge.hostPorts.https }}
     {{- end }}
+  {{- if .Values.settings.http3 }}
+  - name: http3
+    containerPort: {{ $ports.https }}
+    protocol: UDP
+    {{- if .Values.edge.hostPorts.enabled }}
+    hostPort: {{ int .Values.edge.hostPorts.https }}
+    {{- end }}
+  {{- end }}
   {{- range include "headrace.tcpPorts" . | fromYamlArray }}
   - name: tcp-{{ int . }}
     containerPort: {{ int . }}

@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import exposition
 
 from headrace.agent import status
+from headrace.agent.certificates import Certificates
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import AgentCollector, Metrics, Sources, TableCollector
 from headrace.agent.source import Source
@@ -31,6 +32,7 @@ class Admin:
         self.metrics, self.source = metrics, source
         self.loop: Loop | None = None
         self.traffic: Traffic | None = None
+        self.certificates = Certificates()
         self.synced = False
 
     def attach(self, loop: Loop, traffic: Traffic) -> None:
@@ -39,6 +41,7 @@ class Admin:
         sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
+        self.metrics.registry.register(self.certificates)
         if loop.steering is not None:
             self.metrics.registry.register(TableCollector(loop.steering))
 
@@ -83,6 +86,7 @@ class Admin:
         """Return all metrics, in the form that the scraper takes."""
         if self.loop is not None and self.traffic is not None:
             await self.traffic.read(self.loop.applier)
+            self.certificates.read(self.loop.state, self.loop.store)
         encode, content_type = exposition.choose_encoder(request.headers.get('Accept', ''))
         # Thousands of Services make megabytes of text; changes do not wait for it.
         body = await asyncio.to_thread(encode, self.metrics.registry)

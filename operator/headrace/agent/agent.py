@@ -20,7 +20,7 @@ from headrace.agent.metrics import Metrics
 from headrace.agent.source import SourceOf
 from headrace.agent.traffic import Traffic
 from headrace.cluster.store import Store
-from headrace.haproxy import probe
+from headrace.haproxy import capabilities, probe
 from headrace.haproxy.apply import Applier, Where
 from headrace.haproxy.generations import Generations
 from headrace.haproxy.plan import Reason
@@ -179,6 +179,7 @@ class Agent:
             able,
         )
         self.applier = Applier(where, Renderer(view, able, options.overrides), state, Record())
+        self._lacking()
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
         self.upkeep = Upkeep(self.applier)
@@ -188,6 +189,13 @@ class Agent:
         if self.steering is not None:
             self.steering.lost = self.applier.lost
         self.admin.attach(self.loop, traffic)
+
+    def _lacking(self) -> None:
+        """Note what of the settings this HAProxy cannot do."""
+        applier = self.applier
+        said = capabilities.lacking(applier.settings, applier.where.capabilities)
+        if applier.record.trouble('capabilities', said) and said:
+            log.error('HAProxy cannot do what the settings ask for', extra={'said': said})
 
     def listen_to_signals(self) -> None:
         """Take the signals that tell to stop; again when somebody else has taken them."""
@@ -352,6 +360,7 @@ class Agent:
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
         view = replace(view, labelled=held.labelled)
         reload = await self.loop.exchange(State(view))
+        self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:
             self.reloads.ask([Reason('settings', ', '.join(changed) or 'the settings of the class changed')])

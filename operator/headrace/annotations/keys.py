@@ -52,7 +52,7 @@ KEYS: tuple[Key, ...] = (
     Key('path', _E, 'port', values.listed(values.path, most=100), 'list of paths', '/', 'with host'),
     Key('path-type', _E, 'port', values.one_of('Prefix', 'Exact'), 'Prefix, Exact', 'Prefix', 'by path element, as Ingress'),
     Key('port', _E, 'port', values.number(1, 65535), 'number', 'the Service port', 'TCP port at the edge'),
-    Key('tls-secret', _E, 'port', values.object_name, 'name', _NONE, 'terminate TLS with this `kubernetes.io/tls` Secret for its hosts', closes=True),
+    Key('tls-secret', _E, 'port', values.listed(values.object_name, most=4), 'list of names', _NONE, 'terminate TLS with this `kubernetes.io/tls` Secret for its hosts; several, if their keys are of different kinds (RSA, ECDSA): each client gets the one that it can use', closes=True),
     Key('client-ca-secret', _E, 'port', values.object_name, 'name', _NONE, 'with tls-secret: clients show a certificate of this CA; a request whose Host is not the SNI\'s gets 421', closes=True),
     Key('client-verify', _E, 'port', values.one_of('required', 'optional'), 'required, optional', 'required', 'with client-ca-secret'),
     Key('tls-redirect', _R, 'port', values.boolean, 'boolean', 'true with tls-secret', 'http to https, 308'),

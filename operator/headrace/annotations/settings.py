@@ -17,7 +17,7 @@ class Exposure:
     path: tuple[str, ...] | None = None
     path_type: str = 'Prefix'
     port: int | None = None
-    tls_secret: str | None = None
+    tls_secret: tuple[str, ...] | None = None
     client_ca_secret: str | None = None
     client_verify: str = 'required'
     accept_proxy: bool = False

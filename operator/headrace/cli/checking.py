@@ -10,12 +10,13 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.rendering import FILES
-from headrace.haproxy import capabilities, files
+from headrace.haproxy import capabilities, files, probe
 from headrace.haproxy import check as haproxy_check
 from headrace.haproxy.check import HaproxyMissingError, Outcome
 from headrace.haproxy.render import Renderer
+from headrace.model import classes
 from headrace.model.state import State
-from headrace.verdicts import Level
+from headrace.verdicts import Level, Verdict
 
 _ERRORS, _REFUSED, _NO_HAPROXY = 1, 3, 4
 
@@ -35,8 +36,8 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     seen = inputs.look(options)
     objects, wrong = inputs.load(given)
     state = inputs.build(seen, objects)
-    verdicts = (*wrong, *state.all_verdicts())
-    outcome, problem = _ask(binary, seen, state)
+    outcome, problem, lacking = _ask(binary, seen, state)
+    verdicts = (*wrong, *state.all_verdicts(), *lacking)
     needed = haproxy_check.descriptors(seen.view.settings, state.fragments.values())
     limit = seen.view.settings.file_descriptors
     short = bool(limit) and needed > limit
@@ -78,16 +79,18 @@ def _said(outcome: Outcome | None, problem: str) -> str:
     )
 
 
-def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str]:
-    """Return what HAProxy says of the configuration in its own version, or why it could not be asked."""
+def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str, list[Verdict]]:
+    """Return what HAProxy says of the configuration in its own version, or why it could not be asked, and what it cannot do."""
     found = binary or shutil.which('haproxy')
     if found is None:
-        return None, 'there is no haproxy on the PATH; name one with --haproxy'
+        return None, 'there is no haproxy on the PATH; name one with --haproxy', []
     try:
-        version = capabilities.of_version(haproxy_check.version(found))
+        able = probe.of_binary(found)
         with tempfile.TemporaryDirectory(prefix='headrace-check-') as folder:
-            files.write(Path(folder), Renderer(state.view, version, seen.overrides).render(state))
+            files.write(Path(folder), Renderer(state.view, able, seen.overrides).render(state))
             outcome = haproxy_check.check(found, Path(folder))
-            return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), ''
     except HaproxyMissingError as error:
-        return None, str(error)
+        return None, str(error), []
+    said = capabilities.lacking(state.view.settings, able)
+    lacking = [Verdict(classes.ref(state.view), 'BeyondHaproxy', said)] if said else []
+    return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), '', lacking

@@ -102,7 +102,8 @@ def material_repairs(wanted: Picture, had: Materials) -> list[Command]:
     lines = {
         line
         for (kind, key), content in wanted.pointers.items()
-        if kind is Kind.TLS and (line := entries.certificate_line(key, content))
+        if kind is Kind.TLS
+        for line in entries.certificate_lines(key, content)
     }
     there = {observed.crt_list_words(line): line for line in had.lines}
     wished = {observed.crt_list_words(line): line for line in lines}

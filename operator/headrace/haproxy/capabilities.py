@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from headrace.settings import Settings
+
 
 class UnknownVersionError(Exception):
     """The version is none that headrace works with."""
@@ -16,7 +18,8 @@ class Capabilities:
     `set-timeout connect` and `queue` from variables; `waits`: the command `wait`; `deletes_one`: of a key that stands in a
     map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless
     `no-sni-auto` says otherwise; `keeps_sessions_apart`: a TLS session is resumed only for the host and the authority of
-    clients that it was made for; `escapes_bytes`: JSON in its log has no bytes beyond ASCII.
+    clients that it was made for; `escapes_bytes`: JSON in its log has no bytes beyond ASCII;
+    `quic`: it was built with a library that has all of QUIC.
     """
 
     version: str
@@ -28,6 +31,7 @@ class Capabilities:
     tells_sni: bool
     keeps_sessions_apart: bool
     escapes_bytes: bool
+    quic: bool
 
 
 _OLDEST = (3, 0)
@@ -52,4 +56,12 @@ def of_version(version: str) -> Capabilities:
         tells_sni=number >= _SNI_AUTO,
         keeps_sessions_apart=full,
         escapes_bytes=full,
+        quic=full,
     )
+
+
+def lacking(settings: Settings, able: Capabilities) -> str:
+    """Return what of the class's settings a HAProxy cannot do, in words; '' for nothing."""
+    if settings.http3 and not able.quic:
+        return f'http3: this HAProxy ({able.version}) has no QUIC without restrictions; HTTP/1.1 and HTTP/2 are served'
+    return ''

@@ -67,7 +67,9 @@ def descriptors(settings: Settings, fragments: Iterable[Fragment]) -> int:
 
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
     """
-    listeners = (4 + sum(last - first + 1 for first, last in settings.ranges())) * len(settings.addresses)
+    listeners = (4 + settings.http3 + sum(last - first + 1 for first, last in settings.ranges())) * len(
+        settings.addresses
+    )
     checked = sum(
         len(group.addresses)
         for fragment in fragments

@@ -66,7 +66,7 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes."""
     if isinstance(content, str):
         return [Entry(CLAIMED[kind], _seen(key) if kind is Kind.ADDRESS else key, content)]
-    if isinstance(content, HostTls) and content.certificate:
+    if isinstance(content, HostTls) and content.certificates:
         return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
@@ -79,11 +79,11 @@ def _seen(key: str) -> str:
     return names.stand_in(address, int(number)) if ':' in address else key
 
 
-def certificate_line(host: str, content: Content | None) -> str:
-    """Return the line of the crt-list that a host's TLS makes, '' for none."""
-    if not isinstance(content, HostTls) or not content.certificate:
-        return ''
+def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
+    """Return the lines of the crt-list that a host's TLS makes."""
+    if not isinstance(content, HostTls):
+        return ()
     options = ''
     if content.client_ca:
         options = f' [ca-file {words.authority_file(content.client_ca)} verify {content.verify}]'
-    return f'{words.certificate_file(content.certificate)}{options} {host}'
+    return tuple(f'{words.certificate_file(name)}{options} {host}' for name in content.certificates)

@@ -310,14 +310,10 @@ class _Draft:
         self.passing = now
 
     def _host_tls(self, host: str, old: Content | None, new: Content | None) -> None:
-        """Exchange the crt-list's line of a host: the new one is added before the old one goes."""
-        before, after = entries.certificate_line(host, old), entries.certificate_line(host, new)
-        if before == after:
-            return
-        if after:
-            self.commands.append(commands.add_certificate_line(render.CRT_LIST, after))
-        if before:
-            self.commands.append(commands.del_certificate_line(render.CRT_LIST, before))
+        """Exchange the crt-list's lines of a host: the new ones are added before the old ones go."""
+        before, after = entries.certificate_lines(host, old), entries.certificate_lines(host, new)
+        self.commands += [commands.add_certificate_line(render.CRT_LIST, line) for line in after if line not in before]
+        self.commands += [commands.del_certificate_line(render.CRT_LIST, line) for line in before if line not in after]
 
     def _file(self, kind: Kind, name: str, old: Content | None, new: Content | None) -> None:
         assert not isinstance(old, str | HostTls)
@@ -375,8 +371,8 @@ def _files(content: Content | None) -> list[ClaimKey]:
     """Return the files that a host's TLS names."""
     if not isinstance(content, HostTls):
         return []
-    named = ((Kind.CERTIFICATE, content.certificate), (Kind.AUTHORITY, content.client_ca))
-    return [key for key in named if key[1]]
+    authority = [(Kind.AUTHORITY, content.client_ca)] if content.client_ca else []
+    return [*((Kind.CERTIFICATE, name) for name in content.certificates), *authority]
 
 
 def _passes(content: Content | None) -> bool:

@@ -16,6 +16,7 @@ _SECTION = (
     'defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n'
     'frontend probe\n  bind 127.0.0.1:1\nbackend probed\n'
 )
+_QUIC = '  bind quic4@127.0.0.1:1 ssl crt-list {} alpn h3 strict-sni\n'
 _HEADERS = '  http-request set-headers-bin str(AAAA),b64dec\n'
 _SNI = '  server s 127.0.0.1:1 ssl verify none no-sni-auto no-check-sni-auto\n'
 _TIMEOUTS = '  http-request set-timeout connect int(1)\n  http-request set-timeout queue int(1)\n'
@@ -29,6 +30,7 @@ def of_binary(binary: str) -> Capabilities:
         binary_headers=_accepts(binary, f'{_SECTION}{_HEADERS}'),
         data_timeouts=_accepts(binary, f'{_SECTION}{_TIMEOUTS}'),
         tells_sni=_accepts(binary, f'{_SECTION}{_SNI}'),
+        quic=_has_quic(binary),
     )
 
 
@@ -41,6 +43,11 @@ async def of_worker(connection: Connection, of_its_binary: Capabilities) -> Capa
         dynamic_backends={'add backend', 'del backend', 'publish backend'} <= commands,
         waits=any(line.startswith('wait') for line in listed),
     )
+
+
+def _has_quic(binary: str) -> bool:
+    with tempfile.NamedTemporaryFile(prefix='headrace-probe-') as empty:
+        return _accepts(binary, _SECTION.replace('  bind 127.0.0.1:1\n', _QUIC.format(empty.name)))
 
 
 def _accepts(binary: str, text: str) -> bool:

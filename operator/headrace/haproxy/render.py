@@ -125,6 +125,7 @@ class Renderer:
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
         settings, default = self.view.settings, any(map(has_default_certificate, fragments))
         strict = '' if default else ' strict-sni'
+        http3 = settings.http3 and self.capabilities.quic
         return {
             'settings': settings,
             'overrides': self.overrides,
@@ -135,6 +136,8 @@ class Renderer:
             'map': words.map_file,
             'health': HEALTH,
             'binds': self._binds(),
+            'http3': http3,
+            'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
             'tls_hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/tcp-tls.sock"',
             'crt_list': CRT_LIST,
@@ -171,6 +174,7 @@ class Renderer:
         return {
             'http': _bind(settings.addresses, [str(settings.http_port)]),
             'https': _bind(settings.addresses, [str(settings.https_port)]),
+            'quic': self._quic(),
             'health': _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)]),
             'tcp': _bind(settings.addresses, ranges),
             'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
@@ -178,6 +182,13 @@ class Renderer:
             'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
             'node_tcp_near': _bind(settings.addresses, [str(settings.node_tcp_port + 1)]),
         }
+
+    def _quic(self) -> list[str]:
+        settings = self.view.settings
+        if not settings.http3 or not self.capabilities.quic:
+            return []
+        found = _bind(settings.addresses, [str(settings.https_port)])
+        return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
 
     def backends(self, fragments: Iterable[Fragment]) -> bytes:
         """Return the backends of some fragments, one shard's file."""
@@ -237,10 +248,10 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
     claimed = sorted(
         (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
     )
-    lines = [line for key, content in claimed if (line := entries.certificate_line(key, content))]
+    found = [line for key, content in claimed for line in entries.certificate_lines(key, content)]
     if DEFAULT in pointers:
-        lines.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
-    return ''.join(f'{line}\n' for line in lines).encode()
+        found.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
+    return ''.join(f'{line}\n' for line in found).encode()
 
 
 def map_text(found: Mapping[str, str]) -> bytes:

@@ -38,7 +38,7 @@ def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str
     """
     claim = find(fragment, key)
     tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
-    idle = tls is not None and not tls.certificate and not tls.passthrough
+    idle = tls is not None and not tls.certificates and not tls.passthrough
     foreign = key[0] in _ADDRESSES and claim is not None and claim.field != 'spec.clusterIPs'
     return idle or foreign, rank(fragment)
 

@@ -116,7 +116,7 @@ def _claimed(state: State, claim: Claim) -> Claimed:
     content = state.claims.content((claim.kind, claim.key), state.fragments)
     backend = content.partition('|')[0] if isinstance(content, str) else ''
     if isinstance(content, HostTls):
-        backend = content.passthrough.partition('|')[0] or content.certificate
+        backend = content.passthrough.partition('|')[0] or ', '.join(content.certificates)
     return Claimed(_SHOWN[claim.kind], claim.key, refs[0], refs[1:], backend)
 
 

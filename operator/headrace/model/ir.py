@@ -229,11 +229,11 @@ class Pem:
 class HostTls:
     """A host's TLS as one claim: passed through to a pointer's value, or ended here with a certificate.
 
-    `certificate` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
+    `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
     """
 
     passthrough: str = ''
-    certificate: str = ''
+    certificates: tuple[str, ...] = ()
     client_ca: str = ''
     verify: str = 'none'
 

@@ -32,8 +32,6 @@ class PortDraft:
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
-        if self.mode == 'tcp' and self.exposed.exposure.client_ca_secret is not None:
-            self._close('client-ca-secret', 'this version asks for certificates of HTTP clients only')
         self._canary()
         self._close_unparsed()
         if self.mode == 'http':
@@ -128,8 +126,7 @@ class PortDraft:
                 self.draft.claims.append(Claim(Kind.ROUTE, key, pointer, field))
 
     def _tls(self) -> None:
-        name = self.exposed.exposure.tls_secret
-        if name is None:
+        if self.exposed.exposure.tls_secret is None:
             self._without_certificate()
             return
         if self.settings.tls_redirect is not False:
@@ -140,18 +137,21 @@ class PortDraft:
             self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
-        secret = Ref('Secret', self.service.namespace, name)
-        certificate = self._material(secret, 'tls-secret', 'certificate')
-        authority, verify = '', 'none'
-        if (ca := self.exposed.exposure.client_ca_secret) is not None:
-            authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
-            verify = self.exposed.exposure.client_verify if authority else 'none'
-            optional = self.exposed.exposure.client_verify == 'optional'
-            flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
-            self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
-        value = HostTls(certificate=certificate, client_ca=authority, verify=verify)
+        certificates = self._certificates(self.exposed.exposure.tls_secret)
+        value = self._host_tls(certificates)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+
+    def _host_tls(self, certificates: tuple[str, ...]) -> HostTls:
+        """Return the TLS of the port's hosts; with an authority for clients, the policy demands what the hosts ask for."""
+        if (ca := self.exposed.exposure.client_ca_secret) is None:
+            return HostTls(certificates=certificates)
+        authority = self._material(Ref('Secret', self.service.namespace, ca), 'client-ca-secret', 'authorities')
+        optional = self.exposed.exposure.client_verify == 'optional'
+        flag = policies.CLIENT_CERTIFICATE_OPTIONAL if optional else policies.CLIENT_CERTIFICATE
+        self.policy.add(flag, (Map.ROUTE_CA, self.policy.name, authority or 'none'))
+        verify = self.exposed.exposure.client_verify if authority else 'none'
+        return HostTls(certificates=certificates, client_ca=authority, verify=verify)
 
     def _without_certificate(self) -> None:
         """Judge the keys of TLS on a port that has no certificate of its own."""
@@ -172,6 +172,13 @@ class PortDraft:
         elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 
+    def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
+        """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
+        found = [
+            self._material(Ref('Secret', self.service.namespace, name), 'tls-secret', 'certificate') for name in secrets
+        ]
+        return tuple(sorted(found)) if all(found) else ()
+
     def _material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
         name = self.draft.material(secret, self._key(key), kind)
@@ -180,6 +187,8 @@ class PortDraft:
         return name
 
     def _passthrough(self, backend: Backend) -> None:
+        if self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', 'TLS that is passed through is not ended here')
         if self.exposed.exposure.tls_secret is not None:
             self._close('tls-secret', 'TLS that is passed through cannot be ended here')
         value = HostTls(passthrough=self.policy.pointer(backend.name))
@@ -188,7 +197,9 @@ class PortDraft:
 
     def _tcp(self, backend: Backend) -> None:
         if self.exposed.exposure.tls_secret is not None:
-            self._tcp_tls(Ref('Secret', self.service.namespace, self.exposed.exposure.tls_secret))
+            self._tcp_tls(self.exposed.exposure.tls_secret)
+        elif self.exposed.exposure.client_ca_secret is not None:
+            self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
             if not self.draft.view.settings.trusted_proxies:
@@ -199,21 +210,21 @@ class PortDraft:
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
         self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
 
-    def _tcp_tls(self, secret: Ref) -> None:
+    def _tcp_tls(self, secrets: tuple[str, ...]) -> None:
         """End TLS on a TCP port; the certificate is found by the hosts of the port, or else by those it is for."""
         self.policy.add(policies.TLS)
-        certificate = self._material(secret, 'tls-secret', 'certificate')
-        held = self.draft.snapshot.secret(secret)
+        certificates = self._certificates(secrets)
         view, namespace = self.draft.view, self.service.namespace
-        named = held.certificate.names if held and held.certificate else ()
+        held = [self.draft.snapshot.secret(Ref('Secret', namespace, name)) for name in secrets]
+        named = sorted({name for item in held if item and item.certificate for name in item.certificate.names})
         hosts = self.exposed.hosts or tuple(
             host for name in named if isinstance(host := values.host(name), str) and view.may_claim(namespace, host)
         )
-        if certificate and not hosts and not classes.has_certificate(view, self.draft.snapshot):
+        if certificates and not hosts and not classes.has_certificate(view, self.draft.snapshot):
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
             self.draft.say('NotApplicable', self._key('tls-secret'), message)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
-        value = HostTls(certificate=certificate)
+        value = self._host_tls(certificates)
         self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
 
 

@@ -70,8 +70,10 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
 
 def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]:
     values = said.values(exposed.port.label)
-    keys = ('tls-secret', 'client-ca-secret', 'basic-auth-secret')
-    return [Ref('Secret', service.namespace, str(values[key])) for key in keys if key in values]
+    keys = ('client-ca-secret', 'basic-auth-secret')
+    named = [str(values[key]) for key in keys if key in values]
+    named += reading.exposure(values).tls_secret or ()
+    return [Ref('Secret', service.namespace, name) for name in named]
 
 
 def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset()) -> Fragment:

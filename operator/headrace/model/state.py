@@ -207,6 +207,10 @@ class State:
             sorted({*fragment.verdicts, *fragment.endpoint_verdicts, *self.claims.verdicts(fragment, self.fragments)})
         )
 
+    def needed(self, kind: str) -> list[Ref]:
+        """Return the objects of a kind that fragments are made from, besides their own, in no order."""
+        return [ref for ref in self._readers if ref.kind == kind]
+
     def all_verdicts(self) -> tuple[Verdict, ...]:
         """Return all verdicts about all objects, sorted."""
         return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))

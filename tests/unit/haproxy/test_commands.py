@@ -23,7 +23,7 @@ PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
 def test_what_a_version_can_do(version, known, full, waits):
     able = of_version(version)
     tells_sni = full or known == '3.3'
-    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni, full)
+    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni, full, full, full)
 
 
 @pytest.mark.parametrize('version', ['2.8.1', '2.9', '', 'three', '.4', '-3.4'])
@@ -115,10 +115,10 @@ def test_headers_are_data_on_3_4_and_rules_on_3_0():
         pytest.param(Kind.ROUTE, 'b|p|', [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
         pytest.param(Kind.PORT, 'b|p|', [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
         pytest.param(Kind.ADDRESS, 'b|p|', [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
-        pytest.param(Kind.TLS, HostTls(certificate='c'), [Entry(Map.CLIENT_CA, 'k', '-')], id='certificate'),
+        pytest.param(Kind.TLS, HostTls(certificates=('c',)), [Entry(Map.CLIENT_CA, 'k', '-')], id='certificate'),
         pytest.param(
             Kind.TLS,
-            HostTls(certificate='c', client_ca='a', verify='optional'),
+            HostTls(certificates=('c',), client_ca='a', verify='optional'),
             [Entry(Map.CLIENT_CA, 'k', 'a')],
             id='client CA',
         ),
@@ -131,21 +131,24 @@ def test_what_a_claimed_key_becomes(kind, content, expected):
 
 
 @pytest.mark.parametrize(
-    ('content', 'line'),
+    ('content', 'lines'),
     [
-        pytest.param(HostTls(certificate='c'), 'certificates/c.pem a.com', id='certificate'),
+        pytest.param(HostTls(certificates=('c',)), ('certificates/c.pem a.com',), id='certificate'),
         pytest.param(
-            HostTls(certificate='c', client_ca='a', verify='required'),
-            'certificates/c.pem [ca-file authorities/a.pem verify required] a.com',
+            HostTls(certificates=('c',), client_ca='a', verify='required'),
+            ('certificates/c.pem [ca-file authorities/a.pem verify required] a.com',),
             id='client CA',
         ),
-        pytest.param(HostTls(passthrough='b|p|'), '', id='passed through'),
-        pytest.param(None, '', id='nothing'),
-        pytest.param('b|p|', '', id='a route'),
+        pytest.param(
+            HostTls(certificates=('c', 'd')), ('certificates/c.pem a.com', 'certificates/d.pem a.com'), id='two kinds'
+        ),
+        pytest.param(HostTls(passthrough='b|p|'), (), id='passed through'),
+        pytest.param(None, (), id='nothing'),
+        pytest.param('b|p|', (), id='a route'),
     ],
 )
-def test_the_line_of_the_crt_list(content, line):
-    assert entries.certificate_line('a.com', content) == line
+def test_the_lines_of_the_crt_list(content, lines):
+    assert entries.certificate_lines('a.com', content) == lines
 
 
 def test_all_maps_of_a_picture_are_there_even_if_empty():

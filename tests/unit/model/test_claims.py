@@ -234,7 +234,7 @@ def test_the_tls_of_a_host_is_one_claim_and_its_losers_are_told():
         secured('b', OLD, path='/b', tls_secret='two'),
         settings=READS,
     )
-    assert pointer(made, Kind.TLS, 'a.example.com') == HostTls(certificate='shop_two')
+    assert pointer(made, Kind.TLS, 'a.example.com') == HostTls(certificates=('shop_two',))
     field = 'metadata.annotations[headrace.io/tls-secret]'
     assert conflicts(made) == [('Service shop/a', 'TLS of host a.example.com is held by Service shop/b', field)]
     assert not is_closed(made, '/a/')
@@ -293,7 +293,7 @@ def test_a_loser_with_a_client_ca_is_closed_until_its_own_tls_holds(winner, lose
 def test_tls_that_nobody_can_serve_does_not_hold_a_host_against_who_can(older):
     living = Living(*SECRETS, secured('a', OLD, path='/a', **older), secured('b', NEW, path='/b', tls_secret='one'))
     key = (Kind.TLS, 'a.example.com')
-    assert living.state.claims.content(key, living.state.fragments) == HostTls(certificate='shop_one')
+    assert living.state.claims.content(key, living.state.fragments) == HostTls(certificates=('shop_one',))
     assert not is_closed(living.state, '/b/')
     living.drop('b')
     assert owner(living.state, *key) == 'shop/a'

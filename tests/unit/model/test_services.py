@@ -55,19 +55,19 @@ def flags(made, key='a.example.com/', kind=Kind.ROUTE):
     ('annotations', 'expected', 'tls'),
     [
         ({}, '', None),
-        ({'tls-secret': 'tls'}, 'L', HostTls(certificate='shop_tls')),
-        ({'tls-secret.http': 'tls'}, 'L', HostTls(certificate='shop_tls')),
-        ({'tls-secret': 'tls', 'tls-redirect': 'true'}, 'L', HostTls(certificate='shop_tls')),
-        ({'tls-secret': 'tls', 'tls-redirect': 'false'}, '', HostTls(certificate='shop_tls')),
+        ({'tls-secret': 'tls'}, 'L', HostTls(certificates=('shop_tls',))),
+        ({'tls-secret.http': 'tls'}, 'L', HostTls(certificates=('shop_tls',))),
+        ({'tls-secret': 'tls', 'tls-redirect': 'true'}, 'L', HostTls(certificates=('shop_tls',))),
+        ({'tls-secret': 'tls', 'tls-redirect': 'false'}, '', HostTls(certificates=('shop_tls',))),
         (
             {'tls-secret': 'tls', 'client-ca-secret': 'ca'},
             'Lv',
-            HostTls(certificate='shop_tls', client_ca='shop_ca', verify='required'),
+            HostTls(certificates=('shop_tls',), client_ca='shop_ca', verify='required'),
         ),
         (
             {'tls-secret': 'tls', 'client-ca-secret': 'ca', 'client-verify': 'optional', 'tls-redirect': 'false'},
             'u',
-            HostTls(certificate='shop_tls', client_ca='shop_ca', verify='optional'),
+            HostTls(certificates=('shop_tls',), client_ca='shop_ca', verify='optional'),
         ),
     ],
 )
@@ -216,7 +216,18 @@ def test_tls_that_is_passed_through_cannot_be_protected_here(protection):
     made = served({'mode': 'tls-passthrough', **protection}, *FULL)
     held = pointer(made, Kind.TLS, 'a.example.com')
     assert held.passthrough.endswith('|X')
-    assert held.certificate == held.client_ca == ''
+    assert (held.certificates, held.client_ca) == ((), '')
+
+
+def test_a_tcp_port_whose_tls_ends_here_may_demand_certificates_of_its_clients():
+    said = {'mode': 'tcp', 'port': '5000', 'tls-secret': 'tls', 'client-ca-secret': 'ca', 'client-verify': 'optional'}
+    made = served(said, *FULL)
+    assert (reasons(made), flags(made, '5000', Kind.PORT)) == ([], 'eu')
+    assert pointer(made, Kind.TLS, 'a.example.com') == HostTls(
+        certificates=('shop_tls',), client_ca='shop_ca', verify='optional'
+    )
+    closed = served({**said, 'client-ca-secret': 'none'}, *FULL)
+    assert flags(closed, '5000', Kind.PORT) == 'Xeu'
 
 
 def test_tls_that_is_passed_through_is_a_claim_for_the_host():
@@ -620,7 +631,7 @@ def test_the_certificate_of_a_tcp_port_is_for_its_hosts_or_for_those_that_it_nam
             settings=settings(),
         )
         claims = [(claim.key, claim.value) for claim in fragment(made).claims if claim.kind is Kind.TLS]
-        assert claims == [(key, HostTls(certificate='shop_named')) for key in wanted]
+        assert claims == [(key, HostTls(certificates=('shop_named',))) for key in wanted]
         assert flags(made, '5000', Kind.PORT) == 'e'
 
 

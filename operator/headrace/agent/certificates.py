@@ -1,0 +1,46 @@
+"""When the certificates end that are served, as a metric by Secret.
+
+Promises: of very many, those are told that end first, so the number of series is bounded.
+"""
+
+import datetime as dt
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from headrace.cluster.objects import Secret
+from headrace.cluster.store import Store
+from headrace.model.state import State
+
+_MOST = 1000
+_NAME = 'headrace_certificate_not_after_timestamp_seconds'
+
+
+@dataclass(slots=True, eq=False)
+class Certificates:
+    """The ends of certificates as they were read last."""
+
+    # Exchanged as a whole, because a scrape is written in a thread.
+    shown: tuple[tuple[str, str, str], ...] = ()
+
+    def read(self, state: State, store: Store) -> None:
+        """Read when the certificates of the Secrets end that something needs."""
+        found = (store.get(ref, Secret) for ref in state.needed('Secret'))
+        ends = (
+            (secret.certificate.not_after, secret.namespace, secret.name)
+            for secret in found
+            if secret is not None and secret.certificate is not None
+        )
+        # All times are UTC and written alike, so their texts sort as they do.
+        self.shown = tuple(heapq.nsmallest(_MOST, ends))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics, as Prometheus' registry asks for them."""
+        gauge = GaugeMetricFamily(
+            _NAME, f'When a certificate ends; the {_MOST} that end first.', labels=('namespace', 'secret')
+        )
+        for ends, namespace, name in self.shown:
+            gauge.add_metric((namespace, name), dt.datetime.fromisoformat(ends).timestamp())
+        yield gauge
