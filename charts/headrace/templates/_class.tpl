@@ -10,6 +10,11 @@
 {{- if and .Values.edge.topologyHints (not .Values.watchNamespaces) -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether there are agents of the node role, of this release or by other means: "true" or nothing. */}}
+{{- define "headrace.nodeRole" -}}
+{{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ports of settings.tcpPorts one by one, as a YAML list of numbers. */}}
 {{- define "headrace.tcpPorts" -}}
 {{- $found := list -}}
@@ -44,6 +49,9 @@
 {{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "headrace.nodeRole" . -}}
+{{- $_ := set $own "nodeRole" true -}}
+{{- end -}}
 {{- if not (hasKey $own "httpsPublicPort") -}}
 {{- $_ := set $own "httpsPublicPort" (ternary (int .Values.edge.hostPorts.https) (int .Values.service.https) (and .Values.edge.hostPorts.enabled (not .Values.service.enabled))) -}}
 {{- end -}}
@@ -74,8 +82,14 @@ admin: 8405
 
 {{/* Refuse what cannot work, in the values' own words. */}}
 {{- define "headrace.judge" -}}
-{{- if and .Values.node.enabled -}}
-{{- fail "node.enabled: the node role cannot be installed by this chart yet" -}}
+{{- if and .Values.node.enabled .Values.watchNamespaces -}}
+{{- fail "node.enabled reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.watchNamespaces .Values.settings.nodeRole -}}
+{{- fail "settings.nodeRole reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.node.enabled (hasKey .Values.settings "nodeRole") (not .Values.settings.nodeRole) -}}
+{{- fail "settings.nodeRole=false: with node.enabled the controller hands Services over; leave it out" -}}
 {{- end -}}
 {{- if and .Values.watchNamespaces (eq (.Values.settings.addressSource | default "endpoints") "node-ports") -}}
 {{- fail "settings.addressSource=node-ports reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
