@@ -43,6 +43,7 @@ TEXTS = {
     'tcpPorts': 'ranges of ports, or empty',
     'drainTimeout': 'duration',
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
+    'startupTaint': '`PREFIX/NAME`, or empty',
     'cookieName': 'name of a cookie',
 }
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}

@@ -21,6 +21,8 @@ _RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + _END
 _NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + _END
 _HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _END
 _REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
+# With a prefix, which keeps it apart from what Kubernetes' own controllers set.
+_TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
 _COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 _MAX_PORT = 65535
 # So many agents of the node role can be on one node at a time, each with its ports so far from those before.
@@ -94,6 +96,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
     ] = False
+    startup_taint: Annotated[
+        str,
+        _meta(
+            'Key of a taint that kubelets register their Nodes with; the controller takes it away when the Node has an agent that serves. Empty: none.',
+            'restart',
+            pattern=_TAINT,
+        ),
+    ] = ''
     node_http_port: Annotated[
         Port,
         _meta(
@@ -339,6 +349,10 @@ def _judge(found: Settings) -> None:
         raise SettingsError('addresses: at least one is needed')
     _judge_status_addresses(found.status_addresses)
     _judge_hosts(found.host_policy)
+    if found.startup_taint.partition('/')[0].endswith(('kubernetes.io', 'k8s.io')):
+        raise SettingsError(f'startupTaint: {found.startup_taint!r} is a taint of Kubernetes itself')
+    if found.startup_taint and not found.node_role:
+        raise SettingsError('startupTaint: without nodeRole no agent would ever serve')
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
     _judge_addresses('podNetworks', ipaddress.ip_network, found.pod_networks)
     _judge_addresses('serviceNetworks', ipaddress.ip_network, found.service_networks)

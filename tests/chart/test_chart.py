@@ -201,6 +201,8 @@ def test_with_the_node_role_there_are_the_rights_that_it_needs():
     )
     more = chart.rules(documents, 'controller') - chart.rules(chart.render(), 'controller')
     assert more == allowed(('*', '', 'services', 'patch'), ('*', '', 'nodes', read))
+    tainted = chart.rules(chart.render(MATRIX['a startup taint']), 'controller')
+    assert tainted - chart.rules(documents, 'controller') == allowed(('*', '', 'nodes', 'get patch'))
     by_other_means = chart.render(MATRIX['agents of the node role by other means'])
     assert chart.rules(by_other_means, 'controller') == chart.rules(documents, 'controller')
 

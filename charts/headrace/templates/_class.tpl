@@ -62,7 +62,7 @@
 {{- define "headrace.restartHash" -}}
 {{- $all := include "headrace.settings" . | fromYaml -}}
 {{- $kept := dict -}}
-{{- range $key := list "class" "secrets" "namespaces" "statusAddresses" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "nodeHttpPort" "nodeTcpPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
+{{- range $key := list "class" "secrets" "namespaces" "statusAddresses" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
 {{- $_ := set $kept $key (index $all $key | default "") -}}
 {{- end -}}
 {{- toJson (list $kept $.Values.overrides) | sha256sum | trunc 16 -}}
@@ -96,6 +96,9 @@ admin: 8405
 {{- end -}}
 {{- if and .Values.watchNamespaces (has "nodes" (.Values.settings.statusAddresses | default list)) -}}
 {{- fail "settings.statusAddresses: `nodes` reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
+{{- fail "settings.startupTaint needs node.enabled: nobody else would take the taint away" -}}
 {{- end -}}
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}

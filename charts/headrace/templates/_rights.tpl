@@ -95,6 +95,13 @@ subjects:
   verbs: [patch]
 {{- end -}}
 
+{{- define "headrace.controllerTaintRules" -}}
+# settings.startupTaint goes from a Node whose agent serves; RBAC cannot name fields.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get, patch]
+{{- end -}}
+
 {{- define "headrace.controllerLeaseRules" -}}
 # The controllers' election, and what the agents tell in their Leases.
 - apiGroups: [coordination.k8s.io]

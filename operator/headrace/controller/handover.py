@@ -115,6 +115,16 @@ class Handover:
         """Return what stands in the way of a Service's hand-over."""
         return self._said.get(ref, ())
 
+    @property
+    def handed_epoch(self) -> int:
+        """Return the highest epoch of the Services that kube-proxy has let go of."""
+        found = 0
+        for ref in self.store.services():
+            service = self.store.get(ref, Service)
+            if service is not None and service.proxy_name == self.view.class_name:
+                found = max(found, epoch(dict(service.annotations).get('epoch', '')))
+        return found
+
     async def run(self) -> None:
         """Take steps, for ever."""
         while True:
