@@ -41,6 +41,7 @@ TEXTS = {
     'tcpPorts': 'ranges of ports, or empty',
     'drainTimeout': 'duration',
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
+    'startupTaint': '`PREFIX/NAME`, or empty',
     'cookieName': 'name of a cookie',
     'errorPageType': 'media type, and perhaps its charset',
     'accessLog': '`stdout`, `stderr`, ADDRESS:PORT or `off`',

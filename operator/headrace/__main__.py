@@ -7,7 +7,7 @@ _FLAG, _VARIABLE = '--supervised', 'HEADRACE_SUPERVISED'
 
 
 def main() -> None:
-    """Run the command line; with `run --supervised` only what supervises is loaded here."""
+    """Run the command line; with `run --supervised` only what supervises is loaded here, and of `alive` only itself."""
     arguments = sys.argv[1:]
     wanted = _FLAG in arguments or os.environ.get(_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
     if arguments[:1] == ['run'] and wanted:
@@ -15,6 +15,10 @@ def main() -> None:
 
         os.environ.pop(_VARIABLE, None)
         sys.exit(supervisor.main([item for item in arguments if item != _FLAG]))
+    if arguments[:1] == ['alive']:
+        from headrace import alive  # noqa: PLC0415  a probe is asked for often
+
+        sys.exit(alive.main(arguments[1:]))
     from headrace.cli import main as command_line  # noqa: PLC0415  the same
 
     command_line.main()

@@ -28,8 +28,12 @@ OWN_PAGES = (400, 403, 408, 413, 429, 500, 501, 502, 503, 504)
 RULES_PAGES = (401, 404, 411, 421)
 # It has to fit into one buffer of HAProxy, with the headers.
 _MOST_PAGE = 12_000
+# With a prefix, which keeps it apart from what Kubernetes' own controllers set.
+_TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
 _COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 _MAX_PORT = 65535
+# So many agents of the node role can be on one node at a time, each with its ports so far from those before.
+SEATS, SEAT_STEP = 4, 8
 _MAX_MS = 2**31 - 1
 # PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
 _UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
@@ -99,20 +103,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
     ] = False
+    startup_taint: Annotated[
+        str,
+        _meta(
+            'Key of a taint that kubelets register their Nodes with; the controller takes it away when the Node has an agent that serves. Empty: none.',
+            'restart',
+            pattern=_TAINT,
+        ),
+    ] = ''
     node_http_port: Annotated[
         Port,
         _meta(
             "Port of the node role's HTTP listener, closed to direct access; the next one is for clients of the node itself.",
-            'reload',
+            'restart',
         ),
     ] = 10280
     node_tcp_port: Annotated[
         Port,
         _meta(
             "Port of the node role's TCP listener, closed to direct access; the next one is for clients of the node itself.",
-            'reload',
+            'restart',
         ),
     ] = 10282
+    node_health_port: Annotated[
+        Port,
+        _meta(
+            "Port of the node role's own readiness and metrics, on loopback alone, in the stead of `healthPort`.",
+            'restart',
+        ),
+    ] = 10284
     pod_networks: Annotated[
         tuple[str, ...],
         _meta(
@@ -278,9 +297,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
         return tuple(sorted((part[0], part[-1]) for part in found))
 
-    def node_ports(self) -> tuple[int, int, int, int]:
+    def node_ports(self, seat: int = 0) -> tuple[int, int, int, int]:
         """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP."""
-        return self.node_http_port, self.node_http_port + 1, self.node_tcp_port, self.node_tcp_port + 1
+        http, tcp = self.node_http_port + SEAT_STEP * seat, self.node_tcp_port + SEAT_STEP * seat
+        return http, http + 1, tcp, tcp + 1
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""
@@ -376,6 +396,10 @@ def _judge(found: Settings) -> None:
         raise SettingsError('http3: over UDP no proxy can send a PROXY header, so acceptProxy excludes it')
     _judge_pages(found.error_pages)
     _judge_log(found)
+    if found.startup_taint.partition('/')[0].endswith(('kubernetes.io', 'k8s.io')):
+        raise SettingsError(f'startupTaint: {found.startup_taint!r} is a taint of Kubernetes itself')
+    if found.startup_taint and not found.node_role:
+        raise SettingsError('startupTaint: without nodeRole no agent would ever serve')
     _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
     _judge_addresses('podNetworks', ipaddress.ip_network, found.pod_networks)
     _judge_addresses('serviceNetworks', ipaddress.ip_network, found.service_networks)
@@ -455,10 +479,14 @@ def _judge_ports(found: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
-    if max(found.node_ports()) > _MAX_PORT:
-        raise SettingsError(f'nodeHttpPort, nodeTcpPort: the port after {_MAX_PORT} is none')
-    if len({*found.node_ports(), found.health_port}) < 5:  # noqa: PLR2004
-        raise SettingsError('nodeHttpPort, nodeTcpPort, the port after each, and healthPort must differ')
+    seats = [(*found.node_ports(seat), found.node_health_port + SEAT_STEP * seat) for seat in range(SEATS)]
+    if max(map(max, seats)) > _MAX_PORT:
+        raise SettingsError(f'nodeHttpPort, nodeTcpPort, nodeHealthPort: {SEAT_STEP * (SEATS - 1)} on is no port')
+    if len({port for seat in seats for port in seat}) < len(seats[0]) * SEATS:
+        raise SettingsError(
+            'nodeHttpPort, nodeTcpPort, the port after each, and nodeHealthPort must differ, '
+            f'and those {SEAT_STEP} on, up to {SEATS - 1} times'
+        )
 
 
 def _judge_durations(found: Settings) -> None:

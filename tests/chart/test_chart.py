@@ -73,7 +73,9 @@ def test_the_settings_are_those_that_the_operator_takes(documents):
 @pytest.mark.parametrize('name', MATRIX)
 def test_pods_keep_to_the_strictest_pod_security_but_for_host_ports(name):
     documents = chart.render(MATRIX[name])
-    for spec in chart.pod_specs(documents).values():
+    for pod, spec in chart.pod_specs(documents).items():
+        if pod.endswith('-node'):
+            continue
         assert not {'hostNetwork', 'hostPID', 'hostIPC'} & spec.keys()
         assert spec['securityContext']['runAsNonRoot']
         assert spec['securityContext']['seccompProfile'] == {'type': 'RuntimeDefault'}
@@ -103,7 +105,7 @@ def test_the_token_is_in_the_operators_container_only(documents):
             for one in chart.containers(spec).values()
             if tokens & {mount['name'] for mount in one.get('volumeMounts', ())}
         }
-        wanted = {'operator'} if name.endswith('edge') else {'controller'} if 'volumes' in spec else set()
+        wanted = {'operator'} if name.endswith(('edge', 'node')) else {'controller'} if 'volumes' in spec else set()
         assert holders == wanted, name
 
 
@@ -185,6 +187,59 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', EVENTS, 'events', 'create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
     )
+
+
+def test_with_the_node_role_there_are_the_rights_that_it_needs():
+    documents = chart.render(MATRIX['the node role'])
+    read = 'list watch'
+    assert chart.rules(documents, 'node') == allowed(
+        ('*', '', 'services', read),
+        ('*', SLICES, 'endpointslices', read),
+        ('*', '', 'nodes', read),
+        ('edge', '', 'secrets', read),
+        ('edge', LEASES, 'leases', 'get create update delete'),
+    )
+    more = chart.rules(documents, 'controller') - chart.rules(chart.render(), 'controller')
+    assert more == allowed(('*', '', 'services', 'patch'), ('*', '', 'nodes', read))
+    tainted = chart.rules(chart.render(MATRIX['a startup taint']), 'controller')
+    assert tainted - chart.rules(documents, 'controller') == allowed(('*', '', 'nodes', 'get patch'))
+    by_other_means = chart.render(MATRIX['agents of the node role by other means'])
+    assert chart.rules(by_other_means, 'controller') == chart.rules(documents, 'controller')
+
+
+def test_a_pod_of_the_node_role_asks_for_nothing_but_the_network_one_capability_and_one_folder():
+    documents = chart.render(MATRIX['the node role'])
+    spec = chart.pod_specs(documents)['hr-headrace-node']
+    assert (spec['hostNetwork'], spec['dnsPolicy']) == (True, 'Default')
+    assert not {'hostPID', 'hostIPC'} & spec.keys()
+    assert spec['securityContext']['seccompProfile'] == {'type': 'RuntimeDefault'}
+    paths = [one['hostPath'] for one in spec['volumes'] if 'hostPath' in one]
+    assert paths == [{'path': '/var/lib/headrace', 'type': 'DirectoryOrCreate'}]
+    for name, container in chart.containers(spec).items():
+        context = container['securityContext']
+        kept = {'drop': ['ALL'], 'add': ['NET_ADMIN']} if name == 'operator' else {'drop': ['ALL']}
+        assert context['capabilities'] == kept
+        assert (context['runAsUser'], context['runAsGroup']) == ((0 if name == 'operator' else 99), 99)
+        assert context['allowPrivilegeEscalation'] is False
+        assert context['readOnlyRootFilesystem']
+        # The scheduler would keep declared ports of the host's network from the pod that takes over.
+        assert 'ports' not in container
+        assert container['resources']['limits']['memory']
+    mounts = {one['name']: one for one in chart.containers(spec)['haproxy']['volumeMounts']}
+    assert mounts.keys() == {'state', 'sockets'}
+    assert mounts['state']['readOnly']
+
+
+def test_the_node_role_is_on_every_node_before_others_and_is_upgraded_beside_the_old_pod():
+    daemons = chart.find(chart.render(MATRIX['the node role']), 'DaemonSet')
+    assert daemons['spec']['updateStrategy'] == {'rollingUpdate': {'maxSurge': '10%', 'maxUnavailable': 0}}
+    spec = daemons['spec']['template']['spec']
+    assert (spec['priorityClassName'], spec['tolerations']) == ('system-node-critical', [{'operator': 'Exists'}])
+    containers = chart.containers(spec)
+    assert [name for name, one in containers.items() if 'readinessProbe' in one] == ['haproxy']
+    assert all('exec' in one[key] for one in containers.values() for key in one if key.endswith('Probe'))
+    assert class_settings.parse(chart.settings(chart.render(MATRIX['the node role']))).node_role
+    assert not class_settings.parse(chart.settings(chart.render())).node_role
 
 
 def test_with_watched_namespaces_nothing_is_cluster_wide():

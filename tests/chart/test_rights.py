@@ -16,7 +16,9 @@ FOREIGN = {'PodMonitor', 'ServiceMonitor'}
 LATE = 40
 
 
-@pytest.mark.parametrize('name', ['defaults', 'everything', 'daemon set', 'host ports', 'node port', 'tcp ports'])
+@pytest.mark.parametrize(
+    'name', ['defaults', 'everything', 'daemon set', 'host ports', 'node port', 'tcp ports', 'the node role']
+)
 def test_the_api_server_takes_every_object(control_plane, namespace, name):
     for document in chart.render(MATRIX[name], namespace=namespace):
         # Pods are the next test's: a dry run does not make the priority class that they name.
@@ -44,6 +46,21 @@ def test_a_namespace_that_keeps_to_restricted_takes_the_pods(control_plane, name
         control_plane.api.request(
             'POST', f'/api/v1/namespaces/{namespace}/pods', found | {'spec': hostile | account}, dryRun='All'
         )
+
+
+def test_the_node_role_needs_a_namespace_of_level_privileged(control_plane, namespace):
+    spec = chart.pod_specs(chart.render(MATRIX['the node role'], namespace=namespace))['hr-headrace-node']
+    account = {'serviceAccountName': 'default'}
+    found = {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'p', 'namespace': namespace}}
+    path, spec = f'/api/v1/namespaces/{namespace}/pods', spec | account
+    for level, refused in (('baseline', True), ('privileged', False)):
+        label = {'metadata': {'labels': {'pod-security.kubernetes.io/enforce': level}}}
+        control_plane.api.patch(f'/api/v1/namespaces/{namespace}', label)
+        if refused:
+            with pytest.raises(ApiError, match=r'host namespaces.*NET_ADMIN.*hostPath|hostNetwork'):
+                control_plane.api.request('POST', path, found | {'spec': spec}, dryRun='All')
+        else:
+            control_plane.api.request('POST', path, found | {'spec': spec}, dryRun='All')
 
 
 @pytest.mark.parametrize('watched', [False, True], ids=['everywhere', 'in one namespace'])

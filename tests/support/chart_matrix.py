@@ -75,6 +75,23 @@ MATRIX = {
     'digests': {'image': {'digest': f'sha256:{"0" * 64}'}, 'haproxy': {'image': {'digest': f'sha256:{"1" * 64}'}}},
     'a priority class that is there': {'priorityClass': {'name': 'system-cluster-critical'}},
     'another name': {'fullnameOverride': 'outer', 'nameOverride': 'lb'},
+    'the node role': {'node': {'enabled': True}},
+    'the node role with everything': {
+        **EVERYTHING,
+        'node': {
+            'enabled': True,
+            'statePath': '/run/headrace',
+            'nodeSelector': {'role': 'worker'},
+            'tolerations': [{'key': 'edge', 'operator': 'Exists'}],
+            'priorityClassName': '',
+            'maxSurge': 1,
+            'podAnnotations': {'a': 'b'},
+            'podLabels': {'team': 'edge'},
+            'serviceAccountAnnotations': {'a': 'b'},
+        },
+    },
+    'a startup taint': {'node': {'enabled': True}, 'settings': {'startupTaint': 'headrace.io/starting'}},
+    'agents of the node role by other means': {'settings': {'nodeRole': True}},
     'more connections': {'haproxy': {'maxconn': 100000, 'fileDescriptors': 250000, 'threads': 8}},
 }
 """By name; all of them render."""
@@ -105,7 +122,15 @@ REFUSED = {
         'cluster-wide',
     ),
     'a daemon set that scales': ({'edge': {'kind': 'DaemonSet', 'autoscaling': {'enabled': True}}}, 'autoscaling'),
-    'the node role': ({'node': {'enabled': True}}, 'node'),
+    'the node role without the right': ({'node': {'enabled': True}, 'watchNamespaces': ['a']}, 'node.enabled'),
+    'hand-overs without the right': ({'settings': {'nodeRole': True}, 'watchNamespaces': ['a']}, 'cluster-wide'),
+    'the node role without hand-overs': ({'node': {'enabled': True}, 'settings': {'nodeRole': False}}, 'leave it out'),
+    'a folder of the host that is none': ({'node': {'statePath': 'headrace'}}, 'statePath'),
+    'a folder of the host that leads elsewhere': ({'node': {'statePath': '/a\nb'}}, 'statePath'),
+    'a startup taint for ever': ({'settings': {'startupTaint': 'headrace.io/starting'}}, 'node.enabled'),
+    'a startup taint that is none': ({'node': {'enabled': True}, 'settings': {'startupTaint': 'a b'}}, 'startupTaint'),
+    'no surge': ({'node': {'maxSurge': 0}}, 'maxSurge'),
+    'a level of the node role that is none': ({'node': {'logLevel': 'trace'}}, 'logLevel'),
     'a level that is none': ({'edge': {'logLevel': 'trace'}}, 'logLevel'),
 }
 """Values that are refused, and a word of the reason."""

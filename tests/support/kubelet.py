@@ -1,4 +1,4 @@
-"""What a kubelet does with an edge pod of the chart, by hand: users, groups, volumes, a read-only root, start, probes, end.
+"""What a kubelet does with a pod of the chart, by hand: users, capabilities, volumes, a read-only root, start, probes, end.
 
 Containers are processes in mount namespaces of their own. The operator's image is this checkout; HAProxy's is this
 machine's /usr with the unpacked HAProxy over it, so its shell and `ldd` are real. All processes end with `close`.
@@ -28,13 +28,17 @@ _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 
 class Pod:
-    """One edge pod, none of whose containers runs yet. `descriptors` are the soft and hard limit of each."""
+    """One pod, none of whose containers runs yet. `descriptors` are the soft and hard limit of each.
 
-    def __init__(self, plane, documents, namespace, address, descriptors=(1024, 1048576)):
+    `host` is the folder of the node that its hostPath means, for pods of the node role.
+    """
+
+    def __init__(self, plane, documents, namespace, address, descriptors=(1024, 1048576), *, of='edge', host=None):
         # Nobody gets more than this machine's own limit.
         highest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self.address, self.descriptors = address, tuple(min(one, highest) for one in descriptors)
-        self.spec = chart.pod_specs(documents)[f'{chart.RELEASE}-headrace-edge']
+        self.spec = chart.pod_specs(documents)[f'{chart.RELEASE}-headrace-{of}']
+        self.host = host
         self.containers = chart.containers(self.spec)
         self.folder = Path(tempfile.mkdtemp(prefix='hr-pod-'))
         self.folder.chmod(0o755)
@@ -43,7 +47,7 @@ class Pod:
         for path in self._logs:
             logs.follow(path)
         self.environment = {
-            'PATH': _PATH, 'HOME': '/tmp', 'PYTHONDONTWRITEBYTECODE': '1', 'POD_NAME': f'edge-{address}',
+            'PATH': _PATH, 'HOME': '/tmp', 'PYTHONDONTWRITEBYTECODE': '1', 'POD_NAME': f'{of}-{address}',
             'POD_NAMESPACE': namespace, 'HEADRACE_NODE': 'here',
             'KUBERNETES_SERVICE_HOST': '127.0.0.1', 'KUBERNETES_SERVICE_PORT': str(plane.port),
         }  # fmt: skip
@@ -53,6 +57,9 @@ class Pod:
         group = self.spec['securityContext']['fsGroup']
         for volume in self.spec['volumes']:
             made = self.folder / volume['name']
+            if 'hostPath' in volume:
+                made.symlink_to(host)
+                continue
             made.mkdir()
             # As the kubelet leaves an emptyDir with an fsGroup.
             os.chown(made, 0, group)
@@ -79,13 +86,15 @@ class Pod:
         if name == 'operator':
             mounts += [(path, str(path), True) for path in (ROOT, Path(sys.base_prefix))]
         for source, target, read_only in sorted(mounts, key=lambda one: one[1]):
-            lines += [f'mkdir -p .{target}', f'mount --bind {source} .{target}']
+            lines += [f'mkdir -p .{target}', f'mount --bind {source.resolve()} .{target}']
             lines += [f'mount -o remount,bind,ro .{target}'] if read_only else []
         lines.append(f'mount -o remount,ro {root}')
         context = container['securityContext']
         user, group = context['runAsUser'], context['runAsGroup']
         groups = f'{group},{self.spec["securityContext"]["fsGroup"]}'
-        enter = f'chroot . setpriv --reuid {user} --regid {group} --groups {groups} --no-new-privs --bounding-set=-all'
+        kept = ''.join(f',+{name.lower()}' for name in context['capabilities'].get('add', ()))
+        enter = f'chroot . setpriv --reuid {user} --regid {group} --groups {groups} --no-new-privs'
+        enter += f' --bounding-set=-all{kept}'
         return '\n'.join([*lines, f'exec {enter} --inh-caps=-all "$@"'])
 
     def run(self, name, command):
@@ -129,8 +138,16 @@ class Pod:
         except OSError:
             return 0
 
+    def succeeds(self, name, probe):
+        """Tell what a probe by command finds."""
+        first, *more = self.containers[name][probe]['exec']['command']
+        words = [*(_ENTRY['operator'] if first == 'headrace' else [first]), *more]
+        return self.run(name, words).wait(30) == 0
+
     def ready(self):
         """Tell what the readiness probe would find."""
+        if 'exec' in self.containers['haproxy']['readinessProbe']:
+            return self.succeeds('haproxy', 'readinessProbe')
         return self.probe(8404, self.containers['haproxy']['readinessProbe']['httpGet']['path']) == 200
 
     def wait(self):

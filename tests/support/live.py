@@ -70,6 +70,7 @@ class Live:
             'httpPort': self.ports['http'],
             'httpsPort': self.ports['https'],
             'healthPort': self.ports['health'],
+            'nodeHealthPort': self.ports['health'],
             'tcpPorts': str(self.ports['tcp']),
             'maxconn': 500,
             'threads': 1,

@@ -155,10 +155,7 @@ class Nodes:
         """Return status, headers and what the server says."""
         with contextlib.closing(self.connected(space, address, port, seconds=seconds)) as connection:
             connection.sendall(f'GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n'.encode())
-            head, _, body = _all(connection).partition(b'\r\n\r\n')
-        lines = head.decode().split('\r\n')
-        headers = dict(line.lower().split(': ', 1) for line in lines[1:])
-        return int(lines[0].split(' ')[1]), headers, json.loads(body) if body.startswith(b'{') else body
+            return answer(connection)
 
     def udp(self, space, address, port, *, seconds=_SECONDS, source=None):
         """Return what a server says to a datagram; `source` is a socket to go on with."""
@@ -180,6 +177,14 @@ class Nodes:
             return made
 
         return self.spaces[space].enter(make)
+
+
+def answer(connection):
+    """Return status, headers and what the server says, of the only answer of a connection."""
+    head, _, body = _all(connection).partition(b'\r\n\r\n')
+    lines = head.decode().split('\r\n')
+    headers = dict(line.lower().split(': ', 1) for line in lines[1:])
+    return int(lines[0].split(' ')[1]), headers, json.loads(body) if body.startswith(b'{') else body
 
 
 def say(connection):

@@ -10,6 +10,11 @@
 {{- if and .Values.edge.topologyHints (not .Values.watchNamespaces) -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether there are agents of the node role, of this release or by other means: "true" or nothing. */}}
+{{- define "headrace.nodeRole" -}}
+{{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ports of settings.tcpPorts one by one, as a YAML list of numbers. */}}
 {{- define "headrace.tcpPorts" -}}
 {{- $found := list -}}
@@ -44,6 +49,9 @@
 {{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "headrace.nodeRole" . -}}
+{{- $_ := set $own "nodeRole" true -}}
+{{- end -}}
 {{- if not (hasKey $own "httpsPublicPort") -}}
 {{- $_ := set $own "httpsPublicPort" (ternary (int .Values.edge.hostPorts.https) (int .Values.service.https) (and .Values.edge.hostPorts.enabled (not .Values.service.enabled))) -}}
 {{- end -}}
@@ -54,7 +62,7 @@
 {{- define "headrace.restartHash" -}}
 {{- $all := include "headrace.settings" . | fromYaml -}}
 {{- $kept := dict -}}
-{{- range $key := list "class" "secrets" "namespaces" "statusAddresses" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "podNetworks" "serviceNetworks" "tableInterval" -}}
+{{- range $key := list "class" "secrets" "namespaces" "statusAddresses" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
 {{- $_ := set $kept $key (index $all $key | default "") -}}
 {{- end -}}
 {{- toJson (list $kept $.Values.overrides) | sha256sum | trunc 16 -}}
@@ -74,14 +82,23 @@ admin: 8405
 
 {{/* Refuse what cannot work, in the values' own words. */}}
 {{- define "headrace.judge" -}}
-{{- if and .Values.node.enabled -}}
-{{- fail "node.enabled: the node role cannot be installed by this chart yet" -}}
+{{- if and .Values.node.enabled .Values.watchNamespaces -}}
+{{- fail "node.enabled reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.watchNamespaces .Values.settings.nodeRole -}}
+{{- fail "settings.nodeRole reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.node.enabled (hasKey .Values.settings "nodeRole") (not .Values.settings.nodeRole) -}}
+{{- fail "settings.nodeRole=false: with node.enabled the controller hands Services over; leave it out" -}}
 {{- end -}}
 {{- if and .Values.watchNamespaces (eq (.Values.settings.addressSource | default "endpoints") "node-ports") -}}
 {{- fail "settings.addressSource=node-ports reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
 {{- end -}}
 {{- if and .Values.watchNamespaces (has "nodes" (.Values.settings.statusAddresses | default list)) -}}
 {{- fail "settings.statusAddresses: `nodes` reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
+{{- end -}}
+{{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
+{{- fail "settings.startupTaint needs node.enabled: nobody else would take the taint away" -}}
 {{- end -}}
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}

@@ -57,6 +57,32 @@ affinity:
 {{- end }}
 {{- end -}}
 
+{{/* What an administrator has said: settings, and pieces of configuration. */}}
+{{- define "headrace.settingsVolumes" -}}
+- name: settings
+  configMap: {name: {{ include "headrace.fullname" . }}}
+{{- if include "headrace.hasOverrides" . }}
+- name: overrides
+  configMap:
+    name: {{ include "headrace.fullname" . }}-overrides
+    items:
+      {{- with .Values.overrides }}
+      {{- if .global }}
+      - {key: global.cfg, path: global.cfg}
+      {{- end }}
+      {{- if .defaults }}
+      - {key: defaults.cfg, path: defaults.cfg}
+      {{- end }}
+      {{- range $name, $_ := .snippets }}
+      - {key: snippet.{{ $name }}, path: snippets/{{ $name }}.cfg}
+      {{- end }}
+      {{- range $name, $_ := .templates }}
+      - {key: template.{{ $name }}, path: templates/{{ $name }}}
+      {{- end }}
+      {{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "headrace.edgePod" -}}
 metadata:
   labels:
@@ -95,28 +121,7 @@ spec:
     -
       {{- include "headrace.haproxyContainer" . | nindent 6 }}
   volumes:
-    - name: settings
-      configMap: {name: {{ include "headrace.fullname" . }}}
-    {{- if include "headrace.hasOverrides" . }}
-    - name: overrides
-      configMap:
-        name: {{ include "headrace.fullname" . }}-overrides
-        items:
-          {{- with .Values.overrides }}
-          {{- if .global }}
-          - {key: global.cfg, path: global.cfg}
-          {{- end }}
-          {{- if .defaults }}
-          - {key: defaults.cfg, path: defaults.cfg}
-          {{- end }}
-          {{- range $name, $_ := .snippets }}
-          - {key: snippet.{{ $name }}, path: snippets/{{ $name }}.cfg}
-          {{- end }}
-          {{- range $name, $_ := .templates }}
-          - {key: template.{{ $name }}, path: templates/{{ $name }}}
-          {{- end }}
-          {{- end }}
-    {{- end }}
+    {{- include "headrace.settingsVolumes" . | nindent 4 }}
     # In memory: certificates' keys never reach a disk.
     - name: state
       emptyDir: {medium: Memory, sizeLimit: {{ .Values.edge.volumeSize }}}

@@ -34,7 +34,7 @@ subjects:
     namespace: {{ .root.Release.Namespace }}
 {{- end -}}
 
-{{- define "headrace.edgeRules" -}}
+{{- define "headrace.agentRules" -}}
 # What to serve: which Services ask for it, and where their endpoints are.
 - apiGroups: [""]
   resources: [services]
@@ -45,7 +45,7 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.nodeRules" -}}
-# The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports.
+# The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports and the node role.
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list, watch]
@@ -59,7 +59,7 @@ subjects:
   verbs: [list, watch]
 {{- end -}}
 
-{{- define "headrace.edgeLeaseRules" -}}
+{{- define "headrace.agentLeaseRules" -}}
 # The pod's own Lease: the epoch it has applied, and verdicts that only it can know.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -82,10 +82,24 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.controllerNodeRules" -}}
-# The addresses of Nodes, which settings.statusAddresses asks to publish.
+# The addresses of Nodes, which settings.statusAddresses asks to publish; which Nodes must have an agent (nodeRole).
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list, watch]
+{{- end -}}
+
+{{- define "headrace.controllerHandoverRules" -}}
+# The labels and the number by which a Service goes from kube-proxy to the nodes and back; RBAC cannot name fields.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [patch]
+{{- end -}}
+
+{{- define "headrace.controllerTaintRules" -}}
+# settings.startupTaint goes from a Node whose agent serves; RBAC cannot name fields.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get, patch]
 {{- end -}}
 
 {{- define "headrace.controllerLeaseRules" -}}

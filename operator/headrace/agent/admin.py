@@ -20,6 +20,7 @@ from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.model import explanation
 from headrace.names import Ref
+from headrace.node.steering import Steering
 
 # A loop that has not come round for so long hangs.
 _STILL_ALIVE_SECONDS = 30.0
@@ -35,15 +36,15 @@ class Admin:
         self.certificates = Certificates()
         self.synced = False
 
-    def attach(self, loop: Loop, traffic: Traffic) -> None:
+    def attach(self, loop: Loop, traffic: Traffic, steering: Steering | None) -> None:
         """Tell of a loop from now on; before it there is a source only."""
         self.loop, self.traffic = loop, traffic
         sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
         self.metrics.registry.register(self.certificates)
-        if loop.steering is not None:
-            self.metrics.registry.register(TableCollector(loop.steering))
+        if steering is not None:
+            self.metrics.registry.register(TableCollector(steering))
 
     def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
         held = Counter((str(verdict.level), verdict.reason) for verdict in self.source.verdicts())

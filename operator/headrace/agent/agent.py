@@ -13,11 +13,13 @@ from typing import IO, Any
 
 from aiohttp import web
 
+from headrace import alive
 from headrace import settings as class_settings
 from headrace.agent.admin import Admin
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
 from headrace.agent.source import SourceOf
+from headrace.agent.table import NodeTable
 from headrace.agent.traffic import Traffic
 from headrace.cluster.store import Store
 from headrace.haproxy import capabilities, probe
@@ -36,9 +38,8 @@ from headrace.kube.source import KubeSource
 from headrace.model import view as views
 from headrace.model.state import State
 from headrace.model.view import Role, View
-from headrace.node import sites
 from headrace.node.nft import Nft
-from headrace.node.steering import Steering
+from headrace.node.seats import Seat
 from headrace.settings import Settings, SettingsError, milliseconds
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ _BEGIN_SECONDS = 1.0
 # A file beside the sockets, by which whoever keeps HAProxy says that it will end too.
 DRAINING = 'draining'
 _DRAINING_SECONDS = 2.0
+# And another, which is there while HAProxy has everything and does not drain.
+READY = 'ready'
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Options:
 
     `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. With `keep` HAProxy goes on
     without the agent, unless the file `draining` says that it ends as well. `nft` is the program by which the node role tells
-    the kernel.
+    the kernel, and `seat` what is this agent's own where a node may have several.
     """
 
     source: SourceOf
@@ -74,6 +77,7 @@ class Options:
     adjust: Callable[[Settings], Settings] = lambda settings: settings
     keep: bool = False
     nft: str = 'nft'
+    seat: Seat | None = None
 
 
 class AgentError(Exception):
@@ -90,7 +94,7 @@ class Agent:
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
         self.lease: AgentLease | None = None
-        self.steering: Steering | None = None
+        self.table: NodeTable | None = None
         self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
 
@@ -121,36 +125,35 @@ class Agent:
             await asyncio.gather(following, return_exceptions=True)
             await runner.cleanup()
             alone.close()
+            if self.options.seat is not None:
+                self.options.seat.close()
 
     async def _serve_what_was_good(self) -> None:
-        """On a node, serve from the last good state until the source has been read: after a boot nothing else does."""
+        """On a node, begin with what the agent before has left."""
         options = self.options
-        if options.view.role is not Role.NODE:
-            return
-        self.steering = Steering(Nft(options.nft), options.state / 'table.nft', self._trouble, self._is_away)
-        await self.steering.restore()
-        haproxy = Haproxy(options.state / 'current', options.sockets, options.start)
-        if options.start and (options.state / 'current').exists() and not await haproxy.running():
-            try:
-                await haproxy.start()
-            except HaproxyStartError as error:
-                log.warning('the last good state cannot be served', extra={'said': str(error)[:500]})
-            else:
-                log.info('serving the last good state')
-
-    def _trouble(self, subject: str, said: str) -> None:
-        if self.admin.loop is not None and self.applier.record.trouble(subject, said) and said:
-            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
-
-    def _is_away(self) -> bool:
-        return self.applier.worker is None
+        if options.view.role is Role.NODE:
+            nft = Nft(options.nft)
+            self.table = NodeTable(nft, options.state, options.seat, lambda: self.admin.loop is not None)
+            haproxy = Haproxy(options.state / 'current', options.sockets, options.start)
+            await self.table.serve_what_was_good(haproxy)
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:
             await web.TCPSite(runner, *self.options.admin).start()
         except OSError as error:
             raise AgentError(f'--admin: {error.strerror or error}') from error
-        log.info('listening', extra={'admin': ':'.join(map(str, runner.addresses[0][:2]))})
+        address, port = runner.addresses[0][:2]
+        log.info('listening', extra={'admin': f'{address}:{port}'})
+        if self.options.view.role is Role.NODE:
+            self.options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
+            (self.options.sockets / alive.ADMIN).write_text(f'{address} {port}')
+
+    def _say_ready(self, *, ready: bool) -> None:
+        """Let a probe see that HAProxy has everything, where ports are not known before."""
+        if self.options.view.role is Role.NODE:
+            with contextlib.suppress(OSError):
+                file = self.options.sockets / READY
+                file.touch() if ready else file.unlink(missing_ok=True)
 
     async def _read(self, following: asyncio.Task[None]) -> bool:
         """Wait until the store holds everything once; return False when told to stop before that."""
@@ -185,10 +188,9 @@ class Agent:
         self.upkeep = Upkeep(self.applier)
         traffic = Traffic(view.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
-        self.loop.steering = self.steering
-        if self.steering is not None:
-            self.steering.lost = self.applier.lost
-        self.admin.attach(self.loop, traffic)
+        if self.table is not None:
+            self.table.attach(self.loop)
+        self.admin.attach(self.loop, traffic, self.table.steering if self.table else None)
 
     def _lacking(self) -> None:
         """Note what of the settings this HAProxy cannot do."""
@@ -234,6 +236,7 @@ class Agent:
     async def _go_on(self, stop: asyncio.Task[Any], *others: asyncio.Task[None]) -> None:
         """Follow the source until told to stop, and until nobody sends new clients here any more."""
         self.admin.synced = True
+        self._say_ready(ready=True)
         # What was built lives as long as the process: no collection needs to walk it again.
         gc.collect()
         gc.freeze()
@@ -264,16 +267,8 @@ class Agent:
             reloads.promote_in_background(),
             self._follow_config(),
             *self._cluster_tasks(),
-            *self._table_tasks(),
+            *([self.table.keep()] if self.table else []),
         ]
-
-    def _table_tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what runs beside the table of a node."""
-        steering = self.steering
-        if steering is None:
-            return []
-        seconds = milliseconds(self.applier.settings.table_interval) / 1000
-        return [steering.follow(), steering.compare(seconds), steering.save()]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside an API server as source: the sweep, and this agent's own Lease."""
@@ -283,15 +278,22 @@ class Agent:
         found = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
         if identity is not None:
             self.lease = AgentLease(source.calls, identity, self.loop.report)
-            found.append(self.lease.run())
+            found.append(self._keep_lease(self.lease))
         return found
+
+    async def _keep_lease(self, lease: AgentLease) -> None:
+        """Tell that this agent serves, once it does."""
+        if self.table is not None:
+            await self.table.held.wait()
+        await lease.run()
 
     async def _begin(self) -> None:
         """Find HAProxy or start it, and tell it everything."""
         await asyncio.to_thread(self.applier.candidate.fill)
         haproxy = self.applier.where.haproxy
         running = await haproxy.running()
-        await self._steer(bypass=not running)
+        if self.table is not None:
+            await self.table.begin(bypass=not running)
         if not running:
             if haproxy.binary:
                 await self._start()
@@ -306,15 +308,6 @@ class Agent:
                 await asyncio.sleep(0.1)
             else:
                 return
-
-    async def _steer(self, *, bypass: bool) -> None:
-        """Make the kernel's table, on a node; without HAProxy plain TCP goes past it."""
-        if self.steering is None:
-            return
-        site = sites.find(self.store.nodes(), self.loop.state.view, bypass=bypass)
-        if not any(node.name == self.options.view.place.node for node in self.store.nodes()):
-            self._trouble('node', f'there is no Node {self.options.view.place.node}')
-        await self.steering.begin(self.applier.wanted, site)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
@@ -358,7 +351,7 @@ class Agent:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
-        view = replace(view, labelled=held.labelled)
+        view = replace(view, labelled=held.labelled, seat=held.seat)
         reload = await self.loop.exchange(State(view))
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
@@ -371,13 +364,14 @@ class Agent:
         log.info('stopping', extra={'haproxy': 'goes on' if goes_on else 'drains'})
         if goes_on:
             return
-        if self.steering is not None:
+        self._say_ready(ready=False)
+        if self.table is not None:
             # Before anything else: from now on only what HAProxy alone can serve still goes to it.
-            self.steering.leaving = True
-            await self.steering.switch(bypass=True)
-            await self.steering.save_now()
+            await self.table.leave()
         if self.lease is not None:
             await self.lease.withdraw()
+        if self.table is not None:
+            await self.table.let_go()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RELOAD_SECONDS):
                 await self.reloads.hold()

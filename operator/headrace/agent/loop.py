@@ -17,6 +17,7 @@ from headrace.kube.lease import Report
 from headrace.model.state import Change, State
 from headrace.names import Ref
 from headrace.node import sites
+from headrace.node.layout import Site
 from headrace.node.steering import Steering
 from headrace.verdicts import OF_AGENTS
 
@@ -103,6 +104,12 @@ class Loop:
             if self.steering is not None:
                 await self.steering.exchange(self.applier.wanted)
             return reload
+
+    async def steer(self, steering: Steering, site: Site) -> None:
+        """Make a node's table from what HAProxy has been told, and lead all later changes past it."""
+        async with self._turn:
+            await steering.begin(self.applier.wanted, site)
+            self.steering = steering
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""

@@ -107,6 +107,7 @@ class TableCollector:
         )
         yield _gauge('headrace_table_good', 'Whether the kernel has the table as it should be.', float(steering.good))
         yield _gauge('headrace_table_elements', 'Elements of the table.', len(table.elements) if table else 0)
+        yield _gauge('headrace_table_held', "Whether the table is this agent's to write.", float(table is not None))
         past = float(table is not None and table.site.bypass)
         yield _gauge('headrace_table_bypass', 'Whether plain TCP goes past HAProxy.', past)
 

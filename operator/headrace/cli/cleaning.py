@@ -26,5 +26,6 @@ def cleanup(nft: str, state: Path | None) -> None:
     asyncio.run(Nft(nft).remove())
     route.remove()
     if state is not None:
-        (state / 'table.nft').unlink(missing_ok=True)
+        for file in (state / 'table.nft', *state.glob('[0-9]/table.nft')):
+            file.unlink(missing_ok=True)
     click.echo('removed the table inet headrace')

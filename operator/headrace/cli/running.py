@@ -13,7 +13,7 @@ import msgspec
 
 from headrace import settings
 from headrace.agent import logs
-from headrace.agent.agent import Agent, Options
+from headrace.agent.agent import Agent, AgentError, Options
 from headrace.cli import connecting, inputs
 from headrace.cli.connecting import CONTROLLER, KUBE
 from headrace.cli.status import ADMIN
@@ -21,8 +21,11 @@ from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.kube.access import Access
+from headrace.model.view import Role, View
+from headrace.node import seats
 from headrace.node.nft import NftError
-from headrace.settings import Secrets, Settings, SettingsError
+from headrace.node.seats import Seat, SeatError
+from headrace.settings import SEAT_STEP, Secrets, Settings, SettingsError
 
 _MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
@@ -118,6 +121,11 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help='For the role node: the program that tells the kernel which addresses to take over.',
 )
+@click.option(
+    '--seats',
+    is_flag=True,
+    help='For the role node: share the node with an agent that ends, each with ports and a folder in --state of its own.',
+)
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
 @inputs.seen_from(printing=False, placing=False)
@@ -178,9 +186,13 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
     # In a cluster the controller chooses; a folder has nobody who would.
     view = replace(seen.view, labelled=access is not None)
+    state, admin = given['state'].absolute(), _address(given['admin'])
+    seat = _seat(given, view, admin[1]) if given['seats'] else None
+    if seat is not None:
+        state, view = seat.folder, replace(view, seat=seat.number)
+        admin = (admin[0], _shifted(admin[1], seat.number))
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
-    state = given['state'].absolute()
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
@@ -193,13 +205,34 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         overrides=seen.overrides,
         start=start,
         checker=checker,
-        admin=_address(given['admin']),
+        admin=admin,
         identity=connecting.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
         nft=_found(given['nft'], NftError) if role == 'node' else '',
+        seat=seat,
     )
+
+
+def _shifted(port: int, seat: int) -> int:
+    return port and port + SEAT_STEP * seat
+
+
+def _seat(given: dict[str, Any], view: View, admin: int) -> Seat:
+    if view.role is not Role.NODE or not given['sockets']:
+        raise SettingsError('--seats is for --role node, and needs --sockets, a folder of this agent alone')
+
+    def ports(seat: int) -> tuple[int, ...]:
+        found = (*view.settings.node_ports(seat), replace(view, seat=seat).node_health_port)
+        return (*found, _shifted(admin, seat)) if admin else found
+
+    try:
+        return seats.take(given['state'].absolute(), given['sockets'].absolute(), ports)
+    except SeatError as error:
+        raise AgentError(str(error)) from error
+    except OSError as error:
+        raise WriteError(f'--state {given["state"]}, --sockets {given["sockets"]}: {error.strerror}') from error
 
 
 def _found(binary: str, missing: type[Exception] = HaproxyMissingError) -> str:

@@ -64,6 +64,19 @@ class Client:
             ),
         )
 
+    async def node(self, name: str) -> dict[str, Any]:
+        """Return a Node's version and taints, as a document; raises CallError."""
+        found = await self._call(f'get Node {name}', lambda: self._core.read_node(name))
+        made: dict[str, Any] = self.api.sanitize_for_serialization(found)  # type: ignore[no-untyped-call]
+        return made
+
+    async def patch_node(self, name: str, body: dict[str, Any]) -> None:
+        """Change a Node (merge patch); raises ConflictError when it is another by now, else CallError."""
+        await self._call(
+            f'patch Node {name}',
+            lambda: self._core.patch_node(name, body, field_manager=self._field_manager, _content_type=_MERGE),
+        )
+
     async def services(self, label: str) -> list[client.V1Service]:
         """Return the Services that carry a label with this value (`KEY=VALUE`); raises CallError."""
         found = await self._call(

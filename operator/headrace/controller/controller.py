@@ -17,6 +17,7 @@ from headrace.controller.agents import Agent
 from headrace.controller.client import Client
 from headrace.controller.election import Election
 from headrace.controller.handover import Handover
+from headrace.controller.startup import Startup
 from headrace.controller.writer import Wanted, Writer
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
@@ -78,6 +79,10 @@ class Controller:
             lambda: self.agents,
             lambda ref: self._told.get(ref, ()),
             self.writer.ask,
+        )
+        taint = options.view.settings.startup_taint
+        self.startup = (
+            Startup(taint, client, lambda: self.agents, lambda: self.handover.handed_epoch) if taint else None
         )
         self._told: dict[Ref, tuple[Verdict, ...]] = {}
         self._let_go: dict[Ref, tuple[object, object]] = {}
@@ -158,6 +163,8 @@ class Controller:
             asyncio.create_task(work)
             for work in (self.writer.run(), self._follow_changes(), self._follow_agents(), self.handover.run())
         ]
+        if self.startup is not None:
+            tasks.append(asyncio.create_task(self.startup.run()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

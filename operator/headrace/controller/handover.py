@@ -14,14 +14,14 @@ from typing import Any
 
 from headrace.cluster.objects import Service
 from headrace.cluster.reading import CHOSEN_LABEL, PROXY_NAME_LABEL
-from headrace.cluster.store import Snapshot, Store
+from headrace.cluster.store import Store
 from headrace.controller.agents import Agent
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
 from headrace.model import proxied
 from headrace.model.view import Role, View
 from headrace.names import Ref
-from headrace.verdicts import Level, Verdict
+from headrace.verdicts import OF_AGENTS, Level, Verdict
 
 log = logging.getLogger(__name__)
 _STEP_SECONDS = 0.5
@@ -115,6 +115,16 @@ class Handover:
         """Return what stands in the way of a Service's hand-over."""
         return self._said.get(ref, ())
 
+    @property
+    def handed_epoch(self) -> int:
+        """Return the highest epoch of the Services that kube-proxy has let go of."""
+        found = 0
+        for ref in self.store.services():
+            service = self.store.get(ref, Service)
+            if service is not None and service.proxy_name == self.view.class_name:
+                found = max(found, epoch(dict(service.annotations).get('epoch', '')))
+        return found
+
     async def run(self) -> None:
         """Take steps, for ever."""
         while True:
@@ -165,14 +175,22 @@ class Handover:
         """Return why a Service cannot be served completely, or not at all."""
         found = self._eligible(service)
         if not found:
-            built = proxied.build(service, Snapshot(service, nodes=self.store.nodes()), self.view)
+            snapshot = self.store.snapshot(service.ref, proxied.needs(service, self.view))
+            built = proxied.build(service, snapshot, self.view)
             found = tuple(
                 replace(each, reason='HandoverBlocked') if each.reason == 'NotYet' else each
                 for each in built.verdicts
-                if each.level is Level.ERROR or each.reason == 'NotYet'
+                if (each.level is Level.ERROR and each.reason not in OF_AGENTS) or each.reason == 'NotYet'
             )
         refused = tuple(each for each in self.told(service.ref) if each.reason == 'RefusedByHaproxy')
-        return (*found, *refused)
+        return (*found, *refused, *self._cannot(service.ref))
+
+    def _cannot(self, ref: Ref) -> tuple[Verdict, ...]:
+        """Return why agents of nodes cannot serve a Service: what only they see, such as what a Secret holds."""
+        told = {
+            each for agent in self.agents() if agent.role == Role.NODE for each in agent.verdicts if each.ref == ref
+        }
+        return tuple(sorted(each for each in told if each.level is Level.ERROR and each.reason != 'RefusedByHaproxy'))
 
     def _eligible(self, service: Service) -> tuple[Verdict, ...]:
         """Return a verdict for a Service that no node role can have."""

@@ -39,6 +39,7 @@ COMPRESSION = (
     'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
 )
 _HTTPS = 443
+_NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near')
 # The claim that decides about the first line of the crt-list, and about `strict-sni`.
 DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
 
@@ -175,12 +176,12 @@ class Renderer:
             'http': _bind(settings.addresses, [str(settings.http_port)]),
             'https': _bind(settings.addresses, [str(settings.https_port)]),
             'quic': self._quic(),
-            'health': _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)]),
+            'health': self._health_binds(),
             'tcp': _bind(settings.addresses, ranges),
-            'node_http': _bind(settings.addresses, [str(settings.node_http_port)]),
-            'node_http_near': _bind(settings.addresses, [str(settings.node_http_port + 1)]),
-            'node_tcp': _bind(settings.addresses, [str(settings.node_tcp_port)]),
-            'node_tcp_near': _bind(settings.addresses, [str(settings.node_tcp_port + 1)]),
+            **{
+                name: _bind(settings.addresses, [str(port)])
+                for name, port in zip(_NODE, self.view.node_ports, strict=True)
+            },
         }
 
     def _quic(self) -> list[str]:
@@ -189,6 +190,13 @@ class Renderer:
             return []
         found = _bind(settings.addresses, [str(settings.https_port)])
         return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
+
+    def _health_binds(self) -> list[str]:
+        settings = self.view.settings
+        if self.view.role is Role.NODE:
+            # In the host's network everybody would reach it.
+            return _bind(('127.0.0.1',), [str(self.view.node_health_port)])
+        return _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)])
 
     def backends(self, fragments: Iterable[Fragment]) -> bytes:
         """Return the backends of some fragments, one shard's file."""

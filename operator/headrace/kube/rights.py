@@ -28,6 +28,7 @@ class When(StrEnum):
     NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
     STATUS_OF_NODES = 'nodes among statusAddresses'
     NODE_ROLE = 'nodeRole'
+    STARTUP_TAINT = 'startupTaint'
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,15 @@ RULES: tuple[Rule, ...] = (
         Where.NAMESPACES,
         'The labels and the number by which a Service goes from kube-proxy to the nodes and back.',
         When.NODE_ROLE,
+    ),
+    Rule(
+        CONTROLLER,
+        '',
+        'nodes',
+        ('get', 'patch'),
+        Where.CLUSTER,
+        'The startup taint, which it takes from a Node whose agent serves.',
+        When.STARTUP_TAINT,
     ),
 )
 # Asked by kopf once at its start; every account has the right by the ClusterRole system:discovery.

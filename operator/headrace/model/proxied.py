@@ -11,9 +11,10 @@ from dataclasses import replace
 from headrace import names
 from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
+from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import affinity, backends, doors, endpoints, exposure, materials, policies
+from headrace.model import affinity, backends, doors, drafts, endpoints, exposure, materials, policies
 from headrace.model.doors import Address, Doors
 from headrace.model.ir import (
     Backend,
@@ -23,9 +24,11 @@ from headrace.model.ir import (
     Fragment,
     HeaderEdits,
     Kind,
+    Map,
     Mode,
     Side,
     Timeouts,
+    Userlist,
     Way,
 )
 from headrace.model.policies import Policy
@@ -34,13 +37,20 @@ from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 NEEDS = (NODES,)
+Demand = tuple[str, Mode]
 _API = Ref('Service', 'default', 'kubernetes')
 _DEFAULT_CLASS = 'headrace'
-# What would leave a port open that somebody wanted closed, if it were passed over.
-_OF_THE_EDGE = ('tls-secret', 'canary-service', 'rewrite-path')
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
-_PROTECTING = ('basic-auth-secret', 'client-ca-secret')
+# What is not applied here, and why.
+_NO_TLS = (
+    "certificates are found by a client's server name, which is the host of the edge and not the Service's own; and nothing "
+    'says whether clients of the Service itself speak TLS'
+)
+_NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
+_NO_SOURCE = (
+    'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back'
+)
 
 
 def is_ours(service: Service, view: View) -> bool:
@@ -71,19 +81,34 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
     """Return the other objects that the fragment of a Service needs: all Nodes, and its endpoints' authorities."""
     said = reading.read(service.ref, service.annotations, service.ports)
     found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
+    for port in service.ports:
+        route = reading.route(said.values(port.label))
+        for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
+            if name is not None:
+                found.add(Ref(kind, service.namespace, name))
     return (*NEEDS, *sorted(found))
 
 
-def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
-    """Return the fragment of a Service on this node."""
+def build(
+    service: Service, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset(), *, ours: bool = True
+) -> Fragment:
+    """Return the fragment of a Service on this node.
+
+    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`.
+    """
     said = reading.read(service.ref, service.annotations, service.ports)
     draft = _Draft(service, said, snapshot, view)
-    for port in service.ports:
+    for port in service.ports if ours else ():
         if port.protocol is Protocol.TCP:
             draft.add(port)
         else:
             draft.forward(port)
-    draft.judge()
+    for port in service.ports:
+        for label, mode in sorted(demands):
+            if port.label == label:
+                draft.lend(port, mode)
+    if ours:
+        draft.judge()
     return Fragment(
         ref=service.ref,
         created=service.created,
@@ -93,9 +118,11 @@ def build(service: Service, snapshot: Snapshot, view: View) -> Fragment:
         balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced)),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
+        userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
+        demands=tuple(sorted(draft.demands)),
         needs=needs(service, view),
         endpoint_verdicts=tuple(sorted(draft.endpoint_verdicts)),
-        verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})),
+        verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})) if ours else (),
     )
 
 
@@ -110,6 +137,8 @@ class _Draft:
         self.balanced: dict[str, Balanced] = {}
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
+        self.userlists: list[Userlist] = []
+        self.demands: set[tuple[Ref, str, Mode]] = set()
         self.verdicts: list[Verdict] = []
         self.endpoint_verdicts: set[Verdict] = {verdict for piece in snapshot.slices for verdict in piece.problems}
 
@@ -124,12 +153,18 @@ class _Draft:
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
         policy = Policy(names.policy(self.service.ref, port.label))
-        policies.apply(policy, replace(reading.route(values), rewrite_path=None), mode)
+        paths = reading.exposure(values).path
+        route = reading.route(values)
+        policies.apply(policy, route if paths in (None, ('/',)) else replace(route, rewrite_path=None), mode)
         self._ignored(port, values)
+        self._users(port, policy, route, mode)
+        self._canary(port, policy, route, mode)
+        if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+            policy.add(policies.NOT_FORWARDED)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
         usable = usable and 'backend-ca-secret' not in self.said.closing(port.label)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
-        if self.said.closing(port.label) or not usable or self._unprotected(port, values):
+        if self.said.closing(port.label) or not usable or 'client-ca-secret' in values:
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
@@ -207,13 +242,80 @@ class _Draft:
         self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
 
     def _ignored(self, port: ServicePort, values: dict[str, object]) -> None:
-        """Tell the keys that this role does not apply yet, but for those that the edge applies."""
+        """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
         at_the_edge = exposure.is_asked(self.service, self.said, self.view)
-        found = [] if at_the_edge else [key for key in _OF_THE_EDGE if key in values]
-        found += ['client-ip'] if values.get('client-ip') == 'preserve' else []
-        for key in found:
-            written = f'{key}.{port.label}' if self.said.says(key, port.label) else key
-            self._say('NotYet', written, 'the node role does not apply it yet')
+        found = {'client-ip': _NO_SOURCE} if values.get('client-ip') == 'preserve' else {}
+        if not at_the_edge and 'tls-secret' in values:
+            found['tls-secret'] = _NO_TLS
+        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, ('/',)):
+            found['rewrite-path'] = _NO_PATHS
+        if 'client-ca-secret' in values:
+            found['client-ca-secret'] = _NO_TLS
+        for key, why in sorted(found.items()):
+            self._say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
+        if 'client-ca-secret' in values:
+            self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
+
+    def _key(self, key: str, port: ServicePort) -> str:
+        """Return a key as the user wrote it for a port."""
+        return f'{key}.{port.label}' if self.said.says(key, port.label) else key
+
+    def _users(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let only users of a Secret in; where that cannot be, nobody."""
+        if route.basic_auth_secret is None:
+            return
+        key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
+        why = self._add_users(policy, ref, key) if mode == 'http' else 'only HTTP has authentication'
+        if why:
+            policy.add(policies.CLOSED)
+            self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
+
+    def _add_users(self, policy: Policy, ref: Ref, key: str) -> str:
+        """Add a Secret's users to a policy; return why that cannot be, '' when it is done."""
+        if (problem := materials.problem(ref, 'users', self.snapshot, self.view)) is not None:
+            self._say(problem[0], key, problem[1])
+            return f'{ref} cannot be used'
+        secret = self.snapshot.secret(ref)
+        assert secret is not None
+        if (hashed := policies.apply_users(policy, secret.users)) is not None:
+            self._say('CostlyHash', key, f'{ref} holds crypt hashes')
+            self.userlists.append(hashed)
+        return ''
+
+    def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let a part of the requests go to another Service's endpoints, whoever serves that one's own addresses."""
+        if route.canary_service is None or mode != 'http':
+            return
+        ref = Ref('Service', self.service.namespace, route.canary_service)
+        other = self.snapshot.other_service(ref)
+        ports = [each for each in other.ports if each.protocol is Protocol.TCP] if other else []
+        target = next((each for each in ports if each.name and each.name == port.name), None)
+        target = target or next((each for each in ports if each.number == port.number), None)
+        if other is None or target is None:
+            missing = 'has no port of this name or number' if other else 'does not exist'
+            self._say('ServiceMissing', self._key('canary-service', port), f'{ref} {missing}')
+            return
+        said = reading.read(ref, other.annotations, other.ports)
+        wanted = _lent(other, said, target, mode, self.view)
+        name = wanted.name(ref, _variant(_lent_family(other), local=False))
+        self.demands.add((ref, target.label, mode))
+        own = Policy(names.policy(ref, target.label))
+        drafts.of_backend(own, wanted, name)
+        policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name)}'))
+        policies.apply_canary_matches(policy, route)
+
+    def lend(self, port: ServicePort, mode: Mode) -> None:
+        """Add the backend that another Service needs of a port, with all its endpoints of one family."""
+        wanted = _lent(self.service, self.said, port, mode, self.view)
+        usable = wanted.ca is None or self._authority(wanted.ca, port)
+        wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
+        made = self._doors(port, way='http' if mode == 'http' else 'tcp')
+        backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
+        policy = Policy(names.policy(self.service.ref, port.label))
+        self.timeouts += [item for item in drafts.of_backend(policy, wanted, backend.name) if item not in self.timeouts]
+        self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
+        if usable and not backend.groups:
+            self._judge_endpoints(port)
 
     def _judge_endpoints(self, port: ServicePort) -> None:
         """Tell that a port has no usable endpoint on any node; to have none on this one is no mistake."""
@@ -225,21 +327,9 @@ class _Draft:
                 return
         self.endpoint_verdicts.add(Verdict(self.service.ref, 'NoEndpoints', f'port {port.label}: no endpoint is ready'))
 
-    def _unprotected(self, port: ServicePort, values: dict[str, object]) -> bool:
-        """Tell whether a key asks for a protection that this role does not give yet, and say so."""
-        asked = [key for key in _PROTECTING if key in values]
-        for key in asked:
-            written = f'{key}.{port.label}' if self.said.says(key, port.label) else key
-            self._say('RouteClosed', written, f'port {port.label} is closed: the node role does not apply it yet')
-        return bool(asked)
-
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""
-        key = (
-            f'backend-ca-secret.{port.label}'
-            if self.said.says('backend-ca-secret', port.label)
-            else 'backend-ca-secret'
-        )
+        key = self._key('backend-ca-secret', port)
         claim = materials.claim(secret, key, 'authorities', self.snapshot, self.view, self._say)
         self.claims += [claim] if claim else []
         return claim is not None
@@ -249,13 +339,27 @@ class _Draft:
         self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
 
     def _backend(self, made: Doors, wanted: backends.Wanted, family: int, *, local: bool, usable: bool) -> Backend:
-        variant = '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
+        variant = _variant(family, local=local)
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
             found = made.select(family, local=local)
             self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
             self.data += backends.data(self.service, wanted, name)
         return self.backends[name]
+
+
+def _variant(family: int, *, local: bool) -> str:
+    return '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
+
+
+def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, view: View) -> backends.Wanted:
+    """Return the backend that another Service needs of a port."""
+    endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
+    return backends.want(service, said, port, mode, drafts.fitting(endpoint, mode), view)
+
+
+def _lent_family(service: Service) -> int:
+    return 6 if service.cluster_ips and all(':' in address for address in service.cluster_ips) else 4
 
 
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:

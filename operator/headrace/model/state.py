@@ -113,9 +113,11 @@ class State:
             return None
         demands = frozenset(self._demanders.get(ref, ()))
         if self.view.role is Role.NODE:
-            if not proxied.is_ours(service, self.view):
+            ours = proxied.is_ours(service, self.view)
+            if not ours and not demands:
                 return None
-            return proxied.build(service, store.snapshot(ref, proxied.needs(service, self.view)), self.view)
+            snapshot = store.snapshot(ref, proxied.needs(service, self.view))
+            return proxied.build(service, snapshot, self.view, demands, ours=ours)
         found = services.interpret(service, self.view, demands)
         return services.build(found, store.snapshot(ref, found.needs), self.view, demands) if found else None
 

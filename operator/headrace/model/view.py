@@ -7,7 +7,7 @@ from enum import StrEnum
 from headrace.annotations import keys, values
 from headrace.cluster.objects import Node, Object
 from headrace.model.endpoints import Place
-from headrace.settings import Settings, SettingsError
+from headrace.settings import SEAT_STEP, SEATS, Settings, SettingsError
 
 
 class Role(StrEnum):
@@ -21,7 +21,8 @@ class Role(StrEnum):
 class View:
     """The class as an agent sees it.
 
-    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself.
+    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
+    of the node's sets of ports this agent has, None where it is the only one.
     `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
     read, as from a folder.
     """
@@ -34,11 +35,29 @@ class View:
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
     labelled: bool = False
+    seat: int | None = None
 
     @property
     def class_name(self) -> str:
         """Return the name of the class."""
         return self.settings.class_name
+
+    @property
+    def node_ports(self) -> tuple[int, int, int, int]:
+        """Return the ports of the node role's listeners here."""
+        return self.settings.node_ports(self.seat or 0)
+
+    @property
+    def node_health_port(self) -> int:
+        """Return the port of the node role's readiness here."""
+        return self.settings.node_health_port + SEAT_STEP * (self.seat or 0)
+
+    @property
+    def closed_ports(self) -> tuple[int, ...]:
+        """Return the ports of all agents that may be on the node, none where there can be no other."""
+        if self.seat is None:
+            return ()
+        return tuple(port for seat in range(SEATS) for port in self.settings.node_ports(seat))
 
     def may_read_secrets(self, namespace: str) -> bool:
         """Tell whether Secrets of a namespace may be read."""

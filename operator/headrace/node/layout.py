@@ -30,6 +30,8 @@ FAMILIES = (4, 6)
 _HIDE = '0x2000'
 _DOOR_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
 _VERDICTS = ('shut', 'nearshut')
+# The chains that lead past HAProxy while it is away, and are empty otherwise.
+PAST = ('bypass', 'nearbypass')
 _DOOR_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
 
 
@@ -37,8 +39,8 @@ _DOOR_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
 class Site:
     """Where the table is: the node's IPv4 address, '' where it has none, its pods' networks and those of all pods.
 
-    `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP. `bypass` tells that HAProxy
-    is away.
+    `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP; `closed` are all that nobody
+    may reach directly. `bypass` tells that HAProxy is away.
     """
 
     address: str
@@ -46,6 +48,7 @@ class Site:
     pods: tuple[str, ...]
     ports: tuple[int, int, int, int]
     bypass: bool = False
+    closed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def fixed_elements(site: Site) -> dict[tuple[str, str], str]:
 def chains(site: Site) -> dict[str, Chain]:
     """Return the fixed chains by name, in an order in which each is there before it is jumped to."""
     pods = {family(network) for network in site.pods}
-    listeners = ', '.join(map(str, site.ports))
+    listeners = ', '.join(map(str, site.closed or site.ports))
     return {
         'refuse': Chain('', ('meta l4proto tcp reject with tcp reset', 'reject with icmpx type port-unreachable')),
         'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if site.bypass else ()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.node import layout
-from headrace.node.ruleset import Elements, Table
+from headrace.node.ruleset import Elements, Table, Transaction
 
 
 @dataclass(slots=True)
@@ -42,6 +42,19 @@ def differences(table: Table, seen: Observed) -> list[str]:
     surplus = sorted(seen.elements.items() - table.elements.items())
     said += [f'missing in {name}: {key}' for (name, key), _ in missing[:10]]
     return said + [f'surplus in {name}: {key}' for (name, key), _ in surplus[:10]]
+
+
+def mending(table: Table, seen: Observed) -> str | None:
+    """Return the transaction that makes the kernel's table true, '' for none; None where more than elements differ.
+
+    Whether HAProxy is away is the one thing of the chains that comes and goes.
+    """
+    chains = {name for name, chain in table.chains().items() if seen.chains.get(name) != chain.comments}
+    if not chains <= set(layout.PAST) or not chains <= seen.chains.keys():
+        return None
+    gone = {key: value for key, value in seen.elements.items() if table.elements.get(key) != value}
+    come = {key: value for key, value in table.elements.items() if seen.elements.get(key) != value}
+    return Transaction(gone=gone, come=come).text + (table.switch(bypass=table.site.bypass) if chains else '')
 
 
 def _element(element: Any, *, is_map: bool) -> tuple[str, str]:

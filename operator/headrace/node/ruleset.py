@@ -7,7 +7,7 @@ address and port in a map. Nothing of that text comes from an object but parsed 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.model.doors import SLOTS
@@ -276,9 +276,8 @@ class Table:
         """Note another site, and return what leads to it; None where the table has to be made anew."""
         held = self.site
         families = ({family(network) for network in each.pods} for each in (held, site))
-        if (held.address, held.ports, held.bypass) != (site.address, site.ports, site.bypass) or len(
-            set(map(frozenset, families))
-        ) > 1:
+        moved = replace(site, here=held.here, pods=held.pods) != held
+        if moved or len(set(map(frozenset, families))) > 1:
             return None
         before, after = layout.fixed_elements(held), layout.fixed_elements(site)
         made = Transaction(
@@ -290,10 +289,10 @@ class Table:
 
     def switch(self, *, bypass: bool) -> str:
         """Note that HAProxy is away, or back, and return the transaction that leads plain TCP past it, or to it again."""
-        self.site = Site(self.site.address, self.site.here, self.site.pods, self.site.ports, bypass)
+        self.site = replace(self.site, bypass=bypass)
         chains = layout.chains(self.site)
         lines = []
-        for name in ('bypass', 'nearbypass'):
+        for name in layout.PAST:
             lines += [f'flush chain {TABLE} {name}', *rules(name, chains[name])]
         return ''.join(f'{line}\n' for line in lines)
 

@@ -17,7 +17,8 @@ def find(nodes: Iterable[Node], view: View, *, bypass: bool = False) -> Site:
         address=next((address for node in own for address in node.addresses if ':' not in address), ''),
         here=_collapsed(named or [network for node in own for network in node.pods]),
         pods=_collapsed(named or [network for node in known for network in node.pods]),
-        ports=view.settings.node_ports(),
+        ports=view.node_ports,
+        closed=view.closed_ports,
         bypass=bypass,
     )
 

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.model.ir import Door, Kind
@@ -66,15 +67,22 @@ class Steering:
             self.table = Table(picture, site)
             self._lead_ipv6()
             try:
-                seen = observed.read(await self._nft.listing())
-                self.good = not observed.differences(self.table, seen)
+                await self._adopt(self.table, observed.read(await self._nft.listing()))
             except NftError:
-                self.good = False
-            if not self.good:
                 await self._anew(self.table)
-            else:
-                self._unsaved.set()
             await self._forget_flows()
+
+    async def _adopt(self, table: Table, seen: observed.Observed) -> None:
+        """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
+        text = observed.mending(table, seen)
+        if text is None:
+            await self._anew(table)
+            return
+        self.good = True
+        if text:
+            await self._try(text)
+        self._trouble('table', '')
+        self._unsaved.set()
 
     def _lead_ipv6(self) -> None:
         """Make the stand-ins of IPv6 addresses the node's own; where there is no IPv6 nobody misses it."""
@@ -109,7 +117,7 @@ class Steering:
         if self.table is None:
             return
         async with self._turn:
-            wanted = Site(site.address, site.here, site.pods, site.ports, self.table.site.bypass)
+            wanted = replace(site, bypass=self.table.site.bypass)
             if wanted == self.table.site:
                 return
             made = self.table.move(wanted)
@@ -127,6 +135,11 @@ class Steering:
             self._picture = picture
             self.table = Table(picture, self.table.site)
             await self._anew(self.table)
+
+    async def let_go(self) -> None:
+        """Leave the table as it is from now on: somebody else has it."""
+        async with self._turn:
+            self.table = None
 
     async def switch(self, *, bypass: bool) -> None:
         """Lead plain TCP past HAProxy, or to it again."""
@@ -250,7 +263,7 @@ class Steering:
             return
         async with self._turn:
             held = self.table.site
-            site = Site(held.address, held.here, held.pods, held.ports, bypass=True)
+            site = replace(held, bypass=True)
             self.table.site, text = site, ''
             try:
                 text = self.table.text()

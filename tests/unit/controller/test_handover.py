@@ -121,6 +121,18 @@ def test_what_cannot_be_served_completely_is_told_and_not_begun(annotations, tol
     assert world.written == []
 
 
+@pytest.mark.parametrize(
+    ('role', 'handed'), [pytest.param('node', False, id='of the node'), pytest.param('edge', True, id='of the edge')]
+)
+def test_a_secret_that_the_agents_of_nodes_cannot_use_holds_a_hand_over_up(role, handed):
+    said = (Verdict(REF, 'SecretMissing', 'Secret shop/users does not exist'),)
+    agents = (Agent('a', 'node', 5, (), 'n1'), Agent('b', role, 5, said, 'n1'))
+    world = World('n1', agents=agents)
+    world.put(OURS, proxy='node', epoch='5', mode='http', basic_auth_secret='users')
+    assert [reason for reason, _ in world.advance()] == ([] if handed else ['SecretMissing'])
+    assert len(world.written) == int(handed)
+
+
 def test_without_any_node_nothing_is_handed_over():
     world = World()
     world.put(OURS, proxy='node', epoch='5')

@@ -7,10 +7,10 @@ import pytest
 from headrace.cluster import reading
 from headrace.model import proxied, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Fate, Kind
+from headrace.model.ir import Fate, Kind, Map
 from headrace.model.view import Role
 from headrace.settings import Secrets, Settings
-from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, service
+from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, secret, service
 
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
 OURS = {'annotations': {'proxy': 'node'}}
@@ -147,9 +147,20 @@ def test_timeouts_and_headers_of_a_port_are_those_of_all_its_addresses():
         assert {'h', 't'} <= set(claim.value.split('|')[2]), claim.key
 
 
-@pytest.mark.parametrize('key', ['basic-auth-secret', 'basic-auth-secret.80', 'client-ca-secret'])
-def test_a_protection_that_this_role_does_not_give_closes_the_address_and_says_so(key):
-    made = on_node(service(annotations={'proxy': 'node', key: 'users'}, **IP), endpoint_slice(addresses=['10.0.0.1']))
+@pytest.mark.parametrize(
+    'said',
+    [
+        pytest.param({'basic-auth-secret': 'users'}, id='users, of TCP'),
+        pytest.param({'basic-auth-secret': 'no', 'mode': 'http'}, id='users that are not there'),
+        pytest.param({'basic-auth-secret.80': 'crypt', 'mode': 'http'}, id='hashes that are none'),
+        pytest.param({'client-ca-secret': 'ca'}, id='certificates'),
+        pytest.param({'client-ca-secret.80': 'ca', 'mode': 'http'}, id='certificates of a port'),
+    ],
+)
+def test_a_protection_that_cannot_be_given_closes_the_address_and_says_so(said):
+    secrets = [secret('users', auth='ann:{SHA}x'), secret('crypt', auth='ann:$6$salt$hash')]
+    document = service(annotations={'proxy': 'node', **said}, **IP)
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1']), *secrets)
     assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
     assert 'RouteClosed' in [verdict.reason for verdict in made.all_verdicts()]
 
@@ -167,8 +178,7 @@ def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_t
     ('said', 'spec', 'field'),
     [
         pytest.param({'tls-secret': 'tls'}, {}, 'metadata.annotations[headrace.io/tls-secret]', id='TLS'),
-        pytest.param({'canary-service': 'next'}, {}, 'metadata.annotations[headrace.io/canary-service]', id='canary'),
-        pytest.param({'rewrite-path': '/a'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite'),
+        pytest.param({'rewrite-path': '/a', 'path': '/b'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite of a path'),
         pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
         pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
     ],
@@ -226,6 +236,61 @@ def test_a_node_that_load_balancers_ask_for_its_health_would_give_no_answer():
     assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
         ('NotYet', 'spec.healthCheckNodePort')
     ]
+
+
+def test_users_and_a_rewrite_are_those_of_the_edge():
+    said = {'proxy': 'node', 'mode': 'http', 'rewrite-path': '/v2/', 'basic-auth-secret': 'users'}
+    held = secret('users', type='kubernetes.io/basic-auth', username='ann', password='pw')
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']), held)
+    assert made.all_verdicts() == ()
+    flags = pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
+    assert {'w', 'b'} <= set(flags)
+    assert 'X' not in flags
+    data = [(entry.map, entry.value) for entry in fragment(made).data if entry.map in (Map.REWRITE, Map.AUTH)]
+    assert data == [(Map.AUTH, '1'), (Map.REWRITE, '/v2')]
+
+
+def test_users_with_crypt_hashes_are_judged_as_at_the_edge():
+    said = {'proxy': 'node', 'mode': 'http', 'basic-auth-secret': 'users'}
+    hashed = f'$5$salt${"a" * 43}'
+    made = on_node(
+        service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']), secret('users', auth=f'ann:{hashed}')
+    )
+    (listed,) = fragment(made).userlists
+    assert listed.users == (('ann', hashed),)
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[1] == listed.policy
+    assert [verdict.reason for verdict in made.all_verdicts()] == ['CostlyHash']
+
+
+@pytest.mark.parametrize('taken', [False, True], ids=['of kube-proxy', 'taken over'])
+def test_a_canary_lends_its_backend_whoever_serves_its_own_address(taken):
+    said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next', 'canary-weight': '10'}
+    lent = {'clusterIP': '10.96.0.2', 'clusterIPs': ['10.96.0.2'], **(OURS if taken else {})}
+    made = on_node(
+        service(annotations=said, **IP),
+        endpoint_slice(addresses=['10.0.0.1']),
+        service('next', **lent),
+        endpoint_slice('next', addresses=['10.0.0.2']),
+    )
+    (entry,) = [entry for entry in fragment(made).data if entry.map is Map.CANARY]
+    weight, name, _, flags = entry.value.split('|')
+    (backend,) = [each for each in fragment(made, 'next').backends if each.name == name]
+    assert (weight, backend.groups[0].addresses, backend.shape.mode, flags) == ('1000', ('10.0.0.2',), 'http', '')
+    assert bool(pointer(made, Kind.ADDRESS, '10.96.0.2:80')) is taken
+    assert made.all_verdicts() == ()
+
+
+def test_a_canary_that_is_not_there_is_left_out_and_told():
+    said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert [verdict.reason for verdict in made.all_verdicts()] == ['ServiceMissing']
+    assert 'c' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
+
+
+def test_a_client_who_is_not_to_be_forwarded_is_not():
+    said = {'proxy': 'node', 'mode': 'http', 'client-ip': 'none'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert 'n' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
 
 
 def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():

@@ -1,6 +1,7 @@
 """The table as text, what a change of the model does to it, and how it is compared with what the kernel has."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,22 @@ def test_a_door_with_other_endpoints_for_clients_near_and_ranges_has_elements_of
     assert elements['ranges4', f'{at} . 198.51.100.0/24'] == ''
     assert ('near4', at) in elements
     assert ('far4', at) in elements
+
+
+def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_another_is_made_anew():
+    _, state = world(*web(), node())
+    before = Table(of_state(state), replace(SITE, bypass=True))
+    after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291), closed=SITE.ports))
+    seen = observed.Observed(dict(before.elements), {name: chain.comments for name, chain in before.chains().items()})
+    assert observed.mending(after, seen).splitlines() == [
+        'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
+        'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
+        'flush chain inet headrace bypass',
+        'flush chain inet headrace nearbypass',
+    ]
+    assert observed.mending(before, seen) == ''
+    seen.chains['far'] = ()
+    assert observed.mending(after, seen) is None
 
 
 def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():

@@ -1,0 +1,145 @@
+"""Several agents on one node, as while a DaemonSet surges: each has a seat, and one of them holds the table.
+
+A seat is a folder and a set of ports; whoever was on it when its pod's agent ended finds it again by a file beside the
+sockets. The table, and what is loaded at a boot, belong to the one that holds the lock; the kernel lets go of it when
+the process ends, however that comes.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import shutil
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from headrace.settings import SEATS
+
+# Beside the sockets: a link to the seat's folder, by which HAProxy is started.
+LINK = 'state'
+_STEP_SECONDS = 0.05
+_NUMBER = 'seat'
+
+
+class SeatError(Exception):
+    """There is no seat to be had; the message says why."""
+
+
+@dataclass(slots=True)
+class Seat:
+    """A seat that this process has, and the lock of the table, which it may hold."""
+
+    number: int
+    root: Path
+    _file: IO[str]
+    _table: IO[str] | None = field(default=None)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that is this seat's alone."""
+        return _folder(self.root, self.number)
+
+    def hold(self) -> bool:
+        """Hold the table if nobody else does; return whether it is held."""
+        if self._table is None:
+            self._table = _locked(self.root / 'table.lock')
+            if self._table is not None:
+                # What it leaves behind is the last good state from now on.
+                _write(self.root / _NUMBER, str(self.number))
+        return self._table is not None
+
+    async def wait(self) -> None:
+        """Wait until the table is held."""
+        while not self.hold():  # noqa: ASYNC110  another process lets go, and tells nobody
+            await asyncio.sleep(_STEP_SECONDS)
+
+    def release(self) -> None:
+        """Let the next one hold the table."""
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+
+    def close(self) -> None:
+        """Leave the seat."""
+        self.release()
+        self._file.close()
+
+
+def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> Seat:
+    """Return a seat: the one that these sockets belong to, else the last good one, else a free one, swept.
+
+    `ports` are those of a seat. Raises SeatError and OSError.
+    """
+    root.mkdir(mode=0o750, parents=True, exist_ok=True)
+    sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
+    own, last = _number(sockets / _NUMBER), _number(root / _NUMBER)
+    for number in [own] if own is not None else sorted(range(SEATS), key=lambda each: each != last):
+        file = _locked(root / f'{number}.lock')
+        if file is None:
+            continue
+        if own is None and not _are_free(ports(number)):
+            file.close()
+            continue
+        folder = _folder(root, number)
+        if number not in (own, last):
+            # Whatever was here before is older than the last good state.
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o750, exist_ok=True)
+        _write(sockets / _NUMBER, str(number))
+        link = sockets / f'.{LINK}.new'
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+        link.replace(sockets / LINK)
+        return Seat(number, root, file)
+    raise SeatError(f'{root}: another agent is in seat {own}' if own is not None else f'{root}: all seats are taken')
+
+
+def _folder(root: Path, number: int) -> Path:
+    return root / str(number)
+
+
+def _locked(path: Path) -> IO[str] | None:
+    file = path.open('a')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def _number(path: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        found = int(path.read_text())
+        return found if found in range(SEATS) else None
+    return None
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f'.{path.name}.new')
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _are_free(ports: Iterable[int]) -> bool:
+    """Tell whether nobody listens on any of some ports: HAProxy would share them with another HAProxy."""
+    for port in ports:
+        for family, address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):  # noqa: S104  a look, no listener
+            try:
+                asked = socket.socket(family, socket.SOCK_STREAM)
+            except OSError:
+                continue
+            with asked:
+                # Connections that are ending take no port from a listener.
+                asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    asked.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                try:
+                    asked.bind((address, port))
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        return False
+    return True

@@ -1,0 +1,185 @@
+"""Two agents on one node, as while a DaemonSet surges: the second takes the table over, and nobody notices."""
+
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import binary
+from support.live import HEADRACE, Live, until
+from support.nodes import PODS, PORT, say
+from support.objects import endpoint_slice, service
+
+TCP, HTTP, KEPT = '10.96.0.10', '10.96.0.20', '10.96.0.30'
+
+
+class Clients:
+    """Clients in a pod and on the node that connect all the time, by TCP and HTTP; `lost` is what went wrong."""
+
+    def __init__(self, nodes):
+        self.lost, self.done = [], 0
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(work, space))
+            for space in ('client', 'node')
+            for work in (
+                lambda space: nodes.tcp(space, TCP, 80, seconds=3)['pod'],
+                lambda space: nodes.http(space, HTTP, 80, seconds=3)[0] == 200 or 1 / 0,
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, work, space):
+        while not self._stop.is_set():
+            try:
+                work(space)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is a loss
+                self.lost.append((space, time.time(), repr(error)))
+            else:
+                self.done += 1
+            time.sleep(0.003)
+
+    def more(self, number=60):
+        """Wait for so many more answers."""
+        wanted = self.done + number
+        until(lambda: self.done >= wanted, 'clients are answered')
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+        return self.lost
+
+
+def seated(agent, first=None):
+    """Let an agent share the node's folder and settings with a first one, as two pods of a DaemonSet do."""
+    if first is None:
+        # Ports that tests hold for themselves would be taken.
+        agent.set(nodeHealthPort=10284)
+    else:
+        agent.source, agent.state, agent.config, agent.role = first.source, first.state, first.config, first.role[:4]
+    agent.sockets = agent.root / 'run'
+    agent.role = (*agent.role, '--seats', '--sockets', agent.sockets)
+    return agent
+
+
+@pytest.fixture
+def pair(agent):
+    """Two agents of one node, none of which is started yet."""
+    second = Live(binary('haproxy-3.4'))
+    yield seated(agent), seated(second, agent)
+    second.close()
+
+
+def put(agent):
+    """Three Services: plain TCP, HTTP, and TCP whose clients the kernel keeps with their endpoints."""
+    said = {'proxy': 'node'}
+    kept = service('kept', annotations=said, clusterIP=KEPT, sessionAffinity='ClientIP')
+    addresses = [PODS['one'][0], PODS['three'][0]]
+    agent.put(
+        'all',
+        service('plain', annotations=said, clusterIP=TCP, ports=[{'name': 'tcp', 'port': 80}]),
+        endpoint_slice('plain', addresses=addresses, port=PORT, port_name='tcp'),
+        service('web', annotations=said, clusterIP=HTTP, ports=[{'name': 'http', 'port': 80}]),
+        endpoint_slice('web', addresses=addresses, port=PORT, port_name='http'),
+        kept | {'spec': {**kept['spec'], 'ports': [{'name': 'tcp', 'port': 80}]}},
+        endpoint_slice('kept', addresses=addresses, port=PORT, port_name='tcp'),
+    )
+
+
+def listeners():
+    """Return the ports that the table leads to."""
+    command = ['nft', '-j', 'list', 'map', 'inet', 'headrace', 'far4']
+    text = subprocess.run(command, capture_output=True, text=True, check=True)
+    items = [item['map'] for item in json.loads(text.stdout)['nftables'] if 'map' in item]
+    return {element[1]['concat'][1] for element in items[0]['elem']}
+
+
+def alive(agent):
+    return subprocess.run([HEADRACE, 'alive', agent.sockets], capture_output=True, text=True, check=False)
+
+
+def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_lost(nodes, pair):
+    first, second = pair
+    put(first)
+    first.start()
+    until(lambda: first.metric('headrace_table_bypass') == 0, 'HAProxy serves')
+    assert listeners() == {10280, 10282}
+    stays = nodes.tcp('client', KEPT, 80)['pod']
+    clients = Clients(nodes)
+    try:
+        old = nodes.connected('client', TCP, 80)
+        assert say(old)['pod'] in ('one', 'three')
+        clients.more()
+        second.start()
+        # It is warm, and nobody comes to it before the first one lets go.
+        until((second.sockets / 'ready').exists, 'the second is ready')
+        clients.more()
+        assert (listeners(), second.metric('headrace_table_held')) == ({10280, 10282}, 0)
+        first.set(drainDelay='2s')
+        until(lambda: first.times('read the settings again'), 'it has read how long it drains')
+        first.process.terminate()
+        until(lambda: second.times('took the table over'), 'the second has the table')
+        assert listeners() == {10288, 10290}
+        clients.more()
+        # The first still has its old connections, and what changes now is the second's.
+        assert say(old)['pod'] in ('one', 'three')
+        assert not (first.sockets / 'ready').exists()
+        old.close()
+        assert first.process.wait(30) == 0
+        clients.more()
+    finally:
+        lost = clients.stop()
+    assert lost == []
+    # What the kernel remembers of clients is still there: only elements have moved.
+    assert {nodes.tcp('client', KEPT, 80)['pod'] for _ in range(8)} == {stays}
+    assert second.metric('headrace_table_bypass') == 0
+    assert second.metric('headrace_table_repairs_total') == 0
+
+
+def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_then(nodes, pair):
+    first, second = pair
+    put(first)
+    first.start()
+    second.start()
+    clients = Clients(nodes)
+    try:
+        clients.more()
+        first.kill()
+        until(lambda: second.times('took the table over'), 'the second has the table')
+        clients.more()
+        # It comes back to its own seat, and finds the table in good hands.
+        first.start()
+        assert first.times('another agent of this node has the table') == 1
+        assert listeners() == {10288, 10290}
+        clients.more()
+        second.kill()
+        until(lambda: first.times('took the table over'), 'the first has it again')
+        clients.more()
+    finally:
+        lost = clients.stop()
+    assert lost == []
+    assert listeners() == {10280, 10282}
+
+
+def test_all_seats_ports_are_closed_to_direct_access(nodes, pair):
+    first, second = pair
+    put(first)
+    first.start()
+    second.start()
+    for port in (10280, 10282, 10288, 10290, 10299):
+        with pytest.raises(ConnectionRefusedError):
+            nodes.connected('client', '192.0.2.1', port)
+
+
+def test_a_probe_finds_the_agent_wherever_it_listens(nodes, pair):
+    first, _ = pair
+    assert alive(first).returncode == 1
+    put(first)
+    first.start()
+    assert alive(first).returncode == 0
+    first.kill()
+    assert alive(first).returncode == 1
