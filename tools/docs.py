@@ -21,7 +21,7 @@ from headrace import settings, verdicts  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
 
 PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
-RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
+RECORDED = ROOT / 'tests' / 'agent' / 'reloads'
 SCHEMA = 'settings.schema.json'
 SCOPES = {
     keys.Scope.SERVICE: 'The Service as a whole',
@@ -60,10 +60,10 @@ TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
 
 def costs() -> list[dict[str, str]]:
     """Return one row for each change that was recorded: key, change, and what it costs with each version."""
-    recorded = json.loads(RECORDED.read_text(encoding='utf-8'))
+    full, old = (json.loads((RECORDED / f'{name}.json').read_text(encoding='utf-8')) for name in ('3.4', '3.0'))
     return [
-        {'key': full['key'], 'what': full['what'], 'full': cost(full['cost']), 'old': cost(old['cost'])}
-        for full, old in zip(recorded['3.4'], recorded['3.0'], strict=True)
+        {'key': row['key'], 'what': row['what'], 'full': cost(row['cost']), 'old': cost(other['cost'])}
+        for row, other in zip(full, old, strict=True)
     ]
 
 

@@ -16,12 +16,13 @@ from support.haproxy import Ports
 from support.scene import Scene
 from support.transitions import TCP_PORTS
 
-RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
+RECORDED = ROOT / 'tests' / 'agent' / 'reloads'
 
 
-def recorded():
-    """Return what is recorded: for each version, what each change cost."""
-    return json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+def recorded(version):
+    """Return what is recorded of a version: what each change cost."""
+    rows = json.loads((RECORDED / f'{version}.json').read_text())
+    return {(row['key'], row['what']): row['cost'] for row in rows}
 
 
 @pytest.fixture(scope='module')
@@ -36,7 +37,8 @@ def scene(request, update_golden):
     ports.close()
     if update_golden and found.keys() >= {item.name for item in changes.ALL}:
         rows = [{'key': item.key, 'what': item.what, 'cost': found[item.name]} for item in changes.ALL]
-        RECORDED.write_text(json.dumps(recorded() | {version: rows}, indent=1, ensure_ascii=False) + '\n')
+        path = RECORDED / f'{version}.json'
+        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n')
 
 
 # The tests of one version share an agent, and so a process of pytest.
@@ -48,8 +50,7 @@ VERSIONS = [pytest.param(name, marks=pytest.mark.xdist_group(f'reloads-{name}'))
 def test_a_change_costs_what_the_page_says(scene, change, update_golden):
     scene.found[change.name] = scene.play(change)
     if not update_golden:
-        rows = {(row['key'], row['what']): row['cost'] for row in recorded()[scene.version]}
-        assert scene.found[change.name] == rows[change.key, change.what]
+        assert scene.found[change.name] == recorded(scene.version)[change.key, change.what]
 
 
 def test_each_key_is_changed():

@@ -1,6 +1,6 @@
 """Requests by what they are about: each with who answers, or with which status. All by hand, from the contract."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from support.wire import proxy_v1, proxy_v2
 
@@ -11,7 +11,10 @@ CLOSED = 'closed'
 
 @dataclass(frozen=True)
 class Request:
-    """A request by HTTP/1.1, or by HTTP/2; `sni` None is in the clear, '' without a server name."""
+    """A request by HTTP/1.1, or by HTTP/2; `sni` None is in the clear, '' without a server name.
+
+    `port` is the number of a TCP port of the edge, None for the shared ones.
+    """
 
     host: str | None
     target: str = '/'
@@ -22,6 +25,7 @@ class Request:
     address: str = '127.0.0.1'
     proxy: bytes = b''
     method: str = 'GET'
+    port: int | None = None
 
 
 def on(host, target='/', **how):
@@ -308,6 +312,16 @@ ADDRESSES = tuple(
     for judge, allowed in zip(JUDGES, answers, strict=True)
 )
 
+# The same on TCP ports of their own, by PROXY header; a port is named after the Service that it has.
+TCP_JUDGES = tuple(f'{judge}-tcp' for judge in JUDGES)
+TCP_SHUT = ('no-secret-tcp', 'bad-secret-tcp', 'bad-allow-tcp', 'bad-deny-tcp')
+TCP_ADDRESSES = tuple(
+    (replace(made(''), port=port), f'{judge}-tcp' if allowed else CLOSED)
+    for name, made, answers in FAMILIES
+    if 'PROXY v' in name or 'no IPv4' in name or 'digits' in name
+    for port, (judge, allowed) in enumerate(zip(JUDGES, answers, strict=True))
+)
+
 SHUT = (
     (on('no-users.com'), 503),
     (on('bad-users.com'), 503),
@@ -326,6 +340,7 @@ SHUT = (
     (on('bad-deny.com'), 503),
     (on('bad-maintenance.com'), 503),
     (on('users-elsewhere.com'), 503),
+    *((on('', port=port), CLOSED) for port, _ in enumerate(TCP_SHUT, len(TCP_JUDGES))),
 )
 
 ALL = {
@@ -341,5 +356,6 @@ ALL = {
     'SNI and Host': OTHER_NAMES,
     ':authority': AUTHORITIES,
     'address': ADDRESSES,
+    'address on TCP': TCP_ADDRESSES,
     'closed': SHUT,
 }

@@ -7,15 +7,16 @@ import pytest
 
 from conftest import binary
 from haproxy import requests
-from haproxy.requests import REFUSED
+from haproxy.requests import CLOSED, REFUSED
 from support import wire
-from support.edge import Edge, Endpoints, web
+from support.edge import Edge, Endpoints, tcp, web
 from support.objects import ca_secret, secret, tls_secret
 
 # Who answers, by address of its endpoint; `both-exact` answers for one path of `both`.
 NAMES = (
     'root', 'shop', 'deep', 'exact', 'both', 'both-exact', 'slash', 'encoded', 'only', 'any', 'mixed', 'wild',
     'one-of-wild', 'deeper', 'tls-one', 'tls-two', 'tls-wild', 'mutual', 'allow4', 'allow6', 'deny4', 'deny6',
+    *requests.TCP_JUDGES,
 )  # fmt: skip
 BROKEN = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
 
@@ -72,6 +73,21 @@ def services(endpoints):
         shut('bad-deny', deny='nobody'),
         shut('bad-maintenance', maintenance='yes'),
     )
+    rules = [
+        {'accept_proxy': 'true', 'allow': '192.0.2.0/24'},
+        {'accept_proxy': 'true', 'allow': '2001:db8:1::/48, 192.0.2.1'},
+        {'accept_proxy': 'true', 'deny': '192.0.2.128/25'},
+        {'accept_proxy': 'true', 'deny': '2001:db8:bad::/48'},
+        {'tls_secret': 'missing'},
+        {'tls_secret': 'broken'},
+        {'allow': 'everybody'},
+        {'deny': 'nobody'},
+    ]
+    names = (*requests.TCP_JUDGES, *requests.TCP_SHUT)
+    ports = [
+        tcp(name, endpoints, port, addresses=(where(name if name in NAMES else 'any'),), **rule)
+        for port, (name, rule) in enumerate(zip(names, rules, strict=True))
+    ]
     secrets = (
         tls_secret('one', seed='one'),
         tls_secret('two', seed='two'),
@@ -82,7 +98,7 @@ def services(endpoints):
         {**secret('broken', tls_crt=BROKEN, tls_key='junk'), 'type': 'kubernetes.io/tls'},
         secret('broken-ca', ca_crt=BROKEN),
     )
-    return [*(item for group in groups for item in group), *secrets]
+    return [*(item for group in (*groups, *ports) for item in group), *secrets]
 
 
 @pytest.fixture(scope='module', params=['3.4', '3.0'])
@@ -94,6 +110,7 @@ def edge(request):
             'trusted_proxies': (f'{requests.TRUSTED}/32', '198.51.100.0/24'),
             'accept_proxy': True,
             'seen': {'all_secrets': True},
+            'tcp_ports': len(requests.TCP_JUDGES) + len(requests.TCP_SHUT),
         }
         with Edge(binary(f'haproxy-{request.param}'), request.param, *services(endpoints), **settings) as found:
             yield found
@@ -103,10 +120,12 @@ def ask(edge, request):
     """Return who answers a request, or the status, `reset` or `refused`."""
     how = {'address': request.address, 'client': request.client, 'before': request.proxy, 'sni': request.sni}
     port = edge.http if request.sni is None else edge.https
+    if request.port is not None:
+        port = edge.tcp[request.port]
     try:
         connection = wire.connect(port, **how, alpn=('h2',) if request.h2 and request.sni is not None else ())
     except (ssl.SSLError, ConnectionError):
-        return REFUSED
+        return REFUSED if request.port is None else CLOSED
     with contextlib.closing(connection):
         if request.h2:
             scheme = 'http' if request.sni is None else 'https'
@@ -116,7 +135,7 @@ def ask(edge, request):
             lines = [f'{request.method} {request.target} HTTP/1.1', f'Host: {request.host}', 'Connection: close']
             lines += [f'{name}: {value}' for name, value in request.headers]
             came = wire.send(connection, '\r\n'.join([*lines, '', '']).encode())
-            (status,), body = wire.statuses(came), came.partition(b'\r\n\r\n')[2]
+            status, body = next(iter(wire.statuses(came)), CLOSED), came.partition(b'\r\n\r\n')[2]
     said = wire.said(body)
     return NAMES[int(said['at'].rpartition('.')[2]) - 1] if said else status
 

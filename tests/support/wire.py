@@ -100,6 +100,27 @@ class Http2:
             self.h2.send_headers(stream, trailers, end_stream=True)
         return self._answer(stream)
 
+    def begin(self, headers):
+        """Send a request without a body, and return its stream; `gather` has the answer."""
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, headers, end_stream=True)
+        return stream
+
+    def gather(self, streams):
+        """Return the bodies of the answers on all of these streams."""
+        found, open_ = dict.fromkeys(streams, b''), set(streams)
+        self._flush()
+        while open_ and (part := self.connection.recv(65536)):
+            for event in self.h2.receive_data(part):
+                match event:
+                    case h2.events.DataReceived(stream_id=number):
+                        found[number] += event.data
+                        self.h2.acknowledge_received_data(event.flow_controlled_length, number)
+                    case h2.events.StreamEnded(stream_id=number) | h2.events.StreamReset(stream_id=number):
+                        open_.discard(number)
+            self._flush()
+        return found
+
     def _answer(self, stream):
         status, head, came = 'closed', {}, b''
         with contextlib.suppress(ConnectionError):

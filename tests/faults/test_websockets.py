@@ -1,0 +1,118 @@
+"""A real WebSocket client and server talk through a reload, in the clear and by TLS."""
+
+import asyncio
+import ssl
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from support import certificates
+from support.live import until
+from support.objects import endpoint_slice, service
+from support.traffic import address
+
+HOST = 'chat.example.com'
+
+
+async def _chat(request):
+    """Echo messages; `bye` ends with a code and a reason of our own."""
+    talk = web.WebSocketResponse(protocols=('chat.v2',), max_msg_size=1 << 24)
+    await talk.prepare(request)
+    async for message in talk:
+        if message.type is aiohttp.WSMsgType.BINARY:
+            await talk.send_bytes(message.data)
+        elif message.data == 'bye':
+            await talk.close(code=4001, message=b'as you wish')
+        else:
+            await talk.send_str(f'{message.data}!')
+    return talk
+
+
+class Chat:
+    """The server, and clients of it, in the town's event loop."""
+
+    def __init__(self, town):
+        self.town, self.where = town, address()
+        self.runner, self.port = town.run(self._serve())
+
+    async def _serve(self):
+        app = web.Application()
+        app.router.add_get('/chat', _chat)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, self.where, 0)
+        await site.start()
+        return runner, runner.addresses[0][1]
+
+    def close(self):
+        self.town.run(self.runner.cleanup())
+
+    def connect(self, url, certificate):
+        return self.town.run(self._connect(url, certificate))
+
+    async def _connect(self, url, certificate):
+        context = ssl.create_default_context(cadata=certificate.decode()) if url.startswith('wss') else True
+        # The name is the host's, and the address this machine's.
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Here(), ssl=context))
+        return session, await session.ws_connect(url, protocols=('chat.v1', 'chat.v2'), max_msg_size=1 << 24)
+
+
+class _Here(aiohttp.abc.AbstractResolver):
+    async def resolve(self, host, port=0, family=0):
+        return [{'hostname': host, 'host': '127.0.0.1', 'port': port, 'family': family, 'proto': 0, 'flags': 0}]
+
+    async def close(self):
+        """There is nothing to close."""
+
+
+async def _say(talk, text):
+    async with asyncio.timeout(10):
+        await talk.send_str(text)
+        return (await talk.receive()).data
+
+
+async def _send(talk, data):
+    async with asyncio.timeout(10):
+        await talk.send_bytes(data)
+        return (await talk.receive()).data
+
+
+async def _end(session, talk):
+    async with asyncio.timeout(10):
+        await talk.send_str('bye')
+        last = await talk.receive()
+        await session.close()
+        return last.type, talk.close_code, last.extra
+
+
+@pytest.fixture
+def chat(town):
+    """The server."""
+    found = Chat(town)
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize('version', ['3.4', '3.0'])
+def test_websockets_stay_open_over_a_reload_and_end_as_their_server_says(make_live, town, chat, version):
+    key, certificate = certificates.for_names(HOST)
+    live = make_live(version)
+    live.put(
+        'chat',
+        service('chat', annotations={'host': HOST, 'tls-secret': 'tls', 'tls-redirect': 'false'}),
+        endpoint_slice('chat', addresses=[chat.where], port=chat.port),
+        {**certificates.tls_secret('tls', key, certificate)},
+    )
+    live.start()
+    urls = [f'ws://{HOST}:{live.ports["http"]}/chat', f'wss://{HOST}:{live.ports["https"]}/chat']
+    talks = [chat.connect(url, certificate) for url in urls]
+    assert [talk.protocol for _, talk in talks] == ['chat.v2', 'chat.v2']
+    worker = live.worker()
+    live.web([chat.where], chat.port, 'other', 'other.example.com', {'retries': '7'})
+    until(lambda: live.reloads() and live.worker() != worker, 'HAProxy is reloaded')
+    big = bytes(range(256)) * 4000
+    for session, talk in talks:
+        assert town.run(_say(talk, 'still here')) == 'still here!'
+        assert town.run(_send(talk, big)) == big
+        assert town.run(_end(session, talk)) == (aiohttp.WSMsgType.CLOSE, 4001, 'as you wish')
