@@ -41,6 +41,7 @@ TEXTS = {
     'drainTimeout': 'duration',
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
     'cookieName': 'name of a cookie',
+    'tlsCiphers': 'names of ciphers, separated by colons, or empty',
     'errorPageType': 'media type, and perhaps its charset',
     'accessLog': '`stdout`, `stderr`, ADDRESS:PORT or `off`',
 }
