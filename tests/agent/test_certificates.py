@@ -105,11 +105,18 @@ def test_certificates_come_are_renewed_and_go_without_a_reload(either, town):
 
     renewed(live, 'one', 'rsa', 'rsa 2')
     renewed(live, 'two', 'ec', 'ec 2')
+    broken = tls_secret('two', 'ec', 'ec 3')
+    broken['data']['tls.key'] = tls_secret('one', 'rsa', 'x')['data']['tls.key']
+    live.put('two', broken)
+    until(lambda: live.metric('headrace_verdicts', reason='CertificateKept') == 1, 'the mistake is told')
+    assert shown(live, HOST, *EC_ONLY) == 'ec 2'
+    renewed(live, 'two', 'ec', 'ec 4')
+    assert live.metric('headrace_verdicts', reason='CertificateKept') in (None, 0)
     assert shown(live, HOST, *RSA_ONLY) == 'rsa 2'
 
     live.web([town.pod()], town.port, annotations={'tls-secret': 'two'})
     until(lambda: shown(live, HOST, *RSA_ONLY) == '', 'no RSA certificate is left')
-    assert shown(live) == 'ec 2'
+    assert shown(live) == 'ec 4'
     live.drop('web')
     until(lambda: shown(live) == 'default', 'the host has the default certificate')
     assert (live.worker(), live.reloads()) == (worker, [])
