@@ -43,6 +43,7 @@ TEXTS = {
     'defaultCertificate': '`NAMESPACE/NAME`, or empty',
     'startupTaint': '`PREFIX/NAME`, or empty',
     'cookieName': 'name of a cookie',
+    'tlsCiphers': 'names of ciphers, separated by colons, or empty',
     'errorPageType': 'media type, and perhaps its charset',
     'accessLog': '`stdout`, `stderr`, ADDRESS:PORT or `off`',
 }

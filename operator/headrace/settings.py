@@ -8,303 +8,36 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
-from msgspec import Meta
 
-# In Python `$` matches before a final line break too, so that is excluded; JSON schema reads both alike.
-_END = r'$(?!\n)'
-_DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)' + _END
-_RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + _END
-_NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + _END
-_HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _END
-_REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
-_MEDIA_TYPE = r'^[a-z]+/[a-z0-9.+-]+(; charset=[A-Za-z0-9-]+)?' + _END
-_LOG = r'^(off|stdout|stderr|[0-9.]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5})' + _END
-# Answers that can have a page; those that HAProxy gives by itself, and those that only rules give.
-OWN_PAGES = (400, 403, 408, 413, 429, 500, 501, 502, 503, 504)
-RULES_PAGES = (401, 404, 411, 421)
+from headrace.class_keys import HOST, MAX_PORT, OWN_PAGES, REFERENCE, RULES_PAGES, SEAT_STEP, SEATS, Secrets, Settings
+
+__all__ = [
+    'OWN_PAGES',
+    'SEATS',
+    'SEAT_STEP',
+    'Secrets',
+    'Settings',
+    'SettingsError',
+    'changed',
+    'make',
+    'milliseconds',
+    'parse',
+    'schema',
+    'with_old',
+]
 # It has to fit into one buffer of HAProxy, with the headers.
 _MOST_PAGE = 12_000
-# With a prefix, which keeps it apart from what Kubernetes' own controllers set.
-_TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
-_COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
-_MAX_PORT = 65535
-# So many agents of the node role can be on one node at a time, each with its ports so far from those before.
-SEATS, SEAT_STEP = 4, 8
 _MAX_MS = 2**31 - 1
 # PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
 _UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 _MILLISECONDS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
 
-Port = Annotated[int, Meta(ge=1, le=_MAX_PORT)]
-Duration = Annotated[str, Meta(pattern=_DURATION)]
-PortRange = tuple[int, int]
-
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names the key."""
-
-
-def _meta(description: str, applied: Literal['runtime', 'reload', 'restart'], **more: Any) -> Meta:
-    return Meta(description=description, extra_json_schema={'x-applied': applied}, **more)
-
-
-class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where Secrets may be read."""
-
-    namespaces: Annotated[
-        tuple[str, ...],
-        _meta(
-            'Namespaces whose Secrets may be read; `*` for all. With a folder as source all that it holds may be.',
-            'restart',
-        ),
-    ] = ()
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
-    """The settings of one class (one installation)."""
-
-    class_name: Annotated[
-        str, _meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=_NAME)
-    ] = msgspec.field(default='headrace', name='class')
-    default_class: Annotated[
-        bool, _meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
-    ] = False
-    domain: Annotated[
-        str,
-        _meta(
-            'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
-            'runtime',
-            pattern=f'{_HOST}|^{_END}',
-        ),
-    ] = ''
-    addresses: Annotated[
-        tuple[str, ...], _meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
-    ] = ('0.0.0.0', '::')  # noqa: S104
-    health_addresses: Annotated[
-        tuple[str, ...],
-        _meta(
-            'Addresses that the health port binds, which serves metrics too and need not be public; empty: as `addresses`.',
-            'reload',
-        ),
-    ] = ()
-    http_port: Annotated[Port, _meta('Port for HTTP.', 'reload')] = 8080
-    https_port: Annotated[Port, _meta('Port for HTTPS and TLS.', 'reload')] = 8443
-    health_port: Annotated[
-        Port, _meta("Port of HAProxy's own readiness (`/readyz`) and metrics (`/metrics`).", 'reload')
-    ] = 8404
-    https_public_port: Annotated[
-        Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
-    ] = 443
-    node_role: Annotated[
-        bool,
-        _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
-    ] = False
-    startup_taint: Annotated[
-        str,
-        _meta(
-            'Key of a taint that kubelets register their Nodes with; the controller takes it away when the Node has an agent that serves. Empty: none.',
-            'restart',
-            pattern=_TAINT,
-        ),
-    ] = ''
-    node_http_port: Annotated[
-        Port,
-        _meta(
-            "Port of the node role's HTTP listener, closed to direct access; the next one is for clients of the node itself.",
-            'restart',
-        ),
-    ] = 10280
-    node_tcp_port: Annotated[
-        Port,
-        _meta(
-            "Port of the node role's TCP listener, closed to direct access; the next one is for clients of the node itself.",
-            'restart',
-        ),
-    ] = 10282
-    node_health_port: Annotated[
-        Port,
-        _meta(
-            "Port of the node role's own readiness and metrics, on loopback alone, in the stead of `healthPort`.",
-            'restart',
-        ),
-    ] = 10284
-    pod_networks: Annotated[
-        tuple[str, ...],
-        _meta(
-            'Networks of pods, for the node role: whom policy Local does not hold for, and whose addresses endpoints see. Empty: `podCIDRs` of the Nodes.',
-            'restart',
-        ),
-    ] = ()
-    service_networks: Annotated[
-        tuple[str, ...],
-        _meta('Networks of ClusterIPs; the node role takes no externalIP in them.', 'restart'),
-    ] = ()
-    tcp_ports: Annotated[
-        str,
-        _meta('Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=_RANGES),
-    ] = ''
-    tcp_client_timeout: Annotated[Duration, _meta('Timeout of clients on TCP ports.', 'reload')] = '60s'
-    trusted_proxies: Annotated[
-        tuple[str, ...],
-        _meta('CIDRs of proxies in front whose X-Forwarded-For and PROXY headers are believed.', 'reload'),
-    ] = ()
-    accept_proxy: Annotated[
-        bool, _meta('The trusted proxies send a PROXY header on the HTTP and HTTPS listeners.', 'reload')
-    ] = False
-    host_policy: Annotated[
-        dict[str, tuple[str, ...]],
-        _meta(
-            'Hosts that a namespace may claim: exact, `*.suffix` of any depth, or `*`. The key `*` speaks of all namespaces that are not named; without it they may claim none. Empty: no limits.',
-            'runtime',
-        ),
-    ] = msgspec.field(default_factory=dict)
-    default_certificate: Annotated[
-        str,
-        _meta(
-            'NAMESPACE/NAME of the Secret whose certificate answers for unknown hosts.',
-            'reload',
-            pattern=f'{_REFERENCE}|^{_END}',
-        ),
-    ] = ''
-    secrets: Annotated[Secrets, _meta('Where Secrets may be read.', 'restart')] = Secrets()
-    namespaces: Annotated[
-        tuple[str, ...], _meta('Namespaces that exist for this installation; empty: all.', 'restart')
-    ] = ()
-    address_source: Annotated[
-        Literal['endpoints', 'node-ports'],
-        _meta(
-            'Where servers come from: endpoints, or each ready Node and the nodePort, for a HAProxy that cannot reach pods.',
-            'runtime',
-        ),
-    ] = 'endpoints'
-    allow_external_name: Annotated[
-        bool,
-        _meta(
-            'Serve Services of type ExternalName, whose names HAProxy asks the name servers in /etc/resolv.conf for.',
-            'reload',
-        ),
-    ] = False
-    http3: Annotated[
-        bool,
-        _meta(
-            'Serve HTTP/3 on `httpsPort` (UDP) too, and say so in answers over TLS (`Alt-Svc`). It needs a HAProxy that has QUIC without restrictions, and excludes `acceptProxy`; hosts whose TLS is passed through have none.',
-            'reload',
-        ),
-    ] = False
-    error_pages: Annotated[
-        dict[str, str],
-        _meta(
-            'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 421, 429, 500, 501, 502, 503 and 504. HAProxy 3.0 has none for what is no request.',
-            'reload',
-        ),
-    ] = msgspec.field(default_factory=dict)
-    error_page_type: Annotated[str, _meta('Content-Type of all `errorPages`.', 'reload', pattern=_MEDIA_TYPE)] = (
-        'text/html; charset=utf-8'
-    )
-    access_log: Annotated[
-        str,
-        _meta(
-            "Where a line for each request and TCP connection goes: `stdout` or `stderr` of HAProxy's container, ADDRESS:PORT of a syslog server (UDP), or `off`.",
-            'reload',
-            pattern=_LOG,
-        ),
-    ] = 'off'
-    access_log_http: Annotated[
-        str,
-        _meta("Format of the lines for requests: `json`, or a text in HAProxy's `log-format`.", 'reload'),
-    ] = 'json'
-    access_log_tcp: Annotated[
-        str,
-        _meta("Format of the lines for TCP connections: `json`, or a text in HAProxy's `log-format`.", 'reload'),
-    ] = 'json'
-    cookie_name: Annotated[
-        str, _meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=_COOKIE)
-    ] = 'headrace'
-    defaults: Annotated[
-        dict[str, str],
-        _meta(
-            "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
-        ),
-    ] = msgspec.field(default_factory=dict)
-    status_addresses: Annotated[
-        tuple[str, ...],
-        _meta(
-            'What the controller writes into `status.loadBalancer` of Services of this class: addresses or host names, `service:NAMESPACE/NAME` for those of that Service, `nodes` for those of the usable Nodes. Empty: nothing.',
-            'restart',
-        ),
-    ] = ()
-    maxconn: Annotated[int, _meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
-    threads: Annotated[int, _meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
-    file_descriptors: Annotated[
-        int, _meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
-    ] = 0
-    table_size: Annotated[
-        int, _meta('Clients that each table of rate limits remembers.', 'reload', ge=100, le=100_000_000)
-    ] = 100_000
-    drain_timeout: Annotated[
-        Duration, _meta('How long connections to an endpoint that is gone may finish.', 'runtime')
-    ] = '5m'
-    reload_interval: Annotated[
-        Duration, _meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
-    ] = '2s'
-    compare_interval: Annotated[
-        Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
-    ] = '5m'
-    table_interval: Annotated[
-        Duration,
-        _meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
-    ] = '10s'
-    sweep_interval: Annotated[
-        Duration,
-        _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
-    ] = '5m'
-    watch_silence: Annotated[
-        Duration,
-        _meta(
-            'A watch of the API server that brings nothing for so long is opened again; something comes about once a minute.',
-            'restart',
-        ),
-    ] = '70s'
-    drain_delay: Annotated[
-        Duration,
-        _meta(
-            'How long an agent that is told to stop says "not ready" before HAProxy closes its listeners.', 'runtime'
-        ),
-    ] = '1s'
-    service_metrics: Annotated[bool, _meta('Publish metrics of each Service.', 'restart')] = True
-    max_old_workers: Annotated[
-        int,
-        _meta(
-            'So many workers may still finish connections; the next reload waits for one to end, and after `oldWorkerTimeout` ends the oldest.',
-            'runtime',
-            ge=1,
-            le=100,
-        ),
-    ] = 8
-    old_worker_timeout: Annotated[
-        Duration, _meta('How long a reload waits for an old worker to end, where there are `maxOldWorkers`.', 'runtime')
-    ] = '60s'
-    hard_stop_after: Annotated[
-        Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')
-    ] = '10m'
-
-    def ranges(self) -> tuple[PortRange, ...]:
-        """Return the TCP ports as ranges of first and last, sorted."""
-        found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
-        return tuple(sorted((part[0], part[-1]) for part in found))
-
-    def node_ports(self, seat: int = 0) -> tuple[int, int, int, int]:
-        """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP."""
-        http, tcp = self.node_http_port + SEAT_STEP * seat, self.node_tcp_port + SEAT_STEP * seat
-        return http, http + 1, tcp, tcp + 1
-
-    def reserved_ports(self) -> frozenset[int]:
-        """Return the ports that headrace itself listens on."""
-        return frozenset((self.http_port, self.https_port, self.health_port))
 
 
 _DURATIONS = (
@@ -425,7 +158,7 @@ def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str,
 def _judge_hosts(policy: dict[str, tuple[str, ...]]) -> None:
     for namespace, patterns in policy.items():
         for pattern in patterns:
-            if pattern != '*' and not re.fullmatch(_HOST[1:], pattern.removeprefix('*.'), re.IGNORECASE | re.ASCII):
+            if pattern != '*' and not re.fullmatch(HOST[1:], pattern.removeprefix('*.'), re.IGNORECASE | re.ASCII):
                 raise SettingsError(f'hostPolicy: {pattern!r} of {namespace} is no host, *.suffix or *')
 
 
@@ -441,7 +174,7 @@ def _judge_log(found: Settings) -> None:
     where, colon, port = found.access_log.rpartition(':')
     if colon:
         _judge_addresses('accessLog', ipaddress.ip_address, (where.strip('[]'),))
-        if not 1 <= int(port) <= _MAX_PORT:
+        if not 1 <= int(port) <= MAX_PORT:
             raise SettingsError(f'accessLog: {port} is no port')
     for key, text in (('accessLogHttp', found.access_log_http), ('accessLogTcp', found.access_log_tcp)):
         if not text or any(not character.isprintable() for character in text):
@@ -451,8 +184,8 @@ def _judge_log(found: Settings) -> None:
 def _judge_status_addresses(found: tuple[str, ...]) -> None:
     for text in found:
         # What ends in a number is no host name, but an address with a mistake.
-        host = re.fullmatch(_HOST, text) and not text.rpartition('.')[2].isdigit()
-        named = text == 'nodes' or host or re.fullmatch(rf'service:{_REFERENCE[1:]}', text)
+        host = re.fullmatch(HOST, text) and not text.rpartition('.')[2].isdigit()
+        named = text == 'nodes' or host or re.fullmatch(rf'service:{REFERENCE[1:]}', text)
         if not named and not _is_address(text):
             raise SettingsError(f'statusAddresses: {text!r} is no address, host name, service:NAMESPACE/NAME or nodes')
 
@@ -469,7 +202,7 @@ def _is_address(text: str) -> bool:
 def _judge_ports(found: Settings) -> None:
     """Raise for ranges that are none, and for ports that are used twice."""
     for first, last in found.ranges():
-        if not 1 <= first <= last <= _MAX_PORT:
+        if not 1 <= first <= last <= MAX_PORT:
             raise SettingsError(f'tcpPorts: {first}-{last} is no range of ports')
         for own in found.reserved_ports():
             if first <= own <= last:
@@ -480,7 +213,7 @@ def _judge_ports(found: Settings) -> None:
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
     seats = [(*found.node_ports(seat), found.node_health_port + SEAT_STEP * seat) for seat in range(SEATS)]
-    if max(map(max, seats)) > _MAX_PORT:
+    if max(map(max, seats)) > MAX_PORT:
         raise SettingsError(f'nodeHttpPort, nodeTcpPort, nodeHealthPort: {SEAT_STEP * (SEATS - 1)} on is no port')
     if len({port for seat in seats for port in seat}) < len(seats[0]) * SEATS:
         raise SettingsError(

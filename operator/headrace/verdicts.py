@@ -81,6 +81,7 @@ REASONS: dict[str, Reason] = {
     'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
     'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
     'BeyondHaproxy': Reason(_WARNING, "The class's settings ask for what this HAProxy cannot do; the rest is served.", 'Take another HAProxy, or leave the setting out.'),
+    'CertificateKept': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept any more; the one before is served, until headrace is started again.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
     'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
     'Conflict': Reason(_ERROR, 'An older object holds the same host and path, TLS host, port or address; it is served, this one waits.', 'Change one of them; when the holder leaves, this one takes over.'),
     'ContradictoryKeys': Reason(_WARNING, 'Two keys exclude each other; the message says which one counts.', 'Remove one of them.'),

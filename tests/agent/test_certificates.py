@@ -51,8 +51,8 @@ def tls_secret(name, kind, subject, ends=ENDS):
     }
 
 
-def shown(live, host=HOST, *options):
-    """Return the subject of the certificate that a client gets, '' when the handshake is refused."""
+def handshake(live, host, *options):
+    """Return what openssl's client says of a handshake."""
     openssl = shutil.which('openssl')
     assert openssl, 'openssl is missing'
     where = f'127.0.0.1:{live.ports["https"]}'
@@ -64,7 +64,12 @@ def shown(live, host=HOST, *options):
         timeout=20,
         check=False,
     )
-    found = re.search(r'^subject=CN ?= ?(.*)$', done.stdout, re.MULTILINE)
+    return done.stdout
+
+
+def shown(live, host=HOST, *options):
+    """Return the subject of the certificate that a client gets, '' when the handshake is refused."""
+    found = re.search(r'^subject=CN ?= ?(.*)$', handshake(live, host, *options), re.MULTILINE)
     return found[1] if found else ''
 
 
@@ -100,11 +105,18 @@ def test_certificates_come_are_renewed_and_go_without_a_reload(either, town):
 
     renewed(live, 'one', 'rsa', 'rsa 2')
     renewed(live, 'two', 'ec', 'ec 2')
+    broken = tls_secret('two', 'ec', 'ec 3')
+    broken['data']['tls.key'] = tls_secret('one', 'rsa', 'x')['data']['tls.key']
+    live.put('two', broken)
+    until(lambda: live.metric('headrace_verdicts', reason='CertificateKept') == 1, 'the mistake is told')
+    assert shown(live, HOST, *EC_ONLY) == 'ec 2'
+    renewed(live, 'two', 'ec', 'ec 4')
+    assert live.metric('headrace_verdicts', reason='CertificateKept') in (None, 0)
     assert shown(live, HOST, *RSA_ONLY) == 'rsa 2'
 
     live.web([town.pod()], town.port, annotations={'tls-secret': 'two'})
     until(lambda: shown(live, HOST, *RSA_ONLY) == '', 'no RSA certificate is left')
-    assert shown(live) == 'ec 2'
+    assert shown(live) == 'ec 4'
     live.drop('web')
     until(lambda: shown(live) == 'default', 'the host has the default certificate')
     assert (live.worker(), live.reloads()) == (worker, [])
@@ -139,3 +151,23 @@ def test_when_a_certificate_ends_is_a_metric_as_long_as_it_is_used(live, town):
     until(lambda: live.metric(name, secret='one') == later.timestamp(), 'the metric follows')
     live.drop('web')
     until(lambda: live.metric(name) is None, 'nothing uses it any more')
+
+
+def test_versions_and_ciphers_of_tls_are_those_of_the_class(live, town):
+    live.put('one', tls_secret('one', 'rsa', 'one'))
+    live.web([town.pod()], town.port, annotations={'tls-secret': 'one'})
+    live.set(reloadInterval='100ms')
+    live.start()
+    said = handshake(live, HOST, '-alpn', 'h2,http/1.1')
+    assert 'ALPN protocol: h2' in said
+    assert 'TLSv1.3' in said
+    assert shown(live, HOST, '-tls1_2') == 'one'
+    for weak in (('-tls1_1', '-cipher', 'ALL@SECLEVEL=0'), ('-tls1_2', '-cipher', 'AES128-SHA256:AES128-GCM-SHA256')):
+        assert 'Cipher is (NONE)' in handshake(live, HOST, *weak)
+
+    live.set(tlsCiphers='ECDHE-RSA-AES256-GCM-SHA384')
+    until(lambda: 'Cipher is (NONE)' in handshake(live, HOST, '-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'))
+    assert 'Cipher is ECDHE-RSA-AES256-GCM-SHA384' in handshake(live, HOST, '-tls1_2')
+    live.set(tlsMinVersion='TLSv1.3')
+    until(lambda: 'Cipher is (NONE)' in handshake(live, HOST, '-tls1_2'), 'TLS 1.2 is refused')
+    assert shown(live, HOST, '-tls1_3') == 'one'

@@ -119,6 +119,7 @@ SERVICES = {
     'a port becomes TCP': Pair(web(), tcp('web')),
 }  # fmt: skip
 
+CRYPT = secret('users', auth='alice:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\n')
 ROUTES = {
     'a host is exchanged': changed({'host': SHOP}, {'host': OTHER}, on_30=True),
     'hosts are added': changed({'host': SHOP}, {'host': f'{SHOP} {OTHER} third.example.com'}, on_30=True),
@@ -196,6 +197,12 @@ POLICIES = {
         web(),
         [*web(basic_auth_secret='users'), secret('users', auth='alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n')],
         (Ask(SHOP, headers=ALICE), Ask(SHOP, headers=ALICE_NEW)),
+        on_30=True,
+    ),
+    'a crypt hash that is known is used by another route': Pair(
+        [*web('one', host=SHOP, basic_auth_secret='users'), *web('two', host=OTHER), CRYPT],
+        [*web('one', host=SHOP, basic_auth_secret='users'), *web('two', host=OTHER, basic_auth_secret='users'), CRYPT],
+        (Ask(SHOP, headers=ALICE), Ask(OTHER, headers=ALICE), Ask(OTHER, headers=ALICE_NEW)),
         on_30=True,
     ),
     'basic-auth-secret is gone': Pair(
@@ -370,6 +377,16 @@ CERTIFICATES = {
     'a certificate is gone': Pair([*secure(), tls_secret()], secure(), on_30=True),
     'tls-secret becomes another': Pair(
         [*secure(), tls_secret()], [*secure(tls='new'), tls_secret('new', seed='two')], on_30=True
+    ),
+    'a second certificate comes': Pair(
+        [*secure(), tls_secret('tls', seed='one')],
+        [*secure(tls='tls, two'), tls_secret('tls', seed='one'), tls_secret('two', seed='two')],
+        on_30=True,
+    ),
+    'the first of two certificates goes, and the other is shared': Pair(
+        [*secure('one', tls='a b', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
+        [*secure('one', tls='b', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('b', seed='two')],
+        on_30=True,
     ),
     'a host of a certificate is exchanged': Pair(
         [*secure(host=f'{SHOP} {OTHER}'), tls_secret()], [*secure(host=f'{SHOP} *.example.net'), tls_secret()], on_30=True

@@ -155,7 +155,7 @@ class Told:
         for (kind, key), content in shown.pointers.items():
             if kind in (Kind.ROUTE, Kind.PORT) and endpoints.get(content.partition('|')[0]):
                 found.append((ROUTES if kind is Kind.ROUTE else PORTS, key))
-            elif kind is Kind.TLS and content.certificate:
+            elif kind is Kind.TLS and content.certificates:
                 found.append(('certificates/list.txt', key))
             elif kind is Kind.TLS and endpoints.get(content.passthrough.partition('|')[0]):
                 found.append((PASSTHROUGH, key))

@@ -44,7 +44,7 @@ _EXPOSING = {
     'enabled': ('true', 'false', 'yes'),
     'mode': ('http', 'tcp', 'tls-passthrough'),
     'mode.http': ('http', 'tcp'),
-    'tls-secret': ('tls', 'other', 'none'),
+    'tls-secret': ('tls', 'other', 'none', 'other, tls'),
     'client-ca-secret': ('ca', 'other'),
     'client-verify': ('optional', 'required'),
     'accept-proxy': ('true',),
@@ -185,7 +185,7 @@ SECRETS = [
     ca_secret('other', seed='two'),
     secret('users', username='u', password='p'),
     secret('users', auth='a:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nb:clear'),
-    secret('users', auth='a:$2y$05$abcdefghijklmnopqrstuv'),
+    secret('users', auth='a:$2y$04$N9qo8uLOickgx2ZMRZoMyenKJXgBwQmuTsuw5rDZiG8GbL4/WHFLO\nb:clear'),
     secret('tls', tls_crt='nonsense', tls_key='nonsense'),
 ]
 NODES = [node('n1', zone='z1'), node('n2', zone='z2', addresses=['192.0.2.2']), node('n1', zone='z1', ready=False)]

@@ -36,6 +36,9 @@ def build(view: View, snapshot: Snapshot) -> Fragment:
         secret = snapshot.secret(need)
         if secret is not None and secret.certificate is not None:
             claims.append(Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(secret.certificate.pem), _FIELD))
+            if secret.certificate_problem:
+                said = f'{need}: {secret.certificate_problem}'
+                verdicts.append(Verdict(ref(view), 'CertificateKept', said, _FIELD))
         elif secret is not None:
             verdicts.append(Verdict(ref(view), 'CertificateUnusable', f'{need}: {secret.certificate_problem}', _FIELD))
         elif view.offline:

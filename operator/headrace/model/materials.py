@@ -42,6 +42,9 @@ def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say:
         say('StandInCertificate', key, f'{secret} is not in the input; a stand-in takes its place')
         return Claim(where, name, Pem(both if kind == 'certificate' else alone))
     if (found := problem(secret, kind, snapshot, view)) is not None:
+        if found[0] == 'CertificateUnusable' and kind == 'certificate' and held is not None and held.certificate:
+            say('CertificateKept', key, found[1])
+            return Claim(where, name, Pem(held.certificate.pem))
         say(found[0], key, found[1])
         return None
     assert held is not None

@@ -6,7 +6,7 @@ from headrace.cluster import reading
 from headrace.cluster.objects import Node, Secret, Service, Slice
 from headrace.cluster.store import NODES, Store
 from headrace.names import Ref
-from support.objects import endpoint_slice, node, secret, service
+from support.objects import endpoint_slice, node, secret, service, tls_secret
 
 WEB = Ref('Service', 'shop', 'web')
 ENDPOINTS = Ref('EndpointSlice', 'shop', 'web')
@@ -33,6 +33,21 @@ def holding(*objects):
         store.put(item)
     store.take()
     return store
+
+
+def test_a_certificate_outlives_a_change_of_its_secret_that_went_wrong():
+    good, other = read(tls_secret('tls')), read(tls_secret('tls', seed='two'))
+    broken = read(secret('tls', tls_crt='junk', tls_key='junk'))
+    store = holding(good)
+    assert store.put(broken)
+    held = store.get(good.ref, Secret)
+    assert (held.certificate, held.certificate_problem) == (good.certificate, broken.certificate_problem)
+    assert not store.put(broken)
+    assert store.put(other)
+    assert store.get(good.ref, Secret) == other
+    store.drop(good.ref)
+    store.put(broken)
+    assert store.get(good.ref, Secret).certificate is None
 
 
 NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 'shop'}})
