@@ -241,3 +241,10 @@ def test_the_exit_code_says_what_is_wrong(given, tmp_path, haproxy_34, arguments
     assert found.returncode == code, found.stderr
     assert 'Traceback' not in found.stderr
     assert '\x1b' not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize('role', [('--role', 'edge'), ('--role', 'node', '--node', 'n1')], ids=['edge', 'no sockets'])
+def test_a_seat_is_for_an_agent_of_a_node_with_sockets_of_its_own(headrace, given, role):
+    outcome = headrace('run', '--source', given(WEB), '--seats', *role)
+    assert outcome.code == 2
+    assert '--seats' in outcome.err

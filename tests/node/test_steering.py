@@ -4,11 +4,15 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
+from functools import partial
 
 import pytest
 
+from support.clients import Clients
 from support.live import HEADRACE, until
 from support.nodes import NODE, OUTSIDE, PODS, PORT
 from support.objects import endpoint_slice, service
@@ -171,6 +175,18 @@ def test_a_client_stays_with_its_endpoint_for_as_long_as_asked(nodes, agent, fam
     until(moved, 'the client is forgotten')
 
 
+def test_other_settings_leave_clients_with_their_endpoints(nodes, agent):
+    affinity = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 60}}}
+    agent.put('web', *taken('one', 'two', 'three', **affinity))
+    agent.start()
+    first = nodes.tcp('client', CLUSTER_IP[0], 80)['pod']
+    before = agent.metric('headrace_table_transactions_total')
+    agent.set(drainDelay='300ms')
+    until(lambda: agent.times('read the settings again'), 'they are read')
+    assert {nodes.tcp('client', CLUSTER_IP[0], 80)['pod'] for _ in range(10)} == {first}
+    assert agent.metric('headrace_table_transactions_total') == before
+
+
 @pytest.mark.parametrize('port_name', ['tcp', 'http'])
 def test_a_pod_reaches_itself_by_its_own_service(nodes, agent, port_name):
     agent.put('web', *taken('one', port_name=port_name))
@@ -306,6 +322,60 @@ def test_told_to_stop_a_node_serves_plain_tcp_by_the_kernel(nodes, agent):
     # Who comes next leads it to HAProxy again.
     agent.start()
     until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != PODS['client'][0], 'HAProxy serves')
+
+
+def test_under_load_the_way_past_haproxy_opens_and_closes_without_a_lost_connection(nodes, agent):
+    agent.put('web', *taken('one', 'three'))
+    agent.start()
+    until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
+    where = (CLUSTER_IP[0], CLUSTER_IP[1], EXTERNAL[0])
+    clients = Clients(*(partial(nodes.tcp, space, at, 80) for space in ('client', 'node', 'outside') for at in where))
+    try:
+        for _ in range(2):
+            clients.more()
+            assert agent.stop() == 0
+            # HAProxy is gone, and the kernel alone serves.
+            assert not agent.haproxies()
+            clients.more()
+            agent.start()
+            until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves again')
+        clients.more()
+    finally:
+        lost = clients.stop()
+    assert lost == []
+
+
+def test_a_process_of_the_host_on_the_same_port_keeps_it(nodes, agent):
+    """Before the agent, and after it: no address of a Service is bound, and no port is taken from anybody."""
+    agent.put('web', *taken('one'))
+    said = b'{"pod": "the host"}\n'
+
+    def serve(listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(100)
+                connection.sendall(said)
+
+    def listen(port):
+        found = socket.create_server(('0.0.0.0', port))
+        threading.Thread(target=serve, args=(found,), daemon=True).start()
+        return found
+
+    with listen(80) as before:
+        agent.start()
+        # The port of the Service's node port, too: on the node's own addresses that one is the Service's.
+        with listen(30080) as after:
+            for space in ('client', 'outside', 'node'):
+                assert nodes.tcp(space, NODE[0], 80)['pod'] == 'the host'
+                for address, port in ((CLUSTER_IP[0], 80), (EXTERNAL[0], 80), (NODE[0], 30080)):
+                    assert nodes.tcp(space, address, port)['pod'] == 'one', (space, address)
+            assert nodes.tcp('node', '127.0.0.1', 30080)['pod'] == 'the host'
+            after.shutdown(socket.SHUT_RDWR)
+        before.shutdown(socket.SHUT_RDWR)
 
 
 def test_traffic_goes_on_while_the_agent_is_dead(nodes, agent):

@@ -2,56 +2,29 @@
 
 import json
 import subprocess
-import threading
-import time
+from functools import partial
 
 import pytest
 
 from conftest import binary
+from support.clients import Clients
 from support.live import HEADRACE, Live, until
 from support.nodes import PODS, PORT, say
 from support.objects import endpoint_slice, service
 
-TCP, HTTP, KEPT = '10.96.0.10', '10.96.0.20', '10.96.0.30'
+TCP, TCP6, HTTP, KEPT = '10.96.0.10', 'fd00:96::10', '10.96.0.20', '10.96.0.30'
 
 
-class Clients:
-    """Clients in a pod and on the node that connect all the time, by TCP and HTTP; `lost` is what went wrong."""
+def clients_of(nodes):
+    """Return clients in a pod and on the node that connect all the time, by TCP and HTTP."""
 
-    def __init__(self, nodes):
-        self.lost, self.done = [], 0
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(work, space))
-            for space in ('client', 'node')
-            for work in (
-                lambda space: nodes.tcp(space, TCP, 80, seconds=3)['pod'],
-                lambda space: nodes.http(space, HTTP, 80, seconds=3)[0] == 200 or 1 / 0,
-            )
-        ]
-        for thread in self._threads:
-            thread.start()
+    def ok(space):
+        status, _, _ = nodes.http(space, HTTP, 80, seconds=3)
+        assert status == 200
 
-    def _run(self, work, space):
-        while not self._stop.is_set():
-            try:
-                work(space)
-            except Exception as error:  # noqa: BLE001  whatever it is, it is a loss
-                self.lost.append((space, time.time(), repr(error)))
-            else:
-                self.done += 1
-            time.sleep(0.003)
-
-    def more(self, number=60):
-        """Wait for so many more answers."""
-        wanted = self.done + number
-        until(lambda: self.done >= wanted, 'clients are answered')
-
-    def stop(self):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(10)
-        return self.lost
+    works = [partial(nodes.tcp, space, TCP, 80, seconds=3) for space in ('client', 'node', 'outside')]
+    works.append(partial(nodes.tcp, 'client', TCP6, 80, seconds=3))
+    return Clients(*works, *(partial(ok, space) for space in ('client', 'node')))
 
 
 def seated(agent, first=None):
@@ -81,7 +54,8 @@ def put(agent):
     addresses = [PODS['one'][0], PODS['three'][0]]
     agent.put(
         'all',
-        service('plain', annotations=said, clusterIP=TCP, ports=[{'name': 'tcp', 'port': 80}]),
+        service('plain', annotations=said, clusterIPs=[TCP, TCP6], ports=[{'name': 'tcp', 'port': 80}]),
+        endpoint_slice('plain', name='six', family='IPv6', addresses=[PODS['one'][1]], port=PORT, port_name='tcp'),
         endpoint_slice('plain', addresses=addresses, port=PORT, port_name='tcp'),
         service('web', annotations=said, clusterIP=HTTP, ports=[{'name': 'http', 'port': 80}]),
         endpoint_slice('web', addresses=addresses, port=PORT, port_name='http'),
@@ -109,7 +83,7 @@ def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_los
     until(lambda: first.metric('headrace_table_bypass') == 0, 'HAProxy serves')
     assert listeners() == {10280, 10282}
     stays = nodes.tcp('client', KEPT, 80)['pod']
-    clients = Clients(nodes)
+    clients = clients_of(nodes)
     try:
         old = nodes.connected('client', TCP, 80)
         assert say(old)['pod'] in ('one', 'three')
@@ -145,7 +119,7 @@ def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_th
     put(first)
     first.start()
     second.start()
-    clients = Clients(nodes)
+    clients = clients_of(nodes)
     try:
         clients.more()
         first.kill()

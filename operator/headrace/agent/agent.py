@@ -109,6 +109,8 @@ class Agent:
         Raises AgentError, SourceError, HaproxyMissingError, HaproxyStartError, WatchEndedError and WriteError.
         """
         alone = _alone(self.options.state)
+        # One for all, for who starts a process has to see that it has ended.
+        self.haproxy = Haproxy(self.options.state / 'current', self.options.sockets, self.options.start)
         self.listen_to_signals()
         runner = web.AppRunner(self.admin.application(), access_log=None)
         await runner.setup()
@@ -134,8 +136,7 @@ class Agent:
         if options.view.role is Role.NODE:
             nft = Nft(options.nft)
             self.table = NodeTable(nft, options.state, options.seat, lambda: self.admin.loop is not None)
-            haproxy = Haproxy(options.state / 'current', options.sockets, options.start)
-            await self.table.serve_what_was_good(haproxy)
+            await self.table.serve_what_was_good(self.haproxy)
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:
@@ -177,7 +178,7 @@ class Agent:
         able = await asyncio.to_thread(probe.of_binary, options.checker)
         where = Where(
             Generations(options.state),
-            Haproxy(options.state / 'current', options.sockets, options.start),
+            self.haproxy,
             options.checker,
             able,
         )
@@ -370,8 +371,6 @@ class Agent:
             await self.table.leave()
         if self.lease is not None:
             await self.lease.withdraw()
-        if self.table is not None:
-            await self.table.let_go()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RELOAD_SECONDS):
                 await self.reloads.hold()

@@ -5,6 +5,7 @@ this one holds the table: until then HAProxy is kept true and warm, and nobody i
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from headrace.agent.loop import Loop
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.process import Haproxy, HaproxyStartError
 from headrace.node import sites
-from headrace.node.nft import Nft
+from headrace.node.nft import Nft, NftError
 from headrace.node.seats import Seat
 from headrace.node.steering import Steering
 from headrace.settings import milliseconds
@@ -25,7 +26,7 @@ class NodeTable:
     """The table as one agent has it. `applier` and `loop` are attached when they are made."""
 
     def __init__(self, nft: Nft, state: Path, seat: Seat | None, listening: Callable[[], bool]) -> None:
-        self.seat, self._state = seat, state
+        self.seat, self._nft = seat, nft
         self.steering = Steering(nft, state / 'table.nft', self.trouble, self._is_away)
         self.held = asyncio.Event()
         self._listening = listening
@@ -51,7 +52,7 @@ class NodeTable:
 
     async def serve_what_was_good(self, haproxy: Haproxy) -> None:
         """Serve from the last good state until the source has been read: after a boot nothing else does."""
-        if not self._hold():
+        if not await self._hold_at_once():
             log.info('another agent of this node has the table')
             return
         await self.steering.restore()
@@ -63,12 +64,21 @@ class NodeTable:
             else:
                 log.info('serving the last good state')
 
-    def _hold(self) -> bool:
-        return self.seat is None or self.seat.hold()
+    async def _hold_at_once(self) -> bool:
+        """Hold the table before HAProxy has anything, where nobody would lose by that.
+
+        The HAProxy of an agent that is just being started again still serves, and ours does not yet.
+        """
+        if self.seat is None:
+            return True
+        with contextlib.suppress(NftError):
+            if self.seat.last or not await self._nft.present():
+                return self.seat.hold()
+        return False
 
     async def begin(self, *, bypass: bool) -> None:
-        """Make the table, if this agent may; without HAProxy plain TCP goes past it."""
-        if self._hold():
+        """Make the table, if this agent has it; without HAProxy plain TCP goes past it."""
+        if self.seat is None or self.seat.holds:
             await self._steer(bypass=bypass)
 
     async def _steer(self, *, bypass: bool) -> None:
@@ -99,9 +109,6 @@ class NodeTable:
         self.steering.leaving = True
         await self.steering.switch(bypass=True)
         await self.steering.save_now()
-
-    async def let_go(self) -> None:
-        """Write no more, and let the next agent have the table."""
-        if self.seat is not None and self.held.is_set():
+        if self.seat is not None:
             await self.steering.let_go()
             self.seat.release()

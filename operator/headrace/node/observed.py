@@ -34,6 +34,11 @@ def read(document: dict[str, Any]) -> Observed:
     return found
 
 
+def told(table: Table) -> Observed:
+    """Return what the kernel has when it has been told a table, and nobody else has changed it."""
+    return Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+
+
 def differences(table: Table, seen: Observed) -> list[str]:
     """Return how the kernel's table differs from what it should be, in words; the first ten of a kind."""
     wanted = {name: chain.comments for name, chain in table.chains().items()}

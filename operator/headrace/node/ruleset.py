@@ -287,6 +287,11 @@ class Table:
         self.elements = {key: value for key, value in self.elements.items() if key not in made.gone} | made.come
         return made
 
+    def inherit(self, before: 'Table') -> None:
+        """Note what a table before this one has left in the kernel that nobody leads to any more."""
+        there = before.stale | before.chains().keys() | before.sets().keys()
+        self.stale = there - self.chains().keys() - self.sets().keys()
+
     def switch(self, *, bypass: bool) -> str:
         """Note that HAProxy is away, or back, and return the transaction that leads plain TCP past it, or to it again."""
         self.site = replace(self.site, bypass=bypass)

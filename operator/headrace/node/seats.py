@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterable
@@ -30,10 +31,14 @@ class SeatError(Exception):
 
 @dataclass(slots=True)
 class Seat:
-    """A seat that this process has, and the lock of the table, which it may hold."""
+    """A seat that this process has, and the lock of the table, which it may hold.
+
+    `last` tells that whoever was in it was the last to hold the table.
+    """
 
     number: int
     root: Path
+    last: bool
     _file: IO[str]
     _table: IO[str] | None = field(default=None)
 
@@ -41,6 +46,11 @@ class Seat:
     def folder(self) -> Path:
         """Return the folder that is this seat's alone."""
         return _folder(self.root, self.number)
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the table is held."""
+        return self._table is not None
 
     def hold(self) -> bool:
         """Hold the table if nobody else does; return whether it is held."""
@@ -88,12 +98,15 @@ def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> Se
             # Whatever was here before is older than the last good state.
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o750, exist_ok=True)
+        with contextlib.suppress(OSError):
+            # HAProxy reads it as a member of a group, which may be another one than that of an earlier agent.
+            os.chown(folder, -1, os.getegid())
         _write(sockets / _NUMBER, str(number))
         link = sockets / f'.{LINK}.new'
         link.unlink(missing_ok=True)
         link.symlink_to(folder)
         link.replace(sockets / LINK)
-        return Seat(number, root, file)
+        return Seat(number, root, number == last, file)
     raise SeatError(f'{root}: another agent is in seat {own}' if own is not None else f'{root}: all seats are taken')
 
 

@@ -133,8 +133,12 @@ class Steering:
             return
         async with self._turn:
             self._picture = picture
-            self.table = Table(picture, self.table.site)
-            await self._anew(self.table)
+            before, self.table = self.table, Table(picture, self.table.site)
+            if not self.good:
+                await self._anew(self.table)
+                return
+            self.table.inherit(before)
+            await self._adopt(self.table, observed.told(before))
 
     async def let_go(self) -> None:
         """Leave the table as it is from now on: somebody else has it."""

@@ -252,7 +252,7 @@ def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_a
     _, state = world(*web(), node())
     before = Table(of_state(state), replace(SITE, bypass=True))
     after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291), closed=SITE.ports))
-    seen = observed.Observed(dict(before.elements), {name: chain.comments for name, chain in before.chains().items()})
+    seen = observed.told(before)
     assert observed.mending(after, seen).splitlines() == [
         'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
         'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
@@ -262,6 +262,16 @@ def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_a
     assert observed.mending(before, seen) == ''
     seen.chains['far'] = ()
     assert observed.mending(after, seen) is None
+
+
+def test_a_table_made_anew_knows_what_the_one_before_has_left_behind():
+    affinity = {'sessionAffinity': 'ClientIP'}
+    _, state = world(*web(ends=('10.244.1.5',), **affinity), node())
+    before = Table(of_state(state), SITE)
+    after = Table(of_state(world(node())[1]), SITE)
+    after.inherit(before)
+    assert {name[:2] for name in after.stale} == {'b-', 'e-', 'a-'}
+    assert [line.split(' ')[1] for line in after.sweep().splitlines()] == ['chain', 'chain', 'set']
 
 
 def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():

@@ -68,6 +68,7 @@ def test_after_a_boot_the_last_good_seat_comes_first_and_is_kept_while_others_ar
     first = take('c')
     second = take('d')
     assert numbers(first, second) == [1, 0]
+    assert (first.last, second.last) == (True, False)
     assert [[path.name for path in seat.folder.iterdir()] for seat in (first, second)] == [['current'], []]
 
 
