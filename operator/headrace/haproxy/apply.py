@@ -69,6 +69,7 @@ class Applier:
         self._told: set[int] = set()
         # While a reload of our own is under way, from the freezing of what is wanted until `join`.
         self.reloading = False
+        self.unasked: set[Reason] = set()
         self.old_workers: tuple[int, ...] = ()
         self.relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
 
@@ -137,8 +138,10 @@ class Applier:
                 'milliseconds': round(done.seconds * 1000, 2),
             },
         )
-        # What the worker lacks that is being replaced is asked of the next one; a reload that fails is tried again.
-        if done.reasons and not (self.reloading and told is self.worker):
+        # What the worker lacks that is being replaced is asked of the next one.
+        if self.reloading and told is self.worker:
+            self.unasked.update(done.reasons)
+        elif done.reasons:
             self.on_reasons(done.reasons)
         if self.old_workers:
             self._relay(done.plan.commands)

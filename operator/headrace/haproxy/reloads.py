@@ -100,6 +100,7 @@ class Reloads:
         try:
             async with self._turn:
                 self.applier.reloading = True
+                self.applier.unasked.clear()
                 generation = await self._good_generation()
                 said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
@@ -107,6 +108,8 @@ class Reloads:
         finally:
             self.applier.reloading = False
         good = not said
+        if self.applier.unasked and not good:
+            self.ask(self.applier.unasked)
         record.trouble('reload', said)
         seconds = time.monotonic() - began
         record.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500]))

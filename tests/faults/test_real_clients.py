@@ -1,13 +1,17 @@
-"""A real WebSocket client and server talk through a reload, in the clear and by TLS."""
+"""Real clients and servers talk through reloads: WebSocket and gRPC, in the clear and by TLS."""
 
 import asyncio
+import queue
 import ssl
+import threading
 
 import aiohttp
+import grpc
 import pytest
 from aiohttp import web
 
 from support import certificates
+from support.grpc_echo import EchoServer, call, channel
 from support.live import until
 from support.objects import endpoint_slice, service
 from support.traffic import address
@@ -116,3 +120,52 @@ def test_websockets_stay_open_over_a_reload_and_end_as_their_server_says(make_li
         assert town.run(_say(talk, 'still here')) == 'still here!'
         assert town.run(_send(talk, big)) == big
         assert town.run(_end(session, talk)) == (aiohttp.WSMsgType.CLOSE, 4001, 'as you wish')
+
+
+def calls(unary, stop, failed):
+    """Call again and again, and keep what failed."""
+    while not stop.is_set():
+        try:
+            unary(b'abc', timeout=10)
+        except grpc.RpcError as error:
+            failed.append(str(error))
+
+
+@pytest.mark.parametrize('secure', [False, True], ids=['in the clear', 'by TLS'])
+@pytest.mark.parametrize('version', ['3.4', '3.0'])
+def test_grpc_loses_no_call_and_no_stream_over_reloads(make_live, version, secure):
+    key, certificate = certificates.for_names(HOST)
+    live, said, stop, failed = make_live(version, reloadInterval='0s'), queue.SimpleQueue(), threading.Event(), []
+    with EchoServer() as server:
+        live.put(
+            'chat',
+            service(
+                'chat',
+                annotations={
+                    'host': HOST,
+                    'tls-secret': 'tls',
+                    'tls-redirect': 'false',
+                    'backend-protocol': 'h2c',
+                },
+            ),
+            endpoint_slice('chat', addresses=['127.0.0.1'], port=server.port),
+            certificates.tls_secret('tls', key, certificate),
+        )
+        live.start()
+        port = live.ports['https' if secure else 'http']
+        with channel(port, HOST, certificate if secure else None) as made:
+            talk = call(made, 'stream_stream', 'Talk')(iter(said.get, None), timeout=60)
+            said.put(b'first')
+            assert next(talk) == b'FIRST'
+            caller = threading.Thread(target=calls, args=(call(made, 'unary_unary', 'Unary'), stop, failed))
+            caller.start()
+            for number in range(3):
+                live.web(['127.0.0.1'], server.port, 'other', 'other.example.com', {'retries': str(number + 5)})
+                until(lambda: live.times('reloaded') > number, 'HAProxy is reloaded')  # noqa: B023
+                said.put(b'again')
+                assert next(talk) == b'AGAIN'
+            stop.set()
+            caller.join()
+            said.put(None)
+            assert [*talk] == []
+    assert failed == []
