@@ -13,6 +13,7 @@ import headrace
 from conftest import ROOT, binary
 from headrace import settings as class_settings
 from headrace.haproxy import overrides
+from headrace.kube.rights import RULES, When, Where
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED
 
@@ -182,9 +183,30 @@ def test_rights_are_those_that_the_documentation_names():
     assert chart.rules(documents, 'controller') == allowed(
         ('*', '', 'services', f'get {read}'),
         ('*', '', 'services/status', 'patch'),
-        ('*', EVENTS, 'events', 'create patch'),
+        ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
     )
+
+
+@pytest.mark.parametrize(
+    ('account', 'values', 'when'),
+    [
+        ('edge', {}, {When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, set()),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.NODE_ADDRESSES}),
+        ('controller', {}, set()),
+        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.STATUS_OF_NODES}),
+    ],
+)  # fmt: skip
+def test_rights_are_those_that_the_program_uses(account, values, when):
+    where = {Where.NAMESPACES: '*', Where.SECRETS: 'edge', Where.OWN: 'edge', Where.CLUSTER: '*'}
+    used = {
+        (where[rule.where], rule.group, rule.resource, verb)
+        for rule in RULES
+        if account in rule.roles and rule.when in {When.ALWAYS, *when}
+        for verb in rule.verbs
+    }
+    assert chart.rules(chart.render(values), account) == used
 
 
 def test_with_watched_namespaces_nothing_is_cluster_wide():
