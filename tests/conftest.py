@@ -37,8 +37,9 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if pure else None))
     # All in one worker (--dist loadgroup): there is one control plane, and its faults meet no other test.
     for item in items:
-        if 'control_plane' in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group('control_plane'))
+        for shared in ('control_plane', 'real_node'):
+            if shared in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.hookimpl(wrapper=True)
