@@ -3,7 +3,7 @@
 Both are minimal folders of Debian, made by debootstrap, and kept outside the checkout in ``~/.cache/headrace/node``:
 so they are made once per machine. Where that cannot be done, ``bin/node.missing`` says why, and the tests skip.
 
-    bin/node/root   a machine's root: containerd, runc, CNI plugins, Docker
+    bin/node/root      a machine's root: containerd, runc, CNI plugins, Docker
     bin/node/base.tar  what stands in for python:3.13-slim, and, with HAProxy over it, for haproxy:3.4
 
 Environment:
@@ -94,7 +94,9 @@ def made() -> Path:
         raise SetupError(f'{KEYRING} is missing (package debian-archive-keyring)')
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'node'
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f'{SUITE}-{platform.machine()}-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]}'
+    # All that decides what is made, but for what Debian has of it by then.
+    inputs = repr((ROOT_PACKAGES, BASE_PACKAGES, NOT_IN_IMAGES, AS_PYTHON)).encode()
+    target = cache / f'{SUITE}-{platform.machine()}-{hashlib.sha256(inputs).hexdigest()[:8]}'
     with (cache / 'lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for left in cache.glob(f'{INTERRUPTED}*'):

@@ -10,7 +10,7 @@ from support.realnode import RealNode
 
 
 @pytest.fixture(scope='session')
-def made():
+def node_folder():
     """What `make node` has made."""
     folder, missing = ROOT / 'bin' / 'node', ROOT / 'bin' / 'node.missing'
     if not folder.is_dir():
@@ -26,13 +26,13 @@ def before():
 
 
 @pytest.fixture(scope='session')
-def image(made, before, tmp_path_factory):
+def image(node_folder, before, tmp_path_factory):
     """The operator's image as Docker has built it from this checkout: its description, and an archive of it."""
     folder, space = tmp_path_factory.mktemp('image'), Space('machine', fd=network.machine())
     try:
-        with Machine(made / 'root', space, folder) as machine:
+        with Machine(node_folder / 'root', space, folder) as machine:
             docker = images.Docker(machine)
-            docker.take(made / 'base.tar')
+            docker.take(node_folder / 'base.tar')
             described = docker.build()
             docker.save(folder / 'operator.tar')
     except UnableError as error:
@@ -43,12 +43,12 @@ def image(made, before, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def real_node(made, image, tmp_path_factory):
+def real_node(node_folder, image, tmp_path_factory):
     """A cluster of one node that has all images and nothing installed."""
     folder = tmp_path_factory.mktemp('images')
-    images.write(made / 'base.tar', folder, folder / 'others.tar')
+    images.write(node_folder / 'base.tar', folder, folder / 'others.tar')
     try:
-        with RealNode(made / 'root') as cluster:
+        with RealNode(node_folder / 'root') as cluster:
             for archive in (folder / 'others.tar', image[1]):
                 cluster.take(archive)
             cluster.start()
