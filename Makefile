@@ -10,7 +10,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane test coverage check lint format golden docs chart demo kind bench lock clean
+.PHONY: help setup controlplane node test node-test coverage check lint format golden docs chart demo kind bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -21,12 +21,18 @@ setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
 controlplane: setup ## Build the Kubernetes that tests run against (once per machine, some minutes)
 	@$(VENV)/python tools/build_controlplane.py
 
-test: controlplane ## Run everything that CI runs
+node: controlplane ## Get what a machine for a real node needs (once per machine, some minutes; needs root)
+	@$(VENV)/python tools/build_node.py
+
+test: node ## Run everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) $(ARGS)
 
 coverage: setup ## How much of the pure layers their own tests run: all of it
 	@tools/coverage.sh
+
+node-test: node ## Install, use and uninstall headrace on a real node, in namespaces of its own (needs root)
+	$(VENV)/pytest tests/realnode $(ARGS)
 
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)

@@ -1,4 +1,4 @@
-"""Put a Kubernetes control plane for tests into ``bin/``: etcd and three programs of Kubernetes.
+"""Put Kubernetes for tests into ``bin/``: etcd, its other programs, and what a node needs of it.
 
 They are built from their published Go modules, as tests/controlplane/go.mod pins them and go.sum
 checks them. What was built is kept outside the checkout, in ``~/.cache/headrace/controlplane``, and
@@ -7,7 +7,7 @@ checks them. What was built is kept outside the checkout, in ``~/.cache/headrace
 Environment:
   GO              the Go to build with (1.21 or later: it fetches the one that go.mod asks for);
                   without it, the system's, and without that, one from a Python package (go.lock)
-  CONTROLPLANE    a folder that has the four programs already: nothing is built
+  CONTROLPLANE    a folder that has all programs already: nothing is built
   XDG_CACHE_HOME  instead of ~/.cache
 """
 
@@ -35,6 +35,8 @@ PROGRAMS = {
     'kube-apiserver': 'kube-apiserver',
     'kube-controller-manager': 'kube-controller-manager',
     'kube-proxy': 'kube-proxy',
+    'kube-scheduler': 'kube-scheduler',
+    'kubelet': 'kubelet',
 }
 # From here on Go fetches the version that a module asks for.
 OLDEST_GO = (1, 21)

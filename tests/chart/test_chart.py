@@ -13,6 +13,7 @@ import headrace
 from conftest import ROOT, binary
 from headrace import settings as class_settings
 from headrace.haproxy import overrides
+from headrace.kube.rights import RULES, When, Where
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED
 
@@ -184,7 +185,7 @@ def test_rights_are_those_that_the_documentation_names():
     assert chart.rules(documents, 'controller') == allowed(
         ('*', '', 'services', f'get {read}'),
         ('*', '', 'services/status', 'patch'),
-        ('*', EVENTS, 'events', 'create patch'),
+        ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
     )
 
@@ -240,6 +241,27 @@ def test_the_node_role_is_on_every_node_before_others_and_is_upgraded_beside_the
     assert all('exec' in one[key] for one in containers.values() for key in one if key.endswith('Probe'))
     assert class_settings.parse(chart.settings(chart.render(MATRIX['the node role']))).node_role
     assert not class_settings.parse(chart.settings(chart.render())).node_role
+
+
+@pytest.mark.parametrize(
+    ('account', 'values', 'when'),
+    [
+        ('edge', {}, {When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, set()),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.NODE_ADDRESSES}),
+        ('controller', {}, set()),
+        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.STATUS_OF_NODES}),
+    ],
+)  # fmt: skip
+def test_rights_are_those_that_the_program_uses(account, values, when):
+    where = {Where.NAMESPACES: '*', Where.SECRETS: 'edge', Where.OWN: 'edge', Where.CLUSTER: '*'}
+    used = {
+        (where[rule.where], rule.group, rule.resource, verb)
+        for rule in RULES
+        if account in rule.roles and rule.when in {When.ALWAYS, *when}
+        for verb in rule.verbs
+    }
+    assert chart.rules(chart.render(values), account) == used
 
 
 def test_with_watched_namespaces_nothing_is_cluster_wide():

@@ -16,12 +16,6 @@ EVERYTHING = 'all,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbud
 CLUSTERWIDE = 'clusterroles,clusterrolebindings,priorityclasses'
 
 
-def environment(plane, folder):
-    # Helm keeps nothing of the person who runs the tests.
-    homes = {f'HELM_{name}_HOME': str(folder / name.lower()) for name in ('CACHE', 'CONFIG', 'DATA')}
-    return {**os.environ, **homes, 'KUBECONFIG': str(plane.kubeconfig)}
-
-
 def left(plane, namespace, label):
     """Return the names of all objects that carry a label."""
     words = [binary('kubectl'), '--kubeconfig', plane.kubeconfig, '-n', namespace, 'get', '-l', label, '-o', 'name']
@@ -63,7 +57,7 @@ def found(plane, path):
 
 def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path):
     plane, label = control_plane, f'app.kubernetes.io/instance={chart.RELEASE}'
-    where = environment(plane, tmp_path)
+    where = chart.environment(plane, tmp_path)
 
     def helm(*words):
         command = [binary('helm'), *words, '--namespace', namespace]

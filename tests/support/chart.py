@@ -1,5 +1,6 @@
 """The chart as Helm renders it: its objects, and what a pod of it may do."""
 
+import os
 import subprocess
 
 import yaml
@@ -25,6 +26,13 @@ def render(values=None, *, namespace=NAMESPACE, more=()):
     if done.returncode:
         raise RefusedError(done.stderr)
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def environment(plane, folder):
+    """Return the environment in which Helm works on a control plane."""
+    # It keeps nothing of the person who runs the tests.
+    homes = {f'HELM_{name}_HOME': str(folder / name.lower()) for name in ('CACHE', 'CONFIG', 'DATA')}
+    return {**os.environ, **homes, 'KUBECONFIG': str(plane.kubeconfig)}
 
 
 def hooks(documents):

@@ -1,4 +1,6 @@
-"""A real Kubernetes control plane on 127.0.0.1: etcd, kube-apiserver and kube-controller-manager, and their faults.
+"""A real Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager, and their faults.
+
+It is on 127.0.0.1, where nodes and pods could not reach it; an address of this machine can be given instead.
 
 Promises: free ports that it keeps while programs are stopped; all of it ends with the process that
 started it, however that ends; `stop` leaves no process and no file.
@@ -41,6 +43,19 @@ CONTROLLERS = (
     'serviceaccount-controller',
     'serviceaccount-token-controller',
 )
+# And those that a real node and its pods need besides.
+WITH_NODES = (
+    *CONTROLLERS,
+    'daemonset-controller',
+    'deployment-controller',
+    'disruption-controller',
+    'job-controller',
+    'node-lifecycle-controller',
+    'pod-garbage-collector-controller',
+    'replicaset-controller',
+)
+# The first of the addresses of Services is the API server's own.
+FOR_PODS = '10.96.0.1'
 SERVICE_CIDRS = '10.96.0.0/16,fd00:10:96::/112'
 # What is asked in the name of a ServiceAccount; who asked for what is all that is noted.
 AUDITED = {
@@ -55,15 +70,16 @@ RBAC = 'rbac.authorization.k8s.io'
 class ControlPlane:
     """One control plane; `api` is its client as cluster-admin, `kubeconfig` the same for other programs."""
 
-    def __init__(self):
+    def __init__(self, address=ports.LOCAL, controllers=CONTROLLERS):
         self.folder = Path(tempfile.mkdtemp(prefix='hr-plane-'))
         self.token = secrets.token_hex(16)
-        self.port, held = ports.reserve()
+        self.address, self._controllers = address, controllers
+        self.port, held = ports.reserve(address)
         self._etcd_port, held_for_etcd = ports.reserve()
         self._held = [held, held_for_etcd]
-        self.url = f'https://{ports.LOCAL}:{self.port}'
+        self.url = f'https://{address}:{self.port}'
         self.ca = self.folder / 'ca.crt'
-        _write_keys(self.folder)
+        _write_keys(self.folder, address)
         (self.folder / 'tokens.csv').write_text(f'{self.token},admin,admin,system:masters\n')
         (self.folder / 'audit.json').write_text(json.dumps(AUDITED))
         self.api = Api(self.url, self.token, self.ca)
@@ -120,14 +136,15 @@ class ControlPlane:
     def _start_api_server(self):
         self._run(
             'kube-apiserver', f'--etcd-servers=http://{ports.LOCAL}:{self._etcd_port}',
-            f'--bind-address={ports.LOCAL}', f'--secure-port={self.port}', '--permit-port-sharing',
-            f'--advertise-address={ports.LOCAL}', '--endpoint-reconciler-type=none',
+            f'--bind-address={self.address}', f'--secure-port={self.port}', '--permit-port-sharing',
+            f'--advertise-address={self.address}',
+            f'--endpoint-reconciler-type={"none" if self.address == ports.LOCAL else "lease"}',
             f'--tls-cert-file={self.folder}/server.crt', f'--tls-private-key-file={self.folder}/server.key',
             f'--cert-dir={self.folder}', f'--service-cluster-ip-range={SERVICE_CIDRS}', '--authorization-mode=RBAC',
             f'--token-auth-file={self.folder}/tokens.csv', '--service-account-issuer=https://kubernetes.default.svc',
             f'--service-account-key-file={self.folder}/accounts.key',
             f'--service-account-signing-key-file={self.folder}/accounts.key', '--profiling=false',
-            '--shutdown-watch-termination-grace-period=2s',
+            '--shutdown-watch-termination-grace-period=2s', '--kubelet-preferred-address-types=InternalIP',
             f'--audit-policy-file={self.folder}/audit.json', f'--audit-log-path={self.folder}/audit.log',
         )  # fmt: skip
         self._wait('kube-apiserver', lambda: self.api.request('GET', '/readyz', seconds=5) == 'ok')
@@ -135,7 +152,7 @@ class ControlPlane:
     def _start_controllers(self):
         self._run(
             'kube-controller-manager', f'--kubeconfig={self.kubeconfig}', '--leader-elect=false', '--secure-port=0',
-            f'--controllers={",".join(CONTROLLERS)}', '--kube-api-qps=500', '--kube-api-burst=1000',
+            f'--controllers={",".join(self._controllers)}', '--kube-api-qps=500', '--kube-api-burst=1000',
             f'--service-account-private-key-file={self.folder}/accounts.key', f'--root-ca-file={self.ca}',
         )  # fmt: skip
         account = f'{collection("ServiceAccount", "default")}/default'
@@ -291,7 +308,7 @@ class ControlPlane:
         return self.api.create(review)['status']['allowed']
 
 
-def _write_keys(folder):
+def _write_keys(folder, address):
     """Write an authority, the API server's certificate by it, and the key that signs tokens of ServiceAccounts."""
     now = dt.datetime.now(dt.UTC)
     lasts = now - dt.timedelta(hours=1), now + dt.timedelta(days=2)
@@ -305,7 +322,8 @@ def _write_keys(folder):
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(authority, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    names = [x509.IPAddress(ipaddress.ip_address(ports.LOCAL)), x509.DNSName('localhost')]
+    addresses = {ports.LOCAL, address, FOR_PODS}
+    names = [*(x509.IPAddress(ipaddress.ip_address(each)) for each in sorted(addresses)), x509.DNSName('localhost')]
     basic = x509.BasicConstraints(ca=True, path_length=None)
     (folder / 'ca.crt').write_bytes(certificate('tests-ca', authority, basic))
     (folder / 'server.crt').write_bytes(certificate('kube-apiserver', server, x509.SubjectAlternativeName(names)))

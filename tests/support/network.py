@@ -16,13 +16,20 @@ _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 _UP = 0x1 | 0x40
 _NUMBERS = itertools.count(257)
 _isolated = False
+_before = -1
+
+
+def machine():
+    """Return a descriptor of the network that this machine has, whichever this process is in by now."""
+    return os.dup(_before) if _isolated else os.open('/proc/self/ns/net', os.O_RDONLY)
 
 
 def isolate():
     """Move this process into a network namespace of its own (once); needs root."""
-    global _isolated  # noqa: PLW0603  a process can do it once
+    global _isolated, _before  # noqa: PLW0603  a process can do it once
     if _isolated:
         return
+    _before = machine()
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), f'{os.strerror(ctypes.get_errno())}: tests on a cluster need root')
     _isolated = True

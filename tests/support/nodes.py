@@ -41,10 +41,13 @@ def _libc(name, *arguments):
 
 
 class Space:
-    """A network namespace, held open by a descriptor; made anew, or that of the thread that asks."""
+    """A network namespace, held open by a descriptor; made anew, or that of the thread that asks, or a given one."""
 
-    def __init__(self, name, *, own=False):
+    def __init__(self, name, *, own=False, fd=None):
         self.name = name
+        if fd is not None:
+            self.fd = fd
+            return
         with ThreadPoolExecutor(1) as thread:
             self.fd = self._open() if own else thread.submit(self._make).result()
 

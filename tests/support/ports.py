@@ -1,11 +1,11 @@
-"""Ports of 127.0.0.1 that nobody else gets while a test needs them."""
+"""Ports, of 127.0.0.1 if nothing else is said, that nobody else gets while a test needs them."""
 
 import socket
 
 LOCAL = '127.0.0.1'
 
 
-def reserve():
+def reserve(address=LOCAL):
     """Return a free port, and the socket that holds it for programs that listen with SO_REUSEPORT.
 
     The socket does not listen: without such a program, connections are refused. The kernel gives the
@@ -13,5 +13,5 @@ def reserve():
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind((LOCAL, 0))
+    held.bind((address, 0))
     return held.getsockname()[1], held

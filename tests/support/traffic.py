@@ -203,7 +203,7 @@ class Load:
             if client.closed:
                 client.host = self.where()
             async with asyncio.timeout(_SECONDS):
-                status, _, said = await client.ask('/', self.host, method, b'x' * 100)
+                status, _, said = await client.ask('/', self.host, method, b'x' * 100 if method == 'POST' else b'')
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self.lost.append(f'{method} {type(error).__name__} {error}')
             return

@@ -75,10 +75,10 @@ subjects:
 - apiGroups: [""]
   resources: [services/status]
   verbs: [patch]
-# Tell a Service's owner what is wrong (kubectl describe), and that it still is.
+# Tell a Service's owner what is wrong (kubectl describe), and how often it has been so.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 {{- end -}}
 
 {{- define "headrace.controllerNodeRules" -}}

@@ -70,7 +70,7 @@ def of_service_account(environment: Mapping[str, str], files: Path = _FILES) -> 
     """Return the access that a pod's ServiceAccount has; raises AccessError."""
     host, port = environment['KUBERNETES_SERVICE_HOST'], environment.get('KUBERNETES_SERVICE_PORT', '443')
     try:
-        tls = ssl.create_default_context(cafile=str(files / 'ca.crt'))
+        tls = _believing(cafile=str(files / 'ca.crt'))
         namespace = (files / 'namespace').read_text().strip()
     except OSError as error:
         raise AccessError(f'{files}: {error}') from error
@@ -80,6 +80,15 @@ def of_service_account(environment: Mapping[str, str], files: Path = _FILES) -> 
         _of_file(files / 'token'),
         namespace,
     )
+
+
+def _believing(cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
+    """Return what connections to an API server are made with; without an authority, that of the system's."""
+    made = ssl.create_default_context(cafile=cafile, cadata=cadata)
+    # From Python 3.13 on its default refuses certificates without key identifiers, which old clusters have; Go's
+    # clients, and so all others of a cluster, do not ask for them.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
 
 
 def of_kubeconfig(path: Path, context: str = '') -> Access:
@@ -150,7 +159,7 @@ def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bo
         return False
     authority = _material(cluster, 'certificate-authority', folder)
     try:
-        made = ssl.create_default_context(cadata=authority.decode('ascii') if authority else None)
+        made = _believing(cadata=authority.decode('ascii') if authority else None)
     except ValueError as error:
         raise AccessError(f'certificate-authority holds no certificates: {type(error).__name__}') from error
     except ssl.SSLError as error:

@@ -454,6 +454,22 @@ def test_a_pod_reaches_the_server_that_its_environment_names(account, environmen
     assert asyncio.run(found.token(False)) == 'exchanged'
 
 
+def test_certificates_of_old_clusters_without_key_identifiers_are_believed(kubeconfig, account, monkeypatch):
+    make = ssl.create_default_context
+
+    def as_from_python_3_13(**how):
+        made = make(**how)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, 'create_default_context', as_from_python_3_13)
+    inside = access.of_service_account({'KUBERNETES_SERVICE_HOST': '10.0.0.1'}, account)
+    outside = access.of_kubeconfig(kubeconfig(config(cluster={'certificate-authority-data': coded(ALONE)})))
+    for found in (inside, outside):
+        assert not found.tls.verify_flags & ssl.VERIFY_X509_STRICT
+        assert (found.tls.verify_mode, found.tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
 @pytest.mark.parametrize('name', ['ca.crt', 'namespace'])
 def test_a_file_of_the_service_account_that_is_missing_is_told(account, name):
     (account / name).unlink()

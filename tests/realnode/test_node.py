@@ -1,0 +1,232 @@
+"""headrace on a real node: installed, serving, killed, upgraded and uninstalled, and at the end nothing is left.
+
+The tests follow each other: one installation is what all of them are about.
+"""
+
+import os
+import secrets
+import signal
+
+import pytest
+
+from support import chart
+from support.api import collection
+from support.machine import traces
+from support.realnode import NAMESPACE, NODE
+from support.traffic import Load, Town
+from support.waiting import until
+
+pytestmark = pytest.mark.timeout(420)
+LATE = 120
+# A Service of a user, whose pods are of an image that is there; each answers with its name.
+SHOP = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, namespace: default}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: shop
+          image: headrace:0.1.0
+          # Without it, these would be the first to stand still while other pods start.
+          resources: {requests: {cpu: 200m}}
+          command: [python3, -c]
+          args:
+            - |
+              import http.server, json, socket
+              class Handler(http.server.BaseHTTPRequestHandler):
+                  protocol_version = 'HTTP/1.1'
+                  def do_GET(self):
+                      self.rfile.read(int(self.headers.get('Content-Length', 0)))
+                      said = json.dumps({'pod': socket.gethostname()}).encode()
+                      self.send_response(200)
+                      self.send_header('Content-Length', str(len(said)))
+                      self.end_headers()
+                      self.wfile.write(said)
+                  do_POST = do_GET
+                  def log_message(self, *_): pass
+              http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: default}
+spec:
+  selector: {app: shop}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+"""
+
+
+@pytest.fixture(scope='module')
+def town():
+    """Clients, outside of the cluster."""
+    made = Town()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope='module')
+def installed(real_node):
+    """The cluster, with headrace installed by the chart's defaults."""
+    real_node.helm('install', 'headrace', chart.CHART, '--create-namespace')
+    rolled_out(real_node)
+    real_node.kubectl('apply', '-f', '-', text=SHOP)
+    real_node.kubectl('rollout', 'status', 'deployment/shop', f'--timeout={LATE}s')
+    real_node.kubectl('annotate', 'service', 'shop', 'headrace.io/host=shop.example.com')
+    return real_node
+
+
+def rolled_out(cluster):
+    for name in ('headrace-edge', 'headrace-controller'):
+        cluster.kubectl('-n', NAMESPACE, 'rollout', 'status', f'deployment/{name}', f'--timeout={LATE}s')
+
+
+def port(cluster):
+    """Return the port of the node at which the edge is reached from outside."""
+    ports = cluster.plane.api.get(f'{collection("Service", NAMESPACE)}/headrace')['spec']['ports']
+    return next(each['nodePort'] for each in ports if each['name'] == 'http')
+
+
+@pytest.fixture
+def load(installed, town):
+    """Clients that ask for the shop all the time; `stop` them before the end."""
+    made = Load(town, port(installed), kept=6, new_each_second=30.0, where=lambda: NODE)
+    yield made
+    made.stop()
+
+
+def served(load, more=50):
+    """Wait until so many more requests have been answered."""
+    answered = load.answered
+    until(lambda: load.answered > answered + more, f'requests are answered; lost: {load.lost[-3:]}', within=LATE)
+
+
+def restarts(cluster, name):
+    """Return how often containers of a name have been started again."""
+    return sum(
+        status['restartCount']
+        for pod in cluster.pods('edge')
+        for status in pod['status'].get('containerStatuses', ())
+        if status['name'] == name
+    )
+
+
+def all_ready(cluster):
+    pods = cluster.pods('edge')
+    conditions = [{each['type']: each['status'] for each in pod['status']['conditions']} for pod in pods]
+    return len(pods) == 2 and all(each.get('Ready') == 'True' for each in conditions)
+
+
+def test_an_annotated_service_is_served_from_outside(installed, town, load):
+    served(load)
+    until(lambda: len(load.pods) == 2, 'both pods have answered')
+
+
+def test_what_is_wrong_is_told_to_the_owner(installed):
+    installed.kubectl('annotate', 'service', 'shop', 'headrace.io/check-interval=soon')
+    until(lambda: conditions(installed), 'there is a condition', within=LATE)
+    assert conditions(installed) == {'headrace.io/Programmed': 'False'}
+    until(lambda: 'InvalidValue' in installed.kubectl('describe', 'service', 'shop'), 'there is an Event', within=LATE)
+
+
+def conditions(cluster):
+    found = cluster.plane.api.get(f'{collection("Service", "default")}/shop')['status'].get('conditions', ())
+    return {each['type']: each['status'] for each in found}
+
+
+def test_helm_test_gets_its_answer(installed):
+    assert 'Succeeded' in installed.helm('test', 'headrace', '--timeout', '90s')
+
+
+def test_an_operator_that_is_killed_loses_no_request(installed, load):
+    served(load)
+    pod, before = installed.pods('edge')[0], restarts(installed, 'operator')
+    os.kill(installed.process(pod, 'headrace run'), signal.SIGKILL)
+    until(lambda: restarts(installed, 'operator') > before, 'the kubelet starts it again', within=LATE)
+    served(load)
+    assert not load.stop().lost, load.lost[:3]
+
+
+def test_a_haproxy_that_is_killed_comes_back_and_others_serve_meanwhile(installed, load):
+    served(load)
+    pod, before = installed.pods('edge')[1], restarts(installed, 'haproxy')
+    os.kill(installed.process(pod, 'haproxy -W'), signal.SIGKILL)
+    until(lambda: restarts(installed, 'haproxy') > before, 'the kubelet starts it again', within=LATE)
+    until(lambda: all_ready(installed) and calm(load), 'both are ready, and nothing is lost any more', within=LATE)
+
+
+def calm(load):
+    """Tell whether the next requests are all answered."""
+    lost = len(load.lost)
+    served(load, 200)
+    return len(load.lost) == lost
+
+
+def test_an_upgrade_under_load_loses_no_request(installed, load):
+    served(load)
+    before = {pod['metadata']['name'] for pod in installed.pods('edge')}
+    other = f'podAnnotations.turn={secrets.token_hex(4)}'
+    installed.helm('upgrade', 'headrace', chart.CHART, '--set', f'edge.{other},controller.{other}')
+    rolled_out(installed)
+    until(lambda: not before & {pod['metadata']['name'] for pod in everything(installed)}, 'the old end', within=LATE)
+    served(load)
+    assert not load.stop().lost, load.lost[:3]
+
+
+def everything(cluster):
+    """Return all pods of headrace, also those that are about to end."""
+    return cluster.plane.api.list(collection('Pod', NAMESPACE))['items']
+
+
+def calls(cluster, account):
+    """Return what the API server noted of a ServiceAccount: API group, resource and verb, and its decision."""
+    return [
+        ((of.get('apiGroup', ''), '/'.join(filter(None, (of['resource'], of.get('subresource')))), event['verb']), said)
+        for event in cluster.plane.audited(NAMESPACE)
+        if event['user']['username'].endswith(f'-{account}') and 'resource' in (of := event.get('objectRef', {}))
+        for said in [event['annotations']['authorization.k8s.io/decision']]
+    ]
+
+
+def test_nothing_was_asked_for_that_is_not_allowed(installed):
+    found = {account: calls(installed, account) for account in ('edge', 'controller')}
+    assert all(found.values())
+    assert not [call for each in found.values() for call, decision in each if decision != 'allow']
+
+
+def test_an_uninstall_leaves_nothing_in_the_cluster(installed):
+    installed.helm('uninstall', 'headrace')
+    until(lambda: not everything(installed), 'the pods end', within=LATE)
+    kinds = 'all,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets,leases,secrets'
+    label = 'app.kubernetes.io/instance=headrace'
+    for words in (['-n', NAMESPACE, 'get', kinds], ['get', 'clusterroles,clusterrolebindings,priorityclasses']):
+        until(lambda words=words: not installed.kubectl(*words, '-l', label, '-o', 'name'), 'all is gone', within=LATE)
+    leases = collection('Lease', NAMESPACE, 'coordination.k8s.io/v1')
+    until(lambda: not installed.plane.api.list(leases)['items'], 'the Leases go', within=LATE)
+    assert not conditions(installed)
+    names = [each['metadata']['name'] for each in installed.plane.api.list(collection('Secret', NAMESPACE))['items']]
+    assert not names
+
+
+@pytest.mark.parametrize('account', ['edge', 'controller'])
+def test_what_was_asked_of_the_api_server_is_what_the_chart_allows(real_node, account):
+    # Pods that end after their rights have gone are refused; who one is, everybody may ask.
+    asked = {call for call, decision in calls(real_node, account) if decision == 'allow'}
+    assert asked - {('authentication.k8s.io', 'selfsubjectreviews', 'create')} == {
+        rule[1:] for rule in chart.rules(chart.render(namespace=NAMESPACE), account)
+    }
+
+
+def test_the_machine_is_as_it_was(real_node, before):
+    machine = real_node.machine
+    assert any('kubelet' in line for line in machine.processes().values())
+    real_node.close()
+    assert machine.processes() == {}
+    assert not [folder for folder in machine.folders() if folder.exists()]
+    assert not machine.folder.exists()
+    assert real_node.links() == real_node.before
+    assert traces() == before

@@ -1,0 +1,135 @@
+"""Put what a real node for tests needs into ``bin/node``: a root for the machine that it is, and a base for images.
+
+Both are minimal folders of Debian, made by debootstrap, and kept outside the checkout in ``~/.cache/headrace/node``:
+so they are made once per machine. Where that cannot be done, ``bin/node.missing`` says why, and the tests skip.
+
+    bin/node/root      a machine's root: containerd, runc, CNI plugins, Docker
+    bin/node/base.tar  what stands in for python:3.13-slim, and, with HAProxy over it, for haproxy:3.4
+
+Environment:
+  DEBIAN_MIRROR   use this Debian mirror instead of the one in the apt sources
+  XDG_CACHE_HOME  instead of ~/.cache
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from fetch_haproxy import BIN, KEYRING, Apt, SetupError, mirrors, run
+
+SUITE = 'trixie'
+ROOT_PACKAGES = (
+    'ca-certificates', 'conntrack', 'containerd', 'containernetworking-plugins', 'docker-buildx', 'docker-cli',
+    'docker.io', 'iproute2', 'iptables', 'mount', 'nftables', 'runc',
+)  # fmt: skip
+BASE_PACKAGES = ('ca-certificates', 'python3', 'python3-venv')
+# What the images of Python and Debian do not have either.
+NOT_IN_IMAGES = (
+    'usr/share/doc', 'usr/share/info', 'usr/share/man', 'usr/share/locale',
+    'usr/lib/python3.13/EXTERNALLY-MANAGED', 'var/cache/apt', 'var/lib/apt/lists', 'var/log',
+)  # fmt: skip
+# As in the image of Python: `python`, and a pip of its own.
+AS_PYTHON = """\
+set -eu
+ln -s /usr/bin/python3 /usr/local/bin/python
+python -m venv /tmp/pip
+rm /usr/lib/python3.13/EXTERNALLY-MANAGED
+/tmp/pip/bin/pip --python /usr/bin/python3 install -q --no-index /usr/share/python-wheels/pip-*.whl
+rm -r /tmp/pip
+"""
+INTERRUPTED = '.making-'
+
+
+def debootstrap(folder: Path, target: Path, packages: tuple[str, ...], mirror: str) -> None:
+    """Make a minimal Debian with some packages in a new folder."""
+    own = folder / 'usr/share/debootstrap'
+    run(
+        # What it mounts, and leaves mounted when it fails, is not seen outside.
+        'unshare', '--mount', str(folder / 'usr/sbin/debootstrap'), '--variant=minbase', f'--keyring={KEYRING}', f'--cache-dir={folder}/debs',
+        f'--include={",".join(packages)}', SUITE, str(target), mirror,
+        env={**os.environ, 'DEBOOTSTRAP_DIR': str(own), 'LC_ALL': 'C'},
+    )  # fmt: skip
+    for name in ('var/cache/apt', 'var/lib/apt/lists'):
+        shutil.rmtree(target / name)
+
+
+def make(target: Path, mirror: str) -> None:
+    """Make root and base beside `target`, and put them there in one step."""
+    made = target.with_name(INTERRUPTED + target.name)
+    arch = run('dpkg', '--print-architecture').strip()
+    apt = Apt(made / 'apt', mirror, (SUITE,), arch)
+    apt.get('update')
+    apt.get('download', 'debootstrap', cwd=made)
+    (deb,) = made.glob('debootstrap_*.deb')
+    tool = made / 'debootstrap'
+    run('dpkg', '-x', str(deb), str(tool))
+    (tool / 'debs').mkdir()
+    deb.unlink()
+    debootstrap(tool, made / 'root', ROOT_PACKAGES, mirror)
+    base = made / 'base'
+    debootstrap(tool, base, BASE_PACKAGES, mirror)
+    run('chroot', str(base), 'sh', '-c', AS_PYTHON)
+    for name in NOT_IN_IMAGES:
+        shutil.rmtree(base / name, ignore_errors=True)
+    run('tar', '--numeric-owner', '--sort=name', '-C', str(base), '-cf', str(made / 'base.tar'), '.')
+    for name in ('apt', 'debootstrap', 'base'):
+        shutil.rmtree(made / name)
+    made.rename(target)
+
+
+def made() -> Path:
+    """Return the folder with all of it; make it if this machine has not yet."""
+    if os.geteuid():
+        raise SetupError('it needs root')
+    if missing := [name for name in ('apt-get', 'dpkg', 'wget') if not shutil.which(name)]:
+        raise SetupError(f'this system has no {", ".join(missing)} to get it from Debian with')
+    if not KEYRING.is_file():
+        raise SetupError(f'{KEYRING} is missing (package debian-archive-keyring)')
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'node'
+    cache.mkdir(parents=True, exist_ok=True)
+    # All that decides what is made, but for what Debian has of it by then.
+    inputs = repr((ROOT_PACKAGES, BASE_PACKAGES, NOT_IN_IMAGES, AS_PYTHON)).encode()
+    target = cache / f'{SUITE}-{platform.machine()}-{hashlib.sha256(inputs).hexdigest()[:8]}'
+    with (cache / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in cache.glob(f'{INTERRUPTED}*'):
+            shutil.rmtree(left)
+        if target.is_dir():
+            return target
+        said = []
+        started = time.monotonic()
+        for mirror in mirrors() or [None]:
+            try:
+                make(target, mirror)
+            except SetupError as error:
+                said.append(str(error))
+                continue
+            print(f'setup: made a node for the tests in {time.monotonic() - started:.0f} s: {target}', flush=True)
+            return target
+    raise SetupError('no mirror has what is needed:\n' + '\n'.join(said))
+
+
+def main() -> None:
+    """Put it into place, or say why that cannot be done: nobody but the tests of a real node misses it."""
+    BIN.mkdir(exist_ok=True)
+    link, missing = BIN / 'node', BIN / 'node.missing'
+    for path in (link, missing):
+        path.unlink(missing_ok=True)
+    try:
+        link.symlink_to(made())
+    except (SetupError, OSError) as error:
+        missing.write_text(f'{error}\n')
+        print(f'setup: no node for the tests: {error}', file=sys.stderr)
+        return
+    print('setup:   bin/node: ready')
+
+
+if __name__ == '__main__':
+    main()
