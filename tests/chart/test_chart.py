@@ -345,3 +345,21 @@ def test_before_an_uninstall_everything_is_given_back_with_the_controllers_right
     spec = hook['spec']['template']['spec']
     assert spec['serviceAccountName'] == 'hr-headrace-controller'
     assert spec['containers'][0]['args'][:3] == ['release', '--all', '--wait']
+
+
+@pytest.mark.parametrize('name', ['http3', 'defaults'])
+def test_udp_is_open_for_http3_and_only_for_it(name):
+    documents = chart.render(MATRIX[name])
+    services = [one['spec']['ports'] for one in documents if one['kind'] == 'Service']
+    policies = [rule['ports'] for one in documents if one['kind'] == 'NetworkPolicy' for rule in one['spec']['ingress']]
+    pods = [box.get('ports', []) for spec in chart.pod_specs(documents).values() for box in spec['containers']]
+    found = [
+        [port for group in groups for port in group if port['protocol'] == 'UDP']
+        for groups in (services, policies, pods)
+    ]
+    if name == 'defaults':
+        assert found == [[], [], []]
+        return
+    assert found[0] == [{'name': 'http3', 'port': 443, 'targetPort': 'http3', 'protocol': 'UDP', 'nodePort': 30443}]
+    assert found[1] == [{'port': 8443, 'protocol': 'UDP'}]
+    assert found[2] == [{'name': 'http3', 'containerPort': 8443, 'protocol': 'UDP'}]
