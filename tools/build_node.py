@@ -52,8 +52,8 @@ def debootstrap(folder: Path, target: Path, packages: tuple[str, ...], mirror: s
     own = folder / 'usr/share/debootstrap'
     run(
         # What it mounts, and leaves mounted when it fails, is not seen outside.
-        'unshare', '--mount', str(folder / 'usr/sbin/debootstrap'), '--variant=minbase', f'--keyring={KEYRING}', f'--cache-dir={folder}/debs',
-        f'--include={",".join(packages)}', SUITE, str(target), mirror,
+        'unshare', '--mount', str(folder / 'usr/sbin/debootstrap'), '--variant=minbase', f'--keyring={KEYRING}',
+        f'--cache-dir={folder}/debs', f'--include={",".join(packages)}', SUITE, str(target), mirror,
         env={**os.environ, 'DEBOOTSTRAP_DIR': str(own), 'LC_ALL': 'C'},
     )  # fmt: skip
     for name in ('var/cache/apt', 'var/lib/apt/lists'):
@@ -92,6 +92,9 @@ def made() -> Path:
         raise SetupError(f'this system has no {", ".join(missing)} to get it from Debian with')
     if not KEYRING.is_file():
         raise SetupError(f'{KEYRING} is missing (package debian-archive-keyring)')
+    found = mirrors()
+    if not found:
+        raise SetupError('no Debian mirror in /etc/apt; name one in DEBIAN_MIRROR')
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'node'
     cache.mkdir(parents=True, exist_ok=True)
     # All that decides what is made, but for what Debian has of it by then.
@@ -105,11 +108,12 @@ def made() -> Path:
             return target
         said = []
         started = time.monotonic()
-        for mirror in mirrors() or [None]:
+        for mirror in found:
             try:
                 make(target, mirror)
             except SetupError as error:
                 said.append(str(error))
+                shutil.rmtree(target.with_name(INTERRUPTED + target.name), ignore_errors=True)
                 continue
             print(f'setup: made a node for the tests in {time.monotonic() - started:.0f} s: {target}', flush=True)
             return target

@@ -46,8 +46,8 @@ def image(node_folder, before, tmp_path_factory):
 def real_node(node_folder, image, tmp_path_factory):
     """A cluster of one node that has all images and nothing installed."""
     folder = tmp_path_factory.mktemp('images')
-    images.write(node_folder / 'base.tar', folder, folder / 'others.tar')
     try:
+        images.write(node_folder / 'base.tar', folder, folder / 'others.tar')
         with RealNode(node_folder / 'root') as cluster:
             for archive in (folder / 'others.tar', image[1]):
                 cluster.take(archive)

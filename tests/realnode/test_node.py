@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from support import chart
+from support import chart, images
 from support.api import collection
 from support.machine import traces
 from support.realnode import NAMESPACE, NODE
@@ -32,7 +32,7 @@ spec:
       terminationGracePeriodSeconds: 1
       containers:
         - name: shop
-          image: headrace:0.1.0
+          image: IMAGE
           # Without it, these would be the first to stand still while other pods start.
           resources: {requests: {cpu: 200m}}
           command: [python3, -c]
@@ -58,7 +58,7 @@ metadata: {name: shop, namespace: default}
 spec:
   selector: {app: shop}
   ports: [{name: http, port: 80, targetPort: 8080}]
-"""
+""".replace('IMAGE', images.OPERATOR)
 
 
 @pytest.fixture(scope='module')

@@ -11,13 +11,17 @@ import sys
 import tarfile
 from pathlib import Path
 
+import headrace
 from conftest import ROOT
 from support.machine import INSIDE, UnableError
 from support.waiting import until
 
-BASE, OPERATOR, HAPROXY, PAUSE = (
-    f'docker.io/library/{name}' for name in ('python:standin', 'headrace:0.1.0', 'haproxy:3.4', 'pause:standin')
+# As the chart names them by default, and two that are only needed here.
+OPERATOR, HAPROXY, BASE, PAUSE = (
+    f'docker.io/library/{name}'
+    for name in (f'headrace:{headrace.__version__}', 'haproxy:3.4', 'python:standin', 'pause:standin')
 )
+_HAPROXY_FILES = ROOT / '.cache' / 'haproxy' / '3.4' / 'usr'
 _PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 # As the stock image says them.
 _HAPROXY = {
@@ -30,6 +34,8 @@ _ARCHITECTURES = {'x86_64': 'amd64', 'aarch64': 'arm64'}
 
 def write(base, folder, target):
     """Write an archive with the images of HAProxy and of what holds a pod's namespaces, from what bin/ has."""
+    if not _HAPROXY_FILES.is_dir():
+        raise UnableError(f'{_HAPROXY_FILES} is missing: HAProxy is not the one that make setup unpacks')
     layer = folder / 'haproxy.tar'
     _haproxy_layer(layer)
     with tarfile.open(target, 'w') as archive:
@@ -46,7 +52,7 @@ def _haproxy_layer(target):
     """Write what HAProxy's image has over the base: the unpacked package, with its libraries, and its user."""
     users = 'root:x:0:0:root:/root:/bin/bash\nhaproxy:x:99:99::/var/lib/haproxy:/usr/sbin/nologin\n'
     with tarfile.open(target, 'w') as archive:
-        archive.add(ROOT / '.cache' / 'haproxy' / '3.4' / 'usr', 'usr', filter=_roots)
+        archive.add(_HAPROXY_FILES, 'usr', filter=_roots)
         for name, text in {'etc/passwd': users, 'etc/group': 'root:x:0:\nhaproxy:x:99:\n'}.items():
             _put_text(archive, name, text)
 
