@@ -33,7 +33,7 @@ BASE_PACKAGES = ('ca-certificates', 'python3', 'python3-venv')
 # What the images of Python and Debian do not have either.
 NOT_IN_IMAGES = (
     'usr/share/doc', 'usr/share/info', 'usr/share/man', 'usr/share/locale',
-    'usr/lib/python3.13/EXTERNALLY-MANAGED', 'var/cache/apt', 'var/lib/apt/lists', 'var/log',
+    'usr/lib/python3.13/EXTERNALLY-MANAGED', 'var/cache/apt', 'var/lib/apt/lists',
 )  # fmt: skip
 # As in the image of Python: `python`, and a pip of its own.
 AS_PYTHON = """\

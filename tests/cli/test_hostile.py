@@ -260,9 +260,9 @@ def test_every_hostile_annotation_has_a_verdict_or_became_a_typed_value(harm):
         if verdict['reason'] not in ('NoEndpoints', 'NotYet', 'StandInCertificate')
     }
     silent = {name for name, _ in CASES if name.startswith(('a-', 'b-')) and name not in told}
-    # Free text is text in a header's value, a path may be good after its slash, a tab separates hosts, and the names of
+    # Free text is text in a header's value, a path may be good after its slash, a tab separates hosts and Secrets, and the names of
     # methods may have nearly any character (RFC 9110, section 5.6.2).
-    fine = ('-headers-', 'a-canary-header-', 'a-host-tab-', 'a-cors-allow-methods-')
+    fine = ('-headers-', 'a-canary-header-', 'a-host-tab-', 'a-tls-secret-tab-', 'a-cors-allow-methods-')
     assert {name for name in silent if not name.endswith('-1') and not any(part in name for part in fine)} == set()
 
 

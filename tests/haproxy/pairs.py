@@ -2,6 +2,7 @@
 
 import zlib
 
+from support import certificates
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
 from support.transitions import TRUSTED, Ask, Pair
 
@@ -368,6 +369,8 @@ def secure(name='web', *, tls='tls', **more):
 MUTUAL = {'client_ca_secret': 'clients', 'tls_redirect': 'true'}
 SHOWN = (Ask(SHOP, sni=SHOP, certificate='one'), Ask(SHOP, sni=SHOP, certificate='two'), Ask(OTHER, sni=SHOP))
 
+# The stand-ins' keys are of EdDSA.
+ECDSA = certificates.tls_secret('a', *certificates.for_names(SHOP))
 CERTIFICATES = {
     'tls-secret comes': Pair(web(), [*secure(), tls_secret()], on_30=True),
     'a Service with a certificate comes': Pair([], [*secure(), tls_secret()]),
@@ -384,7 +387,7 @@ CERTIFICATES = {
         on_30=True,
     ),
     'the first of two certificates goes, and the other is shared': Pair(
-        [*secure('one', tls='a b', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
+        [*secure('one', tls='a b', host=SHOP), *secure('two', tls='b', host=OTHER), ECDSA, tls_secret('b', seed='two')],
         [*secure('one', tls='b', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('b', seed='two')],
         on_30=True,
     ),

@@ -159,11 +159,15 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate chain with its key, as PEM that was written anew from what was parsed; never shown."""
+    """A certificate chain with its key, as PEM that was written anew from what was parsed; never shown.
+
+    `key` is the kind of its key: RSA, ECDSA or EdDSA.
+    """
 
     pem: bytes
     not_after: str
     names: tuple[str, ...]
+    key: str = ''
 
     def __repr__(self) -> str:
         """Return a text without key material."""

@@ -153,7 +153,14 @@ def _certificate(data: dict[str, bytes], kind: str) -> Certificate:
         pem=b''.join([*blocks, pem]),
         not_after=chain[0].not_valid_after_utc.isoformat(),
         names=_alternative_names(chain[0]),
+        key=_kind(key),
     )
+
+
+def _kind(key: object) -> str:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return 'RSA'
+    return 'ECDSA' if isinstance(key, ec.EllipticCurvePrivateKey) else 'EdDSA'
 
 
 def _public(key: object) -> bytes:

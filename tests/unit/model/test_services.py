@@ -15,6 +15,7 @@ from headrace.model import ports, services, standin, view
 from headrace.model.ir import Claim, HostTls, Kind, Map, Pem, ServerTls, Userlist
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
+from support import certificates
 from support.objects import (
     built,
     ca_secret,
@@ -84,6 +85,24 @@ def test_the_files_of_certificates_are_claimed_with_what_is_in_the_secrets():
     assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(both)
     assert pointer(made, Kind.AUTHORITY, 'shop_ca') == Pem(alone)
     assert fragment(made).needs == (Ref('Secret', 'shop', 'ca'), Ref('Secret', 'shop', 'tls'))
+
+
+def test_of_two_certificates_with_keys_of_one_kind_the_first_counts():
+    other = certificates.tls_secret('b', *certificates.for_names('a.example.com'))
+    same = certificates.tls_secret('c', *certificates.for_names('a.example.com'))
+    said = {'host': 'a.example.com', 'tls-secret': 'a, b, c'}
+    made = built(
+        service(annotations=said),
+        endpoint_slice(addresses=['10.0.0.1']),
+        tls_secret('a'),
+        other,
+        same,
+        settings=settings(),
+    )
+    assert pointer(made, Kind.TLS, 'a.example.com').certificates == ('shop_a', 'shop_b')
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+        ('ContradictoryKeys', 'metadata.annotations[headrace.io/tls-secret]')
+    ]
 
 
 def test_where_clients_must_show_certificates_http_is_redirected_whatever_is_said():
