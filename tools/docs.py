@@ -54,6 +54,7 @@ RELOADS = {
     'compression': 'a backend that is made at run time does not compress',
     'headers': 'HAProxy 3.0 sets headers by rules of its file only',
     'profile': 'a value that is used for the first time needs a section of the file; the next Service with it costs nothing',
+    'users': 'crypt hashes are judged by a list of the file; the same hash costs nothing the next time',
     'timeouts': 'HAProxy 3.0 knows these timeouts from its file only',
 }
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}

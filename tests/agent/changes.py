@@ -10,6 +10,8 @@ from support.objects import ca_secret, endpoint_slice, secret, tls_secret
 from support.scene import OTHER, Change
 from support.transitions import TRUSTED, Ask
 
+# Of `secret`, by crypt(3) with SHA-256.
+CRYPT = '$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA'
 BASIC = (('Authorization', 'Basic YWxpY2U6c2VjcmV0'),)  # alice:secret
 
 
@@ -172,6 +174,7 @@ REQUESTS = (
     one('deny', 'comes', 'deny', (None, '127.0.0.2'), status('deny', client='127.0.0.2'), 200, 403),
     one('rate-limit', 'comes', 'rate', (None, '1/h'), refused('rate'), False, True),
     one('basic-auth-secret', 'comes', 'auth', (None, 'users'), status('auth'), 200, 401, beside=[secret_of('users')]),
+    one('basic-auth-secret', 'comes, with a crypt hash', 'hashed', (None, 'hashed'), status('hashed'), 200, 401, beside=[secret('hashed', auth=f'ann:{CRYPT}')]),
     one('max-body-size', 'another', 'body', ('1k', '10'), status('body', method='POST', body='x' * 20), 200, 413),
     one('redirect-to', 'comes', 'away', (None, '/there'), status('away'), 200, 302),
     one('redirect-code', 'another', 'code', ('301', '307'), status('code'), 301, 307, redirect_to='/there'),
