@@ -267,7 +267,7 @@ def test_every_key_is_among_those_of_which_the_page_says_what_a_change_costs():
 def test_the_page_names_the_keys_of_which_a_value_may_need_a_reload():
     reloading = {name for name, rows in costs().items() if any('reload' in full for full, _ in rows)}
     assert reloading == {
-        'balance', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
+        'balance', 'basic-auth-secret', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
         'timeout-connect', 'timeout-server', 'timeout-tunnel',
     }  # fmt: skip
 
