@@ -43,6 +43,8 @@ class Pod:
         self.folder = Path(tempfile.mkdtemp(prefix='hr-pod-'))
         self.folder.chmod(0o755)
         self.processes = {}
+        # With those that were killed alone: the kernel ends what else was in a container, and nobody does here.
+        self._started = []
         self._logs = [self.folder / f'{name}.log' for name in ('checker', 'operator', 'haproxy')]
         for path in self._logs:
             logs.follow(path)
@@ -103,7 +105,7 @@ class Pod:
             one['name']: one['value'] for one in self.containers[name].get('env', ()) if 'value' in one
         }
         with (self.folder / f'{name}.log').open('ab') as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', self._script(name), 'sh', *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -112,6 +114,8 @@ class Pod:
                 start_new_session=True,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors),  # noqa: PLW1509
             )
+        self._started.append(process)
+        return process
 
     def start(self, name):
         """Start a container with its rendered command line."""
@@ -180,7 +184,7 @@ class Pod:
     def close(self):
         for path in self._logs:
             logs.forget(path)
-        for one in self.processes.values():
+        for one in self._started:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(one.pid, signal.SIGKILL)
             one.wait()
