@@ -4,8 +4,8 @@ from headrace import names
 from headrace.annotations import reading, values
 from headrace.annotations.reading import PREFIX
 from headrace.annotations.settings import RouteSettings
-from headrace.cluster.objects import Protocol, ServiceType
-from headrace.model import backends, classes, drafts, exposure, materials, policies
+from headrace.cluster.objects import ServiceType
+from headrace.model import backends, canaries, classes, credentials, drafts, exposure, materials, policies
 from headrace.model.exposure import Exposed
 from headrace.model.ir import Backend, Claim, HostTls, Kind, Map, Mode
 from headrace.model.policies import Policy
@@ -80,15 +80,11 @@ class PortDraft:
             self._close('basic-auth-secret', 'only HTTP has authentication')
             return
         ref = Ref('Secret', self.service.namespace, name)
-        if (problem := materials.problem(ref, 'users', self.draft.snapshot, self.draft.view)) is not None:
-            self.draft.say(problem[0], key, problem[1])
-            self._close('basic-auth-secret', f'{ref} cannot be used')
-            return
-        secret = self.draft.snapshot.secret(ref)
-        assert secret is not None
-        if (hashed := policies.apply_users(self.policy, secret.users)) is not None:
-            self.draft.say('CostlyHash', key, f'{ref} holds crypt hashes')
-            self.draft.userlists.append(hashed)
+        draft = self.draft
+        why, hashed = credentials.apply(self.policy, ref, key, draft.snapshot, draft.view, draft.say)
+        draft.userlists += hashed
+        if why:
+            self._close('basic-auth-secret', why)
 
     def _canary(self) -> None:
         settings, name = self.settings, self.settings.canary_service
@@ -96,24 +92,15 @@ class PortDraft:
             return
         ref = Ref('Service', self.service.namespace, name)
         other = self.draft.snapshot.other_service(ref)
-        ports = [p for p in other.ports if p.protocol is Protocol.TCP] if other else []
-        port = next((p for p in ports if p.name and p.name == self.exposed.port.name), None)
-        if port is None:
-            port = next((p for p in ports if p.number == self.exposed.port.number), None)
+        port = canaries.target(other, self.exposed.port)
         if other is None or port is None:
-            missing = 'has no port of this name or number' if other else 'does not exist'
-            self.draft.say('ServiceMissing', self._key('canary-service'), f'{ref} {missing}')
+            self.draft.say('ServiceMissing', self._key('canary-service'), canaries.missing(ref, other))
             return
         said = reading.read(ref, other.annotations, other.ports)
         endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
         wanted = backends.want(other, said, port, self.mode, drafts.fitting(endpoint, self.mode), self.draft.view)
         self.draft.demands.add((ref, port.label, self.mode))
-        # What a request needs of the backend's own settings comes with it, whoever's route it took.
-        own = Policy(names.policy(ref, port.label))
-        drafts.of_backend(own, wanted, wanted.name(ref))
-        value = f'{settings.canary_weight * 100}|{own.pointer(wanted.name(ref))}'
-        self.policy.add(policies.CANARY, (Map.CANARY, self.policy.name, value))
-        policies.apply_canary_matches(self.policy, settings)
+        canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
         self.draft.timeouts += drafts.of_backend(self.policy, wanted, backend.name)

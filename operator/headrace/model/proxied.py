@@ -14,7 +14,18 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import affinity, backends, doors, drafts, endpoints, exposure, materials, policies
+from headrace.model import (
+    affinity,
+    backends,
+    canaries,
+    credentials,
+    doors,
+    drafts,
+    endpoints,
+    exposure,
+    materials,
+    policies,
+)
 from headrace.model.doors import Address, Doors
 from headrace.model.ir import (
     Backend,
@@ -24,7 +35,6 @@ from headrace.model.ir import (
     Fragment,
     HeaderEdits,
     Kind,
-    Map,
     Mode,
     Side,
     Timeouts,
@@ -265,22 +275,13 @@ class _Draft:
         if route.basic_auth_secret is None:
             return
         key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
-        why = self._add_users(policy, ref, key) if mode == 'http' else 'only HTTP has authentication'
+        why = 'only HTTP has authentication'
+        if mode == 'http':
+            why, hashed = credentials.apply(policy, ref, key, self.snapshot, self.view, self._say)
+            self.userlists += hashed
         if why:
             policy.add(policies.CLOSED)
             self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
-
-    def _add_users(self, policy: Policy, ref: Ref, key: str) -> str:
-        """Add a Secret's users to a policy; return why that cannot be, '' when it is done."""
-        if (problem := materials.problem(ref, 'users', self.snapshot, self.view)) is not None:
-            self._say(problem[0], key, problem[1])
-            return f'{ref} cannot be used'
-        secret = self.snapshot.secret(ref)
-        assert secret is not None
-        if (hashed := policies.apply_users(policy, secret.users)) is not None:
-            self._say('CostlyHash', key, f'{ref} holds crypt hashes')
-            self.userlists.append(hashed)
-        return ''
 
     def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
         """Let a part of the requests go to another Service's endpoints, whoever serves that one's own addresses."""
@@ -288,21 +289,15 @@ class _Draft:
             return
         ref = Ref('Service', self.service.namespace, route.canary_service)
         other = self.snapshot.other_service(ref)
-        ports = [each for each in other.ports if each.protocol is Protocol.TCP] if other else []
-        target = next((each for each in ports if each.name and each.name == port.name), None)
-        target = target or next((each for each in ports if each.number == port.number), None)
+        target = canaries.target(other, port)
         if other is None or target is None:
-            missing = 'has no port of this name or number' if other else 'does not exist'
-            self._say('ServiceMissing', self._key('canary-service', port), f'{ref} {missing}')
+            self._say('ServiceMissing', self._key('canary-service', port), canaries.missing(ref, other))
             return
         said = reading.read(ref, other.annotations, other.ports)
         wanted = _lent(other, said, target, mode, self.view)
         name = wanted.name(ref, _variant(_lent_family(other), local=False))
         self.demands.add((ref, target.label, mode))
-        own = Policy(names.policy(ref, target.label))
-        drafts.of_backend(own, wanted, name)
-        policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name)}'))
-        policies.apply_canary_matches(policy, route)
+        canaries.lead(policy, route, ref, target.label, wanted, name)
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""
