@@ -3,7 +3,7 @@ VENV := .venv/bin
 # What set-up may be told, as `make setup NAME=value` or by environment: see tools/setup.sh.
 # The tests that need no started process and answer within seconds.
 UNIT ?= tests/unit
-# Tests that share the control plane run in one process, and so one after the other.
+# Tests that share something are given to one worker, and so run one after the other: see tests/conftest.py.
 # A worker that crashed is not replaced: the run could wait forever for the tests that it had.
 PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 # For example: make test ARGS='-k reload'

@@ -30,26 +30,60 @@ def pytest_addoption(parser):
 PURE = ('unit', 'golden', 'properties')
 
 
+# About how many seconds a test takes, by its folder: what is expected to be long is begun first.
+SECONDS = {
+    'realnode': 12.0,
+    'bench': 12.0,
+    'node': 5.0,
+    'faults': 6.0,
+    'kube': 6.0,
+    'agent': 3.0,
+    'controlplane': 3.0,
+    'demo': 1.5,
+    'haproxy': 0.3,
+    'properties': 0.3,
+    'cli': 0.3,
+    'chart': 0.2,
+    'golden': 0.2,
+    'unit': 0.01,
+}
+CONTROL_PLANE = 'a control plane, '
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
+        folder = item.path.relative_to(ROOT / 'tests').parts[0]
         # A loaded machine fails one of thousands of tests of live processes now and then; the summary names each.
-        pure = item.path.relative_to(ROOT / 'tests').parts[0] in PURE
-        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if pure else None))
-    # All in one worker (--dist loadgroup): there is one control plane, and its faults meet no other test.
-    for item in items:
+        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if folder in PURE else None))
+        # One after the other: a process has one control plane, and its faults meet no other test.
         if 'control_plane' in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group('control_plane'))
+            item.add_marker(pytest.mark.xdist_group(f'{CONTROL_PLANE}{folder}'))
 
 
 class Groups(LoadGroupScheduling):
-    """Keeps the tests of the real node, which follow each other, in one worker.
+    """Gives each worker whole files, so that what a module shares is started once, and long ones first.
 
-    By their folder: the mark for groups has no effect with pytest 9.2 (pytest-xdist issue 1386).
+    The tests of the real node, which follow each other, stay together too. By their folder: the mark for groups has no
+    effect with pytest 9.2 (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid):
-        return 'real node' if nodeid.startswith('tests/realnode/') else super()._split_scope(nodeid)
+        if nodeid.startswith('tests/realnode/'):
+            return 'real node'
+        group = super()._split_scope(nodeid)
+        return group if group != nodeid else nodeid.partition('::')[0]
+
+    def _assign_work_unit(self, node):
+        self.workqueue.move_to_end(max(self.workqueue, key=self._expected), last=False)
+        super()._assign_work_unit(node)
+
+    def _expected(self, scope):
+        """Return about how many seconds a scope takes."""
+        nodeids = self.workqueue[scope]
+        each = SECONDS.get(next(iter(nodeids)).split('/')[1], 1.0)
+        # With a control plane nothing is quick.
+        return len(nodeids) * (max(each, 3.0) if scope.startswith(CONTROL_PLANE) else each)
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -1,5 +1,6 @@
 """What the chart makes: valid for the API, within Pod Security, with no more rights than are used."""
 
+import functools
 import json
 import re
 import subprocess
@@ -48,7 +49,12 @@ def test_the_chart_has_the_version_of_the_program():
 def test_every_object_is_one_that_the_api_takes(documents):
     for document in documents:
         if document['kind'] not in FOREIGN:
-            kubernetes_validate.validate(document, '1.37', strict=True)
+            validate(json.dumps(document))
+
+
+@functools.cache  # each reads megabytes of schemas, and most objects are the same whatever the values
+def validate(text):
+    kubernetes_validate.validate(json.loads(text), '1.37', strict=True)
 
 
 def test_every_object_is_in_its_namespace_and_labelled(documents):

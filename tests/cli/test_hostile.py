@@ -211,13 +211,22 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope='module')
+def rendered():
+    """The folders and verdicts of what has been rendered of it, by version."""
+    return {}
+
+
 @pytest.fixture
-def harm(headrace, folder, tmp_path, haproxy_version):
-    """Render all of it, and return the folder and the verdicts."""
-    arguments = ('-f', folder, '-o', tmp_path / 'out', '--haproxy-version', haproxy_version, '--tcp-ports', '5432')
-    outcome = headrace('render', *arguments, '--format', 'json')
-    assert outcome.code == 0, outcome.err
-    return tmp_path / 'out', outcome.values['verdicts']
+def harm(headrace, folder, rendered, tmp_path_factory, haproxy_version):
+    """Render all of it, if that is not done yet, and return the folder and the verdicts, both to be read only."""
+    if haproxy_version not in rendered:
+        out = tmp_path_factory.mktemp('harm') / 'out'
+        arguments = ('-f', folder, '-o', out, '--haproxy-version', haproxy_version, '--tcp-ports', '5432')
+        outcome = headrace('render', *arguments, '--format', 'json')
+        assert outcome.code == 0, outcome.err
+        rendered[haproxy_version] = out, outcome.values['verdicts']
+    return rendered[haproxy_version]
 
 
 def test_all_of_it_together_is_a_configuration_that_haproxy_accepts(harm, haproxy_binary):

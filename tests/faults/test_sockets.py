@@ -169,6 +169,22 @@ def test_a_master_that_does_not_answer_delays_reloads_and_nothing_else(make_side
     assert sidecar.worker() != worker
 
 
+def test_what_needs_a_reload_once_the_new_worker_serves_gets_the_next_one(make_sidecar, town):
+    pod, live = town.pod(), make_sidecar(reloadInterval='100ms')
+    live.web([pod], town.port)
+    live.start()
+    applied = live.times('applied')
+    live.masters.hold_after(b'reload')
+    live.web([pod], town.port, annotations={'retries': '7'})
+    until(lambda: live.times('applied') == applied + 2, 'the old worker, and then the new one, is told')
+    # The reload is not at its end: the agent has not heard yet which workers are old.
+    live.web([pod], town.port, annotations={'retries': '8'})
+    until(lambda: live.times('applied') == applied + 3, 'the new worker is told')
+    assert live.times('reloaded') == 0
+    live.masters.release()
+    until(lambda: live.times('reloaded') == 2, 'there is a reload for it')
+
+
 def test_the_hash_of_a_password_is_told_nobody_whatever_becomes_of_its_command(make_sidecar, town):
     one, two = town.pods(2)
     sidecar = make_sidecar(reloadInterval='200ms')

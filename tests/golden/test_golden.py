@@ -9,9 +9,11 @@ installation are stored as their difference from `empty`, and of key material on
 """
 
 import difflib
+import functools
 import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -66,14 +68,21 @@ def stored(case, version, folder):
     said = render(case, version, folder / case)
     found = contents(folder / case)
     if case != BASE:
-        render(BASE, version, folder / BASE)
-        base = contents(folder / BASE)
+        base = rendered_base(version)
         found = {
             f'{name}.diff' if name in base else name: difference(base[name], text) if name in base else text
             for name, text in found.items()
             if base.get(name) != text
         }
     return found, ''.join(map(told, said['verdicts'])).replace(f'{HERE}/', '')
+
+
+@functools.cache
+def rendered_base(version):
+    """Return the files of the case `empty`."""
+    with tempfile.TemporaryDirectory() as folder:
+        render(BASE, version, Path(folder) / BASE)
+        return contents(Path(folder) / BASE)
 
 
 def told(verdict):

@@ -1,6 +1,5 @@
 """TLS that is ended on TCP ports: the certificate is found by the server name, the Service by the port."""
 
-import contextlib
 import json
 import socket
 import ssl
@@ -52,16 +51,21 @@ def edge(request, endpoints):
 def who(edge, name, sni, *, header=b'', client='127.0.0.1', certificate=None):
     """Return which endpoint answers on a port, and which certificate was shown: `tcp`, `web` or another."""
     port = edge.tcp[NAMES.index(name)]
-    with contextlib.closing(
-        socket.create_connection(('127.0.0.1', port), timeout=10, source_address=(client, 0))
-    ) as plain:
-        plain.sendall(header)
-        with client_context(certificate).wrap_socket(plain, server_hostname=sni) as secured:
-            shown = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
-            secured.sendall(b'GET / HTTP/1.0\r\n\r\n')
-            came = b''
-            while part := secured.recv(65536):
-                came += part
+    # Made before it connects: Python leaves one open that it wraps when the other side has reset it already.
+    with client_context(certificate).wrap_socket(
+        socket.socket(), server_hostname=sni, do_handshake_on_connect=False
+    ) as secured:
+        secured.settimeout(10)
+        secured.bind((client, 0))
+        secured.connect(('127.0.0.1', port))
+        # What comes before TLS is sent as it is.
+        socket.socket.sendall(secured, header)
+        secured.do_handshake()
+        shown = ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
+        secured.sendall(b'GET / HTTP/1.0\r\n\r\n')
+        came = b''
+        while part := secured.recv(65536):
+            came += part
     if not came:
         raise ConnectionError('closed without a byte')
     seeds = [seed for seed in ('tcp', 'web') if shown in standin.certificate(Ref('Secret', '', seed))[0]]

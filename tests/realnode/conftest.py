@@ -1,11 +1,11 @@
 """What the tests on a real node share: the image, and the node; a machine that cannot have them says why, and skips."""
 
 import pytest
+from tools.spaces import Space
 
 from conftest import ROOT
 from support import images, network
 from support.machine import Machine, UnableError, traces
-from support.nodes import Space
 from support.realnode import RealNode
 
 

@@ -1,5 +1,7 @@
 """The chart as Helm renders it: its objects, and what a pod of it may do."""
 
+import copy
+import functools
 import os
 import subprocess
 
@@ -21,11 +23,16 @@ class RefusedError(Exception):
 
 def render(values=None, *, namespace=NAMESPACE, more=()):
     """Return the objects of a release with these values; raises RefusedError."""
+    return copy.deepcopy(_rendered(yaml.safe_dump(values or {}), namespace, *more))
+
+
+@functools.cache  # many tests look at the same objects
+def _rendered(values, namespace, *more):
     command = [binary('helm'), 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
-    done = subprocess.run(command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RefusedError(done.stderr)
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def environment(plane, folder):

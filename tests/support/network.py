@@ -3,15 +3,15 @@
 Everything that this process starts afterwards is in it, and nothing in it reaches anybody else.
 """
 
-import ctypes
 import fcntl
 import itertools
 import os
 import socket
 import struct
 
+from tools import spaces
+
 PODS = '10.77'
-_CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 _UP = 0x1 | 0x40
 _NUMBERS = itertools.count(257)
@@ -30,8 +30,7 @@ def isolate():
     if _isolated:
         return
     _before = machine()
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), f'{os.strerror(ctypes.get_errno())}: tests on a cluster need root')
+    spaces.leave()
     _isolated = True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         fcntl.ioctl(asked, _SIOCSIFFLAGS, struct.pack('16sH14x', b'lo', _UP))

@@ -8,13 +8,12 @@ entered by threads, and live as long as somebody holds them open.
 """
 
 import contextlib
-import ctypes
 import json
-import os
 import socket
-import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
+
+from tools import spaces
+from tools.spaces import Space
 
 from support import network
 
@@ -31,58 +30,7 @@ PODS = {
 ON_SECOND = ('three',)
 # What routers of a real network would send to a node: load balancers' and external addresses, and ClusterIPs.
 TO_THE_NODE = ('203.0.113.0/24', '10.96.0.0/16', 'fd00:113::/64', 'fd00:96::/64')
-_CLONE_NEWNET = 0x40000000
 _SECONDS = 5.0
-
-
-def _libc(name, *arguments):
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
-        raise OSError(ctypes.get_errno(), f'{name}: {os.strerror(ctypes.get_errno())}')
-
-
-class Space:
-    """A network namespace, held open by a descriptor; made anew, or that of the thread that asks, or a given one."""
-
-    def __init__(self, name, *, own=False, fd=None):
-        self.name = name
-        if fd is not None:
-            self.fd = fd
-            return
-        with ThreadPoolExecutor(1) as thread:
-            self.fd = self._open() if own else thread.submit(self._make).result()
-
-    def _open(self):
-        return os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-
-    def _make(self):
-        _libc('unshare', _CLONE_NEWNET)
-        return self._open()
-
-    def enter(self, function, *arguments):
-        """Return what a function returns that runs inside; sockets that it makes stay inside."""
-
-        def inside():
-            _libc('setns', self.fd, _CLONE_NEWNET)
-            return function(*arguments)
-
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(inside).result()
-
-    def run(self, *command, text=None):
-        """Run a program inside, and return what it said."""
-        where = f'--net=/proc/{os.getpid()}/fd/{self.fd}'
-        done = subprocess.run(
-            ['nsenter', where, *command], input=text, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert not done.returncode, f'{self.name}: {" ".join(command)}: {done.stderr}'
-        return done.stdout
-
-    def ip(self, lines):
-        """Do lines of `ip -batch`."""
-        self.run('ip', '-force', '-batch', '-', text=lines)
-
-    def close(self):
-        os.close(self.fd)
 
 
 class Nodes:
@@ -104,37 +52,22 @@ class Nodes:
         for space in self.spaces.values():
             space.close()
 
-    def _to(self, name):
-        """Return how `ip` names a namespace: our process's descriptor of it."""
-        return f'/proc/{os.getpid()}/fd/{self.spaces[name].fd}'
-
     def _wire(self):
         lan = ['link set lo up', 'link add lan type bridge', 'link set lan up']
         for name in ('node', 'second', 'outside'):
-            lan += [f'link add {name} type veth peer name eth0 netns {self._to(name)}']
+            lan += [f'link add {name} type veth peer name eth0 netns {self.spaces[name].path}']
             lan += [f'link set {name} master lan', f'link set {name} up']
         self.spaces['lan'].ip('\n'.join(lan))
         for name, addresses in (('node', NODE), ('second', SECOND), ('outside', OUTSIDE)):
             lines = ['link set lo up', 'link set eth0 up', f'addr add {addresses[0]}/24 dev eth0']
             self.spaces[name].ip('\n'.join([*lines, f'addr add {addresses[1]}/64 dev eth0 nodad']))
-        for name, (four, six) in PODS.items():
-            host = 'second' if name in ON_SECOND else 'node'
-            # As plugins of the kind `ptp` do it: a route to each pod, and to the node by an address that all share.
-            self.spaces[host].ip(
-                f'link add {name} type veth peer name eth0 netns {self._to(name)}\n'
-                f'link set {name} up\naddr add 169.254.1.1/32 dev {name}\naddr add fd00:254::1/128 dev {name} nodad\n'
-                f'route add {four}/32 dev {name}\nroute add {six}/128 dev {name}'
-            )
-            self.spaces[name].ip(
-                f'link set lo up\nlink set eth0 up\naddr add {four}/32 dev eth0\naddr add {six}/128 dev eth0 nodad\n'
-                'route add 169.254.1.1/32 dev eth0\nroute add default via 169.254.1.1\n'
-                'route add fd00:254::1/128 dev eth0\nroute add default via fd00:254::1'
-            )
+        for name, addresses in PODS.items():
+            machine = self.spaces['second' if name in ON_SECOND else 'node']
+            spaces.attach(machine, self.spaces[name], addresses)
 
     def _route(self):
-        forward = ('net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding')
         for name, other, pods in (('node', SECOND, 2), ('second', NODE, 1)):
-            self.spaces[name].enter(lambda: [_set(path, '1') for path in forward])
+            self.spaces[name].enter(spaces.forward)
             ways = [f'route add 10.244.{pods}.0/24 via {other[0]}', f'route add fd00:244:{pods}::/64 via {other[1]}']
             self.spaces[name].ip('\n'.join(ways))
         ways = [f'route add {to} via {NODE[":" in to]}' for to in (*TO_THE_NODE, '10.244.0.0/16', 'fd00:244::/32')]
@@ -207,11 +140,6 @@ def _all(connection):
     while part := connection.recv(65536):
         found += part
     return found
-
-
-def _set(path, value):
-    with open(f'/proc/sys/{path}', 'w') as file:  # noqa: PTH123
-        file.write(value)
 
 
 class Server:

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tools.spaces import Space
+
 from conftest import ROOT, binary
 from support import chart, images, logs, network
 from support.api import ApiError, collection
 from support.controlplane import WITH_NODES, ControlPlane
 from support.machine import INSIDE, PROGRAMS, Machine
 from support.names import Names
-from support.nodes import Space
 from support.waiting import until
 
 OUTSIDE, NODE, PODS = '198.51.100.1', '198.51.100.2', '10.200.0.0/24'

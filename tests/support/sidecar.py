@@ -20,6 +20,7 @@ class FaultySocket:
 
     `silent` swallows what comes, in both directions; `garbled` answers each line with nonsense; `refuse` is a listener
     that has gone. `cut` ends the connection that has passed so many more lines, or lets them pass and loses the answers.
+    `hold_after` lets everything wait that comes after a line, until `release`.
     """
 
     def __init__(self, town, path, real):
@@ -27,6 +28,7 @@ class FaultySocket:
         self.silent = self.garbled = False
         self.cuts = 0
         self._lines, self._lose_answers = None, False
+        self._last, self._held = None, None
         self._server, self._writers = None, set()
 
     async def _listen(self):
@@ -66,6 +68,18 @@ class FaultySocket:
 
     async def _cut(self, lines, *, answers):
         self._lines, self._lose_answers = lines, answers
+
+    def hold_after(self, line):
+        """Let what comes after this line wait, until `release`."""
+        self._last = line
+
+    def release(self):
+        """Let everything pass that waits."""
+        self.town.loop.call_soon_threadsafe(self._release)
+
+    def _release(self):
+        self._held.set()
+        self._held = None
 
     def close(self):
         self.town.run(self._end())
@@ -108,6 +122,10 @@ class FaultySocket:
                     self.cuts += 1
                     raise ConnectionResetError
                 self._lines -= len(lines)
+            if self._held is not None:
+                await self._held.wait()
+            if self._last is not None and self._last in data.splitlines():
+                self._last, self._held = None, asyncio.Event()
             real.write(data)
             await real.drain()
         if not self.silent:

@@ -59,6 +59,53 @@ def new_connections(where: tuple[str, int], *, count: int) -> Result:
     return found
 
 
+_ASK = b'GET / HTTP/1.1\r\nHost: any.example.com\r\n\r\n'
+
+
+def on_one_connection(where: tuple[str, int], count: int) -> Result:
+    """Send so many requests one after the other on one connection, with as little work between them as can be."""
+    found = Result(count)
+    with _plain(where) as connection:
+        for _ in range(count):
+            began = time.perf_counter()
+            connection.sendall(_ASK)
+            _short(connection)
+            found.times.append(time.perf_counter() - began)
+    return found
+
+
+def each_on_its_own(where: tuple[str, int], count: int) -> Result:
+    """Do the same with a connection for each request, which its client closes."""
+    found = Result(count)
+    for _ in range(count):
+        began = time.perf_counter()
+        with _plain(where) as connection:
+            connection.sendall(_ASK)
+            _short(connection)
+        found.times.append(time.perf_counter() - began)
+    return found
+
+
+def _plain(where: tuple[str, int]) -> socket.socket:
+    connection = socket.socket()
+    connection.settimeout(_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        connection.connect(where)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _short(connection: socket.socket) -> None:
+    """Take an answer whose body is one line."""
+    said = connection.recv(65536)
+    while said and not (said.endswith(b'\n') and said.partition(b'\r\n\r\n')[2]):
+        said += connection.recv(65536) or b'\r\n\r\ncut off\n'
+    _good(said)
+
+
 def _good(said: bytes) -> None:
     if not said.startswith(b'HTTP/1.1 200 '):
         raise ClientError(f'answered with {said[:80]!r}')

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tools.bench import costs, town, varied
+from tools.bench import node as node_role
 from tools.bench.process import Process, loopback
 
 from headrace import folder
@@ -294,6 +295,11 @@ def requests(chosen: Chosen) -> Figures:
         yield from costs.measure(binary, name, max(chosen.samples, costs.FEWEST))
 
 
+def node(chosen: Chosen) -> Figures:
+    """Measure the node role: changes of the kernel's table, the way past HAProxy, and requests; needs root and nft."""
+    yield from node_role.measure(chosen.haproxy, version(chosen.haproxy), chosen.largest, chosen.samples)
+
+
 def _refused(process: Process, made: Plan) -> int:
     """Send a plan's commands, and return how many were refused; removals that connections hold up are tried again."""
     left = list(made.commands)
@@ -317,7 +323,7 @@ def _rss() -> float:
 
 
 PARTS: dict[str, Callable[[Chosen], Figures]] = {
-    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests)
+    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests, node)
 }
 
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,8 @@ _CALL_SECONDS = 4.0
 # Another one may begin DURATION_SECONDS after it saw the last renewal; this one has stopped before.
 _FENCE_SECONDS = 12.0
 _LINE_SECONDS = 30.0
+# One renewal can be on its way, and a read may hold the answer of before it.
+_RELEASES = 3
 
 
 class _Lock(LeaseLock):
@@ -145,15 +148,23 @@ class Election:
 
     async def release(self) -> None:
         """Let the next one lead at once, after `run` has been cancelled: say that the Lease is nobody's; raises nothing."""
-        # Its version is that of before the last renewal.
-        await self._lock.get(self._lock.name, self._lock.namespace)
-        lease = self._lock.lease_reference
-        if lease is None or lease.spec is None or lease.spec.holder_identity != self._lock.identity:
-            return
-        lease.spec.lease_duration_seconds = 1
-        lease.spec.holder_identity = ''
-        try:
-            async with asyncio.timeout(_CALL_SECONDS):
-                await self._lock.api_instance.replace_namespaced_lease(self._lock.name, self._lock.namespace, lease)
-        except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.info('the Lease of the controllers could not be released', extra={'said': str(error)[:200]})
+        said = ''
+        for _ in range(_RELEASES):
+            # Its version is that of before the last renewal.
+            await self._lock.get(self._lock.name, self._lock.namespace)
+            lease = self._lock.lease_reference
+            if lease is None or lease.spec is None or lease.spec.holder_identity != self._lock.identity:
+                return
+            lease.spec.lease_duration_seconds = 1
+            lease.spec.holder_identity = ''
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    await self._lock.api_instance.replace_namespaced_lease(self._lock.name, self._lock.namespace, lease)
+            except (ApiException, aiohttp.ClientError, TimeoutError, OSError) as error:
+                said = str(error)[:200]
+                # A renewal that was on its way when `run` was cancelled may have come through in between.
+                if getattr(error, 'status', None) != HTTPStatus.CONFLICT:
+                    break
+            else:
+                return
+        log.info('the Lease of the controllers could not be released', extra={'said': said})

@@ -67,8 +67,9 @@ class Applier:
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
         self._told: set[int] = set()
-        # While a reload of our own is under way, from the freezing of what is wanted until `join`.
+        # While a reload of our own is under way; and the worker that was there when it began.
         self.reloading = False
+        self._leaving: Worker | None = None
         self.unasked: set[Reason] = set()
         self.old_workers: tuple[int, ...] = ()
         self.relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
@@ -138,8 +139,8 @@ class Applier:
                 'milliseconds': round(done.seconds * 1000, 2),
             },
         )
-        # What the worker lacks that is being replaced is asked of the next one.
-        if self.reloading and told is self.worker:
+        # What the worker lacks that is being replaced is asked of the next one, which may serve before the reload ends.
+        if self.reloading and told is self._leaving:
             self.unasked.update(done.reasons)
         elif done.reasons:
             self.on_reasons(done.reasons)
@@ -169,6 +170,15 @@ class Applier:
     def _ended(self, which: Worker) -> None:
         if self.worker is which:
             self.lose('the worker has ended the connection')
+
+    def begin_reload(self) -> None:
+        """Note that the worker is about to be replaced, before what is wanted is frozen."""
+        self.reloading, self._leaving = True, self.worker
+        self.unasked.clear()
+
+    def end_reload(self) -> None:
+        """Note that the reload has come to its end, whatever became of it."""
+        self.reloading, self._leaving = False, None
 
     async def let_go(self) -> None:
         """Close the connection to the worker, which could not end while it is open."""

@@ -99,14 +99,13 @@ class Reloads:
         said = ''
         try:
             async with self._turn:
-                self.applier.reloading = True
-                self.applier.unasked.clear()
+                self.applier.begin_reload()
                 generation = await self._good_generation()
                 said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
             said = str(error)
         finally:
-            self.applier.reloading = False
+            self.applier.end_reload()
         good = not said
         if self.applier.unasked and not good:
             self.ask(self.applier.unasked)

@@ -4,6 +4,7 @@ The guard refuses None, undefined names and control characters, so no value can 
 `quote`, which makes it one word. An administrator's template of the same name takes the place of ours.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -42,21 +43,30 @@ def _guard(value: object) -> object:
     return value
 
 
+# Compiling takes longer than all else of a small configuration, and every view has a renderer of its own.
+@functools.lru_cache(maxsize=4)
+def _environment(own: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironment:
+    """Return what compiles each template once: an administrator's own, given by name and text, and ours."""
+    texts = dict(own)
+    made = ImmutableSandboxedEnvironment(
+        loader=jinja2.FunctionLoader(lambda name: texts.get(name, _built_in(name))),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_guard,
+    )
+    made.filters['quote'] = words.quoted
+    made.filters['quote_format'] = words.format_quoted
+    return made
+
+
 class Templates:
     """The templates of one installation, compiled once each."""
 
     def __init__(self, overrides: Overrides) -> None:
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FunctionLoader(lambda name: overrides.templates.get(name, _built_in(name))),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            finalize=_guard,
-        )
-        self._environment.filters['quote'] = words.quoted
-        self._environment.filters['quote_format'] = words.format_quoted
+        self._environment = _environment(tuple(sorted(overrides.templates.items())))
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """Return a template's text; raises TemplateError."""

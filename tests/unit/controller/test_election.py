@@ -6,6 +6,8 @@ import logging
 import time
 
 import pytest
+from kubernetes.aio.client import V1Lease, V1LeaseSpec, V1ObjectMeta
+from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.controller import election
 from headrace.controller.election import Election
@@ -126,3 +128,30 @@ def test_while_nobody_answers_the_log_says_so_seldom(made, caplog, monkeypatch):
         play(made, script)
     assert len(caplog.records) == 1
     assert 'Error retrieving resource lock' in caplog.text
+
+
+class Leases:
+    """What the API server does with the Lease: `late` renewals have been sent, and arrive after the next reads."""
+
+    def __init__(self, late):
+        self.late, self.version, self.holder = late, 1, 'one'
+
+    async def read_namespaced_lease(self, name, namespace):
+        spec = V1LeaseSpec(holder_identity=self.holder)
+        found = V1Lease(metadata=V1ObjectMeta(name=name, resource_version=str(self.version)), spec=spec)
+        if self.late:
+            self.late, self.version = self.late - 1, self.version + 1
+        return found
+
+    async def replace_namespaced_lease(self, name, namespace, lease):
+        if lease.metadata.resource_version != str(self.version):
+            raise ApiException(status=409, reason='Conflict')
+        self.holder = lease.spec.holder_identity
+
+
+@pytest.mark.parametrize(('late', 'holder'), [(0, ''), (1, ''), (99, 'one')])
+def test_a_renewal_that_comes_through_while_the_lease_is_released_does_not_keep_it(late, holder):
+    found = Election(object(), 'headrace', 'headrace-controller', 'one')
+    found._lock.api_instance = leases = Leases(late)
+    asyncio.run(found.release())
+    assert leases.holder == holder

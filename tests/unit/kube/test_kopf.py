@@ -14,7 +14,8 @@ kopf promises few of these things. They were read in its source and tried agains
 8.  what ends a watch for good (404, an error other than 410) ends a root task whose name we know;
 9.  after `stop_flag` nothing has to wait for it, and tasks that were there before it live on;
 10. handlers of signals are set before it is ready, and not again;
-11. it only reads: no request but GET, and only of what is watched and of the discovery.
+11. it only reads: no request but GET, and only of what is watched and of the discovery;
+12. it can be loaded and used without the client `kubernetes`, which only a controller needs.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ import importlib.metadata
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -282,3 +285,15 @@ def test_handlers_of_signals_that_are_set_once_it_has_started_stay(server, acces
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
     assert play(server, access_of, script).raised is None
+
+
+def test_it_is_loaded_without_the_client_that_only_a_controller_needs():
+    said = 'import sys, headrace.cli.main; print("kopf" in sys.modules, "kubernetes" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', said], capture_output=True, text=True, check=True)
+    assert done.stdout == 'True False\n'
+
+
+def test_who_has_loaded_that_client_keeps_it():
+    said = 'import kubernetes.client, sys, headrace.kube.watch; print(kubernetes is sys.modules["kubernetes"])'
+    done = subprocess.run([sys.executable, '-c', said], capture_output=True, text=True, check=True)
+    assert done.stdout == 'True\n'
