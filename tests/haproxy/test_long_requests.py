@@ -31,3 +31,23 @@ def test_a_long_url_is_redirected_to_https_as_a_whole(edge, target):
 def test_a_url_as_target_is_redirected_to_its_path(edge):
     request = b'GET http://safe.com/a?b=c HTTP/1.1\r\nHost: safe.com\r\nConnection: close\r\n\r\n'
     assert b'\r\nlocation: https://safe.com/a?b=c\r\n' in ended(edge.http, request)[0]
+
+
+LONG = [('Cookie', f'a={"x" * 3000}; b={"y" * 3000}; c=d'), ('X-Token', 'z' * 4000)]
+MANY = [('Cookie', '; '.join(f'c{number}=never-{number:060}' for number in range(120)))]
+
+
+@pytest.mark.parametrize('headers', [LONG, MANY], ids=['long', 'many'])
+def test_a_request_with_large_headers_is_served_where_a_canary_looks_for_one(edge, headers):
+    assert edge.get('plain.com', headers=headers).said['at'] == '127.0.9.1'
+
+
+@pytest.mark.parametrize('said', [('X-Beta', 'yes'), ('Cookie', f'a={"x" * 3000}; beta=always; b={"y" * 3000}')])
+def test_a_canary_is_found_between_large_headers(edge, said):
+    headers = [said, ('X-Token', 'z' * 5000)]
+    assert edge.get('plain.com', headers=headers).said['at'] == '127.0.9.2'
+
+
+@pytest.mark.parametrize('said', [('X-Beta', 'yes' + ' x' * 300), ('Cookie', 'beta=always' + '-' * 80)])
+def test_a_long_value_that_begins_as_the_canarys_does_is_another_one(edge, said):
+    assert edge.get('plain.com', headers=[said]).said['at'] == '127.0.9.1'

@@ -41,6 +41,8 @@ _ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
 _CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
 _MAX_PATH = 2048
+# With the longest name it is shorter than what the rules look at of a request's line.
+_MAX_MATCH = 256
 _MAX_ORIGIN = 300
 _FRAMING = frozenset(
     ('connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
@@ -275,8 +277,8 @@ def header_match(text: str) -> HeaderMatch | Invalid:
     """Return a header's name, or its name and the value it must have."""
     key, colon, value = text.partition(':')
     key, value = key.strip(), value.strip()
-    wrong = Invalid('Name, or Name: value, of printable ASCII characters without |')
-    if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)):
+    wrong = Invalid(f'Name, or Name: value, of printable ASCII characters without |, and at most {_MAX_MATCH} of them')
+    if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)) or len(value) > _MAX_MATCH:
         return wrong
     return HeaderMatch(key.lower(), value)
 

@@ -216,6 +216,7 @@ def test_headers_are_one_a_line_and_never_frame_a_message(text, expected):
         ('cookie', 'true', 'true'), ('cookie', 'SESSION_id.1-a', 'SESSION_id.1-a'), ('cookie', 'a' * 64, 'a' * 64), ('cookie', 'a' * 65, '!'),
         ('cookie', 'a b', '!'), ('cookie', 'a=b', '!'), ('cookie', 'a;b', '!'), ('canary-cookie', 'beta', 'beta'), ('canary-cookie', 'ä', '!'),
         ('canary-header', 'X-Beta', HeaderMatch('x-beta')), ('canary-header', 'X-Beta: yes', HeaderMatch('x-beta', 'yes')), ('canary-header', 'X-Beta:', '!'),
+        ('canary-header', 'X-Beta: ' + 'v' * 256, HeaderMatch('x-beta', 'v' * 256)), ('canary-header', 'X-Beta: ' + 'v' * 257, '!'),
         ('canary-header', 'X Beta', '!'), ('canary-header', 'X-Beta: a|b', '!'), ('canary-header', 'X-Beta: a\nb', '!'), ('canary-header', '', '!'),
         ('cors-allow-origin', '*', ('*',)), ('cors-allow-origin', 'https://App.example.com:8443', ('https://app.example.com:8443',)),
         ('cors-allow-origin', 'https://app.example.com/', '!'), ('cors-allow-origin', 'app.example.com', '!'), ('cors-allow-origin', 'null', '!'),
