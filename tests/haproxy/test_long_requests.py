@@ -1,9 +1,12 @@
 """Requests with much in them: long URLs, many headers, long hosts, by a real HAProxy of each version."""
 
+import json
+
 import pytest
 
 from conftest import binary
 from support.edge import Edge, Endpoints, ended, web
+from support.live import until
 from support.objects import tls_secret
 
 
@@ -51,3 +54,23 @@ def test_a_canary_is_found_between_large_headers(edge, said):
 @pytest.mark.parametrize('said', [('X-Beta', 'yes' + ' x' * 300), ('Cookie', 'beta=always' + '-' * 80)])
 def test_a_long_value_that_begins_as_the_canarys_does_is_another_one(edge, said):
     assert edge.get('plain.com', headers=[said]).said['at'] == '127.0.9.1'
+
+
+@pytest.mark.parametrize(
+    'hostile',
+    [
+        pytest.param({'host': 'a' * 5000}, id='host'),
+        pytest.param({'host': '"' * 2000, 'target': '/' + '"' * 5000, 'agent': '"' * 2000}, id='quotes everywhere'),
+        pytest.param({'target': '/' + '"' * 5000, 'agent': '\xff' * 2000}, id='bytes'),
+    ],
+)
+def test_a_line_of_the_log_is_json_however_long_a_request_is(edge, hostile):
+    log = edge.haproxy.sockets / 'log'
+    before = len(log.read_bytes())
+    host, target, agent = (
+        hostile.get(key, default) for key, default in (('host', 'h'), ('target', '/'), ('agent', 'a'))
+    )
+    request = f'GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n'
+    assert ended(edge.http, request.encode('latin-1'))[0].startswith(b'HTTP/1.1 404')
+    line = until(lambda: log.read_bytes()[before:].rpartition(b'\n')[0], 'there is a line', 5)
+    assert json.loads(line)['status'] == 404
