@@ -6,6 +6,7 @@ Each function takes the annotation's text and returns the value, or `Invalid` wi
 
 import ipaddress
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +33,9 @@ _VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?')
 _HEADER = re.compile(r'[A-Za-z0-9_.-]{1,128}')
 _PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 _PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
+_ESCAPE = re.compile('%([0-9A-Fa-f]{2})')
+_UNESCAPED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
+_TWO_READINGS = re.compile(r'/\.\.?(?:/|$)|;|%2F|%5C')
 _QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
 _AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
 _LOCATION = re.compile(
@@ -219,6 +223,19 @@ def path(text: str) -> str | Invalid:
     if len(text) <= _MAX_PATH and _PATH.fullmatch(text):
         return text
     return Invalid('a path that begins with /, without spaces, ?, # or empty elements')
+
+
+def route_path(text: str) -> str | Invalid:
+    """Return a path in the form that has one reading: only what needs it is percent-encoded, in capital digits."""
+    found = path(_ESCAPE.sub(_unescaped, text)) if len(text) <= _MAX_PATH else Invalid('')
+    if isinstance(found, str) and not _TWO_READINGS.search(found):
+        return found
+    return Invalid('a path that begins with /, without spaces, ?, #, ;, %2F, empty elements and dot segments')
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return character if character in _UNESCAPED else match[0].upper()
 
 
 def location(text: str) -> str | Invalid:

@@ -151,6 +151,18 @@ def test_a_path_is_as_clients_send_it_and_has_no_empty_elements(text, good):
 
 
 @pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('/caf%c3%a9', '/caf%C3%A9'), ('/%61%2D%7e%40', '/a-~@'), ('/a%20b%25%3f', '/a%20b%25%3F'), ('/.well-known/...', '/.well-known/...'),
+        ('/a%2Fb', '!'), ('/a%5cb', '!'), ('/a;b', '!'), ('/a%3Bb', '!'), ('/..', '!'), ('/a/../b', '!'), ('/a/%2e%2E/b', '!'), ('/./a', '!'),
+        ('/a/.', '!'), ('/a%2', '!'), ('/' + '%61' * 682, '/' + 'a' * 682), ('/' + 'a' * 2048, '!'),
+    ],
+)  # fmt: skip
+def test_a_path_of_a_route_has_one_reading(text, expected):
+    assert taken('path', text) == (expected if expected == '!' else (expected,))
+
+
+@pytest.mark.parametrize(
     ('text', 'good'),
     [
         ('https://example.com', True), ('http://Example.com:8080/a?b=c/d?#e', True), ('https://[fd00::1]/', True), ('/', True), ('/a//b?c', True),
