@@ -101,7 +101,7 @@ KEYS: tuple[Key, ...] = (
     Key('cors-max-age', _R, 'route', values.duration, 'duration', '5s', 'with cors-allow-origin'),
     Key('compression', _B, 'route', values.boolean, 'boolean', 'false', 'needs a reload when it is switched'),
     Key('canary-service', _R, 'route', values.name, 'Service in the namespace', _NONE, 'part of the traffic goes to the port of the same name, else number, of this Service'),
-    Key('canary-weight', _R, 'route', values.number(0, 100), '0–100', '0', 'percent of the requests'),
+    Key('canary-weight', _R, 'route', values.number(0, 100), '0–100', '0', 'percent of the requests; with `cookie` or `sessionAffinity`, here or at the canary, percent of the clients, by their addresses'),
     Key('canary-header', _R, 'route', values.header_match, '`Name` or `Name: value`', _NONE, 'requests with this header (and value) go to the canary'),
     Key('canary-cookie', _R, 'route', values.cookie, 'name', _NONE, 'requests whose cookie of this name is `always` go to the canary, those with `never` do not; a header counts more'),
     Key('snippets', _B, 'port or route', values.listed(values.snippet, most=20), 'names', _NONE, 'fragments that the administrator wrote into the installation; no annotation carries HAProxy text'),
