@@ -166,7 +166,7 @@ class _Draft:
         policy = Policy(names.policy(self.service.ref, port.label))
         paths = reading.exposure(values).path
         route = reading.route(values)
-        policies.apply(policy, route if paths in (None, ('/',)) else replace(route, rewrite_path=None), mode)
+        policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
         self._ignored(port, values)
         self._users(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
@@ -258,7 +258,7 @@ class _Draft:
         found = {'client-ip': _NO_SOURCE} if values.get('client-ip') == 'preserve' else {}
         if not at_the_edge and 'tls-secret' in values:
             found['tls-secret'] = _NO_TLS
-        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, ('/',)):
+        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, (), ('/',)):
             found['rewrite-path'] = _NO_PATHS
         if 'client-ca-secret' in values:
             found['client-ca-secret'] = _NO_TLS
