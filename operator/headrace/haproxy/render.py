@@ -151,7 +151,7 @@ class Renderer:
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
             'about_listener': self._about_listener(),
-            'pages': pages.lines(settings),
+            'pages': pages.lines(settings, self.capabilities),
             'said': partial(pages.answer, settings),
             'log': lines.target(settings),
             'log_http': lines.of_http(settings, self.capabilities),
