@@ -6,7 +6,7 @@ Each has Services of its own, named after it. Where it is seen is said beside it
 from haproxy.pairs import ENCRYPTED, ORIGIN, address, staying
 from haproxy.pairs import tcp as tcp_service
 from haproxy.pairs import web as web_service
-from support.objects import ca_secret, endpoint_slice, secret, tls_secret
+from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
 from support.scene import OTHER, Change
 from support.transitions import TRUSTED, Ask
 
@@ -285,6 +285,12 @@ def counted(name):
     return lambda scene: len(servers(name)(scene))
 
 
+def outside(name, external):
+    """Return a Service of type ExternalName, which nobody asks for anything."""
+    said, spec = {'host': host(name)}, {'type': 'ExternalName', 'externalName': external}
+    return [service(name, annotations=said, ports=[{'name': 'http', 'port': 80}], **spec)]
+
+
 RETRIES = {'retries': '7'}
 OBJECTS = (
     of('a Service for HTTP comes', [], web('new'), status('new'), 404, 200),
@@ -310,6 +316,9 @@ OBJECTS = (
     of('TLS of a host is passed through', [], passed('passed'), certificate('passed'), None, OTHER),
     of('TLS of a host is no longer passed through', passed('unpassed'), [], certificate('unpassed'), None, OTHER),
     of('a route is closed because its Secret is missing', web('shut'), web('shut', basic_auth_secret='nothing'), status('shut'), 200, 503),
+    of('a Service of type ExternalName comes', [], outside('outside', 'one.invalid'), entry('external', 'one.invalid'), False, True),
+    of('its `externalName` changes', outside('renamed', 'two.invalid'), outside('renamed', 'three.invalid'), entry('external', 'three.invalid'), False, True),
+    of('a Service of type ExternalName goes', outside('inside', 'four.invalid'), [], entry('external', 'four.invalid'), True, False),
     of("the class's default certificate goes", [tls_secret('default', seed='default')], [], status('anybody', sni=host('anybody')), 404, 'refused'),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from support.edge import Edge, Endpoints, client_context, ended, tcp, web
 from support.live import until
 from support.objects import secret, tls_secret
 
-STATUSES = (400, 401, 403, 404, 408, 411, 413, 421, 429, 500, 501, 502, 503, 504)
+STATUSES = (400, 401, 403, 404, 408, 411, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504)
 PAGES = {str(status): f'<p>It\'s "{status}" % $HOME äöü\n# \\n</p>' for status in STATUSES}
 
 
@@ -98,6 +98,17 @@ def test_what_is_no_request_has_its_page(paged):
     assert came.startswith(b'HTTP/1.1 400 ')
     # Version 3.0 answers this before it knows of pages.
     assert came.endswith(PAGES['400'].encode()) is (paged.version != '3.0')
+
+
+@pytest.mark.parametrize(
+    ('status', 'target', 'value'), [(414, 'a' * 17000, ''), (431, 'a', 'a' * 17000)], ids=['URL', 'header']
+)
+def test_what_is_too_long_has_its_page(paged, status, target, value):
+    came = ended(paged.http, f'GET /{target} HTTP/1.1\r\nHost: plain.com\r\nX: {value}\r\n\r\n'.encode())[0]
+    # Version 3.0 takes it for no request.
+    wanted = 400 if paged.version == '3.0' else status
+    assert came.startswith(f'HTTP/1.1 {wanted} '.encode())
+    assert came.endswith(PAGES[str(wanted)].encode()) is (paged.version != '3.0')
 
 
 def test_a_body_without_a_length_has_its_page(paged):

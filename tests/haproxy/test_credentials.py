@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from conftest import binary
+from support import wire
 from support.edge import Edge, Endpoints, web
 from support.objects import secret
 
@@ -92,3 +93,20 @@ def test_what_is_remembered_tells_no_password(edge):
 def test_a_route_without_its_secret_is_closed_and_others_are_open(edge):
     assert edge.get('gone.com', headers=[login('ann', 'opensesame')]).status == 503
     assert edge.get('open.com').status == 200
+
+
+def test_who_guesses_passwords_of_costly_hashes_has_to_wait(edge):
+    def ask(client, password):
+        request = (
+            f'GET / HTTP/1.1\r\nHost: many.com\r\nConnection: close\r\n{": ".join(login("cid", password))}\r\n\r\n'
+        )
+        with contextlib.closing(wire.connect(edge.http, client=client)) as connection:
+            return wire.statuses(wire.send(connection, request.encode()))[0]
+
+    # What is remembered costs nothing, and is no guess.
+    assert ask('127.0.4.1', 'opensesame') == 200
+    assert [ask('127.0.4.1', 'wrong') for _ in range(40)] == [401] * 40
+    assert [ask('127.0.4.1', f'guess-{number}') for number in range(31)] == [401] * 29 + [429] * 2
+    assert ask('127.0.4.1', 'wrong') == 401
+    assert ask('127.0.4.1', 'opensesame') == 200
+    assert ask('127.0.4.2', 'guess') == 401

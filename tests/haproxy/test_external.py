@@ -12,6 +12,7 @@ from support.edge import Edge, Endpoints, ended
 from support.objects import service
 
 OUT = '127.0.9.7'
+PAGE = '<p>Sorry</p>'
 
 
 class _Names(socketserver.BaseRequestHandler):
@@ -60,7 +61,14 @@ def edge(request, endpoints, name_server):
         out('lost', endpoints.port, 'gone.example.net', port='TCP1'),
     )
     version = request.param
-    found = Edge(binary(f'haproxy-{version}'), version, *documents, tcp_ports=2, allow_external_name=True)
+    found = Edge(
+        binary(f'haproxy-{version}'),
+        version,
+        *documents,
+        tcp_ports=2,
+        allow_external_name=True,
+        error_pages={'503': PAGE},
+    )
 
     def write(folder, rendered):
         # The machine's own name servers are asked otherwise.
@@ -82,8 +90,9 @@ def test_a_name_outside_of_the_cluster_is_asked_for_and_served(edge):
 
 
 @pytest.mark.parametrize('host', ['gone.com', 'bad.com'])
-def test_a_name_that_leads_nowhere_is_503(edge, host):
-    assert edge.get(host).status == 503
+def test_a_name_that_leads_nowhere_is_503_with_its_page(edge, host):
+    answer = edge.get(host)
+    assert (answer.status, answer.body.decode()) == (503, PAGE)
 
 
 def test_tcp_goes_to_such_a_name_too(edge):

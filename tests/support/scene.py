@@ -58,7 +58,12 @@ class Scene:
         self.able, self.shared, self._held, self._turn = able, shared, {}, 0
         self.endpoints = Endpoints().__enter__()
         self.stage = Stage(self.endpoints, ports, binary, able)
-        own = {'trusted_proxies': (f'{TRUSTED}/32',), 'default_certificate': DEFAULT, 'reload_interval': '0s'}
+        own = {
+            'trusted_proxies': (f'{TRUSTED}/32',),
+            'default_certificate': DEFAULT,
+            'reload_interval': '0s',
+            'allow_external_name': True,
+        }
         settings = msgspec.structs.replace(self.stage.view.settings, **own, hard_stop_after='5s', maxconn=1000)
         self.stage.view = view.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))
         self.live = Live(binary, **msgspec.to_builtins(settings))

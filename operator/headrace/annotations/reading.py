@@ -23,6 +23,11 @@ WRITTEN_BY_US = frozenset({'epoch'})
 _CLASSES = {Scope.EXPOSURE: Exposure, Scope.ROUTE: RouteSettings, Scope.BACKEND: BackendSettings}
 
 
+# What counts in the place of a value that does not parse, where leaving it out would be more than was asked for. Of no class is
+# nobody's Service; the default installation tells its owner. Without a path it would be the whole host, and perhaps another's.
+_INSTEAD: dict[str, object] = {'class': '', 'path': ()}
+
+
 @dataclass(frozen=True, slots=True)
 class Annotations:
     """What an object's annotations say.
@@ -88,10 +93,10 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
             verdicts.append(_invalid(ref, name, key, text, value))
             if key.closes:
                 closed.setdefault(port, []).append(key.name)
-            if key.name == 'class':
-                # What names no class is nobody's; the default installation tells its owner.
-                service[key.name] = ''
-        elif key.scope is Scope.SERVICE:
+            if key.name not in _INSTEAD:
+                continue
+            value = _INSTEAD[key.name]
+        if key.scope is Scope.SERVICE:
             service[key.name] = value
         elif port:
             held = by_port.setdefault(port, {})
@@ -99,8 +104,24 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
             held[key.name] = value
         else:
             common[key.name] = value
+    by_port |= _astray('path', common, by_port, pairs, ports)
     shut = {port: tuple(keys) for port, keys in closed.items()}
     return Annotations(service, common, by_port, shut, tuple(verdicts), tuple(misplaced))
+
+
+def _astray(
+    key: str,
+    common: dict[str, object],
+    by_port: dict[str, dict[str, object]],
+    pairs: tuple[tuple[str, str], ...],
+    ports: tuple[ServicePort, ...],
+) -> dict[str, dict[str, object]]:
+    """Return the values of ports without their own where a key is given for a port that does not exist."""
+    known = {f'{key}.{text}' for port in ports for text in (port.name, port.number)}
+    if key in common or not any(name.startswith(f'{key}.') and name not in known for name, _ in pairs):
+        return {}
+    # Nobody can know which port was meant.
+    return {port.label: {key: _INSTEAD[key], **by_port.get(port.label, {})} for port in ports}
 
 
 def _contradiction(ref: Ref, name: str, found: bool) -> list[Verdict]:  # noqa: FBT001
@@ -161,6 +182,8 @@ def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]
 
 def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Verdict:
     consequence = '; the route is closed until it does' if key.closes else ''
+    if key.name == 'path':
+        consequence = '; nothing is served until it does'
     message = f'{PREFIX}{name} must be {value.expected}, not {shorten(text)}{consequence}'
     return Verdict(ref, 'InvalidValue', message, f'metadata.annotations[{PREFIX}{name}]')
 

@@ -6,6 +6,7 @@ Each function takes the annotation's text and returns the value, or `Invalid` wi
 
 import ipaddress
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +33,9 @@ _VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?')
 _HEADER = re.compile(r'[A-Za-z0-9_.-]{1,128}')
 _PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
 _PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
+_ESCAPE = re.compile('%([0-9A-Fa-f]{2})')
+_UNESCAPED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
+_TWO_READINGS = re.compile(r'/\.\.?(?:/|$)|;|%2F|%5C')
 _QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
 _AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
 _LOCATION = re.compile(
@@ -41,6 +45,8 @@ _ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
 _CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
 _MAX_PATH = 2048
+# With the longest name it is shorter than what the rules look at of a request's line.
+_MAX_MATCH = 256
 _MAX_ORIGIN = 300
 _FRAMING = frozenset(
     ('connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
@@ -219,6 +225,19 @@ def path(text: str) -> str | Invalid:
     return Invalid('a path that begins with /, without spaces, ?, # or empty elements')
 
 
+def route_path(text: str) -> str | Invalid:
+    """Return a path in the form that has one reading: only what needs it is percent-encoded, in capital digits."""
+    found = path(_ESCAPE.sub(_unescaped, text)) if len(text) <= _MAX_PATH else Invalid('')
+    if isinstance(found, str) and not _TWO_READINGS.search(found):
+        return found
+    return Invalid('a path that begins with /, without spaces, ?, #, ;, %2F, empty elements and dot segments')
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return character if character in _UNESCAPED else match[0].upper()
+
+
 def location(text: str) -> str | Invalid:
     """Return a place to redirect to: an http or https URL, or a path."""
     if len(text) <= _MAX_PATH and _LOCATION.fullmatch(text):
@@ -275,8 +294,8 @@ def header_match(text: str) -> HeaderMatch | Invalid:
     """Return a header's name, or its name and the value it must have."""
     key, colon, value = text.partition(':')
     key, value = key.strip(), value.strip()
-    wrong = Invalid('Name, or Name: value, of printable ASCII characters without |')
-    if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)):
+    wrong = Invalid(f'Name, or Name: value, of printable ASCII characters without |, and at most {_MAX_MATCH} of them')
+    if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)) or len(value) > _MAX_MATCH:
         return wrong
     return HeaderMatch(key.lower(), value)
 

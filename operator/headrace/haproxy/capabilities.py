@@ -19,6 +19,7 @@ class Capabilities:
     map twice, `del map` takes the first away and not both; `tells_sni`: endpoints are told the client's Host as SNI unless
     `no-sni-auto` says otherwise; `keeps_sessions_apart`: a TLS session is resumed only for the host and the authority of
     clients that it was made for; `escapes_bytes`: JSON in its log has no bytes beyond ASCII;
+    `says_what_is_long`: it answers a request that is too long with 414 or 431 rather than with 400;
     `quic`: it was built with a library that has all of QUIC.
     """
 
@@ -31,6 +32,7 @@ class Capabilities:
     tells_sni: bool
     keeps_sessions_apart: bool
     escapes_bytes: bool
+    says_what_is_long: bool
     quic: bool
 
 
@@ -56,6 +58,7 @@ def of_version(version: str) -> Capabilities:
         tells_sni=number >= _SNI_AUTO,
         keeps_sessions_apart=full,
         escapes_bytes=full,
+        says_what_is_long=full,
         quic=full,
     )
 

@@ -8,8 +8,10 @@ from headrace.haproxy.capabilities import Capabilities
 from headrace.settings import Settings
 
 JSON = 'json'
-# Longer ones are cut.
-_LONGEST = 4096
+# Longer ones are cut, which would leave no JSON: a URL has 1,024 bytes, an agent 256 and a name 255, each of up to six
+# characters when it is escaped.
+_LONGEST = 12288
+_NAME = 255
 _TIME = "%(time)[accept_date(ms),ms_utime('%Y-%m-%dT%H:%M:%S.%3NZ')]"
 _ENDED = '%(backend)b %(server)s %(duration:sint)Ta %(queued:sint)Tw %(connecting:sint)Tc'
 _HTTP = (
@@ -36,14 +38,14 @@ def of_http(settings: Settings, able: Capabilities) -> str:
     """Return the format of a request's line, as one word."""
     if settings.access_log_http != JSON:
         return words.quoted(settings.access_log_http)
-    return _json(_HTTP, able, host='var(txn.host)', uri='capture.req.uri', agent='capture.req.hdr(0)')
+    return _json(_HTTP, able, host=f'var(txn.host),bytes(0,{_NAME})', uri='capture.req.uri', agent='capture.req.hdr(0)')
 
 
 def of_tcp(settings: Settings, able: Capabilities) -> str:
     """Return the format of a TCP connection's line, as one word."""
     if settings.access_log_tcp != JSON:
         return words.quoted(settings.access_log_tcp)
-    return _json(_TCP, able, sni='var(sess.sni)')
+    return _json(_TCP, able, sni=f'var(sess.sni),bytes(0,{_NAME})')
 
 
 def _json(form: str, able: Capabilities, **sent: str) -> str:

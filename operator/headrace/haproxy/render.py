@@ -34,6 +34,8 @@ USERS = f'{CONFIG}/25-users.cfg'
 # Tables of rates: name, period, and how long a client is remembered.
 TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
 SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
+# So many wrong passwords for hashes may a client send in a minute.
+GUESSES = 30
 COMPRESSION = (
     'compression algo gzip',
     'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
@@ -149,12 +151,13 @@ class Renderer:
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
             'about_listener': self._about_listener(),
-            'pages': pages.lines(settings),
+            'pages': pages.lines(settings, self.capabilities),
             'said': partial(pages.answer, settings),
             'log': lines.target(settings),
             'log_http': lines.of_http(settings, self.capabilities),
             'log_tcp': lines.of_tcp(settings, self.capabilities),
             'log_agent': settings.access_log_http == lines.JSON,
+            'guesses': GUESSES,
             'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }

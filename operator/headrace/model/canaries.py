@@ -4,7 +4,7 @@ from headrace import names
 from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import Protocol, Service, ServicePort
 from headrace.model import backends, drafts, policies
-from headrace.model.ir import Map
+from headrace.model.ir import Map, Shape
 from headrace.model.policies import Policy
 from headrace.names import Ref
 
@@ -30,3 +30,9 @@ def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: bac
     drafts.of_backend(own, wanted, name)
     policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name)}'))
     policies.apply_canary_matches(policy, route)
+
+
+def stay(policy: Policy, *shapes: Shape) -> None:
+    """Let clients that stay with an endpoint, of the route's own backend or of the canary's, stay on one side too."""
+    if any(shape.cookie or shape.affinity for shape in shapes):
+        policy.add(policies.CANARY_STAYS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headrace.annotations import reading
 from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import Store
-from headrace.model import exposure
+from headrace.model import exposure, readings
 from headrace.model.ir import Claim, Fragment, HostTls, Kind
 from headrace.model.policies import CLOSED
 from headrace.model.state import State
@@ -123,12 +123,14 @@ def _claimed(state: State, claim: Claim) -> Claimed:
 def of_host(state: State, target: str) -> Explanation:
     """Return who serves `HOST[/PATH]`, as HAProxy would find it: exact host, `*.` and the rest, then any host."""
     host, slash, rest = target.partition('/')
-    host, path = host.lower().partition(':')[0].rstrip('.'), slash + rest or '/'
+    host, path = host.lower().partition(':')[0].rstrip('.'), (slash + rest).partition('?')[0] or '/'
     tried = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
     known = [stem for stem in tried if any(True for _ in _routes(state, stem))]
     for stem in tried:
         if (claim := _longest(state, stem, path)) is not None:
             found = _claimed(state, claim)
+            if because := _refused(state, tried, path, claim):
+                return Explanation(target, served=False, because=because, claims=(found,))
             because = f'{found.holder} holds {found.key}'
             if found.waiting:
                 because += f', before {", ".join(map(str, found.waiting))}: the oldest has it'
@@ -164,8 +166,23 @@ def _holds(state: State, fragment: Fragment, claim: Claim) -> bool:
 
 
 def _is_closed(state: State, claim: Claim) -> bool:
-    content = state.claims.content((claim.kind, claim.key), state.fragments)
+    content = _content(state, claim)
     return isinstance(content, str) and CLOSED in content.split('|')[2]
+
+
+def _refused(state: State, tried: list[str], path: str, claim: Claim) -> str:
+    """Return why the path of a request is refused although it has a route; '' where it is not."""
+    other = readings.other(path)
+    if other is None:
+        return 'the path has dot segments or a broken escape: 400'
+    also = next((found for stem in tried if (found := _longest(state, stem, other)) is not None), None)
+    if also is not None and _content(state, also) == _content(state, claim):
+        return ''
+    return f'an endpoint could read the path as {other}, which has another route: 400'
+
+
+def _content(state: State, claim: Claim) -> object:
+    return state.claims.content((claim.kind, claim.key), state.fragments)
 
 
 def _longest(state: State, stem: str, path: str) -> Claim | None:

@@ -215,8 +215,8 @@ class _Judge:
                 self._verdict('NotApplicable', f'port {port.label} speaks TCP, which has no hosts', 'host')
             return self._tcp(port, what, exposure, has_host=has_host)
         hosts = self._hosts(port, exposure.host if has_host else None)
-        paths = exposure.path if exposure.path and self._says('path', port, self.host_port) else ('/',)
-        return Exposed(port, what, exposure, hosts, paths) if hosts else None
+        paths = exposure.path if exposure.path is not None and self._says('path', port, self.host_port) else ('/',)
+        return Exposed(port, what, exposure, hosts, paths) if hosts and (paths or what.mode != 'http') else None
 
     def _hosts(self, port: ServicePort, named: tuple[str, ...] | None) -> tuple[str, ...]:
         service, domain = self.service, self.view.settings.domain

@@ -7,7 +7,7 @@ from headrace.annotations.settings import RouteSettings
 from headrace.cluster.objects import ServiceType
 from headrace.model import backends, canaries, classes, credentials, drafts, exposure, materials, policies
 from headrace.model.exposure import Exposed
-from headrace.model.ir import Backend, Claim, HostTls, Kind, Map, Mode
+from headrace.model.ir import Backend, Claim, HostTls, Kind, Map, Mode, Shape
 from headrace.model.policies import Policy
 from headrace.model.source_ranges import allowed_by_source_ranges
 from headrace.names import Ref
@@ -32,7 +32,7 @@ class PortDraft:
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
-        self._canary()
+        self._canary(backend.shape)
         self._close_unparsed()
         if self.mode == 'http':
             self._http(wanted, backend)
@@ -86,7 +86,7 @@ class PortDraft:
         if why:
             self._close('basic-auth-secret', why)
 
-    def _canary(self) -> None:
+    def _canary(self, home: Shape) -> None:
         settings, name = self.settings, self.settings.canary_service
         if name is None or self.mode != 'http':
             return
@@ -101,6 +101,7 @@ class PortDraft:
         wanted = backends.want(other, said, port, self.mode, drafts.fitting(endpoint, self.mode), self.draft.view)
         self.draft.demands.add((ref, port.label, self.mode))
         canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
+        canaries.stay(self.policy, home, wanted.shape)
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
         self.draft.timeouts += drafts.of_backend(self.policy, wanted, backend.name)

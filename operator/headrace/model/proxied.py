@@ -36,6 +36,7 @@ from headrace.model.ir import (
     HeaderEdits,
     Kind,
     Mode,
+    Shape,
     Side,
     Timeouts,
     Userlist,
@@ -165,10 +166,10 @@ class _Draft:
         policy = Policy(names.policy(self.service.ref, port.label))
         paths = reading.exposure(values).path
         route = reading.route(values)
-        policies.apply(policy, route if paths in (None, ('/',)) else replace(route, rewrite_path=None), mode)
+        policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
         self._ignored(port, values)
         self._users(port, policy, route, mode)
-        self._canary(port, policy, route, mode)
+        self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
@@ -257,7 +258,7 @@ class _Draft:
         found = {'client-ip': _NO_SOURCE} if values.get('client-ip') == 'preserve' else {}
         if not at_the_edge and 'tls-secret' in values:
             found['tls-secret'] = _NO_TLS
-        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, ('/',)):
+        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, (), ('/',)):
             found['rewrite-path'] = _NO_PATHS
         if 'client-ca-secret' in values:
             found['client-ca-secret'] = _NO_TLS
@@ -283,7 +284,7 @@ class _Draft:
             policy.add(policies.CLOSED)
             self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
 
-    def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+    def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
         """Let a part of the requests go to another Service's endpoints, whoever serves that one's own addresses."""
         if route.canary_service is None or mode != 'http':
             return
@@ -298,6 +299,7 @@ class _Draft:
         name = wanted.name(ref, _variant(_lent_family(other), local=False))
         self.demands.add((ref, target.label, mode))
         canaries.lead(policy, route, ref, target.label, wanted, name)
+        canaries.stay(policy, home, wanted.shape)
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""

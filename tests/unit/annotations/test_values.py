@@ -151,6 +151,18 @@ def test_a_path_is_as_clients_send_it_and_has_no_empty_elements(text, good):
 
 
 @pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('/caf%c3%a9', '/caf%C3%A9'), ('/%61%2D%7e%40', '/a-~@'), ('/a%20b%25%3f', '/a%20b%25%3F'), ('/.well-known/...', '/.well-known/...'),
+        ('/a%2Fb', '!'), ('/a%5cb', '!'), ('/a;b', '!'), ('/a%3Bb', '!'), ('/..', '!'), ('/a/../b', '!'), ('/a/%2e%2E/b', '!'), ('/./a', '!'),
+        ('/a/.', '!'), ('/a%2', '!'), ('/' + '%61' * 682, '/' + 'a' * 682), ('/' + 'a' * 2048, '!'),
+    ],
+)  # fmt: skip
+def test_a_path_of_a_route_has_one_reading(text, expected):
+    assert taken('path', text) == (expected if expected == '!' else (expected,))
+
+
+@pytest.mark.parametrize(
     ('text', 'good'),
     [
         ('https://example.com', True), ('http://Example.com:8080/a?b=c/d?#e', True), ('https://[fd00::1]/', True), ('/', True), ('/a//b?c', True),
@@ -216,6 +228,7 @@ def test_headers_are_one_a_line_and_never_frame_a_message(text, expected):
         ('cookie', 'true', 'true'), ('cookie', 'SESSION_id.1-a', 'SESSION_id.1-a'), ('cookie', 'a' * 64, 'a' * 64), ('cookie', 'a' * 65, '!'),
         ('cookie', 'a b', '!'), ('cookie', 'a=b', '!'), ('cookie', 'a;b', '!'), ('canary-cookie', 'beta', 'beta'), ('canary-cookie', 'ä', '!'),
         ('canary-header', 'X-Beta', HeaderMatch('x-beta')), ('canary-header', 'X-Beta: yes', HeaderMatch('x-beta', 'yes')), ('canary-header', 'X-Beta:', '!'),
+        ('canary-header', 'X-Beta: ' + 'v' * 256, HeaderMatch('x-beta', 'v' * 256)), ('canary-header', 'X-Beta: ' + 'v' * 257, '!'),
         ('canary-header', 'X Beta', '!'), ('canary-header', 'X-Beta: a|b', '!'), ('canary-header', 'X-Beta: a\nb', '!'), ('canary-header', '', '!'),
         ('cors-allow-origin', '*', ('*',)), ('cors-allow-origin', 'https://App.example.com:8443', ('https://app.example.com:8443',)),
         ('cors-allow-origin', 'https://app.example.com/', '!'), ('cors-allow-origin', 'app.example.com', '!'), ('cors-allow-origin', 'null', '!'),

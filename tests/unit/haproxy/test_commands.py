@@ -23,7 +23,7 @@ PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
 def test_what_a_version_can_do(version, known, full, waits):
     able = of_version(version)
     tells_sni = full or known == '3.3'
-    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni, full, full, full)
+    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni, full, full, full, full)
 
 
 @pytest.mark.parametrize('version', ['2.8.1', '2.9', '', 'three', '.4', '-3.4'])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from haproxy.readings import AMBIGUOUS, PLAIN, SENSELESS
 from headrace.cluster import reading, store
 from headrace.model import explanation, state, view
 from headrace.model.view import Role
@@ -49,6 +50,29 @@ def ref(name='web', namespace='shop'):
 def test_a_target_is_a_service_or_a_host(target, because):
     found = explain(target)
     assert (found.target, found.served, found.because) == (target, False, because)
+
+
+# --- paths with two readings ------------------------------------------------------------------------------------------
+
+
+def routes():
+    """Return the routes that the same paths are sent to HAProxy for."""
+    paths = ('/', '/admin', '/caf%c3%a9', '/a%20%62', '/%7Eown')
+    return [web(f'web-{number}', host='a.example.com', path=path) for number, path in enumerate(paths)]
+
+
+def test_a_path_that_haproxy_refuses_is_explained_so():
+    found = {path: explain(f'a.example.com{path}', *routes()).because for path in (*AMBIGUOUS, *SENSELESS)}
+    assert {path for path, because in found.items() if not because.endswith(', which has another route: 400')} == {
+        *SENSELESS
+    }
+    assert {found[path] for path in SENSELESS} == {'the path has dot segments or a broken escape: 400'}
+    assert found['//admin'] == 'an endpoint could read the path as /admin, which has another route: 400'
+
+
+def test_a_path_that_haproxy_serves_is_explained_so():
+    found = {path: explain(f'a.example.com{path}', *routes()).served for path in PLAIN}
+    assert found == dict.fromkeys(PLAIN, True)
 
 
 # --- a Service --------------------------------------------------------------------------------------------------------

@@ -420,3 +420,36 @@ def test_a_namespace_that_is_filtered_out_does_not_exist():
     document = service(annotations={'host': 'a.example.com'}, ports=[HTTP])
     assert fragment(built(document, settings=Settings(namespaces=('bank',)))) is None
     assert fragment(built(document, settings=Settings(namespaces=('shop',)))) is not None
+
+
+# --- a path that does not parse ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'routes'),
+    [
+        ({'host': 'a.com', 'path': 'shop'}, []),
+        ({'host': 'a.com', 'path': '/shop, /a?b'}, []),
+        ({'host': 'a.com', 'path.http': '/a;b'}, []),
+        ({'host': 'a.com', 'path.http': '/a;b', 'path': '/b'}, []),
+        ({'host': 'a.com', 'path.htpp': '/shop'}, []),
+        ({'host': 'a.com', 'path.htpp': '/shop', 'path': '/b'}, ['a.com/b/']),
+        ({'host': 'a.com', 'path.htpp': '/shop', 'path.80': '/b'}, ['a.com/b/']),
+    ],
+)
+def test_a_path_that_does_not_parse_does_not_become_the_whole_host(annotations, routes):
+    made = built(service(annotations=annotations, ports=[HTTP]))
+    assert [claim.key for claim in fragment(made).claims] == routes
+    assert {'InvalidValue', 'UnknownPort'} & {*reasons(made)}
+
+
+def test_a_path_that_does_not_parse_costs_no_port_that_has_no_paths():
+    said = {
+        'host.http': 'a.com',
+        'path.http': 'shop',
+        'host.http-admin': 'b.com',
+        'path.tcp-db': 'shop',
+        'port.tcp-db': '5001',
+    }
+    made = built(service(annotations=said, ports=[HTTP, ADMIN, TCP]))
+    assert [claim.key for claim in fragment(made).claims] == ['5001', 'b.com/']

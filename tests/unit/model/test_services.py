@@ -374,7 +374,7 @@ def test_a_cookie_counts_more_than_the_clients_address():
 def test_a_canarys_clients_stay_if_its_own_service_says_so():
     other = service('next', ports=HTTP, sessionAffinity='ClientIP')
     made = served({'canary-service': 'next', 'canary-weight': '50'}, other)
-    assert flags(made) == 'c'
+    assert flags(made) == 'Kc'
     assert [value.split('|')[3] for value in whole_split(made)] == ['s']
     assert [entry.map for entry in fragment(made, 'next').data] == [Map.AFFINITY]
 
@@ -437,6 +437,22 @@ def test_a_canary_is_the_port_of_the_same_name_else_number(ports, own, value):
     assert ('ServiceMissing' in reasons(made)) is (value is None)
     backends = fragment(made, 'next').backends if fragment(made, 'next') else ()
     assert [backend.name for backend in backends] == ([value.partition('|')[2]] if value else [])
+
+
+@pytest.mark.parametrize(
+    ('own', 'other', 'stays'),
+    [
+        ({}, {}, False),
+        ({'cookie': 'true'}, {}, True),
+        ({}, {'cookie': 'true'}, True),
+        ({'cookie': 'a'}, {'cookie': 'a'}, True),
+    ],
+)
+def test_clients_that_stay_with_an_endpoint_stay_on_one_side_of_a_canary(own, other, stays):
+    made = served(
+        {'canary-service': 'next', 'canary-weight': '50', **own}, service('next', ports=HTTP, annotations=other)
+    )
+    assert flags(made) == ('Kc' if stays else 'c')
 
 
 def test_a_canary_that_does_not_exist_is_left_out():

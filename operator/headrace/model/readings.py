@@ -1,0 +1,27 @@
+"""How an endpoint could read a request's path, as the rules of HAProxy have it: the other reading of a path that is odd."""
+
+import re
+import string
+
+_ODD = re.compile(r'[%;\\]|/[/.]')
+_ESCAPE = re.compile('%([0-9A-Fa-f]{2})?')
+_DOTS = re.compile(r'/\.\.?(?:;|/|$)')
+# What needs no escape; `\` is a `/` to some.
+_DECODED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/\\")
+
+
+def other(path: str) -> str | None:
+    """Return a path as the most forgiving endpoint reads it; None for one that is refused: dot segments, broken escapes."""
+    if not _ODD.search(path):
+        return path
+    if any(found[1] is None for found in _ESCAPE.finditer(path)):
+        return None
+    plain = _ESCAPE.sub(_decoded, path).replace('\\', '/')
+    if _DOTS.search(plain):
+        return None
+    return re.sub('/+', '/', re.sub(';[^/]*', '', plain))
+
+
+def _decoded(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _DECODED else escape[0].upper()

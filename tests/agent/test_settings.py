@@ -1,0 +1,37 @@
+"""What a change of the class's settings costs on a live HAProxy, by its worker's PID: what the page of settings says."""
+
+import pytest
+
+from support.class_changes import BASE, RELOAD, RESTART, RUNTIME
+from support.live import Ports, until
+from support.traffic import Client
+
+PORTS = ('httpPort', 'httpsPort', 'healthPort', 'tcpPorts')
+
+
+@pytest.mark.parametrize('version', ['3.4', '3.0'])
+def test_each_setting_is_applied_as_its_page_says(make_live, town, version):
+    live = make_live(version, **BASE)
+    live.web([town.pod()], town.port)
+    live.start()
+    worker = live.worker()
+    live.set(**RUNTIME)
+    until(lambda: live.times('read the settings again'), 'the settings are read')
+    live.set(**RESTART)
+    said = f'{", ".join(sorted(RESTART))}: changed, and need a restart'
+    until(lambda: live.status()['troubles'].get('settings') == said, 'what needs a restart is said')
+    assert (live.worker(), live.times('reloading')) == (worker, 0)
+    ports = Ports(*PORTS)
+    try:
+        live.set(**(RELOAD | {name: ports[name] for name in PORTS} | {'tcpPorts': str(ports['tcpPorts'])}))
+        until(live.reloads, 'HAProxy is reloaded')
+        assert [item['reasons'] for item in live.reloads()] == [[f'settings: {", ".join(sorted(RELOAD))}']]
+        assert live.worker() != worker
+        # The listeners are the new ones.
+        client = Client(ports['httpPort'])
+        try:
+            assert town.run(client.ask('/', 'nobody.example.com'))[0] == 404
+        finally:
+            client.close()
+    finally:
+        ports.close()

@@ -1,0 +1,75 @@
+"""A change of each setting of the class, by what it costs: all keys of `docs/settings.md`, by hand."""
+
+from headrace import settings
+
+# What some settings need to have an effect.
+BASE = {
+    'accessLog': 'stdout',
+    'trustedProxies': ['198.51.100.1'],
+    'errorPages': {'503': 'Sorry'},
+}
+RUNTIME = {
+    'defaultClass': True,
+    'domain': 'apps.example.com',
+    'hostPolicy': {'*': ['*']},
+    'addressSource': 'node-ports',
+    'defaults': {'timeout-server': '30s'},
+    'drainTimeout': '1m',
+    'reloadInterval': '1s',
+    'compareInterval': '1m',
+    'drainDelay': '2s',
+    'maxOldWorkers': 3,
+    'oldWorkerTimeout': '30s',
+}
+RELOAD = {
+    'addresses': ['127.0.0.1', '127.0.0.2'],
+    'healthAddresses': ['127.0.0.2'],
+    'httpPort': 'a free port',
+    'httpsPort': 'a free port',
+    'healthPort': 'a free port',
+    'httpsPublicPort': 8443,
+    'tcpPorts': 'a free port',
+    'tcpClientTimeout': '30s',
+    'trustedProxies': ['198.51.100.0/24'],
+    'acceptProxy': True,
+    'defaultCertificate': 'shop/default',
+    'tlsMinVersion': 'TLSv1.3',
+    'tlsCiphers': 'ECDHE-RSA-AES128-GCM-SHA256',
+    'allowExternalName': True,
+    'errorPages': {'503': 'Later'},
+    'errorPageType': 'text/plain',
+    'accessLog': 'stderr',
+    'accessLogHttp': '%ci %ST',
+    'accessLogTcp': '%ci %B',
+    'cookieName': 'stay',
+    'maxconn': 400,
+    'fileDescriptors': 100000,
+    'tableSize': 5000,
+    'hardStopAfter': '1m',
+}
+# It excludes `acceptProxy`, and needs a HAProxy that has it.
+HTTP3 = {'http3': True}
+RESTART = {
+    'class': 'other',
+    'nodeRole': True,
+    'startupTaint': 'example.com/taint',
+    'nodeHttpPort': 10380,
+    'nodeTcpPort': 10382,
+    'nodeHealthPort': 10384,
+    'podNetworks': ['10.0.0.0/8'],
+    'serviceNetworks': ['10.96.0.0/12'],
+    'secrets': {'namespaces': ['shop']},
+    'namespaces': ['shop'],
+    'statusAddresses': ['nodes'],
+    'threads': 2,
+    'tableInterval': '20s',
+    'sweepInterval': '1m',
+    'watchSilence': '2m',
+    'serviceMetrics': False,
+}
+
+
+def applied():
+    """Return how a change of each setting is applied, as the schema and the page of settings say it."""
+    properties = settings.schema()['$defs']['Settings']['properties']
+    return {key: found['x-applied'] for key, found in properties.items()}
