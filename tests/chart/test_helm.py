@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 from conftest import ROOT, binary
 from support import chart
 from support.api import ApiError
@@ -55,12 +57,13 @@ def found(plane, path):
         return None
 
 
-def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path):
+@pytest.mark.parametrize('program', chart.HELMS)
+def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path, program):
     plane, label = control_plane, f'app.kubernetes.io/instance={chart.RELEASE}'
     where = chart.environment(plane, tmp_path)
 
     def helm(*words):
-        command = [binary('helm'), *words, '--namespace', namespace]
+        command = [binary(program), *words, '--namespace', namespace]
         done = subprocess.run(command, env=where, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -88,7 +91,7 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
     apply = {'content': 'application/apply-patch+yaml', 'fieldManager': 'headrace-headrace'}
     plane.api.request('PATCH', f'{path}/status', status, **apply)
 
-    command = [binary('helm'), 'uninstall', chart.RELEASE, '--namespace', namespace, '--timeout', '120s']
+    command = [binary(program), 'uninstall', chart.RELEASE, '--namespace', namespace, '--timeout', '120s']
     with (tmp_path / 'log').open('wb') as log, subprocess.Popen(command, env=where, stdout=log, stderr=log) as ending:
         try:
             assert 'to 1 objects' in play_hook(plane, namespace)

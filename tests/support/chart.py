@@ -1,5 +1,6 @@
 """The chart as Helm renders it: its objects, and what a pod of it may do."""
 
+import functools
 import os
 import subprocess
 
@@ -11,6 +12,8 @@ from support import api
 CHART = ROOT / 'charts' / 'headrace'
 NAMESPACE = 'edge'
 RELEASE = 'hr'
+# Helm 4, and the oldest series that the chart is for.
+HELMS = ('helm', 'helm3')
 # No controller here would make pods of these, and no node would run them.
 WITH_PODS = {'Deployment', 'DaemonSet', 'HorizontalPodAutoscaler'}
 
@@ -19,13 +22,24 @@ class RefusedError(Exception):
     """Helm did not render; the message is what it said."""
 
 
-def render(values=None, *, namespace=NAMESPACE, more=()):
+def render(values=None, *, namespace=NAMESPACE, more=(), helm='helm'):
     """Return the objects of a release with these values; raises RefusedError."""
-    command = [binary('helm'), 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
-    done = subprocess.run(command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, check=False)
+    return [one for one in yaml.safe_load_all(text(values, namespace=namespace, more=more, helm=helm)) if one]
+
+
+def text(values=None, *, namespace=NAMESPACE, more=(), helm='helm'):
+    """Return what a Helm (4, or `helm3`) writes for these values; raises RefusedError."""
+    return _text(binary(helm, 'make setup controlplane'), yaml.safe_dump(values or {}), namespace, tuple(more))
+
+
+# Dozens of tests look at the same values.
+@functools.cache
+def _text(helm, values, namespace, more):
+    command = [helm, 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
+    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RefusedError(done.stderr)
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return done.stdout
 
 
 def environment(plane, folder):
