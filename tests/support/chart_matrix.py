@@ -91,10 +91,17 @@ MATRIX = {
         },
     },
     'a startup taint': {'node': {'enabled': True}, 'settings': {'startupTaint': 'headrace.io/starting'}},
+    'the node role alone': {
+        'node': {'enabled': True},
+        'edge': {'enabled': False, 'autoscaling': {'enabled': True}},
+        'networkPolicy': {'enabled': True},
+        'metrics': {'podMonitor': {'enabled': True}},
+    },
     'agents of the node role by other means': {'settings': {'nodeRole': True}},
     'more connections': {'haproxy': {'maxconn': 100000, 'fileDescriptors': 250000, 'threads': 8}},
 }
 """By name; all of them render."""
+WITH_EDGE = {name: values for name, values in MATRIX.items() if values.get('edge', {}).get('enabled', True)}
 
 REFUSED = {
     'a key that is none': ({'edges': {}}, 'edges'),
@@ -122,6 +129,7 @@ REFUSED = {
         'cluster-wide',
     ),
     'a daemon set that scales': ({'edge': {'kind': 'DaemonSet', 'autoscaling': {'enabled': True}}}, 'autoscaling'),
+    'nothing that serves': ({'edge': {'enabled': False}}, 'nothing would serve'),
     'the node role without the right': ({'node': {'enabled': True}, 'watchNamespaces': ['a']}, 'node.enabled'),
     'hand-overs without the right': ({'settings': {'nodeRole': True}, 'watchNamespaces': ['a']}, 'cluster-wide'),
     'the node role without hand-overs': ({'node': {'enabled': True}, 'settings': {'nodeRole': False}}, 'leave it out'),

@@ -15,6 +15,11 @@
 {{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether the edge has a Service: "true" or nothing. */}}
+{{- define "headrace.hasService" -}}
+{{- if and .Values.edge.enabled .Values.service.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ports of settings.tcpPorts one by one, as a YAML list of numbers. */}}
 {{- define "headrace.tcpPorts" -}}
 {{- $found := list -}}
@@ -44,7 +49,7 @@
 {{- $_ := set $own "hardStopAfter" (printf "%ds" (int .Values.shutdown.hardStopSeconds)) -}}
 {{- $_ := set $own "namespaces" .Values.watchNamespaces -}}
 {{- $_ := set $own "secrets" (dict "namespaces" (include "headrace.secretNamespaces" . | fromYamlArray)) -}}
-{{- if and .Values.service.enabled .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
+{{- if and (include "headrace.hasService" .) .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
 {{- if or (not .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
 {{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}
 {{- end -}}
@@ -99,6 +104,9 @@ admin: 8405
 {{- end -}}
 {{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
 {{- fail "settings.startupTaint needs node.enabled: nobody else would take the taint away" -}}
+{{- end -}}
+{{- if not (or .Values.edge.enabled (include "headrace.nodeRole" .)) -}}
+{{- fail "edge.enabled=false needs node.enabled: nothing would serve" -}}
 {{- end -}}
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}
