@@ -73,7 +73,7 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
         'upgrade',
         chart.RELEASE,
         chart.CHART,
-        '--reuse-values',
+        '--reset-then-reuse-values',
         '--set',
         'edge.replicas=3',
         '--set',

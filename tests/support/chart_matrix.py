@@ -104,11 +104,16 @@ MATRIX = {
 WITH_EDGE = {name: values for name, values in MATRIX.items() if values.get('edge', {}).get('enabled', True)}
 
 REFUSED = {
+    # As an upgrade with --reuse-values from a chart that did not have it.
+    'a default that is not there': ({'edge': {'enabled': None}}, 'enabled'),
     'a key that is none': ({'edges': {}}, 'edges'),
     'a setting that is none': ({'settings': {'unknown': 1}}, 'unknown'),
     'a setting with a place of its own': ({'settings': {'maxconn': 5000}}, 'maxconn'),
     'a port that is none': ({'settings': {'httpPort': 70000}}, 'httpPort'),
     'ranges that are none': ({'settings': {'tcpPorts': '1..2'}}, 'tcpPorts'),
+    'a port of the operator for probes': ({'settings': {'healthPort': 8405}}, '8405'),
+    'one port for two': ({'settings': {'httpPort': 8404}}, 'must differ'),
+    'a port of headrace for TCP': ({'settings': {'tcpPorts': '8400-8410'}}, "headrace's own"),
     'too many ports for a Service': ({'settings': {'tcpPorts': '20000-20999'}}, '500'),
     'a port of the Service twice': ({'settings': {'tcpPorts': '443'}}, '443'),
     'a kind that is none': ({'edge': {'kind': 'StatefulSet'}}, 'kind'),

@@ -114,7 +114,14 @@ admin: 8405
 {{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 2 .Values.haproxy.maxconn) 100)) -}}
 {{- fail "haproxy.fileDescriptors: two for each of haproxy.maxconn, and 100 besides, are the least" -}}
 {{- end -}}
+{{- $own := include "headrace.ports" . | fromYaml | values -}}
+{{- if ne (len $own) (len (uniq $own)) -}}
+{{- fail "settings.httpPort, httpsPort and healthPort must differ, and none can be 8405, which the operator's container has" -}}
+{{- end -}}
 {{- range $port := include "headrace.tcpPorts" . | fromYamlArray -}}
+{{- if has $port $own -}}
+{{- fail (printf "settings.tcpPorts: %d is a port of headrace's own" (int $port)) -}}
+{{- end -}}
 {{- if and $.Values.service.enabled (has (int $port) (list (int $.Values.service.http) (int $.Values.service.https))) -}}
 {{- fail (printf "settings.tcpPorts: %d is service.http or service.https too" (int $port)) -}}
 {{- end -}}
