@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+import yaml
 
 from conftest import ROOT, binary
 from support import chart
@@ -50,6 +51,20 @@ def play_hook(plane, namespace):
     return done.stdout
 
 
+def second(folder):
+    """Write the values of an installation that shares a namespace with another one."""
+    values = {
+        'settings': {'class': 'second'},
+        'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}},
+        'service': {'type': 'NodePort', 'ipFamilyPolicy': 'RequireDualStack'},
+        'controller': {'replicas': 1},
+        'priorityClass': {'name': 'system-cluster-critical'},
+    }
+    path = folder / 'second.yaml'
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
 def found(plane, path):
     try:
         return plane.api.get(path)
@@ -80,6 +95,10 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
         'networkPolicy.enabled=true',
     )
     assert len(left(plane, namespace, label)) > 15
+    # Another installation beside it, of another class, with pods on the ports of their nodes.
+    helm('install', 'second', chart.CHART, '--values', str(second(tmp_path)))
+    others = left(plane, namespace, 'app.kubernetes.io/instance=second')
+    assert len(others) > 15
 
     body = service('web', annotations={'host': 'shop.example.com', 'check-interval': 'soon'})
     body['metadata']['namespace'] = namespace
@@ -99,6 +118,9 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
         finally:
             ending.kill()
     until(lambda: not left(plane, namespace, label), 'all is gone', LATE)
+    assert left(plane, namespace, 'app.kubernetes.io/instance=second') == others
+    helm('uninstall', 'second', '--no-hooks')
+    until(lambda: not left(plane, namespace, 'app.kubernetes.io/instance=second'), 'the second is gone, too', LATE)
     leases = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases'
     until(lambda: not plane.api.list(leases)['items'], 'the Leases have gone with the ServiceAccount', LATE)
     assert 'conditions' not in plane.api.get(path)['status']
