@@ -18,7 +18,7 @@ help: ## Show this list
 setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
 	@tools/setup.sh
 
-controlplane: setup ## Build the Kubernetes that tests run against (once per machine, some minutes)
+controlplane: setup ## Build what tests run against: Kubernetes, Helm 3 (once per machine, some minutes)
 	@$(VENV)/python tools/build_controlplane.py
 
 node: controlplane ## Get what a machine for a real node needs (once per machine, some minutes; needs root)
@@ -37,11 +37,12 @@ node-test: node ## Install, use and uninstall headrace on a real node, in namesp
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)
 
-lint: ## Ruff, mypy and the rules about imports
+lint: ## Ruff, mypy, the rules about imports, and ShellCheck
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy
 	$(VENV)/lint-imports
+	$(VENV)/shellcheck tools/*.sh .ci/run
 
 format: ## Let Ruff put the code into shape
 	$(VENV)/ruff check --fix

@@ -38,9 +38,22 @@ metadata:
 """
 
 
+def _require(rule: Any) -> None:
+    """Let every value be there: an upgrade that keeps the values of an older chart would miss what is new, silently."""
+    if isinstance(rule, dict):
+        for inner in rule.values():
+            _require(inner)
+        if rule.get('additionalProperties') is False:
+            rule['required'] = [name for name in rule['properties'] if name != 'global']
+    elif isinstance(rule, list):
+        for inner in rule:
+            _require(inner)
+
+
 def values_schema() -> str:
     """Return the schema of the chart's values."""
     document = json.loads((ROOT / 'tools' / 'templates' / 'values.schema.json').read_text())
+    _require(document)
     own: Any = settings.schema()
     known = own['$defs']['Settings']
     for name in ELSEWHERE:

@@ -16,7 +16,7 @@ from headrace import settings as class_settings
 from headrace.haproxy import overrides
 from headrace.kube.rights import RULES, When, Where
 from support import chart
-from support.chart_matrix import EVERYTHING, MATRIX, REFUSED
+from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 
 # What nobody's schema is known for here.
 FOREIGN = {'PodMonitor', 'ServiceMonitor'}
@@ -33,12 +33,24 @@ def documents(request):
     return chart.render(request.param)
 
 
-def test_helm_finds_nothing_to_say():
-    done = subprocess.run(
-        [binary('helm'), 'lint', '--strict', chart.CHART], capture_output=True, text=True, check=False
-    )
+@pytest.fixture(params=WITH_EDGE.values(), ids=WITH_EDGE.keys())
+def with_edge(request):
+    """The objects that some values make, a pod of the edge among them."""
+    return chart.render(request.param)
+
+
+@pytest.mark.parametrize('helm', chart.HELMS)
+def test_helm_finds_nothing_to_say(helm):
+    done = subprocess.run([binary(helm), 'lint', '--strict', chart.CHART], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert 'WARNING' not in done.stdout
+
+
+@pytest.mark.parametrize('name', MATRIX)
+def test_helm_3_and_4_write_the_same(name):
+    # But for empty lines before the next object, which Helm 4 keeps.
+    four, three = (re.sub(r'\n+(---\n|$)', r'\n\1', chart.text(MATRIX[name], helm=helm)) for helm in chart.HELMS)
+    assert three == four
 
 
 def test_the_chart_has_the_version_of_the_program():
@@ -116,8 +128,8 @@ def test_the_token_is_in_the_operators_container_only(documents):
         assert holders == wanted, name
 
 
-def test_keys_stay_in_memory_and_haproxy_cannot_write_its_configuration(documents):
-    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
+def test_keys_stay_in_memory_and_haproxy_cannot_write_its_configuration(with_edge):
+    spec = next(spec for name, spec in chart.pod_specs(with_edge).items() if name.endswith('-edge'))
     volumes = {one['name']: one for one in spec['volumes']}
     assert {name for name, one in volumes.items() if one.get('emptyDir', {}).get('medium') == 'Memory'} >= {
         'state',
@@ -129,9 +141,9 @@ def test_keys_stay_in_memory_and_haproxy_cannot_write_its_configuration(document
     assert mounts['state']['readOnly']
 
 
-def test_a_pod_ends_after_its_clients(documents):
-    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
-    found = class_settings.parse(chart.settings(documents))
+def test_a_pod_ends_after_its_clients(with_edge):
+    spec = next(spec for name, spec in chart.pod_specs(with_edge).items() if name.endswith('-edge'))
+    found = class_settings.parse(chart.settings(with_edge))
     stop = chart.containers(spec)['haproxy']['lifecycle']['preStop']['exec']['command'][-1]
     drains = int(re.search(r'sleep (\d+)', stop)[1])
     assert class_settings.milliseconds(found.drain_delay) == drains * 1000
@@ -140,8 +152,8 @@ def test_a_pod_ends_after_its_clients(documents):
     )
 
 
-def test_readiness_is_haproxys_own_and_every_probed_port_is_named(documents):
-    spec = next(spec for name, spec in chart.pod_specs(documents).items() if name.endswith('-edge'))
+def test_readiness_is_haproxys_own_and_every_probed_port_is_named(with_edge):
+    spec = next(spec for name, spec in chart.pod_specs(with_edge).items() if name.endswith('-edge'))
     found = chart.containers(spec)
     assert [name for name, one in found.items() if 'readinessProbe' in one] == ['haproxy']
     for one in found.values():
@@ -149,10 +161,11 @@ def test_readiness_is_haproxys_own_and_every_probed_port_is_named(documents):
         assert {one[key]['httpGet']['port'] for key in one if key.endswith('Probe')} <= ports
 
 
+@pytest.mark.parametrize('helm', chart.HELMS)
 @pytest.mark.parametrize(('values', 'word'), REFUSED.values(), ids=REFUSED)
-def test_values_that_cannot_work_are_refused_by_name(values, word):
+def test_values_that_cannot_work_are_refused_by_name(values, word, helm):
     with pytest.raises(chart.RefusedError, match=re.escape(word)):
-        chart.render(values)
+        chart.render(values, helm=helm)
 
 
 def test_every_value_is_known_to_the_schema_and_said_in_the_values():
@@ -247,6 +260,29 @@ def test_the_node_role_is_on_every_node_before_others_and_is_upgraded_beside_the
     assert all('exec' in one[key] for one in containers.values() for key in one if key.endswith('Probe'))
     assert class_settings.parse(chart.settings(chart.render(MATRIX['the node role']))).node_role
     assert not class_settings.parse(chart.settings(chart.render())).node_role
+
+
+def test_without_an_edge_nothing_of_it_is_made():
+    documents = chart.render(MATRIX['the node role alone'])
+    made = {(one['kind'], one['metadata']['name']) for one in documents}
+    assert not [name for _, name in made if name.endswith('-edge') or '-edge-' in name.removeprefix('edge-')]
+    assert not {kind for kind, _ in made} & {'Service', 'Pod', 'PodMonitor', 'HorizontalPodAutoscaler'}
+    assert not class_settings.parse(chart.settings(documents)).status_addresses
+    assert {name for kind, name in made if kind in {'Deployment', 'DaemonSet', 'NetworkPolicy'}} == {
+        'hr-headrace-node', 'hr-headrace-controller',
+    }  # fmt: skip
+
+
+def test_pods_of_a_daemon_set_have_no_budget_because_nobody_could_count_them():
+    budgets = [one['metadata']['name'] for one in chart.render(MATRIX['daemon set']) if one['kind'].endswith('Budget')]
+    assert budgets == ['hr-headrace-controller']
+
+
+def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_it():
+    specs = chart.pod_specs(chart.render({**MATRIX['a startup taint'], 'controller': {'tolerations': [{'key': 'a'}]}}))
+    for name in ('hr-headrace-controller', 'hr-headrace-release'):
+        assert specs[name]['tolerations'] == [{'key': 'a'}, {'key': 'headrace.io/starting', 'operator': 'Exists'}]
+    assert 'tolerations' not in chart.pod_specs(chart.render())['hr-headrace-controller']
 
 
 @pytest.mark.parametrize(

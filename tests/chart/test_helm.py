@@ -5,6 +5,9 @@ import json
 import os
 import subprocess
 
+import pytest
+import yaml
+
 from conftest import ROOT, binary
 from support import chart
 from support.api import ApiError
@@ -48,6 +51,20 @@ def play_hook(plane, namespace):
     return done.stdout
 
 
+def second(folder):
+    """Write the values of an installation that shares a namespace with another one."""
+    values = {
+        'settings': {'class': 'second'},
+        'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}},
+        'service': {'type': 'NodePort', 'ipFamilyPolicy': 'RequireDualStack'},
+        'controller': {'replicas': 1},
+        'priorityClass': {'name': 'system-cluster-critical'},
+    }
+    path = folder / 'second.yaml'
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
 def found(plane, path):
     try:
         return plane.api.get(path)
@@ -55,12 +72,13 @@ def found(plane, path):
         return None
 
 
-def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path):
+@pytest.mark.parametrize('program', chart.HELMS)
+def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path, program):
     plane, label = control_plane, f'app.kubernetes.io/instance={chart.RELEASE}'
     where = chart.environment(plane, tmp_path)
 
     def helm(*words):
-        command = [binary('helm'), *words, '--namespace', namespace]
+        command = [binary(program), *words, '--namespace', namespace]
         done = subprocess.run(command, env=where, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -70,13 +88,17 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
         'upgrade',
         chart.RELEASE,
         chart.CHART,
-        '--reuse-values',
+        '--reset-then-reuse-values',
         '--set',
         'edge.replicas=3',
         '--set',
         'networkPolicy.enabled=true',
     )
     assert len(left(plane, namespace, label)) > 15
+    # Another installation beside it, of another class, with pods on the ports of their nodes.
+    helm('install', 'second', chart.CHART, '--values', str(second(tmp_path)))
+    others = left(plane, namespace, 'app.kubernetes.io/instance=second')
+    assert len(others) > 15
 
     body = service('web', annotations={'host': 'shop.example.com', 'check-interval': 'soon'})
     body['metadata']['namespace'] = namespace
@@ -88,7 +110,7 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
     apply = {'content': 'application/apply-patch+yaml', 'fieldManager': 'headrace-headrace'}
     plane.api.request('PATCH', f'{path}/status', status, **apply)
 
-    command = [binary('helm'), 'uninstall', chart.RELEASE, '--namespace', namespace, '--timeout', '120s']
+    command = [binary(program), 'uninstall', chart.RELEASE, '--namespace', namespace, '--timeout', '120s']
     with (tmp_path / 'log').open('wb') as log, subprocess.Popen(command, env=where, stdout=log, stderr=log) as ending:
         try:
             assert 'to 1 objects' in play_hook(plane, namespace)
@@ -96,6 +118,9 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
         finally:
             ending.kill()
     until(lambda: not left(plane, namespace, label), 'all is gone', LATE)
+    assert left(plane, namespace, 'app.kubernetes.io/instance=second') == others
+    helm('uninstall', 'second', '--no-hooks')
+    until(lambda: not left(plane, namespace, 'app.kubernetes.io/instance=second'), 'the second is gone, too', LATE)
     leases = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases'
     until(lambda: not plane.api.list(leases)['items'], 'the Leases have gone with the ServiceAccount', LATE)
     assert 'conditions' not in plane.api.get(path)['status']

@@ -71,3 +71,31 @@ def test_a_canary_gets_its_part_whoever_serves_its_own_address(nodes, agent):
         assert {ask(nodes, address, **{'X-Next': 'yes'})[1]['pod'] for _ in range(5)} == {'three'}
     web(agent, following, ends, **{**said, 'canary_weight': '100'})
     until(lambda: ask(nodes, ADDRESSES[0])[1]['pod'] == 'three', 'all go to the canary')
+
+
+def status(connection):
+    """Ask on a connection that is kept, and return the status; 0 when it has been closed instead."""
+    connection.sendall(b'GET / HTTP/1.1\r\nHost: any.example.com\r\n\r\n')
+    with connection.makefile('rb') as lines:
+        first = lines.readline().split(b' ')
+        length = 0
+        while (header := lines.readline().strip().lower()) != b'':
+            length = int(header.partition(b':')[2]) if header.startswith(b'content-length:') else length
+        lines.read(length)
+    return int(first[1]) if len(first) > 1 else 0
+
+
+def test_a_kept_connection_gets_what_is_said_now_and_is_closed_when_the_service_goes_back(nodes, agent):
+    web(agent)
+    agent.start()
+    kept = [nodes.connected('client', address, 80) for address in ADDRESSES]
+    assert [status(connection) for connection in kept] == [200, 200]
+    web(agent, allow='192.0.2.77')
+    until(lambda: ask(nodes, ADDRESSES[0])[0] == 403, 'it is closed to this client')
+    assert [status(connection) for connection in kept] == [403, 403]
+    # Its next request would be answered with 503 for as long as the client keeps it, while kube-proxy serves all others.
+    agent.drop('web')
+    until(lambda: not agent.routes('addresses'), 'the Service is gone')
+    assert [status(connection) for connection in kept] == [0, 0]
+    for connection in kept:
+        connection.close()

@@ -418,3 +418,18 @@ def test_cleanup_leaves_nothing_behind(nodes, agent):
     )
     assert 'fd68' not in nodes.spaces['node'].run('ip', '-6', 'route', 'show', 'table', 'local')
     assert not (agent.state / 'table.nft').exists()
+
+
+def test_an_agent_that_serves_nobody_any_more_takes_table_route_and_file_with_it(nodes, agent):
+    agent.put('web', *taken('one'))
+    agent.start()
+    until((agent.state / 'table.nft').exists, 'the table is kept')
+    told = partial(nodes.spaces['node'].run, 'nft', 'list', 'table', 'inet', 'headrace')
+    until(lambda: CLUSTER_IP[0] in told(), 'the Service is served')
+    agent.drop('web')
+    until(lambda: CLUSTER_IP[0] not in told(), 'the Service is let go')
+    agent.stop()
+    assert agent.times('removed the table: no Service is served here any more') == 1
+    assert 'headrace' not in nodes.spaces['node'].run('nft', 'list', 'ruleset')
+    assert 'fd68' not in nodes.spaces['node'].run('ip', '-6', 'route', 'show', 'table', 'local')
+    assert not (agent.state / 'table.nft').exists()

@@ -13,6 +13,8 @@ from support import api
 CHART = ROOT / 'charts' / 'headrace'
 NAMESPACE = 'edge'
 RELEASE = 'hr'
+# Helm 4, and the oldest series that the chart is for.
+HELMS = ('helm', 'helm3')
 # No controller here would make pods of these, and no node would run them.
 WITH_PODS = {'Deployment', 'DaemonSet', 'HorizontalPodAutoscaler'}
 
@@ -21,18 +23,28 @@ class RefusedError(Exception):
     """Helm did not render; the message is what it said."""
 
 
-def render(values=None, *, namespace=NAMESPACE, more=()):
+def render(values=None, *, namespace=NAMESPACE, more=(), helm='helm'):
     """Return the objects of a release with these values; raises RefusedError."""
-    return copy.deepcopy(_rendered(yaml.safe_dump(values or {}), namespace, *more))
+    return copy.deepcopy(_objects(text(values, namespace=namespace, more=more, helm=helm)))
 
 
 @functools.cache  # many tests look at the same objects
-def _rendered(values, namespace, *more):
-    command = [binary('helm'), 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
+def _objects(rendered):
+    return [one for one in yaml.load_all(rendered, yaml.CSafeLoader) if one]
+
+
+def text(values=None, *, namespace=NAMESPACE, more=(), helm='helm'):
+    """Return what a Helm (4, or `helm3`) writes for these values; raises RefusedError."""
+    return _text(binary(helm, 'make setup controlplane'), yaml.safe_dump(values or {}), namespace, tuple(more))
+
+
+@functools.cache
+def _text(helm, values, namespace, more):
+    command = [helm, 'template', RELEASE, CHART, '--namespace', namespace, '--values', '-', *more]
     done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RefusedError(done.stderr)
-    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
+    return done.stdout
 
 
 def environment(plane, folder):

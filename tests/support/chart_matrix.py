@@ -91,17 +91,29 @@ MATRIX = {
         },
     },
     'a startup taint': {'node': {'enabled': True}, 'settings': {'startupTaint': 'headrace.io/starting'}},
+    'the node role alone': {
+        'node': {'enabled': True},
+        'edge': {'enabled': False, 'autoscaling': {'enabled': True}},
+        'networkPolicy': {'enabled': True},
+        'metrics': {'podMonitor': {'enabled': True}},
+    },
     'agents of the node role by other means': {'settings': {'nodeRole': True}},
     'more connections': {'haproxy': {'maxconn': 100000, 'fileDescriptors': 250000, 'threads': 8}},
 }
 """By name; all of them render."""
+WITH_EDGE = {name: values for name, values in MATRIX.items() if values.get('edge', {}).get('enabled', True)}
 
 REFUSED = {
+    # As an upgrade with --reuse-values from a chart that did not have it.
+    'a default that is not there': ({'edge': {'enabled': None}}, 'enabled'),
     'a key that is none': ({'edges': {}}, 'edges'),
     'a setting that is none': ({'settings': {'unknown': 1}}, 'unknown'),
     'a setting with a place of its own': ({'settings': {'maxconn': 5000}}, 'maxconn'),
     'a port that is none': ({'settings': {'httpPort': 70000}}, 'httpPort'),
     'ranges that are none': ({'settings': {'tcpPorts': '1..2'}}, 'tcpPorts'),
+    'a port of the operator for probes': ({'settings': {'healthPort': 8405}}, '8405'),
+    'one port for two': ({'settings': {'httpPort': 8404}}, 'must differ'),
+    'a port of headrace for TCP': ({'settings': {'tcpPorts': '8400-8410'}}, "headrace's own"),
     'too many ports for a Service': ({'settings': {'tcpPorts': '20000-20999'}}, '500'),
     'a port of the Service twice': ({'settings': {'tcpPorts': '443'}}, '443'),
     'a kind that is none': ({'edge': {'kind': 'StatefulSet'}}, 'kind'),
@@ -122,6 +134,7 @@ REFUSED = {
         'cluster-wide',
     ),
     'a daemon set that scales': ({'edge': {'kind': 'DaemonSet', 'autoscaling': {'enabled': True}}}, 'autoscaling'),
+    'nothing that serves': ({'edge': {'enabled': False}}, 'nothing would serve'),
     'the node role without the right': ({'node': {'enabled': True}, 'watchNamespaces': ['a']}, 'node.enabled'),
     'hand-overs without the right': ({'settings': {'nodeRole': True}, 'watchNamespaces': ['a']}, 'cluster-wide'),
     'the node role without hand-overs': ({'node': {'enabled': True}, 'settings': {'nodeRole': False}}, 'leave it out'),

@@ -110,7 +110,9 @@ class ControlPlane:
         self.stop()
 
     def stop(self):
-        """End everything, and leave nothing."""
+        """End everything, and leave nothing; a second time nothing is left to do."""
+        if not self.folder.exists():
+            return
         self._guard.stdin.close()
         for program in [self._guard, *self._programs.values()]:
             program.wait()

@@ -15,6 +15,11 @@
 {{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether the edge has a Service: "true" or nothing. */}}
+{{- define "headrace.hasService" -}}
+{{- if and .Values.edge.enabled .Values.service.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ports of settings.tcpPorts one by one, as a YAML list of numbers. */}}
 {{- define "headrace.tcpPorts" -}}
 {{- $found := list -}}
@@ -44,7 +49,7 @@
 {{- $_ := set $own "hardStopAfter" (printf "%ds" (int .Values.shutdown.hardStopSeconds)) -}}
 {{- $_ := set $own "namespaces" .Values.watchNamespaces -}}
 {{- $_ := set $own "secrets" (dict "namespaces" (include "headrace.secretNamespaces" . | fromYamlArray)) -}}
-{{- if and .Values.service.enabled .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
+{{- if and (include "headrace.hasService" .) .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
 {{- if or (not .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
 {{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}
 {{- end -}}
@@ -100,13 +105,23 @@ admin: 8405
 {{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
 {{- fail "settings.startupTaint needs node.enabled: nobody else would take the taint away" -}}
 {{- end -}}
+{{- if not (or .Values.edge.enabled (include "headrace.nodeRole" .)) -}}
+{{- fail "edge.enabled=false needs node.enabled: nothing would serve" -}}
+{{- end -}}
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}
 {{- end -}}
 {{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 2 .Values.haproxy.maxconn) 100)) -}}
 {{- fail "haproxy.fileDescriptors: two for each of haproxy.maxconn, and 100 besides, are the least" -}}
 {{- end -}}
+{{- $own := include "headrace.ports" . | fromYaml | values -}}
+{{- if ne (len $own) (len (uniq $own)) -}}
+{{- fail "settings.httpPort, httpsPort and healthPort must differ, and none can be 8405, which the operator's container has" -}}
+{{- end -}}
 {{- range $port := include "headrace.tcpPorts" . | fromYamlArray -}}
+{{- if has $port $own -}}
+{{- fail (printf "settings.tcpPorts: %d is a port of headrace's own" (int $port)) -}}
+{{- end -}}
 {{- if and $.Values.service.enabled (has (int $port) (list (int $.Values.service.http) (int $.Values.service.https))) -}}
 {{- fail (printf "settings.tcpPorts: %d is service.http or service.https too" (int $port)) -}}
 {{- end -}}

@@ -6,7 +6,12 @@ automountServiceAccountToken: false
 securityContext:
   {{- include "headrace.podSecurity" $root | nindent 2 }}
   fsGroup: 10001
-{{- with include "headrace.placement" (dict "root" $root "of" $root.Values.controller) | trim }}{{ . | nindent 0 }}{{ end }}
+{{- $more := list }}
+{{- with $root.Values.settings.startupTaint }}
+{{- /* It is the controller that takes the taint from Nodes, and all of them may have it. */}}
+{{- $more = list (dict "key" . "operator" "Exists") }}
+{{- end }}
+{{- with include "headrace.placement" (dict "root" $root "of" $root.Values.controller "more" $more) | trim }}{{ . | nindent 0 }}{{ end }}
 containers:
   # No probes: nobody sends it anything, the supervisor starts it again when it ends, and when it hangs, its Lease
   # runs out and the other one leads.

@@ -47,7 +47,7 @@ priorityClassName: {{ . }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .of.tolerations }}
+{{- with concat .of.tolerations (.more | default list) }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -107,6 +107,9 @@ class NodeTable:
         if not self.held.is_set():
             return
         self.steering.leaving = True
+        # Nobody is led to it, so the next agent, if there is one, can as well make it anew.
+        if await self.steering.vanish() and self.seat is not None:
+            await asyncio.to_thread(self.seat.sweep)
         await self.steering.switch(bypass=True)
         await self.steering.save_now()
         if self.seat is not None:

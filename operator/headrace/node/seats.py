@@ -72,6 +72,14 @@ class Seat:
             self._table.close()
             self._table = None
 
+    def sweep(self) -> None:
+        """Remove what agents that are gone have left in other seats: files, and keys in them."""
+        for number in range(SEATS):
+            folder = _folder(self.root, number)
+            if number != self.number and folder.exists() and (file := _locked(self.root / f'{number}.lock')):
+                shutil.rmtree(folder, ignore_errors=True)
+                file.close()
+
     def close(self) -> None:
         """Leave the seat."""
         self.release()

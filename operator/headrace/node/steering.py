@@ -145,6 +145,25 @@ class Steering:
         async with self._turn:
             self.table = None
 
+    async def vanish(self) -> bool:
+        """Remove a table that leads nobody, with its route and its file; return whether that was so.
+
+        After an uninstall nobody else would do it.
+        """
+        async with self._turn:
+            if self.table is None or any(kind is Kind.DOOR for kind, _ in self._picture.pointers):
+                return False
+            try:
+                await self._nft.remove()
+            except NftError as error:
+                log.warning('the table cannot be removed', extra={'said': str(error)})
+                return False
+            self.table = None
+            await asyncio.to_thread(route.remove)
+            self._file.unlink(missing_ok=True)
+            log.info('removed the table: no Service is served here any more')
+            return True
+
     async def switch(self, *, bypass: bool) -> None:
         """Lead plain TCP past HAProxy, or to it again."""
         if self.table is None or self.table.site.bypass is bypass:
@@ -154,6 +173,10 @@ class Steering:
             if self.good:
                 await self._try(text)
             log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
+
+    def _has_table(self) -> bool:
+        """Tell whether the table is still this agent's; it may have been let go while others had their turn."""
+        return self.table is not None
 
     def _past(self) -> bool:
         return self.leaving or self._away()
@@ -191,6 +214,8 @@ class Steering:
         if self.table is None or not self.good:
             return
         async with self._turn:
+            if not self._has_table():
+                return
             self._lead_ipv6()
             if text := self.table.sweep():
                 await self._try(text)
@@ -204,7 +229,7 @@ class Steering:
             self._trouble('table', str(error))
             return
         async with self._turn:
-            if before != self.transactions:
+            if before != self.transactions or not self._has_table():
                 return
             if found := observed.differences(self.table, seen):
                 self.repairs += 1

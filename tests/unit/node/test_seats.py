@@ -91,3 +91,13 @@ def test_what_is_no_number_of_a_seat_counts_for_none(take, tmp_path, text):
     (tmp_path / 'a').mkdir()
     (tmp_path / 'a' / 'seat').write_text(text)
     assert take('a').number == 0
+
+
+def test_the_last_one_sweeps_seats_that_are_free_and_no_others(take, tmp_path):
+    first, second, third = (take(name) for name in 'abc')
+    for seat in (first, second, third):
+        (seat.folder / 'key.pem').write_text('secret')
+    second.close()
+    third.sweep()
+    assert sorted(path.parent.name for path in (tmp_path / 'node').glob('*/key.pem')) == ['0', '2']
+    assert take('d').number == 1
