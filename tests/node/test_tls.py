@@ -143,7 +143,7 @@ def test_annotations_hold_behind_tls_and_tcp_ends_it_too(nodes, agent):
 
 
 def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_nobody_is_served(nodes, agent):
-    agent.put('one', *served('one', ONE, 'one'))
+    agent.put('one', *served('one', ONE, 'one'), *served('line', LINE, 'three', speaks='tcp', tls_secret='one'))
     agent.put('two', tls('two'), *served('two', TWO, 'three'))
     agent.start()
     assert refused(nodes, ONE[0])
@@ -151,11 +151,11 @@ def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_no
     agent.put('secret', tls('one'))
     until(lambda: not refused(nodes, ONE[0]), 'the Secret has come')
     before = len(agent.reloads())
-    with secured(nodes, 'client', ONE[0]) as connection:
+    with secured(nodes, 'client', LINE[0]) as connection:
+        assert (shown(connection), say(connection)['pod']) == ('one', 'three')
         agent.put('secret', tls('one', 'new'))
         until(lambda: ask(nodes, ONE[0])[0] == 'new', 'the new one is shown')
-        connection.sendall(b'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-        assert answer(connection)[0] == 200
+        assert say(connection)['pod'] == 'three'
     assert ask(nodes, ONE[1], sni=None)[0] == 'new'
     # What replaces a good one and is broken is not used, and the good one goes on.
     agent.put('secret', secret('one', tls_crt='none', tls_key='none'))
@@ -227,3 +227,51 @@ def test_while_haproxy_is_away_nobody_gets_past_it_in_the_clear(nodes, agent):
         with pytest.raises(REFUSED), contextlib.closing(nodes.connected('client', address, 443, seconds=3)) as held:
             say(held)
     assert agent.process.wait(30) == 0
+
+
+def test_when_half_of_the_listeners_are_taken_one_reload_makes_twice_as_many(nodes, agent):
+    agent.put('one', tls('one'), *served('one', ONE, 'one'))
+    agent.put('two', tls('two'), *served('two', TWO, 'three', speaks='tcp'))
+    agent.start()
+    many = [
+        service(f'more-{number}', annotations={'proxy': 'node', 'tls-secret': 'one'}, clusterIP=f'10.96.1.{number}',
+                ports=[{'name': 'http', 'port': 443}])
+        for number in range(1, 33)
+    ]  # fmt: skip
+    slices = [
+        endpoint_slice(f'more-{number}', addresses=[PODS['one'][0]], port=PORT, port_name='http')
+        for number in range(1, 33)
+    ]
+    with secured(nodes, 'client', TWO[0]) as connection:
+        assert say(connection)['pod'] == 'three'
+        agent.put('more', *many, *slices)
+        until(lambda: [reload for reload in agent.reloads() if 'listeners' in str(reload['reasons'])], 'it reloads')
+        until(lambda: len(agent.routes('listeners')) == 34, 'all have a listener')
+        assert {ask(nodes, f'10.96.1.{number}')[:2] for number in range(1, 33, 6)} == {('one', 200)}
+        assert ask(nodes, ONE[0])[:2] == ('one', 200)
+        assert say(connection)['pod'] == 'three'
+    # While the agent is away most of them go: the one that comes back finds more listeners than it would have made.
+    agent.kill()
+    agent.drop('more')
+    agent.start()
+    until(agent.reloads, 'it reloads')
+    until(lambda: len(agent.routes('listeners')) == 2, 'two have a listener')
+    assert ask(nodes, ONE[0])[:2] == ('one', 200)
+    with secured(nodes, 'client', TWO[1], sni=None) as connection:
+        assert (shown(connection), say(connection)['pod']) == ('two', 'three')
+
+
+def test_haproxy_3_0_does_the_same_and_pays_for_new_services_with_reloads(nodes, make_agent):
+    agent = make_agent('3.0')
+    agent.put('one', tls('one'), *served('one', ONE, 'one'))
+    agent.start()
+    agent.put('two', tls('two'), *served('two', LINE, 'three', port=5432, speaks='tcp'))
+    until(agent.reloads, 'the backend comes')
+    for index, sni in itertools.product((0, 1), (NAME, None)):
+        until(lambda index=index, sni=sni: not refused(nodes, ONE[index], sni=sni), 'it serves')
+        assert ask(nodes, ONE[index], sni=sni)[:2] == ('one', 200)
+        with secured(nodes, 'client', LINE[index], 5432, sni=sni) as connection:
+            assert (shown(connection), say(connection)['pod']) == ('two', 'three')
+    agent.put('one', tls('one', 'new'), *served('one', ONE, 'one'))
+    until(lambda: ask(nodes, ONE[0])[0] == 'new', 'it is renewed')
+    assert len(agent.reloads()) == 1
