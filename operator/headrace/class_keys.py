@@ -112,6 +112,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'restart',
         ),
     ] = 10282
+    node_tls_port: Annotated[
+        Port,
+        _meta(
+            "Port of the node role's listener for TLS that is ended here, closed to direct access; the next one is for clients of the node itself.",
+            'restart',
+        ),
+    ] = 10286
     node_health_port: Annotated[
         Port,
         _meta(
@@ -295,10 +302,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
         return tuple(sorted((part[0], part[-1]) for part in found))
 
-    def node_ports(self, seat: int = 0) -> tuple[int, int, int, int]:
-        """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP."""
-        http, tcp = self.node_http_port + SEAT_STEP * seat, self.node_tcp_port + SEAT_STEP * seat
-        return http, http + 1, tcp, tcp + 1
+    def node_ports(self, seat: int = 0) -> tuple[int, ...]:
+        """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""
+        first = (self.node_http_port, self.node_tcp_port, self.node_tls_port)
+        return tuple(port + SEAT_STEP * seat + near for port in first for near in (0, 1))
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""

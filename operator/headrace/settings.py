@@ -226,10 +226,12 @@ def _judge_ports(found: Settings) -> None:
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
     seats = [(*found.node_ports(seat), found.node_health_port + SEAT_STEP * seat) for seat in range(SEATS)]
     if max(map(max, seats)) > MAX_PORT:
-        raise SettingsError(f'nodeHttpPort, nodeTcpPort, nodeHealthPort: {SEAT_STEP * (SEATS - 1)} on is no port')
+        raise SettingsError(
+            f'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: {SEAT_STEP * (SEATS - 1)} on is no port'
+        )
     if len({port for seat in seats for port in seat}) < len(seats[0]) * SEATS:
         raise SettingsError(
-            'nodeHttpPort, nodeTcpPort, the port after each, and nodeHealthPort must differ, '
+            'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ, '
             f'and those {SEAT_STEP} on, up to {SEATS - 1} times'
         )
 

@@ -26,13 +26,23 @@ def nodes():
 
 
 @pytest.fixture
-def agent(nodes, make_live):  # noqa: F811
-    """An agent of the role node on the first node, not started yet; its table goes with the test."""
-    made = make_live(addresses=['0.0.0.0', '::'], tcpPorts='')
-    made.role = ('--role', 'node', '--node', 'n1')
-    made.put('nodes', *documents())
-    yield made
+def make_agent(nodes, make_live):  # noqa: F811
+    """What makes an agent of the role node on the first node, not started yet; its table goes with the test."""
+
+    def make(version='3.4'):
+        made = make_live(version, addresses=['0.0.0.0', '::'], tcpPorts='')
+        made.role = ('--role', 'node', '--node', 'n1')
+        made.put('nodes', *documents())
+        return made
+
+    yield make
     subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
+
+
+@pytest.fixture
+def agent(make_agent):
+    """Such an agent, with HAProxy 3.4."""
+    return make_agent()
 
 
 def documents():
@@ -45,4 +55,4 @@ def documents():
     return found
 
 
-__all__ = ['PODS', 'agent', 'nodes']
+__all__ = ['PODS', 'agent', 'make_agent', 'nodes']

@@ -1,18 +1,22 @@
 """Two agents on one node, as while a DaemonSet surges: the second takes the table over, and nobody notices."""
 
+import contextlib
 import json
+import ssl
 import subprocess
 from functools import partial
 
 import pytest
 
 from conftest import binary
+from support import certificates
 from support.clients import Clients
 from support.live import HEADRACE, Live, until
 from support.nodes import PODS, PORT, say
 from support.objects import endpoint_slice, service
 
-TCP, TCP6, HTTP, KEPT = '10.96.0.10', 'fd00:96::10', '10.96.0.20', '10.96.0.30'
+TCP, TCP6, HTTP, KEPT, TLS = '10.96.0.10', 'fd00:96::10', '10.96.0.20', '10.96.0.30', '10.96.0.40'
+KEY = certificates.for_names('safe.example.com')
 
 
 def clients_of(nodes):
@@ -23,7 +27,13 @@ def clients_of(nodes):
         assert status == 200
 
     works = [partial(nodes.tcp, space, TCP, 80, seconds=3) for space in ('client', 'node', 'outside')]
-    works.append(partial(nodes.tcp, 'client', TCP6, 80, seconds=3))
+
+    def safe(space):
+        trusting = ssl.create_default_context(cadata=KEY[1].decode())
+        with contextlib.closing(nodes.connected(space, TLS, 443, seconds=3)) as plain:
+            assert say(trusting.wrap_socket(plain, server_hostname='safe.example.com'))['pod'] == 'one'
+
+    works += [partial(nodes.tcp, 'client', TCP6, 80, seconds=3), partial(safe, 'client')]
     return Clients(*works, *(partial(ok, space) for space in ('client', 'node')))
 
 
@@ -48,7 +58,7 @@ def pair(agent):
 
 
 def put(agent):
-    """Three Services: plain TCP, HTTP, and TCP whose clients the kernel keeps with their endpoints."""
+    """Four Services: plain TCP, HTTP, TLS, and TCP whose clients the kernel keeps with their endpoints."""
     said = {'proxy': 'node'}
     kept = service('kept', annotations=said, clusterIP=KEPT, sessionAffinity='ClientIP')
     addresses = [PODS['one'][0], PODS['three'][0]]
@@ -57,6 +67,11 @@ def put(agent):
         service('plain', annotations=said, clusterIPs=[TCP, TCP6], ports=[{'name': 'tcp', 'port': 80}]),
         endpoint_slice('plain', name='six', family='IPv6', addresses=[PODS['one'][1]], port=PORT, port_name='tcp'),
         endpoint_slice('plain', addresses=addresses, port=PORT, port_name='tcp'),
+        certificates.tls_secret('safe', *KEY),
+        service(
+            'safe', annotations={**said, 'tls-secret': 'safe'}, clusterIP=TLS, ports=[{'name': 'tcp', 'port': 443}]
+        ),
+        endpoint_slice('safe', addresses=addresses[:1], port=PORT, port_name='tcp'),
         service('web', annotations=said, clusterIP=HTTP, ports=[{'name': 'http', 'port': 80}]),
         endpoint_slice('web', addresses=addresses, port=PORT, port_name='http'),
         kept | {'spec': {**kept['spec'], 'ports': [{'name': 'tcp', 'port': 80}]}},
@@ -81,7 +96,7 @@ def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_los
     put(first)
     first.start()
     until(lambda: first.metric('headrace_table_bypass') == 0, 'HAProxy serves')
-    assert listeners() == {10280, 10282}
+    assert listeners() == {10280, 10282, 10286}
     stays = nodes.tcp('client', KEPT, 80)['pod']
     clients = clients_of(nodes)
     try:
@@ -92,12 +107,12 @@ def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_los
         # It is warm, and nobody comes to it before the first one lets go.
         until((second.sockets / 'ready').exists, 'the second is ready')
         clients.more()
-        assert (listeners(), second.metric('headrace_table_held')) == ({10280, 10282}, 0)
+        assert (listeners(), second.metric('headrace_table_held')) == ({10280, 10282, 10286}, 0)
         first.set(drainDelay='2s')
         until(lambda: first.times('read the settings again'), 'it has read how long it drains')
         first.process.terminate()
         until(lambda: second.times('took the table over'), 'the second has the table')
-        assert listeners() == {10288, 10290}
+        assert listeners() == {10288, 10290, 10294}
         clients.more()
         # The first still has its old connections, and what changes now is the second's.
         assert say(old)['pod'] in ('one', 'three')
@@ -128,7 +143,7 @@ def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_th
         # It comes back to its own seat, and finds the table in good hands.
         first.start()
         assert first.times('another agent of this node has the table') == 1
-        assert listeners() == {10288, 10290}
+        assert listeners() == {10288, 10290, 10294}
         clients.more()
         second.kill()
         until(lambda: first.times('took the table over'), 'the first has it again')
@@ -136,7 +151,7 @@ def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_th
     finally:
         lost = clients.stop()
     assert lost == []
-    assert listeners() == {10280, 10282}
+    assert listeners() == {10280, 10282, 10286}
 
 
 def test_all_seats_ports_are_closed_to_direct_access(nodes, pair):
@@ -144,7 +159,7 @@ def test_all_seats_ports_are_closed_to_direct_access(nodes, pair):
     put(first)
     first.start()
     second.start()
-    for port in (10280, 10282, 10288, 10290, 10299):
+    for port in (10280, 10282, 10286, 10287, 10288, 10290, 10294, 10299):
         with pytest.raises(ConnectionRefusedError):
             nodes.connected('client', '192.0.2.1', port)
 

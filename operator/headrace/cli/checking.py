@@ -38,7 +38,7 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     state = inputs.build(seen, objects)
     outcome, problem, lacking = _ask(binary, seen, state)
     verdicts = (*wrong, *state.all_verdicts(), *lacking)
-    needed = haproxy_check.descriptors(seen.view.settings, state.fragments.values())
+    needed = haproxy_check.descriptors(seen.view, state.fragments.values())
     limit = seen.view.settings.file_descriptors
     short = bool(limit) and needed > limit
     if seen.json:

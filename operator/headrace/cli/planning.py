@@ -1,6 +1,6 @@
 """`headrace plan`: what the operator would do to a running HAProxy when objects change."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from headrace.haproxy import plan as haproxy_plan
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
 from headrace.haproxy.plan import Plan
-from headrace.haproxy.render import crt_list
+from headrace.haproxy.render import crt_lists
 from headrace.model.picture import of_state
 from headrace.model.state import State
 from headrace.model.view import View
@@ -77,14 +77,15 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View, able:
     for ref in gone:
         store.drop(ref)
     made = haproxy_plan.plan(state.update(store, store.take()), loaded, able)
-    return state, replace(made, commands=_located(made.commands, crt_list(shown.pointers).decode().splitlines()))
+    return state, replace(made, commands=_located(made.commands, crt_lists(shown.pointers)))
 
 
-def _located(commands: Iterable[Command], lines: list[str]) -> tuple[Command, ...]:
-    """Return commands with the numbers of the crt-list's lines, which are those of the file that HAProxy was started with."""
+def _located(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[Command, ...]:
+    """Return commands with the numbers of crt-lists' lines, which are those of the files that HAProxy was started with."""
+    lines = {name: text.decode().splitlines() for name, text in lists.items()}
     return tuple(
-        replace(command, line=f'{command.line}:{lines.index(command.locate) + 1}', locate='')
-        if command.locate in lines
+        replace(command, line=f'{command.line}:{lines[command.located_in].index(command.locate) + 1}', locate='')
+        if command.locate and command.locate in lines.get(command.located_in, ())
         else command
         for command in commands
     )

@@ -5,15 +5,16 @@ that key material is never asked for.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from headrace.haproxy import commands, entries, held, observed, plan, render, words
+from headrace.haproxy import commands, entries, held, listeners, lists, observed, plan, render, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.capabilities import Capabilities
-from headrace.haproxy.commands import Command
+from headrace.haproxy.commands import Command, Phase
+from headrace.haproxy.listeners import Layout
 from headrace.haproxy.observed import Observed
 from headrace.haproxy.plan import Loaded, Reason
 from headrace.haproxy.worker import Worker
@@ -33,10 +34,14 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """Files of TLS by kind and name with their certificates' fingerprints, and the lines of the crt-list, if there is one."""
+    """Files of TLS by kind and name with their certificates' fingerprints, and the lines of crt-lists.
+
+    `lines` are those of the one for hosts, if there is one; `listeners` those of listeners that have one of their own.
+    """
 
     marks: Mapping[Kind, Mapping[str, tuple[str, ...]]]
     lines: tuple[str, ...] | None
+    listeners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
@@ -51,16 +56,55 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         had = await worker.observe(sorted({*there, *backends}), list(Map))
         missing = held.missing(wanted, had, loaded.profiles, worker.capabilities)
         kept = held.hold(wanted, missing, had, worker.capabilities)
-        made = [*repairs(kept.picture, had, worker.capabilities), *material_repairs(wanted, await _materials(worker))]
+        there_too = await _materials(worker)
+        layout, odd = _listeners(kept.picture, there_too)
+        made = [*repairs(kept.picture, had, worker.capabilities), *material_repairs(wanted, there_too)]
+        if odd is None:
+            made += listener_repairs(layout, there_too.listeners, had.maps[Map.LISTENERS])
+        else:
+            made = [item for item in made if words.map_file(Map.LISTENERS) not in item.line]
         worker.picture = kept.picture
-        worker.loaded = replace(loaded, missing=frozenset(missing), passing=passing(kept.picture))
+        worker.loaded = replace(
+            loaded, missing=frozenset(missing), passing=passing(kept.picture), listeners=Layout() if odd else layout
+        )
         worker.held, worker.held_keys = kept.refs, kept.keys
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}
+    if odd is not None:
+        reasons.add(odd)
     if (unknown := plan.why_users(wanted.fragments.values(), loaded)) is not None:
         reasons.add(unknown)
     return Adopted(len(answered), refused, tuple(sorted(reasons)))
+
+
+def _listeners(picture: Picture, had: Materials) -> tuple[Layout, Reason | None]:
+    """Return who is to have which listener, and why a worker cannot have it so, if it has others."""
+    layout = listeners.of_pointers(picture.pointers)
+    if had.listeners.keys() == set(lists.names(layout)) or not (had.listeners or layout.held):
+        return layout, None
+    return layout, Reason('listeners', 'ports that end TLS need another number of them')
+
+
+def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Mapping[str, list[str]]) -> list[Command]:
+    """Return the commands that give a worker's listeners the wanted lines; `led` is what its map of listeners says.
+
+    Where a listener has lines of another port, nobody is led to it until they are gone.
+    """
+    found: list[Command] = []
+    wished = lists.lines(wanted)
+    policies = {listeners.policy(key): name for key, name in wanted.names.items()}
+    for name, there in had.items():
+        now = {observed.crt_list_words(line): line for line in there if not line.startswith(lists.PLACEHOLDER)}
+        then = {observed.crt_list_words(line): line for line in wished[name]}
+        gone, file = [now[line] for line in now.keys() - then.keys()], listeners.crt_list(name)
+        for policy in sorted(key for key, values in led.items() if gone and name in values):
+            found.append(commands.set_entry(Phase.DATA, listeners.entry(policy, listeners.NONE)))
+            if policy in policies:
+                found.append(commands.set_entry(Phase.POINTERS, listeners.entry(policy, policies[policy])))
+        found += [commands.del_certificate_line(file, line, Phase.DATA) for line in gone]
+        found += [commands.add_certificate_line(file, then[line], Phase.DATA) for line in then.keys() - now.keys()]
+    return found
 
 
 def repairs(picture: Picture, had: Observed, capabilities: Capabilities) -> list[Command]:
@@ -87,7 +131,13 @@ async def _materials(worker: Worker) -> Materials:
         marks[kind] = {file: observed.fingerprints(text) for file, text in zip(there, texts, strict=True)}
     text = await worker.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
     lines = None if 'is not' in text.partition('\n')[0] else tuple(observed.crt_list(text).values())
-    return Materials(marks, lines)
+    own = sorted(file for file in (await worker.connection.tell('show ssl crt-list')).split() if lists.is_one(file))
+    texts = await worker.connection.ask([f'show ssl crt-list -n {file}' for file in own])
+    return Materials(
+        marks,
+        lines,
+        {lists.name_of(file): tuple(observed.crt_list(text).values()) for file, text in zip(own, texts, strict=True)},
+    )
 
 
 def material_repairs(wanted: Picture, had: Materials) -> list[Command]:
@@ -126,7 +176,7 @@ def _file_repairs(
             not certificate and set(fingerprints(pem)) != set(held[file])
         ):
             yield from (commands.set_certificate if certificate else commands.set_authority)(name, pem.data)
-    for file in held.keys() - wanted.keys():
+    for file in held.keys() - wanted.keys() - {lists.PLACEHOLDER}:
         name = file.rpartition('/')[2].removesuffix('.pem')
         if file in (words.certificate_file(name), words.authority_file(name)):
             yield (commands.del_certificate if certificate else commands.del_authority)(name)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
-from headrace.haproxy import entries, files, render
+from headrace.haproxy import entries, files, listeners, lists, render
 from headrace.haproxy.profiles import Usage
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.words import map_file
@@ -30,6 +30,7 @@ class Candidate:
         self._shards: dict[int, set[Ref]] = {}
         self._maps: dict[Map, dict[str, str]] = {name: {} for name in Map}
         self._usage = usage(renderer)
+        self._listeners = listeners.of({})
         self._stale: set[str] = set()
         self._stale_shards: set[int] = set()
         self._turn = asyncio.Lock()
@@ -56,6 +57,7 @@ class Candidate:
             self._place(ref, None, fragment)
             self._usage.exchange(None, fragment)
         self._maps = entries.of_picture(self.picture, self.renderer.capabilities)
+        self._listeners = listeners.of_pointers(self.picture.pointers)
         files.write(self.folder, self.renderer.picture(self.picture))
         self._stale.clear()
         self._stale_shards.clear()
@@ -81,6 +83,16 @@ class Candidate:
                 self._stale.add(_SECTIONS)
         for pointer in change.pointers:
             self._point(pointer)
+        self._listen(change.pointers)
+
+    def _listen(self, changes: Iterable[PointerChange]) -> None:
+        before, self._listeners = self._listeners, self._listeners.after(changes)
+        if before is self._listeners:
+            return
+        self._exchange(before.entries(), self._listeners.entries())
+        self._stale |= lists.differing(before, self._listeners)
+        if before.sizes != self._listeners.sizes:
+            self._stale.add(_SECTIONS)
 
     def _point(self, change: PointerChange) -> None:
         kind, key = change.key
@@ -161,6 +173,8 @@ class Candidate:
             return {name: self.renderer.https(self.picture)}
         if name == render.CRT_LIST:
             return {name: render.crt_list(self.picture.pointers)}
+        if lists.is_one(name):
+            return {name: lists.files(self._listeners).get(name)}
         if name == render.MATERIALS:
             return {name: self.renderer.materials(self.picture.pointers)}
         for each in Map:

@@ -2,13 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.haproxy import listeners
 from headrace.haproxy.render import CONFIG
 from headrace.model.ir import Fragment
-from headrace.settings import Settings
+from headrace.model.view import Role, View
 
 _TIMEOUT_SECONDS = 60
 # Sockets, pipes and files that a worker holds besides connections, listeners and checks.
@@ -62,19 +63,27 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         raise HaproxyMissingError(f'{command[0]}: {error}') from error
 
 
-def descriptors(settings: Settings, fragments: Iterable[Fragment]) -> int:
+def descriptors(view: View, fragments: Iterable[Fragment]) -> int:
     """Return how many descriptors HAProxy asks for at a start: twice maxconn, listeners, and one a checked server.
 
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
     """
-    listeners = (4 + settings.http3 + sum(last - first + 1 for first, last in settings.ranges())) * len(
-        settings.addresses
-    )
+    known = list(fragments)
     checked = sum(
         len(group.addresses)
-        for fragment in fragments
+        for fragment in known
         for backend in fragment.backends
         if backend.options.check
         for group in backend.groups
     )
-    return 2 * settings.maxconn + listeners + checked + _OWN_DESCRIPTORS
+    return 2 * view.settings.maxconn + _listeners(view, known) + checked + _OWN_DESCRIPTORS
+
+
+def _listeners(view: View, fragments: Sequence[Fragment]) -> int:
+    settings = view.settings
+    if view.role is Role.NODE:
+        return (
+            len(view.node_ports) * len(settings.addresses) + 1 + sum(listeners.of_fragments(fragments).sizes.values())
+        )
+    ranges = sum(last - first + 1 for first, last in settings.ranges())
+    return (4 + settings.http3 + ranges) * len(settings.addresses)

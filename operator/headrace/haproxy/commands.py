@@ -39,8 +39,8 @@ class Command:
     """One command. `expected` is the line that a good answer holds, '' for a command that is silent on success.
 
     The payload may be key material, and the line hold credentials: `payload_shown` and `line_shown` are what is shown
-    in their place. `locate` is a line of the crt-list whose number the sender looks up (`show ssl crt-list -n`) and
-    appends to the command as `:NUMBER`.
+    in their place. `locate` is a line of a crt-list (`located_in`) whose number the sender looks up (`show ssl crt-list
+    -n`) and appends to the command as `:NUMBER`.
 
     `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
     good: connections may hold that up, so whoever applies a plan tries it again later and does not wait.
@@ -70,6 +70,11 @@ class Command:
         if not self.payload:
             return self.line_shown or self.line
         return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
+
+    @property
+    def located_in(self) -> str:
+        """Return the crt-list that holds the line to look up."""
+        return self.line.split(' ')[3]
 
     @property
     def named(self) -> str:
@@ -254,15 +259,15 @@ def _transaction(phase: Phase, what: str, pem: bytes, expected: str) -> list[Com
     ]
 
 
-def add_certificate_line(crt_list: str, line: str) -> Command:
-    """Return the command that adds a line to the crt-list."""
-    return Command(Phase.POINTERS, f'add ssl crt-list {crt_list}', f'{line}\n', 'Success!')
+def add_certificate_line(crt_list: str, line: str, phase: Phase = Phase.POINTERS) -> Command:
+    """Return the command that adds a line to a crt-list."""
+    return Command(phase, f'add ssl crt-list {crt_list}', f'{line}\n', 'Success!')
 
 
-def del_certificate_line(crt_list: str, line: str) -> Command:
-    """Return the command that removes a line of the crt-list.
+def del_certificate_line(crt_list: str, line: str, phase: Phase = Phase.POINTERS_GONE) -> Command:
+    """Return the command that removes a line of a crt-list.
 
     A file may stand in several lines, and the number that tells them apart is known to the running process only.
     """
     file = line.partition(' ')[0]
-    return Command(Phase.POINTERS_GONE, f'del ssl crt-list {crt_list} {file}', expected='deleted', locate=line)
+    return Command(phase, f'del ssl crt-list {crt_list} {file}', expected='deleted', locate=line)

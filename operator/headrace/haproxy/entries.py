@@ -6,7 +6,7 @@ What is typed in the model (headers, timeouts) is written here, because 3.4 read
 from collections.abc import Iterator
 
 from headrace import names
-from headrace.haproxy import users, words
+from headrace.haproxy import listeners, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
 from headrace.model.picture import Picture
@@ -42,6 +42,8 @@ def of_picture(picture: Picture, capabilities: Capabilities) -> dict[Map, dict[s
     for (kind, key), content in picture.pointers.items():
         for entry in of_pointer(kind, key, content):
             found[entry.map][entry.key] = entry.value
+    for entry in listeners.of_pointers(picture.pointers).entries():
+        found[entry.map][entry.key] = entry.value
     return found
 
 
@@ -63,7 +65,9 @@ def _timeouts(found: Timeouts) -> Entry:
 
 
 def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
-    """Return the entries that a claimed key's content makes."""
+    """Return the entries that a claimed key's content makes; a listener's depend on all of them, and are made by `listeners`."""
+    if kind is Kind.LISTENER:
+        return []
     if isinstance(content, str):
         return [Entry(CLAIMED[kind], _seen(key) if kind is Kind.ADDRESS else key, content)]
     if isinstance(content, HostTls) and content.certificates:

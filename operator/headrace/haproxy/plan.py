@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace import names
-from headrace.haproxy import commands, entries, render, users, words
+from headrace.haproxy import commands, entries, listeners, lists, render, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
+from headrace.haproxy.listeners import Layout
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
-from headrace.model.picture import Picture, passing, with_endpoints
+from headrace.model.picture import Picture, files_of, passing, with_endpoints
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
@@ -37,8 +38,8 @@ class Plan:
 
     With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
     the objects that changed; `held` those of which only the endpoints are in the commands, `held_keys` the claimed keys
-    that stay as they are, `missing` the backends that only the reload brings, and `passing` the hosts whose TLS is passed
-    through when the plan is done.
+    that stay as they are, `missing` the backends that only the reload brings, `passing` the hosts whose TLS is passed
+    through when the plan is done, and `listeners` who has which listener then.
     """
 
     commands: tuple[Command, ...] = ()
@@ -48,6 +49,7 @@ class Plan:
     held_keys: frozenset[ClaimKey] = frozenset()
     missing: frozenset[str] = frozenset()
     passing: frozenset[str] = frozenset()
+    listeners: Layout = field(default_factory=Layout)
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -59,7 +61,8 @@ class Loaded:
     """What a worker has besides its picture.
 
     No command can bring the profiles that it has loaded, the hashes of `users`, the backends that it waits for already, and
-    `direct`: a frontend that ends TLS without a hop. `passing` are the hosts whose TLS it passes through.
+    `direct`: a frontend that ends TLS without a hop; nor can one make a listener. `passing` are the hosts whose TLS it
+    passes through, `listeners` who has which listener.
     """
 
     profiles: frozenset[str] = frozenset()
@@ -67,21 +70,26 @@ class Loaded:
     direct: bool = True
     passing: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    listeners: Layout = field(default_factory=lambda: listeners.of({}))
 
 
 def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
     """Return what a worker has that has just started from the files of a picture, with these profiles."""
     held = passing(picture)
     known = frozenset(users.needed(picture.fragments.values()))
-    return Loaded(frozenset(profiles), direct=not held, passing=held, users=known)
+    layout = listeners.of_pointers(picture.pointers)
+    return Loaded(frozenset(profiles), direct=not held, passing=held, users=known, listeners=layout)
 
 
 def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Draft(loaded, capabilities, waiting=set(loaded.missing), passing=loaded.passing)
+    draft = _Draft(
+        loaded, capabilities, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners
+    )
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
+    draft.hold_listeners(change.pointers)
     for fragment in change.fragments:
         draft.fragment(fragment)
     draft.pointers(change.pointers)
@@ -94,6 +102,7 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
         frozenset(draft.held_keys),
         frozenset(draft.waiting),
         draft.passing,
+        draft.listeners,
     )
 
 
@@ -142,6 +151,7 @@ class _Draft:
     held: set[Ref] = field(default_factory=set)
     held_keys: set[ClaimKey] = field(default_factory=set)
     passing: frozenset[str] = frozenset()
+    listeners: Layout = field(default_factory=Layout)
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
@@ -218,8 +228,7 @@ class _Draft:
             if backend in absent or policy in policies:
                 self.held_keys.add(item.key)
                 kept.add(target(item.old)[0])
-        files = {key for item in change.pointers if item.key in self.held_keys for key in _files(item.old)}
-        self.held_keys |= {item.key for item in change.pointers if item.key in files and item.new is None}
+        self._hold_files(change.pointers)
         return {
             item.ref
             for item in change.fragments
@@ -231,6 +240,21 @@ class _Draft:
                 )
             )
         }
+
+    def _hold_files(self, changes: Iterable[PointerChange]) -> None:
+        """Hold the files that are named by what is held."""
+        files = {key for item in changes if item.key in self.held_keys for key in files_of(item.old)}
+        self.held_keys |= {item.key for item in changes if item.key in files and item.new is None}
+
+    def hold_listeners(self, changes: tuple[PointerChange, ...]) -> None:
+        """Find who has which listener; where there must be another number of them, all stays until the reload."""
+        after = self.loaded.listeners.after(changes)
+        if after.sizes == self.loaded.listeners.sizes:
+            self.listeners = after
+            return
+        self.reasons.add(Reason('listeners', 'ports that end TLS need another number of them'))
+        self.held_keys |= {item.key for item in changes if item.key[0] is Kind.LISTENER}
+        self._hold_files(changes)
 
     def _endpoints_only(self, change: FragmentChange) -> None:
         """Plan the endpoints of what serves until the reload comes."""
@@ -293,6 +317,7 @@ class _Draft:
                 self._host_tls(key, change.old, change.new)
             elif kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 self._file(kind, key, change.old, change.new)
+        self.commands += lists.moves(self.loaded.listeners, self.listeners)
         self._entries(before, after, Phase.POINTERS, Phase.POINTERS_GONE)
         told = [change for change in changes if change.key[0] is Kind.TLS and change.key not in self.held_keys]
         self._pass_through(
@@ -365,14 +390,6 @@ def target(content: Content | None) -> tuple[str, str]:
     pointer = content.passthrough if isinstance(content, HostTls) else content if isinstance(content, str) else ''
     backend, _, rest = pointer.partition('|')
     return backend, rest.partition('|')[0]
-
-
-def _files(content: Content | None) -> list[ClaimKey]:
-    """Return the files that a host's TLS names."""
-    if not isinstance(content, HostTls):
-        return []
-    authority = [(Kind.AUTHORITY, content.client_ca)] if content.client_ca else []
-    return [*((Kind.CERTIFICATE, name) for name in content.certificates), *authority]
 
 
 def _passes(content: Content | None) -> bool:

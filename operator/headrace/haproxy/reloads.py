@@ -155,7 +155,7 @@ class Reloads:
     async def _judge(self, generation: Generation) -> Outcome:
         self.applier.record.checks += 1
         settings = self.applier.settings
-        needed = check.descriptors(settings, generation.picture.fragments.values())
+        needed = check.descriptors(self.applier.candidate.renderer.view, generation.picture.fragments.values())
         limit = settings.file_descriptors or await self.applier.where.haproxy.descriptor_limit()
         if limit and needed > limit:
             return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from headrace import names
-from headrace.haproxy import entries, lines, pages, profiles, users, words
+from headrace.haproxy import entries, lines, listeners, lists, pages, profiles, users, words
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
@@ -41,7 +41,8 @@ COMPRESSION = (
     'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
 )
 _HTTPS = 443
-_NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near')
+_NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near', 'node_tls', 'node_tls_near')
+_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'health')
 # The claim that decides about the first line of the crt-list, and about `strict-sni`.
 DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
 
@@ -97,7 +98,7 @@ class Renderer:
         values = self._values(fragments)
         frontends = ['frontend-http.cfg.j2', 'frontend-sni.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
         if self.view.role is Role.NODE:
-            frontends = ['frontend-node-http.cfg.j2', 'frontend-node-tcp.cfg.j2', 'frontend-health.cfg.j2']
+            frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
         elif not self.view.settings.ranges():
             del frontends[2]
         wanted = profiles.in_use(
@@ -142,6 +143,8 @@ class Renderer:
             'http3': http3,
             'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
+            'sockets': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/',
+            'listeners': self._listeners(fragments),
             'tls_hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/tcp-tls.sock"',
             'crt_list': CRT_LIST,
             'strict': strict,
@@ -160,6 +163,16 @@ class Renderer:
             'guesses': GUESSES,
             'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
+        }
+
+    def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
+        """Return the listeners of ports that end TLS, by mode, each with its list of certificates."""
+        if self.view.role is not Role.NODE:
+            return {}
+        layout = listeners.of_fragments(fragments)
+        return {
+            mode: [{'name': name, 'crt_list': listeners.crt_list(name)} for name in layout.every(mode)]
+            for mode in lists.MODES
         }
 
     def _about_listener(self) -> dict[str, str]:
@@ -235,6 +248,8 @@ class Renderer:
             for (kind, key), content in picture.pointers.items()
             if isinstance(content, Pem)
         }
+        if self.view.role is Role.NODE:
+            files |= lists.files(listeners.of_pointers(picture.pointers))
         files[CRT_LIST] = crt_list(picture.pointers)
         if (named := self.materials(picture.pointers)) is not None:
             files[MATERIALS] = named
@@ -263,6 +278,11 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
     if DEFAULT in pointers:
         found.insert(0, f'{words.certificate_file(DEFAULT_CERTIFICATE)} *')
     return ''.join(f'{line}\n' for line in found).encode()
+
+
+def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
+    """Return the texts of all crt-lists by file."""
+    return {CRT_LIST: crt_list(pointers), **lists.files(listeners.of_pointers(pointers))}
 
 
 def map_text(found: Mapping[str, str]) -> bytes:

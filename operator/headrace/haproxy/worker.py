@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.haproxy import answers, commands, entries, observed, plan, render, words
+from headrace.haproxy import answers, commands, entries, observed, plan, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
@@ -81,9 +81,10 @@ class Worker:
     def _told(self, change: Change, made: Plan) -> None:
         self.held, self.held_keys = made.held, made.held_keys
         plan.tell(self.picture, change, made)
-        if made.missing or made.passing is not self.loaded.passing:
-            missing = self.loaded.missing | made.missing
-            self.loaded = replace(self.loaded, missing=missing, passing=made.passing)
+        before = self.loaded
+        if made.missing or made.passing is not before.passing or made.listeners is not before.listeners:
+            missing = before.missing | made.missing
+            self.loaded = replace(before, missing=missing, passing=made.passing, listeners=made.listeners)
 
     async def settle(self) -> None:
         """Let the right one of the two frontends of HTTPS have the connections: a fresh worker lets both.
@@ -115,7 +116,7 @@ class Worker:
 
     async def _located(self, command: Command) -> str:
         """Return the text of a command that needs the number of a crt-list's line."""
-        text = await self.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
+        text = await self.connection.tell(f'show ssl crt-list -n {command.located_in}')
         number = observed.line_number(text, command.locate)
         return f'{command.text}:{number}' if number else command.text
 
@@ -172,7 +173,9 @@ class Worker:
                 continue
             made += observed.backend_repairs(name, held.backends.get(name), backend, self.capabilities)
         wished = entries.of_picture(self.picture, self.capabilities) if files else {}
-        for file in files:
+        # Where a worker has other listeners than anybody knows of, only the reload brings what leads to them.
+        known = [file for file in files if file is not Map.LISTENERS or self.loaded.listeners.sizes]
+        for file in known:
             made += observed.map_repairs(file, held.maps[file], wished[file], self.capabilities)
         # What waits for its connections is known, and no difference.
         made = [command for command in made if command.removes not in self.removals.pending]

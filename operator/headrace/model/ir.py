@@ -186,6 +186,7 @@ class Map(StrEnum):
     CHECK_HOST = 'check-host'
     AFFINITY = 'affinity'
     EXTERNAL = 'external'
+    LISTENERS = 'listeners'
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -205,6 +206,7 @@ class Kind(StrEnum):
     ADDRESS = 'address'
     DOOR = 'door'
     TLS = 'tls'
+    LISTENER = 'listener'
     CERTIFICATE = 'certificate'
     AUTHORITY = 'authority'
 
@@ -227,9 +229,9 @@ class Pem:
 
 @dataclass(frozen=True, slots=True)
 class HostTls:
-    """A host's TLS as one claim: passed through to a pointer's value, or ended here with a certificate.
+    """A host's TLS as one claim, or that of a port's own addresses: passed through, or ended here with certificates.
 
-    `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
+    `passthrough` is a pointer's value, `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
     """
 
     passthrough: str = ''
@@ -246,7 +248,7 @@ class Fate(StrEnum):
     DROP = 'drop'
 
 
-Way = Literal['http', 'tcp', 'kernel']
+Way = Literal['http', 'tcp', 'tls', 'kernel']
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,23 @@ def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say:
     )
 
 
+def of_each_kind(secrets: Iterable[Ref], snapshot: Snapshot) -> tuple[list[Ref], list[tuple[Ref, str]]]:
+    """Return the Secrets whose certificates are used, and those that are left, with the kind of their keys.
+
+    Of two with keys of one kind HAProxy would show the one that it has got first, so only the first is used.
+    """
+    used: dict[str, Ref] = {}
+    left: list[tuple[Ref, str]] = []
+    for ref in secrets:
+        held = snapshot.secret(ref)
+        kind = held.certificate.key if held is not None and held.certificate is not None else str(ref)
+        if kind in used:
+            left.append((ref, kind))
+        else:
+            used[kind] = ref
+    return list(used.values()), left
+
+
 def marked(options: Options, claims: Iterable[Claim]) -> Options:
     """Return the options of servers with the mark of the authorities that they name, as far as those are claimed."""
     if options.tls is None:

@@ -98,6 +98,14 @@ def passing(picture: Picture) -> frozenset[str]:
     )
 
 
+def files_of(content: Content | None) -> list[ClaimKey]:
+    """Return the files that TLS names."""
+    if not isinstance(content, HostTls):
+        return []
+    authority = [(Kind.AUTHORITY, content.client_ca)] if content.client_ca else []
+    return [*((Kind.CERTIFICATE, name) for name in content.certificates), *authority]
+
+
 def of_state(state: State) -> Picture:
     """Return the picture of a whole state."""
     return Picture(dict(state.fragments), dict(state.pointers()))

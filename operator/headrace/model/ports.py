@@ -161,21 +161,13 @@ class PortDraft:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 
     def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
-        """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would.
-
-        Of two with keys of one kind HAProxy would show the one that it has got first, so only the first is used.
-        """
-        found: dict[str, str] = {}
-        for name in secrets:
-            ref = Ref('Secret', self.service.namespace, name)
-            held = self.draft.snapshot.secret(ref)
-            kind = held.certificate.key if held is not None and held.certificate is not None else str(ref)
-            if kind in found:
-                message = f'{ref} has a {kind} key, and so has one before it, which counts'
-                self.draft.say('ContradictoryKeys', self._key('tls-secret'), message)
-            else:
-                found[kind] = self._material(ref, 'tls-secret', 'certificate')
-        files = found.values()
+        """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
+        refs = [Ref('Secret', self.service.namespace, name) for name in secrets]
+        used, left = materials.of_each_kind(refs, self.draft.snapshot)
+        for ref, kind in left:
+            message = f'{ref} has a {kind} key, and so has one before it, which counts'
+            self.draft.say('ContradictoryKeys', self._key('tls-secret'), message)
+        files = [self._material(ref, 'tls-secret', 'certificate') for ref in used]
         return tuple(sorted(files)) if all(files) else ()
 
     def _material(self, secret: Ref, key: str, kind: str) -> str:

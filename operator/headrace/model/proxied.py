@@ -3,7 +3,7 @@
 Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its door, which the
 kernel keeps, and where HAProxy serves it one for `ADDRESS:PORT`, which HAProxy finds by the original destination of a
 connection. Families never mix, and a policy Local has a backend of its own. Servers, shapes and options are those of
-the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity.
+the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
 """
 
 from dataclasses import replace
@@ -24,6 +24,7 @@ from headrace.model import (
     endpoints,
     exposure,
     materials,
+    own_tls,
     policies,
 )
 from headrace.model.doors import Address, Doors
@@ -54,13 +55,13 @@ _DEFAULT_CLASS = 'headrace'
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # What is not applied here, and why.
-_NO_TLS = (
-    "certificates are found by a client's server name, which is the host of the edge and not the Service's own; and nothing "
-    'says whether clients of the Service itself speak TLS'
-)
+_IN_THE_CLEAR = "at the Service's own address nobody speaks TLS, and so nobody shows a certificate"
+_PASSED = 'TLS that is passed through cannot be ended here'
+_ONE_PORT = "a Service's own port speaks TLS or it does not, so nobody is sent from one to the other"
 _NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
 _NO_SOURCE = (
-    'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back'
+    'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
+    'on a TCP port that nothing else is said of, the kernel keeps it'
 )
 
 
@@ -97,6 +98,8 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
         for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
             if name is not None:
                 found.add(Ref(kind, service.namespace, name))
+        if not exposure.is_asked(service, said, view):
+            found.update(own_tls.secrets(service.namespace, reading.exposure(said.values(port.label))))
     return (*NEEDS, *sorted(found))
 
 
@@ -152,14 +155,17 @@ class _Draft:
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.verdicts: list[Verdict] = []
         self.endpoint_verdicts: set[Verdict] = {verdict for piece in snapshot.slices for verdict in piece.problems}
+        # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
+        self.at_the_edge = exposure.is_asked(service, said, view)
 
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
         values = self.said.values(port.label)
         named = reading.exposure(values).mode
         spoken = exposure.spoken(port, named, has_host=False, asked=False)
-        # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, and nobody ends it on the way.
-        mode: Mode = 'http' if spoken.mode == 'http' and (named or spoken.endpoint != 'https') else 'tcp'
+        ends = not self.at_the_edge and 'tls-secret' in values
+        # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, unless it is ended on the way.
+        mode: Mode = 'http' if spoken.mode == 'http' and (named or ends or spoken.endpoint != 'https') else 'tcp'
         wanted = backends.want(
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
@@ -167,21 +173,20 @@ class _Draft:
         paths = reading.exposure(values).path
         route = reading.route(values)
         policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
-        self._ignored(port, values)
+        self._ignored(port, values, mode)
         self._users(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
-        usable = wanted.ca is None or self._authority(wanted.ca, port)
-        usable = usable and 'backend-ca-secret' not in self.said.closing(port.label)
+        usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
-        if self.said.closing(port.label) or not usable or 'client-ca-secret' in values:
+        if self.said.closing(port.label) or not usable or (self.at_the_edge and 'client-ca-secret' in values):
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
-        made = self._doors(port, way='http' if mode == 'http' else 'tcp')
+        made = self._doors(port, way='tls' if ends else mode)
         self._stay(made, values, policy, wanted)
         made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
         served = False
@@ -222,12 +227,37 @@ class _Draft:
         return Doors(self.service, port, slices, self.snapshot, self.view, way)
 
     def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
-        """Claim the door of an address; without what verifies its endpoints it is closed at once."""
+        """Claim the door of an address; one that cannot be served as asked is closed at once."""
         door = made.door(where)
         if not usable:
             door = replace(door, far=Side(), near=Side())
         key = doors.key(where.address, where.number, made.port.protocol)
         self.claims.append(Claim(Kind.DOOR, key, door, where.source))
+
+    def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
+        """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
+        verified = wanted.ca is None or self._authority(wanted.ca, port)
+        verified = verified and 'backend-ca-secret' not in self.said.closing(port.label)
+        return (self.at_the_edge or self._own_tls(port, policy, mode)) and verified
+
+    def _own_tls(self, port: ServicePort, policy: Policy, mode: Mode) -> bool:
+        """End TLS for clients of the Service itself, if the port asks for it; return whether it can be served."""
+        values, closing = self.said.values(port.label), self.said.closing(port.label)
+        if 'tls-secret' in closing or 'client-ca-secret' in closing:
+            return False
+        exposed = reading.exposure(values)
+        if exposed.tls_secret is None:
+            return exposed.client_ca_secret is None
+
+        def key(name: str) -> str:
+            return self._key(name, port)
+
+        ended = own_tls.OwnTls(self.service.namespace, exposed, key, self.snapshot, self.view, self._say)
+        good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
+        self.claims += ended.claims
+        if not good:
+            self._say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
+        return good
 
     def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> None:
         """Decide who keeps clients with their endpoints, if anybody is to: the kernel where it can, else HAProxy."""
@@ -238,8 +268,9 @@ class _Draft:
             self.data += affinity.data(policy.name, self.service.affinity_seconds)
 
     def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> bool:
-        """Tell whether the kernel alone serves a TCP port: a client stays with its endpoint, and nothing else is asked."""
-        if not self.service.affinity_seconds or any(key not in _CHOOSING for key in values):
+        """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
+        preserved = values.get('client-ip') == 'preserve' and wanted.shape.mode == 'tcp'
+        if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
             return False
         return not policy.flags and wanted.options.tls is None and not wanted.options.proxy
 
@@ -252,20 +283,26 @@ class _Draft:
     def _not_yet(self, message: str, field: str) -> None:
         self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
 
-    def _ignored(self, port: ServicePort, values: dict[str, object]) -> None:
+    def _ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
         """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
-        at_the_edge = exposure.is_asked(self.service, self.said, self.view)
-        found = {'client-ip': _NO_SOURCE} if values.get('client-ip') == 'preserve' else {}
-        if not at_the_edge and 'tls-secret' in values:
-            found['tls-secret'] = _NO_TLS
-        if not at_the_edge and 'rewrite-path' in values and reading.exposure(values).path not in (None, (), ('/',)):
+        found, ends = dict[str, str](), not self.at_the_edge and 'tls-secret' in values
+        if values.get('client-ip') == 'preserve' and (others := _beyond_kernel(values, preserved=mode == 'tcp')):
+            found['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(others)}' if mode == 'tcp' else '')
+        if (
+            not self.at_the_edge
+            and 'rewrite-path' in values
+            and reading.exposure(values).path not in (None, (), ('/',))
+        ):
             found['rewrite-path'] = _NO_PATHS
-        if 'client-ca-secret' in values:
-            found['client-ca-secret'] = _NO_TLS
+        if 'client-ca-secret' in values and not ends:
+            found['client-ca-secret'] = _IN_THE_CLEAR
+            self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
+        if ends and reading.exposure(values).mode == 'tls-passthrough':
+            found['tls-secret'] = _PASSED
         for key, why in sorted(found.items()):
             self._say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
-        if 'client-ca-secret' in values:
-            self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
+        if not self.at_the_edge and values.get('tls-redirect'):
+            self._say('NotApplicable', self._key('tls-redirect', port), _ONE_PORT)
 
     def _key(self, key: str, port: ServicePort) -> str:
         """Return a key as the user wrote it for a port."""
@@ -357,6 +394,11 @@ def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, vi
 
 def _lent_family(service: Service) -> int:
     return 6 if service.cluster_ips and all(':' in address for address in service.cluster_ips) else 4
+
+
+def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
+    """Return the keys of a TCP port that only HAProxy gives; `preserved` if the kernel is to keep its clients' addresses."""
+    return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
 
 
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:

@@ -43,7 +43,7 @@ class View:
         return self.settings.class_name
 
     @property
-    def node_ports(self) -> tuple[int, int, int, int]:
+    def node_ports(self) -> tuple[int, ...]:
         """Return the ports of the node role's listeners here."""
         return self.settings.node_ports(self.seat or 0)
 

@@ -39,14 +39,14 @@ _DOOR_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
 class Site:
     """Where the table is: the node's IPv4 address, '' where it has none, its pods' networks and those of all pods.
 
-    `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP; `closed` are all that nobody
-    may reach directly. `bypass` tells that HAProxy is away.
+    `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS; `closed` are all that
+    nobody may reach directly. `bypass` tells that HAProxy is away.
     """
 
     address: str
     here: tuple[str, ...]
     pods: tuple[str, ...]
-    ports: tuple[int, int, int, int]
+    ports: tuple[int, ...]
     bypass: bool = False
     closed: tuple[int, ...] = ()
 

@@ -21,6 +21,8 @@ Element = tuple[str, str]
 Elements = dict[Element, str]
 # So many clients an endpoint remembers, so that nobody can fill the kernel's memory.
 _AFFINITY_SIZE = 262_144
+# Where the ports of the listener that a door leads to begin.
+_LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
 # A command that names thousands of elements is parsed as fast as one that names few.
 _CHUNK = 1000
 
@@ -59,7 +61,7 @@ def _side(door: Door, side: Side, whose: str, at: str, site: Site) -> Elements:
         return {(f'{prefix}hit', at): f'goto b-{side.group}', **_hidden(door, prefix, '', at)}
     where, _, number = at.partition(' . ')
     address = names.stand_in(where, int(number.rpartition(' ')[2])) if ':' in where else site.address
-    port = site.ports[(0 if door.way == 'http' else 2) + (whose == 'near')]
+    port = site.ports[_LISTENERS[door.way] + (whose == 'near')]
     found: Elements = {(whose, at): f'{address} . {port}'} if address else {}
     if side.spare:
         found |= _hidden(door, prefix, 'spare', at)

@@ -111,7 +111,7 @@ def test_what_is_written_once_is_not_written_again_before_the_watch_shows_it():
 @pytest.mark.parametrize(
     ('annotations', 'told'),
     [
-        pytest.param({'client_ip': 'preserve'}, (), id='a key that nobody applies'),
+        pytest.param({'client_ip': 'preserve', 'mode': 'http'}, (), id='a key that nobody applies'),
         pytest.param({}, (Verdict(REF, 'RefusedByHaproxy', 'no'),), id='an agent cannot'),
     ],
 )

@@ -363,7 +363,14 @@ def test_the_sum_of_descriptors_counts_connections_twice_listeners_and_checked_s
     for checked, servers in (({}, 0), ({'check': 'tcp'}, 2)):
         made = built(service(annotations={'host': 'a.com', **checked}, ports=HTTP), ends, settings=settings)
         # 2 x 1000, (4 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
-        assert check.descriptors(settings, made.fragments.values()) == 2000 + 30 + servers + 100
+        assert check.descriptors(made.view, made.fragments.values()) == 2000 + 30 + servers + 100
+
+
+def test_on_a_node_the_sum_of_descriptors_counts_its_own_listeners_those_of_tls_among_them():
+    settings = Settings(addresses=('127.0.0.1', '::1'), maxconn=1000)
+    made = built(settings=settings, role=Role.NODE)
+    # 2 x 1000, 6 ports x 2 addresses and readiness, 64 of HTTP with TLS and 16 of TCP, and 100 of its own.
+    assert check.descriptors(made.view, made.fragments.values()) == 2000 + 13 + 80 + 100
 
 
 def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
@@ -371,3 +378,9 @@ def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
     modes = {name: stat.S_IMODE((tmp_path / 'maps' / name).stat().st_mode) for name in ('auth.map', 'routes.map')}
     assert modes['auth.map'] & 0o007 == 0
     assert modes['routes.map'] & 0o004
+
+
+def test_the_folder_of_a_node_is_known_as_headraces_own(tmp_path):
+    made = built(role=Role.NODE)
+    files.write(tmp_path, Renderer(made.view, of_version('3.4')).render(made))
+    files.judge(tmp_path)

@@ -177,10 +177,10 @@ def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_t
 @pytest.mark.parametrize(
     ('said', 'spec', 'field'),
     [
-        pytest.param({'tls-secret': 'tls'}, {}, 'metadata.annotations[headrace.io/tls-secret]', id='TLS'),
         pytest.param({'rewrite-path': '/a', 'path': '/b'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite of a path'),
         pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
         pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
+        pytest.param({'client-ip': 'preserve', 'mode': 'tcp', 'max-connections': '5'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve, with what only HAProxy gives'),
     ],
 )  # fmt: skip
 def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):

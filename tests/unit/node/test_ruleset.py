@@ -22,7 +22,7 @@ from headrace.settings import Settings
 from support.objects import endpoint_slice, node, service
 
 CASE = Path(__file__).parents[2] / 'golden' / 'node'
-SITE = Site('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283))
+SITE = Site('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283, 10286, 10287))
 HERE = {'role': Role.NODE, 'place': Place('n1')}
 
 
@@ -225,7 +225,7 @@ def test_another_network_of_pods_is_its_own_elements():
     'site',
     [
         pytest.param(Site('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
-        pytest.param(Site(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4)), id='other listeners'),
+        pytest.param(Site(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
         pytest.param(Site(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'),
     ],
 )
@@ -251,7 +251,7 @@ def test_a_door_with_other_endpoints_for_clients_near_and_ranges_has_elements_of
 def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_another_is_made_anew():
     _, state = world(*web(), node())
     before = Table(of_state(state), replace(SITE, bypass=True))
-    after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291), closed=SITE.ports))
+    after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291, 10294, 10295), closed=SITE.ports))
     seen = observed.told(before)
     assert observed.mending(after, seen).splitlines() == [
         'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
@@ -280,5 +280,5 @@ def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():
         document['spec'] = {'podCIDRs': [f'10.244.{number}.0/24', 'no network']}
     store, state = world(*documents)
     assert sites.find(store.nodes(), state.view) == Site(
-        '192.0.2.1', ('10.244.0.0/24',), ('10.244.0.0/23',), (10280, 10281, 10282, 10283)
+        '192.0.2.1', ('10.244.0.0/24',), ('10.244.0.0/23',), (10280, 10281, 10282, 10283, 10286, 10287)
     )
