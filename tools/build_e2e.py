@@ -33,6 +33,8 @@ PACKAGES = (
     'k8s.io/kubernetes/test/images/agnhost',
     'k8s.io/kubernetes/test/images/regression-issue-74839',
 )
+# A key that is public, of pods that speak TLS.
+KEYS = ('localhost.crt', 'localhost.key')
 TESTS = 'k8s.io/kubernetes/test/e2e'
 # What the image of agnhost has besides, and those of others that the tests ask for.
 TOOLS = (
@@ -56,6 +58,11 @@ def build(made: Path, version: str) -> None:
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if not line.startswith('go: downloading')]
             raise BuildError(f'`{go} {words[0]}` in {MODULE} failed:\n' + '\n'.join(said))
+    where = [go, 'list', '-mod=readonly', '-m', '-f', '{{.Dir}}', 'k8s.io/kubernetes']
+    sources = subprocess.run(where, cwd=MODULE, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for name in KEYS:
+        # The sources are read-only, and what is kept is to be removed some day.
+        (made / name).write_bytes((Path(sources.strip()) / 'test/images/agnhost/porter' / name).read_bytes())
     shutil.rmtree(made / 'go', ignore_errors=True)
 
 
@@ -79,7 +86,7 @@ def built(version: str) -> Path:
     """Return the folder with all of it; build it if this machine has not yet."""
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'e2e'
     inputs = [(MODULE / name).read_bytes() for name in ('go.mod', 'go.sum')]
-    inputs += [repr((FLAGS, linking(version), PACKAGES, TESTS, TOOLS)).encode()]
+    inputs += [repr((FLAGS, linking(version), PACKAGES, TESTS, TOOLS, KEYS)).encode()]
     digest = hashlib.sha256(b'\0'.join(inputs)).hexdigest()[:8]
     target = cache / f'{version}-{platform.machine()}-{digest}'
     cache.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from conftest import ROOT, binary
-from e2e import images
+from e2e import images, outcome
 from e2e.nodes import OUTSIDE, SERVICES, Lan, Node
 from e2e.plane import NAMESPACE, WISHES, Plane
 from e2e.witness import Witness
@@ -21,6 +21,7 @@ from headrace.kube.rights import When
 from support import network
 from support.cluster import Cluster
 from support.names import Names
+from support.waiting import until
 
 FOCUS = r'\[sig-network\]'
 # What needs a cloud, a network beyond this machine or policies of its own, or is about other things than Services.
@@ -92,11 +93,13 @@ def _headrace(stack, given, plane, nodes, folder):
     made = controller(plane)
     stack.callback(made.close)
     made.begin()
-    for node in nodes:
-        agent = Agent(plane, node, nft)
+    agents = [Agent(plane, node, nft) for node in nodes]
+    for agent in agents:
         stack.callback(agent.close)
-        agent.start()
-        print(f'{node.name}: agent {agent.root}', flush=True)  # noqa: T201
+        agent.begin()
+        print(f'{agent.name}: agent {agent.root}', flush=True)  # noqa: T201
+    for agent in agents:
+        until(lambda agent=agent: agent.times('serving'), f'{agent.name} serves: {agent.log}', within=180)
     plane.wish(given.wish)
 
 
@@ -144,7 +147,10 @@ def main():
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
             return 0
-        return run(given, plane, given.report)
+        code = run(given, plane, given.report)
+    outcomes = outcome.read(given.report)
+    print('\n'.join(outcome.lines(outcomes)))  # noqa: T201
+    return code
 
 
 if __name__ == '__main__':

@@ -20,8 +20,9 @@ def write(folder, target):
     base, layer = folder / 'tools.tar', target.with_suffix('.programs')
     with tarfile.open(layer, 'w') as archive:
         for name in ('agnhost', 'regression-issue-74839'):
-            if (folder / name).exists():
-                archive.add(folder / name, name, filter=_as_program)
+            archive.add(folder / name, name, filter=_as_program)
+        for name in ('localhost.crt', 'localhost.key'):
+            archive.add(folder / name, name, filter=_as_program)
         _link(archive, 'agnhost-2', 'agnhost')
         made = tarfile.TarInfo('uploads')
         made.type, made.mode = tarfile.DIRTYPE, stat.S_IRWXU

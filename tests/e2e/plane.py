@@ -13,6 +13,11 @@ WISHES = {
     ),
 }
 _ADMISSION = 'admissionregistration.k8s.io/v1'
+_MORE = {
+    'kube-apiserver': ('--allow-privileged',),
+    # A machine that is busy with other things is not a node that is gone.
+    'kube-controller-manager': ('--node-monitor-grace-period=300s',),
+}
 _LABEL = 'service.kubernetes.io/service-proxy-name'
 
 
@@ -23,8 +28,7 @@ class Plane(ControlPlane):
         super().__init__(OUTSIDE[0], ('*', '-cloud-node-lifecycle-controller', '-node-route-controller'))
 
     def _run(self, name, *arguments):
-        more = ('--allow-privileged', '--v=1') if name == 'kube-apiserver' else ()
-        super()._run(name, *arguments, *more)
+        super()._run(name, *arguments, *_MORE.get(name, ()))
 
     def wish(self, how):
         """Let every Service of the tests ask for headrace, in one of the WISHES."""

@@ -28,7 +28,7 @@ class Witness:
     def __exit__(self, *_):
         """End, and write down what was seen."""
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(60)
         self._file.write_text(json.dumps(list(self.seen.values()), indent=1))
 
     def _look(self):

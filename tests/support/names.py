@@ -55,10 +55,13 @@ class Names:
         return head + question + record
 
     def _find(self, name):
-        """Return the address of a Service, '' for no such name."""
+        """Return the address of a Service, or of the one that its external name is of; '' for no such name."""
         if not name.endswith(f'.{_ZONE}'):
             return ''
         with contextlib.suppress(ApiError, ValueError, OSError):
             service, namespace = name.removesuffix(f'.{_ZONE}').split('.')
-            return self._api.get(f'{collection("Service", namespace)}/{service}')['spec']['clusterIP']
+            spec = self._api.get(f'{collection("Service", namespace)}/{service}')['spec']
+            if spec['type'] == 'ExternalName':
+                return self._find(spec['externalName'])
+            return spec['clusterIP'].removeprefix('None')
         return ''
