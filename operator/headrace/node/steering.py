@@ -43,6 +43,8 @@ class Steering:
         # Set when HAProxy is lost, by whoever notices first.
         self.lost = asyncio.Event()
         self._picture = Picture()
+        # A change has been noted in the table, and not all of it is in the kernel yet.
+        self._halfway = False
         self._turn = asyncio.Lock()
         self._unsaved = asyncio.Event()
 
@@ -65,6 +67,7 @@ class Steering:
         async with self._turn:
             self._picture = picture
             self.table = Table(picture, site)
+            self._halfway = False
             self._lead_ipv6()
             try:
                 await self._adopt(self.table, observed.read(await self._nft.listing()))
@@ -99,6 +102,7 @@ class Steering:
         if self.table is None:
             return Transaction()
         async with self._turn:
+            self._halfway = True
             first, rest = self.table.change(change).split()
             await self._do(first)
             return rest
@@ -109,6 +113,7 @@ class Steering:
             return
         async with self._turn:
             await self._do(rest)
+            self._halfway = False
             if _speaks_of_flows(change):
                 await self._forget_flows()
 
@@ -191,6 +196,8 @@ class Steering:
         if self.table is None or not self.good:
             return
         async with self._turn:
+            if self._halfway:
+                return
             self._lead_ipv6()
             if text := self.table.sweep():
                 await self._try(text)
@@ -204,7 +211,7 @@ class Steering:
             self._trouble('table', str(error))
             return
         async with self._turn:
-            if before != self.transactions:
+            if before != self.transactions or self._halfway:
                 return
             if found := observed.differences(self.table, seen):
                 self.repairs += 1
