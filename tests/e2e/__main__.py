@@ -16,11 +16,10 @@ from conftest import ROOT, binary
 from e2e import images, outcome
 from e2e.nodes import OUTSIDE, SERVICES, Lan, Node
 from e2e.plane import NAMESPACE, WISHES, Plane
-from e2e.witness import Witness
+from e2e.witness import Remembered, Witness
 from headrace.kube.rights import When
 from support import network
 from support.cluster import Cluster
-from support.names import Names
 from support.waiting import until
 
 FOCUS = r'\[sig-network\]'
@@ -68,8 +67,9 @@ def cluster(stack, given, folder):
     lan = Lan()
     stack.callback(lan.close)
     plane = Plane()
-    stack.enter_context(Names(OUTSIDE[0], plane.api))
     stack.enter_context(plane)
+    witness = stack.enter_context(Witness(plane.api, given.report / 'services.json'))
+    stack.enter_context(Remembered(OUTSIDE[0], witness))
     nodes = []
     for number in range(1, given.nodes + 1):
         node = Node(number, ROOT / 'bin' / 'node' / 'root', plane)
@@ -139,7 +139,6 @@ def main():
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='hr-e2e-')))
         plane, nodes = cluster(stack, given, folder)
-        stack.enter_context(Witness(plane.api, given.report / 'services.json'))
         if given.stay:
             print(f'PID={os.getpid()} KUBECONFIG={plane.kubeconfig} PLANE={plane.folder}', flush=True)  # noqa: T201
             for node in nodes:

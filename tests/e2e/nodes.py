@@ -102,7 +102,7 @@ class Node:
         self.addresses = (f'198.51.100.{10 + number}', f'fd00:51::{10 + number}')
         self.pods = (f'10.200.{number}.0/24', f'fd00:200:{number}::/64')
         self.space = Space(self.name)
-        self.machine = Machine(root, self.space, Path(binary('kubelet', 'make e2e')).resolve().parent)
+        self.machine = Machine(root, self.space, Path(binary('kubelet', 'make e2e')).resolve().parent, self.name)
 
     def __enter__(self):
         """Start containerd."""

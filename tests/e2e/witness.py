@@ -6,6 +6,7 @@ import threading
 import time
 
 from support.api import ApiError, collection
+from support.names import ZONE, Names
 
 _LABEL = 'service.kubernetes.io/service-proxy-name'
 _CONDITION = 'headrace.io/Programmed'
@@ -16,7 +17,7 @@ class Witness:
 
     def __init__(self, api, file):
         self._api, self._file = api, file
-        self.seen = {}
+        self.seen, self.specs = {}, {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -34,7 +35,9 @@ class Witness:
     def _look(self):
         while not self._stop.wait(0.25):
             with contextlib.suppress(ApiError, OSError):
-                for service in self._api.list(collection('Service'))['items']:
+                found = self._api.list(collection('Service'))['items']
+                self.specs = {(each['metadata']['name'], each['metadata']['namespace']): each['spec'] for each in found}
+                for service in found:
                     self._note(service)
 
     def _note(self, service):
@@ -48,3 +51,17 @@ class Witness:
         for condition in service.get('status', {}).get('conditions', ()):
             if condition['type'] == _CONDITION:
                 held['told'] = f'{condition["reason"]}: {condition["message"]}'
+
+
+class Remembered(Names):
+    """The cluster's DNS, from what a witness has seen last: an API server that is busy holds no client up."""
+
+    def __init__(self, address, witness):
+        super().__init__(address, None)
+        self._witness = witness
+
+    def _find(self, name):
+        spec = self._witness.specs.get(tuple(name.removesuffix(f'.{ZONE}').split('.')), {})
+        if spec.get('type') == 'ExternalName':
+            return self._find(spec['externalName'])
+        return spec.get('clusterIP', '').removeprefix('None')

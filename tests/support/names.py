@@ -7,7 +7,7 @@ import threading
 
 from support.api import ApiError, collection
 
-_ZONE = 'svc.cluster.local'
+ZONE = 'svc.cluster.local'
 _A = 1
 _NO_SUCH_NAME = 3
 
@@ -56,10 +56,10 @@ class Names:
 
     def _find(self, name):
         """Return the address of a Service, or of the one that its external name is of; '' for no such name."""
-        if not name.endswith(f'.{_ZONE}'):
+        if not name.endswith(f'.{ZONE}'):
             return ''
         with contextlib.suppress(ApiError, ValueError, OSError):
-            service, namespace = name.removesuffix(f'.{_ZONE}').split('.')
+            service, namespace = name.removesuffix(f'.{ZONE}').split('.')
             spec = self._api.get(f'{collection("Service", namespace)}/{service}')['spec']
             if spec['type'] == 'ExternalName':
                 return self._find(spec['externalName'])
