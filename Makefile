@@ -10,10 +10,10 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane node test node-test coverage check lint format golden docs chart demo kind bench lock clean
+.PHONY: help setup controlplane node test node-test e2e coverage check lint format golden docs chart demo kind bench lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
 setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
 	@tools/setup.sh
@@ -33,6 +33,10 @@ coverage: setup ## How much of the pure layers their own tests run: all of it
 
 node-test: node ## Install, use and uninstall headrace on a real node, in namespaces of its own (needs root)
 	$(VENV)/pytest tests/realnode $(ARGS)
+
+e2e: node ## The end-to-end tests of Kubernetes' Services, through headrace (needs root; about an hour)
+	@$(VENV)/python tools/build_e2e.py
+	@cd tests && ../$(VENV)/python -m e2e $(ARGS)
 
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)

@@ -40,12 +40,12 @@ def write(base, folder, target):
     _haproxy_layer(layer)
     with tarfile.open(target, 'w') as archive:
         told = [
-            _add(archive, HAPROXY, _HAPROXY, [base, layer]),
-            _add(archive, PAUSE, _PAUSE, [base]),
+            add(archive, HAPROXY, _HAPROXY, [base, layer]),
+            add(archive, PAUSE, _PAUSE, [base]),
         ]
         archive.add(base, base.name)
         archive.add(layer, layer.name)
-        _put(archive, 'manifest.json', told)
+        put(archive, 'manifest.json', told)
 
 
 def _haproxy_layer(target):
@@ -63,14 +63,14 @@ def _roots(member):
     return member
 
 
-def _add(archive, name, config, layers):
+def add(archive, name, config, layers):
     digests = [f'sha256:{_digest(layer)}' for layer in layers]
     document = {
         'architecture': _ARCHITECTURES[platform.machine()], 'os': 'linux', 'config': config,
         'rootfs': {'type': 'layers', 'diff_ids': digests},
     }  # fmt: skip
     path = f'{hashlib.sha256(json.dumps(document).encode()).hexdigest()}.json'
-    _put(archive, path, document)
+    put(archive, path, document)
     return {'Config': path, 'RepoTags': [name], 'Layers': [layer.name for layer in layers]}
 
 
@@ -79,7 +79,7 @@ def _digest(path):
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _put(archive, name, document):
+def put(archive, name, document):
     _put_text(archive, name, json.dumps(document))
 
 

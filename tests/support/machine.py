@@ -99,12 +99,16 @@ def hierarchies():
 
 
 class Machine:
-    """One machine; a context manager. `shared` is a folder that is INSIDE on it, `programs` is PROGRAMS."""
+    """One machine; a context manager. `shared` is a folder that is INSIDE on it, `programs` is PROGRAMS.
 
-    def __init__(self, root, space, programs):
+    It is called as this one, or by its `hostname`.
+    """
+
+    def __init__(self, root, space, programs, hostname=None):
         if os.geteuid():
             raise UnableError('it needs root')
         self.root, self.space, self.programs = root, space, programs
+        self.hostname = hostname or os.uname().nodename
         self.groups = hierarchies()
         self.folder = Path(tempfile.mkdtemp(prefix='hr-machine-'))
         self.name = self.folder.name
@@ -147,7 +151,7 @@ class Machine:
                 raise UnableError(f'a control group cannot be made: {error}') from error
 
     def _boot(self):
-        more = []
+        more = [f'echo {self.hostname} >proc/sys/kernel/hostname']
         for path, value in _KERNEL.items():
             (self.folder / path.replace('/', '.')).write_text(f'{value}\n')
             more.append(f'mount --bind {self.folder / path.replace("/", ".")} proc/sys/{path}')
@@ -161,7 +165,7 @@ class Machine:
             programs=self.programs, inside_programs=PROGRAMS, more='\n'.join(more),
         )  # fmt: skip
         net = f'--net=/proc/{os.getpid()}/fd/{self.space.fd}'
-        apart = ['unshare', '--mount', '--pid', '--cgroup', '--fork', '--kill-child', 'sh', '-c', script]
+        apart = ['unshare', '--mount', '--uts', '--pid', '--cgroup', '--fork', '--kill-child', 'sh', '-c', script]
         with (self.shared / 'machine.log').open('wb') as log:
             self._outer = subprocess.Popen(
                 self._grouped('nsenter', net, *apart), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
@@ -180,7 +184,7 @@ class Machine:
 
     def command(self, *words):
         """Return what runs a command inside the machine."""
-        entered = ['nsenter', f'--target={self._first}', '--mount', '--pid', '--net', '--cgroup', '--']
+        entered = ['nsenter', f'--target={self._first}', '--mount', '--uts', '--pid', '--net', '--cgroup', '--']
         return self._grouped(*entered, *words)
 
     def run(self, *words, seconds=60):

@@ -7,7 +7,7 @@ import threading
 
 from support.api import ApiError, collection
 
-_ZONE = 'svc.cluster.local'
+ZONE = 'svc.cluster.local'
 _A = 1
 _NO_SUCH_NAME = 3
 
@@ -55,10 +55,13 @@ class Names:
         return head + question + record
 
     def _find(self, name):
-        """Return the address of a Service, '' for no such name."""
-        if not name.endswith(f'.{_ZONE}'):
+        """Return the address of a Service, or of the one that its external name is of; '' for no such name."""
+        if not name.endswith(f'.{ZONE}'):
             return ''
         with contextlib.suppress(ApiError, ValueError, OSError):
-            service, namespace = name.removesuffix(f'.{_ZONE}').split('.')
-            return self._api.get(f'{collection("Service", namespace)}/{service}')['spec']['clusterIP']
+            service, namespace = name.removesuffix(f'.{ZONE}').split('.')
+            spec = self._api.get(f'{collection("Service", namespace)}/{service}')['spec']
+            if spec['type'] == 'ExternalName':
+                return self._find(spec['externalName'])
+            return spec['clusterIP'].removeprefix('None')
         return ''

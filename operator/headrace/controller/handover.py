@@ -33,6 +33,8 @@ _GRACE_SECONDS = 10.0
 _SEEN_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
 _MOST_NAMED = 3
+# Keys that say who serves a Service, and nothing of how.
+_NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
 Patch = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 
@@ -41,7 +43,7 @@ class Facts:
     """What a step depends on besides the Service: this class, what stands in the way, and how far agents are.
 
     `behind` are the Nodes without an agent that has applied the Service's epoch; `waited` is for how many seconds the
-    Service has been as it is.
+    Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely.
     """
 
     class_name: str
@@ -50,6 +52,7 @@ class Facts:
     behind: tuple[str, ...]
     waited: float
     next_epoch: int
+    outgrown: bool = False
 
 
 def step(service: Service, facts: Facts) -> dict[str, Any] | None:
@@ -62,11 +65,19 @@ def step(service: Service, facts: Facts) -> dict[str, Any] | None:
         return None if facts.blocked else _patch({CHOSEN_LABEL: facts.class_name}, str(facts.next_epoch))
     if facts.wished and not handed and not facts.blocked and not facts.behind:
         return _patch({PROXY_NAME_LABEL: facts.class_name})
-    if facts.wished or not chosen:
+    if (facts.wished and not facts.outgrown) or not chosen:
         return None
     if handed:
         return _patch({PROXY_NAME_LABEL: None})
     return _patch({CHOSEN_LABEL: None}, None) if facts.waited >= _GRACE_SECONDS else None
+
+
+def is_outgrown(service: Service) -> bool:
+    """Tell whether a Service has to go back: its load balancer would take all nodes for broken (healthCheckNodePort).
+
+    One with keys that only headrace applies stays, and says so: without them it could be open to more clients.
+    """
+    return bool(service.health_port) and all(key in _NEUTRAL for key, _ in service.annotations)
 
 
 _KEEP = object()
@@ -163,7 +174,8 @@ class Handover:
         problems = self.problems(service) if wished else ()
         missing = behind(service, nodes, applied) if nodes else ('any Node',)
         waited = now - self._since[ref][1]
-        facts = Facts(self.view.class_name, wished, bool(problems), missing, waited, self._last_epoch + 1)
+        outgrown = is_outgrown(service)
+        facts = Facts(self.view.class_name, wished, bool(problems), missing, waited, self._last_epoch + 1, outgrown)
         if wished and not problems and service.chosen and service.proxy_name is None and waited >= _PATIENCE_SECONDS:
             problems = (self._late(ref, missing),) if missing else ()
         self._say(ref, problems)

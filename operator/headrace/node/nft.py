@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,5 +70,11 @@ class Nft:
         if process.returncode:
             said = ' '.join(errors.decode(errors='replace').split())[:_LONGEST_ERROR]
             kind = NoTableError if 'No such file or directory' in said and 'list' in arguments else NftError
-            raise kind(said or f'{self.binary} ended with {process.returncode}')
+            raise kind(said or f'{self.binary} {_ended(process.returncode)}')
         return output.decode()
+
+
+def _ended(code: int) -> str:
+    if code == -signal.SIGSEGV:
+        return 'crashed: it may be older than the nft that has made other tables of this node, and not understand them'
+    return f'was ended by signal {-code}' if code < 0 else f'ended with {code}'

@@ -43,6 +43,8 @@ class Steering:
         # Set when HAProxy is lost, by whoever notices first.
         self.lost = asyncio.Event()
         self._picture = Picture()
+        # A change has been noted in the table, and not all of it is in the kernel yet.
+        self._halfway = False
         self._turn = asyncio.Lock()
         self._unsaved = asyncio.Event()
 
@@ -65,6 +67,7 @@ class Steering:
         async with self._turn:
             self._picture = picture
             self.table = Table(picture, site)
+            self._halfway = False
             self._lead_ipv6()
             try:
                 await self._adopt(self.table, observed.read(await self._nft.listing()))
@@ -99,6 +102,7 @@ class Steering:
         if self.table is None:
             return Transaction()
         async with self._turn:
+            self._halfway = True
             first, rest = self.table.change(change).split()
             await self._do(first)
             return rest
@@ -109,6 +113,7 @@ class Steering:
             return
         async with self._turn:
             await self._do(rest)
+            self._halfway = False
             if _speaks_of_flows(change):
                 await self._forget_flows()
 
@@ -174,9 +179,12 @@ class Steering:
                 await self._try(text)
             log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
 
-    def _has_table(self) -> bool:
-        """Tell whether the table is still this agent's; it may have been let go while others had their turn."""
-        return self.table is not None
+    def _is_whole(self) -> bool:
+        """Tell whether the table is still this agent's, and in the kernel as it is here.
+
+        It may have been let go, or a change of it begun, while others had their turn.
+        """
+        return self.table is not None and not self._halfway
 
     def _past(self) -> bool:
         return self.leaving or self._away()
@@ -214,7 +222,7 @@ class Steering:
         if self.table is None or not self.good:
             return
         async with self._turn:
-            if not self._has_table():
+            if not self._is_whole():
                 return
             self._lead_ipv6()
             if text := self.table.sweep():
@@ -229,7 +237,7 @@ class Steering:
             self._trouble('table', str(error))
             return
         async with self._turn:
-            if before != self.transactions or not self._has_table():
+            if before != self.transactions or not self._is_whole():
                 return
             if found := observed.differences(self.table, seen):
                 self.repairs += 1

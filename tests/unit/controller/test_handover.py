@@ -40,6 +40,9 @@ def read(labels=None, **annotations):
         pytest.param({**OURS, HANDED: 'headrace'}, {}, None, id='done'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'behind': ('n3',)}, None, id='a new Node changes nothing'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True}, None, id='a mistake later does not bounce it'),
+        pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True, 'outgrown': True}, {'labels': {HANDED: None}}, id='only kube-proxy serves all of it now'),
+        pytest.param(OURS, {'blocked': True, 'outgrown': True, 'waited': 9.0}, None, id='and gets time'),
+        pytest.param(OURS, {'blocked': True, 'outgrown': True, 'waited': 10.0}, {'labels': {CHOSEN: None}, 'annotations': {'headrace.io/epoch': None}}, id='and has it alone'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'wished': False}, {'labels': {HANDED: None}}, id='back, first step'),
         pytest.param(OURS, {'wished': False, 'waited': 9.0}, None, id='kube-proxy gets time'),
         pytest.param(OURS, {'wished': False, 'waited': 10.0}, {'labels': {CHOSEN: None}, 'annotations': {'headrace.io/epoch': None}}, id='back, last step'),
@@ -52,6 +55,21 @@ def test_a_service_takes_the_next_step(labels, given, expected):
     waited = {'waited': 10.0} if labels and labels.get(HANDED) == 'other' else {}
     found = handover.step(read(labels), facts(**{**waited, **given}))
     assert (found or {}).get('metadata') == expected
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'written'),
+    [
+        pytest.param({}, [('shop', 'web', {HANDED: None})], id='it goes back'),
+        pytest.param({'allow': '10.0.0.0/8'}, [], id='kube-proxy would let everybody in'),
+    ],
+)
+def test_a_load_balancer_whose_health_checks_nobody_would_answer_goes_back(annotations, written):
+    world = World('n1', agents=(Agent('a', 'node', 5, (), 'n1'),))
+    local = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 30999}
+    world.put({**OURS, HANDED: 'headrace'}, local, proxy='node', epoch='5', **annotations)
+    assert [reason for reason, _ in world.advance()] == ['HandoverBlocked']
+    assert world.written == written
 
 
 def test_a_node_is_behind_until_its_agent_has_applied_the_epoch():
@@ -76,9 +94,10 @@ class World:
         made = view.make(Settings(node_role=True))
         self.handover = Handover(made, self.store, self.write, lambda: agents, lambda _: told, lambda _: None)
 
-    def put(self, labels=None, **annotations):
+    def put(self, labels=None, spec=None, **annotations):
         said = {key.replace('_', '-'): value for key, value in annotations.items()}
-        self.store.put(reading.read(service(labels=labels, annotations=said, clusterIP='10.96.0.1')).object)
+        spec = {'clusterIP': '10.96.0.1', **(spec or {})}
+        self.store.put(reading.read(service(labels=labels, annotations=said, **spec)).object)
 
     async def write(self, namespace, name, body):
         self.written.append((namespace, name, body['metadata']['labels']))

@@ -1,0 +1,156 @@
+"""Run the end-to-end tests of Kubernetes' Services on nodes of their own, with headrace beside kube-proxy, or without.
+
+From tests/: `../.venv/bin/python -m e2e --help`; needs root, and what `make e2e` builds.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from conftest import ROOT, binary
+from e2e import images, outcome
+from e2e.nodes import OUTSIDE, SERVICES, Lan, Node
+from e2e.plane import NAMESPACE, WISHES, Plane
+from e2e.witness import Remembered, Witness
+from headrace.kube.rights import When
+from support import network
+from support.cluster import Cluster
+from support.waiting import until
+
+FOCUS = r'\[sig-network\]'
+# What needs a cloud, a network beyond this machine or policies of its own, or is about other things than Services.
+SKIP = (
+    r'\[Disruptive\]|\[Serial\]|\] DNS|Netpol|NetworkPolicy|Ingress|LoadBalancers'
+    r'|Feature:(Networking|KubeProxy|Performance)'
+)
+# The nodes' nft, which kube-proxy uses too: an older one may not read what a newer has made.
+_NFT = """\
+#!/bin/sh
+root={root} libraries=$(echo {root}/usr/lib/*-linux-gnu)
+exec $libraries/ld-linux*.so.* --inhibit-cache --library-path $libraries $root/usr/sbin/nft "$@"
+"""
+
+
+class Agent(Cluster):
+    """A process of headrace in a node's network."""
+
+    def __init__(self, plane, node, nft):
+        super().__init__(
+            binary('haproxy-3.4'), plane, NAMESPACE, role='node', name=node.name, everywhere=True,
+            namespaces=[], addresses=['0.0.0.0', '::'], tcpPorts='', maxconn=4000, serviceNetworks=list(SERVICES),
+        )  # fmt: skip
+        self._node, self._nft = node, nft
+
+    def command(self, *more):
+        where = f'--net=/proc/{os.getpid()}/fd/{self._node.space.fd}'
+        return ['nsenter', where, *super().command('--node', self._node.name, '--nft', self._nft, *more)]
+
+
+def controller(plane):
+    """Return headrace's controller, not started yet."""
+    return Cluster(
+        binary('haproxy-3.4'), plane, NAMESPACE, role='controller', name='controller', everywhere=True,
+        when=[When.NODE_ROLE], namespaces=[], nodeRole=True, serviceNetworks=list(SERVICES),
+    )  # fmt: skip
+
+
+def cluster(stack, given, folder):
+    """Start all of it, and return the control plane."""
+    programs = ROOT / 'bin' / 'e2e'
+    archive = folder / 'images.tar'
+    images.write(programs, archive)
+    lan = Lan()
+    stack.callback(lan.close)
+    plane = Plane()
+    stack.enter_context(plane)
+    witness = stack.enter_context(Witness(plane.api, given.report / 'services.json'))
+    stack.enter_context(Remembered(OUTSIDE[0], witness))
+    nodes = []
+    for number in range(1, given.nodes + 1):
+        node = Node(number, ROOT / 'bin' / 'node' / 'root', plane)
+        lan.join(node)
+        nodes.append(stack.enter_context(node))
+    lan.routes(nodes)
+    for node in nodes:
+        node.take(archive)
+        node.start(given.mode)
+    nodes[0].schedule()
+    if given.wish != 'none':
+        _headrace(stack, given, plane, nodes, folder)
+    return plane, nodes
+
+
+def _headrace(stack, given, plane, nodes, folder):
+    nft = folder / 'nft'
+    nft.write_text(_NFT.format(root=(ROOT / 'bin' / 'node' / 'root').resolve()))
+    nft.chmod(0o755)
+    plane.api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': NAMESPACE}})
+    made = controller(plane)
+    stack.callback(made.close)
+    made.begin()
+    agents = [Agent(plane, node, nft) for node in nodes]
+    for agent in agents:
+        stack.callback(agent.close)
+        agent.begin()
+        print(f'{agent.name}: agent {agent.root}', flush=True)  # noqa: T201
+    for agent in agents:
+        until(lambda agent=agent: agent.times('serving'), f'{agent.name} serves: {agent.log}', within=180)
+    plane.wish(given.wish)
+
+
+def run(given, plane, report):
+    """Run the tests, and return how they ended."""
+    command = [
+        ROOT / 'bin' / 'e2e' / 'ginkgo', f'--nodes={given.parallel}', '--no-color', f'--focus={given.focus}',
+        f'--skip={given.skip}', '--timeout=4h', '--output-interceptor-mode=none', *given.ginkgo, ROOT / 'bin' / 'e2e' / 'e2e.test', '--',
+        f'--kubeconfig={plane.kubeconfig}', '--provider=skeleton', f'--report-dir={report}',
+        f'--kubectl-path={ROOT / "bin" / "kubectl"}', f'--dump-logs-on-failure={str(given.dump).lower()}',
+    ]  # fmt: skip
+    return subprocess.run([str(word) for word in command], check=False).returncode
+
+
+def arguments():
+    """Return what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--nodes', type=int, default=3)
+    parser.add_argument('--mode', default='nftables', help="kube-proxy's mode")
+    parser.add_argument('--wish', choices=['none', *WISHES], default='handover')
+    parser.add_argument('--focus', default=FOCUS)
+    parser.add_argument('--skip', default=SKIP)
+    parser.add_argument('--parallel', type=int, default=3)
+    parser.add_argument('--report', type=Path, default=Path(tempfile.gettempdir()) / 'headrace-e2e')
+    parser.add_argument('--dump', action='store_true')
+    parser.add_argument('--stay', action='store_true', help='run nothing, and say how to come in')
+    parser.add_argument('ginkgo', nargs='*')
+    return parser.parse_args()
+
+
+def main():
+    """Run it."""
+    given = arguments()
+    given.report.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    network.isolate()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='hr-e2e-')))
+        plane, nodes = cluster(stack, given, folder)
+        if given.stay:
+            print(f'PID={os.getpid()} KUBECONFIG={plane.kubeconfig} PLANE={plane.folder}', flush=True)  # noqa: T201
+            for node in nodes:
+                print(f'{node.name} net fd {node.space.fd}, logs {node.machine.shared}', flush=True)  # noqa: T201
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+            return 0
+        code = run(given, plane, given.report)
+    outcomes = outcome.read(given.report)
+    print('\n'.join(outcome.lines(outcomes)))  # noqa: T201
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

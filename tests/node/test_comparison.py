@@ -1,0 +1,102 @@
+"""A change is no repair: comparing the table while HAProxy is being told leaves what the kernel remembers alone."""
+
+import asyncio
+import json
+import subprocess
+
+import pytest
+
+from headrace.cluster import reading
+from headrace.cluster.store import Store
+from headrace.model import view
+from headrace.model.endpoints import Place
+from headrace.model.picture import of_state
+from headrace.model.state import State
+from headrace.model.view import Role
+from headrace.node.layout import Site
+from headrace.node.nft import Nft
+from headrace.node.steering import Steering
+from headrace.settings import Settings
+from support.nodes import NODE
+from support.objects import endpoint_slice, node, service
+
+SITE = Site(NODE[0], ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283))
+CLIENT = '10.244.1.10'
+
+
+@pytest.fixture
+def table(nodes):
+    yield
+    subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
+
+
+def web(*ends):
+    """Return a Service whose clients the kernel keeps with their endpoints."""
+    plain = service('web', annotations={'proxy': 'node'}, clusterIP='10.96.0.1', sessionAffinity='ClientIP')
+    return plain, endpoint_slice('web', addresses=ends, port=8080)
+
+
+def clients():
+    """Return the clients that the kernel remembers."""
+    listed = subprocess.run(['nft', '-j', 'list', 'sets'], check=True, capture_output=True, text=True).stdout
+    sets = [item['set'] for item in json.loads(listed)['nftables'] if 'set' in item]
+    return [each['elem']['val'] for one in sets if one['name'].startswith('a-') for each in one.get('elem', ())]
+
+
+class Told:
+    """A state of some documents, the table that follows it, and what stands in its way."""
+
+    def __init__(self, folder):
+        self.store, self.state = Store(), State(view.make(Settings(), role=Role.NODE, place=Place('n1')))
+        self.steering = Steering(Nft('nft'), folder / 'table.nft', lambda *_: None, lambda: False)
+
+    def change(self, *documents):
+        for document in documents:
+            self.store.put(reading.read(document).object)
+        return self.state.update(self.store, self.store.take())
+
+
+def remember(told):
+    """Let the kernel remember a client of an endpoint."""
+    name = next(name for name in told.steering.table.sets() if name.startswith('a-'))
+    command = ['nft', 'add', 'element', 'inet', 'headrace', name, f'{{ {CLIENT} }}']
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def flush():
+    """Do what somebody else might do to the table."""
+    subprocess.run(['nft', 'flush', 'map', 'inet', 'headrace', 'hit4'], check=True, capture_output=True)
+
+
+@pytest.mark.usefixtures('table')
+def test_a_comparison_while_haproxy_is_told_of_a_change_forgets_no_client(tmp_path):
+    async def work():
+        told = Told(tmp_path)
+        told.change(*web('10.244.1.11'), node('n1'))
+        await told.steering.begin(of_state(told.state), SITE)
+        remember(told)
+        change = told.change(*web('10.244.1.11', '10.244.1.12'))
+        rest = await told.steering.leave(change)
+        # HAProxy is being told, and the time for a comparison has come.
+        await told.steering._compare()
+        await told.steering.come(rest, change)
+        await told.steering._compare()
+        return told.steering
+
+    steering = asyncio.run(work())
+    assert (steering.repairs, clients()) == (0, [CLIENT])
+
+
+@pytest.mark.usefixtures('table')
+def test_what_somebody_has_changed_is_still_found_after_a_change(tmp_path):
+    async def work():
+        told = Told(tmp_path)
+        told.change(*web('10.244.1.11'), node('n1'))
+        await told.steering.begin(of_state(told.state), SITE)
+        change = told.change(*web('10.244.1.12'))
+        await told.steering.come(await told.steering.leave(change), change)
+        flush()
+        await told.steering._compare()
+        return told.steering
+
+    assert asyncio.run(work()).repairs == 1
