@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -62,6 +63,7 @@ class Live:
         self.source, self.state, self.log = self.root / 'src', self.root / 'st', self.root / 'log'
         self.sockets = self.state / 'sockets'
         logs.follow(self.log)
+        self._read, self._lines, self._reading = 0, [], threading.Lock()
         self.source.mkdir()
         self.ports = Ports('http', 'https', 'health', 'tcp')
         self.start_haproxy = start
@@ -183,11 +185,18 @@ class Live:
 
     def lines(self):
         """Return the log as objects."""
-        found = []
-        for line in self.log.read_text().splitlines() if self.log.exists() else ():
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+        with self._reading:
+            if not self.log.exists():
+                return []
+            with self.log.open('rb') as file:
+                # Whoever waits asks often, and a log may be long: what was read before is kept.
+                file.seek(self._read)
+                whole, end, _ = file.read().rpartition(b'\n')
+            self._read += len(whole) + len(end)
+            for line in whole.splitlines():
+                with contextlib.suppress(ValueError):
+                    self._lines.append(json.loads(line))
+            return [*self._lines]
 
     def times(self, message):
         """Return how often the log says something."""
