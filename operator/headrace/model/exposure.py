@@ -222,7 +222,10 @@ class _Judge:
         service, domain = self.service, self.view.settings.domain
         if named is None:
             if not domain:
-                self._verdict('MissingHost', f'port {port.label} speaks HTTP or TLS and has no {PREFIX}host', '')
+                hint = (
+                    f'; {PREFIX}port is for TCP: {PREFIX}mode: tcp' if self._says('port', port, self.tcp_port) else ''
+                )
+                self._verdict('MissingHost', f'port {port.label} speaks HTTP or TLS and has no {PREFIX}host{hint}', '')
                 return ()
             named = (f'{service.name}.{service.namespace}.{domain}',)
         allowed = tuple(host for host in named if self.view.may_claim(service.namespace, host))

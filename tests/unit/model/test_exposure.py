@@ -453,3 +453,10 @@ def test_a_path_that_does_not_parse_costs_no_port_that_has_no_paths():
     }
     made = built(service(annotations=said, ports=[HTTP, ADMIN, TCP]))
     assert [claim.key for claim in fragment(made).claims] == ['5001', 'b.com/']
+
+
+def test_who_gives_a_tcp_port_to_a_port_that_is_named_after_http_is_told_the_mode():
+    made = built(service(annotations={'port': '5001'}, ports=[HTTP]))
+    assert [verdict.message for verdict in made.all_verdicts() if verdict.reason == 'MissingHost'] == [
+        'port http speaks HTTP or TLS and has no headrace.io/host; headrace.io/port is for TCP: headrace.io/mode: tcp'
+    ]
