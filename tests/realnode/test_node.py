@@ -182,18 +182,8 @@ def everything(cluster):
     return cluster.plane.api.list(collection('Pod', NAMESPACE))['items']
 
 
-def calls(cluster, account):
-    """Return what the API server noted of a ServiceAccount: API group, resource and verb, and its decision."""
-    return [
-        ((of.get('apiGroup', ''), '/'.join(filter(None, (of['resource'], of.get('subresource')))), event['verb']), said)
-        for event in cluster.plane.audited(NAMESPACE)
-        if event['user']['username'].endswith(f'-{account}') and 'resource' in (of := event.get('objectRef', {}))
-        for said in [event['annotations']['authorization.k8s.io/decision']]
-    ]
-
-
 def test_nothing_was_asked_for_that_is_not_allowed(installed):
-    found = {account: calls(installed, account) for account in ('edge', 'controller')}
+    found = {account: installed.calls(account) for account in ('edge', 'controller')}
     assert all(found.values())
     assert not [call for each in found.values() for call, decision in each if decision != 'allow']
 
@@ -215,7 +205,7 @@ def test_an_uninstall_leaves_nothing_in_the_cluster(installed):
 @pytest.mark.parametrize('account', ['edge', 'controller'])
 def test_what_was_asked_of_the_api_server_is_what_the_chart_allows(real_node, account):
     # Pods that end after their rights have gone are refused; who one is, everybody may ask.
-    asked = {call for call, decision in calls(real_node, account) if decision == 'allow'}
+    asked = {call for call, decision in real_node.calls(account) if decision == 'allow'}
     assert asked - {('authentication.k8s.io', 'selfsubjectreviews', 'create')} == {
         rule[1:] for rule in chart.rules(chart.render(namespace=NAMESPACE), account)
     }

@@ -154,19 +154,29 @@ class RealNode:
         assert not done.returncode, f'{words}: {done.stderr}'
         return done.stdout
 
-    def helm(self, *words, seconds=300):
+    def helm(self, *words, program='helm', namespace=NAMESPACE, seconds=300):
         """Run Helm as cluster-admin, and return what it said."""
         where = chart.environment(self.plane, self.machine.folder)
-        command = [binary('helm'), *words, '--namespace', NAMESPACE]
+        command = [binary(program, 'make node-test'), *words, '--namespace', namespace]
         done = subprocess.run(command, env=where, capture_output=True, text=True, timeout=seconds, check=False)
         assert not done.returncode, f'{words}: {done.stderr}'
         return done.stdout
 
-    def pods(self, component):
+    def pods(self, component, namespace=NAMESPACE, label='app.kubernetes.io/component'):
         """Return the pods of a part of headrace that are not about to end."""
-        label = f'app.kubernetes.io/component={component}'
-        found = self.plane.api.list(collection('Pod', NAMESPACE), labelSelector=label)['items']
+        found = self.plane.api.list(collection('Pod', namespace), labelSelector=f'{label}={component}')['items']
         return [each for each in found if 'deletionTimestamp' not in each['metadata']]
+
+    def calls(self, account, namespace=NAMESPACE):
+        """Return what the API server noted of a ServiceAccount: API group, resource and verb, and its decision."""
+        found = []
+        for event in self.plane.audited(namespace):
+            of = event.get('objectRef', {})
+            if event['user']['username'].endswith(f'-{account}') and 'resource' in of:
+                resource = '/'.join(filter(None, (of['resource'], of.get('subresource'))))
+                decision = event['annotations']['authorization.k8s.io/decision']
+                found.append(((of.get('apiGroup', ''), resource, event['verb']), decision))
+        return found
 
     def process(self, pod, word):
         """Return the first process of a pod whose command line has a word, as it is numbered here."""
