@@ -30,8 +30,11 @@ def clients_of(nodes):
 
     def safe(space):
         trusting = ssl.create_default_context(cadata=KEY[1].decode())
-        with contextlib.closing(nodes.connected(space, TLS, 443, seconds=3)) as plain:
-            assert say(trusting.wrap_socket(plain, server_hostname='safe.example.com'))['pod'] == 'one'
+        with (
+            contextlib.closing(nodes.connected(space, TLS, 443, seconds=3)) as plain,
+            trusting.wrap_socket(plain, server_hostname='safe.example.com') as secured,
+        ):
+            assert say(secured)['pod'] == 'one'
 
     works += [partial(nodes.tcp, 'client', TCP6, 80, seconds=3), partial(safe, 'client')]
     return Clients(*works, *(partial(ok, space) for space in ('client', 'node')))
