@@ -108,7 +108,7 @@ def run(given, plane, report):
     command = [
         ROOT / 'bin' / 'e2e' / 'ginkgo', f'--nodes={given.parallel}', f'--flake-attempts={given.attempts}', '--no-color', f'--focus={given.focus}',
         f'--skip={given.skip}', '--timeout=4h', '--output-interceptor-mode=none', *given.ginkgo, ROOT / 'bin' / 'e2e' / 'e2e.test', '--',
-        f'--kubeconfig={plane.kubeconfig}', '--provider=skeleton', f'--report-dir={report}',
+        f'--kubeconfig={plane.kubeconfig}', '--provider=skeleton', f'--report-dir={report}', '--report-complete-ginkgo',
         f'--kubectl-path={ROOT / "bin" / "kubectl"}', f'--dump-logs-on-failure={str(given.dump).lower()}',
     ]  # fmt: skip
     return subprocess.run([str(word) for word in command], check=False).returncode
