@@ -106,9 +106,9 @@ def _headrace(stack, given, plane, nodes, folder):
 def run(given, plane, report):
     """Run the tests, and return how they ended."""
     command = [
-        ROOT / 'bin' / 'e2e' / 'ginkgo', f'--nodes={given.parallel}', '--no-color', f'--focus={given.focus}',
+        ROOT / 'bin' / 'e2e' / 'ginkgo', f'--nodes={given.parallel}', f'--flake-attempts={given.attempts}', '--no-color', f'--focus={given.focus}',
         f'--skip={given.skip}', '--timeout=4h', '--output-interceptor-mode=none', *given.ginkgo, ROOT / 'bin' / 'e2e' / 'e2e.test', '--',
-        f'--kubeconfig={plane.kubeconfig}', '--provider=skeleton', f'--report-dir={report}',
+        f'--kubeconfig={plane.kubeconfig}', '--provider=skeleton', f'--report-dir={report}', '--report-complete-ginkgo',
         f'--kubectl-path={ROOT / "bin" / "kubectl"}', f'--dump-logs-on-failure={str(given.dump).lower()}',
     ]  # fmt: skip
     return subprocess.run([str(word) for word in command], check=False).returncode
@@ -123,6 +123,7 @@ def arguments():
     parser.add_argument('--focus', default=FOCUS)
     parser.add_argument('--skip', default=SKIP)
     parser.add_argument('--parallel', type=int, default=3)
+    parser.add_argument('--attempts', type=int, default=1, help='how often a test that fails is run')
     parser.add_argument('--report', type=Path, default=Path(tempfile.gettempdir()) / 'headrace-e2e')
     parser.add_argument('--dump', action='store_true')
     parser.add_argument('--stay', action='store_true', help='run nothing, and say how to come in')

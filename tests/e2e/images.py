@@ -24,6 +24,8 @@ def write(folder, target):
         for name in ('localhost.crt', 'localhost.key'):
             archive.add(folder / name, name, filter=_as_program)
         _link(archive, 'agnhost-2', 'agnhost')
+        # As the images have it, with options that the tests use.
+        _link(archive, 'usr/bin/wget', 'busybox')
         made = tarfile.TarInfo('uploads')
         made.type, made.mode = tarfile.DIRTYPE, stat.S_IRWXU
         archive.addfile(made)
