@@ -55,6 +55,7 @@ RESTART = {
     'startupTaint': 'example.com/taint',
     'nodeHttpPort': 10380,
     'nodeTcpPort': 10382,
+    'nodeTlsPort': 10386,
     'nodeHealthPort': 10384,
     'podNetworks': ['10.0.0.0/8'],
     'serviceNetworks': ['10.96.0.0/12'],
