@@ -1,6 +1,7 @@
 """A Service goes from the real kube-proxy to a node and back, under load, on a real API server, with real packets."""
 
 import contextlib
+import http.client
 import os
 import subprocess
 import threading
@@ -26,7 +27,7 @@ class Clients:
     """Clients that connect all the time, from a pod and from the node; `lost` is what went wrong, and when."""
 
     def __init__(self, nodes):
-        self.lost, self.done, self.seen = [], 0, set()
+        self.lost, self.done = [], 0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(nodes, space)) for space in ('client', 'node')]
         for thread in self._threads:
@@ -35,18 +36,55 @@ class Clients:
     def _run(self, nodes, space):
         while not self._stop.is_set():
             try:
-                said = nodes.tcp(space, CLUSTER_IP, 80, seconds=3)
-            except OSError as error:
-                self.lost.append((space, repr(error)))
+                self._ask(nodes, space)
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append((space, time.time(), repr(error)))
             else:
                 self.done += 1
-                self.seen.add(said['client'])
             time.sleep(0.005)
+
+    def _ask(self, nodes, space):
+        nodes.tcp(space, CLUSTER_IP, 80, seconds=3)
 
     def stop(self):
         self._stop.set()
         for thread in self._threads:
             thread.join(10)
+
+
+class Keeping(Clients):
+    """Clients of HTTP that keep a connection for a second, or until an answer says that it ends."""
+
+    def __init__(self, nodes):
+        self._kept = {}
+        super().__init__(nodes)
+
+    def _ask(self, nodes, space):
+        kept, until_then = self._kept.pop(space, (None, 0.0))
+        if kept is None:
+            kept, until_then = http.client.HTTPConnection(CLUSTER_IP), time.monotonic() + 1
+            kept.sock = nodes.connected(space, CLUSTER_IP, 80, seconds=3)
+        with contextlib.ExitStack() as closing:
+            closing.callback(kept.close)
+            kept.request('GET', '/')
+            answer = kept.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+            if not answer.will_close and time.monotonic() < until_then:
+                closing.pop_all()
+                self._kept[space] = kept, until_then
+
+    def stop(self):
+        super().stop()
+        for kept, _ in self._kept.values():
+            kept.close()
+
+
+def speaker(nodes, port):
+    """Return which client a pod sees."""
+    if port == 'tcp':
+        return nodes.tcp('client', CLUSTER_IP, 80)['client']
+    return nodes.http('client', CLUSTER_IP, 80)[2]['client']
 
 
 @pytest.fixture
@@ -139,24 +177,27 @@ def settled(work):
     return true
 
 
-@pytest.mark.parametrize('mode', ['nftables', 'iptables'])
-def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, cluster, kube_proxy, mode):
+@pytest.mark.parametrize(
+    ('mode', 'port', 'kind'),
+    [('nftables', 'tcp', Clients), ('iptables', 'tcp', Clients), ('nftables', 'http', Keeping)],
+)
+def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, cluster, kube_proxy, mode, port, kind):
     controller, agent = cluster
     kube_proxy(mode)
-    plain = service('web', clusterIP=CLUSTER_IP, ports=[{'name': 'tcp', 'port': 80}])
+    plain = service('web', clusterIP=CLUSTER_IP, ports=[{'name': port, 'port': 80}])
     controller.put(
-        'web', plain, endpoint_slice('web', addresses=[PODS['one'][0], PODS['three'][0]], port=PORT, port_name='tcp')
+        'web', plain, endpoint_slice('web', addresses=[PODS['one'][0], PODS['three'][0]], port=PORT, port_name=port)
     )
-    until(settled(lambda: nodes.tcp('client', CLUSTER_IP, 80)), 'kube-proxy serves', LATE)
+    until(settled(lambda: speaker(nodes, port)), 'kube-proxy serves', LATE)
     # kube-proxy leaves a pod its address.
-    assert nodes.tcp('client', CLUSTER_IP, 80)['client'] == PODS['client'][0]
+    assert speaker(nodes, port) == PODS['client'][0]
     controller.begin()
     agent.start('--node', 'n1')
-    clients = Clients(nodes)
+    clients = kind(nodes)
     try:
         controller.annotate('web', proxy='node')
         until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
-        until(lambda: nodes.tcp('client', CLUSTER_IP, 80)['client'] != PODS['client'][0], 'HAProxy serves', LATE)
+        until(lambda: speaker(nodes, port) != PODS['client'][0], 'HAProxy serves', LATE)
         until(
             lambda: CLUSTER_IP not in nodes.spaces['node'].run(*RULES[mode]),
             'kube-proxy lets go',
@@ -174,7 +215,7 @@ def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, clus
         ]
         subprocess.run(command, check=True, capture_output=True, timeout=90, env={**os.environ})
         assert {LABEL, 'headrace.io/node'}.isdisjoint(labels(controller))
-        until(lambda: nodes.tcp('client', CLUSTER_IP, 80)['client'] == PODS['client'][0], 'kube-proxy serves', LATE)
+        until(lambda: speaker(nodes, port) == PODS['client'][0], 'kube-proxy serves', LATE)
         back = clients.done
         until(lambda: clients.done > back + 100, 'kube-proxy serves alone')
     finally:

@@ -190,6 +190,8 @@ class Server:
                         seen[name.lower()] = value.strip()
                     body = json.dumps({**json.loads(body), 'seen': seen, 'path': line.split(b' ')[1].decode()}).encode()
                     connection.sendall(f'HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n'.encode() + body)
+                    if seen.get('connection') == 'close':
+                        return
                 else:
                     connection.sendall(body + b'\n')
 

@@ -14,6 +14,7 @@ from headrace.cluster.store import NODES, Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.lease import Report
+from headrace.model import policies
 from headrace.model.state import Change, State
 from headrace.names import Ref
 from headrace.node import sites
@@ -22,6 +23,9 @@ from headrace.node.steering import Steering
 from headrace.verdicts import OF_AGENTS
 
 log = logging.getLogger(__name__)
+
+# After the kernel leads nobody to HAProxy any more, those who have just come are served for so long.
+_LEAVING_SECONDS = 0.3
 EPOCH = 'epoch'
 
 
@@ -74,6 +78,9 @@ class Loop:
             await self.applier.apply(change)
         else:
             rest = await self.steering.leave(change)
+            if any(item.new is None and policies.is_leaving(item.old) for item in change.pointers):
+                # Clients that have just come are still to be answered.
+                await asyncio.sleep(_LEAVING_SECONDS)
             await self.applier.apply(change)
             await self.steering.come(rest, change)
         self.judged.note(self.state, change.judged)

@@ -89,6 +89,11 @@ def is_wished(service: Service, view: View) -> bool:
     return said.get('proxy', '').strip() == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
 
 
+def is_leaving(service: Service, view: View) -> bool:
+    """Tell whether a Service is about to go back: it wishes no more to be here, and kube-proxy has been told."""
+    return view.labelled and service.proxy_name is None and not is_wished(service, view)
+
+
 def needs(service: Service, view: View) -> tuple[Ref, ...]:
     """Return the other objects that the fragment of a Service needs: all Nodes, and its endpoints' authorities."""
     said = reading.read(service.ref, service.annotations, service.ports)
@@ -169,7 +174,7 @@ class _Draft:
         wanted = backends.want(
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
-        policy = Policy(names.policy(self.service.ref, port.label))
+        policy = Policy(names.policy(self.service.ref, port.label), _first_flags(self.service, self.view))
         paths = reading.exposure(values).path
         route = reading.route(values)
         policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
@@ -401,7 +406,17 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
     return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
 
 
+def _first_flags(service: Service, view: View) -> set[str]:
+    """Return what a port's policy begins with."""
+    return {policies.LEAVING} if is_leaving(service, view) else set()
+
+
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:
     """Tell whether a port asks for nothing that only HAProxy gives, so that the kernel can stand in for it."""
     options = wanted.options
-    return wanted.shape.mode == 'tcp' and not policy.flags and options.tls is None and not options.proxy
+    return (
+        wanted.shape.mode == 'tcp'
+        and not policy.flags - {policies.LEAVING}
+        and options.tls is None
+        and not options.proxy
+    )

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from headrace.cluster import reading
-from headrace.model import proxied, view
+from headrace.cluster.store import Snapshot
+from headrace.model import policies, proxied, view
 from headrace.model.endpoints import Place
 from headrace.model.ir import Fate, Kind, Map
 from headrace.model.view import Role
@@ -200,6 +201,24 @@ def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels
     asking = reading.read(service(labels=labels, **OURS, **IP)).object
     seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
     assert proxied.is_ours(asking, seen) is ours
+
+
+@pytest.mark.parametrize(
+    ('said', 'more', 'leaving'),
+    [
+        ({'proxy': 'node'}, {}, False),
+        ({'proxy': 'node'}, {LABEL: 'headrace'}, False),
+        ({}, {LABEL: 'headrace'}, False),
+        ({}, {}, True),
+    ],
+    ids=['on its way to the node', 'there', 'wished back', 'going back'],
+)
+def test_clients_are_told_to_connect_anew_while_a_service_goes_back(said, more, leaving):
+    known = reading.read(service(annotations=said, labels={'headrace.io/node': 'headrace', **more}, **IP)).object
+    seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    made = proxied.build(known, Snapshot(known), seen)
+    (value,) = [claim.value for claim in made.claims if claim.kind is Kind.ADDRESS]
+    assert policies.is_leaving(value) is leaving
 
 
 def test_keys_for_a_port_that_the_kernel_balances_are_told():
