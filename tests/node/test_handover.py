@@ -243,7 +243,7 @@ def test_a_node_without_an_agent_holds_the_hand_over_up_until_it_is_gone(nodes, 
 
 def test_what_cannot_be_served_completely_is_never_chosen_and_told(cluster):
     controller, _ = cluster
-    said = {'proxy': 'node', 'client-ip': 'preserve'}
+    said = {'proxy': 'node', 'client-ip': 'preserve', 'max-connections': '5'}
     controller.put('web', service('web', clusterIP=CLUSTER_IP, annotations=said))
     controller.begin()
     until(lambda: controller.condition('web'), 'it is told', LATE)
