@@ -13,6 +13,7 @@ from pathlib import Path
 
 from conftest import binary
 from e2e import images
+from support import node_settings
 from support.api import ApiError, collection
 from support.machine import INSIDE, PROGRAMS, Machine
 from support.nodes import Space
@@ -21,30 +22,8 @@ from support.waiting import until
 OUTSIDE = ('198.51.100.1', 'fd00:51::1')
 PODS = ('10.200.0.0/16', 'fd00:200::/32')
 SERVICES = ('10.96.0.0/16', 'fd00:10:96::/112')
-# restrict_oom_score_adj: where this process may not lower the score, nothing would start.
-_CONTAINERD = f"""\
-version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{images.PAUSE}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{INSIDE}/cni"
-"""
-_KUBELET = {
-    'apiVersion': 'kubelet.config.k8s.io/v1beta1', 'kind': 'KubeletConfiguration',
-    # Nobody but this process reaches its network.
-    'authentication': {'anonymous': {'enabled': True}, 'webhook': {'enabled': False}},
-    'authorization': {'mode': 'AlwaysAllow'},
-    'failSwapOn': False, 'failCgroupV1': False, 'cgroupDriver': 'cgroupfs', 'enforceNodeAllocatable': [],
-    'containerRuntimeEndpoint': 'unix:///run/containerd/containerd.sock',
-    'clusterDNS': [OUTSIDE[0]], 'clusterDomain': 'cluster.local', 'resolvConf': f'{INSIDE}/resolv.conf',
-    # The disk is this machine's, and not what is tested.
-    'evictionHard': {'nodefs.available': '0%', 'imagefs.available': '0%', 'memory.available': '0%'},
-    'imageGCHighThresholdPercent': 100, 'registerNode': True, 'nodeStatusUpdateFrequency': '4s',
-    'serializeImagePulls': False, 'maxPods': 110,
-}  # fmt: skip
+# Many pods come and go at once.
+_KUBELET = {'nodeStatusUpdateFrequency': '4s', 'serializeImagePulls': False, 'maxPods': 110}
 
 
 class Lan:
@@ -121,8 +100,8 @@ class Node:
         shared = self.machine.shared
         (shared / 'cni').mkdir()
         (shared / 'cni' / '10-pods.conflist').write_text(json.dumps(self._cni()))
-        (shared / 'containerd.toml').write_text(_CONTAINERD)
-        (shared / 'kubelet.json').write_text(json.dumps(_KUBELET))
+        (shared / 'containerd.toml').write_text(node_settings.containerd(images.PAUSE))
+        (shared / 'kubelet.json').write_text(json.dumps(node_settings.kubelet(OUTSIDE[0], **_KUBELET)))
         (shared / 'resolv.conf').write_text(f'nameserver {OUTSIDE[0]}\n')
         shutil.copy(self.plane.ca, shared / 'ca.crt')
         config = self.plane.kubeconfig.read_text().replace(str(self.plane.ca), f'{INSIDE}/ca.crt')

@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from support import chart, images
+from support import chart, images, pods
 from support.api import collection
 from support.clients import Clients
 from support.nodes import Space, answer
@@ -34,37 +34,9 @@ VALUES = {
     'shutdown.hardStopSeconds': '20',
 }
 # Two Services of the same pods: one of them stays with kube-proxy. And a client.
-SHOP = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: goods, namespace: default}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: goods}}
-  template:
-    metadata: {labels: {app: goods}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: goods
-          image: IMAGE
-          resources: {requests: {cpu: 200m}}
-          command: [python3, -c]
-          args:
-            - |
-              import http.server, json, socket
-              class Handler(http.server.BaseHTTPRequestHandler):
-                  protocol_version = 'HTTP/1.1'
-                  def do_GET(self):
-                      self.rfile.read(int(self.headers.get('Content-Length', 0)))
-                      said = json.dumps({'pod': socket.gethostname()}).encode()
-                      self.send_response(200)
-                      self.send_header('Content-Length', str(len(said)))
-                      self.end_headers()
-                      self.wfile.write(said)
-                  do_POST = do_GET
-                  def log_message(self, *_): pass
-              http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()
+SHOP = (
+    pods.deployment('goods')
+    + """\
 ---
 apiVersion: v1
 kind: Service
@@ -83,6 +55,7 @@ spec:
   terminationGracePeriodSeconds: 0
   containers: [{name: client, image: IMAGE, command: [sleep, infinity]}]
 """.replace('IMAGE', images.OPERATOR)
+)
 
 
 class Shop:

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from support import chart, images
+from support import chart, pods
 from support.api import collection
 from support.machine import traces
 from support.realnode import NAMESPACE, NODE
@@ -19,38 +19,9 @@ from support.waiting import until
 pytestmark = pytest.mark.timeout(420)
 LATE = 120
 # A Service of a user, whose pods are of an image that is there; each answers with its name.
-SHOP = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: shop, namespace: default}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: shop}}
-  template:
-    metadata: {labels: {app: shop}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: shop
-          image: IMAGE
-          # Without it, these would be the first to stand still while other pods start.
-          resources: {requests: {cpu: 200m}}
-          command: [python3, -c]
-          args:
-            - |
-              import http.server, json, socket
-              class Handler(http.server.BaseHTTPRequestHandler):
-                  protocol_version = 'HTTP/1.1'
-                  def do_GET(self):
-                      self.rfile.read(int(self.headers.get('Content-Length', 0)))
-                      said = json.dumps({'pod': socket.gethostname()}).encode()
-                      self.send_response(200)
-                      self.send_header('Content-Length', str(len(said)))
-                      self.end_headers()
-                      self.wfile.write(said)
-                  do_POST = do_GET
-                  def log_message(self, *_): pass
-              http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()
+SHOP = (
+    pods.deployment('shop')
+    + """\
 ---
 apiVersion: v1
 kind: Service
@@ -58,7 +29,8 @@ metadata: {name: shop, namespace: default}
 spec:
   selector: {app: shop}
   ports: [{name: http, port: 80, targetPort: 8080}]
-""".replace('IMAGE', images.OPERATOR)
+"""
+)
 
 
 @pytest.fixture(scope='module')

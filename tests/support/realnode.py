@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.spaces import Space
 
 from conftest import ROOT, binary
-from support import chart, images, logs, network
+from support import chart, images, logs, network, node_settings
 from support.api import ApiError, collection
 from support.controlplane import WITH_NODES, ControlPlane
 from support.machine import INSIDE, PROGRAMS, Machine
@@ -30,29 +30,6 @@ _CNI = {
         },
         {'type': 'portmap', 'capabilities': {'portMappings': True}},
     ],
-}  # fmt: skip
-# restrict_oom_score_adj: where this process may not lower the score, nothing would start.
-_CONTAINERD = f"""\
-version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{images.PAUSE}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{INSIDE}/cni"
-"""
-_KUBELET = {
-    'apiVersion': 'kubelet.config.k8s.io/v1beta1', 'kind': 'KubeletConfiguration',
-    # Nobody but this process reaches its network.
-    'authentication': {'anonymous': {'enabled': True}, 'webhook': {'enabled': False}},
-    'authorization': {'mode': 'AlwaysAllow'},
-    'failSwapOn': False, 'failCgroupV1': False, 'cgroupDriver': 'cgroupfs', 'enforceNodeAllocatable': [],
-    'containerRuntimeEndpoint': 'unix:///run/containerd/containerd.sock',
-    'clusterDNS': [OUTSIDE], 'clusterDomain': 'cluster.local', 'resolvConf': f'{INSIDE}/resolv.conf',
-    # The disk is this machine's, and not what is tested.
-    'evictionHard': {'nodefs.available': '0%', 'imagefs.available': '0%', 'memory.available': '0%'},
-    'imageGCHighThresholdPercent': 100, 'registerNode': True, 'nodeStatusUpdateFrequency': '2s',
 }  # fmt: skip
 
 
@@ -99,8 +76,8 @@ class RealNode:
         shared = self.machine.shared
         (shared / 'cni').mkdir()
         (shared / 'cni' / '10-pods.conflist').write_text(json.dumps(_CNI))
-        (shared / 'containerd.toml').write_text(_CONTAINERD)
-        (shared / 'kubelet.json').write_text(json.dumps(_KUBELET))
+        (shared / 'containerd.toml').write_text(node_settings.containerd(images.PAUSE))
+        (shared / 'kubelet.json').write_text(json.dumps(node_settings.kubelet(OUTSIDE, nodeStatusUpdateFrequency='2s')))
         (shared / 'resolv.conf').write_text(f'nameserver {OUTSIDE}\n')
         shutil.copy(self.plane.ca, shared / 'ca.crt')
         config = self.plane.kubeconfig.read_text().replace(str(self.plane.ca), f'{INSIDE}/ca.crt')
