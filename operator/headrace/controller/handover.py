@@ -18,7 +18,7 @@ from headrace.cluster.store import Store
 from headrace.controller.agents import Agent
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
-from headrace.model import proxied
+from headrace.model import choice, proxied
 from headrace.model.view import Role, View
 from headrace.names import Ref
 from headrace.verdicts import OF_AGENTS, Level, Verdict
@@ -33,8 +33,6 @@ _GRACE_SECONDS = 10.0
 _SEEN_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
 _MOST_NAMED = 3
-# Keys that say who serves a Service, and nothing of how.
-_NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
 Patch = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 
@@ -70,14 +68,6 @@ def step(service: Service, facts: Facts) -> dict[str, Any] | None:
     if handed:
         return _patch({PROXY_NAME_LABEL: None})
     return _patch({CHOSEN_LABEL: None}, None) if facts.waited >= _GRACE_SECONDS else None
-
-
-def is_outgrown(service: Service) -> bool:
-    """Tell whether a Service has to go back: its load balancer would take all nodes for broken (healthCheckNodePort).
-
-    One with keys that only headrace applies stays, and says so: without them it could be open to more clients.
-    """
-    return bool(service.health_port) and all(key in _NEUTRAL for key, _ in service.annotations)
 
 
 _KEEP = object()
@@ -154,7 +144,7 @@ class Handover:
                 applied[agent.node] = max(agent.epoch, applied.get(agent.node, -1))
         nodes = tuple(node.name for node in self.store.nodes())
         for service in services:
-            wished = proxied.is_wished(service, self.view)
+            wished = choice.is_wished(service, self.view)
             if wished or service.chosen == self.view.class_name:
                 await self._advance(service, nodes, applied, wished=wished)
             else:
@@ -174,7 +164,7 @@ class Handover:
         problems = self.problems(service) if wished else ()
         missing = behind(service, nodes, applied) if nodes else ('any Node',)
         waited = now - self._since[ref][1]
-        outgrown = is_outgrown(service)
+        outgrown = choice.is_outgrown(service)
         facts = Facts(self.view.class_name, wished, bool(problems), missing, waited, self._last_epoch + 1, outgrown)
         if wished and not problems and service.chosen and service.proxy_name is None and waited >= _PATIENCE_SECONDS:
             problems = (self._late(ref, missing),) if missing else ()
@@ -208,7 +198,7 @@ class Handover:
         """Return a verdict for a Service that no node role can have."""
         if not self.view.settings.node_role:
             why = 'this installation has no node role (nodeRole)'
-        elif not proxied.can_be_ours(service, self.view):
+        elif not choice.can_be_ours(service, self.view):
             why = 'only a Service with a ClusterIP can be handed over, and never default/kubernetes'
         elif service.proxy_name is not None and service.chosen != self.view.class_name:
             if service.proxy_name == self.view.class_name:

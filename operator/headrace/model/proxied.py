@@ -12,12 +12,13 @@ from headrace import names
 from headrace.annotations import reading
 from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
-from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
+from headrace.cluster.objects import Protocol, Service, ServicePort
 from headrace.cluster.store import NODES, Snapshot
 from headrace.model import (
     affinity,
     backends,
     canaries,
+    choice,
     credentials,
     doors,
     drafts,
@@ -50,8 +51,6 @@ from headrace.verdicts import Verdict
 
 NEEDS = (NODES,)
 Demand = tuple[str, Mode]
-_API = Ref('Service', 'default', 'kubernetes')
-_DEFAULT_CLASS = 'headrace'
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # What is not applied here, and why.
@@ -63,35 +62,6 @@ _NO_SOURCE = (
     'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
     'on a TCP port that nothing else is said of, the kernel keeps it'
 )
-
-
-def is_ours(service: Service, view: View) -> bool:
-    """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
-    if not can_be_ours(service, view):
-        return False
-    if service.proxy_name is not None:
-        return service.proxy_name == view.class_name
-    if view.labelled:
-        return service.chosen == view.class_name
-    return is_wished(service, view)
-
-
-def can_be_ours(service: Service, view: View) -> bool:
-    """Tell whether a Service is one that kube-proxy serves, and that may be taken over."""
-    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
-        return False
-    return view.exists(service.namespace)
-
-
-def is_wished(service: Service, view: View) -> bool:
-    """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
-    said = dict(service.annotations)
-    return said.get('proxy', '').strip() == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
-
-
-def is_leaving(service: Service, view: View) -> bool:
-    """Tell whether a Service is about to go back: it wishes no more to be here, and kube-proxy has been told."""
-    return view.labelled and service.proxy_name is None and not is_wished(service, view)
 
 
 def needs(service: Service, view: View) -> tuple[Ref, ...]:
@@ -408,7 +378,7 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
 
 def _first_flags(service: Service, view: View) -> set[str]:
     """Return what a port's policy begins with."""
-    return {policies.LEAVING} if is_leaving(service, view) else set()
+    return {policies.LEAVING} if choice.is_leaving(service, view) else set()
 
 
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
-from headrace.model import classes, proxied, services
+from headrace.model import choice, classes, proxied, services
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.ir import Content, Fragment, Kind
 from headrace.model.services import Demand
@@ -113,7 +113,7 @@ class State:
             return None
         demands = frozenset(self._demanders.get(ref, ()))
         if self.view.role is Role.NODE:
-            ours = proxied.is_ours(service, self.view)
+            ours = choice.is_ours(service, self.view)
             if not ours and not demands:
                 return None
             snapshot = store.snapshot(ref, proxied.needs(service, self.view))

@@ -193,17 +193,6 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
 
 
 @pytest.mark.parametrize(
-    ('labels', 'ours'),
-    [({}, False), ({'headrace.io/node': 'headrace'}, True), ({'headrace.io/node': 'other'}, False)],
-    ids=['not yet', 'ours', 'of another class'],
-)
-def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels, ours):
-    asking = reading.read(service(labels=labels, **OURS, **IP)).object
-    seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
-    assert proxied.is_ours(asking, seen) is ours
-
-
-@pytest.mark.parametrize(
     ('said', 'more', 'leaving'),
     [
         ({'proxy': 'node'}, {}, False),
