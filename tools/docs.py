@@ -53,6 +53,7 @@ RELOADS = {
     'certificate': "the class's default certificate stands first in a list, and comes and goes with the file",
     'compression': 'a backend that is made at run time does not compress',
     'headers': 'HAProxy 3.0 sets headers by rules of its file only',
+    'kept-connections': 'clients of HTTP/2 keep asking on connections to a Service that has gone back to kube-proxy: only a worker that is replaced tells them to leave',
     'listeners': 'half of the listeners of a node have a port whose TLS they end; from then on there are twice as many',
     'profile': 'a value that is used for the first time needs a section of the file; the next Service with it costs nothing',
     'users': 'crypt hashes are judged by a list of the file; the same hash costs nothing the next time',

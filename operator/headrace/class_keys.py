@@ -251,7 +251,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, _meta('Clients that each table of rate limits remembers.', 'reload', ge=100, le=100_000_000)
     ] = 100_000
     drain_timeout: Annotated[
-        Duration, _meta('How long connections to an endpoint that is gone may finish.', 'runtime')
+        Duration,
+        _meta(
+            'How long connections to an endpoint that is gone, or to a Service that has gone back to kube-proxy, may finish.',
+            'runtime',
+        ),
     ] = '5m'
     reload_interval: Annotated[
         Duration, _meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')

@@ -120,6 +120,9 @@ def shop(real_node, town):
     real_node.kubectl('rollout', 'status', 'deployment/goods', f'--timeout={LATE}s')
     real_node.kubectl('wait', '--for=condition=ready', 'pod/client', f'--timeout={LATE}s')
     made = Shop(real_node, town)
+    for name in ('chosen', 'other'):
+        # A pod is ready before kube-proxy knows, and until then its clients are refused.
+        until(partial(answers, made.ask(name)), f'kube-proxy serves {name}', within=LATE)
     yield made
     made.client.close()
     real_node.kubectl('delete', '-f', '-', '--wait=false', text=SHOP)

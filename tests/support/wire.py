@@ -14,6 +14,7 @@ import h2.settings
 from support.edge import client_context
 
 SECONDS = 10.0
+_FRAME_HEAD = 9
 _PROXY_V2 = b'\r\n\r\n\0\r\nQUIT\n'
 
 
@@ -73,10 +74,10 @@ def proxy_v2(source):
 
 
 class Http2:
-    """One connection of HTTP/2. Headers go out as they are given."""
+    """One connection of HTTP/2. Headers go out as they are given; `told_to_leave` once the server wants no more of them."""
 
     def __init__(self, connection):
-        self.connection = connection
+        self.connection, self.told_to_leave, self._rest = connection, False, b''
         config = h2.config.H2Configuration(
             validate_outbound_headers=False,
             normalize_outbound_headers=False,
@@ -89,6 +90,23 @@ class Http2:
 
     def _flush(self):
         self.connection.sendall(self.h2.data_to_send())
+
+    def _events(self, part):
+        """Yield what a part of what came says, frame by frame.
+
+        After a GOAWAY without an error the library would hear nothing more, and answers are still to come (RFC 9113, 6.8).
+        """
+        self._rest += part
+        while len(self._rest) >= _FRAME_HEAD:
+            size = _FRAME_HEAD + int.from_bytes(self._rest[:3])
+            if len(self._rest) < size:
+                return
+            frame, self._rest = self._rest[:size], self._rest[size:]
+            for event in self.h2.receive_data(frame):
+                if isinstance(event, h2.events.ConnectionTerminated) and not event.error_code:
+                    self.told_to_leave = True
+                    self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
+                yield event
 
     def ask(self, headers, body=None, trailers=None):
         """Send a request; return its status (or `reset`, or `closed`), headers and body."""
@@ -111,7 +129,7 @@ class Http2:
         found, open_ = dict.fromkeys(streams, b''), set(streams)
         self._flush()
         while open_ and (part := self.connection.recv(65536)):
-            for event in self.h2.receive_data(part):
+            for event in self._events(part):
                 match event:
                     case h2.events.DataReceived(stream_id=number):
                         found[number] += event.data
@@ -126,7 +144,7 @@ class Http2:
         with contextlib.suppress(ConnectionError):
             self._flush()
             while part := self.connection.recv(65536):
-                for event in self.h2.receive_data(part):
+                for event in self._events(part):
                     match event:
                         case h2.events.ResponseReceived(stream_id=number) if number == stream:
                             head = dict(event.headers)

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from headrace.agent.judged import Judged
+from headrace.agent.lingering import Lingering
 from headrace.cluster.objects import Service
 from headrace.cluster.store import NODES, Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.lease import Report
-from headrace.model import policies
 from headrace.model.state import Change, State
 from headrace.names import Ref
 from headrace.node import sites
@@ -24,8 +24,6 @@ from headrace.verdicts import OF_AGENTS
 
 log = logging.getLogger(__name__)
 
-# After the kernel leads nobody to HAProxy any more, those who have just come are served for so long.
-_LEAVING_SECONDS = 0.3
 EPOCH = 'epoch'
 
 
@@ -39,6 +37,7 @@ class Loop:
         self._turn = asyncio.Lock()
         self.judged = Judged(state)
         self.steering: Steering | None = None
+        self._lingering = Lingering(applier, self.wake)
         self.batches = 0
         self.epoch = self._taken = 0
         self.last_beat = time.monotonic()
@@ -61,11 +60,14 @@ class Loop:
     async def settle(self) -> bool:
         """Apply what has changed in the store since the last time; return whether anything had."""
         async with self._turn:
-            dirty = self.store.take()
+            over = await self._lingering.over()
+            self.state.lingering -= over
+            dirty = self.store.take() | over
             if not dirty:
                 return False
             self.batches += 1
             change = self.state.update(self.store, dirty)
+            self._lingering.follow(self.state.lingering)
             if change:
                 await self._apply(change)
             if self.steering is not None and NODES in dirty:
@@ -78,9 +80,6 @@ class Loop:
             await self.applier.apply(change)
         else:
             rest = await self.steering.leave(change)
-            if any(item.new is None and policies.is_leaving(item.old) for item in change.pointers):
-                # Clients that have just come are still to be answered.
-                await asyncio.sleep(_LEAVING_SECONDS)
             await self.applier.apply(change)
             await self.steering.come(rest, change)
         self.judged.note(self.state, change.judged)
@@ -104,7 +103,9 @@ class Loop:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             self.store.take()
+            state.lingering |= self.state.lingering
             state.update(self.store, self.store.services())
+            self._lingering.follow(self.state.lingering)
             self.state = state
             self.judged = Judged(state)
             reload = await self.applier.exchange(state)

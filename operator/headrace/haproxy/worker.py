@@ -137,6 +137,14 @@ class Worker:
         again = [item for item in done if item.outcome is not Outcome.DONE]
         return reasons | {Reason('refused', f'{item.command.named}: {item.answer}') for item in again}
 
+    async def kept_at(self) -> float:
+        """Return when HTTP/2 has last asked on a connection for a Service that has gone back; Unix seconds, 0 for never.
+
+        Raises RuntimeSocketError.
+        """
+        found = re.search(r'value=<(\d+)>', await self.connection.tell('get var proc.kept'))
+        return float(found[1]) if found else 0.0
+
     async def compare(self, refs: Iterable[Ref]) -> int:
         """Compare what the worker has of some objects' backends with the picture, repair it, and return how much differed.
 

@@ -41,6 +41,7 @@ AFFINITY = 's'
 CLIENT_CERTIFICATE = 'v'
 CLIENT_CERTIFICATE_OPTIONAL = 'u'
 LEAVING = 'l'
+GONE = 'g'
 _DIGIT_BITS = 4
 
 
@@ -65,11 +66,6 @@ class Policy:
         """
         value = f'{backend}|{self.name}|{"".join(sorted(self.flags))}'
         return f'{value}|{cluster}' if cluster else value
-
-
-def is_leaving(pointer: object) -> bool:
-    """Tell whether a value of a routing map is that of a Service that is about to go back to kube-proxy."""
-    return isinstance(pointer, str) and LEAVING in pointer.split('|')[2]
 
 
 def network_keys(name: str, network: Network) -> list[str]:

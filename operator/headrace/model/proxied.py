@@ -6,6 +6,7 @@ connection. Families never mix, and a policy Local has a backend of its own. Ser
 the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from headrace import names
@@ -79,15 +80,22 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
 
 
 def build(
-    service: Service, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset(), *, ours: bool = True
+    service: Service,
+    snapshot: Snapshot,
+    view: View,
+    demands: frozenset[Demand] = frozenset(),
+    *,
+    ours: bool = True,
+    lingers: bool = False,
 ) -> Fragment:
     """Return the fragment of a Service on this node.
 
-    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`.
+    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. One that
+    `lingers` has no doors any more: HAProxy serves the connections that it has.
     """
     said = reading.read(service.ref, service.annotations, service.ports)
-    draft = _Draft(service, said, snapshot, view)
-    for port in service.ports if ours else ():
+    draft = _Draft(service, said, snapshot, view, _first_flags(service, view, lingers=lingers))
+    for port in service.ports if ours or lingers else ():
         if port.protocol is Protocol.TCP:
             draft.add(port)
         else:
@@ -101,25 +109,31 @@ def build(
     return Fragment(
         ref=service.ref,
         created=service.created,
-        claims=tuple(sorted(set(draft.claims), key=lambda claim: (claim.kind, claim.key))),
+        claims=_sorted(claim for claim in draft.claims if not (lingers and claim.kind is Kind.DOOR)),
         data=tuple(sorted(draft.data)),
         backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
-        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced)),
+        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not lingers),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
         userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
         demands=tuple(sorted(draft.demands)),
         needs=needs(service, view),
-        endpoint_verdicts=tuple(sorted(draft.endpoint_verdicts)),
+        endpoint_verdicts=() if lingers else tuple(sorted(draft.endpoint_verdicts)),
         verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})) if ours else (),
     )
+
+
+def _sorted(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    return tuple(sorted(set(claims), key=lambda claim: (claim.kind, claim.key)))
 
 
 class _Draft:
     """A node's fragment while it is put together."""
 
-    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, view: View) -> None:
-        self.service, self.said, self.snapshot, self.view = service, said, snapshot, view
+    def __init__(
+        self, service: Service, said: Annotations, snapshot: Snapshot, view: View, flags: frozenset[str]
+    ) -> None:
+        self.service, self.said, self.snapshot, self.view, self.flags = service, said, snapshot, view, flags
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -144,7 +158,7 @@ class _Draft:
         wanted = backends.want(
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
         )
-        policy = Policy(names.policy(self.service.ref, port.label), _first_flags(self.service, self.view))
+        policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
         paths = reading.exposure(values).path
         route = reading.route(values)
         policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
@@ -247,7 +261,7 @@ class _Draft:
         preserved = values.get('client-ip') == 'preserve' and wanted.shape.mode == 'tcp'
         if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
             return False
-        return not policy.flags and wanted.options.tls is None and not wanted.options.proxy
+        return not policy.flags - self.flags and wanted.options.tls is None and not wanted.options.proxy
 
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
@@ -376,9 +390,11 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
     return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
 
 
-def _first_flags(service: Service, view: View) -> set[str]:
-    """Return what a port's policy begins with."""
-    return {policies.LEAVING} if choice.is_leaving(service, view) else set()
+def _first_flags(service: Service, view: View, *, lingers: bool) -> frozenset[str]:
+    """Return what each port's policy begins with: how its clients find their way back to kube-proxy."""
+    if lingers:
+        return frozenset((policies.LEAVING, policies.GONE))
+    return frozenset((policies.LEAVING,)) if choice.is_leaving(service, view) else frozenset()
 
 
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:

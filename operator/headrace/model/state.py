@@ -1,7 +1,8 @@
 """The model's state: all fragments, who claims what, and who reads whom; changed by key.
 
-Promises: after any sequence of updates the state equals one that was built from scratch, and an update costs as much
-as what it touches. Each update returns the change as a value, which is all that planning needs.
+Promises: after any sequence of updates the state equals one that was built from scratch (but for Services of a node that
+linger, until `update` is told that they do no more), and an update costs as much as what it touches. Each update returns
+the change as a value, which is all that planning needs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,6 +60,8 @@ class State:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
+        # Services of a node that have gone back to kube-proxy, and that HAProxy serves on to those who are connected.
+        self.lingering: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
@@ -110,16 +113,26 @@ class State:
             return classes.build(self.view, store.snapshot(ref, classes.needs(self.view)))
         service = store.get(ref, Service)
         if service is None:
+            self.lingering.discard(ref)
             return None
         demands = frozenset(self._demanders.get(ref, ()))
         if self.view.role is Role.NODE:
-            ours = choice.is_ours(service, self.view)
-            if not ours and not demands:
+            ours, lingers = choice.is_ours(service, self.view), self._lingers(service)
+            if not ours and not lingers and not demands:
                 return None
             snapshot = store.snapshot(ref, proxied.needs(service, self.view))
-            return proxied.build(service, snapshot, self.view, demands, ours=ours)
+            return proxied.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
         found = services.interpret(service, self.view, demands)
         return services.build(found, store.snapshot(ref, found.needs), self.view, demands) if found else None
+
+    def _lingers(self, service: Service) -> bool:
+        """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
+        held = self.fragments.get(service.ref)
+        if choice.is_ours(service, self.view) or not choice.can_be_ours(service, self.view):
+            self.lingering.discard(service.ref)
+        elif held is not None and {Kind.DOOR, Kind.ADDRESS} <= {claim.kind for claim in held.claims}:
+            self.lingering.add(service.ref)
+        return service.ref in self.lingering
 
     def refuse(self, ref: Ref, said: str) -> None:
         """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.cluster import reading
 from headrace.cluster.store import Snapshot
-from headrace.model import policies, proxied, view
+from headrace.model import proxied, view
 from headrace.model.endpoints import Place
 from headrace.model.ir import Fate, Kind, Map
 from headrace.model.view import Role
@@ -192,22 +192,21 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
     assert 'w' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').split('|')[2]
 
 
-@pytest.mark.parametrize(
-    ('said', 'more', 'leaving'),
-    [
-        ({'proxy': 'node'}, {}, False),
-        ({'proxy': 'node'}, {LABEL: 'headrace'}, False),
-        ({}, {LABEL: 'headrace'}, False),
-        ({}, {}, True),
-    ],
-    ids=['on its way to the node', 'there', 'wished back', 'going back'],
-)
-def test_clients_are_told_to_connect_anew_while_a_service_goes_back(said, more, leaving):
-    known = reading.read(service(annotations=said, labels={'headrace.io/node': 'headrace', **more}, **IP)).object
+def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
+    known = reading.read(service(labels={'headrace.io/node': 'headrace'}, **IP)).object
     seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
     made = proxied.build(known, Snapshot(known), seen)
-    (value,) = [claim.value for claim in made.claims if claim.kind is Kind.ADDRESS]
-    assert policies.is_leaving(value) is leaving
+    assert [claim.value.rpartition('|')[2] for claim in made.claims if claim.kind is Kind.ADDRESS] == ['l']
+
+
+def test_affinity_stays_with_the_kernel_while_a_service_goes_back():
+    spec = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 60}}}
+    known = reading.read(service(labels={'headrace.io/node': 'headrace'}, **spec, **IP)).object
+    seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    slices = reading.read(endpoint_slice(addresses=['10.0.0.1'])).object
+    made = proxied.build(known, Snapshot(known, (slices,)), seen)
+    assert {claim.kind for claim in made.claims} == {Kind.DOOR}
+    assert [balanced.protocol for balanced in made.balanced] == ['TCP']
 
 
 def test_keys_for_a_port_that_the_kernel_balances_are_told():

@@ -57,6 +57,8 @@ class Living:
 
     def scratch(self):
         made = state.State(self.view)
+        # What lingers is told by what was, and the only thing that is.
+        made.lingering |= self.state.lingering
         made.update(self.store, [item.ref for item in self.store.objects() if item.ref.kind == 'Service'])
         return made
 
@@ -518,3 +520,67 @@ def test_weightless_changes_of_a_server_keep_the_backends_name():
 
 def test_verdicts_of_an_object_that_has_none_are_empty():
     assert Living().state.verdicts(ref('web')) == ()
+
+
+CLUSTER_IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
+WEB = Ref('Service', 'shop', 'web')
+
+
+def served(name='http', **said):
+    """Return a node's state of a Service that is ours, and of its endpoint."""
+    made = service(annotations={'proxy': 'node', **said}, ports=[{'name': name, 'port': 80}], **CLUSTER_IP)
+    slices = endpoint_slice(addresses=['10.0.0.1'], port_name=name)
+    return Living(made, slices, role=Role.NODE, place=Place('n1'))
+
+
+def kinds(living):
+    held = living.state.fragments.get(WEB)
+    return {claim.kind for claim in held.claims} if held else set()
+
+
+def test_a_service_that_goes_back_lingers_without_doors_until_that_is_over():
+    living = served()
+    assert kinds(living) == {Kind.ADDRESS, Kind.DOOR}
+    change = living.batch(service(ports=HTTP, **CLUSTER_IP))
+    assert [(item.key[0], item.new is None) for item in change.pointers] == [(Kind.ADDRESS, False), (Kind.DOOR, True)]
+    assert change.pointers[0].new == f'{change.pointers[0].old}gl'
+    assert living.state.lingering == {WEB}
+    assert reasons(living.state) == []
+    # Its endpoints go on changing.
+    living.batch(endpoint_slice(addresses=['10.0.0.2'], port_name='http'))
+    assert kinds(living) == {Kind.ADDRESS}
+    (backend,) = fragment(living.state).backends
+    assert [group.addresses for group in backend.groups] == [('10.0.0.2',)]
+    # And to have none is kube-proxy's matter.
+    living.batch(Ref('EndpointSlice', 'shop', 'web-1'))
+    assert reasons(living.state) == []
+    living.state.lingering.clear()
+    living.state.update(living.store, [WEB])
+    assert living.state.fragments.keys().isdisjoint({WEB})
+    assert living.state.lingering == set()
+
+
+@pytest.mark.parametrize(
+    ('after', 'left'),
+    [
+        pytest.param(
+            service(annotations={'proxy': 'node'}, ports=HTTP, **CLUSTER_IP), {Kind.ADDRESS, Kind.DOOR}, id='ours again'
+        ),
+        pytest.param(service(ports=HTTP, clusterIP='None'), set(), id='headless'),
+        pytest.param(WEB, set(), id='deleted'),
+    ],
+)
+def test_a_service_ceases_to_linger_when_it_becomes(after, left):
+    living = served()
+    living.batch(service(ports=HTTP, **CLUSTER_IP))
+    living.batch(after)
+    assert living.state.lingering == set()
+    assert kinds(living) == left
+
+
+def test_what_the_kernel_alone_serves_does_not_linger():
+    living = served('tcp', **{'client-ip': 'preserve'})
+    assert kinds(living) == {Kind.DOOR}
+    living.batch(service(ports=[{'name': 'tcp', 'port': 80}], **CLUSTER_IP))
+    assert living.state.lingering == set()
+    assert WEB not in living.state.fragments
