@@ -113,8 +113,7 @@ def shop(real_node, town):
     real_node.kubectl('taint', 'node', NAME, f'{TAINT}=:NoSchedule')
     real_node.kubectl('create', 'namespace', NAMESPACE)
     real_node.kubectl('label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=privileged')
-    helm(real_node, 'install', 'proxies', chart.CHART, '--set', ','.join(f'{k}={v}' for k, v in VALUES.items()))
-    rolled_out(real_node)
+    install(real_node)
     until(lambda: not taints(real_node), 'the controller takes the taint away', within=LATE)
     real_node.kubectl('apply', '-f', '-', text=SHOP)
     real_node.kubectl('rollout', 'status', 'deployment/goods', f'--timeout={LATE}s')
@@ -131,6 +130,18 @@ def shop(real_node, town):
 
 def helm(cluster, *words):
     return cluster.helm(*words, program='helm3', namespace=NAMESPACE)
+
+
+def install(cluster):
+    helm(cluster, 'install', 'proxies', chart.CHART, '--set', ','.join(f'{k}={v}' for k, v in VALUES.items()))
+    rolled_out(cluster)
+
+
+def choose(shop):
+    """Let a Service go to the node, and wait until it has."""
+    said = ['headrace.io/proxy=node', f'headrace.io/class={CLASS}']
+    shop.cluster.kubectl('annotate', 'service', 'chosen', '--overwrite', *said)
+    until(lambda: not shop.kube_proxy_serves('chosen'), 'kube-proxy lets go', within=LATE)
 
 
 def rolled_out(cluster):
@@ -165,9 +176,7 @@ def test_a_chosen_service_goes_to_the_node_and_no_request_is_lost(shop):
     clients, load = Clients(shop.ask('chosen'), shop.ask('other')), shop.load()
     try:
         clients.more()
-        said = ['headrace.io/proxy=node', f'headrace.io/class={CLASS}']
-        shop.cluster.kubectl('annotate', 'service', 'chosen', *said)
-        until(lambda: not shop.kube_proxy_serves('chosen'), 'kube-proxy lets go', within=LATE)
+        choose(shop)
         clients.more()
         served(load)
     finally:
@@ -237,6 +246,10 @@ def answers(ask):
 
 
 def test_an_uninstall_gives_all_back_under_load_and_leaves_nothing_on_the_node(shop):
+    if not agents(shop):
+        # A second try.
+        install(shop.cluster)
+        choose(shop)
     clients, load = Clients(shop.ask('chosen'), shop.ask('other')), shop.load()
     try:
         clients.more()
