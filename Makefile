@@ -5,7 +5,7 @@ VENV := .venv/bin
 UNIT ?= tests/unit
 # Tests that share something are given to one worker, and so run one after the other: see tests/conftest.py.
 # A worker that crashed is not replaced: the run could wait forever for the tests that it had.
-PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0
+PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0 --rerun-show-tracebacks
 # For example: make test ARGS='-k reload'
 ARGS ?=
 
