@@ -1,7 +1,11 @@
 """TLS that is ended on Services' own addresses: the address decides whose certificate is shown, and no name does."""
 
+import base64
 import contextlib
+import gzip
+import http.client
 import itertools
+import json
 import ssl
 
 import pytest
@@ -140,6 +144,32 @@ def test_annotations_hold_behind_tls_and_tcp_ends_it_too(nodes, agent):
         with pytest.raises(REFUSED), secured(nodes, 'two', LINE[index], 5432) as connection:
             say(connection)
     assert 'NotApplicable' in {found['reason'] for found in agent.status()['verdicts']}
+
+
+def test_users_are_asked_for_behind_tls_and_answers_are_compressed(nodes, agent):
+    users = secret('users', username='ann', password='pw')
+    users['type'] = 'kubernetes.io/basic-auth'
+    agent.put('all', tls('one'), users, *served('one', ONE, 'one', basic_auth_secret='users', compression='true'))
+    agent.start()
+    right, wrong = (base64.b64encode(f'ann:{word}'.encode()).decode() for word in ('pw', 'no'))
+    for index, sni in itertools.product((0, 1), (NAME, None)):
+        who, status, headers, _ = ask(nodes, ONE[index], sni=sni)
+        assert (who, status, headers['www-authenticate'].partition(' ')[0]) == ('one', 401, 'basic')
+        assert ask(nodes, ONE[index], sni=sni, Authorization=f'Basic {wrong}')[1] == 401
+        # What was not asked for is not compressed.
+        _, status, headers, answered = ask(nodes, ONE[index], sni=sni, Authorization=f'Basic {right}')
+        assert (status, 'content-encoding' in headers, answered['pod']) == (200, False, 'one')
+        with secured(nodes, 'client', ONE[index], sni=sni) as connection:
+            asked = http.client.HTTPConnection(ONE[index])
+            asked.sock = connection
+            asked.request('GET', '/', headers={'Authorization': f'Basic {right}', 'Accept-Encoding': 'gzip'})
+            packed = asked.getresponse()
+            body = packed.read()
+        assert (packed.status, packed.headers['Content-Encoding']) == (200, 'gzip')
+        assert json.loads(gzip.decompress(body))['pod'] == 'one'
+    # Without the Secret nobody is let in.
+    agent.put('all', tls('one'), *served('one', ONE, 'one', basic_auth_secret='users', compression='true'))
+    until(lambda: ask(nodes, ONE[0], Authorization=f'Basic {right}')[1] == 503, 'it is closed')
 
 
 def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_nobody_is_served(nodes, agent):

@@ -189,7 +189,8 @@ class Server:
                         name, _, value = header.partition(':')
                         seen[name.lower()] = value.strip()
                     body = json.dumps({**json.loads(body), 'seen': seen, 'path': line.split(b' ')[1].decode()}).encode()
-                    connection.sendall(f'HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n'.encode() + body)
+                    head = f'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n'
+                    connection.sendall(head.encode() + body)
                     if seen.get('connection') == 'close':
                         return
                 else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from shutil import which
 
 from tools import spaces
-from tools.bench import client, varied
+from tools.bench import client, node_agent, varied
 from tools.bench.process import Process
 from tools.spaces import Space
 
@@ -119,6 +119,9 @@ def measure(binary: str, version: str, count: int, samples: int) -> Figures:
         ways = _ways(held, binary, version)
         yield from _requests(ways, max(samples // 5, 20))
     yield from asyncio.run(_changes(count, max(min(samples, MOST_CHANGES), 2)))
+    with contextlib.closing(Space('node', own=True)) as machine:
+        yield from node_agent.measure(binary, count, samples, _node())
+        machine.run('nft', 'flush', 'ruleset')
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ RATES = (10, 50)
 _SHARE = 100
 # The version that has no run-time backends.
 _RELOADS = '3.0'
-_SECONDS = 60.0
+SECONDS = 60.0
 _STEP = 0.001
 _TICKS = os.sysconf('SC_CLK_TCK')
 _HTTP, _HTTPS, _HEALTH, _BACKEND = 8080, 8443, 8404, 9000
@@ -95,7 +95,7 @@ class Town:
     def _end(self) -> None:
         self.agent.terminate()
         try:
-            self.agent.wait(_SECONDS)
+            self.agent.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self.agent.kill()
             self.agent.wait()
@@ -130,7 +130,7 @@ class Town:
 
     def answer(self, number: int) -> str:
         """Return who answers for a probed Service: an address, or a status that is not 200."""
-        connection = http.client.HTTPConnection(self.address, _HTTP, timeout=_SECONDS)
+        connection = http.client.HTTPConnection(self.address, _HTTP, timeout=SECONDS)
         with contextlib.closing(connection):
             connection.request('GET', '/', headers={'Host': f'p{number}.example.com'})
             said = connection.getresponse()
@@ -139,18 +139,11 @@ class Town:
 
     def ask(self, command: str) -> str:
         """Send a command to HAProxy's worker, and return the answer; '' while nobody answers."""
-        said = b''
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_SECONDS)
-            connection.connect(str(self.root / 'st' / 'sockets' / 'runtime.sock'))
-            connection.sendall(f'{command}\n'.encode())
-            while part := connection.recv(1 << 20):
-                said += part
-        return said.decode()
+        return ask(self.root / 'st' / 'sockets' / 'runtime.sock', command)
 
     def get(self, path: str) -> bytes:
         """Return what the agent's admin port says."""
-        with urllib.request.urlopen(f'http://{self.admin}{path}', timeout=_SECONDS) as answer:
+        with urllib.request.urlopen(f'http://{self.admin}{path}', timeout=SECONDS) as answer:
             data: bytes = answer.read()
         return data
 
@@ -181,22 +174,22 @@ def measure(binary: str, name: str, services: int, samples: int) -> Figures:
 
 def _one(town: Town, samples: int, *, fast: bool) -> Figures:
     yield 'cold start, s', town.cold
-    yield 'agent RSS, MB', _rss(town.agent.pid)
-    yield 'HAProxy RSS, MB', _rss(town.worker())
+    yield 'agent RSS, MB', rss(town.agent.pid)
+    yield 'HAProxy RSS, MB', rss(town.worker())
     names = [town.backend(number) for number in range(PROBES)]
     for rate in RATES:
-        before, count = _cpu(town.agent.pid), max(10, samples * rate // _SHARE)
+        before, count = cpu(town.agent.pid), max(10, samples * rate // _SHARE)
         states, requests = _changes(town, names, rate, count)
-        yield f'{rate} changes/s: agent CPU, ms each', (_cpu(town.agent.pid) - before) / count * 1000
-        yield from _ranked(f'{rate} changes/s: to HAProxy, ms', states)
-        yield from _ranked(f'{rate} changes/s: to the first request, ms', requests)
+        yield f'{rate} changes/s: agent CPU, ms each', (cpu(town.agent.pid) - before) / count * 1000
+        yield from ranked(f'{rate} changes/s: to HAProxy, ms', states)
+        yield from ranked(f'{rate} changes/s: to the first request, ms', requests)
     yield from _ratio(town, samples)
     # Without run-time backends each of these waits for its reload.
     some = max(2, min(samples // 5, 100 if fast else 5))
-    yield from _ranked('a new Service to its first request, ms', [_comes(town, PROBES + each) for each in range(some)])
-    yield from _ranked('a Service that goes to 404, ms', [_goes(town, PROBES + each) for each in range(some)])
-    yield 'agent RSS after, MB', _rss(town.agent.pid)
-    yield 'agent CPU, s', _cpu(town.agent.pid)
+    yield from ranked('a new Service to its first request, ms', [_comes(town, PROBES + each) for each in range(some)])
+    yield from ranked('a Service that goes to 404, ms', [_goes(town, PROBES + each) for each in range(some)])
+    yield 'agent RSS after, MB', rss(town.agent.pid)
+    yield 'agent CPU, s', cpu(town.agent.pid)
     found = town.reloads()
     yield 'reloads, all', sum(found.values())
     for reason, value in found.items():
@@ -269,12 +262,24 @@ def _keep_changing(town: Town, ended: threading.Event) -> None:
         town.put(1 + number % (PROBES - 1), town.fresh())
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    """Wait until something is true, at most a minute."""
-    deadline = time.perf_counter() + _SECONDS
+def ask(path: Path, command: str) -> str:
+    """Send a command to a worker's socket, and return the answer; '' while nobody answers."""
+    said = b''
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        connection.sendall(f'{command}\n'.encode())
+        while part := connection.recv(1 << 20):
+            said += part
+    return said.decode()
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+    """Wait until something is true, at most so long."""
+    deadline = time.perf_counter() + seconds
     while not true():
         if time.perf_counter() > deadline:
-            raise SystemExit(f'not in {_SECONDS:.0f} s: {what}')
+            raise SystemExit(f'not in {seconds:.0f} s: {what}')
         time.sleep(_STEP)
 
 
@@ -293,16 +298,19 @@ frontend answers from base
 """.encode()
 
 
-def _ranked(name: str, values: list[float]) -> Figures:
-    ranked = statistics.quantiles(values, n=100, method='inclusive')
-    for what, value in (('p50', ranked[49]), ('p90', ranked[89]), ('p99', ranked[98]), ('max', max(values))):
+def ranked(name: str, values: list[float]) -> Figures:
+    """Yield quantiles of seconds, as milliseconds."""
+    cuts = statistics.quantiles(values, n=100, method='inclusive')
+    for what, value in (('p50', cuts[49]), ('p90', cuts[89]), ('p99', cuts[98]), ('max', max(values))):
         yield f'{name}, {what}', value * 1000
 
 
-def _cpu(pid: int) -> float:
+def cpu(pid: int) -> float:
+    """Return the CPU seconds that a process has taken."""
     cells = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     return (int(cells[11]) + int(cells[12])) / _TICKS
 
 
-def _rss(pid: int) -> float:
+def rss(pid: int) -> float:
+    """Return the memory of a process, in MB."""
     return int(Path(f'/proc/{pid}/status').read_text().partition('VmRSS:')[2].split()[0]) / 1024

@@ -23,6 +23,9 @@ Elements = dict[Element, str]
 _AFFINITY_SIZE = 262_144
 # Where the ports of the listener that a door leads to begin.
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
+# The maps that lead to HAProxy or stand in for it, and those that lead to what the kernel balances.
+_LED = frozenset(('far', 'near', 'spare', 'nearspare'))
+_BALANCED = frozenset(('hit', 'nearhit'))
 # A command that names thousands of elements is parsed as fast as one that names few.
 _CHUNK = 1000
 
@@ -125,15 +128,25 @@ class Transaction:
     def split(self) -> tuple['Transaction', 'Transaction']:
         """Return what is to be done before HAProxy is told, and what only after it knows.
 
-        Doors that go are gone, and those that close are shut, before it has nobody to send their clients to.
+        Doors that go are gone, and those that close are shut, before it has nobody to send their clients to. One that
+        moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
+        from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
         """
-        first, rest = Transaction(), Transaction(sets=self.sets, chains=self.chains)
-        for key, value in self.gone.items():
-            early = key in self.come if _shuts(key) else key not in self.come
-            (first if early else rest).gone[key] = value
-        for key, value in self.come.items():
-            (first if _shuts(key) else rest).come[key] = value
+        first, rest = Transaction(sets=self.sets, chains=self.chains), Transaction()
+        led, balanced = self._coming(_LED), self._coming(_BALANCED)
+        for key in sorted(self.gone, key=_meets):
+            late = bool(rest.gone) if _meets(key) else _door_of(key) in led
+            if _shuts(key):
+                late = key not in self.come and _door_of(key) not in balanced
+            (rest if late else first).gone[key] = self.gone[key]
+        for key in sorted(self.come, key=_meets):
+            late = not (first.come or first.chains) if _meets(key) else _door_of(key) in led and not _shuts(key)
+            (rest if late else first).come[key] = self.come[key]
         return first, rest
+
+    def _coming(self, maps: frozenset[str]) -> set[str]:
+        """Return the doors that get an element in one of these maps."""
+        return {_door_of(key) for key in self.come if key[0][:-1] in maps}
 
     @property
     def text(self) -> str:
@@ -316,6 +329,15 @@ class Table:
 
 def _shuts(key: Element) -> bool:
     return 'shut' in key[0]
+
+
+def _meets(key: Element) -> bool:
+    return key[0].startswith('hairpin')
+
+
+def _door_of(key: Element) -> str:
+    """Return the address, protocol and port that an element begins with."""
+    return ' . '.join(key[1].split(' . ')[:3])
 
 
 def _hairpin(address: str) -> Element:

@@ -17,7 +17,7 @@ from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.node import observed, sites
 from headrace.node.layout import Site
-from headrace.node.ruleset import Table
+from headrace.node.ruleset import Table, Transaction
 from headrace.settings import Settings
 from support.objects import endpoint_slice, node, service
 
@@ -35,13 +35,15 @@ def world(*documents):
     return store, state
 
 
-def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), **spec):
+def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), said=None, **spec):
     """Return a Service that is taken over, and its slice; each endpoint is on the node n1, or n2 with an address of 10.244.2."""
     wanted = port or {'name': 'p', 'port': 80}
     endpoints = [{'addresses': [end], 'nodeName': 'n2' if end.startswith('10.244.2.') else 'n1'} for end in ends]
     protocol = wanted.get('protocol', 'TCP')
     return (
-        service(name, annotations={'proxy': 'node'}, ports=[wanted], clusterIP=f'10.96.0.{number}', **spec),
+        service(
+            name, annotations={'proxy': 'node', **(said or {})}, ports=[wanted], clusterIP=f'10.96.0.{number}', **spec
+        ),
         endpoint_slice(name, port=8080, port_name=wanted['name'], protocol=protocol, endpoints=endpoints),
     )
 
@@ -110,6 +112,43 @@ def test_a_door_is_shut_before_haproxy_is_told_and_opened_after():
     assert (rest.gone, ('far4', key[1]) in rest.come) == ({key: 'goto refuse'}, True)
 
 
+AT = '10.96.0.1 . tcp . 80'
+PRESERVE = {'client-ip': 'preserve'}
+
+
+def test_a_door_moves_to_the_kernel_before_haproxy_forgets_it_and_back_when_it_knows_it():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
+    assert not rest
+    assert {('far4', AT), ('spareinner4', AT)} < first.gone.keys()
+    assert first.come.keys() == {('hit4', AT), ('inner4', AT)}
+    assert [*first.chains] == [first.come['hit4', AT].removeprefix('goto ')]
+    first, rest = changed(table, store, state, *web()).split()
+    assert not first
+    assert rest.gone.keys() == {('hit4', AT), ('inner4', AT)}
+    assert {('far4', AT), ('spareinner4', AT)} < rest.come.keys()
+
+
+def test_a_door_of_the_kernel_opens_and_closes_before_haproxy_is_told_of_anything():
+    store, state = world(*web(said=PRESERVE, ends=()), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
+    assert (first.gone, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert {('hit4', AT), ('hairpin4', '10.244.1.5 . 10.244.1.5')} < first.come.keys()
+    first, rest = changed(table, store, state, *web(said=PRESERVE, ends=())).split()
+    assert (first.come, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert ('hit4', AT) in first.gone
+
+
+def test_an_endpoint_that_goes_costs_one_transaction_and_who_meets_himself_may_so_to_the_end():
+    store, state = world(*web(ends=('10.244.1.5', '10.244.1.6')), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(ends=('10.244.1.6',))).split()
+    assert not first
+    assert ('hairpin4', '10.244.1.5 . 10.244.1.5') in rest.gone
+
+
 def test_what_nobody_leads_to_is_swept_later_and_chains_before_their_sets():
     affinity = {'sessionAffinity': 'ClientIP'}
     store, state = world(*web(ends=('10.244.1.5', '10.244.1.6'), **affinity), node())
@@ -127,6 +166,11 @@ def test_the_bypass_is_two_chains():
     on, off = table.switch(bypass=True), table.switch(bypass=False)
     assert 'map @spare4' in on
     assert off == 'flush chain inet headrace bypass\nflush chain inet headrace nearbypass\n'
+
+
+def led(elements):
+    """Return the doors that lead somewhere."""
+    return {key for name, key in elements if name in ('far4', 'hit4', 'shut4')}
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -150,14 +194,18 @@ def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
                 'nodePort': 30000,
             }
             extra = {'externalIPs': ['203.0.113.1'], 'type': 'NodePort'}
-            for document in web(name, 'abc'.index(name) + 1, port=port, ends=ends, **extra, **spec):
+            said = chance.choice([{}, PRESERVE])
+            for document in web(name, 'abc'.index(name) + 1, port=port, ends=ends, said=said, **extra, **spec):
                 store.put(reading.read(document).object)
         made = table.change(state.update(store, store.take()))
+        before = led(kernel)
         for part in made.split():
             for key in part.gone:
                 del kernel[key]
             assert kernel.keys().isdisjoint(part.come)
             kernel |= part.come
+            # What leads somewhere before and after leads somewhere at each moment, or is shut.
+            assert before & led(table.elements) <= led(kernel)
         chains |= made.chains
         fresh = Table(of_state(state), SITE)
         assert table.elements == fresh.elements == kernel
