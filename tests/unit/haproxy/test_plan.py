@@ -14,7 +14,7 @@ from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Group, Kind, Map
+from headrace.model.ir import Group, HostTls, Kind, Map
 from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -521,6 +521,38 @@ def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
     lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
     (kept,) = held.hold(wanted, lacked, had, FULL).picture.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
+
+
+def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
+    wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
+    lacked = held.missing(wanted, Observed(), frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, Observed(), FULL)
+    assert (made.picture.fragments.keys(), made.picture.pointers) == ({Ref('Class', '', 'headrace')}, {})
+    assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
+
+
+def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_more():
+    wanted, _ = changed([web(retries='1')], [])
+    had = Observed()
+    had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
+    had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
+    had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
+    had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
+    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, had, FULL).picture
+    (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
+    assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
+    assert made.pointers[Kind.ROUTE, 'web.example.com/'] == f'{ROUTE}c'
+
+
+def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
+    wanted, _ = changed([web(mode='tls-passthrough', timeout_connect='7s')], [])
+    had = Observed()
+    had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
+    had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
+    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, had, FULL).picture
+    assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=ROUTE)
 
 
 def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
