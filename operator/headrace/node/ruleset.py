@@ -201,6 +201,12 @@ class Table:
                 self._meet(held, 1)
         self.elements |= {_hairpin(address): '' for address in self._users}
 
+    def copy(self, site: Site) -> 'Table':
+        """Return the table as it is now and stays, at another site that differs in `bypass` alone; only for its text."""
+        made = Table(Picture(), site)
+        made.elements, made.groups = dict(self.elements), dict(self.groups)
+        return made
+
     def _meet(self, held: Balanced, step: int) -> None:
         for address, _ in held.endpoints:
             self._users[address] += step

@@ -24,7 +24,7 @@ from headrace.node.ruleset import Table, Transaction
 
 log = logging.getLogger(__name__)
 _STEP_SECONDS = 0.1
-# A comparison may take this part of the time at most.
+# A comparison, and keeping the table in a file, may take this part of the time at most.
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
@@ -72,7 +72,7 @@ class Steering:
             self._halfway = False
             self._lead_ipv6()
             try:
-                await self._adopt(self.table, observed.read(await self._nft.listing()))
+                await self._adopt(self.table, await self._seen())
             except NftError:
                 await self._anew(self.table)
             await self._forget_flows()
@@ -234,7 +234,7 @@ class Steering:
         # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
         before = self.transactions
         try:
-            seen = observed.read(await self._nft.listing())
+            seen = await self._seen()
         except NoTableError:
             seen = observed.Observed()
         except NftError as error:
@@ -247,6 +247,10 @@ class Steering:
                 self.repairs += 1
                 log.warning('somebody has changed the table; making it anew', extra={'first': '; '.join(found[:5])})
                 await self._anew(self.table)
+
+    async def _seen(self) -> observed.Observed:
+        """Return the table as the kernel has it; raises NftError. A large one takes seconds to read."""
+        return await asyncio.to_thread(observed.read, await self._nft.listing())
 
     async def _do(self, made: Transaction) -> None:
         if made and self.good:
@@ -291,25 +295,21 @@ class Steering:
             log.info('forgot flows to endpoints that are gone', extra={'flows': gone})
 
     async def save(self) -> None:
-        """Keep the last good table in the file, for ever."""
+        """Keep the last good table in the file, for ever; a large one less often, for it takes longer to write."""
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
+            began = time.monotonic()
             await self.save_now()
-            await asyncio.sleep(_SAVE_SECONDS)
+            await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - began) / _SHARE))
 
     async def save_now(self) -> None:
         """Write the table as it is to be loaded after a boot, before HAProxy runs."""
-        if self.table is None:
-            return
         async with self._turn:
-            held = self.table.site
-            site = replace(held, bypass=True)
-            self.table.site, text = site, ''
-            try:
-                text = self.table.text()
-            finally:
-                self.table.site = held
+            if self.table is None:
+                return
+            kept = self.table.copy(replace(self.table.site, bypass=True))
+        text = await asyncio.to_thread(kept.text)
         temporary = self._file.with_suffix('.new')
         try:
             await asyncio.to_thread(temporary.write_text, text)

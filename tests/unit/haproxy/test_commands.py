@@ -8,6 +8,7 @@ from headrace.haproxy.commands import MAX_PAYLOAD, Command, Phase
 from headrace.model.ir import Backend, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Options, Pem, Shape, Timeouts
 from headrace.model.picture import Picture
 from headrace.names import Ref
+from headrace.settings import Settings
 
 WEB = Ref('Service', 'shop', 'web')
 PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
@@ -30,6 +31,23 @@ def test_what_a_version_can_do(version, known, full, waits):
 def test_other_versions_are_refused(version):
     with pytest.raises(UnknownVersionError, match='is no HAProxy version from'):
         of_version(version)
+
+
+@pytest.mark.parametrize(
+    ('http3', 'able', 'said'),
+    [(True, '3.0', 'http3: this HAProxy (3.0)'), (True, '3.4', ''), (False, '3.0', ''), (False, '3.4', '')],
+)
+def test_what_the_settings_ask_for_and_a_version_cannot_do_is_said(http3, able, said):
+    found = capabilities.lacking(Settings(http3=http3), of_version(able))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_a_line_to_look_up_is_in_the_list_that_the_command_names():
+    line = 'certificates/a.pem [verify required] a.example.com'
+    made = commands.del_certificate_line('certificates/list.txt', line)
+    assert (made.line, made.locate) == ('del ssl crt-list certificates/list.txt certificates/a.pem', line)
+    assert made.located_in == 'certificates/list.txt'
 
 
 def test_a_payload_ends_with_the_line_end_that_its_sender_adds():

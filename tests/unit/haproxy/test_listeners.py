@@ -57,6 +57,25 @@ def test_changes_of_other_pointers_leave_the_layout_as_it_is():
     assert made.after([PointerChange((Kind.TLS, 'a.com'), None, tls('a'))]) is made
     gone = made.after([PointerChange((Kind.LISTENER, key(1)), tls('a'), None)])
     assert gone == listeners.of({})
+    other = made.after([PointerChange((Kind.LISTENER, key(1)), tls('a'), tls('b'))])
+    assert (other.names, other.held) == (made.names, {key(1): tls('b')})
+    both = made.after([PointerChange((Kind.LISTENER, key(2, 'tcp')), None, tls('c'))])
+    assert both.names == {**made.names, key(2, 'tcp'): 'tls-tcp-2'}
+
+
+@pytest.mark.parametrize(
+    ('file', 'name'),
+    [
+        ('certificates/tls-http-3.txt', 'tls-http-3'),
+        ('certificates/tls-tcp-0.txt', 'tls-tcp-0'),
+        ('certificates/list.txt', ''),
+        ('certificates/tls-secret.pem', ''),
+        ('other/tls-http-3.txt', ''),
+    ],
+)
+def test_a_list_of_a_listener_is_known_by_its_file(file, name):
+    assert lists.is_one(file) is bool(name)
+    assert not name or lists.name_of(file) == name
 
 
 class Simulated:

@@ -13,10 +13,13 @@ from headrace.haproxy import capabilities, held, plan, profiles
 from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
-from headrace.model.ir import Group, Kind, Map
+from headrace.model.endpoints import Place
+from headrace.model.ir import Group, HostTls, Kind, Map
+from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
-from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
+from support import certificates
+from support.objects import ca_secret, endpoint_slice, node, secret, service, tls_secret
 
 FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
 HTTP = [{'name': 'http', 'port': 80}]
@@ -44,9 +47,9 @@ def db(port):
     return service('db', annotations={'port': port}, ports=[{'name': 'db', 'port': 5432}])
 
 
-def changed(before, after, settings=SETTINGS):
+def changed(before, after, settings=SETTINGS, **seen):
     """Return the picture of a model before, and the change that leads to what is after."""
-    known, model = store.Store(), state.State(view.make(settings))
+    known, model = store.Store(), state.State(view.make(settings, **seen))
     for document in before:
         known.put(reading.read(document).object)
     model.update(known, known.take())
@@ -345,6 +348,43 @@ def test_compression_is_a_reload_for_a_backend_made_at_run_time_cannot():
     assert made.commands == ()
 
 
+def test_a_crypt_hash_that_the_worker_has_not_loaded_is_a_reload_and_one_that_it_has_is_none():
+    crypt = secret('users', auth='ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA')
+    other = web('other', host='o.example.com', basic_auth_secret='users')
+    made = planned([web(), crypt], [web(basic_auth_secret='users'), crypt])
+    assert [reason.word for reason in made.reasons] == ['users']
+    assert planned([web(), other, crypt], [web(basic_auth_secret='users'), other, crypt]).reasons == ()
+
+
+def test_on_3_0_another_time_of_affinity_is_a_reload():
+    def staying(seconds):
+        config = {'clientIP': {'timeoutSeconds': seconds}}
+        given = {'annotations': {'host': 'web.example.com'}, 'ports': HTTP, 'sessionAffinity': 'ClientIP'}
+        return service(**given, sessionAffinityConfig=config)
+
+    before, after = [staying(60), ends('10.0.0.1')], [staying(90), ends('10.0.0.1')]
+    assert [reason.word for reason in planned(before, after, OLD).reasons] == ['affinity']
+    assert planned(before, after).reasons == ()
+
+
+def test_more_ports_that_end_tls_than_half_of_the_listeners_are_a_reload():
+    here = {'role': Role.NODE, 'place': Place('n1')}
+
+    def ended(number):
+        said = {'proxy': 'node', 'tls-secret': 'tls'}
+        return service(f's{number}', annotations=said, ports=HTTP, clusterIP=f'10.96.0.{number}')
+
+    few = [node(), certificates.tls_secret('tls', *certificates.for_names('a.example.com')), *map(ended, range(1, 33))]
+    start, change = changed(few[:-1], few, **here)
+    loaded = plan.started(start, profiles.in_use(start.fragments.values(), 'headrace'))
+    assert plan.plan(change, loaded, FULL).reasons == ()
+    start, change = changed(few, [*few, ended(33)], **here)
+    loaded = plan.started(start, profiles.in_use(start.fragments.values(), 'headrace'))
+    made = plan.plan(change, loaded, FULL)
+    assert [reason.word for reason in made.reasons] == ['listeners']
+    assert {kind for kind, _ in made.held_keys} == {Kind.LISTENER}
+
+
 def test_a_shape_that_is_in_use_already_is_no_reload():
     other = web('other', host='o.example.com', balance='hdr:x-user')
     assert planned([other, web()], [other, web(balance='hdr:x-user')]).reasons == ()
@@ -481,6 +521,38 @@ def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
     lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
     (kept,) = held.hold(wanted, lacked, had, FULL).picture.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
+
+
+def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
+    wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
+    lacked = held.missing(wanted, Observed(), frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, Observed(), FULL)
+    assert (made.picture.fragments.keys(), made.picture.pointers) == ({Ref('Class', '', 'headrace')}, {})
+    assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
+
+
+def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_more():
+    wanted, _ = changed([web(retries='1')], [])
+    had = Observed()
+    had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
+    had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
+    had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
+    had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
+    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, had, FULL).picture
+    (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
+    assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
+    assert made.pointers[Kind.ROUTE, 'web.example.com/'] == f'{ROUTE}c'
+
+
+def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
+    wanted, _ = changed([web(mode='tls-passthrough', timeout_connect='7s')], [])
+    had = Observed()
+    had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
+    had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
+    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
+    made = held.hold(wanted, lacked, had, FULL).picture
+    assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=ROUTE)
 
 
 def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():

@@ -3,6 +3,7 @@
 import pytest
 
 from headrace.model import picture
+from headrace.model.ir import HostTls, Kind
 from headrace.model.state import Change
 from headrace.names import Ref
 from support.objects import built, endpoint_slice, service
@@ -65,3 +66,24 @@ def test_endpoints_of_what_was_never_told_or_goes_are_told_with_the_rest():
         for item in before.whole_change_to(after).fragments:
             held.tell_endpoints(item)
         assert held == before
+
+
+def test_of_clients_that_stay_endpoints_are_told_and_who_stays_with_one_that_is_gone_is_left_to_nobody():
+    def staying(host, *addresses):
+        return of(hosted('web', host, sessionAffinity='ClientIP'), endpoint_slice(addresses=addresses))
+
+    held, wanted = staying('a.example.com', '10.0.0.1', '10.0.0.2'), staying('b.example.com', '10.0.0.2')
+    (item,) = held.whole_change_to(wanted).fragments
+    held.tell_endpoints(item)
+    found = {each.pin: [group.addresses for group in each.groups] for each in held.fragments[WEB].backends}
+    assert found == {'': [('10.0.0.2',)], '10.0.0.1:8080': [], '10.0.0.2:8080': [('10.0.0.2',)]}
+
+
+def test_tls_names_its_certificates_and_the_authority_of_its_clients():
+    assert picture.files_of(HostTls(certificates=('one', 'two'), client_ca='ca')) == [
+        (Kind.CERTIFICATE, 'one'),
+        (Kind.CERTIFICATE, 'two'),
+        (Kind.AUTHORITY, 'ca'),
+    ]
+    assert picture.files_of(HostTls(passthrough='b|p|')) == []
+    assert picture.files_of('b|p|') == picture.files_of(None) == []

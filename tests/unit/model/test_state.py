@@ -376,6 +376,17 @@ def test_an_endpoint_change_keeps_every_value_that_it_does_not_touch():
     assert change.new.backends[0].groups == (Group(8080, ('10.0.0.2',)),)
 
 
+def test_an_endpoint_change_exchanges_the_pins_of_clients_that_stay():
+    staying = service(annotations={'host': 'a.com'}, ports=HTTP, sessionAffinity='ClientIP')
+    living = Living(staying, ends('web', '10.0.0.1', '10.0.0.2'))
+    (change,) = living.batch(ends('web', '10.0.0.2', '10.0.0.3')).fragments
+    assert {each.pin: [group.addresses for group in each.groups] for each in change.new.backends} == {
+        '': [('10.0.0.2', '10.0.0.3')],
+        '10.0.0.2:8080': [('10.0.0.2',)],
+        '10.0.0.3:8080': [('10.0.0.3',)],
+    }
+
+
 def test_nodes_are_read_by_all_services_when_addresses_are_node_ports():
     ports = [{'name': 'http', 'port': 80, 'nodePort': 30080}]
     living = Living(

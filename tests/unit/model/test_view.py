@@ -1,10 +1,13 @@
 """From where the model is seen: the zone, the host policy, the Secrets, and the class's defaults."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.cluster import reading
 from headrace.model import view
 from headrace.model.endpoints import Place
+from headrace.model.view import Role
 from headrace.settings import Secrets, Settings, SettingsError
 from support.objects import node, service
 
@@ -91,3 +94,13 @@ def test_a_namespace_outside_the_filter_does_not_exist():
     assert view.make(Settings()).exists('shop')
     assert view.make(Settings(namespaces=('shop',))).exists('shop')
     assert not view.make(Settings(namespaces=('shop',))).exists('else')
+
+
+def test_an_agent_with_a_seat_closes_the_listeners_of_all_that_may_be_on_the_node():
+    alone = view.make(Settings(), role=Role.NODE)
+    first, third = replace(alone, seat=0), replace(alone, seat=2)
+    assert (alone.node_ports, alone.closed_ports) == ((10280, 10281, 10282, 10283, 10286, 10287), ())
+    assert first.node_ports == alone.node_ports
+    assert third.node_ports == (10296, 10297, 10298, 10299, 10302, 10303)
+    assert len(first.closed_ports) == len({*first.closed_ports}) == 4 * 6
+    assert {*first.node_ports, *third.node_ports} < {*third.closed_ports} == {*first.closed_ports}
