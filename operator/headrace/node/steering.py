@@ -183,6 +183,10 @@ class Steering:
                 await self._try(text)
             log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
 
+    def _is_held(self) -> bool:
+        """Tell whether there is a table that is this agent's; that may have changed while others had their turn."""
+        return self.table is not None
+
     def _is_whole(self) -> bool:
         """Tell whether the table is still this agent's, and in the kernel as it is here.
 
@@ -313,6 +317,10 @@ class Steering:
         temporary = self._file.with_suffix('.new')
         try:
             await asyncio.to_thread(temporary.write_text, text)
+            if not self._is_held():
+                # It has vanished meanwhile, and its file with it, or somebody else keeps that.
+                temporary.unlink()
+                return
             temporary.replace(self._file)
         except OSError as error:
             log.warning('the table cannot be kept in a file', extra={'said': str(error)})
