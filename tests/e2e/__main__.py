@@ -131,7 +131,7 @@ def run(given, plane, report):
 def arguments():
     """Return what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--nodes', type=int, default=3)
+    parser.add_argument('--nodes', type=int, default=3, help='some tests ask for six: two in each zone')
     parser.add_argument('--mode', default='nftables', help="kube-proxy's mode")
     parser.add_argument('--wish', choices=['none', *WISHES], default='handover')
     parser.add_argument('--focus', default=FOCUS)
