@@ -36,7 +36,7 @@ node-test: node ## Install, use and uninstall headrace on a real node, in namesp
 
 e2e: node ## The end-to-end tests of Kubernetes' Services, through headrace (needs root; about an hour)
 	@$(VENV)/python tools/build_e2e.py
-	@cd tests && ../$(VENV)/python -m e2e $(ARGS)
+	@cd tests && PYTHONPATH=.. ../$(VENV)/python -m e2e $(ARGS)
 
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)

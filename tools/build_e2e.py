@@ -23,11 +23,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from build_controlplane import FLAGS, BuildError, fetch_go, find_go, linking, pinned
+from build_controlplane import FLAGS, BuildError, Module, fetch_go, find_go, linking
 from build_node import NOT_IN_IMAGES, SUITE, debootstrap
 from fetch_haproxy import BIN, Apt, SetupError, mirrors, run
 
-MODULE = Path(__file__).resolve().parent.parent / 'tests' / 'e2e'
+MODULE = Module('e2e', Path(__file__).resolve().parent.parent / 'tests' / 'e2e', 'k8s.io/kubernetes', {})
 PACKAGES = (
     'github.com/onsi/ginkgo/v2/ginkgo',
     'k8s.io/kubernetes/test/images/agnhost',
@@ -44,22 +44,26 @@ TOOLS = (
 _INTERRUPTED = '.building-'
 
 
-def build(made: Path, version: str) -> None:
+def build(made: Path) -> None:
     """Build all programs into a folder."""
     go = find_go() or fetch_go(made / 'go')
-    print(f'setup: building the tests of Kubernetes {version}: once, some minutes ({made})', flush=True)
+    print(f'setup: building the tests of Kubernetes {MODULE.version()}: once, some minutes ({made})', flush=True)
     environment = {**os.environ, 'CGO_ENABLED': '0', 'GOWORK': 'off', 'GOTOOLCHAIN': 'auto'}
-    flags = [*FLAGS, f'-ldflags={linking(version)}']
+    flags = [*FLAGS, f'-ldflags={linking(MODULE)}']
     for words in (
         ['build', *flags, '-o', f'{made}/', *PACKAGES],
         ['test', '-c', *flags, '-o', f'{made}/e2e.test', TESTS],
     ):
-        done = subprocess.run([go, *words], cwd=MODULE, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [go, *words], cwd=MODULE.folder, env=environment, stderr=subprocess.PIPE, text=True, check=False
+        )
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if not line.startswith('go: downloading')]
-            raise BuildError(f'`{go} {words[0]}` in {MODULE} failed:\n' + '\n'.join(said))
+            raise BuildError(f'`{go} {words[0]}` in {MODULE.folder} failed:\n' + '\n'.join(said))
     where = [go, 'list', '-mod=readonly', '-m', '-f', '{{.Dir}}', 'k8s.io/kubernetes']
-    sources = subprocess.run(where, cwd=MODULE, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    sources = subprocess.run(
+        where, cwd=MODULE.folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     for name in KEYS:
         # The sources are read-only, and what is kept is to be removed some day.
         (made / name).write_bytes((Path(sources.strip()) / 'test/images/agnhost/porter' / name).read_bytes())
@@ -82,13 +86,13 @@ def pack(made: Path, mirror: str) -> None:
     shutil.rmtree(work)
 
 
-def built(version: str) -> Path:
+def built() -> Path:
     """Return the folder with all of it; build it if this machine has not yet."""
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'e2e'
-    inputs = [(MODULE / name).read_bytes() for name in ('go.mod', 'go.sum')]
-    inputs += [repr((FLAGS, linking(version), PACKAGES, TESTS, TOOLS, KEYS)).encode()]
+    inputs = [(MODULE.folder / name).read_bytes() for name in ('go.mod', 'go.sum')]
+    inputs += [repr((FLAGS, linking(MODULE), PACKAGES, TESTS, TOOLS, KEYS)).encode()]
     digest = hashlib.sha256(b'\0'.join(inputs)).hexdigest()[:8]
-    target = cache / f'{version}-{platform.machine()}-{digest}'
+    target = cache / f'{MODULE.version()}-{platform.machine()}-{digest}'
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / 'lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -98,7 +102,7 @@ def built(version: str) -> Path:
             started = time.monotonic()
             made = Path(tempfile.mkdtemp(prefix=_INTERRUPTED, dir=cache))
             pack(made, mirrors()[0])
-            build(made, version)
+            build(made)
             made.rename(target)
             print(f'setup: built in {time.monotonic() - started:.0f} s: {target}', flush=True)
     return target
@@ -109,7 +113,7 @@ def main() -> int:
     if os.geteuid():
         sys.exit('error: the end-to-end tests of Kubernetes need root')
     try:
-        target = built(pinned('k8s.io/kubernetes'))
+        target = built()
     except (BuildError, SetupError, OSError) as error:
         sys.exit(f'error: {error}')
     link = BIN / 'e2e'

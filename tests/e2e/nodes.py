@@ -2,7 +2,7 @@
 
 clients, API server, DNS (this process's network) ── lan (a bridge) ── nodes ── their pods
 
-Everything is of two families. Each node is a zone of its own.
+Everything is of two families. There are three zones, which nodes are in by turns.
 """
 
 import json
@@ -22,6 +22,7 @@ from support.waiting import until
 OUTSIDE = ('198.51.100.1', 'fd00:51::1')
 PODS = ('10.200.0.0/16', 'fd00:200::/32')
 SERVICES = ('10.96.0.0/16', 'fd00:10:96::/112')
+_ZONES = 3
 # Many pods come and go at once.
 _KUBELET = {'nodeStatusUpdateFrequency': '4s', 'serializeImagePulls': False, 'maxPods': 110}
 
@@ -130,7 +131,7 @@ class Node:
     def start(self, mode):
         """Start kubelet and, in a mode, kube-proxy."""
         kubeconfig = f'--kubeconfig={INSIDE}/kubeconfig'
-        zone = f'topology.kubernetes.io/zone=zone-{self.number}'
+        zone = f'topology.kubernetes.io/zone=zone-{self.number % _ZONES}'
         self.machine.start(
             'kubelet', PROGRAMS / 'kubelet', f'--config={INSIDE}/kubelet.json', kubeconfig,
             f'--hostname-override={self.name}', f'--node-ip={",".join(self.addresses)}', f'--node-labels={zone}',

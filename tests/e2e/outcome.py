@@ -24,7 +24,10 @@ class Outcome:
 
 
 def read(folder):
-    """Return the outcomes of a report's folder, without the tests that were not asked for."""
+    """Return the outcomes of a report's folder, without the tests that were not asked for.
+
+    A test that skips itself gives a reason, and has one: it may be the nodes that it finds too few.
+    """
     by_namespace = {}
     for seen in json.loads((folder / 'services.json').read_text()):
         if not seen['headless'] and seen['type'] != 'ExternalName':
@@ -34,19 +37,23 @@ def read(folder):
     for path in folder.glob('ginkgo/report.xml'):
         for case in ET.parse(path).iter('testcase'):
             end = next((_ENDS[child.tag] for child in case if child.tag in _ENDS), 'passed')
-            if end != 'skipped' and '[It]' in case.get('name'):
+            if (end != 'skipped' or _why(case)) and '[It]' in case.get('name'):
                 found.append(_outcome(case, end, by_namespace))
     return sorted(found, key=lambda each: each.name)
+
+
+def _why(case):
+    said = next((child.get('message') or '' for child in case if child.tag in _ENDS), '')
+    return ' '.join(said.removeprefix('skipped').removeprefix(' - ').split())[:200]
 
 
 def _outcome(case, end, by_namespace):
     said = ''.join(child.text or '' for child in case)
     services = [each for name in _NAMESPACE.findall(said) for each in by_namespace.get(name, ())]
     told = sorted({each['told'].partition(' [of ')[0] for each in services if each['told']})
-    why = next((child.get('message') or '' for child in case if child.tag in {'failure', 'error'}), '')
     handed = sum(each['handed'] is not None for each in services)
     name = _PREFIX.sub('', case.get('name')).partition(' [sig-network')[0]
-    return Outcome(name, end, float(case.get('time')), len(services), handed, tuple(told), ' '.join(why.split())[:200])
+    return Outcome(name, end, float(case.get('time')), len(services), handed, tuple(told), _why(case))
 
 
 def lines(outcomes):
@@ -54,12 +61,12 @@ def lines(outcomes):
     said = []
     for each in outcomes:
         part = f'{each.handed} of {each.services} Services'
-        if each.end == 'failed' or each.handed < each.services:
+        if each.end != 'passed' or each.handed < each.services:
             said += [
                 f'{each.end:7} {part:18} {each.name}',
                 *(f'        {text}' for text in (*each.told, each.why) if text),
             ]
-    for end in ('passed', 'failed'):
+    for end in ('passed', 'failed', 'skipped'):
         some = [each for each in outcomes if each.end == end]
         had = sum(each.services > 0 and each.handed == each.services for each in some)
         said.append(

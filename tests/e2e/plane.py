@@ -4,13 +4,20 @@ from e2e.nodes import OUTSIDE
 from support.controlplane import ControlPlane
 
 NAMESPACE = 'headrace-system'
-# What the wish is: that headrace takes a Service over, or that kube-proxy never sees it.
+_LABEL = 'service.kubernetes.io/service-proxy-name'
+
+
+def _object(annotations, labels=''):
+    labelled = f'labels: {{{labels}}}, ' if labels else ''
+    return f'Object{{metadata: Object.metadata{{{labelled}annotations: {{{annotations}}}}}}}'
+
+
+# What the wish is: that headrace takes a Service over, that kube-proxy never sees it, and that clients are not hidden.
+_NODE, _BORN = '"headrace.io/proxy": "node"', f'"{_LABEL}": "headrace"'
 WISHES = {
-    'handover': 'Object{metadata: Object.metadata{annotations: {"headrace.io/proxy": "node"}}}',
-    'at-once': (
-        'Object{metadata: Object.metadata{labels: {"service.kubernetes.io/service-proxy-name": "headrace"}, '
-        'annotations: {"headrace.io/proxy": "node"}}}'
-    ),
+    'handover': _object(_NODE),
+    'at-once': _object(_NODE, _BORN),
+    'preserve': _object(f'{_NODE}, "headrace.io/client-ip": "preserve"', _BORN),
 }
 _ADMISSION = 'admissionregistration.k8s.io/v1'
 _MORE = {
@@ -18,7 +25,6 @@ _MORE = {
     # A machine that is busy with other things is not a node that is gone.
     'kube-controller-manager': ('--node-monitor-grace-period=300s',),
 }
-_LABEL = 'service.kubernetes.io/service-proxy-name'
 
 
 class Plane(ControlPlane):
