@@ -179,7 +179,7 @@ def settled(work):
 
 @pytest.mark.parametrize(
     ('mode', 'port', 'kind'),
-    [('nftables', 'tcp', Clients), ('iptables', 'tcp', Clients), ('nftables', 'http', Keeping)],
+    [('nftables', 'http', Keeping), ('nftables', 'tcp', Clients), ('iptables', 'tcp', Clients)],
 )
 def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, cluster, kube_proxy, mode, port, kind):
     controller, agent = cluster
