@@ -71,7 +71,7 @@ def test_a_client_that_connected_and_asked_only_after_the_hand_back_is_answered(
 
 
 def test_after_the_drain_timeout_haproxy_forgets_the_service(nodes, agent):
-    served(nodes, agent, '2s')
+    served(nodes, agent, '6s')
     back(nodes, agent)
     assert agent.routes('addresses')
     until(lambda: not agent.routes('addresses'), 'it is forgotten')
