@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
-from headrace.model import choice, classes, proxied, services
+from headrace.model import choice, claims, classes, proxied, services
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.ir import Content, Fragment, Kind
 from headrace.model.services import Demand
@@ -241,10 +241,7 @@ def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:
     """Return the routes of a changed fragment whose content depends on who holds this key."""
     if key[0] is not Kind.TLS:
         return set()
-    claims = [*(change.old.claims if change.old else ()), *(change.new.claims if change.new else ())]
-    return {
-        (claim.kind, claim.key) for claim in claims if claim.kind is Kind.ROUTE and claim.key.startswith(f'{key[1]}/')
-    }
+    return {*claims.routes_of(change.old, key[1]), *claims.routes_of(change.new, key[1])}
 
 
 def _claimed(change: FragmentChange) -> tuple[list[ClaimKey], list[ClaimKey]]:
