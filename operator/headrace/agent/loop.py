@@ -6,7 +6,7 @@ There is no quiet time: an idle agent applies at once, and a busy one takes all 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from headrace.agent.judged import Judged
 from headrace.agent.lingering import Lingering
@@ -14,6 +14,7 @@ from headrace.cluster.objects import Service
 from headrace.cluster.store import NODES, Store
 from headrace.haproxy.apply import Applier
 from headrace.kube import lease
+from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
 from headrace.model.state import Change, State
 from headrace.names import Ref
@@ -39,7 +40,8 @@ class Loop:
         self.steering: Steering | None = None
         self._lingering = Lingering(applier, self.wake)
         self.batches = 0
-        self.epoch = self._taken = 0
+        self.epochs = Epochs()
+        self.note_epochs(store.services())
         self.last_beat = time.monotonic()
 
     def wake(self, since: float) -> None:
@@ -49,7 +51,8 @@ class Loop:
             self._wake.set()
 
     async def run(self) -> None:
-        """Apply changes, for ever."""
+        """Apply changes until cancelled; first those that came before there was a loop to wake."""
+        self.wake(time.monotonic())
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -72,7 +75,7 @@ class Loop:
                 await self._apply(change)
             if self.steering is not None and NODES in dirty:
                 await self.steering.move(sites.find(self.store.nodes(), self.state.view))
-            self._note_epochs(dirty)
+            self.note_epochs(dirty)
             return bool(change)
 
     async def _apply(self, change: Change) -> None:
@@ -84,11 +87,12 @@ class Loop:
             await self.steering.come(rest, change)
         self.judged.note(self.state, change.judged)
 
-    def _note_epochs(self, dirty: frozenset[Ref]) -> None:
-        """Remember the highest epoch among Services that were taken; the controller numbers them in order."""
-        for ref in dirty:
-            if ref.kind == 'Service' and (service := self.store.get(ref, Service)) is not None:
-                self._taken = max(self._taken, lease.epoch(dict(service.annotations).get(EPOCH, '')))
+    def note_epochs(self, refs: Iterable[Ref]) -> None:
+        """Remember the epochs of this class's Services among those that were taken."""
+        for ref in refs:
+            service = self.store.get(ref, Service) if ref.kind == 'Service' else None
+            if service is not None and service.chosen == self.state.view.class_name:
+                self.epochs.take(lease.epoch(dict(service.annotations).get(EPOCH, '')))
 
     async def refuse(self, refs: Sequence[Ref], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
@@ -102,7 +106,7 @@ class Loop:
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
-            self.store.take()
+            dirty = self.store.take()
             state.lingering |= self.state.lingering
             state.update(self.store, self.store.services())
             self._lingering.follow(self.state.lingering)
@@ -111,6 +115,7 @@ class Loop:
             reload = await self.applier.exchange(state)
             if self.steering is not None:
                 await self.steering.exchange(self.applier.wanted)
+            self.note_epochs(dirty)
             return reload
 
     async def steer(self, steering: Steering, site: Site) -> None:
@@ -122,8 +127,8 @@ class Loop:
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
         if self._serves_all():
-            self.epoch = self._taken
-        return Report(self.epoch, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
+            self.epochs.apply()
+        return Report(self.epochs.applied, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
 
     def _serves_all(self) -> bool:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
