@@ -42,14 +42,14 @@ class WatchedFolder:
     """Keeps a store as a folder says. `woken` is called after each change of the store, with the time of the news."""
 
     def __init__(self, path: Path, store: Store, woken: Callable[[float], None]) -> None:
-        self.path, self.store, self._woken = path, store, woken
+        self.path, self.store, self._woken = path.absolute(), store, woken
         self._held: dict[Path, tuple[Object, ...]] = {}
         self._signatures: dict[Path, Signature] = {}
         self._holders: dict[Ref, dict[Path, Object]] = {}
         self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
         # Objects that are in no file any more, and since when.
         self._gone: dict[Ref, float] = {}
-        self._root = _Root(path)
+        self._root = _Root(self.path)
         self._roots = self._root.count
         self._rescanned = 0.0
         self.events = 0

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,20 @@ def served_by(town, live, pod, host='shop.example.com'):
 @pytest.fixture(params=['3.4', '3.0'])
 def either(make_live, request):
     return make_live(request.param)
+
+
+def test_a_folder_that_is_named_by_a_relative_path_is_followed(live, town, monkeypatch):
+    one, other = town.pods(2)
+    monkeypatch.chdir(live.root)
+    live.source = Path('src')
+    live.web([one], town.port)
+    live.start()
+    # The whole folder is read once more soon after the start.
+    time.sleep(1.0)
+    live.web([other], town.port)
+    live.serves({other})
+    live.drop('web')
+    live.serves(())
 
 
 def test_endpoints_come_and_go_without_a_reload(either, town):
