@@ -1,8 +1,10 @@
 """A kept connection to a real worker: each command has its own answer."""
 
 import asyncio
+import socket
 
-from headrace.haproxy import capabilities, commands, files
+from headrace.haproxy import answers, capabilities, commands, files
+from headrace.haproxy.answers import Outcome
 from headrace.haproxy.commands import Phase
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.runtime import Connection
@@ -12,12 +14,17 @@ from support.haproxy import Haproxy, Ports
 from support.objects import built
 
 
-def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_binary, haproxy_version, tmp_path):
-    ports = Ports(3)
+def write(folder, ports, version):
+    """Write the files of an HAProxy that serves nothing yet."""
     http, https, health = ports.numbers
     settings = Settings(addresses=('127.0.0.1',), http_port=http, https_port=https, health_port=health, maxconn=100)
     empty = built(settings=settings)
-    files.write(tmp_path, Renderer(empty.view, capabilities.of_version(haproxy_version)).render(empty))
+    files.write(folder, Renderer(empty.view, capabilities.of_version(version)).render(empty))
+
+
+def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_binary, haproxy_version, tmp_path):
+    ports = Ports(3)
+    write(tmp_path, ports, haproxy_version)
     (add,) = commands.add_entries(Phase.DATA, [Entry(Map.ROUTES, 'a.example.com/', 'one')])
 
     async def asked(sockets):
@@ -32,3 +39,25 @@ def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_binar
     ports.close()
     assert version.startswith(haproxy_version)
     assert [line.split(' ')[1:] for line in entries.splitlines() if line] == [['a.example.com/', 'one']] * 2
+
+
+def test_a_payload_that_arrives_in_parts_is_done(haproxy_binary, haproxy_version, tmp_path):
+    ports = Ports(3)
+    write(tmp_path, ports, haproxy_version)
+    (add,) = commands.add_entries(Phase.DATA, [Entry(Map.ROUTES, f'{name}.example.com/', 'one') for name in 'abc'])
+    with Haproxy(haproxy_binary) as haproxy:
+        haproxy.start(tmp_path)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(haproxy.sockets / 'runtime.sock'))
+            found = b''
+            for line in ('prompt', *add.text.split('\n'), 'show version'):
+                # Each part is read on its own: HAProxy has answered the one before.
+                connection.sendall(f'{line}\n'.encode())
+                found += connection.recv(65536)
+        entries = haproxy.command('show map maps/routes.map')
+    ports.close()
+    answer = found.decode().split('\n> ')[1]
+    assert answer.count('+') > 1
+    assert answers.judge(add, answer).outcome is Outcome.DONE
+    assert len(entries.split()) == 9

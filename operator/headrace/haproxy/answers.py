@@ -4,6 +4,7 @@ Pure. An answer is judged by the line that must be in it, never by what else is 
 about other servers, with text that came from endpoints (management guide, 9.3).
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,13 +44,15 @@ _BUSY = (
 
 # HAProxy keeps 1 kB of messages, warnings about other servers among them: what comes after that is lost.
 _CUT = 1000
+# HAProxy writes its prompt for a payload each time that it reads a part of one, and a large payload arrives in parts.
+_PROMPTS = re.compile(r'^(?:\+(?: |$))+')
 _GONE = ('No such server', 'No such backend', "Can't find backend")
 
 
 def judge(command: Command, answer: str) -> Answered:
     """Return what became of a command, by its answer."""
-    lines = [line.removeprefix('+ ').strip() for line in answer.splitlines()]
-    lines = [line for line in lines if line not in ('', '+')]
+    lines = [_PROMPTS.sub('', line).strip() for line in answer.splitlines()]
+    lines = [line for line in lines if line]
     good = any(command.expected in line for line in lines) if command.expected else not lines
     if good or (command.removes and any(text in line for line in lines for text in _GONE)):
         return Answered(command, Outcome.DONE)

@@ -47,6 +47,7 @@ def test_an_answer_about_a_certificate_is_told_unless_it_repeats_the_key():
     [
         pytest.param('New server registered.', Outcome.DONE, id='expected'),
         pytest.param('+ New server registered.\n', Outcome.DONE, id='after the mark of a payload'),
+        pytest.param('+ + + New server registered.\n', Outcome.DONE, id='after the marks of a payload in parts'),
         pytest.param("warning about 'New'\nNew server registered.", Outcome.DONE, id='among warnings'),
         pytest.param('Already exists a server with the same name in backend.', Outcome.REFUSED, id='refused'),
         pytest.param('', Outcome.REFUSED, id='silent'),
