@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from headrace.names import DEFAULT_CLASS
+
 # In Python `$` matches before a final line break too, so that is excluded; JSON schema reads both alike.
 _END = r'$(?!\n)'
 _DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)' + _END
@@ -56,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     class_name: Annotated[
         str, _meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=_NAME)
-    ] = msgspec.field(default='headrace', name='class')
+    ] = msgspec.field(default=DEFAULT_CLASS, name='class')
     default_class: Annotated[
         bool, _meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
     ] = False

@@ -14,6 +14,8 @@ from typing import NamedTuple
 LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
 SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
 _MAX_FILE = 200
+# The class of objects that name none, and of an installation that is given no name.
+DEFAULT_CLASS = 'headrace'
 # The network of stand-ins, on every node by itself: a unique local one (RFC 4193) that spells "headrac".
 STAND_INS = 'fd68:6561:6472:6163::/64'
 

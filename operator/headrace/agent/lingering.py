@@ -11,14 +11,15 @@ from collections.abc import Callable
 
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.plan import Reason
+from headrace.haproxy.render import KEEP_ALIVE_SECONDS
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.names import Ref
 from headrace.settings import milliseconds
 
 log = logging.getLogger(__name__)
 _SHORTEST_SECONDS = 1.0
-# HAProxy itself ends what is idle for longer (`timeout http-keep-alive`), and says so.
-_IDLE_SECONDS = 61.0
+# HAProxy ends what is idle for longer; the time of the last request is known in whole seconds.
+_IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.0
 _TIMER_SECONDS = 0.05
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from headrace.annotations import values
 from headrace.annotations.values import Parse
+from headrace.names import DEFAULT_CLASS
 
 
 class Scope(StrEnum):
@@ -46,7 +47,7 @@ _TRUE, _NONE = 'true', '–'
 KEYS: tuple[Key, ...] = (
     Key('enabled', _S, 'Service', values.boolean, 'boolean', 'false', 'serve at the edge'),
     Key('proxy', _S, 'Service', values.one_of('node'), '`node`', _NONE, 'take the Service over from kube-proxy'),
-    Key('class', _S, 'Service', values.name, 'name', 'headrace', 'which installation'),
+    Key('class', _S, 'Service', values.name, 'name', DEFAULT_CLASS, 'which installation'),
     Key('mode', _E, 'port', values.one_of('tcp', 'http', 'tls-passthrough'), 'tcp, http, tls-passthrough', 'see [modes](#modes)', 'what the port speaks'),
     Key('host', _E, 'port', values.listed(values.host, most=100), 'list of hosts', _NONE, 'http and TLS routing; `*.example.com` matches one label, `*` every host'),
     Key('path', _E, 'port', values.listed(values.route_path, most=100), 'list of paths', '/', 'with host'),

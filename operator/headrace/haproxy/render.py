@@ -36,6 +36,8 @@ TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', 
 SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
 # So many wrong passwords for hashes may a client send in a minute.
 GUESSES = 30
+# HAProxy itself ends connections of clients that have been idle for so long.
+KEEP_ALIVE_SECONDS = 60
 COMPRESSION = (
     'compression algo gzip',
     'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
@@ -161,6 +163,7 @@ class Renderer:
             'log_tcp': lines.of_tcp(settings, self.capabilities),
             'log_agent': settings.access_log_http == lines.JSON,
             'guesses': GUESSES,
+            'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(users.needed(fragments)),
             'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }

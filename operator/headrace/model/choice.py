@@ -6,10 +6,9 @@ at a time.
 
 from headrace.cluster.objects import Service, ServiceType
 from headrace.model.view import View
-from headrace.names import Ref
+from headrace.names import DEFAULT_CLASS, Ref
 
 _API = Ref('Service', 'default', 'kubernetes')
-_DEFAULT_CLASS = 'headrace'
 # Keys that say who serves a Service, and nothing of how.
 _NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
 
@@ -35,7 +34,7 @@ def can_be_ours(service: Service, view: View) -> bool:
 def is_wished(service: Service, view: View) -> bool:
     """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
     said = dict(service.annotations)
-    return said.get('proxy', '').strip() == 'node' and said.get('class', _DEFAULT_CLASS).strip() == view.class_name
+    return said.get('proxy', '').strip() == 'node' and said.get('class', DEFAULT_CLASS).strip() == view.class_name
 
 
 def is_leaving(service: Service, view: View) -> bool:

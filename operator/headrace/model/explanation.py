@@ -13,10 +13,9 @@ from headrace.model.ir import Claim, Fragment, HostTls, Kind
 from headrace.model.policies import CLOSED
 from headrace.model.state import State
 from headrace.model.view import Role, View
-from headrace.names import Ref
+from headrace.names import DEFAULT_CLASS, Ref
 from headrace.verdicts import Verdict
 
-_DEFAULT_CLASS = 'headrace'
 _SHOWN = {Kind.ROUTE: 'route', Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}
 
 
@@ -106,7 +105,7 @@ def _not_taken_over(service: Service, view: View) -> str:
         return f'its label gives it to the service proxy {service.proxy_name}'
     if service.proxy_name is None and said.get('proxy') != 'node':
         return 'it does not ask for the node role: headrace.io/proxy: node'
-    if service.proxy_name is None and (named := said.get('class', _DEFAULT_CLASS)) != view.class_name:
+    if service.proxy_name is None and (named := said.get('class', DEFAULT_CLASS)) != view.class_name:
         return f'it belongs to class {named}, and this is class {view.class_name}'
     return 'the node role serves clusterIPs, and it has none that headrace may take over'
 

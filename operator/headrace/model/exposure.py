@@ -11,9 +11,9 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import Exposure
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType
 from headrace.model.view import View
+from headrace.names import DEFAULT_CLASS
 from headrace.verdicts import Verdict, shorten
 
-DEFAULT_CLASS = 'headrace'
 # What an appProtocol, or a port's name up to its first dash, says: the mode, and what the endpoint speaks.
 _SPOKEN: dict[str, tuple[str, str]] = {
     'http': ('http', 'http1'),

@@ -16,7 +16,7 @@ from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Backend, Fragment, Mode
 from headrace.model.ports import PortDraft
 from headrace.model.view import View
-from headrace.names import Ref
+from headrace.names import DEFAULT_CLASS, Ref
 from headrace.verdicts import Verdict
 
 Demand = tuple[str, Mode]
@@ -51,7 +51,7 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
         verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
         exposures = Exposures(verdicts=(verdict,))
     remarks = exposures.verdicts or said.verdicts or (asked and service.problems)
-    nobodys = said.service.get('class') == '' and view.class_name == exposure.DEFAULT_CLASS
+    nobodys = said.service.get('class') == '' and view.class_name == DEFAULT_CLASS
     if not demands and not nobodys and not (ours and (exposures.ports or remarks)):
         return None
     needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
