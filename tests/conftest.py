@@ -112,28 +112,10 @@ def binary(name, made_by='make setup'):
     return str(path)
 
 
-@pytest.fixture(params=['3.4', '3.0'])
-def haproxy_version(request):
-    """Each version of HAProxy that headrace works with."""
-    return request.param
-
-
-@pytest.fixture
-def haproxy_binary(haproxy_version):
-    """The binary of that version."""
-    return binary(f'haproxy-{haproxy_version}')
-
-
 @pytest.fixture(scope='session')
 def haproxy_34():
     """The binary of HAProxy 3.4."""
     return binary('haproxy-3.4')
-
-
-@pytest.fixture(scope='session')
-def haproxy_30():
-    """The binary of HAProxy 3.0."""
-    return binary('haproxy-3.0')
 
 
 @pytest.fixture(scope='session')

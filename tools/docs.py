@@ -21,7 +21,7 @@ from headrace import settings, verdicts  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
 
 PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
-RECORDED = ROOT / 'tests' / 'agent' / 'reloads'
+RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
 SCHEMA = 'settings.schema.json'
 SCOPES = {
     keys.Scope.SERVICE: 'The Service as a whole',
@@ -49,26 +49,20 @@ TEXTS = {
 }
 # Why HAProxy is reloaded, by the words of plans.
 RELOADS = {
-    'backend': 'HAProxy 3.0 makes no backends at run time',
     'certificate': "the class's default certificate stands first in a list, and comes and goes with the file",
     'compression': 'a backend that is made at run time does not compress',
-    'headers': 'HAProxy 3.0 sets headers by rules of its file only',
     'kept-connections': 'clients of HTTP/2 keep asking on connections to a Service that has gone back to kube-proxy: only a worker that is replaced tells them to leave',
     'listeners': 'half of the listeners of a node have a port whose TLS they end; from then on there are twice as many',
     'profile': 'a value that is used for the first time needs a section of the file; the next Service with it costs nothing',
     'users': 'crypt hashes are judged by a list of the file; the same hash costs nothing the next time',
-    'timeouts': 'HAProxy 3.0 knows these timeouts from its file only',
 }
 TYPES = {'boolean': 'boolean', 'string': 'text', 'array': 'list of texts'}
 
 
 def costs() -> list[dict[str, str]]:
-    """Return one row for each change that was recorded: key, change, and what it costs with each version."""
-    full, old = (json.loads((RECORDED / f'{name}.json').read_text(encoding='utf-8')) for name in ('3.4', '3.0'))
-    return [
-        {'key': row['key'], 'what': row['what'], 'full': cost(row['cost']), 'old': cost(other['cost'])}
-        for row, other in zip(full, old, strict=True)
-    ]
+    """Return one row for each change that was recorded: key, change, and what it costs."""
+    recorded = json.loads(RECORDED.read_text(encoding='utf-8'))
+    return [{'key': row['key'], 'what': row['what'], 'cost': cost(row['cost'])} for row in recorded]
 
 
 def cost(text: str) -> str:

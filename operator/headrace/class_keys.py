@@ -20,10 +20,8 @@ REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _
 _MEDIA_TYPE = r'^[a-z]+/[a-z0-9.+-]+(; charset=[A-Za-z0-9-]+)?' + _END
 _LOG = r'^(off|stdout|stderr|[0-9.]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5})' + _END
 # Answers that can have a page; those that HAProxy gives by itself, and those that only rules give.
-OWN_PAGES = (400, 403, 408, 413, 429, 500, 501, 502, 503, 504)
+OWN_PAGES = (400, 403, 408, 413, 414, 429, 431, 500, 501, 502, 503, 504)
 RULES_PAGES = (401, 404, 411, 421)
-# Those that HAProxy 3.0 does not know.
-LONG_PAGES = (414, 431)
 _CIPHERS = r'^([A-Za-z0-9@!+=_-]+(:[A-Za-z0-9@!+=_-]+)*)?' + _END
 # With a prefix, which keeps it apart from what Kubernetes' own controllers set.
 _TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
@@ -205,7 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     error_pages: Annotated[
         dict[str, str],
         _meta(
-            'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 414, 421, 429, 431, 500, 501, 502, 503 and 504. HAProxy 3.0 has none for what is no request.',
+            'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 414, 421, 429, 431, 500, 501, 502, 503 and 504.',
             'reload',
         ),
     ] = msgspec.field(default_factory=dict)

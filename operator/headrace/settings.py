@@ -14,7 +14,6 @@ import yaml
 
 from headrace.class_keys import (
     HOST,
-    LONG_PAGES,
     MAX_PORT,
     OWN_PAGES,
     REFERENCE,
@@ -26,7 +25,6 @@ from headrace.class_keys import (
 )
 
 __all__ = [
-    'LONG_PAGES',
     'OWN_PAGES',
     'SEATS',
     'SEAT_STEP',
@@ -176,7 +174,7 @@ def _judge_hosts(policy: dict[str, tuple[str, ...]]) -> None:
 
 def _judge_pages(pages: dict[str, str]) -> None:
     for status, text in pages.items():
-        if status not in map(str, (*OWN_PAGES, *RULES_PAGES, *LONG_PAGES)):
+        if status not in map(str, (*OWN_PAGES, *RULES_PAGES)):
             raise SettingsError(f'errorPages: {status!r} is no status that can have a page')
         if len(text.encode(errors='replace')) > _MOST_PAGE:
             raise SettingsError(f'errorPages: the page for {status} has more than {_MOST_PAGE} bytes')

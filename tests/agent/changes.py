@@ -108,9 +108,9 @@ def entry(where, value):
     return lambda scene: scene.entry(where, value)
 
 
-def timeout(line, value):
-    """Look at a timeout that is data, or a line of the file where this version knows no such data."""
-    return lambda scene: scene.entry('timeouts', value) if scene.able.data_timeouts else scene.file(line)
+def timeout(value):
+    """Look at a timeout, which is data."""
+    return entry('timeouts', value)
 
 
 def one(key, what, name, change, look, was, now, *, make=web, beside=(), **said):  # noqa: PLR0917  a row of a table
@@ -204,7 +204,7 @@ ENDPOINTS = (
     one('balance', '`hdr:NAME`', 'balance-hdr', (None, 'hdr:X-User'), backend('balance-hdr', 'algo'), None, ['hdr']),
     one('slow-start', 'comes', 'slow-start', (None, '60s'), servers('slow-start'), None, OTHER),
     one('max-connections', 'another', 'max', ('5', '9'), server('max', 'slim'), ['5'], ['9']),
-    one('queue-timeout', 'another', 'queue', (None, '7s'), timeout('timeout queue 7s', ':::7000'), False, True),
+    one('queue-timeout', 'another', 'queue', (None, '7s'), timeout(':::7000'), False, True),
     one('queue-timeout', 'another, on TCP', 'queue-tcp', (None, '7s'), backends('queue-tcp'), None, OTHER, make=on_tcp(5)),
     one('cookie', "the class's", 'cookie', (None, 'true'), backend('cookie', 'cookie'), [''], ['headrace']),
     one('cookie', 'another name', 'cookie-own', (None, 'mine'), backend('cookie-own', 'cookie'), [''], ['mine']),
@@ -217,7 +217,7 @@ ENDPOINTS = (
     one('check-rise', 'another', 'rise', (None, '4'), server('rise', 'check_rise'), ['2'], ['4'], **CHECKED),
     one('check-fall', 'another', 'fall', (None, '5'), server('fall', 'check_fall'), ['3'], ['5'], **CHECKED),
     one('eject-after', 'comes', 'eject', (None, '3'), servers('eject'), None, OTHER, **CHECKED),
-    one('timeout-connect', 'another', 'connect', (None, '3s'), timeout('timeout connect 3s', '::3000:'), False, True),
+    one('timeout-connect', 'another', 'connect', (None, '3s'), timeout('::3000:'), False, True),
     one('timeout-connect', 'another, on TCP', 'connect-tcp', (None, '3s'), backends('connect-tcp'), None, OTHER, make=on_tcp(6)),
     one('timeout-server', 'another', 'server', (None, '200ms'), status('server', '/slow'), 200, 504),
     one('timeout-server', 'another, on TCP', 'server-tcp', (None, '20s'), backends('server-tcp'), None, OTHER, make=on_tcp(7)),

@@ -13,9 +13,9 @@ CLIENTS = [f'127.0.3.{number}' for number in range(1, 13)]
 STAYS = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 100}}}
 
 
-@pytest.fixture(params=['3.4', '3.0'])
-def either(make_live, request):
-    return make_live(request.param)
+@pytest.fixture
+def either(make_live):
+    return make_live()
 
 
 def put(live, town, pods, seconds=100, annotations=None):

@@ -80,10 +80,10 @@ def renewed(live, name, kind, subject):
     until(lambda: shown(live, HOST, *options) == subject, f'{subject} is shown')
 
 
-@pytest.fixture(params=['3.4', '3.0'])
-def either(make_live, request):
-    """An agent with each version of HAProxy."""
-    return make_live(request.param, defaultCertificate='shop/default', reloadInterval='100ms')
+@pytest.fixture
+def either(make_live):
+    """An agent with a default certificate."""
+    return make_live(defaultCertificate='shop/default', reloadInterval='100ms')
 
 
 def test_certificates_come_are_renewed_and_go_without_a_reload(either, town):

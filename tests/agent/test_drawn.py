@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from headrace import settings as class_settings
-from headrace.haproxy import capabilities, files, observed, render
+from headrace.haproxy import files, observed, render
 from headrace.haproxy.render import Renderer
 from headrace.model import view
 from headrace.model.ir import Map
@@ -115,7 +115,7 @@ class Followed:
         made = built(*self.objects.values(), settings=seen, all_secrets=True)
         assert made.view == view.make(seen, all_secrets=True)
         with tempfile.TemporaryDirectory() as folder, Haproxy(self.live.haproxy) as haproxy:
-            files.write(Path(folder), Renderer(made.view, capabilities.of_version('3.4')).render(made))
+            files.write(Path(folder), Renderer(made.view).render(made))
             haproxy.start(folder)
             return state(haproxy.command)
 

@@ -1,7 +1,5 @@
 """What a change of the class's settings costs on a live HAProxy, by its worker's PID: what the page of settings says."""
 
-import pytest
-
 from support.class_changes import BASE, RELOAD, RESTART, RUNTIME
 from support.live import Ports, until
 from support.traffic import Client
@@ -9,9 +7,8 @@ from support.traffic import Client
 PORTS = ('httpPort', 'httpsPort', 'healthPort', 'tcpPorts')
 
 
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_each_setting_is_applied_as_its_page_says(make_live, town, version):
-    live = make_live(version, **BASE)
+def test_each_setting_is_applied_as_its_page_says(make_live, town):
+    live = make_live(**BASE)
     live.web([town.pod()], town.port)
     live.start()
     worker = live.worker()

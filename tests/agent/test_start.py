@@ -37,7 +37,7 @@ def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town,
     one, other = town.pods(2)
     live.web([one], town.port)
     agent = Agent(options(live))
-    real = probe.of_binary
+    real = probe.has_quic
 
     def slow(binary):
         # The store has been taken, and there is no loop to wake yet.
@@ -48,7 +48,7 @@ def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town,
         agent.source._woken = lambda _: None
         return real(binary)
 
-    monkeypatch.setattr(probe, 'of_binary', slow)
+    monkeypatch.setattr(probe, 'has_quic', slow)
 
     async def work():
         await asyncio.to_thread(live.serves, {other})

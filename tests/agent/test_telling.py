@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 from support.live import HEADRACE, until
 from support.traffic import Client, Load, Talk
 
@@ -146,9 +144,8 @@ def test_status_of_nobody_says_so():
     assert '127.0.0.1:1' in done.stderr
 
 
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_an_agent_that_is_told_to_stop_says_no_first_and_finishes_what_was_asked(make_live, town, version):
-    live = make_live(version, drainDelay='600ms')
+def test_an_agent_that_is_told_to_stop_says_no_first_and_finishes_what_was_asked(make_live, town):
+    live = make_live(drainDelay='600ms')
     pod = town.pod()
     live.web([pod], town.port)
     live.start()

@@ -93,9 +93,9 @@ def test_certificates_can_be_read_by_their_owner_and_group_only(headrace, given,
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
-def test_check_for_programs_holds_verdicts_haproxys_answer_and_descriptors(headrace, given, haproxy_binary):
+def test_check_for_programs_holds_verdicts_haproxys_answer_and_descriptors(headrace, given, haproxy_34):
     path = given(hosted(retries='many'), READY)
-    outcome = headrace('check', '-f', path, '--haproxy', haproxy_binary, '--format', 'json')
+    outcome = headrace('check', '-f', path, '--haproxy', haproxy_34, '--format', 'json')
     assert outcome.code == 1
     found = outcome.values
     assert found['verdicts'] == [
@@ -156,9 +156,9 @@ def test_check_looks_for_haproxy_on_the_path(headrace, given, monkeypatch, tmp_p
     assert 'there is no haproxy on the PATH; name one with --haproxy' in outcome.out
 
 
-def test_a_secret_that_is_not_in_the_input_is_replaced_and_named(headrace, given, haproxy_binary):
+def test_a_secret_that_is_not_in_the_input_is_replaced_and_named(headrace, given, haproxy_34):
     document = hosted(tls_secret='shop-tls', client_ca_secret='partners')
-    outcome = headrace('check', '-f', given(document, READY), '--haproxy', haproxy_binary, '--format', 'json')
+    outcome = headrace('check', '-f', given(document, READY), '--haproxy', haproxy_34, '--format', 'json')
     assert outcome.code == 0
     assert outcome.said == [('StandInCertificate', 'shop/web')] * 2
     messages = ' '.join(verdict['message'] for verdict in outcome.values['verdicts'])
@@ -207,8 +207,6 @@ def test_plan_of_what_commands_cannot_do_is_a_reload_with_its_reason(headrace, g
     assert [line for line in outcome.out.splitlines() if line.startswith('reload: profile: ')]
     values = planned(headrace, given, [hosted(), READY], [after, READY], '--format', 'json').values
     assert [set(reason) for reason in values['reload']] == [{'reason', 'detail'}]
-    older = planned(headrace, given, [], [hosted(), READY], '--haproxy-version', '3.0')
-    assert 'reload: backend: shop_web_80: this version has no run-time backends' in older.out
 
 
 def test_verdicts_of_plan_are_those_of_the_second_set_on_standard_error(headrace, given):
@@ -259,19 +257,18 @@ def key_of_map(folder):
 
 
 @pytest.mark.parametrize('form', ['human', 'json'])
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_no_command_prints_key_material_or_credentials(headrace, given, tmp_path, haproxy_34, version, form):
+def test_no_command_prints_key_material_or_credentials(headrace, given, tmp_path, haproxy_34, form):
     before, after = secrets('one', PASSWORDS[0], SHA), secrets('two', PASSWORDS[1], OTHER)
     config = given('defaultCertificate: edge/default', name='config.yaml')
     old, new = given(*PROTECTED, *before, name='old.yaml'), given(*PROTECTED, *after, name='new.yaml')
     without = given(*before, name='without.yaml')
     seen = ('--config', config, '--format', form)
     outcomes = [
-        headrace('render', '-f', old, '-o', tmp_path / 'old', '--haproxy-version', version, *seen),
-        headrace('render', '-f', new, '-o', tmp_path / 'new', '--haproxy-version', version, *seen),
+        headrace('render', '-f', old, '-o', tmp_path / 'old', *seen),
+        headrace('render', '-f', new, '-o', tmp_path / 'new', *seen),
         headrace('check', '-f', old, '--haproxy', haproxy_34, *seen),
         *(
-            headrace('plan', '--from', start, '--to', end, '--haproxy-version', version, *seen)
+            headrace('plan', '--from', start, '--to', end, *seen)
             for start, end in ((old, new), (old, without), (without, old))
         ),
     ]

@@ -2,7 +2,7 @@
 
 Every case is an object of its own that asks to be served; all of them together stand in one folder beside a good
 Service. Nothing crashes, the good Service is served as if it were alone, what is wrong has a verdict, and both
-versions of HAProxy accept the whole.
+HAProxy accepts the whole.
 """
 
 import json
@@ -213,24 +213,23 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def rendered():
-    """The folders and verdicts of what has been rendered of it, by version."""
-    return {}
+    """The folder and the verdicts of what has been rendered of it."""
+    return []
 
 
 @pytest.fixture
-def harm(headrace, folder, rendered, tmp_path_factory, haproxy_version):
+def harm(headrace, folder, rendered, tmp_path_factory):
     """Render all of it, if that is not done yet, and return the folder and the verdicts, both to be read only."""
-    if haproxy_version not in rendered:
+    if not rendered:
         out = tmp_path_factory.mktemp('harm') / 'out'
-        arguments = ('-f', folder, '-o', out, '--haproxy-version', haproxy_version, '--tcp-ports', '5432')
-        outcome = headrace('render', *arguments, '--format', 'json')
+        outcome = headrace('render', '-f', folder, '-o', out, '--tcp-ports', '5432', '--format', 'json')
         assert outcome.code == 0, outcome.err
-        rendered[haproxy_version] = out, outcome.values['verdicts']
-    return rendered[haproxy_version]
+        rendered[:] = out, outcome.values['verdicts']
+    return rendered
 
 
-def test_all_of_it_together_is_a_configuration_that_haproxy_accepts(harm, haproxy_binary):
-    outcome = check.check(haproxy_binary, harm[0])
+def test_all_of_it_together_is_a_configuration_that_haproxy_accepts(harm, haproxy_34):
+    outcome = check.check(haproxy_34, harm[0])
     assert outcome.accepted, outcome.output[:2000]
 
 
@@ -248,9 +247,9 @@ def test_none_of_it_reaches_the_configuration(harm):
         assert len(set(keys)) == len(keys), path.name
 
 
-def test_a_good_service_is_served_as_if_it_were_alone(harm, headrace, given, tmp_path, haproxy_version):
+def test_a_good_service_is_served_as_if_it_were_alone(harm, headrace, given, tmp_path):
     alone = tmp_path / 'alone'
-    arguments = ('-o', alone, '--haproxy-version', haproxy_version, '--tcp-ports', '5432', '--format', 'json')
+    arguments = ('-o', alone, '--tcp-ports', '5432', '--format', 'json')
     headrace('render', '-f', given(*GOOD), *arguments)
     for name in ('maps/routes.map', 'maps/allow.map', 'certificates/list.txt', 'certificates/shop_good-tls.pem'):
         mine = [line for line in (alone / name).read_text().splitlines() if line]
@@ -303,9 +302,7 @@ def test_the_node_role_takes_all_of_it(headrace, folder, tmp_path, haproxy_34):
     assert answer.accepted, answer.output[:2000]
 
 
-def test_the_longest_names_that_kubernetes_allows_are_served(
-    headrace, given, tmp_path, haproxy_binary, haproxy_version
-):
+def test_the_longest_names_that_kubernetes_allows_are_served(headrace, given, tmp_path, haproxy_34):
     long, name = 'n' * 63, 's' * 63
     annotations = {
         'host': '.'.join(['h' * 61] * 4), 'path': '/' + 'p' * 2047, 'tls-secret': 't' * 253, 'client-ca-secret': 'c' * 253,
@@ -316,8 +313,8 @@ def test_the_longest_names_that_kubernetes_allows_are_served(
         endpoint_slice(name, long, name='e' * 253, addresses=['10.0.0.1'], port_name='p' * 63),
         tls_secret('t' * 253, long), ca_secret('c' * 253, long), secret('u' * 253, long, username='a' * 255, password='p' * 1024),
     ]  # fmt: skip
-    arguments = ('-o', tmp_path / 'out', '--haproxy-version', haproxy_version, '--format', 'json')
+    arguments = ('-o', tmp_path / 'out', '--format', 'json')
     outcome = headrace('render', '-f', given(*documents), *arguments)
     assert (outcome.code, outcome.values['verdicts']) == (0, [])
-    answer = check.check(haproxy_binary, tmp_path / 'out')
+    answer = check.check(haproxy_34, tmp_path / 'out')
     assert answer.accepted, answer.output[:2000]

@@ -82,17 +82,6 @@ def test_a_path_that_is_not_there_is_told(run, tmp_path):
     assert outcome.err == f'headrace: {tmp_path / "nowhere"}: no such file or folder\n'
 
 
-@pytest.mark.parametrize('version', ['2.8', 'new', '', '3'])
-@pytest.mark.parametrize(
-    'command', [('render', '-o', 'out', '-f'), ('plan', '--from', 'in.yaml', '--to')], ids=['render', 'plan']
-)
-def test_a_version_that_is_too_old_or_none_is_told(headrace, given, monkeypatch, tmp_path, command, version):
-    given(WEB)
-    monkeypatch.chdir(tmp_path)
-    outcome = headrace(*command, 'in.yaml', '--haproxy-version', version)
-    assert (outcome.code, outcome.err) == (2, f'headrace: {version} is no HAProxy version from 3.0 on\n')
-
-
 # --- the administrator's overrides ------------------------------------------------------------------------------------
 
 FRONTEND = 'templates/frontend-health.cfg.j2'

@@ -76,10 +76,10 @@ def edited(temporary_folder, file, edit):
     return temporary_folder
 
 
-def test_everything_is_as_said_with_each_version_of_haproxy(demo, haproxy_version, haproxy_binary):
-    ran = demo('--haproxy', haproxy_binary)
+def test_everything_is_as_said(demo, haproxy_34):
+    ran = demo('--haproxy', haproxy_34)
     assert (ran.returncode, ran.stderr) == (0, '')
-    assert f'served by HAProxy {haproxy_version}.' in ran.stdout
+    assert 'served by HAProxy 3.4.' in ran.stdout
     assert len(re.findall('^  ok    ', ran.stdout, re.MULTILINE)) == SAID
     assert 'WRONG' not in ran.stdout
     assert ran.stdout.splitlines()[-1] == (

@@ -1,3 +1,3 @@
 """What the tests of the agent share."""
 
-from support.fixtures import live, live_30, make_live, make_sidecar, sidecar, town  # noqa: F401
+from support.fixtures import live, make_live, make_sidecar, sidecar, town  # noqa: F401

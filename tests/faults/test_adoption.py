@@ -6,9 +6,9 @@ from support.live import until
 from support.traffic import under_load
 
 
-@pytest.fixture(params=['3.4', '3.0'])
-def either(make_live, request):
-    return make_live(request.param)
+@pytest.fixture
+def either(make_live):
+    return make_live()
 
 
 def reload_reasons(live):

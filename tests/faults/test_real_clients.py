@@ -98,10 +98,9 @@ def chat(town):
     found.close()
 
 
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_websockets_stay_open_over_a_reload_and_end_as_their_server_says(make_live, town, chat, version):
+def test_websockets_stay_open_over_a_reload_and_end_as_their_server_says(make_live, town, chat):
     key, certificate = certificates.for_names(HOST)
-    live = make_live(version)
+    live = make_live()
     live.put(
         'chat',
         service('chat', annotations={'host': HOST, 'tls-secret': 'tls', 'tls-redirect': 'false'}),
@@ -132,10 +131,9 @@ def calls(unary, stop, failed):
 
 
 @pytest.mark.parametrize('secure', [False, True], ids=['in the clear', 'by TLS'])
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_grpc_loses_no_call_and_no_stream_over_reloads(make_live, version, secure):
+def test_grpc_loses_no_call_and_no_stream_over_reloads(make_live, secure):
     key, certificate = certificates.for_names(HOST)
-    live, said, stop, failed = make_live(version, reloadInterval='0s'), queue.SimpleQueue(), threading.Event(), []
+    live, said, stop, failed = make_live(reloadInterval='0s'), queue.SimpleQueue(), threading.Event(), []
     with EchoServer() as server:
         live.put(
             'chat',

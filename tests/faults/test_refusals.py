@@ -5,8 +5,6 @@ import resource
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from support.live import until
 from support.objects import endpoint_slice, service
 from support.traffic import under_load
@@ -93,11 +91,10 @@ def test_a_reload_that_needs_more_descriptors_than_there_are_is_not_tried(make_l
     assert live.worker() != worker
 
 
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_a_reload_that_fails_after_its_check_leaves_the_worker_and_the_files_that_serve(make_sidecar, town, version):
+def test_a_reload_that_fails_after_its_check_leaves_the_worker_and_the_files_that_serve(make_sidecar, town):
     """Of a container's HAProxy the agent cannot see how many descriptors it may have."""
     one, two = town.pods(2)
-    sidecar = make_sidecar(version, reloadInterval='100ms')
+    sidecar = make_sidecar(reloadInterval='100ms')
     sidecar.web([one], town.port)
     sidecar.start()
     worker = sidecar.worker()

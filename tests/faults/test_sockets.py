@@ -127,14 +127,10 @@ def test_a_runtime_socket_that_answers_nonsense_changes_nothing_and_is_believed_
 
 
 @pytest.mark.parametrize('answers', [False, True], ids=['half of it arrives', 'its answers are lost'])
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_a_plan_that_is_cut_in_the_middle_is_brought_to_its_end(make_sidecar, town, version, answers):
+def test_a_plan_that_is_cut_in_the_middle_is_brought_to_its_end(make_sidecar, town, answers):
     one, two = town.pods(2)
-    sidecar = make_sidecar(version, reloadInterval='200ms')
+    sidecar = make_sidecar(reloadInterval='200ms')
     sidecar.web([one], town.port)
-    if version == '3.0':
-        # Here Services come by reloads, and endpoints by commands.
-        put_many(sidecar, [one], town)
     sidecar.start()
     worker = sidecar.worker()
     with under_load(town, sidecar):

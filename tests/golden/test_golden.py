@@ -1,9 +1,9 @@
-"""What whole inputs become, byte by byte, and that each version of HAProxy accepts it.
+"""What whole inputs become, byte by byte, and that HAProxy accepts it.
 
 A case is a folder: `in.yaml`, perhaps `config.yaml` (settings), `args` (options of `headrace render`) and `overrides/`.
-`expected/` holds the files rendered for 3.4, `expected-3.0/` those that are others for 3.0 (one without content stands for
-none), and `verdicts.txt` what was said. To keep them readable, files that are as in the case `empty` are left out, the sections of every
-installation are stored as their difference from `empty`, and of key material only its digest is stored.
+`expected/` holds the files that are rendered, and `verdicts.txt` what was said. To keep them readable, files that are as in
+the case `empty` are left out, the sections of every installation are stored as their difference from `empty`, and of key
+material only its digest is stored.
 
 `--update-golden` writes them; the difference is to be judged by whoever commits it.
 """
@@ -30,11 +30,10 @@ PRIVATE = ('certificates/', 'authorities/')
 NOBODYS = 'certificates/nobody.pem *\n'
 
 
-def render(case, version, target):
+def render(case, target):
     """Render a case by the command line, as its user would, and return what it printed for programs."""
     folder = HERE / case
-    arguments = ['render', '-f', str(folder / 'in.yaml'), '-o', str(target), '--haproxy-version', version]
-    arguments += ['--format', 'json']
+    arguments = ['render', '-f', str(folder / 'in.yaml'), '-o', str(target), '--format', 'json']
     if (folder / 'config.yaml').exists():
         arguments += ['--config', str(folder / 'config.yaml')]
     if (folder / 'args').exists():
@@ -65,12 +64,12 @@ def difference(before, after):
     return ''.join('@@\n' if line.startswith('@@') else f'{line}\n' for line in list(lines)[2:])
 
 
-def stored(case, version, folder):
+def stored(case, folder):
     """Render a case, and return what is kept of it, and its verdicts."""
-    said = render(case, version, folder / case)
+    said = render(case, folder / case)
     found = contents(folder / case)
     if case != BASE:
-        base = rendered_base(version)
+        base = rendered_base()
         found = {
             f'{name}.diff' if name in base else name: difference(base[name], text) if name in base else text
             for name, text in found.items()
@@ -80,10 +79,10 @@ def stored(case, version, folder):
 
 
 @functools.cache
-def rendered_base(version):
+def rendered_base():
     """Return the files of the case `empty`."""
     with tempfile.TemporaryDirectory() as folder:
-        render(BASE, version, Path(folder) / BASE)
+        render(BASE, Path(folder) / BASE)
         return contents(Path(folder) / BASE)
 
 
@@ -95,25 +94,19 @@ def told(verdict):
 
 
 def expected(case):
-    """Return what is kept of a case by version, and its verdicts."""
-    full, other = HERE / case / 'expected', HERE / case / 'expected-3.0'
-    known = {path.relative_to(other).as_posix() for path in other.rglob('*') if path.is_file()}
-    older = {name: text for name, text in contents(full).items() if name not in known} | contents(other)
+    """Return what is kept of a case, and its verdicts."""
     text = HERE / case / 'verdicts.txt'
-    return {'3.4': contents(full), '3.0': older}, text.read_text() if text.exists() else ''
+    return contents(HERE / case / 'expected'), text.read_text() if text.exists() else ''
 
 
 def update(case, folder):
     """Write what a case becomes."""
-    found, verdicts = stored(case, '3.4', folder / '3.4')
-    older, _ = stored(case, '3.0', folder / '3.0')
-    changed = {name: older.get(name, '') for name in found | older if found.get(name) != older.get(name)}
-    for name, files in (('expected', found), ('expected-3.0', changed)):
-        shutil.rmtree(HERE / case / name, ignore_errors=True)
-        for file, text in files.items():
-            path = HERE / case / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+    found, verdicts = stored(case, folder)
+    shutil.rmtree(HERE / case / 'expected', ignore_errors=True)
+    for file, text in found.items():
+        path = HERE / case / 'expected' / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     (HERE / case / 'verdicts.txt').write_text(verdicts)
 
 
@@ -126,25 +119,25 @@ def _updated(update_golden, tmp_path_factory):
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_the_case_is_rendered_as_expected(case, haproxy_version, tmp_path):
-    found, verdicts = stored(case, haproxy_version, tmp_path)
+def test_the_case_is_rendered_as_expected(case, tmp_path):
+    found, verdicts = stored(case, tmp_path)
     files, said = expected(case)
-    assert found == files[haproxy_version]
+    assert found == files
     assert verdicts == said
 
 
 @pytest.mark.parametrize('case', [case for case in CASES if not (HERE / case / 'refused').exists()])
-def test_haproxy_accepts_the_case(case, haproxy_version, haproxy_binary, tmp_path):
-    render(case, haproxy_version, tmp_path)
-    outcome = check.check(haproxy_binary, tmp_path)
+def test_haproxy_accepts_the_case(case, haproxy_34, tmp_path):
+    render(case, tmp_path)
+    outcome = check.check(haproxy_34, tmp_path)
     assert outcome.accepted, outcome.output
     assert '[ALERT]' not in outcome.output
 
 
 @pytest.mark.parametrize('case', [case for case in CASES if (HERE / case / 'refused').exists()])
-def test_haproxy_refuses_the_case(case, haproxy_version, haproxy_binary, tmp_path):
-    render(case, haproxy_version, tmp_path)
-    outcome = check.check(haproxy_binary, tmp_path)
+def test_haproxy_refuses_the_case(case, haproxy_34, tmp_path):
+    render(case, tmp_path)
+    outcome = check.check(haproxy_34, tmp_path)
     assert not outcome.accepted
     assert (HERE / case / 'refused').read_text().strip() in outcome.output
 

@@ -44,9 +44,9 @@ def slices(name, at, port='PLAIN'):
     return [endpoint_slice(name, addresses=found, port=port, port_name='http')] if found else []
 
 
-def changed(before, after, *asks, on_30=False):
+def changed(before, after, *asks):
     """Return a pair of one HTTP Service with some annotations and then with others."""
-    return Pair(web(**before), web(**after), asks, on_30)
+    return Pair(web(**before), web(**after), asks)
 
 
 def conditions(**found):
@@ -61,36 +61,32 @@ def odd(*endpoints):
 
 
 ENDPOINTS = {
-    'an endpoint comes': Pair(web(at=(1,)), web(at=(1, 2, 3)), on_30=True),
-    'an endpoint moves': Pair(web(at=(1,)), web(at=(2,)), on_30=True),
-    'the last endpoint goes': Pair(web(at=(1, 2)), web(at=()), on_30=True),
+    'an endpoint comes': Pair(web(at=(1,)), web(at=(1, 2, 3))),
+    'an endpoint moves': Pair(web(at=(1,)), web(at=(2,))),
+    'the last endpoint goes': Pair(web(at=(1, 2)), web(at=())),
     'an endpoint terminates, the only one': Pair(
-        odd(conditions(ready=True)), odd(conditions(ready=False, serving=True, terminating=True)), on_30=True
+        odd(conditions(ready=True)), odd(conditions(ready=False, serving=True, terminating=True))
     ),
     'an endpoint terminates, another is ready': Pair(
         odd(conditions(ready=True)),
         odd(
             conditions(ready=False, serving=True, terminating=True), {'addresses': [address('web', 2)]}
         ),
-        on_30=True,
     ),
     'endpoints listen on another port': Pair(
-        web(at=(1,), **ENCRYPTED, port='PLAIN'), web(at=(1,), **ENCRYPTED, port='TLS'), on_30=True
+        web(at=(1,), **ENCRYPTED, port='PLAIN'), web(at=(1,), **ENCRYPTED, port='TLS')
     ),
     'endpoints move to a second slice': Pair(
         web(at=(1, 2)),
         [*web(at=(1,)), endpoint_slice('web', name='web-2', addresses=[address('web', 2), address('web', 3)], port='PLAIN', port_name='http')],
-        on_30=True,
     ),
     'a slice of IPv4 becomes one of IPv6': Pair(
         web(at=(1,)),
         [*web(at=()), endpoint_slice('web', family='IPv6', addresses=['::1'], port='PLAIN', port_name='http')],
-        on_30=True,
     ),
     'a second family of endpoints changes nothing': Pair(
         web(at=(1,)),
         [*web(at=(1,)), endpoint_slice('web', name='web-6', family='IPv6', addresses=['::1'], port='PLAIN', port_name='http')],
-        on_30=True,
     ),
 }  # fmt: skip
 
@@ -122,17 +118,17 @@ SERVICES = {
 
 CRYPT = secret('users', auth='alice:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\n')
 ROUTES = {
-    'a host is exchanged': changed({'host': SHOP}, {'host': OTHER}, on_30=True),
-    'hosts are added': changed({'host': SHOP}, {'host': f'{SHOP} {OTHER} third.example.com'}, on_30=True),
-    'a host becomes a wildcard': changed({'host': SHOP}, {'host': '*.example.com'}, on_30=True),
-    'a wildcard becomes every host': changed({'host': '*.example.com'}, {'host': '*'}, on_30=True),
-    'a path becomes exact': changed({'path': '/a'}, {'path': '/a', 'path_type': 'Exact'}, on_30=True),
-    'paths are exchanged': changed({'path': '/a /a/b'}, {'path': '/a/b/c /d'}, on_30=True),
+    'a host is exchanged': changed({'host': SHOP}, {'host': OTHER}),
+    'hosts are added': changed({'host': SHOP}, {'host': f'{SHOP} {OTHER} third.example.com'}),
+    'a host becomes a wildcard': changed({'host': SHOP}, {'host': '*.example.com'}),
+    'a wildcard becomes every host': changed({'host': '*.example.com'}, {'host': '*'}),
+    'a path becomes exact': changed({'path': '/a'}, {'path': '/a', 'path_type': 'Exact'}),
+    'paths are exchanged': changed({'path': '/a /a/b'}, {'path': '/a/b/c /d'}),
     'a host moves to another Service': Pair(
-        [*web('one', host=SHOP), *web('two', host=OTHER)], [*web('one', host=OTHER), *web('two', host=SHOP)], on_30=True
+        [*web('one', host=SHOP), *web('two', host=OTHER)], [*web('one', host=OTHER), *web('two', host=SHOP)]
     ),
     'a longer path moves to another Service': Pair(
-        [*web('one', path='/ /a'), *web('two', path='/b')], [*web('one', path='/ /b'), *web('two', path='/a')], on_30=True
+        [*web('one', path='/ /a'), *web('two', path='/b')], [*web('one', path='/ /b'), *web('two', path='/a')]
     ),
     'a Service is replaced by one of another name': Pair(web('one'), web('two')),
     'a conflict is lost': Pair(
@@ -140,37 +136,36 @@ ROUTES = {
         [*web('one', created='2026-01-01T00:00:00Z'), *web('two', created='2026-01-02T00:00:00Z')],
     ),
     'a conflict is won because the winner leaves its host': Pair(
-        [*web('one'), *web('two')], [*web('one', host=OTHER), *web('two')], on_30=True
+        [*web('one'), *web('two')], [*web('one', host=OTHER), *web('two')]
     ),
     'a conflict turns because of the age': Pair(
         [*web('one', created='2026-01-01T00:00:00Z'), *web('two', created='2026-01-02T00:00:00Z')],
         [*web('one', created='2026-01-03T00:00:00Z'), *web('two', created='2026-01-02T00:00:00Z')],
-        on_30=True,
     ),
 }  # fmt: skip
 
 POLICIES = {
     'allow': changed(
         {'allow': '127.0.0.1'}, {'allow': '127.0.0.0/30, 10.0.0.0/9'},
-        Ask(SHOP, client='127.0.0.2'), Ask(SHOP, client='127.0.0.8'), on_30=True,
+        Ask(SHOP, client='127.0.0.2'), Ask(SHOP, client='127.0.0.8'),
     ),
-    'allow comes': changed({}, {'allow': '10.0.0.0/8'}, on_30=True),
-    'allow does not parse': changed({'allow': '127.0.0.1'}, {'allow': 'everybody'}, on_30=True),
+    'allow comes': changed({}, {'allow': '10.0.0.0/8'}),
+    'allow does not parse': changed({'allow': '127.0.0.1'}, {'allow': 'everybody'}),
     'deny': changed(
         {'deny': '127.0.0.4/31'}, {'deny': '127.0.0.8/29, ::/0'},
-        Ask(SHOP, client='127.0.0.5'), Ask(SHOP, client='127.0.0.10'), on_30=True,
+        Ask(SHOP, client='127.0.0.5'), Ask(SHOP, client='127.0.0.10'),
     ),
-    'rate-limit': changed({'rate_limit': '2/h'}, {'rate_limit': '4/m'}, Ask(SHOP, times=6), on_30=True),
-    'rate-limit comes': changed({}, {'rate_limit': '3/h'}, Ask(SHOP, times=5), on_30=True),
+    'rate-limit': changed({'rate_limit': '2/h'}, {'rate_limit': '4/m'}, Ask(SHOP, times=6)),
+    'rate-limit comes': changed({}, {'rate_limit': '3/h'}, Ask(SHOP, times=5)),
     'max-body-size': changed(
         {'max_body_size': '1k'}, {'max_body_size': '10'},
-        Ask(SHOP, method='POST', body='x' * 100), Ask(SHOP, method='POST', body='x' * 2000), on_30=True,
+        Ask(SHOP, method='POST', body='x' * 100), Ask(SHOP, method='POST', body='x' * 2000),
     ),
-    'redirect-to': changed({}, {'redirect_to': 'https://new.example.com/a?b=%20;c'}, on_30=True),
+    'redirect-to': changed({}, {'redirect_to': 'https://new.example.com/a?b=%20;c'}),
     'redirect-code': changed(
-        {'redirect_to': '/there', 'redirect_code': '301'}, {'redirect_to': '/there', 'redirect_code': '307'}, on_30=True
+        {'redirect_to': '/there', 'redirect_code': '301'}, {'redirect_to': '/there', 'redirect_code': '307'}
     ),
-    'rewrite-path': changed({'path': '/a', 'rewrite_path': '/x'}, {'path': '/a', 'rewrite_path': '/'}, on_30=True),
+    'rewrite-path': changed({'path': '/a', 'rewrite_path': '/x'}, {'path': '/a', 'rewrite_path': '/'}),
     'request-headers and response-headers': changed(
         {'request_headers': 'X-Tenant: one\nX-Gone:', 'response_headers': 'Server:'},
         {'request_headers': 'X-Tenant: two; "three" \\ %[src] é', 'response_headers': 'Server: us\nX-Long: ' + 'y' * 3000},
@@ -180,11 +175,11 @@ POLICIES = {
         {'cors_allow_origin': 'https://app.example.com', 'cors_allow_methods': 'GET', 'cors_max_age': '60s'},
         {'cors_allow_origin': '*', 'cors_allow_methods': 'GET, PUT', 'cors_allow_headers': 'X-A',
          'cors_expose_headers': 'X-B', 'cors_allow_credentials': 'true', 'cors_max_age': '1h'},
-        PREFLIGHT, Ask(SHOP, headers=(ORIGIN,)), Ask(SHOP, headers=(('Origin', 'https://evil.example.com'),)), on_30=True,
+        PREFLIGHT, Ask(SHOP, headers=(ORIGIN,)), Ask(SHOP, headers=(('Origin', 'https://evil.example.com'),)),
     ),
-    'maintenance': changed({}, {'maintenance': 'true'}, on_30=True),
-    'timeout-client': changed({'timeout_client': '10s'}, {'timeout_client': '20s'}, on_30=True),
-    'timeout-server': changed({'timeout_server': '200ms'}, {'timeout_server': '30s'}, Ask(SHOP, '/slow'), on_30=True),
+    'maintenance': changed({}, {'maintenance': 'true'}),
+    'timeout-client': changed({'timeout_client': '10s'}, {'timeout_client': '20s'}),
+    'timeout-server': changed({'timeout_server': '200ms'}, {'timeout_server': '30s'}, Ask(SHOP, '/slow')),
     'timeout-connect, timeout-tunnel and queue-timeout': changed(
         {'timeout_connect': '1s'}, {'timeout_connect': '2s', 'timeout_tunnel': '2h', 'queue_timeout': '1s'}
     ),
@@ -192,30 +187,25 @@ POLICIES = {
         [*web(basic_auth_secret='users'), secret('users', username='alice', password='secret')],
         [*web(basic_auth_secret='users'), secret('users', username='alice', password='password')],
         (Ask(SHOP, headers=ALICE), Ask(SHOP, headers=ALICE_NEW)),
-        on_30=True,
     ),
     'basic-auth-secret in htpasswd': Pair(
         web(),
         [*web(basic_auth_secret='users'), secret('users', auth='alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n')],
         (Ask(SHOP, headers=ALICE), Ask(SHOP, headers=ALICE_NEW)),
-        on_30=True,
     ),
     'a crypt hash that is known is used by another route': Pair(
         [*web('one', host=SHOP, basic_auth_secret='users'), *web('two', host=OTHER), CRYPT],
         [*web('one', host=SHOP, basic_auth_secret='users'), *web('two', host=OTHER, basic_auth_secret='users'), CRYPT],
         (Ask(SHOP, headers=ALICE), Ask(OTHER, headers=ALICE), Ask(OTHER, headers=ALICE_NEW)),
-        on_30=True,
     ),
     'basic-auth-secret is gone': Pair(
         [*web(basic_auth_secret='users'), secret('users', username='alice', password='secret')],
         web(basic_auth_secret='users'),
         (Ask(SHOP, headers=ALICE),),
-        on_30=True,
     ),
     'canary-weight': Pair(
         [*web(canary_service='next', canary_weight='0'), *web('next', host='')],
         [*web(canary_service='next', canary_weight='100'), *web('next', host='')],
-        on_30=True,
     ),
     'canary-service': Pair(
         [*web(canary_service='next', canary_weight='100'), *web('next', host=''), *web('third', host='')],
@@ -232,32 +222,30 @@ POLICIES = {
 }  # fmt: skip
 
 SERVERS = {
-    'max-connections': changed({'max_connections': '5'}, {'max_connections': '9'}, on_30=True),
-    'max-connections goes': changed({'max_connections': '5'}, {}, on_30=True),
-    'slow-start': changed({}, {'slow_start': '10s'}, on_30=True),
-    'client-ip proxy-v1': changed({}, {'client_ip': 'proxy-v1'}, on_30=True),
-    'client-ip proxy-v2': changed({'client_ip': 'none'}, {'client_ip': 'proxy-v2'}, on_30=True),
-    'backend-protocol https': changed({'port': 'TLS'}, {'port': 'TLS', 'backend_protocol': 'https'}, on_30=True),
+    'max-connections': changed({'max_connections': '5'}, {'max_connections': '9'}),
+    'max-connections goes': changed({'max_connections': '5'}, {}),
+    'slow-start': changed({}, {'slow_start': '10s'}),
+    'client-ip proxy-v1': changed({}, {'client_ip': 'proxy-v1'}),
+    'client-ip proxy-v2': changed({'client_ip': 'none'}, {'client_ip': 'proxy-v2'}),
+    'backend-protocol https': changed({'port': 'TLS'}, {'port': 'TLS', 'backend_protocol': 'https'}),
     'backend-protocol h2': changed(
-        {'port': 'TLS', 'backend_protocol': 'https'}, {'port': 'TLS', 'backend_protocol': 'h2'}, on_30=True
+        {'port': 'TLS', 'backend_protocol': 'https'}, {'port': 'TLS', 'backend_protocol': 'h2'}
     ),
-    'backend-protocol h2c': changed({}, {'backend_protocol': 'h2c'}, on_30=True),
+    'backend-protocol h2c': changed({}, {'backend_protocol': 'h2c'}),
     'backend-sni': changed(
         {'port': 'TLS', 'backend_protocol': 'https', 'backend_sni': 'a.example.com'},
         {'port': 'TLS', 'backend_protocol': 'https', 'backend_sni': 'host-header'},
-        on_30=True,
     ),
     'check-interval, check-rise and check-fall': changed(
-        {'check': 'tcp'}, {'check': 'tcp', 'check_interval': '7s', 'check_rise': '1', 'check_fall': '5'}, on_30=True
+        {'check': 'tcp'}, {'check': 'tcp', 'check_interval': '7s', 'check_rise': '1', 'check_fall': '5'}
     ),
     'check-path and check-host': changed(
-        {'check': 'http', 'check_path': '/a', 'check_host': 'a.example.com'}, {'check': 'http', 'check_path': '/b c'}, on_30=True
+        {'check': 'http', 'check_path': '/a', 'check_host': 'a.example.com'}, {'check': 'http', 'check_path': '/b c'}
     ),
-    'eject-after': changed({'check': 'tcp'}, {'check': 'tcp', 'eject_after': '3'}, on_30=True),
+    'eject-after': changed({'check': 'tcp'}, {'check': 'tcp', 'eject_after': '3'}),
     'a server with everything comes': changed(
         {'at': (1,), 'check': 'http', 'slow_start': '1s', 'max_connections': '7', 'cookie': 'true', 'client_ip': 'proxy-v1'},
         {'at': (1, 2), 'check': 'http', 'slow_start': '1s', 'max_connections': '7', 'cookie': 'true', 'client_ip': 'proxy-v1'},
-        on_30=True,
     ),
 }  # fmt: skip
 
@@ -269,17 +257,17 @@ def verified(name='web', ca='ca', **more):
 
 AUTHORITIES = {
     'backend-ca-secret comes': Pair(
-        web(port='TLS', **ENCRYPTED), [*verified(), ca_secret('ca', seed='one')], on_30=True
+        web(port='TLS', **ENCRYPTED), [*verified(), ca_secret('ca', seed='one')]
     ),
     'backend-ca-secret becomes another': Pair(
-        [*verified(ca='ca'), ca_secret('ca', seed='one')], [*verified(ca='two'), ca_secret('two', seed='two')], on_30=True
+        [*verified(ca='ca'), ca_secret('ca', seed='one')], [*verified(ca='two'), ca_secret('two', seed='two')]
     ),
     'backend-ca-secret is renewed': Pair(
-        [*verified(), ca_secret('ca', seed='one')], [*verified(), ca_secret('ca', seed='two')], on_30=True
+        [*verified(), ca_secret('ca', seed='one')], [*verified(), ca_secret('ca', seed='two')]
     ),
-    'backend-ca-secret is gone': Pair([*verified(), ca_secret('ca', seed='one')], verified(), on_30=True),
+    'backend-ca-secret is gone': Pair([*verified(), ca_secret('ca', seed='one')], verified()),
     'the first endpoint of a backend that verifies comes': Pair(
-        [*verified(at=()), ca_secret('ca', seed='one')], [*verified(), ca_secret('ca', seed='one')], on_30=True
+        [*verified(at=()), ca_secret('ca', seed='one')], [*verified(), ca_secret('ca', seed='one')]
     ),
     'a Service whose endpoints are verified comes': Pair([], [*web(port='TLS', backend_protocol='https', backend_ca_secret='ca'), ca_secret('ca', seed='one')]),
     'an authority is shared': Pair(
@@ -310,7 +298,7 @@ AFFINITY = {
     'clients stay from now on': Pair(web(at=(1, 2)), staying(web(at=(1, 2)))),
     'clients stay no longer': Pair(staying(web(at=(1, 2))), web(at=(1, 2))),
     'clients stay for another time': Pair(staying(web(at=(1,)), 50), staying(web(at=(1,)), 60)),
-    'endpoints of clients that stay come and go': Pair(staying(web(at=(1, 2))), staying(web(at=(2, 3))), on_30=True),
+    'endpoints of clients that stay come and go': Pair(staying(web(at=(1, 2))), staying(web(at=(2, 3)))),
     'clients of a TCP port stay': Pair(tcp(at=(1, 2)), staying(tcp(at=(2, 3)))),
     'a Service whose clients stay comes': Pair([], staying(web(at=(1, 2)))),
     'a Service whose clients stay goes': Pair(staying(web(at=(1, 2))), []),
@@ -324,37 +312,36 @@ PASSTHROUGH = {
         web(**PASSED),
         web(**{**PASSED, 'host': SHOP, 'at': (2,)}),
         (Ask(OTHER, sni=OTHER), Ask(SHOP, sni=SHOP)),
-        on_30=True,
     ),
     'TLS that is passed through is closed': Pair(
-        web(**PASSED), web(**PASSED, deny='127.0.0.0/8'), (Ask(OTHER, sni=OTHER),), on_30=True
+        web(**PASSED), web(**PASSED, deny='127.0.0.0/8'), (Ask(OTHER, sni=OTHER),)
     ),
 }
 
 TCP = {
     'a TCP Service comes': Pair([], tcp()),
-    'an endpoint of TCP moves': Pair(tcp(at=(1, 2)), tcp(at=(3,)), on_30=True),
-    'a TCP port moves': Pair(tcp(port='TCP1'), tcp(port='TCP2'), on_30=True),
+    'an endpoint of TCP moves': Pair(tcp(at=(1, 2)), tcp(at=(3,))),
+    'a TCP port moves': Pair(tcp(port='TCP1'), tcp(port='TCP2')),
     'a TCP port moves to another Service': Pair(
-        [*tcp('one', port='TCP1'), *tcp('two', port='TCP2')], [*tcp('one', port='TCP2'), *tcp('two', port='TCP1')], on_30=True
+        [*tcp('one', port='TCP1'), *tcp('two', port='TCP2')], [*tcp('one', port='TCP2'), *tcp('two', port='TCP1')]
     ),
     'a conflict for a TCP port is lost': Pair(
-        [*tcp('one', port='TCP1'), *tcp('two', port='TCP2')], [*tcp('one', port='TCP2'), *tcp('two', port='TCP2')], on_30=True
+        [*tcp('one', port='TCP1'), *tcp('two', port='TCP2')], [*tcp('one', port='TCP2'), *tcp('two', port='TCP2')]
     ),
     'allow on TCP': Pair(
-        tcp(), tcp(allow='127.0.0.2'), (Ask(port='TCP1', client='127.0.0.2'), Ask(port='TCP1', client='127.0.0.3')), on_30=True
+        tcp(), tcp(allow='127.0.0.2'), (Ask(port='TCP1', client='127.0.0.2'), Ask(port='TCP1', client='127.0.0.3'))
     ),
     'deny on TCP': Pair(
         tcp(deny='127.0.0.2'), tcp(deny='127.0.0.3'),
-        (Ask(port='TCP1', client='127.0.0.2'), Ask(port='TCP1', client='127.0.0.3')), on_30=True,
+        (Ask(port='TCP1', client='127.0.0.2'), Ask(port='TCP1', client='127.0.0.3')),
     ),
     'rate-limit on TCP': Pair(
-        tcp(rate_limit='2/h'), tcp(rate_limit='4/m'), (Ask(port='TCP1', times=6),), on_30=True
+        tcp(rate_limit='2/h'), tcp(rate_limit='4/m'), (Ask(port='TCP1', times=6),)
     ),
-    'maintenance on TCP': Pair(tcp(), tcp(maintenance='true'), on_30=True),
+    'maintenance on TCP': Pair(tcp(), tcp(maintenance='true')),
     'accept-proxy': Pair(
         tcp(), tcp(accept_proxy='true', client_ip='proxy-v1'),
-        (Ask(port='TCP1', client=TRUSTED, proxy=True),), on_30=True,
+        (Ask(port='TCP1', client=TRUSTED, proxy=True),),
     ),
     'check on TCP': Pair(tcp(), tcp(check='tcp')),
     'balance on TCP': Pair(tcp(balance='source'), tcp(balance='leastconn')),
@@ -372,37 +359,33 @@ SHOWN = (Ask(SHOP, sni=SHOP, certificate='one'), Ask(SHOP, sni=SHOP, certificate
 # The stand-ins' keys are of EdDSA.
 ECDSA = certificates.tls_secret('a', *certificates.for_names(SHOP))
 CERTIFICATES = {
-    'tls-secret comes': Pair(web(), [*secure(), tls_secret()], on_30=True),
+    'tls-secret comes': Pair(web(), [*secure(), tls_secret()]),
     'a Service with a certificate comes': Pair([], [*secure(), tls_secret()]),
     'a certificate is renewed': Pair(
-        [*secure(), tls_secret(seed='one')], [*secure(), tls_secret(seed='two')], on_30=True
+        [*secure(), tls_secret(seed='one')], [*secure(), tls_secret(seed='two')]
     ),
-    'a certificate is gone': Pair([*secure(), tls_secret()], secure(), on_30=True),
+    'a certificate is gone': Pair([*secure(), tls_secret()], secure()),
     'tls-secret becomes another': Pair(
-        [*secure(), tls_secret()], [*secure(tls='new'), tls_secret('new', seed='two')], on_30=True
+        [*secure(), tls_secret()], [*secure(tls='new'), tls_secret('new', seed='two')]
     ),
     'a second certificate comes': Pair(
         [*secure(), tls_secret('tls', seed='one')],
         [*secure(tls='tls, two'), tls_secret('tls', seed='one'), tls_secret('two', seed='two')],
-        on_30=True,
     ),
     'the first of two certificates goes, and the other is shared': Pair(
         [*secure('one', tls='a b', host=SHOP), *secure('two', tls='b', host=OTHER), ECDSA, tls_secret('b', seed='two')],
         [*secure('one', tls='b', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('b', seed='two')],
-        on_30=True,
     ),
     'a host of a certificate is exchanged': Pair(
-        [*secure(host=f'{SHOP} {OTHER}'), tls_secret()], [*secure(host=f'{SHOP} *.example.net'), tls_secret()], on_30=True
+        [*secure(host=f'{SHOP} {OTHER}'), tls_secret()], [*secure(host=f'{SHOP} *.example.net'), tls_secret()]
     ),
     'a certificate is shared': Pair(
         [*secure('one', host=SHOP), *secure('two', host=OTHER), tls_secret()],
         [*secure('one', host=SHOP), *web('two', host=OTHER), tls_secret()],
-        on_30=True,
     ),
     'a host moves to a Service with another certificate': Pair(
         [*secure('one', tls='a', host=SHOP), *secure('two', tls='b', host=OTHER), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
         [*secure('one', tls='a', host=OTHER), *secure('two', tls='b', host=SHOP), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
-        on_30=True,
     ),
     'a conflict for TLS is lost': Pair(
         [*secure('two', tls='b'), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
@@ -411,33 +394,29 @@ CERTIFICATES = {
     'the loser of TLS gets a new certificate': Pair(
         [*secure('one', tls='a'), *secure('two', tls='b'), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
         [*secure('one', tls='a'), *secure('two', tls='b'), tls_secret('a', seed='one'), tls_secret('b', seed='three')],
-        on_30=True,
     ),
     'the loser of TLS leaves': Pair(
         [*secure('one', tls='a'), *secure('two', tls='b', path='/two'), tls_secret('a', seed='one'), tls_secret('b', seed='two')],
         [*secure('one', tls='a'), *web('two', path='/two'), tls_secret('a', seed='one')],
-        on_30=True,
     ),
     'client-ca-secret comes': Pair(
-        [*secure(), tls_secret()], [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')], SHOWN, on_30=True
+        [*secure(), tls_secret()], [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')], SHOWN
     ),
     'client-ca-secret is renewed': Pair(
         [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')],
         [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='two')],
         SHOWN,
-        on_30=True,
     ),
     'client-ca-secret is gone': Pair(
-        [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')], [*secure(**MUTUAL), tls_secret()], SHOWN, on_30=True
+        [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')], [*secure(**MUTUAL), tls_secret()], SHOWN
     ),
     'client-verify': Pair(
         [*secure(**MUTUAL), tls_secret(), ca_secret('clients', seed='one')],
         [*secure(**MUTUAL, client_verify='optional'), tls_secret(), ca_secret('clients', seed='one')],
         SHOWN,
-        on_30=True,
     ),
-    'tls-redirect': Pair([*secure(), tls_secret()], [*secure(tls_redirect='false'), tls_secret()], on_30=True),
-    'hsts': Pair([*secure(hsts='1h'), tls_secret()], [*secure(hsts='2h'), tls_secret()], on_30=True),
+    'tls-redirect': Pair([*secure(), tls_secret()], [*secure(tls_redirect='false'), tls_secret()]),
+    'hsts': Pair([*secure(hsts='1h'), tls_secret()], [*secure(hsts='2h'), tls_secret()]),
 }  # fmt: skip
 
 ALL = {

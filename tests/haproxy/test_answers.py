@@ -1,4 +1,4 @@
-"""What an administrator sets for answers that are no endpoint's, and for the access log, by a real HAProxy of each version."""
+"""What an administrator sets for answers that are no endpoint's, and for the access log, by a real HAProxy."""
 
 import contextlib
 import json
@@ -39,16 +39,15 @@ def flat(endpoints):
     return [item for group in services(endpoints) for item in (group if isinstance(group, tuple) else (group,))]
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def start(request):
-    """Start edges of one version on the same Services."""
+@pytest.fixture(scope='module')
+def start():
+    """Start edges on the same Services."""
     with contextlib.ExitStack() as closing:
         endpoints = closing.enter_context(Endpoints())
 
         def made(**settings):
             edge = Edge(
-                binary(f'haproxy-{request.param}'),
-                request.param,
+                binary('haproxy-3.4'),
                 *flat(endpoints),
                 tcp_ports=2,
                 seen={'all_secrets': True},
@@ -96,8 +95,7 @@ def test_too_many_requests_have_their_page_and_say_when_to_come_again(paged):
 def test_what_is_no_request_has_its_page(paged):
     came = ended(paged.http, b'GET / HTTP/1.1\r\nBad Name: x\r\n\r\n')[0]
     assert came.startswith(b'HTTP/1.1 400 ')
-    # Version 3.0 answers this before it knows of pages.
-    assert came.endswith(PAGES['400'].encode()) is (paged.version != '3.0')
+    assert came.endswith(PAGES['400'].encode())
 
 
 @pytest.mark.parametrize(
@@ -105,10 +103,8 @@ def test_what_is_no_request_has_its_page(paged):
 )
 def test_what_is_too_long_has_its_page(paged, status, target, value):
     came = ended(paged.http, f'GET /{target} HTTP/1.1\r\nHost: plain.com\r\nX: {value}\r\n\r\n'.encode())[0]
-    # Version 3.0 takes it for no request.
-    wanted = 400 if paged.version == '3.0' else status
-    assert came.startswith(f'HTTP/1.1 {wanted} '.encode())
-    assert came.endswith(PAGES[str(wanted)].encode()) is (paged.version != '3.0')
+    assert came.startswith(f'HTTP/1.1 {status} '.encode())
+    assert came.endswith(PAGES[str(status)].encode())
 
 
 def test_a_body_without_a_length_has_its_page(paged):

@@ -28,8 +28,8 @@ class Place:
     file: str
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def place(request, tmp_path_factory):
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
     """An edge before an HTTP endpoint, a gRPC server in the clear, and one by TLS."""
     key, certificate = certificates.for_names(*NAMES)
     file = tmp_path_factory.mktemp('trusted') / 'ca.pem'
@@ -44,7 +44,7 @@ def place(request, tmp_path_factory):
         )
         documents = [*(item for group in services for item in group), certificates.tls_secret('tls', key, certificate)]
         seen = {'all_secrets': True}
-        with Edge(binary(f'haproxy-{request.param}'), request.param, *documents, seen=seen) as found:
+        with Edge(binary('haproxy-3.4'), *documents, seen=seen) as found:
             yield Place(found, certificate, str(file))
 
 

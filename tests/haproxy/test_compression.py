@@ -9,7 +9,7 @@ import pytest
 
 from headrace.cluster import reading
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities, files, plan
+from headrace.haproxy import files, plan
 from headrace.haproxy.plan import Loaded
 from headrace.haproxy.profiles import in_use
 from headrace.haproxy.render import Renderer
@@ -48,7 +48,7 @@ def endpoint():
 
 
 @pytest.mark.parametrize('said', ['true', 'false'])
-def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haproxy_binary, haproxy_version, tmp_path):
+def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haproxy_34, tmp_path):
     ports = Ports(3)
     main, https, health = ports.numbers
     known = Settings(addresses=('127.0.0.1',), http_port=main, https_port=https, health_port=health, maxconn=100)
@@ -57,8 +57,8 @@ def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haprox
         endpoint_slice(addresses=['127.0.0.1'], port=endpoint),
         settings=known,
     )
-    files.write(tmp_path, Renderer(made.view, capabilities.of_version(haproxy_version)).render(made))
-    with Haproxy(haproxy_binary) as haproxy:
+    files.write(tmp_path, Renderer(made.view).render(made))
+    with Haproxy(haproxy_34) as haproxy:
         haproxy.start(tmp_path)
         asked = http.client.HTTPConnection('127.0.0.1', main, timeout=10)
         asked.request('GET', '/', headers={'Host': 'a.example.com', 'Accept-Encoding': 'gzip'})
@@ -74,14 +74,13 @@ def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haprox
 
 
 def test_compression_is_switched_on_by_a_reload_with_that_reason_and_off_without():
-    able = capabilities.of_version('3.4')
     store, living = Store(), state.State(view.make(Settings()))
 
     def say(value):
         for document in (service(annotations={**HOST, 'compression': value}), endpoint_slice(addresses=['10.0.0.1'])):
             store.put(reading.read(document).object)
         change = living.update(store, store.take())
-        return plan.plan(change, Loaded(frozenset(in_use((), 'headrace'))), able)
+        return plan.plan(change, Loaded(frozenset(in_use((), 'headrace'))))
 
     assert not say('false').reasons
     on = say('true')

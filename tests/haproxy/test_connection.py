@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from headrace.haproxy import answers, capabilities, commands, files
+from headrace.haproxy import answers, commands, files
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.commands import Phase
 from headrace.haproxy.render import Renderer
@@ -14,17 +14,17 @@ from support.haproxy import Haproxy, Ports
 from support.objects import built
 
 
-def write(folder, ports, version):
+def write(folder, ports):
     """Write the files of an HAProxy that serves nothing yet."""
     http, https, health = ports.numbers
     settings = Settings(addresses=('127.0.0.1',), http_port=http, https_port=https, health_port=health, maxconn=100)
     empty = built(settings=settings)
-    files.write(folder, Renderer(empty.view, capabilities.of_version(version)).render(empty))
+    files.write(folder, Renderer(empty.view).render(empty))
 
 
-def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_binary, haproxy_version, tmp_path):
+def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_34, tmp_path):
     ports = Ports(3)
-    write(tmp_path, ports, haproxy_version)
+    write(tmp_path, ports)
     (add,) = commands.add_entries(Phase.DATA, [Entry(Map.ROUTES, 'a.example.com/', 'one')])
 
     async def asked(sockets):
@@ -33,19 +33,19 @@ def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_binar
         await connection.close()
         return found
 
-    with Haproxy(haproxy_binary) as haproxy:
+    with Haproxy(haproxy_34) as haproxy:
         haproxy.start(tmp_path)
         _, version, _, entries = asyncio.run(asked(haproxy.sockets))
     ports.close()
-    assert version.startswith(haproxy_version)
+    assert version.startswith('3.4')
     assert [line.split(' ')[1:] for line in entries.splitlines() if line] == [['a.example.com/', 'one']] * 2
 
 
-def test_a_payload_that_arrives_in_parts_is_done(haproxy_binary, haproxy_version, tmp_path):
+def test_a_payload_that_arrives_in_parts_is_done(haproxy_34, tmp_path):
     ports = Ports(3)
-    write(tmp_path, ports, haproxy_version)
+    write(tmp_path, ports)
     (add,) = commands.add_entries(Phase.DATA, [Entry(Map.ROUTES, f'{name}.example.com/', 'one') for name in 'abc'])
-    with Haproxy(haproxy_binary) as haproxy:
+    with Haproxy(haproxy_34) as haproxy:
         haproxy.start(tmp_path)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)

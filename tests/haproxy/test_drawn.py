@@ -11,7 +11,7 @@ from headrace.haproxy import answers, files, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
 from headrace.model import picture, view
 from properties import strategies
-from properties.living import FULL, OLD, SETTINGS, VIEW, Model
+from properties.living import SETTINGS, VIEW, Model
 from properties.simulated import Simulated
 from support.haproxy import Haproxy, Ports
 from support.transitions import settle
@@ -52,12 +52,11 @@ def tell(real, command):
     assert answered.outcome is Outcome.DONE, (command, answered)
 
 
-def check(real, value, *, exactly):
+def check(real, value):
     """Compare what a real HAProxy has with what it should have."""
     there = observed.backends(real.command('show backend'))
     held = observed.servers(real.command('show servers state'))
-    assert set(there) >= set(value['backends'])
-    assert not exactly or sorted(there) == sorted(value['backends'])
+    assert sorted(there) == sorted(value['backends'])
     for name, (_, _, servers) in value['backends'].items():
         found = {server: not state.disabled for server, state in held.get(name, {}).items()}
         assert found == {server: enabled for server, (_, _, enabled, _) in servers.items()}
@@ -68,24 +67,23 @@ def check(real, value, *, exactly):
     assert sorted(map(observed.crt_list_words, lines)) == value['crt-list']
 
 
-@pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
 @FEW
 @given(before=strategies.worlds(), events=strategies.batches())
-def test_a_real_haproxy_takes_files_and_plans(able, ports, haproxy_34, haproxy_30, before, events):
+def test_a_real_haproxy_takes_files_and_plans(ports, haproxy_34, before, events):
     model = Model(seen_by(ports))
     model.change(before)
-    renderer, start = render.Renderer(model.state.view, able), picture.of_state(model.state)
+    renderer, start = render.Renderer(model.state.view), picture.of_state(model.state)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), SETTINGS.cookie_name))
     for batch in events:
         model.change(batch)
     change = start.whole_change_to(picture.of_state(model.state))
-    made = plan.plan(change, loaded, able)
-    with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34 if able is FULL else haproxy_30) as real:
+    made = plan.plan(change, loaded)
+    with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34) as real:
         files.write(Path(folder), without_tcp_listeners(renderer.picture(start)))
         real.start(folder)
         settle(real, loaded)
         for command in made.commands:
             tell(real, command)
         plan.tell(start, change, made)
-        check(real, Simulated(renderer.picture(start), able).value(), exactly=able.dynamic_backends)
+        check(real, Simulated(renderer.picture(start)).value())
         assert real.alive()

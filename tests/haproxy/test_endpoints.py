@@ -115,8 +115,8 @@ class At:
         self.port = port
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def edge(request, endpoints, h2_endpoints):
+@pytest.fixture(scope='module')
+def edge(endpoints, h2_endpoints):
     """All Services."""
     over_tls, h2, https = At(h2_endpoints.tls_port), {'backend_protocol': 'h2'}, {'backend_protocol': 'https'}
     path = {'check': 'http', 'check_path': '/up', 'check_host': 'probe.example.com', 'check_status': '204', **QUICK}
@@ -152,7 +152,7 @@ def edge(request, endpoints, h2_endpoints):
     )  # fmt: skip
     documents = [item for group in groups for item in group]
     known = {'seen': {'all_secrets': True}, 'tcp_ports': 7, 'trusted_proxies': ('127.0.0.1/32',)}
-    with Edge(binary(f'haproxy-{request.param}'), request.param, *documents, **known) as found:
+    with Edge(binary('haproxy-3.4'), *documents, **known) as found:
         with Moody(LEAVES, endpoints.port) as leaves:
             # Its first checks are good, and the next ones are in an hour.
             until(lambda: len(leaves.came) == 2, 'it was checked', 15)

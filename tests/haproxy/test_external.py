@@ -51,8 +51,8 @@ def out(name, number, external, **annotations):
     return service(name, annotations=said, ports=ports, type='ExternalName', externalName=external)
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def edge(request, endpoints, name_server):
+@pytest.fixture(scope='module')
+def edge(endpoints, name_server):
     documents = (
         out('good', endpoints.port, 'Out.example.net', host='good.com'),
         out('gone', endpoints.port, 'gone.example.net', host='gone.com'),
@@ -60,10 +60,8 @@ def edge(request, endpoints, name_server):
         out('db', endpoints.port, 'out.example.net', port='TCP0'),
         out('lost', endpoints.port, 'gone.example.net', port='TCP1'),
     )
-    version = request.param
     found = Edge(
-        binary(f'haproxy-{version}'),
-        version,
+        binary('haproxy-3.4'),
         *documents,
         tcp_ports=2,
         allow_external_name=True,

@@ -31,8 +31,8 @@ def endpoints(tmp_path_factory):
         yield secured, plain
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def edge(request, endpoints):
+@pytest.fixture(scope='module')
+def edge(endpoints):
     secured, plain = endpoints
     passed = {'mode': 'tls-passthrough', 'address': PASSED}
     groups = (
@@ -48,9 +48,8 @@ def edge(request, endpoints):
         web('clear', plain, address=PLAIN),
         (tls_secret('tls'),),
     )
-    version = request.param
     documents = [item for group in groups for item in group]
-    with Edge(binary(f'haproxy-{version}'), version, *documents, seen={'all_secrets': True}) as found:
+    with Edge(binary('haproxy-3.4'), *documents, seen={'all_secrets': True}) as found:
         yield found
 
 

@@ -101,8 +101,8 @@ def services(endpoints):
     return [*(item for group in (*groups, *ports) for item in group), *secrets]
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def edge(request):
+@pytest.fixture(scope='module')
+def edge():
     """An edge with all Services, before trusted proxies that send a PROXY header."""
     with Endpoints() as endpoints:
         settings = {
@@ -112,7 +112,7 @@ def edge(request):
             'seen': {'all_secrets': True},
             'tcp_ports': len(requests.TCP_JUDGES) + len(requests.TCP_SHUT),
         }
-        with Edge(binary(f'haproxy-{request.param}'), request.param, *services(endpoints), **settings) as found:
+        with Edge(binary('haproxy-3.4'), *services(endpoints), **settings) as found:
             yield found
 
 

@@ -1,4 +1,4 @@
-"""What the rendered rules do to requests and connections, by a real HAProxy of each version."""
+"""What the rendered rules do to requests and connections, by a real HAProxy."""
 
 import contextlib
 import csv
@@ -14,12 +14,6 @@ from support.live import until
 from support.objects import ca_secret, secret, tls_secret
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def version(request):
-    """Each version of HAProxy; the tests of one share its processes."""
-    return request.param
-
-
 @pytest.fixture(scope='module')
 def endpoints():
     """The endpoints of all Services."""
@@ -28,13 +22,13 @@ def endpoints():
 
 
 @pytest.fixture(scope='module')
-def started(version):
-    """Start edges of this version, and end all of them."""
+def started():
+    """Start edges, and end all of them."""
     with contextlib.ExitStack() as closing:
 
         def start(*documents, **settings):
             flat = [item for group in documents for item in (group if isinstance(group, tuple) else (group,))]
-            return closing.enter_context(Edge(binary(f'haproxy-{version}'), version, *flat, **settings))
+            return closing.enter_context(Edge(binary('haproxy-3.4'), *flat, **settings))
 
         yield start
 

@@ -7,7 +7,6 @@ import pytest
 
 from headrace.haproxy import answers, commands, files, observed, render
 from headrace.haproxy.answers import Outcome
-from headrace.haproxy.capabilities import of_version
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.ir import Entry, Map
 from headrace.names import Ref
@@ -17,7 +16,6 @@ from support.haproxy import Haproxy, Ports
 from support.objects import built, ca_secret, endpoint_slice, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
-FULL, OLD = of_version('3.4'), of_version('3.0')
 LIST = render.CRT_LIST
 
 
@@ -97,15 +95,14 @@ class Both:
             assert sorted(observed.names(self.real.command(f'show ssl {kind}'))) == sorted(value[files_held])
 
 
-@pytest.fixture(params=[FULL, OLD], ids=['3.4', '3.0'])
-def both(request, ports, tmp_path, haproxy_34, haproxy_30):
-    able = request.param
+@pytest.fixture
+def both(ports, tmp_path, haproxy_34):
     made = built(*objects(), settings=known(ports))
-    found = render.Renderer(made.view, able).render(made)
+    found = render.Renderer(made.view).render(made)
     files.write(tmp_path, found)
-    with Haproxy(haproxy_34 if able is FULL else haproxy_30) as real:
+    with Haproxy(haproxy_34) as real:
         real.start(tmp_path)
-        yield Both(real, Simulated(found, able))
+        yield Both(real, Simulated(found))
         assert real.alive()
 
 
@@ -251,9 +248,11 @@ TWICE = [
     (commands.set_entry(Phase.DATA, Entry(ROUTES, 'a/', 'two')), GOOD),
     (commands.del_entry(Phase.DATA, Entry(ROUTES, 'a/', '')), GOOD),
 ]
-STILL = commands.set_entry(Phase.DATA, Entry(ROUTES, 'a/', 'three'))
 BACKENDS = {
-    'of an entry that was added twice, one is removed': [*TWICE, (STILL, GOOD)],
+    'of an entry that was added twice, one is removed': [
+        *TWICE,
+        (commands.set_entry(Phase.DATA, Entry(ROUTES, 'a/', 'three')), GOOD),
+    ],
     'a backend comes': [
         (line('add backend shop_new_http from http-random', 'New backend registered.'), GOOD),
         (line('add backend shop_new_http from http-random', 'New backend registered.'), BAD),
@@ -306,22 +305,6 @@ def play(both, sequence):
     both.check()
 
 
-@pytest.mark.parametrize('sequence', SEQUENCES.values(), ids=SEQUENCES)
+@pytest.mark.parametrize('sequence', (SEQUENCES | BACKENDS).values(), ids=SEQUENCES | BACKENDS)
 def test_both_take_the_same_commands(both, sequence):
     play(both, sequence)
-
-
-@pytest.mark.parametrize('both', [FULL], ids=['3.4'], indirect=True)
-@pytest.mark.parametrize('sequence', BACKENDS.values(), ids=BACKENDS)
-def test_both_do_alike_what_version_3_4_does(both, sequence):
-    play(both, sequence)
-
-
-@pytest.mark.parametrize('both', [OLD], ids=['3.0'], indirect=True)
-def test_neither_makes_backends_before_version_3_4(both):
-    assert both.outcome(line('add backend shop_new_http from http-random', 'New backend registered.')) is BAD
-
-
-@pytest.mark.parametrize('both', [OLD], ids=['3.0'], indirect=True)
-def test_of_an_entry_that_was_added_twice_both_are_removed_before_version_3_4(both):
-    play(both, [*TWICE, (STILL, BAD)])

@@ -23,8 +23,8 @@ def endpoints():
         yield found
 
 
-@pytest.fixture(scope='module', params=['3.4', '3.0'])
-def edge(request, endpoints):
+@pytest.fixture(scope='module')
+def edge(endpoints):
     stays = tcp('stays', endpoints, 2, addresses=[FIRST, SECOND], tls_secret='tls', host='stays.com')
     stays[0]['spec']['sessionAffinity'] = 'ClientIP'
     groups = (
@@ -42,9 +42,8 @@ def edge(request, endpoints):
         (tls_secret('tls', seed='tcp'), tls_secret('other', seed='web')),
     )
     documents = [item for group in groups for item in group]
-    version = request.param
     known = {'seen': {'all_secrets': True}, 'tcp_ports': len(NAMES), 'trusted_proxies': ('127.0.0.1/32',)}
-    with Edge(binary(f'haproxy-{version}'), version, *documents, **known) as found:
+    with Edge(binary('haproxy-3.4'), *documents, **known) as found:
         yield found
 
 
@@ -92,8 +91,7 @@ def test_the_rules_of_the_port_come_before_any_tls(edge):
 
 
 def test_a_client_stays_with_its_endpoint_behind_tls(edge):
-    if edge.version == '3.4':
-        assert len({who(edge, 'stays', 'stays.com', client='127.0.3.7') for _ in range(6)}) == 1
+    assert len({who(edge, 'stays', 'stays.com', client='127.0.3.7') for _ in range(6)}) == 1
     assert len({who(edge, 'stays', 'stays.com', client=f'127.0.3.{number}') for number in range(8, 20)}) == 2
 
 

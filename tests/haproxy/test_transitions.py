@@ -9,7 +9,6 @@ from tools.bench import varied
 
 from conftest import binary
 from haproxy import pairs
-from headrace.haproxy import capabilities
 from support.haproxy import Ports
 from support.servers import Endpoints
 from support.transitions import TCP_PORTS, Ask, Pair, Stage, questions, tell
@@ -32,14 +31,8 @@ def ports():
 
 @pytest.fixture(scope='module')
 def stage(endpoints, ports):
-    """The stage with HAProxy 3.4."""
-    return Stage(endpoints, ports, binary('haproxy-3.4'), capabilities.of_version('3.4'))
-
-
-@pytest.fixture(scope='module')
-def old_stage(endpoints, ports):
-    """The stage with HAProxy 3.0."""
-    return Stage(endpoints, ports, binary('haproxy-3.0'), capabilities.of_version('3.0'))
+    """Where pairs are played."""
+    return Stage(endpoints, ports, binary('haproxy-3.4'))
 
 
 def differences(found, wanted):
@@ -68,11 +61,6 @@ def play(stage, pair):
 @pytest.mark.parametrize('pair', [pytest.param(pair, id=name) for name, pair in pairs.ALL.items()])
 def test_commands_lead_to_what_the_files_say(stage, pair):
     play(stage, pair)
-
-
-@pytest.mark.parametrize('pair', [pytest.param(pair, id=name) for name, pair in pairs.ALL.items() if pair.on_30])
-def test_commands_lead_to_what_the_files_say_on_the_oldest_version(old_stage, pair):
-    play(old_stage, pair)
 
 
 def cluster(count, seed):

@@ -4,8 +4,6 @@ import contextlib
 import http.client
 import time
 
-import pytest
-
 from support.live import until
 from support.nodes import PODS, PORT
 from support.objects import endpoint_slice, service
@@ -99,9 +97,8 @@ def test_endpoints_change_while_a_service_lingers(nodes, agent):
         assert b'"pod": "two"' in client.getresponse().read()
 
 
-@pytest.mark.parametrize('version', ['3.4', '3.0'])
-def test_clients_of_http2_are_told_to_leave_before_haproxy_forgets_the_service(nodes, make_agent, version):
-    agent = make_agent(version)
+def test_clients_of_http2_are_told_to_leave_before_haproxy_forgets_the_service(nodes, make_agent):
+    agent = make_agent()
     served(nodes, agent, '2s')
     before = len(agent.reloads())
     with contextlib.closing(Http2(nodes.connected('client', ADDRESS, 80))) as client:

@@ -289,19 +289,3 @@ def test_when_half_of_the_listeners_are_taken_one_reload_makes_twice_as_many(nod
     assert ask(nodes, ONE[0])[:2] == ('one', 200)
     with secured(nodes, 'client', TWO[1], sni=None) as connection:
         assert (shown(connection), say(connection)['pod']) == ('two', 'three')
-
-
-def test_haproxy_3_0_does_the_same_and_pays_for_new_services_with_reloads(nodes, make_agent):
-    agent = make_agent('3.0')
-    agent.put('one', tls('one'), *served('one', ONE, 'one'))
-    agent.start()
-    agent.put('two', tls('two'), *served('two', LINE, 'three', port=5432, speaks='tcp'))
-    until(agent.reloads, 'the backend comes')
-    for index, sni in itertools.product((0, 1), (NAME, None)):
-        until(lambda index=index, sni=sni: not refused(nodes, ONE[index], sni=sni), 'it serves')
-        assert ask(nodes, ONE[index], sni=sni)[:2] == ('one', 200)
-        with secured(nodes, 'client', LINE[index], 5432, sni=sni) as connection:
-            assert (shown(connection), say(connection)['pod']) == ('two', 'three')
-    agent.put('one', tls('one', 'new'), *served('one', ONE, 'one'))
-    until(lambda: ask(nodes, ONE[0])[0] == 'new', 'it is renewed')
-    assert len(agent.reloads()) == 1

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from headrace.cluster import reading, store
-from headrace.haproxy import adoption, answers, capabilities, held, observed, plan, profiles, render
+from headrace.haproxy import adoption, answers, held, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
@@ -12,23 +12,21 @@ from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from properties.simulated import Simulated
 
-FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
 SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
 VIEW = view.make(SETTINGS, place=Place('n1', 'z1'))
-RENDERERS = {able: render.Renderer(VIEW, able) for able in (FULL, OLD)}
+RENDERER = render.Renderer(VIEW)
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
 PASSTHROUGH = 'maps/passthrough.map'
 
 
-def cheap_files(shown, able):
+def cheap_files(shown):
     """Return the files of a picture that plans are about: backends, data, and the names of profiles."""
-    renderer = RENDERERS[able]
     fragments = [shown.fragments[ref] for ref in sorted(shown.fragments)]
     names = profiles.in_use(fragments, SETTINGS.cookie_name)
     return {
         'haproxy/20-profiles.cfg': ''.join(f'defaults {name}\n' for name in names).encode(),
-        'haproxy/backends-0000.cfg': renderer.backends(fragments),
-        **renderer.data(shown),
+        'haproxy/backends-0000.cfg': RENDERER.backends(fragments),
+        **RENDERER.data(shown),
         **({} if picture.passing(shown) else {'haproxy/31-https.cfg': b'frontend https from base-http\n'}),
     }
 
@@ -58,14 +56,14 @@ class Model:
 class Told:
     """A simulated HAProxy that is told plans, and what it has been told. It is looked at between any two commands."""
 
-    def __init__(self, model, able=FULL):
-        self.able, self.picture = able, picture.of_state(model.state)
+    def __init__(self, model):
+        self.picture = picture.of_state(model.state)
         self.start()
 
     def start(self):
         """Start from the files of what is told, as a reload does."""
-        files = cheap_files(self.picture, self.able)
-        self.simulated = Simulated(files, self.able)
+        files = cheap_files(self.picture)
+        self.simulated = Simulated(files)
         self.loaded = plan.started(self.picture, self.simulated.profiles)
         self.held, self.held_keys = frozenset(), frozenset()
 
@@ -79,7 +77,7 @@ class Told:
         refs = {item.ref for item in change.fragments} | self.held
         keys = {item.key for item in change.pointers} | self.held_keys
         wanted = self.picture.change_to(picture.of_state(model.state), refs, keys)
-        made = plan.plan(wanted, self.loaded, self.able)
+        made = plan.plan(wanted, self.loaded)
         before = self.picture.copy()
         plan.tell(self.picture, wanted, made)
         served = self.served(before)
@@ -95,12 +93,12 @@ class Told:
     def adopt(self, model):
         """Be found by an agent that knows nothing but the model; return what was held for a reload."""
         wanted, had = picture.of_state(model.state), self.observed()
-        lacked = held.missing(wanted, had, self.loaded.profiles, self.able)
-        kept = held.hold(wanted, lacked, had, self.able)
+        lacked = held.missing(wanted, had, self.loaded.profiles)
+        kept = held.hold(wanted, lacked, had)
         before = self.served(self.picture)
         self.picture = kept.picture
         both = [key for key in before if key in self.served(wanted)]
-        made = adoption.repairs(kept.picture, had, self.able) + adoption.material_repairs(wanted, self.materials())
+        made = adoption.repairs(kept.picture, had) + adoption.material_repairs(wanted, self.materials())
         for command in observed.ordered(made):
             self.send(command)
             self.look(command, both)
@@ -179,10 +177,6 @@ class Told:
 
     def check(self):
         """Compare what HAProxy has with the files of what it has been told."""
-        expected = Simulated(cheap_files(self.picture, self.able), self.able).value()
+        expected = Simulated(cheap_files(self.picture)).value()
         found = self.simulated.value()
-        if not self.able.dynamic_backends:
-            # What is left of a backend that only a reload can remove is empty.
-            left = found['backends'].keys() - expected['backends'].keys()
-            assert all(not found['backends'].pop(name)[2] for name in left)
         assert found == expected

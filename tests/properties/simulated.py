@@ -68,8 +68,7 @@ def unescaped(line):
 class Simulated:
     """One worker, started from rendered files."""
 
-    def __init__(self, files, capabilities):
-        self.capabilities = capabilities
+    def __init__(self, files):
         self.backends, self.maps, self.crt_list = {}, {}, {}
         self.certificates, self.authorities = {}, {}
         self.profiles = set()
@@ -212,8 +211,6 @@ class Simulated:
                 self.maps[file] = [(each, value if each == key else old) for each, old in pairs]
             case 'del', [key]:
                 del pairs[held.index(key)]
-                if not self.capabilities.deletes_one:
-                    self.maps[file] = [pair for pair in pairs if pair[0] != key]
             case _:
                 raise RefusedError('expects …')
         return ''
@@ -226,8 +223,6 @@ class Simulated:
         return self.backends[name]
 
     def _add_backend(self, name, profile):
-        if not self.capabilities.dynamic_backends:
-            raise RefusedError('Unknown command')
         if name in self.backends or name in self.profiles:
             raise RefusedError(f"name '{name}' is already used")
         if profile not in self.profiles:

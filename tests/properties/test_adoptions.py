@@ -1,21 +1,17 @@
 """A worker that somebody else has told things is made what is wanted, and serves on the way what it served before."""
 
-import pytest
 from hypothesis import given
 
 from headrace.model import picture
 from properties import strategies
-from properties.living import FULL, OLD, Model, Told
-
-VERSIONS = pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
+from properties.living import Model, Told
 
 
-@VERSIONS
 @given(before=strategies.worlds(), events=strategies.batches())
-def test_what_serves_before_and_after_serves_all_the_time_and_a_reload_brings_the_rest(able, before, events):
+def test_what_serves_before_and_after_serves_all_the_time_and_a_reload_brings_the_rest(before, events):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     for batch in events:
         model.change(batch)
     kept = told.adopt(model)
@@ -26,12 +22,11 @@ def test_what_serves_before_and_after_serves_all_the_time_and_a_reload_brings_th
     told.check()
 
 
-@VERSIONS
 @given(before=strategies.worlds(), missed=strategies.batches(), later=strategies.batches())
-def test_changes_after_an_adoption_lead_where_files_lead(able, before, missed, later):
+def test_changes_after_an_adoption_lead_where_files_lead(before, missed, later):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     for batch in missed:
         model.change(batch)
     told.adopt(model)
@@ -52,12 +47,11 @@ def test_an_adoption_without_new_shapes_holds_nothing(before, events):
     told.check()
 
 
-@VERSIONS
 @given(before=strategies.worlds())
-def test_a_worker_that_agrees_is_told_nothing_new(able, before):
+def test_a_worker_that_agrees_is_told_nothing_new(before):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     start = told.simulated.value()
     assert not told.adopt(model).refs
     assert told.simulated.value() == start

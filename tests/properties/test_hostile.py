@@ -18,10 +18,9 @@ from headrace.cluster.store import Store
 from headrace.haproxy import profiles, render, words
 from headrace.model import picture, state
 from properties import strategies
-from properties.living import FULL, OLD, RENDERERS, VIEW
+from properties.living import RENDERER, VIEW
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
 
-VERSIONS = pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
 # One test for each key and field is many tests.
 SHORT = settings(max_examples=max(10, settings().max_examples // 10))
 CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f]')
@@ -39,28 +38,27 @@ ROUTED = {
 }
 
 
-def rendered(able, documents):
+def rendered(documents):
     """Return the files of some documents; what cannot be read at all is left out."""
     held, made = Store(), state.State(VIEW)
     for document in documents:
         if (found := reading.read(document).object) is not None:
             held.put(found)
     made.update(held, held.take())
-    return user_files(picture.of_state(made), able)
+    return user_files(picture.of_state(made))
 
 
-def user_files(shown, able):
+def user_files(shown):
     """Return the parts of the files that objects have a say in; the rest is the same for all, and long."""
-    renderer, fragments = RENDERERS[able], [shown.fragments[ref] for ref in sorted(shown.fragments)]
+    renderer, fragments = RENDERER, [shown.fragments[ref] for ref in sorted(shown.fragments)]
     used = profiles.in_use(fragments, 'headrace')
     base = profiles.in_use([], 'headrace')
     sections = [profiles.section(name, used[name], {}) for name in used.keys() - base.keys()]
-    texts = [renderer._templates.render('profile.cfg.j2', {'profile': each, 'capabilities': able, 'map': words.map_file})
-             for each in sections]  # fmt: skip
-    rules = () if able.binary_headers else render.header_rules(fragments)
+    texts = [
+        renderer._templates.render('profile.cfg.j2', {'profile': each, 'map': words.map_file}) for each in sections
+    ]
     return {
         'haproxy/20-profiles.cfg': ''.join(texts).encode(),
-        'haproxy/30-frontends.cfg': '\n'.join(rules).encode(),
         'haproxy/backends-0000.cfg': renderer.backends(fragments),
         **renderer.data(shown),
     }
@@ -96,21 +94,21 @@ def shape(files):
 
 
 @functools.cache
-def harmless(able, key, benign):
+def harmless(key, benign):
     """Return what a harmless value of a key, none, and one that does not parse give."""
     others = {other: value for other, value in (EXPOSED | ROUTED).items() if other != key}
     made = (with_annotations({**others, key: benign}), with_annotations(others), with_annotations({**others, key: '-'}))
-    return [shape(rendered(able, documents)) for documents in made]
+    return [shape(rendered(documents)) for documents in made]
 
 
 @functools.cache
-def harmless_field(able, field):
+def harmless_field(field):
     """Return what a harmless value of a field, one that does not parse, and an object less give."""
     place, path, _ = FIELDS[field]
     plain, absent = with_fields(), with_fields()
     put(absent[place], path, '-')
     without = [document for number, document in enumerate(with_fields()) if number != place]
-    return [shape(rendered(able, each)) for each in (plain, absent, without)]
+    return [shape(rendered(each)) for each in (plain, absent, without)]
 
 
 def with_annotations(said):
@@ -121,24 +119,22 @@ def with_annotations(said):
     ]
 
 
-@VERSIONS
 @pytest.mark.parametrize('key', [key.name for key in keys.KEYS])
 @SHORT
 @given(data=st.data())
-def test_no_annotation_becomes_a_directive_or_a_word(able, key, data):
+def test_no_annotation_becomes_a_directive_or_a_word(key, data):
     benign = strategies.BENIGN.get(key, 'x')
     text = data.draw(strategies.hostile(benign))
     others = {other: value for other, value in (EXPOSED | ROUTED).items() if other != key}
-    found = shape(rendered(able, with_annotations({**others, key: text})))
-    assert found in harmless(able, key, benign)
+    found = shape(rendered(with_annotations({**others, key: text})))
+    assert found in harmless(key, benign)
 
 
-@VERSIONS
 @given(key=strategies.hostile('host').map('x{}'.format), text=strategies.hostile())
-def test_no_name_of_an_annotation_becomes_a_directive(able, key, text):
-    found = shape(rendered(able, with_annotations({**EXPOSED, key: text})))
-    closed = shape(rendered(able, with_annotations({**EXPOSED, 'allow': 'x'})))
-    assert found in (shape(rendered(able, with_annotations(EXPOSED))), closed)
+def test_no_name_of_an_annotation_becomes_a_directive(key, text):
+    found = shape(rendered(with_annotations({**EXPOSED, key: text})))
+    closed = shape(rendered(with_annotations({**EXPOSED, 'allow': 'x'})))
+    assert found in (shape(rendered(with_annotations(EXPOSED))), closed)
 
 
 def put(document, path, text):
@@ -185,21 +181,19 @@ def with_fields():
             secret('users', username='u', password='p'), service('next', ports=HTTP)]  # fmt: skip
 
 
-@VERSIONS
 @pytest.mark.parametrize('field', FIELDS)
 @SHORT
 @given(data=st.data())
-def test_no_field_becomes_a_directive_or_a_word(able, field, data):
+def test_no_field_becomes_a_directive_or_a_word(field, data):
     place, path, benign = FIELDS[field]
     documents = with_fields()
     put(documents[place], path, data.draw(strategies.hostile(benign)))
-    found = shape(rendered(able, documents))
-    assert found in harmless_field(able, field)
+    found = shape(rendered(documents))
+    assert found in harmless_field(field)
 
 
-@VERSIONS
 @given(lines=st.lists(strategies.hostile('a:b'), min_size=1, max_size=3))
-def test_no_htpasswd_line_becomes_a_directive_or_a_word(able, lines):
+def test_no_htpasswd_line_becomes_a_directive_or_a_word(lines):
     documents = with_fields()
     documents[4] = secret('users', auth='\n'.join(lines))
-    assert shape(rendered(able, documents)) == shape(rendered(able, with_fields()))
+    assert shape(rendered(documents)) == shape(rendered(with_fields()))

@@ -8,9 +8,8 @@ from headrace.model import picture, view
 from headrace.model.view import Role
 from headrace.settings import Secrets, Settings
 from properties import strategies
-from properties.living import FULL, OLD, RENDERERS, VIEW, Model
+from properties.living import RENDERER, VIEW, Model
 
-VERSIONS = pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
 SECRETS = Secrets(namespaces=('*',))
 VIEWS = {
     'edge': VIEW,
@@ -20,9 +19,8 @@ VIEWS = {
 }
 
 
-@VERSIONS
 @given(world=strategies.worlds(), data=st.data())
-def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(able, world, data):
+def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(world, data):
     one, other = Model(), Model()
     one.change(world)
     rest = data.draw(st.permutations(world))
@@ -31,7 +29,7 @@ def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(a
         other.change(rest[:size])
         rest = rest[size:]
     assert one.state.all_verdicts() == other.state.all_verdicts()
-    assert RENDERERS[able].render(one.state) == RENDERERS[able].render(other.state)
+    assert RENDERER.render(one.state) == RENDERER.render(other.state)
 
 
 @pytest.mark.parametrize('seen', VIEWS.values(), ids=VIEWS)
@@ -52,4 +50,4 @@ def test_files_after_any_events_are_those_of_the_objects_at_once(before, events)
     model = Model()
     for batch in (before, *events):
         model.change(batch)
-    assert RENDERERS[FULL].render(model.state) == RENDERERS[FULL].render(model.scratch())
+    assert RENDERER.render(model.state) == RENDERER.render(model.scratch())

@@ -1,6 +1,5 @@
 """Plans lead where files lead, and nothing is missed on the way."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,17 +7,14 @@ from headrace.haproxy import plan
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture
 from properties import strategies
-from properties.living import FULL, OLD, Model, Told
-
-VERSIONS = pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
+from properties.living import Model, Told
 
 
-@VERSIONS
 @given(before=strategies.worlds(), events=strategies.batches())
-def test_commands_lead_to_what_the_files_of_the_same_objects_hold(able, before, events):
+def test_commands_lead_to_what_the_files_of_the_same_objects_hold(before, events):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     told.check()
     for batch in events:
         made = told.tell(model, model.change(batch))
@@ -27,12 +23,11 @@ def test_commands_lead_to_what_the_files_of_the_same_objects_hold(able, before, 
             assert told.picture == picture.of_state(model.state)
 
 
-@VERSIONS
 @given(before=strategies.worlds(), events=strategies.batches(), when=st.integers(0, 3))
-def test_a_reload_in_between_brings_what_waited(able, before, events, when):
+def test_a_reload_in_between_brings_what_waited(before, events, when):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     for number, batch in enumerate(events):
         told.tell(model, model.change(batch))
         if number == when:
@@ -51,12 +46,11 @@ def test_objects_with_shapes_of_the_base_set_never_cost_a_reload(before, events)
         assert told.tell(model, model.change(batch)).reasons == ()
 
 
-@VERSIONS
 @given(before=strategies.worlds(), churn=st.lists(st.lists(strategies.slices(), min_size=1, max_size=3), max_size=4))
-def test_endpoints_that_come_and_go_never_cost_a_reload(able, before, churn):
+def test_endpoints_that_come_and_go_never_cost_a_reload(before, churn):
     model = Model()
     model.change(before)
-    told = Told(model, able)
+    told = Told(model)
     for batch in churn:
         made = told.tell(model, model.change(batch))
         assert made.reasons == ()
@@ -64,16 +58,15 @@ def test_endpoints_that_come_and_go_never_cost_a_reload(able, before, churn):
     told.check()
 
 
-@VERSIONS
 @given(before=strategies.worlds())
-def test_nothing_is_planned_where_nothing_changes(able, before):
+def test_nothing_is_planned_where_nothing_changes(before):
     model = Model()
     model.change(before)
     change = model.change(before)
     assert not change
-    assert not plan.plan(change, Loaded(), able)
+    assert not plan.plan(change, Loaded())
     shown = picture.of_state(model.state)
-    assert not plan.plan(shown.whole_change_to(picture.of_state(model.scratch())), Loaded(), able)
+    assert not plan.plan(shown.whole_change_to(picture.of_state(model.scratch())), Loaded())
 
 
 @given(before=strategies.worlds(), after=strategies.worlds())

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from headrace.haproxy import capabilities, files
+from headrace.haproxy import files
 from headrace.haproxy.render import Renderer
 from headrace.settings import Settings
 from support.haproxy import Haproxy, Ports
@@ -111,12 +111,12 @@ class Answer:
 
 
 class Edge:
-    """A rendered folder served by a HAProxy of one version; a context manager."""
+    """A rendered folder served by a HAProxy; a context manager."""
 
-    def __init__(self, binary, version, *documents, tcp_ports=0, seen=None, addresses=('127.0.0.1',), **settings):
+    def __init__(self, binary, *documents, tcp_ports=0, seen=None, addresses=('127.0.0.1',), quic=True, **settings):
         self._closing = contextlib.ExitStack()
-        self.addresses = addresses
-        self.binary, self.version, self.documents = binary, version, documents
+        self.addresses, self.quic = addresses, quic
+        self.binary, self.documents = binary, documents
         self.tcp_ports, self.settings, self.seen = tcp_ports, settings, seen or {}
 
     def __enter__(self):
@@ -127,7 +127,7 @@ class Edge:
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
             documents = [place(item, self.tcp) for item in self.documents]
             made = built(*documents, settings=self._settings(health), **self.seen)
-            renderer = Renderer(made.view, capabilities.of_version(self.version))
+            renderer = Renderer(made.view, quic=self.quic)
             files.write(folder, renderer.render(made))
             self.haproxy = closing.enter_context(Haproxy(self.binary)).start(folder)
             self._closing = closing.pop_all()

@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import binary
+from support import fakes
 from support.live import Live
 from support.sidecar import Sidecar
 from support.traffic import Town
@@ -21,8 +22,8 @@ def make_live():
     """What makes agents; each ends with the test, and all that it started."""
     made = []
 
-    def make(version='3.4', **options):
-        found = Live(binary(f'haproxy-{version}'), **options)
+    def make(**options):
+        found = Live(binary('haproxy-3.4'), **options)
         made.append(found)
         return found
 
@@ -32,12 +33,20 @@ def make_live():
 
 
 @pytest.fixture
+def without_quic(tmp_path):
+    """An agent with a HAProxy that refuses all of QUIC, as one of another library of TLS does; not started yet."""
+    found = Live(fakes.without_quic(tmp_path, binary('haproxy-3.4')), http3=True)
+    yield found
+    found.close()
+
+
+@pytest.fixture
 def make_sidecar(town):
     """What makes agents that only attach to their HAProxy; each ends with the test, and all that was started."""
     made = []
 
-    def make(version='3.4', **settings):
-        found = Sidecar(binary(f'haproxy-{version}'), town, **settings)
+    def make(**settings):
+        found = Sidecar(binary('haproxy-3.4'), town, **settings)
         made.append(found)
         return found
 
@@ -56,9 +65,3 @@ def sidecar(make_sidecar):
 def live(make_live):
     """An agent with HAProxy 3.4, not started yet."""
     return make_live()
-
-
-@pytest.fixture
-def live_30(make_live):
-    """The same with HAProxy 3.0."""
-    return make_live('3.0')

@@ -52,12 +52,12 @@ class Change:
 
 
 class Scene:
-    """An agent and its HAProxy of one version, with the objects before all changes."""
+    """An agent and its HAProxy with the objects before all changes."""
 
-    def __init__(self, binary, able, ports, changes, shared):
-        self.able, self.shared, self._held, self._turn = able, shared, {}, 0
+    def __init__(self, binary, ports, changes, shared):
+        self.shared, self._held, self._turn = shared, {}, 0
         self.endpoints = Endpoints().__enter__()
-        self.stage = Stage(self.endpoints, ports, binary, able)
+        self.stage = Stage(self.endpoints, ports, binary)
         own = {
             'trusted_proxies': (f'{TRUSTED}/32',),
             'default_certificate': DEFAULT,

@@ -60,7 +60,6 @@ class Pair:
     before: list
     after: list
     asks: tuple = ()
-    on_30: bool = False
 
 
 def place(value, words):
@@ -115,8 +114,8 @@ def _hosts(host):
 class Stage:
     """Where pairs are played: endpoints, ports that HAProxy may have, and one binary."""
 
-    def __init__(self, endpoints, ports, binary, capabilities):
-        self.binary, self.capabilities = binary, capabilities
+    def __init__(self, endpoints, ports, binary):
+        self.binary = binary
         self.http, self.https, self.health, *tcp = ports.numbers
         self.words = {f'TCP{index}': number for index, number in enumerate(tcp)}
         self.words |= {'PLAIN': endpoints.port, 'TLS': endpoints.tls_port}
@@ -144,14 +143,14 @@ class Stage:
 
     def between(self, before, after):
         """Return the plan as `headrace plan` makes it."""
-        return planning.between(self.objects(before), self.objects(after), self.view, self.capabilities)[1]
+        return planning.between(self.objects(before), self.objects(after), self.view)[1]
 
     @contextlib.contextmanager
     def serving(self, documents):
         """Start HAProxy from the files that `headrace render` writes for these objects."""
-        state, _ = planning.between((), self.objects(documents), self.view, self.capabilities)
+        state, _ = planning.between((), self.objects(documents), self.view)
         with tempfile.TemporaryDirectory(prefix='hr-') as rendered, Haproxy(self.binary) as haproxy:
-            files.write(Path(rendered), Renderer(self.view, self.capabilities).render(state))
+            files.write(Path(rendered), Renderer(self.view).render(state))
             started = haproxy.start(Path(rendered))
             settle(started, plan.started(of_state(state), ()))
             yield started

@@ -253,10 +253,10 @@ def test_every_key_is_served_at_the_edge(base):
 
 
 def costs():
-    """Return what the page says that changes of each key cost with HAProxy 3.4 and 3.0."""
+    """Return what the page says that changes of each key cost."""
     found = {}
-    for name, _, full, old in table_rows(section('reloads.md', 'Annotations')):
-        found.setdefault(re.search('`(.*)`', name)[1], set()).add((full, old))
+    for name, _, cost in table_rows(section('reloads.md', 'Annotations')):
+        found.setdefault(re.search('`(.*)`', name)[1], set()).add(cost)
     return found
 
 
@@ -265,7 +265,7 @@ def test_every_key_is_among_those_of_which_the_page_says_what_a_change_costs():
 
 
 def test_the_page_names_the_keys_of_which_a_value_may_need_a_reload():
-    reloading = {name for name, rows in costs().items() if any('reload' in full for full, _ in rows)}
+    reloading = {name for name, rows in costs().items() if any('reload' in cost for cost in rows)}
     assert reloading == {
         'balance', 'basic-auth-secret', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
         'timeout-connect', 'timeout-server', 'timeout-tunnel',

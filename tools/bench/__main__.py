@@ -23,14 +23,12 @@ def main() -> None:
     parser.add_argument('--sizes', type=_numbers, default=[100, 1000, 5000, 10_000], help='Services, as in 100,1000')
     parser.add_argument('--samples', type=int, default=2000, help='of what is measured one by one')
     parser.add_argument('--haproxy', default=str(ROOT / 'bin' / 'haproxy-3.4'), help='the binary')
-    also = str(ROOT / 'bin' / 'haproxy-3.0')
-    parser.add_argument('--also', default=also, help="another one for the parts live and requests; '' for none")
     parser.add_argument('--output', type=Path, default=ROOT / '.cache' / 'bench.json')
     given = parser.parse_args()
     unknown = set(given.parts) - set(parts.PARTS)
     if unknown:
         parser.error(f'no such part: {", ".join(sorted(unknown))}')
-    chosen = parts.Chosen(tuple(given.sizes), given.samples, given.haproxy, given.also)
+    chosen = parts.Chosen(tuple(given.sizes), given.samples, given.haproxy)
     found: dict[str, dict[str, float]] = {}
     for name in given.parts or parts.PARTS:
         began = time.perf_counter()

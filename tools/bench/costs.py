@@ -13,7 +13,6 @@ from tools.bench.process import Process, loopback
 
 from headrace.cluster import reading
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities
 from headrace.haproxy.render import Renderer
 from headrace.model import standin, view
 from headrace.model.state import State
@@ -54,13 +53,13 @@ class Meter:
         return (self.process.cpu() - before) / answered
 
 
-def measure(binary: str, version: str, count: int) -> Iterator[tuple[str, float]]:
+def measure(binary: str, count: int) -> Iterator[tuple[str, float]]:
     """Yield what each kind of request costs, in microseconds, and the ratio to the hand-written configuration."""
     with contextlib.ExitStack() as held:
         backend = held.enter_context(loopback())
         _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
         rendered, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
-        ours = Meter(_started(held, binary, _rendered(rendered, backend, version)), rendered)
+        ours = Meter(_started(held, binary, _rendered(rendered, backend)), rendered)
         by_map = Meter(_started(held, binary, _by_map(mapped, backend)), mapped)
         one = Meter(_started(held, binary, _static(static, backend)), static)
         plain_tcp = Meter(_started(held, binary, _plain_tcp(tcp, backend)), tcp)
@@ -71,7 +70,7 @@ def measure(binary: str, version: str, count: int) -> Iterator[tuple[str, float]
             ('HTTP/2 over TLS, one map', by_map, _http2, count),
             ('new TCP connections', plain_tcp, _connections, max(1, count // 4)),
         ):
-            yield from _pairs(f'{version}: {name}', ours, other, load, of)
+            yield from _pairs(name, ours, other, load, of)
 
 
 def _pairs(name: str, ours: Meter, other: Meter, load: Load, count: int) -> Iterator[tuple[str, float]]:
@@ -166,7 +165,7 @@ backend one from base
     return {'haproxy/all.cfg': text.encode()}
 
 
-def _rendered(address: str, backend: str, version: str) -> dict[str, bytes]:
+def _rendered(address: str, backend: str) -> dict[str, bytes]:
     settings = Settings(
         addresses=(address,), http_port=_HTTP, https_port=_HTTPS, health_port=_HEALTH, tcp_ports=str(_TCP),
         threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}',
@@ -193,5 +192,4 @@ def _rendered(address: str, backend: str, version: str) -> dict[str, bytes]:
             assert item is not None
             store.put(item)
     state.update(store, store.take())
-    able = capabilities.of_version(version)
-    return dict(Renderer(seen, able).render(state))
+    return dict(Renderer(seen).render(state))

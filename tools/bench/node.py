@@ -21,7 +21,6 @@ from tools.spaces import Space
 
 from headrace.cluster import reading
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities
 from headrace.haproxy.render import Renderer
 from headrace.model import view
 from headrace.model.endpoints import Place
@@ -110,13 +109,13 @@ def missing() -> str:
     return ''
 
 
-def measure(binary: str, version: str, count: int, samples: int) -> Figures:
+def measure(binary: str, count: int, samples: int) -> Figures:
     """Yield what changes of a table of so many Services cost, and requests on each way; this process moves for it."""
     if said := missing():
         print(f'the node role is not measured: {said}', file=sys.stderr)
         return
     with contextlib.ExitStack() as held:
-        ways = _ways(held, binary, version)
+        ways = _ways(held, binary)
         yield from _requests(ways, max(samples // 5, 20))
     yield from asyncio.run(_changes(count, max(min(samples, MOST_CHANGES), 2)))
     with contextlib.closing(Space('node', own=True)) as machine:
@@ -229,7 +228,7 @@ class Ways:
         )
 
 
-def _ways(held: contextlib.ExitStack, binary: str, version: str) -> Ways:
+def _ways(held: contextlib.ExitStack, binary: str) -> Ways:
     """Make the node, its pods, the endpoint, and both ways through HAProxy; the table is the agent's own."""
     machine = Space('node', own=True)
     held.callback(machine.close)
@@ -246,7 +245,7 @@ def _ways(held: contextlib.ExitStack, binary: str, version: str) -> Ways:
     for name, address in (('tcp', _TCP), ('http', _HTTP)):
         model.put(*_led(name, address))
     table = model.table()
-    files = Renderer(model.view, capabilities.of_version(version)).render(model.state)
+    files = Renderer(model.view).render(model.state)
     held.enter_context(Process(binary, files)).start()
     machine.run('nft', '-f', '-', text=table.text() + _KUBE_PROXY)
     held.callback(machine.run, 'nft', 'flush', 'ruleset')

@@ -6,7 +6,6 @@ import multiprocessing
 import random
 import resource
 import statistics
-import subprocess
 import tempfile
 import time
 import tracemalloc
@@ -23,7 +22,7 @@ from headrace import folder
 from headrace.cluster import reading
 from headrace.cluster.objects import Object
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities, files, plan, profiles
+from headrace.haproxy import files, plan, profiles
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.plan import Loaded, Plan
 from headrace.haproxy.render import Files, Renderer
@@ -33,7 +32,6 @@ from headrace.model.state import Change, State
 from headrace.settings import Settings
 
 Figures = Iterator[tuple[str, float]]
-ABLE = capabilities.of_version('3.4')
 SEEDS = (7, 1234, 4321)
 # What a real HAProxy is told of, checks and asks must be on this machine.
 HERE = 127
@@ -43,17 +41,11 @@ _MICRO, _MILLI = 1e6, 1e3
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was asked for: numbers of Services, samples, the binary, and another one for what is measured alive."""
+    """What was asked for: numbers of Services, samples, and the binary."""
 
     sizes: tuple[int, ...]
     samples: int
     haproxy: str
-    also: str = ''
-
-    @property
-    def binaries(self) -> dict[str, str]:
-        """Return the binaries to measure alive, by their version."""
-        return {version(binary): binary for binary in (self.haproxy, self.also) if binary}
 
     @property
     def largest(self) -> int:
@@ -89,7 +81,7 @@ class Model:
     def files(self) -> Files:
         """Return the rendered files."""
         # With so many checked servers the limit of descriptors may be too low; that is not what is measured.
-        return Renderer(self.view, ABLE, Overrides(global_lines=('no strict-limits',))).render(self.state)
+        return Renderer(self.view, Overrides(global_lines=('no strict-limits',))).render(self.state)
 
 
 def objects(count: int, seed: int = SEEDS[0], network: int = 10) -> tuple[Object, ...]:
@@ -135,7 +127,7 @@ def reloads(chosen: Chosen) -> Figures:
         ):
             change = model.become(wanted)
             began = time.perf_counter()
-            made = plan.plan(change, empty, ABLE)
+            made = plan.plan(change, empty)
             yield f'{count}, seed {seed}: {what}: reloads', len(made.reasons)
             yield f'{count}, seed {seed}: {what}: fragments', len(change.fragments)
             yield f'{count}, seed {seed}: {what}: commands', len(made.commands)
@@ -173,7 +165,7 @@ def endpoint(chosen: Chosen) -> Figures:
             read = time.perf_counter()
             change = model.state.update(model.store, model.store.take())
             built = time.perf_counter()
-            _ = [command.text for command in plan.plan(change, loaded, ABLE).commands]
+            _ = [command.text for command in plan.plan(change, loaded).commands]
             ended = time.perf_counter()
             for name, taken in zip(spent, (read - began, built - read, ended - built, ended - began), strict=True):
                 spent[name].append(taken)
@@ -236,7 +228,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         assert item is not None
         change = model.put((item,))
         began = time.perf_counter()
-        refused += _refused(process, plan.plan(change, loaded, ABLE))
+        refused += _refused(process, plan.plan(change, loaded))
         spent.append(time.perf_counter() - began)
     yield from _percentiles(f'{count}: one endpoint, planned, sent and answered', spent, _MILLI, 'ms')
     spent.clear()
@@ -246,7 +238,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         documents = (varied.service(number, settings), varied.endpoint_slice(number, found))
         made = tuple(item for item in (reading.read(document).object for document in documents) if item is not None)
         began = time.perf_counter()
-        refused += _refused(process, plan.plan(model.put(made), loaded, ABLE))
+        refused += _refused(process, plan.plan(model.put(made), loaded))
         spent.append(time.perf_counter() - began)
     yield from _percentiles(f'{count}: a new Service with settings, planned, sent and answered', spent, _MILLI, 'ms')
     yield f'{count}: refused', refused
@@ -265,7 +257,7 @@ def transition(chosen: Chosen) -> Figures:
             for what, wanted in ((f'{before} to {after}', second), (f'{after} to {before}', first)):
                 change = model.become(wanted)
                 began = time.perf_counter()
-                made = plan.plan(change, loaded, ABLE)
+                made = plan.plan(change, loaded)
                 planned = time.perf_counter()
                 refused = _refused(process, made)
                 yield f'{what}: fragments', len(change.fragments)
@@ -276,28 +268,20 @@ def transition(chosen: Chosen) -> Figures:
                 yield f'{what}: refused', refused
 
 
-def version(binary: str) -> str:
-    """Return the first two numbers of a binary's version, as it says itself."""
-    said = subprocess.run([binary, '-v'], capture_output=True, text=True, check=True).stdout
-    return '.'.join(said.split()[2].split('.')[:2])
-
-
 def live(chosen: Chosen) -> Figures:
     """Measure a running agent on a folder: cold start, changes to HAProxy and to the first request, reloads, memory."""
-    for name, binary in chosen.binaries.items():
-        for count in chosen.sizes:
-            yield from town.measure(binary, name, count, chosen.samples)
+    for count in chosen.sizes:
+        yield from town.measure(chosen.haproxy, count, chosen.samples)
 
 
 def requests(chosen: Chosen) -> Figures:
     """Measure what requests cost HAProxy, against hand-written configurations."""
-    for name, binary in chosen.binaries.items():
-        yield from costs.measure(binary, name, max(chosen.samples, costs.FEWEST))
+    yield from costs.measure(chosen.haproxy, max(chosen.samples, costs.FEWEST))
 
 
 def node(chosen: Chosen) -> Figures:
     """Measure the node role: changes of the kernel's table, the way past HAProxy, and requests; needs root and nft."""
-    yield from node_role.measure(chosen.haproxy, version(chosen.haproxy), chosen.largest, chosen.samples)
+    yield from node_role.measure(chosen.haproxy, chosen.largest, chosen.samples)
 
 
 def _refused(process: Process, made: Plan) -> int:

@@ -32,8 +32,6 @@ PROBES = 50
 RATES = (10, 50)
 # All samples would take the first rate minutes: each rate has the same time.
 _SHARE = 100
-# The version that has no run-time backends.
-_RELOADS = '3.0'
 SECONDS = 60.0
 _STEP = 0.001
 _TICKS = os.sysconf('SC_CLK_TCK')
@@ -165,14 +163,14 @@ class Town:
         return {f'{reason}, {result}': float(value) for reason, result, value in found}
 
 
-def measure(binary: str, name: str, services: int, samples: int) -> Figures:
-    """Yield the figures of one HAProxy, whose version is the name, with so many Services."""
+def measure(binary: str, services: int, samples: int) -> Figures:
+    """Yield the figures of an agent with so many Services."""
     with Town(binary, services) as town:
-        for what, value in _one(town, samples, fast=name != _RELOADS):
-            yield f'{name}, {services}: {what}', value
+        for what, value in _one(town, samples):
+            yield f'{services}: {what}', value
 
 
-def _one(town: Town, samples: int, *, fast: bool) -> Figures:
+def _one(town: Town, samples: int) -> Figures:
     yield 'cold start, s', town.cold
     yield 'agent RSS, MB', rss(town.agent.pid)
     yield 'HAProxy RSS, MB', rss(town.worker())
@@ -184,8 +182,7 @@ def _one(town: Town, samples: int, *, fast: bool) -> Figures:
         yield from ranked(f'{rate} changes/s: to HAProxy, ms', states)
         yield from ranked(f'{rate} changes/s: to the first request, ms', requests)
     yield from _ratio(town, samples)
-    # Without run-time backends each of these waits for its reload.
-    some = max(2, min(samples // 5, 100 if fast else 5))
+    some = max(2, min(samples // 5, 100))
     yield from ranked('a new Service to its first request, ms', [_comes(town, PROBES + each) for each in range(some)])
     yield from ranked('a Service that goes to 404, ms', [_goes(town, PROBES + each) for each in range(some)])
     yield 'agent RSS after, MB', rss(town.agent.pid)

@@ -22,7 +22,7 @@ from headrace.agent.source import SourceOf
 from headrace.agent.table import NodeTable
 from headrace.agent.traffic import Traffic
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities, probe
+from headrace.haproxy import check, probe, worker
 from headrace.haproxy.apply import Applier, Where
 from headrace.haproxy.generations import Generations
 from headrace.haproxy.plan import Reason
@@ -30,7 +30,7 @@ from headrace.haproxy.process import Haproxy, HaproxyStartError
 from headrace.haproxy.record import Record
 from headrace.haproxy.reloads import Reloads
 from headrace.haproxy.render import Renderer
-from headrace.haproxy.runtime import RuntimeSocketError
+from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import Overrides
 from headrace.haproxy.upkeep import Upkeep
 from headrace.kube.lease import AgentLease, Identity
@@ -48,6 +48,8 @@ _CONFIG_SECONDS = 1.0
 _RELOAD_SECONDS = 10.0
 # And for what it has begun with.
 _BEGIN_SECONDS = 1.0
+# A HAProxy that does not say its version in this time is asked again when it is adopted.
+_VERSION_SECONDS = 1.0
 # A file beside the sockets, by which whoever keeps HAProxy says that it will end too.
 DRAINING = 'draining'
 _DRAINING_SECONDS = 2.0
@@ -106,7 +108,8 @@ class Agent:
     async def run(self) -> None:
         """Serve until told to stop.
 
-        Raises AgentError, SourceError, HaproxyMissingError, HaproxyStartError, WatchEndedError and WriteError.
+        Raises AgentError, SourceError, HaproxyMissingError, OldHaproxyError, HaproxyStartError, WatchEndedError and
+        WriteError.
         """
         alone = _alone(self.options.state)
         # One for all, for who starts a process has to see that it has ended.
@@ -117,6 +120,7 @@ class Agent:
         following = asyncio.create_task(self.source.follow(), name='the source')
         try:
             await self._listen(runner)
+            await self._refuse_old()
             await self._serve_what_was_good()
             if await self._read(following):
                 await self._build()
@@ -129,6 +133,17 @@ class Agent:
             alone.close()
             if self.options.seat is not None:
                 self.options.seat.close()
+
+    async def _refuse_old(self) -> None:
+        """Raise OldHaproxyError where HAProxy, or the one that runs already, is too old, before anything changes."""
+        await asyncio.to_thread(check.version, self.options.checker)
+        with contextlib.suppress(RuntimeSocketError, TimeoutError):
+            async with asyncio.timeout(_VERSION_SECONDS):
+                connection = await Connection.open(self.haproxy.runtime_socket)
+                try:
+                    await worker.facts(connection)
+                finally:
+                    connection.abort()
 
     async def _serve_what_was_good(self) -> None:
         """On a node, begin with what the agent before has left."""
@@ -175,14 +190,9 @@ class Agent:
         view = options.view.placed_by(self.store.objects())
         state = State(view)
         state.update(self.store, self.store.take())
-        able = await asyncio.to_thread(probe.of_binary, options.checker)
-        where = Where(
-            Generations(options.state),
-            self.haproxy,
-            options.checker,
-            able,
-        )
-        self.applier = Applier(where, Renderer(view, able, options.overrides), state, Record())
+        quic = await asyncio.to_thread(probe.has_quic, options.checker)
+        where = Where(Generations(options.state), self.haproxy, options.checker, quic)
+        self.applier = Applier(where, Renderer(view, options.overrides, quic=quic), state, Record())
         self._lacking()
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
@@ -196,8 +206,8 @@ class Agent:
     def _lacking(self) -> None:
         """Note what of the settings this HAProxy cannot do."""
         applier = self.applier
-        said = capabilities.lacking(applier.settings, applier.where.capabilities)
-        if applier.record.trouble('capabilities', said) and said:
+        said = probe.lacking(applier.settings, quic=applier.where.quic)
+        if applier.record.trouble('build', said) and said:
             log.error('HAProxy cannot do what the settings ask for', extra={'said': said})
 
     def listen_to_signals(self) -> None:

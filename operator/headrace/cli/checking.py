@@ -10,10 +10,11 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.rendering import FILES
-from headrace.haproxy import capabilities, files, probe
 from headrace.haproxy import check as haproxy_check
+from headrace.haproxy import files, probe
 from headrace.haproxy.check import HaproxyMissingError, Outcome
 from headrace.haproxy.render import Renderer
+from headrace.haproxy.versions import OldHaproxyError
 from headrace.model import classes
 from headrace.model.state import State
 from headrace.verdicts import Level, Verdict
@@ -31,7 +32,7 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     """Tell what is wrong with objects, and ask a real HAProxy.
 
     Exit code 1: objects have errors; 3: HAProxy refuses the configuration, or would run out of descriptors;
-    4: HAProxy cannot be run.
+    4: HAProxy cannot be run, or is older than headrace needs.
     """
     seen = inputs.look(options)
     objects, wrong = inputs.load(given)
@@ -80,17 +81,18 @@ def _said(outcome: Outcome | None, problem: str) -> str:
 
 
 def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str, list[Verdict]]:
-    """Return what HAProxy says of the configuration in its own version, or why it could not be asked, and what it cannot do."""
+    """Return what HAProxy says of the configuration, or why it could not be asked, and what it cannot do."""
     found = binary or shutil.which('haproxy')
     if found is None:
         return None, 'there is no haproxy on the PATH; name one with --haproxy', []
     try:
-        able = probe.of_binary(found)
+        haproxy_check.version(found)
+        quic = probe.has_quic(found)
         with tempfile.TemporaryDirectory(prefix='headrace-check-') as folder:
-            files.write(Path(folder), Renderer(state.view, able, seen.overrides).render(state))
+            files.write(Path(folder), Renderer(state.view, seen.overrides, quic=quic).render(state))
             outcome = haproxy_check.check(found, Path(folder))
-    except HaproxyMissingError as error:
+    except (HaproxyMissingError, OldHaproxyError) as error:
         return None, str(error), []
-    said = capabilities.lacking(state.view.settings, able)
+    said = probe.lacking(state.view.settings, quic=quic)
     lacking = [Verdict(classes.ref(state.view), 'BeyondHaproxy', said)] if said else []
     return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), '', lacking

@@ -14,11 +14,11 @@ from headrace.cli import checking, cleaning, explaining, planning, releasing, re
 from headrace.cli import status as status_command
 from headrace.cli.status import AgentUnreachableError
 from headrace.folder import SourceError
-from headrace.haproxy.capabilities import UnknownVersionError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.process import HaproxyStartError
 from headrace.haproxy.templating import TemplateError
+from headrace.haproxy.versions import OldHaproxyError
 from headrace.kube.access import AccessError
 from headrace.kube.calls import CallError
 from headrace.kube.watch import WatchEndedError
@@ -74,7 +74,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
-    except (SettingsError, TemplateError, SourceError, UnknownVersionError, WriteError) as error:
+    except (SettingsError, TemplateError, SourceError, WriteError) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_UNUSABLE)
     except (
@@ -85,6 +85,7 @@ def main() -> None:
         HaproxyMissingError,
         HaproxyStartError,
         NftError,
+        OldHaproxyError,
         WatchEndedError,
     ) as error:
         click.echo(f'headrace: {error}', err=True)

@@ -9,12 +9,10 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.inputs import Function
-from headrace.cli.rendering import VERSION
 from headrace.cluster.objects import Object
 from headrace.cluster.store import Store
-from headrace.haproxy import capabilities, profiles
 from headrace.haproxy import plan as haproxy_plan
-from headrace.haproxy.capabilities import Capabilities
+from headrace.haproxy import profiles
 from headrace.haproxy.commands import Command
 from headrace.haproxy.plan import Plan
 from headrace.haproxy.render import crt_lists
@@ -30,19 +28,17 @@ def _paths(name: str, text: str) -> Callable[[Function], Function]:
 @click.command()
 @_paths('--from', 'Objects that the running HAProxy was started with; a file or folder, may be given more than once.')
 @_paths('--to', 'Objects as they shall be.')
-@VERSION
 @inputs.seen_from()
-def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
+def plan(to: tuple[Path, ...], **options: Any) -> None:
     """Print the runtime commands that lead from one set of objects to another, in their order.
 
     Where commands cannot do it, `reload:` lines give the reasons, and the commands are those that do not wait for it.
     Verdicts are those of the second set, on standard error.
     """
     seen = inputs.look(options)
-    able = capabilities.of_version(haproxy_version)
     before, _ = inputs.load(options['from'])
     after, wrong = inputs.load(to)
-    state, made = between(before, after, seen.view, able)
+    state, made = between(before, after, seen.view)
     verdicts = (*wrong, *state.all_verdicts())
     if seen.json:
         output.echo_json({**_values(made), 'verdicts': output.verdict_values(verdicts)})
@@ -57,7 +53,7 @@ def plan(to: tuple[Path, ...], haproxy_version: str, **options: Any) -> None:
         click.echo('nothing to do')
 
 
-def between(before: Iterable[Object], after: Iterable[Object], view: View, able: Capabilities) -> tuple[State, Plan]:
+def between(before: Iterable[Object], after: Iterable[Object], view: View) -> tuple[State, Plan]:
     """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
     wanted = tuple(after)
     store, state = Store(), State(view.placed_by(wanted))
@@ -76,7 +72,7 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View, able:
         store.put(item)
     for ref in gone:
         store.drop(ref)
-    made = haproxy_plan.plan(state.update(store, store.take()), loaded, able)
+    made = haproxy_plan.plan(state.update(store, store.take()), loaded)
     return state, replace(made, commands=_located(made.commands, crt_lists(shown.pointers)))
 
 

@@ -6,13 +6,10 @@ from typing import Any
 import click
 
 from headrace.cli import inputs, output
-from headrace.haproxy import capabilities, files
+from headrace.haproxy import files
 from headrace.haproxy.render import CONFIG, Renderer
 
 FILES = click.option('-f', '--file', 'given', type=click.Path(path_type=Path), multiple=True, required=True, help='A file or folder of YAML or JSON; may be given more than once.')  # fmt: skip
-VERSION = click.option(
-    '--haproxy-version', default='3.4', show_default=True, help='The version of HAProxy that it is for.'
-)
 
 
 @click.command()
@@ -25,9 +22,8 @@ VERSION = click.option(
     required=True,
     help='The folder to write.',
 )
-@VERSION
 @inputs.seen_from()
-def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **options: Any) -> None:
+def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     """Render the configuration that HAProxy loads.
 
     Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
@@ -38,7 +34,7 @@ def render(given: tuple[Path, ...], target: Path, haproxy_version: str, **option
     seen = inputs.look(options)
     objects, wrong = inputs.load(given)
     state = inputs.build(seen, objects)
-    rendered = Renderer(state.view, capabilities.of_version(haproxy_version), seen.overrides).render(state)
+    rendered = Renderer(state.view, seen.overrides).render(state)
     files.judge(target)
     files.write(target, rendered)
     verdicts = (*wrong, *state.all_verdicts())

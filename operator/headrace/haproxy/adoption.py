@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes
 
 from headrace.haproxy import commands, entries, held, listeners, lists, observed, plan, render, words
 from headrace.haproxy.answers import Answered, Outcome
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
 from headrace.haproxy.observed import Observed
@@ -51,14 +50,14 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
     as it is until then.
     """
     async with worker.turn:
-        backends = observed.wanted_backends(wanted.fragments.values(), worker.capabilities)
+        backends = observed.wanted_backends(wanted.fragments.values())
         there = observed.backends(await worker.connection.tell('show backend', 60.0))
         had = await worker.observe(sorted({*there, *backends}), list(Map))
-        missing = held.missing(wanted, had, loaded.profiles, worker.capabilities)
-        kept = held.hold(wanted, missing, had, worker.capabilities)
+        missing = held.missing(wanted, had, loaded.profiles)
+        kept = held.hold(wanted, missing, had)
         there_too = await _materials(worker)
         layout, odd = _listeners(kept.picture, there_too)
-        made = [*repairs(kept.picture, had, worker.capabilities), *material_repairs(wanted, there_too)]
+        made = [*repairs(kept.picture, had), *material_repairs(wanted, there_too)]
         if odd is None:
             made += listener_repairs(layout, there_too.listeners, had.maps[Map.LISTENERS])
         else:
@@ -107,19 +106,19 @@ def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Ma
     return found
 
 
-def repairs(picture: Picture, had: Observed, capabilities: Capabilities) -> list[Command]:
+def repairs(picture: Picture, had: Observed) -> list[Command]:
     """Return the commands that give a worker the backends, servers and entries of a picture."""
     made: list[Command] = []
-    backends = observed.wanted_backends(picture.fragments.values(), capabilities)
+    backends = observed.wanted_backends(picture.fragments.values())
     for name in sorted({*had.backends, *backends}):
         backend = backends.get(name)
-        if backend is not None and name in had.backends and capabilities.dynamic_backends:
+        if backend is not None and name in had.backends:
             # It may have been about to go when its former keeper ended.
             made.append(commands.publish_backend(name))
-        made += observed.backend_repairs(name, had.backends.get(name), backend, capabilities, limits=True)
-    wished = entries.of_picture(picture, capabilities)
+        made += observed.backend_repairs(name, had.backends.get(name), backend, limits=True)
+    wished = entries.of_picture(picture)
     for file, entries_had in had.maps.items():
-        made += observed.map_repairs(file, entries_had, wished[file], capabilities)
+        made += observed.map_repairs(file, entries_had, wished[file])
     return made
 
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.haproxy import adoption, probe, users, worker
+from headrace.haproxy import adoption, users, worker
 from headrace.haproxy.candidate import Candidate
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command
 from headrace.haproxy.generations import Generation, Generations
 from headrace.haproxy.journal import Journal
@@ -45,7 +44,7 @@ class Where:
     generations: Generations
     haproxy: Haproxy
     checker: str
-    capabilities: Capabilities
+    quic: bool
 
 
 class Applier:
@@ -201,12 +200,11 @@ class Applier:
                 raise
 
     async def join(self) -> None:
-        """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError."""
+        """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError and OldHaproxyError."""
         haproxy = self.where.haproxy
         connection = await Connection.open(haproxy.runtime_socket)
         try:
-            able = await probe.of_worker(connection, self.where.capabilities)
-            found = Worker(connection, await worker.facts(connection), able, self._drain_seconds)
+            found = Worker(connection, await worker.facts(connection), self._drain_seconds)
             async with self._turn:
                 await self._bring_up_to_date(found)
         except BaseException:

@@ -46,7 +46,7 @@ class Candidate:
         return frozenset(self._usage.wanted())
 
     def use(self, renderer: Renderer) -> None:
-        """Render with another renderer of the same version from now on."""
+        """Render with another renderer from now on."""
         self.renderer = renderer
         self._usage.base = usage(renderer).base
         self._stale.add(_SECTIONS)
@@ -56,7 +56,7 @@ class Candidate:
         for ref, fragment in self.picture.fragments.items():
             self._place(ref, None, fragment)
             self._usage.exchange(None, fragment)
-        self._maps = entries.of_picture(self.picture, self.renderer.capabilities)
+        self._maps = entries.of_picture(self.picture)
         self._listeners = listeners.of_pointers(self.picture.pointers)
         files.write(self.folder, self.renderer.picture(self.picture))
         self._stale.clear()
@@ -64,7 +64,6 @@ class Candidate:
 
     def note(self, change: Change) -> None:
         """Mark the files that a change of the picture touches."""
-        able = self.renderer.capabilities
         for item in change.fragments:
             self._place(item.ref, item.old, item.new)
             if self._usage.exchange(item.old, item.new):
@@ -76,9 +75,7 @@ class Candidate:
                 or (old.data, old.headers, old.timeouts, old.userlists)
                 != (new.data, new.headers, new.timeouts, new.userlists)
             ):
-                self._exchange(entries.of_fragment(old, able), entries.of_fragment(new, able))
-            if not able.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
-                self._stale.add(_SECTIONS)
+                self._exchange(entries.of_fragment(old), entries.of_fragment(new))
             if (old.userlists if old else ()) != (new.userlists if new else ()):
                 self._stale.add(_SECTIONS)
         for pointer in change.pointers:

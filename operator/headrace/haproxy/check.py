@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.haproxy import listeners
+from headrace.haproxy import listeners, versions
 from headrace.haproxy.render import CONFIG
 from headrace.model.ir import Fragment
 from headrace.model.view import Role, View
@@ -29,11 +29,13 @@ class Outcome:
 
 
 def version(binary: str) -> str:
-    """Return the version of a HAProxy binary, as in `3.4.7`; raises HaproxyMissingError."""
+    """Return the version of a HAProxy binary, as in `3.4.7`; raises HaproxyMissingError and OldHaproxyError."""
     words = _run([binary, '-v']).stdout.split()
     if len(words) < 3 or words[0] != 'HAProxy':  # noqa: PLR2004
         raise HaproxyMissingError(f'{binary} is no HAProxy')
-    return words[2].partition('-')[0]
+    found = words[2].partition('-')[0]
+    versions.require(found, binary)
+    return found
 
 
 def check(binary: str, folder: Path) -> Outcome:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from headrace.haproxy import words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Backend, Entry, Map
 
 # A command line and its payload must fit HAProxy's buffer (tune.bufsize, 16,384 by default), with room to spare.
@@ -159,20 +158,20 @@ def disable_server(phase: Phase, where: str) -> Command:
     return Command(phase, f'disable server {where}')
 
 
-def del_server(where: str, capabilities: Capabilities) -> list[Command]:
+def del_server(where: str) -> list[Command]:
     """Return the commands that forget a server that is disabled, once its connections have ended."""
-    found = []
-    if capabilities.waits:
-        found.append(Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {where}', expected='Done.'))
-    return [*found, Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.', removes=where)]
+    return [
+        Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {where}', expected='Done.'),
+        Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.', removes=where),
+    ]
 
 
-def add_backend(backend: Backend, able: Capabilities) -> list[Command]:
+def add_backend(backend: Backend) -> list[Command]:
     """Return the commands that make a backend with its servers."""
     name, phase = backend.name, Phase.BACKENDS
     line = f'add backend {name} from {backend.shape.profile}'
     found = [Command(phase, line, expected='New backend registered.', makes=name)]
-    for server, options in words.servers(backend, able).items():
+    for server, options in words.servers(backend).items():
         found += add_server(phase, backend, server, options)
     return [*found, publish_backend(name)]
 
@@ -182,11 +181,11 @@ def publish_backend(name: str) -> Command:
     return Command(Phase.BACKENDS, f'publish backend {name}', expected='Backend published.')
 
 
-def del_backend(name: str, servers: Iterable[str], capabilities: Capabilities) -> list[Command]:
+def del_backend(name: str, servers: Iterable[str]) -> list[Command]:
     """Return the commands that remove a backend that nothing points to, its servers first."""
     found = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.')]
     for server in servers:
-        found += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}', capabilities)]
+        found += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}')]
     return [
         *found,
         Command(Phase.BACKENDS_GONE, f'wait 2s be-removable {name}', expected='Done.'),

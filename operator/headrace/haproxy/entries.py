@@ -1,13 +1,9 @@
-"""From fragments to the entries of maps, as one version of HAProxy takes them.
-
-What is typed in the model (headers, timeouts) is written here, because 3.4 reads it from maps and 3.0 needs rules.
-"""
+"""From fragments to the entries of maps; what is typed in the model (headers, timeouts) is written here."""
 
 from collections.abc import Iterator
 
 from headrace import names
 from headrace.haproxy import listeners, users, words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
 from headrace.model.picture import Picture
 
@@ -17,27 +13,26 @@ NO_AUTHORITY = '-'
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
 
 
-def of_fragment(fragment: Fragment | None, capabilities: Capabilities) -> frozenset[Entry]:
+def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
     """Return the entries that belong to a fragment alone."""
     if fragment is None:
         return frozenset()
     if not fragment.headers and not fragment.timeouts and not fragment.userlists:
         return frozenset(fragment.data)
     made = list(fragment.data)
-    if capabilities.binary_headers:
-        for edits in fragment.headers:
-            made += _headers(edits)
+    for edits in fragment.headers:
+        made += _headers(edits)
     made += [_timeouts(found) for found in fragment.timeouts]
     for found in fragment.userlists:
         made += users.entries(found)
     return frozenset(made)
 
 
-def of_picture(picture: Picture, capabilities: Capabilities) -> dict[Map, dict[str, str]]:
+def of_picture(picture: Picture) -> dict[Map, dict[str, str]]:
     """Return all entries of all maps that a picture stands for, by map and key."""
     found: dict[Map, dict[str, str]] = {name: {} for name in Map}
     for fragment in picture.fragments.values():
-        for entry in of_fragment(fragment, capabilities):
+        for entry in of_fragment(fragment):
             found[entry.map][entry.key] = entry.value
     for (kind, key), content in picture.pointers.items():
         for entry in of_pointer(kind, key, content):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from headrace import names
 from headrace.haproxy import entries, observed, plan
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.observed import Observed, Servers
 from headrace.haproxy.plan import Reason
 from headrace.model.claims import ClaimKey
@@ -32,18 +31,18 @@ class Held:
     keys: frozenset[ClaimKey] = frozenset()
 
 
-def missing(wanted: Picture, had: Observed, profiles: frozenset[str], able: Capabilities) -> dict[str, Reason]:
+def missing(wanted: Picture, had: Observed, profiles: frozenset[str]) -> dict[str, Reason]:
     """Return the backends that a worker lacks and that only a reload can bring, and why."""
     return {
         name: reason
-        for name, backend in observed.wanted_backends(wanted.fragments.values(), able).items()
-        if name not in had.backends and (reason := plan.why_reload(backend, profiles, able))
+        for name, backend in observed.wanted_backends(wanted.fragments.values()).items()
+        if name not in had.backends and (reason := plan.why_reload(backend, profiles))
     }
 
 
-def hold(wanted: Picture, lacked: Iterable[str], had: Observed, able: Capabilities) -> Held:
+def hold(wanted: Picture, lacked: Iterable[str], had: Observed) -> Held:
     """Return what a worker shall have that has `had`, until a reload brings the backends that it lacks."""
-    search = _Search(wanted, frozenset(lacked), had, able)
+    search = _Search(wanted, frozenset(lacked), had)
     if not search.missing:
         return Held(wanted)
     while more := search.more():
@@ -65,18 +64,18 @@ def hold(wanted: Picture, lacked: Iterable[str], had: Observed, able: Capabiliti
 class _Search:
     """Finds, step by step, what must stay: each object that is held may hold others."""
 
-    def __init__(self, wanted: Picture, missing: frozenset[str], had: Observed, able: Capabilities) -> None:
-        self.wanted, self.missing, self.had, self.able = wanted, missing, had, able
+    def __init__(self, wanted: Picture, missing: frozenset[str], had: Observed) -> None:
+        self.wanted, self.missing, self.had = wanted, missing, had
         self.refs: set[Ref] = set()
         self.keys: set[ClaimKey] = set()
         # Backends that no object wants any more, and that something which is held leads to.
         self.kept: set[str] = set()
-        self._wanted_names = {name for fragment in wanted.fragments.values() for name in plan.backends(fragment, able)}
+        self._wanted_names = {name for fragment in wanted.fragments.values() for name in plan.backends(fragment)}
 
     def more(self) -> set[Ref]:
         """Find keys and backends that stay because of the objects found so far, and return more of those."""
         fragments = self.wanted.fragments
-        names_held = {name for ref in self.refs for name in plan.backends(fragments.get(ref), self.able)}
+        names_held = {name for ref in self.refs for name in plan.backends(fragments.get(ref))}
         absent = self.missing | (names_held - self.had.backends.keys())
         policies = self._policies()
         self.keys = {
@@ -87,7 +86,7 @@ class _Search:
         led_to = {plan.target(self.value(key))[0] for key in self.keys}
         led_to |= {value.split('|')[1] for value in self._values(Map.CANARY, policies) if value.count('|') > 1}
         self.kept = (led_to & self.had.backends.keys()) - self._wanted_names
-        found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment, self.able))}
+        found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (found | {_owner(name)[0] for name in self.kept}) - self.refs
 
     def value(self, key: ClaimKey) -> str:
@@ -98,7 +97,7 @@ class _Search:
     def stand_in(self, ref: Ref) -> Fragment | None:
         """Return an object as the worker has it, with the endpoints that are wanted; None when it has nothing of it."""
         wanted = self.wanted.fragments.get(ref)
-        backends = [item for name, item in plan.backends(wanted, self.able).items() if name in self.had.backends]
+        backends = [item for name, item in plan.backends(wanted).items() if name in self.had.backends]
         backends += [self._as_it_is(name, wanted) for name in sorted(self.kept) if _owner(name)[0] == ref]
         data = self._data(ref, {item.name for item in backends})
         if not backends and not data:
@@ -135,7 +134,7 @@ class _Search:
         return {policy for ref in self.refs for policy in self._policies_of(ref)}
 
     def _policies_of(self, ref: Ref) -> set[str]:
-        ports = {backend.port for backend in plan.backends(self.wanted.fragments.get(ref), self.able).values()}
+        ports = {backend.port for backend in plan.backends(self.wanted.fragments.get(ref)).values()}
         ports |= {port for owner, port in map(_owner, self.kept) if owner == ref}
         return {names.policy(ref, port) for port in ports}
 

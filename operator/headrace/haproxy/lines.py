@@ -4,7 +4,6 @@ Promises: in a line of JSON everything that a client sent is escaped, whatever b
 """
 
 from headrace.haproxy import words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.settings import Settings
 
 JSON = 'json'
@@ -16,11 +15,11 @@ _TIME = "%(time)[accept_date(ms),ms_utime('%Y-%m-%dT%H:%M:%S.%3NZ')]"
 _ENDED = '%(backend)b %(server)s %(duration:sint)Ta %(queued:sint)Tw %(connecting:sint)Tc'
 _HTTP = (
     f'{_TIME} %(client)[src] %(port:sint)[dst_port] %(tls)sslv %(version)[capture.req.ver] %(method)[capture.req.method] '
-    '%(host){host} %(uri){uri} %(agent){agent} %(status:sint)ST %(bytes:sint)B '
+    f'%(host)[var(txn.host),bytes(0,{_NAME})] %(uri)[capture.req.uri] %(agent)[capture.req.hdr(0)] %(status:sint)ST %(bytes:sint)B '
     f'{_ENDED} %(response:sint)Tr %(retries:sint)rc %(ended)ts'
 )
 _TCP = (
-    f'{_TIME} %(client)[src] %(port:sint)[dst_port] %(sni){{sni}} %(received:sint)U %(bytes:sint)B '
+    f'{_TIME} %(client)[src] %(port:sint)[dst_port] %(sni)[var(sess.sni),bytes(0,{_NAME})] %(received:sint)U %(bytes:sint)B '
     f'{_ENDED.replace("Ta", "Tt")} %(retries:sint)rc %(ended)ts'
 )
 
@@ -34,21 +33,19 @@ def target(settings: Settings) -> str:
     return f'{where} len {_LONGEST} format {form} daemon info'
 
 
-def of_http(settings: Settings, able: Capabilities) -> str:
+def of_http(settings: Settings) -> str:
     """Return the format of a request's line, as one word."""
     if settings.access_log_http != JSON:
         return words.quoted(settings.access_log_http)
-    return _json(_HTTP, able, host=f'var(txn.host),bytes(0,{_NAME})', uri='capture.req.uri', agent='capture.req.hdr(0)')
+    return _json(_HTTP)
 
 
-def of_tcp(settings: Settings, able: Capabilities) -> str:
+def of_tcp(settings: Settings) -> str:
     """Return the format of a TCP connection's line, as one word."""
     if settings.access_log_tcp != JSON:
         return words.quoted(settings.access_log_tcp)
-    return _json(_TCP, able, sni=f'var(sess.sni),bytes(0,{_NAME})')
+    return _json(_TCP)
 
 
-def _json(form: str, able: Capabilities, **sent: str) -> str:
-    # Bytes that are no ASCII would make a line of older versions no JSON.
-    only = '' if able.escapes_bytes else ',regsub([^ -~],?,g)'
-    return words.quoted('%{+json}o ' + form.format(**{name: f'[{text}{only}]' for name, text in sent.items()}))
+def _json(form: str) -> str:
+    return words.quoted('%{+json}o ' + form)

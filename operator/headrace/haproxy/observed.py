@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headrace.haproxy import commands, words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.model.ir import Backend, Entry, Fragment, Map
 
@@ -111,38 +110,31 @@ def names(text: str) -> list[str]:
     return [name for name in found if name and not name.startswith(('#', '*', '@'))]
 
 
-def wanted_backends(fragments: Iterable[Fragment], capabilities: Capabilities) -> dict[str, Backend]:
+def wanted_backends(fragments: Iterable[Fragment]) -> dict[str, Backend]:
     """Return all backends of some fragments by name."""
-    return {backend.name: backend for fragment in fragments for backend in words.backends(fragment, capabilities)}
+    return {backend.name: backend for fragment in fragments for backend in fragment.backends}
 
 
-def map_repairs(
-    name: Map, held: Mapping[str, list[str]], wanted: Mapping[str, str], capabilities: Capabilities
-) -> list[Command]:
+def map_repairs(name: Map, held: Mapping[str, list[str]], wanted: Mapping[str, str]) -> list[Command]:
     """Return the commands that give a map the wanted entries; a key that stands twice is taken out first."""
     come, gone = (Phase.POINTERS, Phase.POINTERS_GONE) if name in _ROUTING else (Phase.DATA, Phase.DATA_GONE)
     found: list[Command] = []
     for key, values in held.items():
         if key not in wanted:
-            found += [commands.del_entry(gone, Entry(name, key, ''))] * (len(values) if capabilities.deletes_one else 1)
+            found += [commands.del_entry(gone, Entry(name, key, ''))] * len(values)
         elif len(values) > 1:
             # `set map` changes them all, so what is left of them is set below.
-            found += [commands.del_entry(come, Entry(name, key, ''))] * (
-                len(values) - 1 if capabilities.deletes_one else 1
-            )
-    whole = {key for key, values in held.items() if len(values) > 1 and not capabilities.deletes_one}
+            found += [commands.del_entry(come, Entry(name, key, ''))] * (len(values) - 1)
     found += [
         commands.set_entry(come, Entry(name, key, value))
         for key, value in wanted.items()
-        if key in held and key not in whole and any(each != value for each in held[key])
+        if key in held and any(each != value for each in held[key])
     ]
-    added = [Entry(name, key, value) for key, value in wanted.items() if key not in held or key in whole]
+    added = [Entry(name, key, value) for key, value in wanted.items() if key not in held]
     return [*found, *commands.add_entries(come, added)]
 
 
-def backend_repairs(
-    name: str, held: Servers | None, wanted: Backend | None, capabilities: Capabilities, *, limits: bool = False
-) -> list[Command]:
+def backend_repairs(name: str, held: Servers | None, wanted: Backend | None, *, limits: bool = False) -> list[Command]:
     """Return the commands that make a backend what is wanted; `held` is None when the worker does not have it.
 
     Where only a reload can bring it, the commands are refused, and that is the sign. `held` is all that the worker has,
@@ -151,24 +143,15 @@ def backend_repairs(
     if wanted is None:
         if held is None:
             return []
-        if capabilities.dynamic_backends:
-            return commands.del_backend(name, held, capabilities)
-        return [
-            command
-            for server, found in held.items()
-            for command in (
-                *(() if found.disabled else (commands.disable_server(Phase.UNUSED, f'{name}/{server}'),)),
-                *commands.del_server(f'{name}/{server}', capabilities),
-            )
-        ]
+        return commands.del_backend(name, held)
     if held is None:
-        return commands.add_backend(wanted, capabilities)
-    return _server_repairs(wanted, held, capabilities, limits=limits)
+        return commands.add_backend(wanted)
+    return _server_repairs(wanted, held, limits=limits)
 
 
-def _server_repairs(wanted: Backend, held: Servers, capabilities: Capabilities, *, limits: bool) -> list[Command]:
+def _server_repairs(wanted: Backend, held: Servers, *, limits: bool) -> list[Command]:
     found: list[Command] = []
-    options = words.servers(wanted, capabilities)
+    options = words.servers(wanted)
     for server, rest in options.items():
         where = f'{wanted.name}/{server}'
         if server not in held:
@@ -183,7 +166,7 @@ def _server_repairs(wanted: Backend, held: Servers, capabilities: Capabilities, 
             where = f'{wanted.name}/{server}'
             if not now.disabled:
                 found.append(commands.disable_server(Phase.ENDPOINTS, where))
-            found += commands.del_server(where, capabilities)
+            found += commands.del_server(where)
     return found
 
 

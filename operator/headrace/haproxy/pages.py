@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 from headrace import names
 from headrace.haproxy import words
-from headrace.haproxy.capabilities import Capabilities
-from headrace.settings import LONG_PAGES, OWN_PAGES, Settings
+from headrace.settings import OWN_PAGES, Settings
 
 
 def file(status: str, text: str) -> str:
@@ -30,13 +29,12 @@ def answer(settings: Settings, status: int, text: str) -> str:
     return f'status {status} content-type {words.quoted(settings.error_page_type)} file {file(str(status), page)}'
 
 
-def lines(settings: Settings, able: Capabilities) -> tuple[str, ...]:
+def lines(settings: Settings) -> tuple[str, ...]:
     """Return the lines for answers that HAProxy gives by itself, to what is no request among others."""
-    own = (*OWN_PAGES, *LONG_PAGES) if able.says_what_is_long else OWN_PAGES
     return tuple(
         f'errorfile {status} {file(status, text)}.http'
         for status, text in sorted(settings.error_pages.items())
-        if int(status) in own
+        if int(status) in OWN_PAGES
     )
 
 

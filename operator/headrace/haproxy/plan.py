@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.haproxy import commands, entries, listeners, lists, render, users, words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
 from headrace.model.claims import ClaimKey
@@ -81,11 +80,9 @@ def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
     return Loaded(frozenset(profiles), direct=not held, passing=held, users=known, listeners=layout)
 
 
-def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
+def plan(change: Change, loaded: Loaded) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Draft(
-        loaded, capabilities, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners
-    )
+    draft = _Draft(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
@@ -106,10 +103,8 @@ def plan(change: Change, loaded: Loaded, capabilities: Capabilities) -> Plan:
     )
 
 
-def why_reload(backend: Backend, profiles: frozenset[str], capabilities: Capabilities) -> Reason | None:
+def why_reload(backend: Backend, profiles: frozenset[str]) -> Reason | None:
     """Return why only a reload can bring a backend to a worker with these profiles; None when commands can."""
-    if not capabilities.dynamic_backends:
-        return Reason('backend', f'{backend.name}: this version has no run-time backends')
     if backend.shape.compression:
         return Reason('compression', f'{backend.name}: a backend made at run time does not compress')
     if backend.shape.profile not in profiles:
@@ -144,7 +139,6 @@ class _Draft:
     """A plan while it is put together. Entries are collected first, so that each map is one payload."""
 
     loaded: Loaded
-    capabilities: Capabilities
     commands: list[Command] = field(default_factory=list)
     reasons: set[Reason] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
@@ -155,9 +149,9 @@ class _Draft:
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
-        old = backends(change.old, self.capabilities)
-        for name, backend in backends(change.new, self.capabilities).items():
-            if name not in old and (reason := why_reload(backend, self.loaded.profiles, self.capabilities)):
+        old = backends(change.old)
+        for name, backend in backends(change.new).items():
+            if name not in old and (reason := why_reload(backend, self.loaded.profiles)):
                 self.reasons.add(reason)
                 self.waiting.add(name)
 
@@ -166,36 +160,25 @@ class _Draft:
 
         Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
         """
-        old, new = backends(change.old, self.capabilities), backends(change.new, self.capabilities)
+        old, new = backends(change.old), backends(change.new)
         if change.ref in self.held:
             self._endpoints_only(change)
             return
         for name, backend in new.items():
             if name not in old:
-                self.commands += commands.add_backend(backend, self.capabilities)
+                self.commands += commands.add_backend(backend)
             elif old[name] is not backend:
                 self._change_backend(old[name], backend)
         for name, backend in old.items():
             if name not in new:
-                self._del_backend(backend)
+                self.commands += commands.del_backend(name, words.servers(backend))
         if not _same_data(change):
-            before = entries.of_fragment(change.old, self.capabilities)
-            after = entries.of_fragment(change.new, self.capabilities)
+            before = entries.of_fragment(change.old)
+            after = entries.of_fragment(change.new)
             self._entries(_data(before), _data(after), Phase.DATA, Phase.DATA_GONE)
             self._entries(before - _data(before), after - _data(after), Phase.POINTERS, Phase.POINTERS_GONE)
-            self._static(change)
-
-    def _static(self, change: FragmentChange) -> None:
-        """Note reloads for what is taken from files only: crypt hashes; headers and connect timeouts on 3.0."""
-        old, new = change.old, change.new
-        if (reason := why_users((new,), self.loaded)) is not None:
-            self.reasons.add(reason)
-        if not self.capabilities.binary_headers and (old.headers if old else ()) != (new.headers if new else ()):
-            self.reasons.add(Reason('headers', f'{change.ref}: this version takes headers from its file only'))
-        if not self.capabilities.data_timeouts and _static_timeouts(old) != _static_timeouts(new):
-            self.reasons.add(Reason('timeouts', f'{change.ref}: this version takes these timeouts from its file only'))
-        if not self.capabilities.dynamic_backends and _affinity(old) != _affinity(new):
-            self.reasons.add(Reason('affinity', f'{change.ref}: this version takes its time from its file only'))
+            if (reason := why_users((change.new,), self.loaded)) is not None:
+                self.reasons.add(reason)
 
     def hold(self, change: Change) -> None:
         """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
@@ -211,17 +194,8 @@ class _Draft:
     def _more_to_hold(self, change: Change) -> set[Ref]:
         """Hold the pointers that wait, and return the objects that must be held besides those that are."""
         held = [item for item in change.fragments if item.ref in self.held]
-        absent = self.waiting.union(
-            *(
-                backends(item.new, self.capabilities).keys() - backends(item.old, self.capabilities).keys()
-                for item in held
-            )
-        )
-        policies = {
-            names.policy(item.ref, backend.port)
-            for item in held
-            for backend in backends(item.new, self.capabilities).values()
-        }
+        absent = self.waiting.union(*(backends(item.new).keys() - backends(item.old).keys() for item in held))
+        policies = {names.policy(item.ref, backend.port) for item in held for backend in backends(item.new).values()}
         kept = {name for item in held for name in _led_to(item.old)}
         for item in change.pointers:
             backend, policy = target(item.new)
@@ -234,10 +208,8 @@ class _Draft:
             for item in change.fragments
             if item.ref not in self.held
             and not (
-                absent.isdisjoint(needed(item.new, self.capabilities))
-                and kept.isdisjoint(
-                    backends(item.old, self.capabilities).keys() - backends(item.new, self.capabilities).keys()
-                )
+                absent.isdisjoint(needed(item.new))
+                and kept.isdisjoint(backends(item.old).keys() - backends(item.new).keys())
             )
         }
 
@@ -260,24 +232,10 @@ class _Draft:
         """Plan the endpoints of what serves until the reload comes."""
         if change.old is None or change.new is None:
             return
-        old = backends(change.old, self.capabilities)
+        old = backends(change.old)
         for backend in with_endpoints(change.old, change.new).backends:
             if backend.name in old and backend.name not in self.waiting:
                 self._change_backend(old[backend.name], backend)
-
-    def _del_backend(self, backend: Backend) -> None:
-        """Remove a backend; where that cannot be, only its servers, and the empty rest goes with the next reload."""
-        if self.capabilities.dynamic_backends:
-            self.commands += commands.del_backend(
-                backend.name, words.servers(backend, self.capabilities), self.capabilities
-            )
-            return
-        for name in words.servers(backend, self.capabilities):
-            where = f'{backend.name}/{name}'
-            self.commands += [
-                commands.disable_server(Phase.UNUSED, where),
-                *commands.del_server(where, self.capabilities),
-            ]
 
     def _change_backend(self, old: Backend, new: Backend) -> None:
         """Plan servers that come, go, or get another maxconn; the name says that the shape is the same."""
@@ -288,7 +246,7 @@ class _Draft:
         old_suffix = suffix if old.options is new.options else old.options.suffix
         kept = before & after if suffix == old_suffix else set[tuple[int, str]]()
         for port, address in sorted(after - kept):
-            options = words.server(new, address, port, self.capabilities)
+            options = words.server(new, address, port)
             self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
             for port, address in sorted(kept):
@@ -297,7 +255,7 @@ class _Draft:
         for port, address in sorted(before - kept):
             where = f'{new.name}/{names.server(address, port, old_suffix)}'
             self.commands.append(commands.disable_server(Phase.ENDPOINTS, where))
-            self.commands += commands.del_server(where, self.capabilities)
+            self.commands += commands.del_server(where)
 
     def pointers(self, changes: tuple[PointerChange, ...]) -> None:
         """Plan what claimed keys point to."""
@@ -365,9 +323,9 @@ class _Draft:
         self.commands += [commands.del_entry(gone, old[key]) for key in sorted(old.keys() - new.keys())]
 
 
-def backends(fragment: Fragment | None, able: Capabilities) -> Mapping[str, Backend]:
-    """Return a fragment's backends by name, as a version of HAProxy has them."""
-    return {backend.name: backend for backend in words.backends(fragment, able)}
+def backends(fragment: Fragment | None) -> Mapping[str, Backend]:
+    """Return a fragment's backends by name."""
+    return {backend.name: backend for backend in fragment.backends} if fragment else {}
 
 
 def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
@@ -380,9 +338,9 @@ def _led_to(fragment: Fragment | None) -> set[str]:
     return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
 
 
-def needed(fragment: Fragment | None, able: Capabilities) -> set[str]:
+def needed(fragment: Fragment | None) -> set[str]:
     """Return the backends without which a fragment cannot be served."""
-    return _led_to(fragment) | backends(fragment, able).keys()
+    return _led_to(fragment) | backends(fragment).keys()
 
 
 def target(content: Content | None) -> tuple[str, str]:
@@ -407,13 +365,3 @@ def _same_data(change: FragmentChange) -> bool:
         return False
     before, after = (old.data, old.headers, old.timeouts), (new.data, new.headers, new.timeouts)
     return before == after and old.userlists == new.userlists
-
-
-def _static_timeouts(fragment: Fragment | None) -> list[tuple[str, int, int]]:
-    found = fragment.timeouts if fragment else ()
-    return [(item.backend, item.connect, item.queue) for item in found if item.connect or item.queue]
-
-
-def _affinity(fragment: Fragment | None) -> list[tuple[str, int]]:
-    found = fragment.backends if fragment else ()
-    return [(backend.name, backend.affinity) for backend in found if backend.affinity and not backend.pin]

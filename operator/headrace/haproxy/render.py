@@ -9,11 +9,10 @@ from functools import partial
 
 from headrace import names
 from headrace.haproxy import entries, lines, listeners, lists, pages, profiles, users, words
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model.claims import ClaimKey
 from headrace.model.classes import DEFAULT_CERTIFICATE
-from headrace.model.ir import Backend, Content, Fragment, HostTls, Kind, Map, Pem, Shape
+from headrace.model.ir import Content, Fragment, HostTls, Kind, Map, Pem, Shape
 from headrace.model.picture import Picture, of_state, passing
 from headrace.model.state import State
 from headrace.model.view import Role, View
@@ -60,16 +59,16 @@ def shard_file(number: int) -> str:
 
 
 class Renderer:
-    """Renders for one view, one version of HAProxy and one administrator's overrides."""
+    """Renders for one view and one administrator's overrides; `quic` says whether HAProxy was built with all of QUIC."""
 
-    def __init__(self, view: View, capabilities: Capabilities, overrides: Overrides | None = None) -> None:
-        self.view, self.capabilities = view, capabilities
+    def __init__(self, view: View, overrides: Overrides | None = None, *, quic: bool = True) -> None:
+        self.view, self.quic = view, quic
         self.overrides = overrides or Overrides()
         self._templates = Templates(self.overrides)
 
     def with_view(self, view: View) -> 'Renderer':
         """Return a renderer for another view, with the same overrides."""
-        return Renderer(view, self.capabilities, self.overrides)
+        return Renderer(view, self.overrides, quic=self.quic)
 
     def render(self, state: State) -> dict[str, bytes]:
         """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
@@ -131,18 +130,16 @@ class Renderer:
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
         settings, default = self.view.settings, any(map(has_default_certificate, fragments))
         strict = '' if default else ' strict-sni'
-        http3 = settings.http3 and self.capabilities.quic
         return {
             'settings': settings,
             'overrides': self.overrides,
-            'capabilities': self.capabilities,
             'role': str(self.view.role),
             'tables': TABLES,
             'seconds': SECONDS,
             'map': words.map_file,
             'health': HEALTH,
             'binds': self._binds(),
-            'http3': http3,
+            'http3': settings.http3 and self.quic,
             'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
             'sockets': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/',
@@ -156,16 +153,15 @@ class Renderer:
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
             'about_listener': self._about_listener(),
-            'pages': pages.lines(settings, self.capabilities),
+            'pages': pages.lines(settings),
             'said': partial(pages.answer, settings),
             'log': lines.target(settings),
-            'log_http': lines.of_http(settings, self.capabilities),
-            'log_tcp': lines.of_tcp(settings, self.capabilities),
+            'log_http': lines.of_http(settings),
+            'log_tcp': lines.of_tcp(settings),
             'log_agent': settings.access_log_http == lines.JSON,
             'guesses': GUESSES,
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(users.needed(fragments)),
-            'header_rules': () if self.capabilities.binary_headers else header_rules(fragments),
         }
 
     def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
@@ -181,7 +177,7 @@ class Renderer:
     def _about_listener(self) -> dict[str, str]:
         """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
         settings = self.view.settings
-        if self.view.role is Role.NODE or settings.trusted_proxies or not self.capabilities.binary_headers:
+        if self.view.role is Role.NODE or settings.trusted_proxies:
             return {}
         return {
             proto: words.header_bytes((('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)))).hex()
@@ -205,7 +201,7 @@ class Renderer:
 
     def _quic(self) -> list[str]:
         settings = self.view.settings
-        if not settings.http3 or not self.capabilities.quic:
+        if not settings.http3 or not self.quic:
             return []
         found = _bind(settings.addresses, [str(settings.https_port)])
         return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
@@ -223,13 +219,11 @@ class Renderer:
             {
                 'name': backend.name,
                 'profile': backend.shape.rendered.profile,
-                'lines': backend_lines(fragment, backend, self.capabilities),
-                'servers': Block(
-                    ''.join(f'  server {line}\n' for line in words.server_lines(backend, self.capabilities))
-                ),
+                'lines': COMPRESSION if backend.shape.compression else (),
+                'servers': Block(''.join(f'  server {line}\n' for line in words.server_lines(backend))),
             }
             for fragment in fragments
-            for backend in words.backends(fragment, self.capabilities)
+            for backend in fragment.backends
         ]
         return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
 
@@ -257,7 +251,7 @@ class Renderer:
         if (named := self.materials(picture.pointers)) is not None:
             files[MATERIALS] = named
         files[HEALTH] = b'ready yes\n'
-        for name, found in entries.of_picture(picture, self.capabilities).items():
+        for name, found in entries.of_picture(picture).items():
             files[words.map_file(name)] = map_text(found)
         return files
 
@@ -291,39 +285,6 @@ def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
 def map_text(found: Mapping[str, str]) -> bytes:
     """Return the text of a map's file: one entry a line, sorted by key."""
     return ''.join(f'{key} {words.checked(found[key])}\n' for key in sorted(found)).encode()
-
-
-def backend_lines(fragment: Fragment, backend: Backend, capabilities: Capabilities) -> tuple[str, ...]:
-    """Return the lines of a backend's section that are neither in its profile nor servers: compression; timeouts and affinity on 3.0."""
-    lines: tuple[str, ...] = COMPRESSION if backend.shape.compression else ()
-    if backend.affinity and not capabilities.dynamic_backends:
-        lines += (f'stick-table type ipv6 size 100k expire {backend.affinity}s', 'stick on src')
-    if capabilities.data_timeouts:
-        return lines
-    return lines + tuple(
-        f'timeout {key} {words.duration(value)}'
-        for found in fragment.timeouts
-        if found.backend == backend.name
-        for key, value in (('connect', found.connect), ('queue', found.queue))
-        if value
-    )
-
-
-def header_rules(fragments: Iterable[Fragment]) -> tuple[str, ...]:
-    """Return the rules that set and remove headers by policy, for a HAProxy that takes none from a map (3.0)."""
-    found: list[str] = []
-    for fragment in fragments:
-        for edits in fragment.headers:
-            condition = f'if {{ var(txn.policy) -m str {edits.policy} }}'
-            for rule, headers in (('http-request', edits.request), ('http-after-response', edits.response)):
-                ordered = sorted(headers, key=lambda item: (bool(item[1]), item[0]))
-                for name, value in ordered:
-                    # A name may hold quotes and hashes, which would end or break the line.
-                    action = f'del-header {words.quoted(name)}'
-                    if value:
-                        action = f'set-header {words.quoted(name)} {words.format_quoted(value)}'
-                    found.append(f'{rule} {action} {condition}')
-    return tuple(found)
 
 
 def _bind(addresses: tuple[str, ...], ports: list[str]) -> list[str]:

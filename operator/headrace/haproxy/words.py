@@ -9,8 +9,7 @@ import re
 from functools import lru_cache
 
 from headrace import names
-from headrace.haproxy.capabilities import Capabilities
-from headrace.model.ir import Backend, Fragment, Options
+from headrace.model.ir import Backend, Options
 
 CERTIFICATES = 'certificates'
 AUTHORITIES = 'authorities'
@@ -73,7 +72,7 @@ def authority_file(name: str) -> str:
 
 
 @lru_cache(maxsize=16384)
-def server_options(options: Options, able: Capabilities) -> str:
+def server_options(options: Options) -> str:
     """Return the words that follow a server's address, but for its cookie and maxconn; '' for none."""
     words: list[str] = []
     if options.protocol:
@@ -83,7 +82,7 @@ def server_options(options: Options, able: Capabilities) -> str:
         if options.tls.ca_file:
             words += ['ca-file', authority_file(options.tls.ca_file)]
         words += ['alpn', 'h2' if options.protocol == 'h2' else 'http/1.1']
-        words += _sni(options.tls.sni, able, checked=options.check)
+        words += _sni(options.tls.sni, checked=options.check)
     if options.proxy:
         words.append('send-proxy' if options.proxy == 'v1' else 'send-proxy-v2')
     if options.slow_start:
@@ -95,35 +94,26 @@ def server_options(options: Options, able: Capabilities) -> str:
     return ' '.join(words)
 
 
-def _sni(wanted: str, able: Capabilities, *, checked: bool) -> list[str]:
+def _sni(wanted: str, *, checked: bool) -> list[str]:
     """Return the words for the server name that an endpoint is told: none unless one is wanted.
 
-    Newer versions would tell it the client's Host, and hold its certificate to that name; checks likewise.
+    HAProxy would tell it the client's Host, and hold its certificate to that name; checks likewise.
     """
     if not wanted:
-        return ['no-sni-auto', *(['no-check-sni-auto'] if checked else [])] if able.tells_sni else []
+        return ['no-sni-auto', *(['no-check-sni-auto'] if checked else [])]
     if wanted == 'host-header':
         return ['sni', 'req.hdr(host),host_only']
     return ['sni', f'str({wanted})', *(['check-sni', wanted] if checked else [])]
 
 
-def backends(fragment: Fragment | None, able: Capabilities) -> tuple[Backend, ...]:
-    """Return the backends of a fragment as a version of HAProxy has them.
-
-    One that makes none at run time has no pins, each of which would cost a reload: there a backend has a table of its own.
-    """
-    found = fragment.backends if fragment else ()
-    return found if able.dynamic_backends else tuple(backend for backend in found if not backend.pin)
-
-
-def server_lines(backend: Backend, able: Capabilities) -> list[str]:
+def server_lines(backend: Backend) -> list[str]:
     """Return, for each server of a backend, its name, address and options: what follows `server` in the file."""
-    return [f'{name} {rest}' for name, rest in servers(backend, able).items()]
+    return [f'{name} {rest}' for name, rest in servers(backend).items()]
 
 
-def servers(backend: Backend, able: Capabilities) -> dict[str, str]:
+def servers(backend: Backend) -> dict[str, str]:
     """Return a backend's servers: address and options by name, sorted by port and address."""
-    tail, suffix = _tail(backend, able), backend.options.suffix
+    tail, suffix = _tail(backend), backend.options.suffix
     return {
         names.server(address, group.port, suffix): _server(backend, address, group.port, tail)
         for group in backend.groups
@@ -131,13 +121,13 @@ def servers(backend: Backend, able: Capabilities) -> dict[str, str]:
     }
 
 
-def server(backend: Backend, address: str, port: int, able: Capabilities) -> str:
+def server(backend: Backend, address: str, port: int) -> str:
     """Return the address and options of one of a backend's servers."""
-    return _server(backend, address, port, _tail(backend, able))
+    return _server(backend, address, port, _tail(backend))
 
 
-def _tail(backend: Backend, able: Capabilities) -> str:
-    options = server_options(backend.options, able)
+def _tail(backend: Backend) -> str:
+    options = server_options(backend.options)
     tail = f' {options}' if options else ''
     return f'{tail} maxconn {backend.options.max_connections}' if backend.options.max_connections else tail
 

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.haproxy import answers, commands, entries, observed, plan, words
+from headrace.haproxy import answers, commands, entries, observed, plan, versions, words
 from headrace.haproxy.answers import Answered, Outcome
-from headrace.haproxy.capabilities import Capabilities
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.generations import VARIABLE
 from headrace.haproxy.observed import Observed
 from headrace.haproxy.plan import Loaded, Plan, Reason
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
+from headrace.haproxy.versions import OldHaproxyError
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Fragment, Map
 from headrace.model.picture import Picture
@@ -55,8 +55,8 @@ class Facts:
 class Worker:
     """A worker that is connected to. One caller at a time applies; removals go on beside it, between batches."""
 
-    def __init__(self, connection: Connection, facts: Facts, capabilities: Capabilities, drain_seconds: float) -> None:
-        self.connection, self.facts, self.capabilities = connection, facts, capabilities
+    def __init__(self, connection: Connection, facts: Facts, drain_seconds: float) -> None:
+        self.connection, self.facts = connection, facts
         self.picture = Picture()
         self.loaded = Loaded()
         # What waits for a reload: it is planned again with every change, because another one may release or replace it.
@@ -69,7 +69,7 @@ class Worker:
         """Plan a change of the picture, send it, and note what has been told; raises RuntimeSocketError."""
         began = time.perf_counter()
         async with self.turn:
-            made = plan.plan(change, self.loaded, self.capabilities)
+            made = plan.plan(change, self.loaded)
             sent = self._prepared(made.commands)
             refused = [item for item in await self._send(sent) if item.outcome is not Outcome.DONE]
             self._told(change, made)
@@ -167,7 +167,7 @@ class Worker:
             return len(await self._repair([], sorted(maps), {}))
 
     def _wanted(self, fragments: Iterable[Fragment]) -> dict[str, Backend]:
-        return observed.wanted_backends(fragments, self.capabilities)
+        return observed.wanted_backends(fragments)
 
     async def _repair(
         self, names: Sequence[str], files: Sequence[Map], wanted: Mapping[str, Backend]
@@ -179,12 +179,12 @@ class Worker:
             backend = None if name in self.loaded.missing else wanted.get(name)
             if backend is not None and name in self.removals.pending:
                 continue
-            made += observed.backend_repairs(name, held.backends.get(name), backend, self.capabilities)
-        wished = entries.of_picture(self.picture, self.capabilities) if files else {}
+            made += observed.backend_repairs(name, held.backends.get(name), backend)
+        wished = entries.of_picture(self.picture) if files else {}
         # Where a worker has other listeners than anybody knows of, only the reload brings what leads to them.
         known = [file for file in files if file is not Map.LISTENERS or self.loaded.listeners.sizes]
         for file in known:
-            made += observed.map_repairs(file, held.maps[file], wished[file], self.capabilities)
+            made += observed.map_repairs(file, held.maps[file], wished[file])
         # What waits for its connections is known, and no difference.
         made = [command for command in made if command.removes not in self.removals.pending]
         return await self.send(observed.ordered(made))
@@ -243,10 +243,11 @@ def _revived(command: Command) -> list[Command]:
 
 
 async def facts(connection: Connection) -> Facts:
-    """Return what a worker says of itself; raises RuntimeSocketError."""
+    """Return what a worker says of itself; raises RuntimeSocketError and OldHaproxyError."""
     info, generation = await connection.ask(['show info', f'show env {VARIABLE}'])
     said = dict(line.split(': ', 1) for line in info.splitlines() if ': ' in line)
     try:
+        versions.require(said['Version'], 'the HAProxy that runs')
         return Facts(
             pid=int(said['Pid']),
             version=said['Version'],
@@ -257,11 +258,11 @@ async def facts(connection: Connection) -> Facts:
         raise RuntimeSocketError('show info: no answer that can be read') from error
 
 
-async def connect(path: Path, capabilities: Capabilities, drain_seconds: float) -> Worker:
-    """Connect to the worker that serves now; raises RuntimeSocketError."""
+async def connect(path: Path, drain_seconds: float) -> Worker:
+    """Connect to the worker that serves now; raises RuntimeSocketError and OldHaproxyError."""
     connection = await Connection.open(path)
     try:
-        return Worker(connection, await facts(connection), capabilities, drain_seconds)
-    except RuntimeSocketError:
+        return Worker(connection, await facts(connection), drain_seconds)
+    except (RuntimeSocketError, OldHaproxyError):
         await connection.close()
         raise

@@ -1,46 +1,15 @@
-"""Commands as values: what is sent, what is shown, and which versions can do what."""
+"""Commands as values: what is sent, and what is shown."""
 
 import pytest
 
-from headrace.haproxy import capabilities, commands, entries
-from headrace.haproxy.capabilities import UnknownVersionError, of_version
+from headrace.haproxy import commands, entries
 from headrace.haproxy.commands import MAX_PAYLOAD, Command, Phase
 from headrace.model.ir import Backend, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Options, Pem, Shape, Timeouts
 from headrace.model.picture import Picture
 from headrace.names import Ref
-from headrace.settings import Settings
 
 WEB = Ref('Service', 'shop', 'web')
 PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
-
-
-@pytest.mark.parametrize(
-    ('version', 'known', 'full', 'waits'),
-    [
-        ('3.0', '3.0', False, False), ('3.0.11', '3.0', False, False), ('3.1-dev5', '3.1', False, True),
-        ('3.3', '3.3', False, True), ('3.4.7-1', '3.4', True, True), ('3.10', '3.10', True, True), ('4.0', '4.0', True, True),
-    ],
-)  # fmt: skip
-def test_what_a_version_can_do(version, known, full, waits):
-    able = of_version(version)
-    tells_sni = full or known == '3.3'
-    assert able == capabilities.Capabilities(known, full, full, full, waits, full, tells_sni, full, full, full, full)
-
-
-@pytest.mark.parametrize('version', ['2.8.1', '2.9', '', 'three', '.4', '-3.4'])
-def test_other_versions_are_refused(version):
-    with pytest.raises(UnknownVersionError, match='is no HAProxy version from'):
-        of_version(version)
-
-
-@pytest.mark.parametrize(
-    ('http3', 'able', 'said'),
-    [(True, '3.0', 'http3: this HAProxy (3.0)'), (True, '3.4', ''), (False, '3.0', ''), (False, '3.4', '')],
-)
-def test_what_the_settings_ask_for_and_a_version_cannot_do_is_said(http3, able, said):
-    found = capabilities.lacking(Settings(http3=http3), of_version(able))
-    assert found.startswith(said)
-    assert bool(found) == bool(said)
 
 
 def test_a_line_to_look_up_is_in_the_list_that_the_command_names():
@@ -93,38 +62,36 @@ def test_an_entry_that_is_longer_than_a_payload_is_sent_alone():
     assert [command.payload[0] for command in made] == ['a', 'b']
 
 
-def test_before_version_3_1_nothing_waits():
-    assert [command.line for command in commands.del_server('b/s', of_version('3.0'))] == ['del server b/s']
-    assert [command.line for command in commands.del_server('b/s', of_version('3.1'))] == [
+def test_a_server_is_forgotten_once_its_connections_have_ended():
+    assert [command.line for command in commands.del_server('b/s')] == [
         'wait 2s srv-removable b/s',
         'del server b/s',
     ]
 
 
 def test_commands_say_what_they_make_and_remove():
-    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()), FULL)
+    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()))
     assert [(command.makes, command.removes) for command in made] == [('b', ''), ('', '')]
-    (*_, gone) = commands.del_backend('b', ['s'], of_version('3.4'))
+    (*_, gone) = commands.del_backend('b', ['s'])
     assert (gone.line, gone.removes) == ('del backend b', 'b')
 
 
 # --- entries ----------------------------------------------------------------------------------------------------------
 
-FULL, OLD = of_version('3.4'), of_version('3.0')
 EDITS = HeaderEdits('p', request=(('X-A', 'b'), ('X-B', '')), response=())
 FRAGMENT = Fragment(
     WEB, data=(Entry(Map.RATE, 'p', '1|5'),), headers=(EDITS,), timeouts=(Timeouts('p', 'b', server=1000, queue=5),)
 )
 
 
-def test_headers_are_data_on_3_4_and_rules_on_3_0():
-    full, old = entries.of_fragment(FRAGMENT, FULL), entries.of_fragment(FRAGMENT, OLD)
-    assert old == {Entry(Map.RATE, 'p', '1|5'), Entry(Map.TIMEOUTS, 'p', '1000:::5')}
-    assert full - old == {
+def test_headers_and_timeouts_are_data():
+    assert entries.of_fragment(FRAGMENT) == {
+        Entry(Map.RATE, 'p', '1|5'),
+        Entry(Map.TIMEOUTS, 'p', '1000:::5'),
         Entry(Map.REQUEST_HEADERS, 'p', 'A3gtYQFiAAA='),
         Entry(Map.REQUEST_HEADERS_GONE, 'p', 'A3gtYgA='),
     }
-    assert entries.of_fragment(None, FULL) == frozenset()
+    assert entries.of_fragment(None) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -170,10 +137,12 @@ def test_the_lines_of_the_crt_list(content, lines):
 
 
 def test_all_maps_of_a_picture_are_there_even_if_empty():
-    found = entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): 'b|p|'}), OLD)
+    found = entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): 'b|p|'}))
     assert set(found) == set(Map)
     assert {name: held for name, held in found.items() if held} == {
         Map.RATE: {'p': '1|5'},
         Map.TIMEOUTS: {'p': '1000:::5'},
+        Map.REQUEST_HEADERS: {'p': 'A3gtYQFiAAA='},
+        Map.REQUEST_HEADERS_GONE: {'p': 'A3gtYgA='},
         Map.ROUTES: {'a/': 'b|p|'},
     }

@@ -6,7 +6,6 @@ import stat
 import pytest
 
 from headrace.haproxy import check, files, overrides, profiles, render, words
-from headrace.haproxy.capabilities import of_version
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.profiles import Usage
 from headrace.haproxy.render import Renderer
@@ -18,7 +17,6 @@ from headrace.names import Ref
 from headrace.settings import Settings
 from support.objects import built, ca_secret, endpoint_slice, service, tls_secret
 
-FULL, OLD = of_version('3.4'), of_version('3.0')
 WEB = Ref('Service', 'shop', 'web')
 HTTP = [{'name': 'http', 'port': 80}]
 
@@ -182,8 +180,8 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 # --- rendering --------------------------------------------------------------------------------------------------------
 
 
-def text_of(made, name='haproxy/30-frontends.cfg', able=FULL, over=None):
-    return Renderer(made.view, able, over).render(made)[name].decode()
+def text_of(made, name='haproxy/30-frontends.cfg', over=None):
+    return Renderer(made.view, over).render(made)[name].decode()
 
 
 def test_a_shard_is_that_of_the_service_whatever_its_shape():
@@ -193,7 +191,7 @@ def test_a_shard_is_that_of_the_service_whatever_its_shape():
     plain, other = (
         built(service(annotations={'host': 'a.com', 'balance': balance}, ports=HTTP)) for balance in ('uri', 'first')
     )
-    names = [{name for name in Renderer(made.view, FULL).render(made) if 'backends' in name} for made in (plain, other)]
+    names = [{name for name in Renderer(made.view).render(made) if 'backends' in name} for made in (plain, other)]
     assert names == [{render.shard_file(render.shard(WEB))}] * 2
     assert render.shard_file(7) == 'haproxy/backends-0007.cfg'
 
@@ -212,12 +210,11 @@ def test_without_tcp_ports_there_is_no_frontend_for_them():
     assert 'frontend tcp ' in text_of(built(settings=Settings(tcp_ports='5000')))
 
 
-@pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
 @pytest.mark.parametrize('role', [Role.EDGE, Role.NODE])
 @pytest.mark.parametrize('settings', [Settings(), Settings(tcp_ports='5000')], ids=['no ports', 'ports'])
-def test_every_map_is_loaded_so_that_commands_about_it_are_not_refused(able, role, settings):
+def test_every_map_is_loaded_so_that_commands_about_it_are_not_refused(role, settings):
     made = built(settings=settings, role=role)
-    found = Renderer(made.view, able).render(made)
+    found = Renderer(made.view).render(made)
     configuration = b''.join(data for name, data in found.items() if name.startswith('haproxy/')).decode()
     for name in Map:
         assert f'({words.map_file(name)}' in configuration, name
@@ -245,30 +242,11 @@ def test_with_a_default_certificate_unknown_names_are_served_by_it():
     assert text_of(made, render.CRT_LIST) == 'certificates/default.pem *\n'
 
 
-def test_headers_are_rules_on_3_0_with_quoted_names_and_values():
-    said = {'host': 'a.com', 'request-headers': 'X-A: b\nB:', 'response-headers': 'C: 5 %'}
-    text = text_of(built(service(annotations=said, ports=HTTP)), able=OLD)
-    assert re.findall(r'^  (http-(?:re|after)\S+ \S+-header .*?) if \{ var\(txn.policy\)', text, re.MULTILINE)[-3:] == [
-        "http-request del-header 'B'",
-        "http-request set-header 'X-A' 'b'",
-        "http-after-response set-header 'C' '5 %%'",
-    ]
-
-
-def test_timeouts_that_are_data_on_3_4_are_lines_on_3_0():
-    said = {'host': 'a.com', 'timeout-connect': '1s', 'queue-timeout': '2s', 'timeout-server': '3s'}
-    made, name = built(service(annotations=said, ports=HTTP)), render.shard_file(render.shard(WEB))
-    assert text_of(made, name) == 'backend shop_web_http from http-random\n\n'
-    assert text_of(made, name, OLD).splitlines() == [
-        'backend shop_web_http from http-random', '  timeout connect 1s', '  timeout queue 2s', '',
-    ]  # fmt: skip
-
-
 def test_all_kinds_of_files_are_rendered():
     said = {'host': 'a.com', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}
     made = built(service(annotations=said, ports=HTTP), endpoint_slice(addresses=['10.0.0.1'], port_name='http'), tls_secret(),
                  ca_secret(), all_secrets=True)  # fmt: skip
-    found = Renderer(made.view, FULL).render(made)
+    found = Renderer(made.view).render(made)
     assert found['certificates/list.txt'] == (
         b'certificates/shop_tls.pem [ca-file authorities/shop_ca.pem verify required] a.com\n'
     )
@@ -286,7 +264,7 @@ def test_maps_are_sorted_and_hold_no_control_character():
 
 
 def test_another_view_is_rendered_with_the_same_overrides():
-    first = Renderer(view.make(Settings()), FULL, Overrides(global_lines=('tune.x 1',)))
+    first = Renderer(view.make(Settings()), Overrides(global_lines=('tune.x 1',)))
     second = first.with_view(view.make(Settings(maxconn=77)))
     text = second.sections([])['haproxy/00-global.cfg'].decode()
     assert '  tune.x 1\n' in text
@@ -340,13 +318,13 @@ def test_what_cannot_be_written_is_an_error_that_names_the_place(tmp_path, act):
         act(tmp_path)
 
 
-def test_haproxy_says_its_version_and_judges(tmp_path, haproxy_version, haproxy_binary):
-    assert check.version(haproxy_binary).startswith(haproxy_version)
+def test_haproxy_says_its_version_and_judges(tmp_path, haproxy_34):
+    assert check.version(haproxy_34).startswith('3.4.')
     made = built()
-    files.write(tmp_path, Renderer(made.view, of_version(haproxy_version)).render(made))
-    assert check.check(haproxy_binary, tmp_path).accepted
+    files.write(tmp_path, Renderer(made.view).render(made))
+    assert check.check(haproxy_34, tmp_path).accepted
     (tmp_path / 'haproxy/90-wrong.cfg').write_text('nonsense\n')
-    outcome = check.check(haproxy_binary, tmp_path)
+    outcome = check.check(haproxy_34, tmp_path)
     assert not outcome.accepted
     assert 'nonsense' in outcome.output
 
@@ -382,5 +360,5 @@ def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
 
 def test_the_folder_of_a_node_is_known_as_headraces_own(tmp_path):
     made = built(role=Role.NODE)
-    files.write(tmp_path, Renderer(made.view, of_version('3.4')).render(made))
+    files.write(tmp_path, Renderer(made.view).render(made))
     files.judge(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from headrace import names
 from headrace.cluster import reading, store
-from headrace.haproxy import capabilities, held, plan, profiles
+from headrace.haproxy import held, plan, profiles
 from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
@@ -21,7 +21,6 @@ from headrace.settings import Secrets, Settings
 from support import certificates
 from support.objects import ca_secret, endpoint_slice, node, secret, service, tls_secret
 
-FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
 HTTP = [{'name': 'http', 'port': 80}]
 TWO = [{'name': 'http', 'port': 80}, {'name': 'admin', 'port': 81}]
 HOSTS = {'host.http': 'web.example.com', 'host.admin': 'b.example.com'}
@@ -62,10 +61,10 @@ def changed(before, after, settings=SETTINGS, **seen):
     return start, model.update(known, known.take())
 
 
-def planned(before, after, able=FULL, settings=SETTINGS):
+def planned(before, after, settings=SETTINGS):
     start, change = changed(before, after, settings)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), settings.cookie_name))
-    return plan.plan(change, loaded, able)
+    return plan.plan(change, loaded)
 
 
 def lines(made):
@@ -356,14 +355,13 @@ def test_a_crypt_hash_that_the_worker_has_not_loaded_is_a_reload_and_one_that_it
     assert planned([web(), other, crypt], [web(basic_auth_secret='users'), other, crypt]).reasons == ()
 
 
-def test_on_3_0_another_time_of_affinity_is_a_reload():
+def test_another_time_of_affinity_is_no_reload():
     def staying(seconds):
         config = {'clientIP': {'timeoutSeconds': seconds}}
         given = {'annotations': {'host': 'web.example.com'}, 'ports': HTTP, 'sessionAffinity': 'ClientIP'}
         return service(**given, sessionAffinityConfig=config)
 
     before, after = [staying(60), ends('10.0.0.1')], [staying(90), ends('10.0.0.1')]
-    assert [reason.word for reason in planned(before, after, OLD).reasons] == ['affinity']
     assert planned(before, after).reasons == ()
 
 
@@ -377,10 +375,10 @@ def test_more_ports_that_end_tls_than_half_of_the_listeners_are_a_reload():
     few = [node(), certificates.tls_secret('tls', *certificates.for_names('a.example.com')), *map(ended, range(1, 33))]
     start, change = changed(few[:-1], few, **here)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), 'headrace'))
-    assert plan.plan(change, loaded, FULL).reasons == ()
+    assert plan.plan(change, loaded).reasons == ()
     start, change = changed(few, [*few, ended(33)], **here)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), 'headrace'))
-    made = plan.plan(change, loaded, FULL)
+    made = plan.plan(change, loaded)
     assert [reason.word for reason in made.reasons] == ['listeners']
     assert {kind for kind, _ in made.held_keys} == {Kind.LISTENER}
 
@@ -402,39 +400,6 @@ def test_endpoints_of_a_service_that_waits_change_at_once():
     made = planned([before, ends('10.0.0.1')], [after, ends('10.0.0.1', '10.0.0.2')])
     assert [reason.word for reason in made.reasons] == ['profile']
     assert lines(made) == comes(f'{WEB}/10.0.0.2:8080', '10.0.0.2:8080')
-
-
-def timeouts(value):
-    return [f'add map maps/timeouts.map {POLICY} {value}', f'set map {ROUTES} web.example.com/ {ROUTE}t']
-
-
-OLD_CASES = {
-    'a backend comes': ([], [web()], ['backend'], []),
-    'a shape changes': ([web()], [web(balance='leastconn')], ['backend'], []),
-    'headers come': (
-        [web()], [web(request_headers='X-A: b')], ['headers'], [f'set map {ROUTES} web.example.com/ {ROUTE}h'],
-    ),
-    'headers go': ([web(request_headers='X-A: b')], [], ['headers'], [f'del map {ROUTES} web.example.com/']),
-    'the timeout of connecting changes': ([web()], [web(timeout_connect='1s')], ['timeouts'], timeouts('::1000:')),
-    'the timeout of queues changes': ([web()], [web(queue_timeout='1s')], ['timeouts'], timeouts(':::1000')),
-    'the timeout of servers is data': ([web()], [web(timeout_server='1s')], [], timeouts('1000:::')),
-    'a backend goes, and its empty section with the next reload': (
-        [web(), ends('10.0.0.1')], [], [],
-        [f'del map {ROUTES} web.example.com/', f'disable server {WEB}/10.0.0.1:8080', f'del server {WEB}/10.0.0.1:8080'],
-    ),
-    'an endpoint is exchanged': (
-        [web(), ends('10.0.0.1')], [web(), ends('10.0.0.2')], [],
-        [*comes(f'{WEB}/10.0.0.2:8080', '10.0.0.2:8080'), f'disable server {WEB}/10.0.0.1:8080',
-         f'del server {WEB}/10.0.0.1:8080'],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(('before', 'after', 'words', 'expected'), OLD_CASES.values(), ids=OLD_CASES)
-def test_version_3_0_reloads_for_backends_headers_and_some_timeouts(before, after, words, expected):
-    made = planned(before, after, OLD)
-    assert [reason.word for reason in made.reasons] == words
-    assert lines(made) == expected
 
 
 DEFAULT = Settings(default_certificate='shop/tls', secrets=Secrets(namespaces=('*',)))
@@ -480,9 +445,8 @@ def test_renewed_authorities_of_endpoints_are_used_by_new_servers():
     assert [text.split()[0] for text in lines(made)] == ['set', 'commit', 'add', 'enable', 'disable', 'wait', 'del']
 
 
-@pytest.mark.parametrize('able', [FULL, OLD], ids=['3.4', '3.0'])
-def test_the_backend_of_a_deleted_service_serves_until_the_reload_brings_its_heir(able):
-    made = planned([web(), ends('10.0.0.1')], [web('late', retries='1')], able)
+def test_the_backend_of_a_deleted_service_serves_until_the_reload_brings_its_heir():
+    made = planned([web(), ends('10.0.0.1')], [web('late', retries='1')])
     assert made.commands == ()
     assert made.held == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'late')}
     assert made.held_keys == {(Kind.ROUTE, 'web.example.com/')}
@@ -505,7 +469,7 @@ def test_a_canary_waits_with_the_service_that_it_is_a_part_of():
 def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
     start, change = changed([web(), ends('10.0.0.1')], [web(), ends('10.0.0.1', '10.0.0.2')])
     loaded = replace(plan.started(start, ['http-random']), missing=frozenset((WEB,)))
-    made = plan.plan(change, loaded, FULL)
+    made = plan.plan(change, loaded)
     assert made.commands == ()
     assert made.held == {Ref('Service', 'shop', 'web')}
 
@@ -518,15 +482,15 @@ def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
         'two': Server('10.0.0.2', 8080, disabled=True),
     }
     had.maps[Map.ROUTES] = {'web.example.com/': [ROUTE]}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
-    (kept,) = held.hold(wanted, lacked, had, FULL).picture.fragments[Ref('Service', 'shop', 'web')].backends
+    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    (kept,) = held.hold(wanted, lacked, had).picture.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
 
 
 def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
     wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
-    lacked = held.missing(wanted, Observed(), frozenset(('http-random',)), FULL)
-    made = held.hold(wanted, lacked, Observed(), FULL)
+    lacked = held.missing(wanted, Observed(), frozenset(('http-random',)))
+    made = held.hold(wanted, lacked, Observed())
     assert (made.picture.fragments.keys(), made.picture.pointers) == ({Ref('Class', '', 'headrace')}, {})
     assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
 
@@ -538,8 +502,8 @@ def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_
     had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
     had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
     had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
-    made = held.hold(wanted, lacked, had, FULL).picture
+    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    made = held.hold(wanted, lacked, had).picture
     (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
     assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
     assert made.pointers[Kind.ROUTE, 'web.example.com/'] == f'{ROUTE}c'
@@ -550,8 +514,8 @@ def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
     had = Observed()
     had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
     had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)), FULL)
-    made = held.hold(wanted, lacked, had, FULL).picture
+    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    made = held.hold(wanted, lacked, had).picture
     assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=ROUTE)
 
 
@@ -560,7 +524,7 @@ def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
     other = web('other', host='o.example.com')
     after = [service(annotations={**HOSTS, 'retries.admin': '1'}, ports=TWO), ends('10.0.0.2'), other]
     start, change = changed(before, after)
-    plan.tell(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace'))), FULL))
+    plan.tell(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace')))))
     assert start.pointers[Kind.ROUTE, 'o.example.com/'].startswith('shop_other_http|')
     admin, http = start.fragments[Ref('Service', 'shop', 'web')].backends
     assert (admin.name, admin.shape.retries) == ('shop_web_admin', 3)

@@ -1,14 +1,11 @@
 """Pieces of HAProxy's files that whole cases do not show."""
 
-import pytest
-
-from headrace.haproxy import capabilities, observed, render
+from headrace.haproxy import observed, render
 from headrace.haproxy.observed import Server
 from headrace.model.ir import Backend, Fragment, Group, HostTls, Kind, Options, Pem, Shape
 from headrace.names import Ref
 
 WEB = Ref('Service', 'shop', 'web')
-FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
 
 
 def test_the_default_certificate_is_the_first_of_the_list_whatever_its_name_and_is_shown_for_all_names():
@@ -23,19 +20,11 @@ def test_the_default_certificate_is_the_first_of_the_list_whatever_its_name_and_
     assert render.crt_list(pointers).decode() == 'certificates/a_a.pem a.example.com\n'
 
 
-@pytest.mark.parametrize(
-    ('able', 'lines'), [(FULL, ()), (OLD, ('stick-table type ipv6 size 100k expire 60s', 'stick on src'))]
-)
-def test_clients_stay_by_data_on_3_4_and_by_the_backends_section_on_3_0(able, lines):
-    held = Backend('b', WEB, 'http', Shape(affinity=True), Options(), affinity=60)
-    assert render.backend_lines(Fragment(WEB), held, able) == lines
-
-
 def test_an_adopted_server_gets_the_limit_that_is_wanted():
     wanted = Backend('b', WEB, 'http', Shape(), Options(max_connections=7), (Group(80, ('10.0.0.1',)),))
-    (name,) = observed.wanted_backends([Fragment(WEB, backends=(wanted,))], FULL)['b'].groups[0].addresses
-    (server,) = render.words.servers(wanted, FULL)
+    (name,) = observed.wanted_backends([Fragment(WEB, backends=(wanted,))])['b'].groups[0].addresses
+    (server,) = render.words.servers(wanted)
     had = {server: Server(name, 80, disabled=False)}
-    made = observed.backend_repairs('b', had, wanted, FULL, limits=True)
+    made = observed.backend_repairs('b', had, wanted, limits=True)
     assert [command.line for command in made] == [f'set maxconn server b/{server} 7']
-    assert observed.backend_repairs('b', had, wanted, FULL, limits=False) == []
+    assert observed.backend_repairs('b', had, wanted, limits=False) == []

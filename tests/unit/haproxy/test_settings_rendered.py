@@ -1,16 +1,12 @@
 """What a change of a setting of the class changes in HAProxy's files is what its page says that it costs."""
 
-from dataclasses import replace
-
 import pytest
 
 from headrace import settings
-from headrace.haproxy import capabilities
 from headrace.haproxy.render import Renderer
 from support.class_changes import BASE, HTTP3, RELOAD, RESTART, RUNTIME, applied
 from support.objects import built, endpoint_slice, service, tls_secret
 
-ABLE = replace(capabilities.of_version('3.4'), quic=True)
 SERVICES = (
     service(annotations={'host': 'web.example.com', 'tls-secret': 'web', 'cookie': 'true', 'rate-limit': '1/s'}),
     endpoint_slice(addresses=['10.0.0.1']),
@@ -24,7 +20,7 @@ def loaded(**changed):
     # Without ranges there is no frontend for TCP.
     wanted = {'tcpPorts': '20000', 'addresses': ['127.0.0.1'], **BASE, **changed}
     made = built(*SERVICES, settings=settings.make(wanted), all_secrets=True)
-    files = Renderer(made.view, ABLE).render(made)
+    files = Renderer(made.view).render(made)
     return {name: text for name, text in files.items() if not name.startswith('maps/')}
 
 

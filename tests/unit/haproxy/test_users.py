@@ -2,7 +2,7 @@
 
 import re
 
-from headrace.haproxy import capabilities, entries, users
+from headrace.haproxy import entries, users
 from headrace.model.ir import Entry, Fragment, Map, Userlist
 from headrace.names import Ref
 
@@ -23,7 +23,7 @@ def test_a_policy_and_a_user_lead_to_the_hash():
         '49915E0D7D4B402E3017D010BC1C0E83CAC6C797D6C16E66340FE3268693A6A1',
         '81B637D8FCD2C6DA6359E6963113A1170DE795E4B725B84D1E0B4CFD9EC58CE9',
     )
-    made = entries.of_fragment(FRAGMENT, capabilities.of_version('3.4'))
+    made = entries.of_fragment(FRAGMENT)
     assert made == {
         Entry(Map.AUTH_CRYPT, f'p:{ann}', users.name(HASH)),
         Entry(Map.AUTH_CRYPT, f'p:{bob}', users.name(OTHER)),

@@ -4,13 +4,11 @@ import base64
 
 import pytest
 
-from headrace.haproxy import capabilities, words
+from headrace.haproxy import words
 from headrace.model.ir import Backend, Group, Options, ServerTls, Shape
 from headrace.names import Ref
 
 WEB = Ref('Service', 'shop', 'web')
-
-FULL, OLD = capabilities.of_version('3.4'), capabilities.of_version('3.0')
 
 
 def backend(*groups, options=None, shape=None):
@@ -67,7 +65,6 @@ def test_the_error_shows_what_was_forbidden_in_ascii():
     [
         pytest.param(Options(), '', id='default'),
         pytest.param(Options(protocol='h2'), 'proto h2', id='h2c'),
-        pytest.param(Options(tls=ServerTls()), 'ssl verify none alpn http/1.1', id='TLS'),
         pytest.param(
             Options(protocol='h2', tls=ServerTls(verify=True, ca_file='shop_ca', sni='x.example.com', ca_mark='1')),
             'proto h2 ssl verify required ca-file authorities/shop_ca.pem alpn h2 sni str(x.example.com)',
@@ -87,15 +84,6 @@ def test_the_error_shows_what_was_forbidden_in_ascii():
             'check inter 500ms rise 1 fall 9 observe layer4 error-limit 4 on-error mark-down',
             id='a check, and passive',
         ),
-    ],
-)
-def test_options_of_a_server(options, text):
-    assert words.server_options(options, OLD) == text
-
-
-@pytest.mark.parametrize(
-    ('options', 'text'),
-    [
         pytest.param(Options(tls=ServerTls()), 'ssl verify none alpn http/1.1 no-sni-auto', id='no name'),
         pytest.param(
             Options(tls=ServerTls(), check=True),
@@ -109,32 +97,31 @@ def test_options_of_a_server(options, text):
         ),
     ],
 )
-def test_only_the_name_that_is_wanted_is_told_to_endpoints(options, text):
-    assert words.server_options(options, FULL) == text
+def test_options_of_a_server(options, text):
+    assert words.server_options(options) == text
 
 
 def test_servers_are_named_by_address_and_port():
     made = backend(Group(80, ('10.0.0.1', '10.0.0.2')), Group(8080, ('2001:db8::1',)))
-    assert words.servers(made, FULL) == {
+    assert words.servers(made) == {
         '10.0.0.1:80': '10.0.0.1:80',
         '10.0.0.2:80': '10.0.0.2:80',
         '2001:db8::1:8080': '[2001:db8::1]:8080',
     }
-    assert words.server(made, '2001:db8::1', 8080, FULL) == '[2001:db8::1]:8080'
+    assert words.server(made, '2001:db8::1', 8080) == '[2001:db8::1]:8080'
 
 
 def test_names_carry_the_hash_of_options_and_never_maxconn():
     options = Options(proxy='v2', max_connections=7)
     made = backend(Group(80, ('10.0.0.1',)), options=options)
-    assert words.server_lines(made, FULL) == [f'10.0.0.1:80_{options.suffix} 10.0.0.1:80 send-proxy-v2 maxconn 7']
+    assert words.server_lines(made) == [f'10.0.0.1:80_{options.suffix} 10.0.0.1:80 send-proxy-v2 maxconn 7']
     assert options.suffix == Options(proxy='v2').suffix
 
 
 def test_a_cookie_is_the_endpoints_identity_whatever_the_shape():
     group = Group(80, ('10.0.0.1', '10.0.0.2'))
     found = [
-        words.servers(backend(group, shape=Shape(cookie='c', balance=balance)), FULL)
-        for balance in ('random', 'leastconn')
+        words.servers(backend(group, shape=Shape(cookie='c', balance=balance))) for balance in ('random', 'leastconn')
     ]
     assert found[0] == found[1]
     values = [text.partition(' cookie ')[2] for text in found[0].values()]
