@@ -40,6 +40,7 @@ SECONDS = {
     'agent': 3.0,
     'controlplane': 3.0,
     'demo': 1.5,
+    'security': 1.0,
     'haproxy': 0.3,
     'properties': 0.3,
     'cli': 0.3,

@@ -21,7 +21,7 @@ from headrace import settings  # noqa: E402
 CHART = ROOT / 'charts' / 'headrace'
 NAMESPACE = 'headrace-system'
 # Settings that have a place of their own in the values.
-ELSEWHERE = ('namespaces', 'secrets', 'maxconn', 'threads', 'fileDescriptors', 'hardStopAfter', 'drainDelay')
+ELSEWHERE = ('namespaces', 'maxconn', 'threads', 'fileDescriptors', 'hardStopAfter', 'drainDelay')
 # Python's `$` matches before a final line break, which this part excludes; that of Helm's expressions does not.
 _END = '(?!\\n)'
 _HEAD = """\
@@ -58,10 +58,12 @@ def values_schema() -> str:
     known = own['$defs']['Settings']
     for name in ELSEWHERE:
         del known['properties'][name]
-    for item in known['properties'].values():
+    limits = own['$defs']['Secrets']
+    del limits['properties']['namespaces']
+    for item in (*known['properties'].values(), *limits['properties'].values()):
         # The defaults are the program's: Helm reads none from a schema.
         item.pop('default', None)
-    document['$defs']['Settings'] = known
+    document['$defs'] |= {'Settings': known, 'Secrets': limits}
     return json.dumps(document, indent=2, ensure_ascii=False).replace(json.dumps(_END)[1:-1], '') + '\n'
 
 

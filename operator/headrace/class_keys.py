@@ -27,6 +27,8 @@ _CIPHERS = r'^([A-Za-z0-9@!+=_-]+(:[A-Za-z0-9@!+=_-]+)*)?' + _END
 _TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
 _COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
 MAX_PORT = 65535
+# The least is that of OpenSSL's security level 2.
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
 # So many agents of the node role can be on one node at a time, each with its ports so far from those before.
 SEATS, SEAT_STEP = 4, 8
 
@@ -39,8 +41,8 @@ def _meta(description: str, applied: Literal['runtime', 'reload', 'restart'], **
     return Meta(description=description, extra_json_schema={'x-applied': applied}, **more)
 
 
-class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where Secrets may be read."""
+class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
+    """Where Secrets may be read, and the limits of what each may hold."""
 
     namespaces: Annotated[
         tuple[str, ...],
@@ -49,6 +51,29 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             'restart',
         ),
     ] = ()
+    min_rsa_bits: Annotated[
+        int, _meta('Smallest RSA key of a certificate.', 'restart', ge=MIN_RSA_BITS, le=MAX_RSA_BITS)
+    ] = MIN_RSA_BITS
+    max_rsa_bits: Annotated[
+        int,
+        _meta(
+            "Largest RSA key of a certificate; one of 16,384 bits takes 0.2 s of HAProxy's thread a handshake.",
+            'restart',
+            ge=MIN_RSA_BITS,
+            le=MAX_RSA_BITS,
+        ),
+    ] = 8192
+    max_pem_bytes: Annotated[
+        int, _meta('Longest `tls.crt`, and longest `tls.key`.', 'restart', ge=4096, le=1048576)
+    ] = 65536
+    max_ca_bytes: Annotated[int, _meta('Longest `ca.crt`.', 'restart', ge=4096, le=1048576)] = 262144
+    max_ca_certificates: Annotated[int, _meta('Certificates in a `ca.crt`.', 'restart', ge=1, le=1000)] = 200
+    max_htpasswd_bytes: Annotated[int, _meta('Longest `auth` of htpasswd lines.', 'restart', ge=256, le=1048576)] = (
+        262144
+    )
+    max_htpasswd_users: Annotated[int, _meta('Users in the htpasswd lines of a Secret.', 'restart', ge=1, le=10000)] = (
+        5000
+    )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
@@ -175,7 +200,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             pattern=_CIPHERS,
         ),
     ] = ''
-    secrets: Annotated[Secrets, _meta('Where Secrets may be read.', 'restart')] = Secrets()
+    secrets: Annotated[
+        Secrets, _meta('Where Secrets may be read, and the limits of what each may hold.', 'restart')
+    ] = Secrets()
     namespaces: Annotated[
         tuple[str, ...], _meta('Namespaces that exist for this installation; empty: all.', 'restart')
     ] = ()

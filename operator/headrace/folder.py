@@ -12,16 +12,17 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from headrace.cluster import fields, reading
+from headrace import parsing
+from headrace.class_keys import Secrets
+from headrace.cluster import fields
 from headrace.cluster.objects import Object
+from headrace.cluster.secrets import DEFAULT_LIMITS
 from headrace.names import Ref
 from headrace.verdicts import Verdict, shorten
 
 SUFFIXES = ('.yaml', '.yml', '.json')
 _MAX_NAME = 4096
 _Loader: type[yaml.SafeLoader] = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
-# PyYAML's constructors let through what Python raises for `!!bool maybe`, `!!int ""` or a number that is too large.
-_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 
 
 class SourceError(Exception):
@@ -62,7 +63,7 @@ def paths(given: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read(given: Iterable[Path]) -> Contents:
+def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
     """Return the objects of files and folders; raises SourceError for a path that cannot be read."""
     objects: list[Object] = []
     verdicts: list[Verdict] = []
@@ -71,7 +72,7 @@ def read(given: Iterable[Path]) -> Contents:
             data = path.read_bytes()
         except OSError as error:
             raise SourceError(f'{path}: {error.strerror}') from error
-        found = parse(data, str(path))
+        found = parse(data, str(path), limits)
         objects += found.objects
         verdicts += found.verdicts
     seen: dict[Ref, Object] = {}
@@ -83,17 +84,17 @@ def read(given: Iterable[Path]) -> Contents:
     return Contents(tuple(seen.values()), tuple(sorted(set(verdicts))))
 
 
-def parse(data: bytes, name: str) -> Contents:
-    """Return the objects in one file's contents; `name` is what verdicts call it."""
+def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
+    """Return the objects in one file's contents; `name` is what verdicts call it, `limits` are those of a Secret."""
     objects: list[Object] = []
     verdicts: list[Verdict] = []
     try:
         for document in _documents(data):
-            found = reading.read(document)
+            found = parsing.parse(document, limits)
             verdicts += found.verdicts
             if found.object is not None:
                 objects.append(found.object)
-    except _UNREADABLE as error:
+    except Exception as error:  # noqa: BLE001  PyYAML lets through what Python raises, as for `!!bool maybe`
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
         ref = Ref('File', '', name if name.isprintable() else shorten(name, _MAX_NAME))
         verdicts.append(Verdict(ref, 'InvalidObject', message))

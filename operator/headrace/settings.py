@@ -133,6 +133,8 @@ def _judge(found: Settings) -> None:
     _judge_durations(found)
     if not found.addresses:
         raise SettingsError('addresses: at least one is needed')
+    if found.secrets.min_rsa_bits > found.secrets.max_rsa_bits:
+        raise SettingsError('secrets.minRsaBits: must not be more than secrets.maxRsaBits')
     _judge_status_addresses(found.status_addresses)
     _judge_hosts(found.host_policy)
     if found.http3 and found.accept_proxy:

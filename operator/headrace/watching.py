@@ -16,7 +16,9 @@ from pathlib import Path
 import watchfiles
 
 from headrace import folder
+from headrace.class_keys import Secrets
 from headrace.cluster.objects import Object
+from headrace.cluster.secrets import DEFAULT_LIMITS
 from headrace.cluster.store import Store
 from headrace.folder import SourceError
 from headrace.names import Ref
@@ -41,8 +43,10 @@ Signature = tuple[int, int, int]
 class WatchedFolder:
     """Keeps a store as a folder says. `woken` is called after each change of the store, with the time of the news."""
 
-    def __init__(self, path: Path, store: Store, woken: Callable[[float], None]) -> None:
-        self.path, self.store, self._woken = path.absolute(), store, woken
+    def __init__(
+        self, path: Path, store: Store, woken: Callable[[float], None], limits: Secrets = DEFAULT_LIMITS
+    ) -> None:
+        self.path, self.store, self._woken, self._limits = path.absolute(), store, woken, limits
         self._held: dict[Path, tuple[Object, ...]] = {}
         self._signatures: dict[Path, Signature] = {}
         self._holders: dict[Ref, dict[Path, Object]] = {}
@@ -161,7 +165,7 @@ class WatchedFolder:
     def _read(self, path: Path) -> None:
         signature = _signature(path)
         try:
-            contents = folder.parse(path.read_bytes(), str(path))
+            contents = folder.parse(path.read_bytes(), str(path), self._limits)
         except OSError:
             self._forget(path)
             return
@@ -170,13 +174,15 @@ class WatchedFolder:
         self._verdicts[path] = contents.verdicts
         if any(verdict.ref.kind == 'File' for verdict in contents.verdicts) and path in self._held:
             return
-        before = {item.ref for item in self._held.get(path, ())}
-        self._held[path] = contents.objects
-        for item in contents.objects:
-            self._holders.setdefault(item.ref, {})[path] = item
-        for ref in before - {item.ref for item in contents.objects}:
+        before = {item.ref: item for item in self._held.get(path, ())}
+        failed = {verdict.ref for verdict in contents.verdicts if verdict.reason == 'InternalError'}
+        now = {item.ref: item for item in (*(before[ref] for ref in failed & before.keys()), *contents.objects)}
+        self._held[path] = tuple(now.values())
+        for ref, item in now.items():
+            self._holders.setdefault(ref, {})[path] = item
+        for ref in before.keys() - now.keys():
             self._holders[ref].pop(path, None)
-        for ref in before | {item.ref for item in contents.objects}:
+        for ref in before.keys() | now.keys():
             self._settle(ref)
 
     def _forget(self, path: Path) -> None:

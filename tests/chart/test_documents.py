@@ -65,7 +65,7 @@ def test_the_pages_set_many_values():
     sorted(
         set(
             re.findall(
-                r'`((?:edge|haproxy|service|settings(?!\.py)|shutdown|metrics|networkPolicy|image|secrets)\.[\w.]+)`',
+                r'`((?:edge|haproxy|service|settings(?!\.py)|shutdown|metrics|networkPolicy|image|secrets(?=\.namespaces))\.[\w.]+)`',
                 TEXT,
             )
         )

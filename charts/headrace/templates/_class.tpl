@@ -48,7 +48,7 @@
 {{- $_ := set $own "drainDelay" (printf "%ds" (int .Values.shutdown.drainSeconds)) -}}
 {{- $_ := set $own "hardStopAfter" (printf "%ds" (int .Values.shutdown.hardStopSeconds)) -}}
 {{- $_ := set $own "namespaces" .Values.watchNamespaces -}}
-{{- $_ := set $own "secrets" (dict "namespaces" (include "headrace.secretNamespaces" . | fromYamlArray)) -}}
+{{- $_ := set $own "secrets" (merge (dict "namespaces" (include "headrace.secretNamespaces" . | fromYamlArray)) ($own.secrets | default dict)) -}}
 {{- if and (include "headrace.hasService" .) .Values.service.publish (not (hasKey $own "statusAddresses")) -}}
 {{- if or (not .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
 {{- $_ := set $own "statusAddresses" (list (printf "service:%s/%s" .Release.Namespace (include "headrace.fullname" .))) -}}

@@ -35,7 +35,7 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     4: HAProxy cannot be run, or is older than headrace needs.
     """
     seen = inputs.look(options)
-    objects, wrong = inputs.load(given)
+    objects, wrong = inputs.load(given, seen)
     state = inputs.build(seen, objects)
     outcome, problem, lacking = _ask(binary, seen, state)
     verdicts = (*wrong, *state.all_verdicts(), *lacking)

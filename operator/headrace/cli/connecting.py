@@ -21,7 +21,7 @@ from headrace.kube.access import Access
 from headrace.kube.lease import Identity
 from headrace.kube.source import KubeSource
 from headrace.model.view import Role, View
-from headrace.settings import Settings, milliseconds
+from headrace.settings import Settings
 from headrace.watching import WatchedFolder
 
 KUBE = 'kube'
@@ -39,9 +39,8 @@ def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
 
     def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
         if way is None:
-            return WatchedFolder(Path(given['source']), store, woken)
-        silence = milliseconds(view.settings.watch_silence) / 1000
-        return KubeSource(way, resources.watched(view), store, woken, started, silence=silence)
+            return WatchedFolder(Path(given['source']), store, woken, view.settings.secrets)
+        return KubeSource(way, resources.watched(view), store, woken, view.settings, started)
 
     return make
 

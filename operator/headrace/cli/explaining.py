@@ -36,7 +36,7 @@ def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) ->
     """
     if given:
         seen = inputs.look(options)
-        objects, wrong = inputs.load(given)
+        objects, wrong = inputs.load(given, seen)
         for line in output.verdict_lines(wrong):
             click.echo(line, err=True)
         store, state = Store(), State(seen.view.placed_by(objects))

@@ -107,9 +107,9 @@ def settings_of(config: Path | None, given: dict[str, str | None]) -> Settings:
     return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
 
 
-def load(given: tuple[Path, ...]) -> tuple[tuple[Object, ...], tuple[Verdict, ...]]:
+def load(given: tuple[Path, ...], seen: Seen) -> tuple[tuple[Object, ...], tuple[Verdict, ...]]:
     """Return the objects of files and folders, and what was wrong with the rest; raises SourceError."""
-    contents = folder.read(given)
+    contents = folder.read(given, seen.view.settings.secrets)
     return contents.objects, contents.verdicts
 
 

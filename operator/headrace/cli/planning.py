@@ -36,8 +36,8 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
     Verdicts are those of the second set, on standard error.
     """
     seen = inputs.look(options)
-    before, _ = inputs.load(options['from'])
-    after, wrong = inputs.load(to)
+    before, _ = inputs.load(options['from'], seen)
+    after, wrong = inputs.load(to, seen)
     state, made = between(before, after, seen.view)
     verdicts = (*wrong, *state.all_verdicts())
     if seen.json:

@@ -32,7 +32,7 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     Verdicts go to standard error; they do not change the exit code (`headrace check` does that).
     """
     seen = inputs.look(options)
-    objects, wrong = inputs.load(given)
+    objects, wrong = inputs.load(given, seen)
     state = inputs.build(seen, objects)
     rendered = Renderer(state.view, seen.overrides).render(state)
     files.judge(target)

@@ -25,7 +25,7 @@ from headrace.model.view import Role, View
 from headrace.node import seats
 from headrace.node.nft import NftError
 from headrace.node.seats import Seat, SeatError
-from headrace.settings import SEAT_STEP, Secrets, Settings, SettingsError
+from headrace.settings import SEAT_STEP, Settings, SettingsError
 
 _MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
@@ -273,6 +273,8 @@ def _adjustment(given: dict[str, Any], access: Access | None) -> Callable[[Setti
         found = settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
         if access is None or found.secrets.namespaces:
             return found
-        return msgspec.structs.replace(found, secrets=Secrets(namespaces=(access.namespace,)))
+        return msgspec.structs.replace(
+            found, secrets=msgspec.structs.replace(found.secrets, namespaces=(access.namespace,))
+        )
 
     return adjust

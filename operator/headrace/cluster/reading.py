@@ -2,13 +2,14 @@
 
 A document without a usable name is no object at all, only a verdict. A field that is wrong costs that field, and is
 told in the object's `problems`. What `read` returns is what Kubernetes' validation would have let through, so that a
-folder cannot hold what an API server would have refused.
+folder cannot hold what an API server would have refused. An unexpected error costs the object that is read.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from headrace.class_keys import Secrets
 from headrace.cluster import fields, secrets, slices
 from headrace.cluster.objects import (
     Namespace,
@@ -46,20 +47,44 @@ _PORT = {'name': str, 'protocol': str, 'nodePort': int, 'appProtocol': str}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one document turned out to be: an object, or none and why; neither for kinds that headrace ignores."""
+    """What one document turned out to be: an object, or none and why; neither for kinds that headrace ignores.
+
+    `failed` is the unexpected error that reading the object has ended with, for the caller's log: what was known of the
+    object before stays.
+    """
 
     object: Object | None = None
     verdicts: tuple[Verdict, ...] = ()
+    failed: BaseException | None = None
 
 
-def read(document: object) -> Reading:
-    """Return the object that a document holds."""
+def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS) -> Reading:
+    """Return the object that a document holds, a Secret within limits; raises nothing."""
     if not isinstance(document, dict):
         return Reading()
     kind, version = fields.text(document, 'kind'), fields.text(document, 'apiVersion')
     reader = _READERS.get((version, kind))
     if reader is None:
         return Reading()
+    try:
+        return _read(kind, partial(secrets.read, limits=limits) if kind == 'Secret' else reader, document)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever it is, and a panic of Rust code is no Exception
+        message = f'{type(error).__name__} while the object was read; what was known of it before stays'
+        return Reading(verdicts=(Verdict(reference(document), 'InternalError', message),), failed=error)
+
+
+def reference(document: fields.Document) -> Ref:
+    """Return the reference of the object in a document whose names are valid."""
+    kind, metadata = fields.text(document, 'kind'), fields.mapping(document, 'metadata')
+    return Ref(kind, _namespace_of(kind, metadata) or '', fields.text(metadata, 'name'))
+
+
+_Reader = Callable[[str, str, fields.Document], Object]
+
+
+def _read(kind: str, reader: _Reader, document: fields.Document) -> Reading:
     metadata = fields.mapping(document, 'metadata')
     name, namespace = fields.text(metadata, 'name'), _namespace_of(kind, metadata)
     if namespace is None or not fields.is_name(name, subdomain=kind not in _LABELS):
@@ -281,7 +306,7 @@ def _namespace(_: str, name: str, document: fields.Document) -> Namespace:
 
 _LABELS = ('Service', 'Namespace')
 _CLUSTER_WIDE = ('Node', 'Namespace')
-_READERS: dict[tuple[str, str], Callable[[str, str, fields.Document], Object]] = {
+_READERS: dict[tuple[str, str], _Reader] = {
     ('v1', 'Service'): _service,
     ('v1', 'Endpoints'): slices.read_endpoints,
     ('v1', 'Secret'): secrets.read,

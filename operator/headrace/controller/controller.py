@@ -27,7 +27,6 @@ from headrace.kube.source import KubeSource
 from headrace.model.state import State
 from headrace.model.view import View
 from headrace.names import Ref
-from headrace.settings import milliseconds
 from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
@@ -64,9 +63,8 @@ class Controller:
         self.store = Store()
         self.state = State(options.view)
         self._woken = asyncio.Event()
-        silence = milliseconds(options.view.settings.watch_silence) / 1000
-        watched = scopes(options.view)
-        self.source = KubeSource(options.access, watched, self.store, self._wake, options.started, silence=silence)
+        view = options.view
+        self.source = KubeSource(options.access, scopes(view), self.store, self._wake, view.settings, options.started)
         self.election = Election(
             client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
         )

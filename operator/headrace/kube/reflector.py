@@ -19,16 +19,20 @@ Listed = tuple[int, Object]
 class Listing:
     """A list that is being read: what its pages held, and when the watch has told deletions since its first page.
 
+    `failed` are objects in it that could not be parsed: what is known of them stays.
+
     Equal only to itself: of two that have read the same so far, one may be abandoned.
     """
 
     listed: dict[Ref, Listed] = field(default_factory=dict)
     deleted: dict[Ref, int] = field(default_factory=dict)
+    failed: set[Ref] = field(default_factory=set)
 
-    def page(self, items: Iterable[Listed]) -> None:
-        """Take one page's objects with their resource versions."""
+    def page(self, items: Iterable[Listed], failed: Iterable[Ref] = ()) -> None:
+        """Take one page's objects with their resource versions, and those that could not be parsed."""
         for version, item in items:
             self.listed[item.ref] = (version, item)
+        self.failed.update(failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Reflector:
         self.abandon(listing)
         if self.synced and version <= self.version:
             return Difference()
-        gone = [ref for ref, held in self.versions.items() if held <= version and ref not in listing.listed]
+        there = listing.listed.keys() | listing.failed
+        gone = [ref for ref, held in self.versions.items() if held <= version and ref not in there]
         come = [
             (ref, found)
             for ref, found in listing.listed.items()

@@ -34,7 +34,7 @@ class Pauses:
 class Listener(Protocol):
     """Who is told what a watched path brings."""
 
-    def page(self, body: dict[str, Any], *, first: bool) -> None:
+    async def page(self, body: dict[str, Any], *, first: bool) -> None:
         """Take one page of a list."""
 
     def heard(self) -> None:
@@ -131,13 +131,17 @@ def _tapped(listeners: Listeners) -> type[aiohttp.ClientResponse]:
             raw = await self.read()
             try:
                 body = msgspec.json.decode(raw)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 if self.status >= 400:  # noqa: PLR2004
                     raise json.JSONDecodeError(str(error), '', 0) from error
                 raise aiohttp.ClientPayloadError(f'{self.url.path}: {error}') from error
             listener = listeners.get(self.url.path)
             if listener is not None and isinstance(body, dict) and 'items' in body:
-                listener.page(body, first='continue' not in self.url.query)
+                try:
+                    await listener.page(body, first='continue' not in self.url.query)
+                except (LookupError, TypeError, ValueError) as error:
+                    # As a lost connection: kopf would end on what is no list of objects.
+                    raise aiohttp.ClientPayloadError(f'{self.url.path}: no list of objects: {error}') from error
                 body['items'] = []
             return body
 

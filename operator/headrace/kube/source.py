@@ -9,26 +9,26 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
 
+from headrace import parsing
 from headrace.cluster import reading
-from headrace.cluster.objects import Object
+from headrace.cluster.reading import Reading
 from headrace.cluster.store import Store
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
 from headrace.kube.reflector import Difference, Listing, Reflector
-from headrace.kube.resources import Resource, Scope
+from headrace.kube.resources import SECRETS, Resource, Scope
 from headrace.kube.watch import Watch, WatchEndedError
 from headrace.names import Ref
+from headrace.settings import Settings, milliseconds
 from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
-# Bookmarks come about once a minute.
-SILENCE_SECONDS = 70.0
 # A path is deaf when a watch that was opened again for its silence brought nothing for about as long.
 _DEAF_SILENCES = 2.2
 # How long an event may take after a list has shown its change already.
@@ -51,14 +51,14 @@ class Followed:
         self.said = ''
         self._listing: Listing | None = None
 
-    def page(self, body: dict[str, Any], *, first: bool) -> None:
+    async def page(self, body: dict[str, Any], *, first: bool) -> None:
         """Take one page of a list that kopf reads; at the last one the store follows it."""
         self.heard()
         if first or self._listing is None:
             if self._listing is not None:
                 self.reflector.abandon(self._listing)
             self._listing = self.reflector.begin()
-        self._listing.page(self.parsed(body))
+        await self.parse(body, self._listing)
         if not body['metadata'].get('continue'):
             listing, self._listing = self._listing, None
             self.take(listing, int(body['metadata']['resourceVersion']))
@@ -68,15 +68,17 @@ class Followed:
         self.heard_at = time.monotonic()
         self.said = ''
 
-    def parsed(self, body: dict[str, Any]) -> list[tuple[int, Object]]:
-        """Return the objects of a page with their resource versions."""
-        found = []
-        for item in body['items'] or ():
+    async def parse(self, body: dict[str, Any], listing: Listing) -> None:
+        """Parse the objects of a page into a listing."""
+        items = body['items'] or ()
+        for item in items:
             item['kind'], item['apiVersion'] = self.resource.kind, self.resource.api_version
-            made = self._source.understood(item)
-            if made is not None:
-                found.append((int(item['metadata']['resourceVersion']), made))
-        return found
+        found = await self._source.parse(self.resource, items)
+        versions = [int(item['metadata']['resourceVersion']) for item in items]
+        listing.page(
+            [(version, item.object) for version, item in zip(versions, found, strict=True) if item.object is not None],
+            [item.verdicts[0].ref for item in found if item.failed is not None],
+        )
 
     def take(self, listing: Listing, version: int) -> Difference:
         """Let the store follow a whole list; return what it changed."""
@@ -94,7 +96,7 @@ class KubeSource:
     """Keeps a store as the API server says. `woken` is called after each change of the store, with the time of the news.
 
     `started` is called when kopf has set its handlers of signals, so that others can set theirs. A watch that brings
-    nothing for `silence` seconds is opened again.
+    nothing for `watchSilence` is opened again.
     """
 
     def __init__(
@@ -103,11 +105,11 @@ class KubeSource:
         scopes: tuple[Scope, ...],
         store: Store,
         woken: Callable[[float], None],
+        settings: Settings,
         started: Callable[[], None] = lambda: None,
-        *,
-        silence: float = SILENCE_SECONDS,
     ) -> None:
-        self.access, self.store, self._woken = access, store, woken
+        self.access, self.store, self._woken, self._limits = access, store, woken, settings.secrets
+        silence = milliseconds(settings.watch_silence) / 1000
         self.deaf_after = _DEAF_SILENCES * silence
         self.followed = {path: Followed(resource, self) for scope in scopes for path, resource in scope.paths().items()}
         self._session: aiohttp.ClientSession | None = None
@@ -128,12 +130,21 @@ class KubeSource:
         """Return what is wrong with objects that could not be read."""
         return tuple(sorted({verdict for found in self._verdicts.values() for verdict in found}))
 
-    def understood(self, document: dict[str, Any]) -> Object | None:
-        """Return the object that a document holds; None, with a verdict, when it holds none."""
-        found = reading.read(document)
-        if found.verdicts:
-            self._verdicts[found.verdicts[0].ref] = found.verdicts
-        return found.object
+    async def parse(self, resource: Resource, documents: Iterable[dict[str, Any]]) -> list[Reading]:
+        """Parse objects of one kind; Secrets off the event loop, because keys and certificates take milliseconds each.
+
+        The caller keeps the order of what it reads; the reflector knows by version what is out of date after that.
+        """
+        if resource == SECRETS:
+            found = await asyncio.to_thread(lambda: [parsing.parse(item, self._limits) for item in documents])
+        else:
+            found = [parsing.parse(item) for item in documents]
+        for item in found:
+            if item.object is not None:
+                self._verdicts.pop(item.object.ref, None)
+            elif item.verdicts:
+                self._verdicts[item.verdicts[0].ref] = item.verdicts
+        return found
 
     def follow_list(self, found: Difference) -> None:
         """Let the store follow the difference that a list has made."""
@@ -147,22 +158,23 @@ class KubeSource:
         if found and self._synced.is_set():
             self._woken(began)
 
-    def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
+    async def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
         """Let the store follow one event of a watch."""
         began = time.monotonic()
         self.events += 1
         path = resource.path(document['metadata'].get('namespace', ''))
         followed = self.followed.get(path) or self.followed[resource.path()]
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
-        found = self.understood(document)
-        if found is None:
-            return
-        version = int(document['metadata']['resourceVersion'])
-        followed.unheard.discard(found.ref)
+        ref, version = reading.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
-            changed = followed.reflector.drop(found.ref, version) and self.store.drop(found.ref)
+            self._verdicts.pop(ref, None)
+            changed = followed.reflector.drop(ref, version) and self.store.drop(ref)
         else:
-            changed = followed.reflector.put(found.ref, version) and self.store.put(found)
+            (found,) = await self.parse(resource, (document,))
+            if found.object is None:
+                return
+            changed = followed.reflector.put(ref, version) and self.store.put(found.object)
+        followed.unheard.discard(ref)
         if changed and self._synced.is_set():
             self._woken(began)
 
@@ -211,7 +223,7 @@ class KubeSource:
         version = 0
         try:
             async for body in self.calls.pages(path, followed.resource, _PAGE):
-                listing.page(followed.parsed(body))
+                await followed.parse(body, listing)
                 version = int(body['metadata']['resourceVersion'])
         except BaseException:
             followed.reflector.abandon(listing)

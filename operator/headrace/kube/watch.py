@@ -9,7 +9,7 @@ that root tasks have these names, and more. `tests/unit/kube/test_kopf.py` lists
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import aiohttp
@@ -28,7 +28,7 @@ with absent('kubernetes'):
 _ROOTS = frozenset(('multidimensional multitasker', 'credentials retriever', 'resource observer', 'namespace observer'))
 _STOP_SECONDS = 2.0
 
-Event = Callable[[Resource, str, dict[str, Any]], None]
+Event = Callable[[Resource, str, dict[str, Any]], Awaitable[None]]
 
 
 class WatchEndedError(Exception):
@@ -68,7 +68,7 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class Watch:
-    """The watches of some scopes over one session. `on_event` is told the resource, type and object.
+    """The watches of some scopes over one session. `on_event` is told the resource, type and object, one event of an object at a time.
 
     A watch that brings nothing for `silence` seconds is opened again.
     """
@@ -137,7 +137,7 @@ class Watch:
 
     def _handler(self, resource: Resource) -> Callable[..., Any]:
         async def told(*, type: str | None, event: Any, **_: Any) -> None:  # noqa: A002  kopf's name
-            self._on_event(resource, type or '', event['object'])
+            await self._on_event(resource, type or '', event['object'])
 
         return told
 

@@ -79,7 +79,7 @@ class Heard:
     def __init__(self):
         self.pages, self.times, self.refusals = [], 0, []
 
-    def page(self, body, *, first):
+    async def page(self, body, *, first):
         self.pages.append((first, [each['metadata']['name'] for each in body['items']]))
 
     def heard(self):
@@ -131,7 +131,7 @@ def play(server, access_of, script, *lists, silence=70.0):
         async with server.up(made.answer), session.make(access_of(server.url), {PATH: made.listener}) as held:
             before = asyncio.create_task(asyncio.sleep(60))
 
-            def told(_, kind, document):
+            async def told(_, kind, document):
                 made.events.append((kind, document['metadata']['name']))
 
             watch = Watch(server.url, lambda: held, [Scope((SERVICES,))], told, made.started.set, silence)

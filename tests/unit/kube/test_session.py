@@ -26,7 +26,7 @@ class Listener:
     def __init__(self):
         self.pages, self.times, self.statuses = [], 0, []
 
-    def page(self, body, *, first):
+    async def page(self, body, *, first):
         self.pages.append((first, list(body['items'])))
 
     def heard(self):

@@ -1,0 +1,21 @@
+"""Parsing one document of a source: the one place where an unexpected error of the parser is logged.
+
+Every source comes this way, so an object on which headrace fails costs that object alone, with a diagnostic.
+"""
+
+import logging
+
+from headrace.class_keys import Secrets
+from headrace.cluster import reading
+from headrace.cluster.reading import Reading
+from headrace.cluster.secrets import DEFAULT_LIMITS
+
+log = logging.getLogger(__name__)
+
+
+def parse(document: object, limits: Secrets = DEFAULT_LIMITS) -> Reading:
+    """Return the object that a document holds, and log an unexpected error with its traceback."""
+    found = reading.read(document, limits)
+    if found.failed is not None:
+        log.error('headrace failed on an object', exc_info=found.failed, extra={'object': str(found.verdicts[0].ref)})
+    return found
