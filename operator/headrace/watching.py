@@ -61,7 +61,8 @@ class WatchedFolder:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return what is wrong with files and with objects that could not be read."""
-        return tuple(sorted({verdict for found in self._verdicts.values() for verdict in found}))
+        # By a copy: metrics are made in a thread.
+        return tuple(sorted({verdict for found in list(self._verdicts.values()) for verdict in found}))
 
     def troubles(self) -> dict[str, str]:
         """Return what stands in the way, by subject; files that do not parse are verdicts."""

@@ -21,6 +21,10 @@ from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 # What nobody's schema is known for here.
 FOREIGN = {'PodMonitor', 'ServiceMonitor'}
 SLICES, LEASES, EVENTS = 'discovery.k8s.io', 'coordination.k8s.io', 'events.k8s.io'
+REVIEWS = (
+    ('*', 'authentication.k8s.io', 'tokenreviews', 'create'),
+    ('*', 'authorization.k8s.io', 'subjectaccessreviews', 'create'),
+)
 
 
 def allowed(*rows):
@@ -200,6 +204,7 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', '', 'nodes', read),
         ('edge', '', 'secrets', read),
         ('edge', LEASES, 'leases', 'get create update delete'),
+        *REVIEWS,
     )
     assert chart.rules(documents, 'controller') == allowed(
         ('*', '', 'services', f'get {read}'),
@@ -218,6 +223,7 @@ def test_with_the_node_role_there_are_the_rights_that_it_needs():
         ('*', '', 'nodes', read),
         ('edge', '', 'secrets', read),
         ('edge', LEASES, 'leases', 'get create update delete'),
+        *REVIEWS,
     )
     more = chart.rules(documents, 'controller') - chart.rules(chart.render(), 'controller')
     assert more == allowed(('*', '', 'services', 'patch'), ('*', '', 'nodes', read))
@@ -288,9 +294,10 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
 @pytest.mark.parametrize(
     ('account', 'values', 'when'),
     [
-        ('edge', {}, {When.NODE_ADDRESSES}),
-        ('edge', {'edge': {'topologyHints': False}}, set()),
-        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.NODE_ADDRESSES}),
+        ('edge', {}, {When.NODE_ADDRESSES, When.API}),
+        ('edge', {'api': {'enabled': False}}, {When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, {When.API}),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.NODE_ADDRESSES, When.API}),
         ('controller', {}, set()),
         ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.STATUS_OF_NODES}),
     ],
@@ -304,6 +311,23 @@ def test_rights_are_those_that_the_program_uses(account, values, when):
         for verb in rule.verbs
     }
     assert chart.rules(chart.render(values), account) == used
+
+
+def test_who_may_see_what_is_served_is_for_administrators_to_say():
+    documents = chart.render()
+    role = chart.find(documents, 'ClusterRole', '-view')
+    assert role['rules'] == [{'apiGroups': ['headrace.io'], 'resources': ['agents/status'], 'verbs': ['get']}]
+    # The chart gives it to nobody, and nothing adds it to the roles that every namespace has.
+    assert role['metadata']['name'] not in {one['roleRef']['name'] for one in documents if 'roleRef' in one}
+    assert not [key for key in role['metadata']['labels'] if 'aggregate' in key]
+
+
+@pytest.mark.parametrize('values', [{'api': {'enabled': False}}, MATRIX['watched namespaces']], ids=['off', 'watched'])
+def test_pages_for_tokens_can_be_left_out(values):
+    documents = chart.render(values | {'networkPolicy': {'enabled': True}})
+    operator = chart.containers(chart.pod_specs(documents)['hr-headrace-edge'])['operator']
+    assert '8406' not in json.dumps([operator, *(one for one in documents if one['kind'] == 'NetworkPolicy')])
+    assert not [one for one in documents if one['metadata']['name'].endswith(('-view', '-reviews'))]
 
 
 def test_with_watched_namespaces_nothing_is_cluster_wide():

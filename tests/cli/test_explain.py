@@ -51,9 +51,12 @@ def test_programs_get_one_value(headrace, given):
                 'holder': 'Service shop/web',
                 'waiting': [],
                 'backend': 'shop_web_http',
+                'moreWaiting': 0,
             }
         ],
         'verdicts': [],
+        'moreClaims': 0,
+        'moreVerdicts': 0,
     }
 
 

@@ -85,10 +85,12 @@ def serves(cluster):
 
 
 def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
-    cluster = make_cluster(when=[When.NODE_ADDRESSES], addressSource='node-ports')
+    cluster = make_cluster(when=[When.NODE_ADDRESSES, When.API], addressSource='node-ports')
     cluster.put('users', SECRET)
     cluster.web([pod(town)], town.port, annotations={'basic-auth-secret': 'users'})
-    cluster.start()
+    cluster.start('--api', '127.0.0.1:0')
+    # The bearer is known, and has no right.
+    assert cluster.api('/status', {'X-Headrace-Token': cluster.token})[0] == 403
     until(lambda: any(call[2] == 'update' for call in Noted(cluster).calls()), 'the Lease is renewed', seconds=LATE)
     assert cluster.stop() == 0
     agree(cluster, 'edge')
@@ -117,5 +119,6 @@ def test_no_role_may_more_than_it_says(role):
     assert not {'*'} & {word for rule in mine for word in (rule.group, rule.resource)}
     writes = {(rule.resource, rule.where) for rule in mine if set(rule.verbs) & {'create', 'update', 'patch', 'delete'}}
     if role != 'controller':
-        # An agent writes one object, in its own namespace.
-        assert writes == {('leases', Where.OWN)}
+        # An agent writes one object, in its own namespace; reviews are questions, of which nothing is kept.
+        reviews = {('tokenreviews', Where.CLUSTER), ('subjectaccessreviews', Where.CLUSTER)}
+        assert writes == {('leases', Where.OWN), *reviews}

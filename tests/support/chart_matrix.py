@@ -32,7 +32,11 @@ EVERYTHING = {
         'labels': {'a': 'b'},
     },
     'priorityClass': {'create': True},
-    'networkPolicy': {'enabled': True, 'metricsFrom': [{'namespaceSelector': {'matchLabels': {'name': 'monitoring'}}}]},
+    'networkPolicy': {
+        'enabled': True,
+        'metricsFrom': [{'namespaceSelector': {'matchLabels': {'name': 'monitoring'}}}],
+        'apiFrom': [{'ipBlock': {'cidr': '192.0.2.0/24'}}],
+    },
     'metrics': {'podMonitor': {'enabled': True, 'labels': {'release': 'p'}}, 'dashboard': {'enabled': True}},
 }
 MATRIX = {
@@ -112,6 +116,7 @@ REFUSED = {
     'a port that is none': ({'settings': {'httpPort': 70000}}, 'httpPort'),
     'ranges that are none': ({'settings': {'tcpPorts': '1..2'}}, 'tcpPorts'),
     'a port of the operator for probes': ({'settings': {'healthPort': 8405}}, '8405'),
+    'a port of the operator for tokens': ({'settings': {'httpPort': 8406}}, '8406'),
     'one port for two': ({'settings': {'httpPort': 8404}}, 'must differ'),
     'a port of headrace for TCP': ({'settings': {'tcpPorts': '8400-8410'}}, "headrace's own"),
     'too many ports for a Service': ({'settings': {'tcpPorts': '20000-20999'}}, '500'),

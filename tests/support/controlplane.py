@@ -249,20 +249,23 @@ class ControlPlane:
         path = f'{collection("ServiceAccount", namespace)}/{name}/token'
         return self.api.request('POST', path, {'spec': {'expirationSeconds': 3600}})['status']['token']
 
-    def grant(self, namespace, name, rules, *, everywhere=False):
-        """Give a ServiceAccount rights, in its namespace or everywhere, and wait until the API server knows it."""
-        metadata = {'namespace': namespace, 'name': name}
+    def grant(self, namespace, name, rules, *, everywhere=False, role=''):
+        """Give a ServiceAccount rights, in its namespace or everywhere, and wait until the API server knows it.
+
+        The role has its name, unless it is to have others.
+        """
+        metadata = {'namespace': namespace, 'name': role or name}
         kind = 'Role'
         if everywhere:
             kind = 'ClusterRole'
             owner = self.api.get(f'{collection("Namespace")}/{namespace}')
             reference = {'apiVersion': 'v1', 'kind': 'Namespace', 'name': namespace, 'uid': owner['metadata']['uid']}
-            metadata = {'name': f'{namespace}-{name}', 'ownerReferences': [reference]}
-        role = {'apiVersion': f'{RBAC}/v1', 'kind': kind, 'metadata': metadata}
-        self.api.create({**role, 'rules': rules})
+            metadata = {'name': f'{namespace}-{role or name}', 'ownerReferences': [reference]}
+        document = {'apiVersion': f'{RBAC}/v1', 'kind': kind, 'metadata': metadata}
+        self.api.create({**document, 'rules': rules})
         self.api.create(
             {
-                **role,
+                **document,
                 'kind': f'{kind}Binding',
                 'roleRef': {'apiGroup': RBAC, 'kind': kind, 'name': metadata['name']},
                 'subjects': [{'kind': 'ServiceAccount', 'name': name, 'namespace': namespace}],
@@ -302,7 +305,8 @@ class ControlPlane:
             'namespace': namespace,
             'verb': rule['verbs'][0],
             'group': rule['apiGroups'][0],
-            'resource': rule['resources'][0],
+            'resource': rule['resources'][0].partition('/')[0],
+            'subresource': rule['resources'][0].partition('/')[2],
             'name': next(iter(rule.get('resourceNames', [''])), ''),
         }
         spec = {'user': f'system:serviceaccount:{namespace}:{name}', 'resourceAttributes': attributes}

@@ -6,6 +6,7 @@ machine's /usr with the unpacked HAProxy over it, so its shell and `ldd` are rea
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
@@ -121,7 +122,7 @@ class Pod:
         """Start a container with its rendered command line."""
         container = self.containers[name]
         # All pods here share one network.
-        words = [word.replace(':8405', f'{self.address}:8405') for word in container.get('args', ())]
+        words = [re.sub(r'=:(840[56])$', rf'={self.address}:\1', word) for word in container.get('args', ())]
         self.processes[name] = self.run(name, [*_ENTRY.get(name, []), *container.get('command', ()), *words])
 
     def begin(self, *order):

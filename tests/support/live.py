@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -208,6 +209,18 @@ class Live:
         asked = urllib.request.Request(f'http://{where}{path}', headers=headers or {})
         try:
             with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def api(self, path, headers=None):
+        """Ask the port for tokens; return the status and the text."""
+        where = [line['api'] for line in self.lines() if line['message'] == 'listening'][-1]
+        # It is the certificate of nobody who could be verified.
+        tls = ssl._create_unverified_context()
+        asked = urllib.request.Request(f'https://{where}{path}', headers=headers or {})
+        try:
+            with urllib.request.urlopen(asked, timeout=_SECONDS, context=tls) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

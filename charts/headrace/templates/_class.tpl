@@ -15,6 +15,11 @@
 {{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether agents serve their pages to those who show a token: "true" or nothing. Judging tokens is a cluster-wide right. */}}
+{{- define "headrace.api" -}}
+{{- if and .Values.api.enabled (not .Values.watchNamespaces) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Whether the edge has a Service: "true" or nothing. */}}
 {{- define "headrace.hasService" -}}
 {{- if and .Values.edge.enabled .Values.service.enabled -}}true{{- end -}}
@@ -83,6 +88,7 @@ http: {{ int (.Values.settings.httpPort | default 8080) }}
 https: {{ int (.Values.settings.httpsPort | default 8443) }}
 health: {{ int (.Values.settings.healthPort | default 8404) }}
 admin: 8405
+api: 8406
 {{- end -}}
 
 {{/* Refuse what cannot work, in the values' own words. */}}
@@ -116,7 +122,7 @@ admin: 8405
 {{- end -}}
 {{- $own := include "headrace.ports" . | fromYaml | values -}}
 {{- if ne (len $own) (len (uniq $own)) -}}
-{{- fail "settings.httpPort, httpsPort and healthPort must differ, and none can be 8405, which the operator's container has" -}}
+{{- fail "settings.httpPort, httpsPort and healthPort must differ, and none can be 8405 or 8406, which the operator's container has" -}}
 {{- end -}}
 {{- range $port := include "headrace.tcpPorts" . | fromYamlArray -}}
 {{- if has $port $own -}}

@@ -137,6 +137,9 @@ args:
   - --sockets=/run/headrace
   - --haproxy=/checker/haproxy
   - --admin=:8405
+  {{- if include "headrace.api" . }}
+  - --api=:8406
+  {{- end }}
   - --log-format=json
   - --log-level={{ .Values.edge.logLevel }}
 env:
@@ -149,6 +152,11 @@ ports:
   - name: admin
     containerPort: 8405
     protocol: TCP
+  {{- if include "headrace.api" . }}
+  - name: api
+    containerPort: 8406
+    protocol: TCP
+  {{- end }}
 # No readiness probe: HAProxy decides. A loop that stands still is started again; HAProxy serves meanwhile.
 startupProbe:
   httpGet: {path: /livez, port: admin}

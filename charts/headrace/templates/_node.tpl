@@ -82,6 +82,9 @@ args:
   - --haproxy=/checker/haproxy
   # The first of four ports, eight apart, as those of HAProxy are.
   - --admin=127.0.0.1:10285
+  {{- if include "headrace.api" . }}
+  - --api=:10312
+  {{- end }}
   - --log-format=json
   - --log-level={{ .Values.node.logLevel }}
 env:

@@ -66,6 +66,16 @@ subjects:
   verbs: [get, create, update, delete]
 {{- end -}}
 
+{{- define "headrace.agentReviewRules" -}}
+# Who shows a token at the port of the API, and whether that one may see what is served.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end -}}
+
 {{- define "headrace.controllerRules" -}}
 # Which Services there are, and of one that an Event speaks of, its uid.
 - apiGroups: [""]

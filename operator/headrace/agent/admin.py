@@ -1,25 +1,24 @@
-"""The admin port: liveness, health, readiness, metrics and status. It tells nothing that is secret, and takes no orders.
+"""The admin port: liveness, health, readiness and metrics for everybody, pages for administrators on loopback.
 
 `/livez` fails when the loop stands still: restarting helps. `/healthz` fails when something stands in the way, and says
-what: it is for alerts, not for restarts. `/readyz` fails until the first full sync, and while draining.
+what: it is for alerts, not for restarts. `/readyz` fails until the first full sync, and while draining. It takes no orders.
 """
 
 import asyncio
-import json
 import time
 from collections import Counter
 
 from aiohttp import web
 from prometheus_client import exposition
 
-from headrace.agent import status
+from headrace.agent import guard
 from headrace.agent.certificates import Certificates
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import AgentCollector, Metrics, Sources, TableCollector
+from headrace.agent.pages import Pages
 from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
-from headrace.model import explanation
-from headrace.names import Ref
+from headrace.kube.reviews import Reviews
 from headrace.node.steering import Steering
 
 # A loop that has not come round for so long hangs.
@@ -34,11 +33,14 @@ class Admin:
         self.loop: Loop | None = None
         self.traffic: Traffic | None = None
         self.certificates = Certificates()
+        self.pages = Pages(source)
         self.synced = False
+        self._scrape = asyncio.Lock()
 
     def attach(self, loop: Loop, traffic: Traffic, steering: Steering | None) -> None:
         """Tell of a loop from now on; before it there is a source only."""
-        self.loop, self.traffic = loop, traffic
+        self.loop = self.pages.loop = loop
+        self.traffic = traffic
         sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
@@ -51,7 +53,7 @@ class Admin:
         return held + loop.judged.counts
 
     def application(self) -> web.Application:
-        """Return the application with its routes."""
+        """Return what the admin port serves."""
         made = web.Application()
         made.add_routes(
             [
@@ -59,11 +61,16 @@ class Admin:
                 web.get('/healthz', self.healthz),
                 web.get('/readyz', self.readyz),
                 web.get('/metrics', self.serve_metrics),
-                web.get('/status', self.serve_status),
-                web.get('/status/{namespace}/{name}', self.serve_service),
-                web.get('/explain', self.serve_explanation),
+                *(web.get(path, guard.local(handler)) for path, handler in self.pages.routes().items()),
             ]
         )
+        return made
+
+    def api(self, reviews: Reviews) -> web.Application:
+        """Return what is served to those whose token has the right."""
+        made = web.Application()
+        handlers = {**self.pages.routes(), '/healthz': self.serve_troubles}
+        made.add_routes([web.get(path, guard.by_token(handler, reviews)) for path, handler in handlers.items()])
         return made
 
     async def livez(self, _: web.Request) -> web.Response:
@@ -71,11 +78,21 @@ class Admin:
         alive = self.loop is None or time.monotonic() - self.loop.last_beat < _STILL_ALIVE_SECONDS
         return web.Response(status=200 if alive else 503, text='alive\n' if alive else 'the loop stands still\n')
 
-    async def healthz(self, _: web.Request) -> web.Response:
+    async def healthz(self, request: web.Request) -> web.Response:
+        """Tell whether something stands in the way; what exactly names objects of all namespaces, and is for loopback."""
+        if guard.is_local(request):
+            return await self.serve_troubles(request)
+        words = sorted({subject.partition(' ')[0] for subject in self._troubles()})
+        return web.Response(status=503 if words else 200, text=''.join(f'{word}\n' for word in words) or 'healthy\n')
+
+    async def serve_troubles(self, _: web.Request) -> web.Response:
         """Tell what stands in the way."""
-        troubles = self.source.troubles() | (self.loop.applier.record.troubles if self.loop else {})
+        troubles = self._troubles()
         said = ''.join(f'{subject}: {text}\n' for subject, text in sorted(troubles.items()))
         return web.Response(status=503 if troubles else 200, text=said or 'healthy\n')
+
+    def _troubles(self) -> dict[str, str]:
+        return self.source.troubles() | (self.loop.applier.record.troubles if self.loop else {})
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Tell whether HAProxy has been told everything once, and is not draining."""
@@ -84,34 +101,12 @@ class Admin:
         return web.Response(status=200 if ready else 503, text='ready\n' if ready else 'not ready\n')
 
     async def serve_metrics(self, request: web.Request) -> web.Response:
-        """Return all metrics, in the form that the scraper takes."""
-        if self.loop is not None and self.traffic is not None:
-            await self.traffic.read(self.loop.applier)
-            self.certificates.read(self.loop.state, self.loop.store)
+        """Return all metrics, in the form that the scraper takes; one request at a time has them made."""
         encode, content_type = exposition.choose_encoder(request.headers.get('Accept', ''))
-        # Thousands of Services make megabytes of text; changes do not wait for it.
-        body = await asyncio.to_thread(encode, self.metrics.registry)
+        async with self._scrape:
+            if self.loop is not None and self.traffic is not None:
+                await self.traffic.read(self.loop.applier)
+                self.certificates.read(self.loop.state, self.loop.store)
+            # Thousands of Services make megabytes of text; changes do not wait for it.
+            body = await asyncio.to_thread(encode, self.metrics.registry)
         return web.Response(body=body, headers={'Content-Type': content_type})
-
-    async def serve_status(self, _: web.Request) -> web.Response:
-        """Return what is served."""
-        loop = self.loop
-        if loop is None:
-            return web.json_response({'error': 'the source is still being read'}, status=503)
-        found = await status.of_agent(loop.state, loop.applier, [*self.source.verdicts(), *loop.judged.all()])
-        return web.json_response(text=await asyncio.to_thread(json.dumps, found))
-
-    async def serve_service(self, request: web.Request) -> web.Response:
-        """Return one Service with its servers."""
-        loop = self.loop
-        ref = Ref('Service', request.match_info['namespace'], request.match_info['name'])
-        found = await status.of_service(loop.state, loop.applier, ref) if loop else None
-        return web.json_response(found) if found else web.json_response({'error': f'no {ref}'}, status=404)
-
-    async def serve_explanation(self, request: web.Request) -> web.Response:
-        """Return why something is served, or not."""
-        loop = self.loop
-        if loop is None:
-            return web.json_response({'error': 'the source is still being read'}, status=503)
-        found = explanation.explain(loop.state, loop.store, request.query.get('of', ''))
-        return web.json_response(explanation.value(found))

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from aiohttp import web
-
 from headrace import alive
 from headrace import settings as class_settings
+from headrace.agent import own_certificate
 from headrace.agent.admin import Admin
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
+from headrace.agent.serving import Serving
 from headrace.agent.source import SourceOf
 from headrace.agent.table import NodeTable
 from headrace.agent.traffic import Traffic
@@ -34,6 +34,7 @@ from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import Overrides
 from headrace.haproxy.upkeep import Upkeep
 from headrace.kube.lease import AgentLease, Identity
+from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
 from headrace.model import view as views
 from headrace.model.state import State
@@ -61,7 +62,8 @@ READY = 'ready'
 class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
-    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. With `keep` HAProxy goes on
+    `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. `api` is where pages are served
+    to those who show a token, None for nowhere. With `keep` HAProxy goes on
     without the agent, unless the file `draining` says that it ends as well. `nft` is the program by which the node role tells
     the kernel, and `seat` what is this agent's own where a node may have several.
     """
@@ -74,6 +76,7 @@ class Options:
     start: str
     checker: str
     admin: tuple[str, int]
+    api: tuple[str, int] | None = None
     identity: Identity | None = None
     config: Path | None = None
     adjust: Callable[[Settings], Settings] = lambda settings: settings
@@ -108,18 +111,17 @@ class Agent:
     async def run(self) -> None:
         """Serve until told to stop.
 
-        Raises AgentError, SourceError, HaproxyMissingError, OldHaproxyError, HaproxyStartError, WatchEndedError and
-        WriteError.
+        Raises AgentError, ServingError, SourceError, HaproxyMissingError, OldHaproxyError, HaproxyStartError,
+        WatchEndedError and WriteError.
         """
         alone = _alone(self.options.state)
         # One for all, for who starts a process has to see that it has ended.
         self.haproxy = Haproxy(self.options.state / 'current', self.options.sockets, self.options.start)
         self.listen_to_signals()
-        runner = web.AppRunner(self.admin.application(), access_log=None)
-        await runner.setup()
+        serving = Serving()
         following = asyncio.create_task(self.source.follow(), name='the source')
         try:
-            await self._listen(runner)
+            await self._listen(serving)
             await self._refuse_old()
             await self._serve_what_was_good()
             if await self._read(following):
@@ -129,7 +131,7 @@ class Agent:
             self.source.stop()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            await runner.cleanup()
+            await serving.close()
             alone.close()
             if self.options.seat is not None:
                 self.options.seat.close()
@@ -153,16 +155,18 @@ class Agent:
             self.table = NodeTable(nft, options.state, options.seat, lambda: self.admin.loop is not None)
             await self.table.serve_what_was_good(self.haproxy)
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        try:
-            await web.TCPSite(runner, *self.options.admin).start()
-        except OSError as error:
-            raise AgentError(f'--admin: {error.strerror or error}') from error
-        address, port = runner.addresses[0][:2]
-        log.info('listening', extra={'admin': f'{address}:{port}'})
-        if self.options.view.role is Role.NODE:
-            self.options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
-            (self.options.sockets / alive.ADMIN).write_text(f'{address} {port}')
+    async def _listen(self, serving: Serving) -> None:
+        options, source = self.options, self.source
+        admin = await serving.listen('--admin', options.admin, self.admin.application())
+        shown = {'admin': ':'.join(map(str, admin))}
+        if options.api is not None and options.identity is not None and isinstance(source, KubeSource):
+            reviews = Reviews(source.calls, options.identity.namespace)
+            tls = own_certificate.context(options.identity.name)
+            shown['api'] = ':'.join(map(str, await serving.listen('--api', options.api, self.admin.api(reviews), tls)))
+        log.info('listening', extra=shown)
+        if options.view.role is Role.NODE:
+            options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
+            (options.sockets / alive.ADMIN).write_text('{} {}'.format(*admin))
 
     def _say_ready(self, *, ready: bool) -> None:
         """Let a probe see that HAProxy has everything, where ports are not known before."""

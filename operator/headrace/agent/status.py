@@ -1,10 +1,18 @@
-"""What is served, as values for `headrace status` and the admin port: Services, backends, servers, plans, verdicts."""
+"""What is served, as JSON for `headrace status`: Services, backends, servers, plans, verdicts; in pages.
+
+Each page is bounded. It is made and encoded piece by piece: an encoder that runs in a thread would hold the interpreter
+for the whole page.
+"""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import asdict
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import msgspec
 
 import headrace
+from headrace.agent.pace import Pace
 from headrace.haproxy import observed
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.runtime import RuntimeSocketError
@@ -13,77 +21,124 @@ from headrace.model.state import State
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
-# Changes wait for no more than so many Services.
-_AT_ONCE = 200
+# Of one Service no more than so much is shown.
+_MOST_EXPOSED, _MOST_BACKENDS, _MOST_SERVERS, _MOST_VERDICTS = 100, 100, 500, 100
+_MOST_REASONS = 20
+_CHUNK = 2000
 _EXPOSED = {Kind.ROUTE: 'http', Kind.PORT: 'tcp', Kind.TLS: 'tls', Kind.ADDRESS: 'address'}
 
 
-async def of_agent(state: State, applier: Applier, verdicts: Iterable[Verdict]) -> dict[str, object]:
-    """Return the whole as one value for JSON; servers are in `of_service`."""
-    record = applier.record
-    held = applier.worker
-    services: list[dict[str, object]] = []
-    for number, ref in enumerate(sorted(state.fragments)):
+@dataclass(frozen=True, slots=True)
+class Page:
+    """So many Services at most, in order, after this one; None for the first."""
+
+    limit: int
+    after: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The verdicts that are known: of the model by object, and of what could not be read, which takes long to collect."""
+
+    judged: Mapping[Ref, tuple[Verdict, ...]]
+    unread: Callable[[], tuple[Verdict, ...]]
+
+
+async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> bytes:
+    """Return one page; servers are in `of_service`. What is not of a Service is in the first page."""
+    record, held, pace = applier.record, applier.worker, Pace()
+    refs = await _after(state, page, pace)
+    shown = refs[: page.limit]
+    services: list[msgspec.Raw] = []
+    verdicts: list[msgspec.Raw] = []
+    if page.after is None:
+        others = [ref for ref in list(known.judged) if ref.kind != 'Service']
+        found = [verdict for ref in sorted(others) for verdict in known.judged.get(ref, ())]
+        found += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, known.unread()))
+        verdicts += [_raw(_verdict(verdict)) for verdict in found[: page.limit]]
+    for ref in shown:
         fragment = state.fragments.get(ref)
-        if fragment is not None and ref.kind == 'Service':
-            services.append(_service(state, fragment))
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return {
-        'version': headrace.__version__,
-        'class': state.view.class_name,
-        'role': str(state.view.role),
-        'worker': {'pid': held.facts.pid, 'version': held.facts.version} if held else None,
-        'oldWorkers': list(applier.old_workers),
-        'ready': applier.ready and held is not None,
-        'troubles': dict(record.troubles),
-        'services': services,
-        'plans': [asdict(item) for item in record.last_plans],
-        'reloads': [asdict(item) for item in record.last_reloads],
-        'verdicts': [_verdict(item) for item in verdicts],
-    }
+        if fragment is not None:
+            services.append(_raw(_service(state, fragment)))
+            verdicts += [_raw(_verdict(verdict)) for verdict in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+        await pace.rest()
+    return msgspec.json.encode(
+        {
+            'version': headrace.__version__,
+            'class': state.view.class_name,
+            'role': str(state.view.role),
+            'worker': {'pid': held.facts.pid, 'version': held.facts.version} if held else None,
+            'oldWorkers': list(applier.old_workers),
+            'ready': applier.ready and held is not None,
+            'troubles': dict(record.troubles),
+            'services': services,
+            'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_plans],
+            'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_reloads],
+            'verdicts': verdicts,
+            'continue': f'{shown[-1].namespace}/{shown[-1].name}' if len(refs) > page.limit else '',
+        }
+    )
 
 
-async def of_service(state: State, applier: Applier, ref: Ref) -> dict[str, object] | None:
+async def _after(state: State, page: Page, pace: Pace) -> list[Ref]:
+    """Return the Services of a page in order, and one more where there are more."""
+    found: list[Ref] = []
+    refs = list(state.fragments)
+    for start in range(0, len(refs), _CHUNK):
+        chunk = (
+            ref
+            for ref in refs[start : start + _CHUNK]
+            if ref.kind == 'Service' and (page.after is None or ref > page.after)
+        )
+        found = sorted((*found, *chunk))[: page.limit + 1]
+        await pace.rest()
+    return found
+
+
+async def of_service(state: State, applier: Applier, known: Known, ref: Ref) -> bytes | None:
     """Return one Service with its servers as HAProxy has them; None when there is none."""
     fragment = state.fragments.get(ref)
     if fragment is None:
         return None
     found = _service(state, fragment)
-    found['verdicts'] = [_verdict(item) for item in state.verdicts(ref)]
-    held = applier.worker
+    found['verdicts'] = [_verdict(item) for item in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+    held, pace = applier.worker, Pace()
+    names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
     try:
-        seen = (
-            await held.observe([backend.name for backend in fragment.backends if not backend.pin], [])
-            if held
-            else observed.Observed()
-        )
+        seen = await held.observe(names, []) if held else observed.Observed()
     except RuntimeSocketError:
         seen = observed.Observed()
-    found['servers'] = {
-        name: [
-            {'name': server, 'address': item.address, 'port': item.port, 'state': item.shown}
-            for server, item in sorted(servers.items())
-        ]
-        for name, servers in seen.backends.items()
-    }
-    return found
+    shown: dict[str, msgspec.Raw] = {}
+    for name, servers in seen.backends.items():
+        shown[name] = _raw(
+            [
+                {'name': server, 'address': item.address, 'port': item.port, 'state': item.shown}
+                for server, item in heapq.nsmallest(_MOST_SERVERS, servers.items(), key=lambda each: each[0])
+            ]
+        )
+        await pace.rest()
+    return msgspec.json.encode({**found, 'servers': shown})
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _service(state: State, fragment: Fragment) -> dict[str, object]:
-    won = [
-        {
-            'kind': _EXPOSED[claim.kind],
-            'key': claim.key,
-            'served': state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,),
-        }
-        for claim in fragment.claims
-        if claim.kind in _EXPOSED
-    ]
+    claims = [claim for claim in fragment.claims if claim.kind in _EXPOSED]
+    backends = [backend for backend in fragment.backends if not backend.pin]
     return {
         'namespace': fragment.ref.namespace,
         'name': fragment.ref.name,
-        'exposed': won,
+        'exposed': [
+            {
+                'kind': _EXPOSED[claim.kind],
+                'key': claim.key,
+                'served': state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,),
+            }
+            for claim in claims[:_MOST_EXPOSED]
+        ],
+        'moreExposed': max(0, len(claims) - _MOST_EXPOSED),
         'backends': [
             {
                 'name': backend.name,
@@ -91,9 +146,9 @@ def _service(state: State, fragment: Fragment) -> dict[str, object]:
                 'profile': backend.shape.profile,
                 'servers': sum(len(group.addresses) for group in backend.groups),
             }
-            for backend in fragment.backends
-            if not backend.pin
+            for backend in backends[:_MOST_BACKENDS]
         ],
+        'moreBackends': max(0, len(backends) - _MOST_BACKENDS),
     }
 
 

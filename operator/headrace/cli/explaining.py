@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 
 import click
 
-from headrace.cli import inputs, output
-from headrace.cli.status import ADMIN, fetch
+from headrace.cli import asking, inputs, output
 from headrace.cluster.store import Store
 from headrace.model import explanation
 from headrace.model.state import State
@@ -27,9 +26,9 @@ _NOT_SERVED = 1
     multiple=True,
     help='Objects: a file or folder, may be given more than once. Without it a running agent is asked.',
 )
-@click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port.")
+@asking.options
 @inputs.seen_from()
-def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) -> None:
+def explain(target: str, given: tuple[Path, ...], **options: Any) -> None:
     """Tell why a host, a path or a Service is served or not, and who holds what is contested.
 
     Exit code 1: it is not served.
@@ -45,7 +44,7 @@ def explain(target: str, given: tuple[Path, ...], admin: str, **options: Any) ->
         state.update(store, store.take())
         found: Any = explanation.value(explanation.explain(state, store, target))
     else:
-        found = fetch(admin, f'/explain?{urlencode({"of": target})}')
+        found = asking.fetch(options, f'/explain?{urlencode({"of": target})}')
     if options['output'] == 'json':
         output.echo_json(found)
     else:
@@ -63,7 +62,8 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
             f'  {claim["what"]}',
             claim['key'],
             claim['holder'],
-            ', '.join(claim['waiting']) or '–',
+            ', '.join([*claim['waiting'], *([f'and {claim["moreWaiting"]} more'] if claim['moreWaiting'] else [])])
+            or '–',
             claim['backend'] or '–',
         )
         for claim in found['claims']
@@ -74,3 +74,6 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
     if found['verdicts']:
         yield ''
         yield from output.verdict_rows(found['verdicts'])
+    if found['moreClaims'] or found['moreVerdicts']:
+        yield ''
+        yield f'and {found["moreClaims"]} more claims, {found["moreVerdicts"]} more verdicts'

@@ -10,9 +10,10 @@ import click
 
 import headrace
 from headrace.agent.agent import AgentError
+from headrace.agent.serving import ServingError
 from headrace.cli import checking, cleaning, explaining, planning, releasing, rendering, running
 from headrace.cli import status as status_command
-from headrace.cli.status import AgentUnreachableError
+from headrace.cli.asking import AgentUnreachableError
 from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
@@ -86,6 +87,7 @@ def main() -> None:
         HaproxyStartError,
         NftError,
         OldHaproxyError,
+        ServingError,
         WatchEndedError,
     ) as error:
         click.echo(f'headrace: {error}', err=True)

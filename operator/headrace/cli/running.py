@@ -15,8 +15,8 @@ from headrace import settings
 from headrace.agent import logs
 from headrace.agent.agent import Agent, AgentError, Options
 from headrace.cli import connecting, inputs
+from headrace.cli.asking import ADMIN
 from headrace.cli.connecting import CONTROLLER, KUBE
-from headrace.cli.status import ADMIN
 from headrace.folder import SourceError
 from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
@@ -102,7 +102,17 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     '--health', default=None, metavar='[ADDR:]PORT', help="HAProxy's own readiness and metrics.  [default: 8404]"
 )
 @click.option(
-    '--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's health, metrics and status."
+    '--admin',
+    default=ADMIN,
+    show_default=True,
+    metavar='ADDR:PORT',
+    help="The agent's health and metrics; on loopback also what `headrace status` and `headrace explain` show.",
+)
+@click.option(
+    '--api',
+    default='',
+    metavar='[ADDR]:PORT',
+    help='With kube: the same pages by TLS, to those whose token the API server lets `get agents.headrace.io/status`.',
 )
 @click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
@@ -187,10 +197,14 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     # In a cluster the controller chooses; a folder has nobody who would.
     view = replace(seen.view, labelled=access is not None)
     state, admin = given['state'].absolute(), _address(given['admin'])
-    seat = _seat(given, view, admin[1]) if given['seats'] else None
+    api = _address(given['api']) if given['api'] else None
+    if api is not None and access is None:
+        raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
+    seat = _seat(given, view, [admin[1], api[1] if api else 0]) if given['seats'] else None
     if seat is not None:
         state, view = seat.folder, replace(view, seat=seat.number)
         admin = (admin[0], _shifted(admin[1], seat.number))
+        api = (api[0], _shifted(api[1], seat.number)) if api else None
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     try:
@@ -206,6 +220,7 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         start=start,
         checker=checker,
         admin=admin,
+        api=api,
         identity=connecting.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
@@ -219,13 +234,13 @@ def _shifted(port: int, seat: int) -> int:
     return port and port + SEAT_STEP * seat
 
 
-def _seat(given: dict[str, Any], view: View, admin: int) -> Seat:
+def _seat(given: dict[str, Any], view: View, own: list[int]) -> Seat:
     if view.role is not Role.NODE or not given['sockets']:
         raise SettingsError('--seats is for --role node, and needs --sockets, a folder of this agent alone')
 
     def ports(seat: int) -> tuple[int, ...]:
         found = (*view.settings.node_ports(seat), replace(view, seat=seat).node_health_port)
-        return (*found, _shifted(admin, seat)) if admin else found
+        return (*found, *(_shifted(port, seat) for port in own if port))
 
     try:
         return seats.take(given['state'].absolute(), given['sockets'].absolute(), ports)

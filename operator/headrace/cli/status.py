@@ -1,32 +1,27 @@
 """`headrace status`: what a running agent serves, as people or programs read it."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
-from headrace.cli import output
-
-ADMIN = '127.0.0.1:8405'
-
-
-class AgentUnreachableError(Exception):
-    """No agent answers at this address."""
+from headrace.cli import asking, output
 
 
 @click.command()
 @click.argument('service', required=False, metavar='[NAMESPACE/NAME]')
-@click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port.")
+@asking.options
 @click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
-def status(service: str | None, admin: str, form: str) -> None:
-    """Tell what a running agent serves; of one Service also each server and its state."""
-    found = fetch(admin, f'/status/{service}' if service else '/status')
+def status(service: str | None, form: str, **given: Any) -> None:
+    """Tell what a running agent serves; of one Service also each server and its state.
+
+    It asks on loopback, or an agent in a cluster through the API server (--pod), which judges the token that is shown.
+    """
+    found = asking.fetch(given, f'/status/{service}') if service else _every_page(given)
     if form == 'json':
         output.echo_json(found)
         return
@@ -34,15 +29,16 @@ def status(service: str | None, admin: str, form: str) -> None:
         click.echo(line)
 
 
-def fetch(admin: str, path: str) -> Any:
-    """Return what a running agent answers; raises AgentUnreachableError."""
-    try:
-        with urllib.request.urlopen(f'http://{admin}{path}', timeout=10) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise AgentUnreachableError(f'{admin}: {json.load(error).get("error", error)}') from error
-    except (OSError, ValueError) as error:
-        raise AgentUnreachableError(f'{admin}: {error}') from error
+def _every_page(given: dict[str, Any]) -> Any:
+    """Return the whole status, of which an agent gives so many Services at a time."""
+    found = asking.fetch(given, '/status')
+    token = found.pop('continue')
+    while token:
+        more = asking.fetch(given, f'/status?{urlencode({"continue": token})}')
+        for part in ('services', 'verdicts'):
+            found[part] += more[part]
+        token = more['continue']
+    return found
 
 
 def _all(found: dict[str, Any]) -> Iterable[str]:
@@ -59,7 +55,7 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
                 f'{item["namespace"]}/{item["name"]}',
                 str(len(item['backends'])),
                 str(sum(backend['servers'] for backend in item['backends'])),
-                ', '.join(_exposed(each) for each in item['exposed']) or '–',
+                _several(item) or '–',
             )
             for item in found['services']
         ]
@@ -94,6 +90,8 @@ def _one(found: dict[str, Any]) -> Iterable[str]:
     yield f'{found["namespace"]}/{found["name"]}'
     for each in found['exposed']:
         yield f'  {_exposed(each)}'
+    if found['moreExposed']:
+        yield f'  and {found["moreExposed"]} more'
     for backend in found['backends']:
         yield ''
         yield f'backend {backend["name"]} (port {backend["port"]}, profile {backend["profile"]})'
@@ -104,6 +102,11 @@ def _one(found: dict[str, Any]) -> Iterable[str]:
     if found['verdicts']:
         yield ''
         yield from output.verdict_rows(found['verdicts'])
+
+
+def _several(item: dict[str, Any]) -> str:
+    more = [f'and {item["moreExposed"]} more'] if item['moreExposed'] else []
+    return ', '.join([*(_exposed(each) for each in item['exposed']), *more])
 
 
 def _exposed(item: dict[str, Any]) -> str:

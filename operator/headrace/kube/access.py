@@ -172,14 +172,14 @@ def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bo
         raise AccessError(f'{"client-key" if certificate else "client-certificate"} is missing')
     if certificate:
         try:
-            load_client_certificate(made, certificate, key)
+            load_certificate(made, certificate, key)
         except ssl.SSLError as error:
             raise AccessError(f'client-certificate and client-key are no pair: {error.reason}') from error
     return made
 
 
-def load_client_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Let a context show a client certificate; Python takes it from a file only, which is gone at once."""
+def load_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Let a context show a certificate; Python takes it from a file only, which is gone at once."""
     with tempfile.NamedTemporaryFile(prefix='headrace-') as file:
         file.write(certificate + b'\n' + key)
         file.flush()
@@ -289,7 +289,7 @@ class _Plugin:
         certificate, key = _optional(status, 'clientCertificateData'), _optional(status, 'clientKeyData')
         if not certificate or not key or not isinstance(self._tls, ssl.SSLContext):
             return False
-        load_client_certificate(self._tls, certificate.encode(), key.encode())
+        load_certificate(self._tls, certificate.encode(), key.encode())
         return True
 
 

@@ -29,6 +29,7 @@ class When(StrEnum):
     STATUS_OF_NODES = 'nodes among statusAddresses'
     NODE_ROLE = 'nodeRole'
     STARTUP_TAINT = 'startupTaint'
+    API = '--api'
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,24 @@ RULES: tuple[Rule, ...] = (
         ('get', 'create', 'update', 'delete'),
         Where.OWN,
         'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end.',
+    ),
+    Rule(
+        AGENTS,
+        'authentication.k8s.io',
+        'tokenreviews',
+        ('create',),
+        Where.CLUSTER,
+        'Whose token it is that somebody shows to see what is served.',
+        When.API,
+    ),
+    Rule(
+        AGENTS,
+        'authorization.k8s.io',
+        'subjectaccessreviews',
+        ('create',),
+        Where.CLUSTER,
+        'Whether that one may see it.',
+        When.API,
     ),
     _read(CONTROLLER, SERVICES, Where.NAMESPACES, 'The objects that it judges.'),
     Rule(CONTROLLER, '', 'services', ('get',), Where.NAMESPACES, 'The uid that an Event about a Service needs.'),

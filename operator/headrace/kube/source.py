@@ -128,7 +128,8 @@ class KubeSource:
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return what is wrong with objects that could not be read."""
-        return tuple(sorted({verdict for found in self._verdicts.values() for verdict in found}))
+        # By a copy: metrics are made in a thread.
+        return tuple(sorted({verdict for found in list(self._verdicts.values()) for verdict in found}))
 
     async def parse(self, resource: Resource, documents: Iterable[dict[str, Any]]) -> list[Reading]:
         """Parse objects of one kind; Secrets off the event loop, because keys and certificates take milliseconds each.

@@ -124,6 +124,10 @@ class Claims:
             found.append(Verdict(fragment.ref, 'Conflict', message, claim.field))
         return found
 
+    def keys_of(self, kind: Kind) -> list[str]:
+        """Return all keys of a kind that anybody claims, as of now."""
+        return list(self._claimants[kind])
+
     def keys(self) -> Iterable[ClaimKey]:
         """Return all keys that anybody claims."""
         return ((kind, key) for kind, held in self._claimants.items() for key in held)

@@ -1,44 +1,66 @@
 """Why something is served, or not: of a Service, or of a host and path.
 
 Pure. The answer is made from the same values that HAProxy is told, never from a second reading of the rules.
+
+An answer is bounded, and made in steps: one object may claim thousands of things, and thousands may claim one thing. The
+model may change between two steps, so each step reads it anew.
 """
 
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from headrace.annotations import reading
 from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import Store
 from headrace.model import exposure, readings
-from headrace.model.ir import Claim, Fragment, HostTls, Kind
+from headrace.model.ir import HostTls, Kind
 from headrace.model.policies import CLOSED
 from headrace.model.state import State
 from headrace.model.view import Role, View
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.verdicts import Verdict
 
+# The answer holds no more than so many claims and verdicts, and so many objects that wait for one claim.
+MOST = 500
+MOST_WAITING = 20
+# One step looks at so many keys.
+_STEP = 500
 _SHOWN = {Kind.ROUTE: 'route', Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Something that only one object can have: what it is, who has it, and who waits for it, in their order."""
+    """Something that only one object can have: what it is, who has it, and who waits for it, in their order.
+
+    `more` is how many wait besides.
+    """
 
     what: str
     key: str
     holder: Ref
     waiting: tuple[Ref, ...] = ()
     backend: str = ''
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One sentence that answers, the claims that it rests on, and the verdicts about the objects in question."""
+    """One sentence that answers, the claims that it rests on, and the verdicts about the objects in question.
+
+    `more_claims` and `more_verdicts` are how many are left out.
+    """
 
     target: str
     served: bool
     because: str
     claims: tuple[Claimed, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    more_claims: int = 0
+    more_verdicts: int = 0
+
+
+Steps = Generator[None, None, Explanation]
+VerdictsOf = Callable[[Ref], tuple[Verdict, ...]]
 
 
 def explain(state: State, store: Store, target: str) -> Explanation:
@@ -46,38 +68,68 @@ def explain(state: State, store: Store, target: str) -> Explanation:
 
     What names a Service of the input is one; anything else is a host.
     """
+    steps = explaining(state, store, target, state.verdicts)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Explanation = done.value
+            return found
+
+
+def explaining(state: State, store: Store, target: str, verdicts: VerdictsOf) -> Steps:
+    """Return the steps that lead to the same answer, each of bounded work; `verdicts` tells those about an object."""
     namespace, slash, name = target.partition('/')
     ref = Ref('Service', namespace, name)
     if slash and (store.get(ref, Service) is not None or ('.' not in namespace and '*' not in namespace and name)):
-        return of_service(state, store, ref)
-    return of_host(state, target)
+        return _of_service(state, store, ref, verdicts)
+    return _of_host(state, target, verdicts)
 
 
-def of_service(state: State, store: Store, ref: Ref) -> Explanation:
-    """Return why a Service is served or not."""
-    service = store.get(ref, Service)
+def _bounded(
+    target: str, because: str, claims: list[Claimed], verdicts: Iterable[Verdict], *, served: bool, more: int = 0
+) -> Explanation:
+    """Return an answer that holds no more than it may; `more` claims are left out already."""
+    told = tuple(verdicts)
+    left = max(0, len(told) - MOST)
+    return Explanation(target, served, because, tuple(claims[:MOST]), told[:MOST], more, left)
+
+
+def _of_service(state: State, store: Store, ref: Ref, verdicts: VerdictsOf) -> Steps:
+    service, fragment = store.get(ref, Service), state.fragments.get(ref)
     shown = f'{ref.namespace}/{ref.name}'
     if service is None:
         return Explanation(shown, served=False, because=f'there is no {ref}')
-    fragment = state.fragments.get(ref)
-    verdicts = state.verdicts(ref)
+    told = verdicts(ref)
     if fragment is None:
-        return Explanation(shown, served=False, because=_unasked(service, state.view), verdicts=verdicts)
-    claims = tuple(_claimed(state, claim) for claim in fragment.claims if claim.kind in _SHOWN)
-    held = [claim for claim in claims if claim.holder == ref]
+        return _bounded(shown, _unasked(service, state.view), [], told, served=False)
+    claims: list[Claimed] = []
+    held = total = 0
+    for number, claim in enumerate(fragment.claims):
+        if number % _STEP == 0:
+            yield
+        if claim.kind not in _SHOWN:
+            continue
+        total += 1
+        held += state.claims.claimants((claim.kind, claim.key))[:1] == (ref,)
+        if len(claims) < MOST and (found := _claimed(state, claim.kind, claim.key)) is not None:
+            claims.append(found)
+            yield
+    served, because = _judged(held, total, elsewhere=bool(fragment.backends))
+    if held and any(verdict.reason == 'RouteClosed' for verdict in told):
+        because += '; a route is closed until what protects it can be used'
+    return _bounded(shown, because, claims, told, served=served, more=total - len(claims))
+
+
+def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
+    """Return whether a Service is served that holds so many of its claims, and why; `elsewhere`: by other Services."""
     if held:
-        because = f'it has {len(held)} of the {len(claims)} things that it claims'
-        if any(verdict.reason == 'RouteClosed' for verdict in verdicts):
-            because += '; a route is closed until what protects it can be used'
-        return Explanation(shown, served=True, because=because, claims=claims, verdicts=verdicts)
-    if claims:
-        because = 'everything that it claims is held by others'
-    elif fragment.backends:
-        because = 'it is reached through other Services only, as their canary'
-        return Explanation(shown, served=True, because=because, verdicts=verdicts)
-    else:
-        because = 'it asks to be served, but nothing of it can be exposed; the verdicts say why'
-    return Explanation(shown, served=False, because=because, claims=claims, verdicts=verdicts)
+        return True, f'it has {held} of the {total} things that it claims'
+    if total:
+        return False, 'everything that it claims is held by others'
+    if elsewhere:
+        return True, 'it is reached through other Services only, as their canary'
+    return False, 'it asks to be served, but nothing of it can be exposed; the verdicts say why'
 
 
 def _unasked(service: Service, view: View) -> str:
@@ -110,85 +162,112 @@ def _not_taken_over(service: Service, view: View) -> str:
     return 'the node role serves clusterIPs, and it has none that headrace may take over'
 
 
-def _claimed(state: State, claim: Claim) -> Claimed:
-    refs = state.claims.claimants((claim.kind, claim.key))
-    content = state.claims.content((claim.kind, claim.key), state.fragments)
+def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
+    """Return who claims a key; None when nobody does any more."""
+    refs = state.claims.claimants((kind, key))
+    if not refs:
+        return None
+    content = state.claims.content((kind, key), state.fragments)
     backend = content.partition('|')[0] if isinstance(content, str) else ''
     if isinstance(content, HostTls):
         backend = content.passthrough.partition('|')[0] or ', '.join(content.certificates)
-    return Claimed(_SHOWN[claim.kind], claim.key, refs[0], refs[1:], backend)
+    waiting = refs[1 : 1 + MOST_WAITING]
+    return Claimed(_SHOWN[kind], key, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
 
 
-def of_host(state: State, target: str) -> Explanation:
+def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:
     """Return who serves `HOST[/PATH]`, as HAProxy would find it: exact host, `*.` and the rest, then any host."""
     host, slash, rest = target.partition('/')
     host, path = host.lower().partition(':')[0].rstrip('.'), (slash + rest).partition('?')[0] or '/'
     tried = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
-    known = [stem for stem in tried if any(True for _ in _routes(state, stem))]
     for stem in tried:
-        if (claim := _longest(state, stem, path)) is not None:
-            found = _claimed(state, claim)
-            if because := _refused(state, tried, path, claim):
-                return Explanation(target, served=False, because=because, claims=(found,))
-            because = f'{found.holder} holds {found.key}'
-            if found.waiting:
-                because += f', before {", ".join(map(str, found.waiting))}: the oldest has it'
-            if _is_closed(state, claim):
-                because += '; it is closed until what protects it can be used: 503'
-            verdicts = tuple(verdict for ref in (found.holder, *found.waiting) for verdict in state.verdicts(ref))
-            return Explanation(target, served=True, because=because, claims=(found,), verdicts=verdicts)
-    if known:
-        others = tuple(_claimed(state, claim) for claim in _routes(state, known[0]))
-        return Explanation(target, served=False, because=f'host {known[0]} has no route for {path}: 404', claims=others)
+        key = _longest(state, stem, path)
+        if key is not None and (found := _claimed(state, Kind.ROUTE, key)) is not None:
+            return _of_route(state, target, (path, tried), found, verdicts)
+    known = yield from _routes(state, tried)
     for stem in tried:
-        if passed := state.claims.claimants((Kind.TLS, stem)):
-            whole = Claimed(_SHOWN[Kind.TLS], stem, passed[0], passed[1:])
-            because = f'{passed[0]} has its TLS as it comes; without TLS: 404'
-            verdicts = tuple(verdict for ref in passed for verdict in state.verdicts(ref))
-            return Explanation(target, served=True, because=because, claims=(whole,), verdicts=verdicts)
+        if keys := known.get(stem):
+            others: list[Claimed] = []
+            for each in keys[:MOST]:
+                yield
+                if (other := _claimed(state, Kind.ROUTE, each)) is not None:
+                    others.append(other)
+            because = f'host {stem} has no route for {path}: 404'
+            return _bounded(target, because, others, (), served=False, more=len(keys) - len(others))
+    for stem in tried:
+        if (passed := _claimed(state, Kind.TLS, stem)) is not None:
+            whole = Claimed(passed.what, stem, passed.holder, passed.waiting, more=passed.more)
+            because = f'{passed.holder} has its TLS as it comes; without TLS: 404'
+            return _bounded(target, because, [whole], _about(passed, verdicts), served=True)
     return Explanation(target, served=False, because='no object has a route for this host: 404')
 
 
-def _routes(state: State, stem: str) -> list[Claim]:
-    """Return the claims that hold a route of a host, one for each key."""
-    start = f'{stem}/'
-    found: dict[str, Claim] = {}
-    for fragment in state.fragments.values():
-        for claim in fragment.claims:
-            if claim.kind is Kind.ROUTE and claim.key.startswith(start) and _holds(state, fragment, claim):
-                found[claim.key] = claim
-    return [found[key] for key in sorted(found)]
+def _of_route(
+    state: State, target: str, asked: tuple[str, list[str]], found: Claimed, verdicts: VerdictsOf
+) -> Explanation:
+    """Return what becomes of a request, its path and the hosts to try, that a route was found for."""
+    path, tried = asked
+    if because := _refused(state, tried, path, found.key):
+        return _bounded(target, because, [found], (), served=False)
+    because = f'{found.holder} holds {found.key}'
+    if found.waiting:
+        others = f' and {found.more} others' if found.more else ''
+        because += f', before {", ".join(map(str, found.waiting))}{others}: the oldest has it'
+    if _is_closed(state, found.key):
+        because += '; it is closed until what protects it can be used: 503'
+    return _bounded(target, because, [found], _about(found, verdicts), served=True)
 
 
-def _holds(state: State, fragment: Fragment, claim: Claim) -> bool:
-    return state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,)
+def _about(found: Claimed, verdicts: VerdictsOf) -> Iterable[Verdict]:
+    return (verdict for ref in (found.holder, *found.waiting) for verdict in verdicts(ref))
 
 
-def _is_closed(state: State, claim: Claim) -> bool:
-    content = _content(state, claim)
+def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, list[str]]]:
+    """Return the keys of all routes of some hosts, sorted."""
+    found: dict[str, list[str]] = {}
+    for number, key in enumerate(state.claims.keys_of(Kind.ROUTE)):
+        if number % _STEP == 0:
+            yield
+        stem = key.partition('/')[0]
+        if stem in stems:
+            found.setdefault(stem, []).append(key)
+    return {stem: sorted(keys) for stem, keys in found.items()}
+
+
+def _is_closed(state: State, key: str) -> bool:
+    content = _content(state, key)
     return isinstance(content, str) and CLOSED in content.split('|')[2]
 
 
-def _refused(state: State, tried: list[str], path: str, claim: Claim) -> str:
+def _refused(state: State, tried: list[str], path: str, key: str) -> str:
     """Return why the path of a request is refused although it has a route; '' where it is not."""
     other = readings.other(path)
     if other is None:
         return 'the path has dot segments or a broken escape: 400'
     also = next((found for stem in tried if (found := _longest(state, stem, other)) is not None), None)
-    if also is not None and _content(state, also) == _content(state, claim):
+    if also is not None and _content(state, also) == _content(state, key):
         return ''
     return f'an endpoint could read the path as {other}, which has another route: 400'
 
 
-def _content(state: State, claim: Claim) -> object:
-    return state.claims.content((claim.kind, claim.key), state.fragments)
+def _content(state: State, key: str) -> object:
+    return state.claims.content((Kind.ROUTE, key), state.fragments)
 
 
-def _longest(state: State, stem: str, path: str) -> Claim | None:
-    """Return the route whose key is the longest beginning of the request's key, as `map_beg` finds it."""
-    asked = f'{stem}{path}/#'
-    fitting = [claim for claim in _routes(state, stem) if asked.startswith(claim.key)]
-    return max(fitting, key=lambda claim: len(claim.key), default=None)
+def _longest(state: State, stem: str, path: str) -> str | None:
+    """Return the route's key that is the longest beginning of the request's key, as `map_beg` finds it.
+
+    Keys end with `/`, or with `/#` where the path has to be that one exactly.
+    """
+    asked = f'{stem}{path}/'
+    if state.claims.claimants((Kind.ROUTE, f'{asked}#')):
+        return f'{asked}#'
+    end = len(asked)
+    while end > 0:
+        if state.claims.claimants((Kind.ROUTE, asked[:end])):
+            return asked[:end]
+        end = asked.rfind('/', 0, end - 1) + 1
+    return None
 
 
 def value(found: Explanation) -> dict[str, object]:
@@ -204,6 +283,7 @@ def value(found: Explanation) -> dict[str, object]:
                 'holder': str(claim.holder),
                 'waiting': [str(ref) for ref in claim.waiting],
                 'backend': claim.backend,
+                'moreWaiting': claim.more,
             }
             for claim in found.claims
         ],
@@ -217,4 +297,6 @@ def value(found: Explanation) -> dict[str, object]:
             }
             for verdict in found.verdicts
         ],
+        'moreClaims': found.more_claims,
+        'moreVerdicts': found.more_verdicts,
     }

@@ -150,7 +150,7 @@ def test_only_a_plain_true_switches_the_check_of_the_server_off(kubeconfig, said
 def shown(ours):
     """Return the certificate that a server sees."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    access.load_client_certificate(server, ALONE, KEY)
+    access.load_certificate(server, ALONE, KEY)
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(cadata=ALONE.decode())
     ours.check_hostname, ours.verify_mode = False, ssl.CERT_NONE

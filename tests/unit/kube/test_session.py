@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import headrace
 from headrace.kube import session
-from headrace.kube.access import AccessError, load_client_certificate
+from headrace.kube.access import AccessError, load_certificate
 
 PATH = '/api/v1/services'
 PAGE = {'metadata': {'resourceVersion': '7', 'continue': ''}, 'items': [{'metadata': {'name': 'a'}}]}
@@ -133,7 +133,7 @@ def test_the_certificate_is_held_to_the_name_that_is_configured(access_of, name)
     )
     form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    load_client_certificate(tls, pem, key.private_bytes(serialization.Encoding.PEM, *form))
+    load_certificate(tls, pem, key.private_bytes(serialization.Encoding.PEM, *form))
 
     async def ask():
         async def serve(reader, writer):

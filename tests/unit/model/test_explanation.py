@@ -8,19 +8,25 @@ from headrace.model import explanation, state, view
 from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
+from headrace.verdicts import Verdict
 from support.objects import endpoint_slice, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
 OLD, NEW = '2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z'
 
 
-def explain(target, *documents, role=Role.EDGE, **settings):
+def explain(target, *documents, **how):
+    held, made = model(*documents, **how)
+    return explanation.explain(made, held, target)
+
+
+def model(*documents, role=Role.EDGE, **settings):
     given = {'tcp_ports': '5000-5999', 'secrets': Secrets(namespaces=('*',)), **settings}
     held, made = store.Store(), state.State(view.make(Settings(**given), role=role))
     for document in documents:
         held.put(reading.read(document).object)
     made.update(held, held.take())
-    return explanation.explain(made, held, target)
+    return held, made
 
 
 def web(name='web', created=OLD, namespace='shop', spec=None, **annotations):
@@ -261,6 +267,69 @@ def test_a_host_whose_tls_is_passed_through_is_served_by_tls_alone(host):
     assert [(claim.what, claim.key) for claim in found.claims] == [('TLS of host', host)]
 
 
+# --- its bounds -------------------------------------------------------------------------------------------------------
+
+
+def paths(count, prefix='p'):
+    return ', '.join(f'/{prefix}{number}' for number in range(count))
+
+
+def hosts(count):
+    return ', '.join(f'h{number}.example.com' for number in range(count))
+
+
+def test_a_service_that_claims_a_great_deal_is_told_in_part_and_counted_in_whole():
+    young = web(created=NEW, host=hosts(20), path=paths(30))
+    found = explain('shop/web', young, web('old', host='h0.example.com', path='/p0'))
+    assert found.because == 'it has 599 of the 600 things that it claims'
+    assert (len(found.claims), found.more_claims) == (500, 100)
+
+
+def test_a_host_of_many_routes_is_told_in_part():
+    many = [web(f'w{number}', host='a.example.com', path=paths(100, f'{number}-')) for number in range(6)]
+    found = explain('a.example.com/x', *many)
+    assert (found.served, len(found.claims), found.more_claims) == (False, 500, 100)
+
+
+def test_of_many_that_wait_for_one_host_the_first_are_told():
+    names = [f'w{number:02}' for number in range(30)]
+    found = explain('a.example.com', *(web(name, created=NEW, host='a.example.com') for name in names), web('old', host='a.example.com'))  # fmt: skip
+    (claim,) = found.claims
+    assert (claim.holder, len(claim.waiting), claim.more) == (ref('old'), 20, 10)
+    assert 'Service shop/w19 and 10 others: the oldest has it' in found.because
+    # Of those who are not named nothing else is told either.
+    assert {verdict.ref for verdict in found.verdicts} <= {ref(), ref('old'), *claim.waiting}
+
+
+def test_verdicts_beyond_the_bound_are_counted():
+    said = tuple(Verdict(ref(), 'InvalidValue', str(number)) for number in range(700))
+    held, made = model(web(host='a.example.com'))
+    steps = explanation.explaining(made, held, 'shop/web', lambda _: said)
+    found = last(steps)
+    assert (found.verdicts, found.more_verdicts) == (said[:500], 200)
+
+
+@pytest.mark.parametrize('target', ['shop/web', 'h0.example.com/x'])
+def test_an_answer_about_many_claims_is_made_in_many_steps_and_survives_that_they_go_meanwhile(target):
+    held, made = model(web(host=hosts(20), path=paths(100)))
+    steps = explanation.explaining(made, held, target, made.verdicts)
+    next(steps)
+    held.drop(ref())
+    made.update(held, held.take())
+    left = [None for _ in iter(lambda: next(steps, True), True)]
+    assert len(left) >= 3
+    assert last(explanation.explaining(made, held, target, made.verdicts)).claims == ()
+
+
+def last(steps):
+    """Return what steps come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+
+
 # --- as a value -------------------------------------------------------------------------------------------------------
 
 
@@ -279,8 +348,11 @@ def test_an_explanation_is_one_value_for_programs():
                 'holder': 'Service shop/old',
                 'waiting': ['Service shop/web'],
                 'backend': 'shop_old_http',
+                'moreWaiting': 0,
             }
         ],
+        'moreClaims': 0,
+        'moreVerdicts': 0,
     }
     assert {
         'level': 'error',

@@ -1,0 +1,97 @@
+"""Pages for administrators: what is served, and why. They name objects of all namespaces, so who asks is judged first.
+
+Promises: one page at a time is made, in pieces that hold the event loop for some milliseconds, however many objects
+there are; each page is bounded.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from headrace.agent import status
+from headrace.agent.loop import Loop
+from headrace.agent.pace import Pace
+from headrace.agent.source import Source
+from headrace.agent.status import Known, Page
+from headrace.model import explanation
+from headrace.names import Ref
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_MOST, _USUAL = 1000, 500
+_LONGEST_TARGET = 2048
+
+
+class Pages:
+    """The pages of one agent; before there is a loop there is a source only."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.loop: Loop | None = None
+        self._turn = asyncio.Lock()
+
+    def routes(self) -> dict[str, Handler]:
+        """Return the handlers by path."""
+        return {
+            '/status': self.serve_status,
+            '/status/{namespace}/{name}': self.serve_service,
+            '/explain': self.serve_explanation,
+        }
+
+    def _known(self, loop: Loop) -> Known:
+        return Known(loop.judged.verdicts, self._source.verdicts)
+
+    async def serve_status(self, request: web.Request) -> web.Response:
+        """Return a page of what is served; `limit` and `continue` as in lists of the Kubernetes API."""
+        loop = self.loop
+        if loop is None:
+            return _unread()
+        limit, token = request.query.get('limit', str(_USUAL)), request.query.get('continue', '')
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(_MOST)) and 1 <= int(limit) <= _MOST):
+            return _error(400, f'limit must be a number from 1 to {_MOST}')
+        namespace, _, name = token.partition('/')
+        page = Page(int(limit), Ref('Service', namespace, name) if token else None)
+        async with self._turn:
+            return _json(await status.of_agent(loop.state, loop.applier, self._known(loop), page))
+
+    async def serve_service(self, request: web.Request) -> web.Response:
+        """Return one Service with its servers."""
+        loop = self.loop
+        ref = Ref('Service', request.match_info['namespace'], request.match_info['name'])
+        async with self._turn:
+            found = await status.of_service(loop.state, loop.applier, self._known(loop), ref) if loop else None
+        return _json(found) if found else _error(404, f'no {ref}')
+
+    async def serve_explanation(self, request: web.Request) -> web.Response:
+        """Return why something is served, or not."""
+        loop, target = self.loop, request.query.get('of', '')
+        if loop is None:
+            return _unread()
+        if len(target) > _LONGEST_TARGET:
+            return _error(400, f'of must have {_LONGEST_TARGET} characters at most')
+        async with self._turn:
+            return _json(await _explained(loop, target))
+
+
+async def _explained(loop: Loop, target: str) -> bytes:
+    pace, judged = Pace(), loop.judged.verdicts
+    steps = explanation.explaining(loop.state, loop.store, target, lambda ref: judged.get(ref, ()))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return msgspec.json.encode(explanation.value(done.value))
+        await pace.rest()
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type='application/json')
+
+
+def _error(status: int, said: str) -> web.Response:
+    return web.json_response({'error': said}, status=status)
+
+
+def _unread() -> web.Response:
+    return _error(503, 'the source is still being read')
