@@ -287,6 +287,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reload_interval: Annotated[
         Duration, _meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
     ] = '2s'
+    reloads_per_minute: Annotated[
+        int,
+        _meta(
+            'So many reloads a minute may the objects of one namespace cause; what needs more of them waits.',
+            'runtime',
+            ge=1,
+            le=1000,
+        ),
+    ] = 5
+    total_reloads_per_minute: Annotated[
+        int,
+        _meta(
+            'The same for all namespaces together. Reloads for changes of the settings are not counted.',
+            'runtime',
+            ge=1,
+            le=1000,
+        ),
+    ] = 20
     compare_interval: Annotated[
         Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
     ] = '5m'
@@ -315,14 +333,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_old_workers: Annotated[
         int,
         _meta(
-            'So many workers may still finish connections; the next reload waits for one to end, and after `oldWorkerTimeout` ends the oldest.',
+            'So many workers may still finish connections. A reload that settings or the default certificate cause waits for one to end, and after `oldWorkerTimeout` ends the oldest; one that namespaces cause already waits when there are two less, and ends none.',
             'runtime',
             ge=1,
             le=100,
         ),
     ] = 8
     old_worker_timeout: Annotated[
-        Duration, _meta('How long a reload waits for an old worker to end, where there are `maxOldWorkers`.', 'runtime')
+        Duration,
+        _meta(
+            'How long a reload that settings or the default certificate cause waits for an old worker to end, where there are `maxOldWorkers`.',
+            'runtime',
+        ),
     ] = '60s'
     hard_stop_after: Annotated[
         Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')

@@ -60,6 +60,12 @@ def backend(service: Ref, port: str, *, variant: str = '', shape: str = '') -> s
     return name
 
 
+def owner(backend_name: str) -> tuple[Ref, str]:
+    """Return whose backend a name is, and of which port."""
+    namespace, name, port, *_ = *backend_name.split('_'), '', ''
+    return Ref('Service', namespace, name), port
+
+
 def server(address: str, port: int, options: str = '') -> str:
     """Return the name of a server: its address and port, and the hash of options that cannot change in place."""
     return f'{address}:{port}_{options}' if options else f'{address}:{port}'

@@ -15,9 +15,16 @@ def reload(live, town, pods, number):
     until(lambda: len(live.reloads()) > before, 'a reload is over')
 
 
+def set_maxconn(live, number):
+    """Change a setting that needs a reload, and wait until that is over."""
+    before = len(live.reloads())
+    live.set(maxconn=number)
+    until(lambda: len(live.reloads()) > before, 'a reload is over')
+
+
 def test_plain_and_upgraded_connections_stay_open_over_six_reloads_and_a_killed_agent(make_live, town):
     one, two = town.pods(2)
-    live = make_live(reloadInterval='50ms')
+    live = make_live(reloadInterval='50ms', maxOldWorkers=2 * RELOADS + 2)
     live.web([one], town.port)
     live.tcp([two], town.port)
     live.start()
@@ -59,7 +66,7 @@ def test_an_endpoint_that_leaves_keeps_its_long_connection_on_an_old_worker_too(
     until(lambda: f'shop_web_80/{one}' not in live.all_servers(), 'the endpoint is forgotten')
 
 
-def test_at_the_limit_of_old_workers_a_reload_waits_and_then_ends_the_oldest(make_live, town):
+def test_at_the_limit_of_old_workers_a_reload_for_settings_waits_and_then_ends_the_oldest(make_live, town):
     pod = town.pod()
     live = make_live(reloadInterval='50ms', maxOldWorkers=2, oldWorkerTimeout='2s')
     live.web([pod], town.port)
@@ -69,10 +76,10 @@ def test_at_the_limit_of_old_workers_a_reload_waits_and_then_ends_the_oldest(mak
     with under_load(town, live):
         for number in range(2):
             talks.append(Talk(town, live.ports['tcp']))
-            reload(live, town, [pod], number)
+            set_maxconn(live, 400 + number)
         talks.append(Talk(town, live.ports['tcp']))
         began = time.monotonic()
-        reload(live, town, [pod], 2)
+        set_maxconn(live, 402)
         assert time.monotonic() - began >= 2
         # Only the oldest was ended, and what it held; everything else goes on.
         assert [talk.say('here') for talk in talks] == ['', 'here', 'here']
@@ -93,7 +100,7 @@ def test_a_reload_that_waits_for_an_old_worker_comes_as_soon_as_one_ends(make_li
     later = Talk(town, live.ports['tcp'])
     before = len(live.reloads())
     live.web([one], town.port, 'other', 'other.example.com', {'balance': 'hdr:x-last'})
-    until(lambda: live.times('waiting for an old worker to end'), 'the reload waits')
+    until(lambda: live.metric('headrace_reloads_waiting', why='old-workers'), 'the reload waits')
     # What needs no reload does not wait.
     live.web([two], town.port)
     live.serves([two], 'shop_web_80')

@@ -16,6 +16,8 @@ RUNTIME = {
     'defaults': {'timeout-server': '30s'},
     'drainTimeout': '1m',
     'reloadInterval': '1s',
+    'reloadsPerMinute': 10,
+    'totalReloadsPerMinute': 100,
     'compareInterval': '1m',
     'drainDelay': '2s',
     'maxOldWorkers': 3,

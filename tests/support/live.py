@@ -78,6 +78,9 @@ class Live:
             'maxconn': 500,
             'threads': 1,
             'drainDelay': '100ms',
+            # Tests may ask for more reloads than tenants.
+            'reloadsPerMinute': 1000,
+            'totalReloadsPerMinute': 1000,
             **settings,
         }
         self.config = self.root / 'settings.yaml'

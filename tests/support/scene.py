@@ -63,6 +63,8 @@ class Scene:
             'default_certificate': DEFAULT,
             'reload_interval': '0s',
             'allow_external_name': True,
+            'reloads_per_minute': 1000,
+            'total_reloads_per_minute': 1000,
         }
         settings = msgspec.structs.replace(self.stage.view.settings, **own, hard_stop_after='5s', maxconn=1000)
         self.stage.view = view.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))

@@ -71,3 +71,8 @@ def test_an_endpoint_has_the_same_identity_everywhere_and_none_shares_it():
     assert len(set(found)) == len(found)
     assert all(re.fullmatch('[0-9a-f]{16}', name) for name in found)
     assert names.endpoint_identity(ref, 'http', '10.0.0.1', 80) == found[0]
+
+
+def test_a_backends_name_says_whose_it_is_and_of_which_port():
+    ref = names.Ref('Service', 'shop', 'web')
+    assert names.owner(names.backend(ref, 'http', variant='v6', shape='0123abcd')) == (ref, 'http')

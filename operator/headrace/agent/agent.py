@@ -25,8 +25,8 @@ from headrace.cluster.store import Store
 from headrace.haproxy import check, probe, worker
 from headrace.haproxy.apply import Applier, Where
 from headrace.haproxy.generations import Generations
-from headrace.haproxy.plan import Reason
 from headrace.haproxy.process import Haproxy, HaproxyStartError
+from headrace.haproxy.reasons import Reason
 from headrace.haproxy.record import Record
 from headrace.haproxy.reloads import Reloads
 from headrace.haproxy.render import Renderer
@@ -200,6 +200,7 @@ class Agent:
         self._lacking()
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
+        self.reloads.delay = self.loop.delay
         self.upkeep = Upkeep(self.applier)
         traffic = Traffic(view.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
@@ -371,7 +372,8 @@ class Agent:
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:
-            self.reloads.ask([Reason('settings', ', '.join(changed) or 'the settings of the class changed')])
+            said = ', '.join(changed) or 'the settings of the class changed'
+            self.reloads.ask([Reason('settings', said, administrator=True)])
 
     async def _withdraw(self) -> None:
         """Say that nobody shall be sent here any more, and give them time to hear it; changes still arrive."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from headrace.haproxy.apply import Applier
-from headrace.haproxy.plan import Reason
+from headrace.haproxy.reasons import Reason
 from headrace.haproxy.render import KEEP_ALIVE_SECONDS
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.names import Ref
@@ -49,7 +49,7 @@ class Lingering:
         if found and await self._are_kept():
             shown = ', '.join(map(str, sorted(found)[:3]))
             log.info('clients of HTTP/2 keep connections to Services that have gone back', extra={'objects': shown})
-            self._applier.on_reasons((Reason('kept-connections', shown),))
+            self._applier.on_reasons((Reason('kept-connections', shown, tuple(sorted(found))),))
             for ref in found:
                 self._remember(ref)
             return frozenset()

@@ -6,7 +6,7 @@ There is no quiet time: an idle agent applies at once, and a busy one takes all 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from headrace.agent.judged import Judged
 from headrace.agent.lingering import Lingering
@@ -103,11 +103,17 @@ class Loop:
             if change:
                 await self._apply(change)
 
+    def delay(self, waiting: Mapping[Ref, str]) -> None:
+        """Note the objects that wait for a reload, and why."""
+        before, self.state.delayed = self.state.delayed, waiting
+        self.judged.note(self.state, {ref for ref, _ in before.items() ^ waiting.items()})
+
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             dirty = self.store.take()
             state.lingering |= self.state.lingering
+            state.delayed = self.state.delayed
             state.update(self.store, self.store.services())
             self._lingering.follow(self.state.lingering)
             self.state = state

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import headrace
 from headrace.agent.source import Source
 from headrace.haproxy.apply import Applier
+from headrace.haproxy.budget import Why
 from headrace.node.steering import Steering
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -70,6 +71,7 @@ class AgentCollector:
         for (reason, result), value in sorted(record.reloads.items()):
             reloads.add_metric((reason, result), value)
         yield reloads
+        yield self._waiting()
         yield _counter('headrace_checks', 'Candidates that HAProxy was asked about.', record.checks)
         yield _counter('headrace_adoptions', 'Running workers that were adopted.', record.adoptions)
         yield _counter('headrace_haproxy_starts', 'How often HAProxy was started.', record.starts)
@@ -84,6 +86,16 @@ class AgentCollector:
         yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
         yield _gauge('headrace_troubles', 'What stands in the way now.', len(record.troubles))
         yield from self._verdicts()
+
+    def _waiting(self) -> Metric:
+        counts = Counts({str(why): 0 for why in Why})
+        counts.update(item.why for item in self.sources.applier.record.waiting)
+        gauge = GaugeMetricFamily(
+            'headrace_reloads_waiting', 'What waits for a reload, by why it waits.', labels=('why',)
+        )
+        for why, value in sorted(counts.items()):
+            gauge.add_metric((why,), value)
+        return gauge
 
     def _verdicts(self) -> Iterator[Metric]:
         gauge = GaugeMetricFamily('headrace_verdicts', 'Verdicts by level and reason.', labels=('level', 'reason'))

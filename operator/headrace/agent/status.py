@@ -74,6 +74,7 @@ async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> 
             'services': services,
             'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_plans],
             'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_reloads],
+            'waiting': [asdict(item) for item in record.waiting[:_MOST_REASONS]],
             'verdicts': verdicts,
             'continue': f'{shown[-1].namespace}/{shown[-1].name}' if len(refs) > page.limit else '',
         }

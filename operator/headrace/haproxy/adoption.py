@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from headrace.haproxy import commands, entries, held, listeners, lists, observed, plan, render, words
+from headrace.haproxy import commands, entries, held, listeners, lists, observed, render, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
 from headrace.haproxy.observed import Observed
-from headrace.haproxy.plan import Loaded, Reason
+from headrace.haproxy.plan import Loaded
+from headrace.haproxy.reasons import NUMBER_OF_LISTENERS, Reason, why_users
 from headrace.haproxy.worker import Worker
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.ir import Kind, Map, Pem
@@ -70,10 +71,9 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}
+    reasons.update(why_users(wanted.fragments.values(), loaded.users))
     if odd is not None:
         reasons.add(odd)
-    if (unknown := plan.why_users(wanted.fragments.values(), loaded)) is not None:
-        reasons.add(unknown)
     return Adopted(len(answered), refused, tuple(sorted(reasons)))
 
 
@@ -82,7 +82,7 @@ def _listeners(picture: Picture, had: Materials) -> tuple[Layout, Reason | None]
     layout = listeners.of_pointers(picture.pointers)
     if had.listeners.keys() == set(lists.names(layout)) or not (had.listeners or layout.held):
         return layout, None
-    return layout, Reason('listeners', 'ports that end TLS need another number of them')
+    return layout, Reason('listeners', NUMBER_OF_LISTENERS)
 
 
 def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Mapping[str, list[str]]) -> list[Command]:

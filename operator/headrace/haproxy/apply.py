@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace.haproxy import adoption, users, worker
@@ -18,8 +18,9 @@ from headrace.haproxy.candidate import Candidate
 from headrace.haproxy.commands import Command
 from headrace.haproxy.generations import Generation, Generations
 from headrace.haproxy.journal import Journal
-from headrace.haproxy.plan import Loaded, Reason, started
+from headrace.haproxy.plan import Loaded, started
 from headrace.haproxy.process import Haproxy, HaproxyStartError
+from headrace.haproxy.reasons import Reason
 from headrace.haproxy.record import PlanRecord, Record
 from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
@@ -82,8 +83,11 @@ class Applier:
     def _drain_seconds(self) -> float:
         return milliseconds(self.settings.drain_timeout) / 1000
 
-    async def apply(self, change: Change) -> None:
-        """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised."""
+    async def apply(self, change: Change, *, administrator: bool = False) -> None:
+        """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised.
+
+        `administrator` says that the change comes from the settings, and not from objects.
+        """
         async with self._turn:
             self.wanted.tell(change)
             self.candidate.note(change)
@@ -93,7 +97,9 @@ class Applier:
                 return
             refs = {item.ref for item in change.fragments} | self.worker.held
             keys = {item.key for item in change.pointers} | self.worker.held_keys
-            await self._tell(self.worker, self.worker.picture.change_to(self.wanted, refs, keys))
+            await self._tell(
+                self.worker, self.worker.picture.change_to(self.wanted, refs, keys), administrator=administrator
+            )
 
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
@@ -103,7 +109,7 @@ class Applier:
             self.candidate.use(renderer)
             if self.worker is not None:
                 self.worker.removals.drain_seconds = self._drain_seconds
-        await self.apply(self.wanted.whole_change_to(of_state(state)))
+        await self.apply(self.wanted.whole_change_to(of_state(state)), administrator=True)
         return held.sections([]) != renderer.sections([])
 
     def _files_behind(self) -> None:
@@ -111,8 +117,9 @@ class Applier:
             self.behind_since = time.monotonic()
             self.behind.set()
 
-    async def _tell(self, told: Worker, change: Change) -> bool:
+    async def _tell(self, told: Worker, change: Change, *, administrator: bool = False) -> bool:
         """Tell a worker a change, and keep the record; return whether it answered."""
+        waited = told.held
         try:
             done = await told.apply(change)
         except RuntimeSocketError as error:
@@ -139,10 +146,17 @@ class Applier:
             },
         )
         # What the worker lacks that is being replaced is asked of the next one, which may serve before the reload ends.
+        # What has waited before the settings changed waits for its own sake.
+        asked = [
+            replace(
+                reason, administrator=reason.administrator or (administrator and not waited.issuperset(reason.refs))
+            )
+            for reason in done.reasons
+        ]
         if self.reloading and told is self._leaving:
-            self.unasked.update(done.reasons)
-        elif done.reasons:
-            self.on_reasons(done.reasons)
+            self.unasked.update(asked)
+        elif asked:
+            self.on_reasons(asked)
         if self.old_workers:
             self._relay(done.plan.commands)
         self.touched.update(item.ref for item in change.fragments)
@@ -247,7 +261,7 @@ class Applier:
         self.record.commands += done.sent
         reasons = set(done.reasons)
         if not found.facts.generation or not same_static(folder, self.candidate.folder):
-            reasons.add(Reason('settings', 'HAProxy runs with other settings'))
+            reasons.add(Reason('settings', 'HAProxy runs with other settings', administrator=True))
         log.info(
             'adopted the worker',
             extra={'pid': found.facts.pid, 'commands': done.sent, 'reload': '; '.join(map(str, sorted(reasons)))},

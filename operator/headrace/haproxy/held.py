@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from headrace import names
 from headrace.haproxy import entries, observed, plan
 from headrace.haproxy.observed import Observed, Servers
-from headrace.haproxy.plan import Reason
+from headrace.haproxy.reasons import Reason, why_reload
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Entry, Fragment, Group, HostTls, Kind, Map, Options, Shape
 from headrace.model.picture import Picture
@@ -36,7 +36,7 @@ def missing(wanted: Picture, had: Observed, profiles: frozenset[str]) -> dict[st
     return {
         name: reason
         for name, backend in observed.wanted_backends(wanted.fragments.values()).items()
-        if name not in had.backends and (reason := plan.why_reload(backend, profiles))
+        if name not in had.backends and (reason := why_reload(backend, profiles))
     }
 
 
@@ -87,7 +87,7 @@ class _Search:
         led_to |= {value.split('|')[1] for value in self._values(Map.CANARY, policies) if value.count('|') > 1}
         self.kept = (led_to & self.had.backends.keys()) - self._wanted_names
         found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
-        return (found | {_owner(name)[0] for name in self.kept}) - self.refs
+        return (found | {names.owner(name)[0] for name in self.kept}) - self.refs
 
     def value(self, key: ClaimKey) -> str:
         """Return what stands at a key in the worker, '' for nothing."""
@@ -98,7 +98,7 @@ class _Search:
         """Return an object as the worker has it, with the endpoints that are wanted; None when it has nothing of it."""
         wanted = self.wanted.fragments.get(ref)
         backends = [item for name, item in plan.backends(wanted).items() if name in self.had.backends]
-        backends += [self._as_it_is(name, wanted) for name in sorted(self.kept) if _owner(name)[0] == ref]
+        backends += [self._as_it_is(name, wanted) for name in sorted(self.kept) if names.owner(name)[0] == ref]
         data = self._data(ref, {item.name for item in backends})
         if not backends and not data:
             return None
@@ -116,7 +116,7 @@ class _Search:
         for backend in wanted.backends if wanted else ():
             if _SHAPE.sub('', backend.name) == _SHAPE.sub('', name):
                 return replace(backend, name=name)
-        owner, port = _owner(name)
+        owner, port = names.owner(name)
         return Backend(name, owner, port, Shape(), Options(), _groups(self.had.backends[name]))
 
     def _data(self, ref: Ref, backends: set[str]) -> list[Entry]:
@@ -135,17 +135,11 @@ class _Search:
 
     def _policies_of(self, ref: Ref) -> set[str]:
         ports = {backend.port for backend in plan.backends(self.wanted.fragments.get(ref)).values()}
-        ports |= {port for owner, port in map(_owner, self.kept) if owner == ref}
+        ports |= {port for owner, port in map(names.owner, self.kept) if owner == ref}
         return {names.policy(ref, port) for port in ports}
 
     def _values(self, name: Map, policies: set[str]) -> list[str]:
         return [values[0] for key, values in self.had.maps.get(name, {}).items() if key in policies]
-
-
-def _owner(backend: str) -> tuple[Ref, str]:
-    """Return whose backend a name is, and of which port; `_` occurs in none of the parts."""
-    namespace, name, port, *_ = *backend.split('_'), '', ''
-    return Ref('Service', namespace, name), port
 
 
 def _groups(servers: Servers) -> tuple[Group, ...]:

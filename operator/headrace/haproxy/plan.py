@@ -12,23 +12,12 @@ from headrace import names
 from headrace.haproxy import commands, entries, listeners, lists, render, users, words
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
+from headrace.haproxy.reasons import NUMBER_OF_LISTENERS, Reason, why_reload, why_users
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Content, Entry, Fragment, HostTls, Kind, Map, Pem
+from headrace.model.ir import Backend, Claim, Content, Entry, Fragment, HostTls, Kind, Map, Pem
 from headrace.model.picture import Picture, files_of, passing, with_endpoints
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Reason:
-    """Why a reload is needed: a fixed word for metrics, and about what."""
-
-    word: str
-    detail: str
-
-    def __str__(self) -> str:
-        """Return the reason as people read it."""
-        return f'{self.word}: {self.detail}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +27,8 @@ class Plan:
     With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
     the objects that changed; `held` those of which only the endpoints are in the commands, `held_keys` the claimed keys
     that stay as they are, `missing` the backends that only the reload brings, `passing` the hosts whose TLS is passed
-    through when the plan is done, and `listeners` who has which listener then.
+    through when the plan is done, `listeners` who has which listener then, and `listening` the objects for which there
+    must be another number of listeners.
     """
 
     commands: tuple[Command, ...] = ()
@@ -49,6 +39,7 @@ class Plan:
     missing: frozenset[str] = frozenset()
     passing: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=Layout)
+    listening: frozenset[Ref] = frozenset()
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -61,7 +52,7 @@ class Loaded:
 
     No command can bring the profiles that it has loaded, the hashes of `users`, the backends that it waits for already, and
     `direct`: a frontend that ends TLS without a hop; nor can one make a listener. `passing` are the hosts whose TLS it
-    passes through, `listeners` who has which listener.
+    passes through, `listeners` who has which listener, `listening` the objects that wait for another number of them.
     """
 
     profiles: frozenset[str] = frozenset()
@@ -70,6 +61,7 @@ class Loaded:
     passing: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=lambda: listeners.of({}))
+    listening: frozenset[Ref] = frozenset()
 
 
 def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
@@ -86,7 +78,7 @@ def plan(change: Change, loaded: Loaded) -> Plan:
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
-    draft.hold_listeners(change.pointers)
+    draft.hold_listeners(change)
     for fragment in change.fragments:
         draft.fragment(fragment)
     draft.pointers(change.pointers)
@@ -100,24 +92,8 @@ def plan(change: Change, loaded: Loaded) -> Plan:
         frozenset(draft.waiting),
         draft.passing,
         draft.listeners,
+        draft.listening,
     )
-
-
-def why_reload(backend: Backend, profiles: frozenset[str]) -> Reason | None:
-    """Return why only a reload can bring a backend to a worker with these profiles; None when commands can."""
-    if backend.shape.compression:
-        return Reason('compression', f'{backend.name}: a backend made at run time does not compress')
-    if backend.shape.profile not in profiles:
-        return Reason('profile', f'{backend.shape.profile} is used for the first time')
-    return None
-
-
-def why_users(fragments: Iterable[Fragment | None], loaded: Loaded) -> Reason | None:
-    """Return why only a reload can let a worker know the users of some fragments; None when it knows all."""
-    for item in fragments:
-        if item is not None and item.userlists and not users.needed((item,)).keys() <= loaded.users:
-            return Reason('users', f'{item.ref}: crypt hashes are used for the first time')
-    return None
 
 
 def tell(picture: Picture, change: Change, made: Plan) -> None:
@@ -146,6 +122,7 @@ class _Draft:
     held_keys: set[ClaimKey] = field(default_factory=set)
     passing: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=Layout)
+    listening: frozenset[Ref] = frozenset()
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
@@ -177,8 +154,7 @@ class _Draft:
             after = entries.of_fragment(change.new)
             self._entries(_data(before), _data(after), Phase.DATA, Phase.DATA_GONE)
             self._entries(before - _data(before), after - _data(after), Phase.POINTERS, Phase.POINTERS_GONE)
-            if (reason := why_users((change.new,), self.loaded)) is not None:
-                self.reasons.add(reason)
+            self.reasons.update(why_users((change.new,), self.loaded.users))
 
     def hold(self, change: Change) -> None:
         """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
@@ -218,13 +194,16 @@ class _Draft:
         files = {key for item in changes if item.key in self.held_keys for key in files_of(item.old)}
         self.held_keys |= {item.key for item in changes if item.key in files and item.new is None}
 
-    def hold_listeners(self, changes: tuple[PointerChange, ...]) -> None:
+    def hold_listeners(self, change: Change) -> None:
         """Find who has which listener; where there must be another number of them, all stays until the reload."""
+        changes = change.pointers
         after = self.loaded.listeners.after(changes)
         if after.sizes == self.loaded.listeners.sizes:
             self.listeners = after
             return
-        self.reasons.add(Reason('listeners', 'ports that end TLS need another number of them'))
+        # What is held is planned again with each change: by then it is not to be seen any more whose ports these are.
+        self.listening = self.loaded.listening | {item.ref for item in change.fragments if _listens(item)}
+        self.reasons.add(Reason('listeners', NUMBER_OF_LISTENERS, tuple(sorted(self.listening))))
         self.held_keys |= {item.key for item in changes if item.key[0] is Kind.LISTENER}
         self._hold_files(changes)
 
@@ -265,7 +244,7 @@ class _Draft:
             kind, key = change.key
             if change.key == render.DEFAULT and (change.old is None or change.new is None):
                 # The first line of the crt-list cannot be taken away, and no command changes `strict-sni`.
-                self.reasons.add(Reason('certificate', 'the default certificate comes or goes'))
+                self.reasons.add(Reason('certificate', 'the default certificate comes or goes', administrator=True))
                 self.held_keys.add(change.key)
             if change.key in self.held_keys:
                 continue
@@ -357,6 +336,14 @@ def _passes(content: Content | None) -> bool:
 def _endpoints(backend: Backend) -> set[tuple[int, str]]:
     """Return a backend's endpoints as port and address."""
     return {(group.port, address) for group in backend.groups for address in group.addresses}
+
+
+def _listens(change: FragmentChange) -> bool:
+    """Tell whether a fragment's ports that end TLS have changed."""
+    claims = [
+        {item for item in found.claims if item.kind is Kind.LISTENER} for found in (change.old, change.new) if found
+    ]
+    return bool(set[Claim]().union(*claims)) and not (len(claims) > 1 and claims[0] == claims[1])
 
 
 def _same_data(change: FragmentChange) -> bool:

@@ -23,13 +23,23 @@ class PlanRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRecord:
-    """A reload: when (Unix time), why, how long it took, and whether it was good."""
+    """A reload: when (Unix time), why, how long it took, whether it was good, and the namespaces that it was charged to."""
 
     at: float
     reasons: tuple[str, ...]
     seconds: float
     good: bool
     said: str = ''
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a reload: the reason, its objects, and a word for why it waits."""
+
+    reason: str
+    objects: tuple[str, ...]
+    why: str
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class Record:
     starts: int = 0
     last_plans: deque[PlanRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_reloads: deque[ReloadRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    waiting: tuple[Waiting, ...] = ()
     # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
     troubles: dict[str, str] = field(default_factory=dict)
 

@@ -9,15 +9,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from headrace.haproxy import check, culprits
+from headrace.haproxy import budget, check, culprits
 from headrace.haproxy.apply import Applier
+from headrace.haproxy.budget import Budget, Delayed
 from headrace.haproxy.check import HaproxyMissingError, Outcome
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation
-from headrace.haproxy.plan import Reason
-from headrace.haproxy.record import ReloadRecord
+from headrace.haproxy.reasons import Reason
+from headrace.haproxy.record import ReloadRecord, Waiting
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
 from headrace.names import Ref
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 _SHARE = 0.05
 _SHORTEST_PAUSE = 5.0
 _LONGEST_BACKOFF = 30.0
+# What waits for an old worker to end looks so often.
+_LOOK_SECONDS = 0.5
 # Fragments that are refused may hide others.
 _ATTEMPTS = 3
 
@@ -37,12 +41,18 @@ Refuse = Callable[[Sequence[Ref], str], Awaitable[None]]
 class Reloads:
     """Decides when HAProxy reloads, and from what.
 
-    `refuse` leaves fragments out of the model; `leaving` is awaited when a worker is about to be replaced.
+    `refuse` leaves fragments out of the model; `leaving` is awaited when a worker is about to be replaced; `delay` is called
+    with the objects that wait for a reload, and why, whenever these are others.
     """
 
     def __init__(self, applier: Applier, refuse: Refuse) -> None:
         self.applier, self.refuse = applier, refuse
-        self.reasons: set[Reason] = set()
+        self.delay: Callable[[Mapping[Ref, str]], None] = lambda _: None
+        # The newest reason of each kind by its objects: what was asked for before has been replaced by it.
+        self.reasons: dict[tuple[str, tuple[Ref, ...]], Reason] = {}
+        self.budget = Budget()
+        # The namespaces whose reload has left an old worker, by its PID.
+        self._left: dict[int, frozenset[str]] = {}
         self.leaving: Callable[[], Awaitable[None]] = _nothing
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
@@ -55,7 +65,11 @@ class Reloads:
 
     def ask(self, reasons: Iterable[Reason]) -> None:
         """Ask for a reload."""
-        self.reasons.update(reasons)
+        for reason in reasons:
+            key = reason.word, reason.refs
+            held = self.reasons.get(key)
+            asked = held is not None and held.administrator
+            self.reasons[key] = replace(reason, administrator=reason.administrator or asked)
         self._wake.set()
         self._news.set()
 
@@ -70,16 +84,16 @@ class Reloads:
             await self._wake.wait()
             await self._pause(failures)
             self._wake.clear()
-            self._news.clear()
-            reasons, self.reasons = self.reasons, set()
+            await self._until_allowed()
+            self._wake.clear()
+            reasons, self.reasons = {*self.reasons.values()}, {}
             if not reasons:
                 continue
-            good = await self._reload(reasons)
+            good = await self._reload(reasons, self._charge(reasons))
             self._last = time.monotonic()
             failures = 0 if good else failures + 1
             if not good:
-                self.reasons.update(reasons)
-                self._wake.set()
+                self.ask(reasons - {*self.reasons.values()})
 
     async def _pause(self, failures: int) -> None:
         """Keep the distance to the last reload; a longer one after failures, until there is news."""
@@ -91,17 +105,68 @@ class Reloads:
                 async with asyncio.timeout(max(0.0, self._last + longest - time.monotonic())):
                     await self._news.wait()
 
-    async def _reload(self, reasons: set[Reason]) -> bool:
+    async def _until_allowed(self) -> None:
+        """Wait until the budget allows a reload for one of the reasons; what waits is shown meanwhile."""
+        while self.reasons:
+            self._news.clear()
+            old = await self._old_workers()
+            left = [self._left.get(pid, frozenset()) for pid in old]
+            allowed = budget.limits(self.applier.settings)
+            found = self.budget.decide(self.reasons.values(), left, time.monotonic(), allowed)
+            self._show(found.delayed)
+            if found.now:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(found.seconds or _LOOK_SECONDS):
+                    await self._news.wait()
+            # Changes that come one after the other are judged together.
+            await asyncio.sleep(_LOOK_SECONDS / 10)
+
+    async def _old_workers(self) -> tuple[int, ...]:
+        """Return the old workers as far as they can be seen, and forget who left those that have ended."""
+        worker = self.applier.worker
+        try:
+            found = await self.applier.where.haproxy.master.old_workers(worker.facts.pid if worker else 0)
+        except RuntimeSocketError:
+            return self.applier.old_workers
+        self._left = {pid: names for pid, names in self._left.items() if pid in found}
+        return found
+
+    def _show(self, delayed: Sequence[Delayed]) -> None:
+        """Let metrics, status and diagnostics tell what waits."""
+        settings, record = self.applier.settings, self.applier.record
+        found = tuple(Waiting(str(item.reason), tuple(map(str, item.reason.refs)), str(item.why)) for item in delayed)
+        if found == record.waiting:
+            return
+        if len(found) > len(record.waiting):
+            log.warning('reloads wait', extra={'reasons': '; '.join(item.reason for item in found[:5])})
+        record.waiting = found
+        self.delay({ref: item.why.words(settings) for item in delayed for ref in item.reason.refs})
+
+    def _charge(self, reasons: set[Reason]) -> frozenset[str]:
+        """Take the tokens for a reload that begins now, and return the namespaces that have paid."""
+        now, allowed = time.monotonic(), budget.limits(self.applier.settings)
+        if any(reason.administrator for reason in reasons):
+            return frozenset()
+        payers = self.budget.payers(reasons, now, allowed)
+        self.budget = self.budget.charge(payers, now, allowed)
+        return payers
+
+    async def _reload(self, reasons: set[Reason], payers: frozenset[str]) -> bool:
         """Reload once; return whether the wanted state serves now. What stands in the way is kept as trouble."""
         began, record = time.monotonic(), self.applier.record
         shown = tuple(str(reason) for reason in sorted(reasons))
-        log.info('reloading', extra={'reasons': '; '.join(shown[:5])})
+        log.info('reloading', extra={'reasons': '; '.join(shown[:5]), 'namespaces': ', '.join(sorted(payers)[:5])})
+        ends = any(reason.administrator for reason in reasons)
         said = ''
         try:
             async with self._turn:
                 self.applier.begin_reload()
                 generation = await self._good_generation()
-                said = await self._switch(generation) if generation else record.troubles.get('configuration', '')
+                if generation is None:
+                    said = record.troubles.get('configuration', '')
+                else:
+                    said = await self._switch(generation, payers, ends=ends)
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
             said = str(error)
         finally:
@@ -111,7 +176,8 @@ class Reloads:
             self.ask(self.applier.unasked)
         record.trouble('reload', said)
         seconds = time.monotonic() - began
-        record.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500]))
+        paid = tuple(sorted(payers))
+        record.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500], paid))
         for word in {reason.word for reason in reasons}:
             record.reloads[word, 'good' if good else 'failed'] += 1
         log.log(
@@ -175,11 +241,15 @@ class Reloads:
                 return found
         return ()
 
-    async def _switch(self, generation: Generation) -> str:
-        """Promote a generation and reload into it; return what stood in the way, '' for nothing."""
+    async def _switch(self, generation: Generation, payers: frozenset[str], *, ends: bool) -> str:
+        """Promote a generation and reload into it; return what stood in the way, '' for nothing.
+
+        With `ends`, old workers may be ended to make room.
+        """
         generations, haproxy = self.applier.where.generations, self.applier.where.haproxy
         held = self.applier.worker
-        await self._make_room(held.facts.pid if held else 0)
+        if ends:
+            await self._make_room(held.facts.pid if held else 0)
         await self.leaving()
         before = generations.promoted()
         generations.point(generation.number)
@@ -196,6 +266,8 @@ class Reloads:
             generations.discard(generation)
             return said or 'HAProxy did not say why'
         generations.promote(generation)
+        if held is not None:
+            self._left[held.facts.pid] = payers
         await self.applier.join()
         with contextlib.suppress(RuntimeSocketError):
             found = self.applier.worker

@@ -8,9 +8,10 @@ import contextlib
 import logging
 import time
 
+from headrace import names
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.files import WriteError
-from headrace.haproxy.plan import Reason
+from headrace.haproxy.reasons import Reason
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
 from headrace.model.ir import Map
@@ -75,7 +76,8 @@ class Upkeep:
             applier.record.commands += attempts
             for item in given_up:
                 log.warning('cannot be removed', extra={'command': item.command.named, 'answer': item.answer})
-                applier.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}')])
+                owner, _ = names.owner(item.command.removes.partition('/')[0])
+                applier.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}', (owner,))])
 
     async def compare(self) -> None:
         """Read back what was changed, soon, and everything at long intervals; what differs is set right and counted."""

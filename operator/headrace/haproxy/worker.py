@@ -16,7 +16,8 @@ from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.generations import VARIABLE
 from headrace.haproxy.observed import Observed
-from headrace.haproxy.plan import Loaded, Plan, Reason
+from headrace.haproxy.plan import Loaded, Plan
+from headrace.haproxy.reasons import Reason, concerned
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.versions import OldHaproxyError
@@ -75,16 +76,26 @@ class Worker:
             self._told(change, made)
             reasons = set(made.reasons)
             if refused:
-                reasons |= await self._set_right(refused)
+                reasons |= await self._set_right(refused, change)
         return Applied(made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
 
     def _told(self, change: Change, made: Plan) -> None:
         self.held, self.held_keys = made.held, made.held_keys
         plan.tell(self.picture, change, made)
         before = self.loaded
-        if made.missing or made.passing is not before.passing or made.listeners is not before.listeners:
-            missing = before.missing | made.missing
-            self.loaded = replace(before, missing=missing, passing=made.passing, listeners=made.listeners)
+        if (
+            made.missing
+            or made.passing is not before.passing
+            or made.listeners is not before.listeners
+            or made.listening != before.listening
+        ):
+            self.loaded = replace(
+                before,
+                missing=before.missing | made.missing,
+                passing=made.passing,
+                listeners=made.listeners,
+                listening=made.listening,
+            )
 
     async def settle(self) -> None:
         """Let the right one of the two frontends of HTTPS have the connections: a fresh worker lets both.
@@ -120,7 +131,7 @@ class Worker:
         number = observed.line_number(text, command.locate)
         return f'{command.text}:{number}' if number else command.text
 
-    async def _set_right(self, refused: Iterable[Answered]) -> set[Reason]:
+    async def _set_right(self, refused: Iterable[Answered], change: Change) -> set[Reason]:
         """Compare what refused commands spoke of with what it should be, and repair it once."""
         backends, maps = set[str](), set[Map]()
         reasons = set[Reason]()
@@ -131,11 +142,14 @@ class Worker:
                 case [_, 'server' | 'health' | 'backend', where, *_] | ['set', 'maxconn', 'server', where, *_]:
                     backends.add(where.partition('/')[0])
                 case _:
-                    reasons.add(Reason('refused', f'{item.command.line.split(" ")[0]}: {item.answer}'))
+                    text = f'{item.command.line.split(" ")[0]}: {item.answer}'
+                    reasons.add(Reason('refused', text, concerned(item.command, change)))
         wanted = self._wanted(self.picture.fragments.values()) if backends else {}
         done = await self._repair(sorted(backends), sorted(maps), wanted)
         again = [item for item in done if item.outcome is not Outcome.DONE]
-        return reasons | {Reason('refused', f'{item.command.named}: {item.answer}') for item in again}
+        return reasons | {
+            Reason('refused', f'{item.command.named}: {item.answer}', concerned(item.command, change)) for item in again
+        }
 
     async def kept_at(self) -> float:
         """Return when HTTP/2 has last asked on a connection for a Service that has gone back; Unix seconds, 0 for never.

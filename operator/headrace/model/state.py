@@ -5,7 +5,7 @@ linger, until `update` is told that they do no more), and an update costs as muc
 the change as a value, which is all that planning needs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from headrace.cluster.objects import Service
@@ -60,6 +60,8 @@ class State:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
+        # Objects that wait for a reload, and why.
+        self.delayed: Mapping[Ref, str] = {}
         # Services of a node that have gone back to kube-proxy, and that HAProxy serves on to those who are connected.
         self.lingering: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
@@ -218,9 +220,10 @@ class State:
         fragment = self.fragments.get(ref)
         if fragment is None:
             return ()
-        return tuple(
-            sorted({*fragment.verdicts, *fragment.endpoint_verdicts, *self.claims.verdicts(fragment, self.fragments)})
-        )
+        said = self.delayed.get(ref)
+        waits = () if said is None else (Verdict(ref, 'ReloadDelayed', f'a change waits for a reload: {said}'),)
+        claimed = self.claims.verdicts(fragment, self.fragments)
+        return tuple(sorted({*fragment.verdicts, *fragment.endpoint_verdicts, *claimed, *waits}))
 
     def needed(self, kind: str) -> list[Ref]:
         """Return the objects of a kind that fragments are made from, besides their own, in no order."""

@@ -328,6 +328,7 @@ def test_a_shape_outside_the_base_set_is_a_reload_when_it_is_first_used(said):
     made = planned([web(), ends('10.0.0.1')], [web(**said), ends('10.0.0.1')])
     assert [reason.word for reason in made.reasons] == ['profile']
     assert str(made.reasons[0]).startswith('profile: http-')
+    assert made.reasons[0].namespaces == {'shop'}
     assert made.commands == ()
     assert made.held == {Ref('Service', 'shop', 'web')}
     assert made.held_keys == {(Kind.ROUTE, 'web.example.com/')}
@@ -351,7 +352,7 @@ def test_a_crypt_hash_that_the_worker_has_not_loaded_is_a_reload_and_one_that_it
     crypt = secret('users', auth='ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA')
     other = web('other', host='o.example.com', basic_auth_secret='users')
     made = planned([web(), crypt], [web(basic_auth_secret='users'), crypt])
-    assert [reason.word for reason in made.reasons] == ['users']
+    assert [(reason.word, reason.refs) for reason in made.reasons] == [('users', (Ref('Service', 'shop', 'web'),))]
     assert planned([web(), other, crypt], [web(basic_auth_secret='users'), other, crypt]).reasons == ()
 
 
@@ -381,6 +382,11 @@ def test_more_ports_that_end_tls_than_half_of_the_listeners_are_a_reload():
     made = plan.plan(change, loaded)
     assert [reason.word for reason in made.reasons] == ['listeners']
     assert {kind for kind, _ in made.held_keys} == {Kind.LISTENER}
+    assert made.reasons[0].refs == (Ref('Service', 'shop', 's33'),)
+    # What waits is planned again with each change of others, and is still that Service's.
+    waiting = replace(change, fragments=())
+    again = plan.plan(waiting, replace(loaded, listening=made.listening))
+    assert again.reasons == made.reasons
 
 
 def test_a_shape_that_is_in_use_already_is_no_reload():
@@ -412,6 +418,7 @@ DEFAULT = Settings(default_certificate='shop/tls', secrets=Secrets(namespaces=('
 def test_a_default_certificate_that_comes_or_goes_is_a_reload(before, after):
     made = planned(before, after, settings=DEFAULT)
     assert [str(reason) for reason in made.reasons] == ['certificate: the default certificate comes or goes']
+    assert [reason.administrator for reason in made.reasons] == [True]
     assert made.commands == ()
 
 

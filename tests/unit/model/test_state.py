@@ -441,6 +441,16 @@ def test_a_refused_fragment_is_left_out_with_its_verdicts_and_what_haproxy_said(
     assert living.told == picture.of_state(living.state)
 
 
+def test_a_fragment_that_waits_for_a_reload_says_so():
+    living = Living(web(), ends('web', '10.0.0.1'))
+    living.state.delayed = {ref('web'): 'workers of earlier reloads still hold connections'}
+    (verdict,) = living.state.verdicts(ref('web'))
+    assert (verdict.reason, verdict.message) == (
+        'ReloadDelayed',
+        'a change waits for a reload: workers of earlier reloads still hold connections',
+    )
+
+
 @pytest.mark.parametrize(
     'events',
     [

@@ -1,0 +1,76 @@
+"""Why a reload is needed, and because of whose objects. Pure."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.haproxy import users
+from headrace.haproxy.commands import Command
+from headrace.model.ir import Backend, Fragment, Kind
+from headrace.model.state import Change, FragmentChange
+from headrace.names import Ref
+
+# What separates a backend's or a file's name from the rest of a command.
+_PARTS = re.compile(r'[\s/]')
+NUMBER_OF_LISTENERS = 'ports that end TLS need another number of them'
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reason:
+    """Why a reload is needed: a fixed word for metrics, and about what.
+
+    `refs` are the objects that need it, where that is known. `administrator` says that the reload is for a change of the
+    administrator's own.
+    """
+
+    word: str
+    detail: str
+    refs: tuple[Ref, ...] = ()
+    administrator: bool = False
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """Return the namespaces whose objects need the reload."""
+        return frozenset(ref.namespace for ref in self.refs if ref.namespace)
+
+    def __str__(self) -> str:
+        """Return the reason as people read it."""
+        return f'{self.word}: {self.detail}'
+
+
+def why_reload(backend: Backend, profiles: frozenset[str]) -> Reason | None:
+    """Return why only a reload can bring a backend to a worker with these profiles; None when commands can."""
+    if backend.shape.compression:
+        return Reason(
+            'compression', f'{backend.name}: a backend made at run time does not compress', (backend.service,)
+        )
+    if backend.shape.profile not in profiles:
+        return Reason('profile', f'{backend.shape.profile} is used for the first time', (backend.service,))
+    return None
+
+
+def why_users(fragments: Iterable[Fragment | None], loaded: frozenset[str]) -> list[Reason]:
+    """Return why only a reload can let a worker know the users of some fragments; none when it knows all."""
+    return [
+        Reason('users', f'{item.ref}: crypt hashes are used for the first time', (item.ref,))
+        for item in fragments
+        if item is not None and item.userlists and not users.needed((item,)).keys() <= loaded
+    ]
+
+
+def concerned(command: Command, change: Change) -> tuple[Ref, ...]:
+    """Return the objects of a change that a command speaks of; all of them where it names no backend or file of theirs."""
+    spoken = set(_PARTS.split(command.line if command.payload_shown else command.text))
+    found = tuple(item.ref for item in change.fragments if not spoken.isdisjoint(_spoken_of(item)))
+    return found or tuple(item.ref for item in change.fragments)
+
+
+def _spoken_of(change: FragmentChange) -> set[str]:
+    """Return the names of a fragment's backends, and of its files of TLS."""
+    fragments = [item for item in (change.old, change.new) if item is not None]
+    return {backend.name for item in fragments for backend in item.backends} | {
+        f'{claim.key}.pem'
+        for item in fragments
+        for claim in item.claims
+        if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY)
+    }
