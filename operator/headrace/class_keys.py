@@ -181,6 +181,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'runtime',
         ),
     ] = msgspec.field(default_factory=dict)
+    host_sharing: Annotated[
+        Literal['none', 'paths', 'all'],
+        _meta(
+            'What other namespaces may have of a host, which belongs to the namespace of the oldest object that names it: nothing; `paths`: paths of their own, never its TLS; `all`: its TLS too, path by path the oldest object, and what its own routes leave to `*.x` and `*`.',
+            'reload',
+        ),
+    ] = 'none'
     default_certificate: Annotated[
         str,
         _meta(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.names import Ref
 from support.objects import PREFIX, ca_secret, endpoint_slice, node, secret, service, tls_secret
 
-NAMESPACES = ('shop', 'shop', 'shop', 'bank')
+NAMESPACES = ('shop', 'shop', 'shop', 'bank', 'aero')
 NAMES = ('a', 'b', 'c')
 HOSTS = ('a.example.com', 'b.example.com', '*.example.com', '*')
 TCP_PORTS = ('5000', '5001', '5002', '9999')
@@ -31,8 +31,8 @@ V4 = tuple(f'10.0.0.{number}' for number in range(1, 6))
 V6 = tuple(f'2001:db8::{number}' for number in range(1, 4))
 
 _EXPOSING = {
-    'host': HOSTS[:2],
-    'host.https': HOSTS[:2],
+    'host': HOSTS,
+    'host.https': HOSTS,
     'port.tls': TCP_PORTS,
     'host.http': (*HOSTS, 'a.example.com, b.example.com'),
     'host.grpc': HOSTS[:3],

@@ -15,6 +15,11 @@ VIEWS = {
     'edge': VIEW,
     'node': view.make(Settings(secrets=SECRETS), role=Role.NODE, place=VIEW.place),
     'node ports': view.make(Settings(tcp_ports='5000-5999', address_source='node-ports', secrets=SECRETS)),
+    'shared paths': view.make(Settings(tcp_ports='5000-5999', host_sharing='paths', secrets=SECRETS)),
+    'shared hosts': view.make(Settings(tcp_ports='5000-5999', host_sharing='all', secrets=SECRETS)),
+    'host policy': view.make(
+        Settings(host_policy={'shop': ('*.example.com',), '*': ('*', 'a.example.com')}, secrets=SECRETS)
+    ),
     'default certificate': view.make(Settings(default_certificate='shop/tls', domain='x.example.com', secrets=SECRETS)),
 }
 

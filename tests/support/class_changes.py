@@ -35,6 +35,7 @@ RELOAD = {
     'trustedProxies': ['198.51.100.0/24'],
     'acceptProxy': True,
     'defaultCertificate': 'shop/default',
+    'hostSharing': 'all',
     'tlsMinVersion': 'TLSv1.3',
     'tlsCiphers': 'ECDHE-RSA-AES128-GCM-SHA256',
     'allowExternalName': True,

@@ -2,12 +2,15 @@
 
 Owns rule 7 of the contract: the oldest creationTimestamp wins, then namespace and name; the loser waits and takes over
 when the winner leaves. Objects that want the same TLS for a host, or the same file, share it without a conflict. A claim
-for a host's TLS that nothing can be made of yields to one that serves.
+for a host's TLS that nothing can be made of yields to one that serves. A host belongs to a namespace (`hosts`): claims
+of others for it wait whatever their age.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 
+from headrace.model.classes import DEFAULT_CERTIFICATE
+from headrace.model.hosts import Hosts, Rank, named, rank, wildcard
 from headrace.model.ir import Claim, Content, Fragment, HostTls, Kind
 from headrace.model.policies import CLOSED
 from headrace.names import Ref
@@ -17,11 +20,6 @@ ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
 _ADDRESSES = (Kind.ADDRESS, Kind.DOOR)
 _SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
-
-
-def rank(fragment: Fragment) -> tuple[str, str, str, str]:
-    """Return what orders objects that claim the same: age, then namespace, name and kind."""
-    return (fragment.created, fragment.ref.namespace, fragment.ref.name, fragment.ref.kind)
 
 
 def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
@@ -45,7 +43,7 @@ def _key_of(claim: Claim) -> ClaimKey:
     return claim.kind, claim.key
 
 
-def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str, str]]:
+def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, Rank]:
     """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides.
 
     An address belongs to the Service whose ClusterIP it is, whoever else names it.
@@ -60,24 +58,43 @@ def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, tuple[str, str, str
 class Claims:
     """The claimants of each key, the winner first. Holds references only; what they claim is in their fragments."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
         self._claimants: dict[Kind, dict[str, Ref | tuple[Ref, ...]]] = {kind: {} for kind in Kind}
+        self._barred: dict[ClaimKey, tuple[Ref, ...]] = {}
 
     def claimants(self, key: ClaimKey) -> tuple[Ref, ...]:
-        """Return who claims a key, the winner first."""
+        """Return who claims a key and may have it, the winner first."""
         found = self._claimants[key[0]].get(key[1], ())
         return (found,) if isinstance(found, Ref) else found
+
+    def parties(self, key: ClaimKey) -> tuple[Ref, ...]:
+        """Return all who claim a key: those of namespaces that its host does not belong to come last."""
+        return (*self.claimants(key), *self._barred.get(key, ()))
 
     def replace(self, ref: Ref, old: Iterable[ClaimKey], new: Iterable[ClaimKey], fragments: Fragments) -> None:
         """Exchange the claims of one object; `fragments` has its new fragment already, if there is one."""
         for kind, key in old:
             left = tuple(item for item in self.claimants((kind, key)) if item != ref)
             self._put(kind, key, left)
+            self._put_barred((kind, key), {*self._barred.get((kind, key), ())} - {ref})
         for kind, key in new:
+            claim = find(fragments[ref], (kind, key))
+            if claim is not None and not self.hosts.admits(ref.namespace, claim):
+                self._put_barred((kind, key), {*self._barred.get((kind, key), ()), ref})
+                continue
             found = [item for item in self.claimants((kind, key)) if item != ref]
             # A claimant whose place would be another one goes and comes anew, so those that stay are in their order.
             insort(found, ref, key=lambda item: _order(fragments[item], (kind, key)))
             self._put(kind, key, tuple(found))
+
+    def settle(self, keys: Iterable[ClaimKey], fragments: Fragments) -> None:
+        """Judge anew who may have some keys, after their hosts have come to other namespaces."""
+        for key in keys:
+            claims = {ref: claim for ref in self.parties(key) if (claim := find(fragments[ref], key))}
+            admitted = [ref for ref, claim in claims.items() if self.hosts.admits(ref.namespace, claim)]
+            self._put(*key, tuple(sorted(admitted, key=lambda item: _order(fragments[item], key))))
+            self._put_barred(key, claims.keys() - set(admitted))
 
     def _put(self, kind: Kind, key: str, refs: tuple[Ref, ...]) -> None:
         if refs:
@@ -85,11 +102,17 @@ class Claims:
         else:
             self._claimants[kind].pop(key, None)
 
+    def _put_barred(self, key: ClaimKey, refs: Iterable[Ref]) -> None:
+        if found := tuple(sorted(refs)):
+            self._barred[key] = found
+        else:
+            self._barred.pop(key, None)
+
     def content(self, key: ClaimKey, fragments: Fragments) -> Content | None:
-        """Return what stands at a key: the winner's value; None when nobody claims it."""
+        """Return what stands at a key: the winner's value, or what keeps wildcards of other namespaces out; else None."""
         found = self._claimants[key[0]].get(key[1])
         if found is None:
-            return None
+            return self._reserved(key, fragments)
         winner = fragments[found if isinstance(found, Ref) else found[0]]
         claim = find(winner, key)
         assert claim is not None
@@ -105,18 +128,49 @@ class Claims:
             return False
         return self.content(key, fragments) != own.value
 
+    def _reserved(self, key: ClaimKey, fragments: Fragments) -> str | HostTls | None:
+        """Return what stands at a key of a named host that nobody holds.
+
+        At its route `/`: the namespace, so that no wildcard of another one gets what the host's own routes leave. For its
+        TLS: the default certificate, where a wildcard of another namespace would show its own.
+        """
+        if key[0] is Kind.ROUTE:
+            host = key[1].removesuffix('/')
+            return f'{owner}_' if '/' not in host and (owner := self.hosts.owner(host)) else None
+        above = wildcard(key[1]) if key[0] is Kind.TLS and key[1] in self.hosts else ''
+        if not above or DEFAULT_CERTIFICATE not in self._claimants[Kind.CERTIFICATE]:
+            return None
+        shown = self.content((Kind.TLS, above), fragments)
+        foreign = isinstance(shown, HostTls) and bool(shown.certificates)
+        foreign = foreign and self.claimants((Kind.TLS, above))[0].namespace != self.hosts.owner(key[1])
+        return HostTls(certificates=(DEFAULT_CERTIFICATE,)) if foreign else None
+
+    def of_host(self, host: str, fragments: Fragments) -> set[ClaimKey]:
+        """Return all keys of a host whose content depends on the namespace that it belongs to."""
+        found: set[ClaimKey] = {(Kind.ROUTE, f'{host}/'), (Kind.TLS, host)}
+        for ref in self.hosts.namers(host):
+            found.update(routes_of(fragments.get(ref), host))
+        return found
+
     def dependents(self, key: ClaimKey, fragments: Fragments) -> set[ClaimKey]:
-        """Return the routes whose content depends on who holds this key besides their own."""
+        """Return the keys whose content depends on what stands at this one besides their own claims."""
+        if key == (Kind.CERTIFICATE, DEFAULT_CERTIFICATE):
+            wildcards = [host for host in self._claimants[Kind.TLS] if host.startswith('*.')]
+            return {(Kind.TLS, host) for each in wildcards for host in self.hosts.below(each)}
         if key[0] is not Kind.TLS:
             return set()
-        return {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
+        routes = {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
+        return routes.union((Kind.TLS, host) for host in self.hosts.below(key[1]))
 
     def verdicts(self, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
         """Return a verdict for each key that a fragment claims and another object holds."""
         found: list[Verdict] = []
         for claim in fragment.claims:
-            holder = self.claimants((claim.kind, claim.key))[0]
+            holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
+                continue
+            if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
+                found.append(Verdict(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
                 continue
             if claim.kind in _SHARED and self.content((claim.kind, claim.key), fragments) == claim.value:
                 continue
@@ -125,12 +179,21 @@ class Claims:
         return found
 
     def keys_of(self, kind: Kind) -> list[str]:
-        """Return all keys of a kind that anybody claims, as of now."""
+        """Return all keys of a kind that an object holds, as of now."""
         return list(self._claimants[kind])
 
-    def keys(self) -> Iterable[ClaimKey]:
-        """Return all keys that anybody claims."""
-        return ((kind, key) for kind, held in self._claimants.items() for key in held)
+    def _belongs(self, host: str) -> str:
+        """Return whose a host is, for an object that may not have it."""
+        found = self.hosts.holder(host)
+        assert found is not None
+        holder, by = found
+        return f'host {host} belongs to namespace {holder.namespace}: {by if by != host else "it"} is held by {holder}'
+
+    def keys(self, fragments: Fragments) -> set[ClaimKey]:
+        """Return all keys at which anything can stand."""
+        found = {(kind, key) for kind, held in self._claimants.items() for key in held}
+        found.update((Kind.ROUTE, f'{host}/') for host in self.hosts)
+        return found | self.dependents((Kind.CERTIFICATE, DEFAULT_CERTIFICATE), fragments)
 
 
 def closed(pointer: str) -> str:

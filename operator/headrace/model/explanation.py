@@ -13,6 +13,8 @@ from headrace.annotations import reading
 from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import Store
 from headrace.model import exposure, readings
+from headrace.model.claims import find, routes_of
+from headrace.model.hosts import named
 from headrace.model.ir import HostTls, Kind
 from headrace.model.policies import CLOSED
 from headrace.model.state import State
@@ -163,11 +165,16 @@ def _not_taken_over(service: Service, view: View) -> str:
 
 
 def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
-    """Return who claims a key; None when nobody does any more."""
-    refs = state.claims.claimants((kind, key))
+    """Return who claims a key, be it of a host that belongs to another namespace; None when nobody does any more."""
+    refs = state.claims.parties((kind, key))
     if not refs:
         return None
-    content = state.claims.content((kind, key), state.fragments)
+    claim = find(state.fragments[refs[0]], (kind, key))
+    held = state.claims.hosts.holder(named(claim)) if claim else None
+    holds = bool(state.claims.claimants((kind, key)))
+    if not holds and held is not None:
+        refs = (held[0], *refs)
+    content = state.claims.content((kind, key), state.fragments) if holds else None
     backend = content.partition('|')[0] if isinstance(content, str) else ''
     if isinstance(content, HostTls):
         backend = content.passthrough.partition('|')[0] or ', '.join(content.certificates)
@@ -180,46 +187,90 @@ def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:
     host, slash, rest = target.partition('/')
     host, path = host.lower().partition(':')[0].rstrip('.'), (slash + rest).partition('?')[0] or '/'
     tried = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
-    for stem in tried:
-        key = _longest(state, stem, path)
-        if key is not None and (found := _claimed(state, Kind.ROUTE, key)) is not None:
-            return _of_route(state, target, (path, tried), found, verdicts)
+    barred = yield from _barred(state, host)
+    key = _found(state, tried, path)
+    if key is not None and (found := _claimed(state, Kind.ROUTE, key)) is not None:
+        return _of_route(state, target, (path, tried), [found, *barred], verdicts)
     known = yield from _routes(state, tried)
+    owner = _owner(state, tried)
     for stem in tried:
-        if keys := known.get(stem):
+        if (keys := known.get(stem)) and owner in ('', state.claims.hosts.owner(stem)):
             others: list[Claimed] = []
             for each in keys[:MOST]:
                 yield
                 if (other := _claimed(state, Kind.ROUTE, each)) is not None:
                     others.append(other)
             because = f'host {stem} has no route for {path}: 404'
-            return _bounded(target, because, others, (), served=False, more=len(keys) - len(others))
+            return _bounded(target, because, [*others, *barred], (), served=False, more=len(keys) - len(others))
     for stem in tried:
-        if (passed := _claimed(state, Kind.TLS, stem)) is not None:
+        passed = _claimed(state, Kind.TLS, stem)
+        if passed is not None and owner in ('', passed.holder.namespace):
             whole = Claimed(passed.what, stem, passed.holder, passed.waiting, more=passed.more)
             because = f'{passed.holder} has its TLS as it comes; without TLS: 404'
-            return _bounded(target, because, [whole], _about(passed, verdicts), served=True)
-    return Explanation(target, served=False, because='no object has a route for this host: 404')
+            return _bounded(target, because, [whole, *barred], _about([passed, *barred], verdicts), served=True)
+    because = f'host {host} belongs to namespace {owner}, which has no' if barred else 'no object has a'
+    told = _about(barred, verdicts)
+    return _bounded(target, f'{because} route for this host: 404', barred, told, served=False)
+
+
+def _barred(state: State, host: str) -> Generator[None, None, list[Claimed]]:
+    """Return what objects claim of a host that belongs to another namespace, up to the bound of an answer."""
+    found: dict[tuple[Kind, str], Claimed] = {}
+    owner = state.claims.hosts.owner(host)
+    for ref in state.claims.hosts.namers(host):
+        if ref.namespace == owner:
+            continue
+        yield
+        if (fragment := state.fragments.get(ref)) is None:
+            continue
+        for number, key in enumerate(((Kind.TLS, host), *routes_of(fragment, host))):
+            if number % _STEP == 0:
+                yield
+            claim = find(fragment, key)
+            if len(found) >= MOST or claim is None or state.claims.hosts.admits(ref.namespace, claim):
+                continue
+            if (claimed := _claimed(state, *key)) is not None:
+                found[key] = claimed
+    return [found[key] for key in sorted(found)]
+
+
+def _found(state: State, tried: list[str], path: str) -> str | None:
+    """Return the route that a request takes: no wildcard of another namespace has what a named host's own routes leave."""
+    for place, stem in enumerate(tried):
+        key = _longest(state, stem, path)
+        if key is None:
+            continue
+        if _owner(state, tried[:place]) in ('', state.claims.claimants((Kind.ROUTE, key))[0].namespace):
+            return key
+    return None
+
+
+def _owner(state: State, stems: list[str]) -> str:
+    """Return the namespace of the first of some hosts that belongs to one, '' for none."""
+    return next(filter(None, map(state.claims.hosts.owner, stems)), '')
 
 
 def _of_route(
-    state: State, target: str, asked: tuple[str, list[str]], found: Claimed, verdicts: VerdictsOf
+    state: State, target: str, asked: tuple[str, list[str]], claims: list[Claimed], verdicts: VerdictsOf
 ) -> Explanation:
-    """Return what becomes of a request, its path and the hosts to try, that a route was found for."""
-    path, tried = asked
+    """Return what becomes of a request, its path and the hosts to try, that a route was found for: the first claim."""
+    (path, tried), found = asked, claims[0]
+    # What waits for that route is told with it.
+    claims = [found, *(each for each in claims[1:] if (each.what, each.key) != (found.what, found.key))]
     if because := _refused(state, tried, path, found.key):
-        return _bounded(target, because, [found], (), served=False)
+        return _bounded(target, because, claims, (), served=False)
     because = f'{found.holder} holds {found.key}'
     if found.waiting:
         others = f' and {found.more} others' if found.more else ''
         because += f', before {", ".join(map(str, found.waiting))}{others}: the oldest has it'
     if _is_closed(state, found.key):
         because += '; it is closed until what protects it can be used: 503'
-    return _bounded(target, because, [found], _about(found, verdicts), served=True)
+    return _bounded(target, because, claims, _about(claims, verdicts), served=True)
 
 
-def _about(found: Claimed, verdicts: VerdictsOf) -> Iterable[Verdict]:
-    return (verdict for ref in (found.holder, *found.waiting) for verdict in verdicts(ref))
+def _about(claims: Iterable[Claimed], verdicts: VerdictsOf) -> Iterable[Verdict]:
+    refs = dict.fromkeys(ref for claim in claims for ref in (claim.holder, *claim.waiting))
+    return (verdict for ref in refs for verdict in verdicts(ref))
 
 
 def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, list[str]]]:
@@ -244,7 +295,7 @@ def _refused(state: State, tried: list[str], path: str, key: str) -> str:
     other = readings.other(path)
     if other is None:
         return 'the path has dot segments or a broken escape: 400'
-    also = next((found for stem in tried if (found := _longest(state, stem, other)) is not None), None)
+    also = _found(state, tried, other)
     if also is not None and _content(state, also) == _content(state, key):
         return ''
     return f'an endpoint could read the path as {other}, which has another route: 400'

@@ -12,6 +12,7 @@ from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
 from headrace.model import choice, claims, classes, proxied, services
 from headrace.model.claims import ClaimKey, Claims
+from headrace.model.hosts import Hosts
 from headrace.model.ir import Content, Fragment, Kind
 from headrace.model.services import Demand
 from headrace.model.view import Role, View
@@ -56,7 +57,7 @@ class State:
     def __init__(self, view: View) -> None:
         self.view = view
         self.fragments: dict[Ref, Fragment] = {}
-        self.claims = Claims()
+        self.claims = Claims(Hosts(view))
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
@@ -181,39 +182,42 @@ class State:
         return touched
 
     def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
-        touched: dict[ClaimKey, Content | None] = {}
-        moved: list[tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]] = []
-        for change in changes:
-            gone, come = _claimed(change)
-            moved.append((change, gone, come))
+        named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
+        moved = [(change, *_claimed(change)) for change in changes]
+        keys = {key for host in rehosted for key in self.claims.of_host(host, self.fragments)}
+        for change, gone, come in moved:
             for key in {*gone, *come}:
-                for each in {key, *self.claims.dependents(key, self.fragments), *_own_routes(change, key)}:
-                    touched.setdefault(each, self.claims.content(each, self.fragments))
-        judged = {change.ref for change in changes} | {ref for key in touched for ref in self.claims.claimants(key)}
+                keys |= {key, *_own_routes(change, key)}
+        for key in tuple(keys):
+            keys |= self.claims.dependents(key, self.fragments)
+        before = {key: self.claims.content(key, self.fragments) for key in keys}
+        judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
         for change in changes:
             if change.new is None:
                 del self.fragments[change.ref]
             else:
                 self.fragments[change.ref] = change.new
+        self.claims.hosts.note(named)
         # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
         for change, gone, _ in moved:
             self.claims.replace(change.ref, gone, (), self.fragments)
         for change, _, come in moved:
             self.claims.replace(change.ref, (), come, self.fragments)
+        if rehosted:
+            self.claims.settle(keys, self.fragments)
         pointers = tuple(
-            PointerChange(key, touched[key], after)
-            for key in sorted(touched)
-            if (after := self.claims.content(key, self.fragments)) != touched[key]
+            PointerChange(key, before[key], after)
+            for key in sorted(keys)
+            if (after := self.claims.content(key, self.fragments)) != before[key]
         )
-        judged |= {ref for key in touched for ref in self.claims.claimants(key)}
+        judged |= {ref for key in keys for ref in self.claims.parties(key)}
         return Change(changes, pointers, tuple(sorted(judged)))
 
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
         """Yield all claimed keys, sorted, and what stands there."""
-        for key in sorted(self.claims.keys()):
-            content = self.claims.content(key, self.fragments)
-            assert content is not None
-            yield key, content
+        for key in sorted(self.claims.keys(self.fragments)):
+            if (content := self.claims.content(key, self.fragments)) is not None:
+                yield key, content
 
     def verdicts(self, ref: Ref) -> tuple[Verdict, ...]:
         """Return all verdicts about one object, those of conflicts among them."""

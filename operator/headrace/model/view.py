@@ -78,8 +78,18 @@ class View:
 
     def may_claim(self, namespace: str, host: str) -> bool:
         """Tell whether the class's host policy gives a host to a namespace."""
+        return not self.settings.host_policy or self.grant(namespace, host) > 0
+
+    def grant(self, namespace: str, host: str) -> int:
+        """Return how narrowly the class's host policy gives a host to a namespace; 0 where it does not."""
         policy = self.settings.host_policy
-        return not policy or any(_covers(pattern, host) for pattern in policy.get(namespace, policy.get('*', ())))
+        patterns = policy.get(namespace, policy.get('*', ()))
+        return max((_narrowness(pattern) for pattern in patterns if _covers(pattern, host)), default=0)
+
+
+def _narrowness(pattern: str) -> int:
+    """Return a number that is greater for a narrower pattern: `*`, `*.x`, `*.a.x`, `a.x`."""
+    return len(pattern) if pattern.startswith('*') else 1000
 
 
 def _covers(pattern: str, host: str) -> bool:

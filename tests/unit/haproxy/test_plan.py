@@ -199,11 +199,12 @@ CASES = {
         [web('a', host='a.com')], [web('a', host='a.com'), web(mode='tls-passthrough')],
         ['add backend shop_web_http_1b235cd1 from tcp-random', 'publish backend shop_web_http_1b235cd1',
          f'add map maps/passthrough.map web.example.com shop_web_http_1b235cd1|{POLICY}|',
+         f'add map {ROUTES} web.example.com/ shop_',
          'enable frontend sni', 'disable frontend https'],
     ),
     'where TLS was passed through from the start there is only one frontend': (
         [web('a', host='a.com'), web(mode='tls-passthrough')], [web('a', host='a.com')],
-        ['del map maps/passthrough.map web.example.com', 'unpublish backend shop_web_http_1b235cd1',
+        ['del map maps/passthrough.map web.example.com', f'del map {ROUTES} web.example.com/', 'unpublish backend shop_web_http_1b235cd1',
          'wait 2s be-removable shop_web_http_1b235cd1', 'del backend shop_web_http_1b235cd1'],
     ),
     'another value of a key is one set': (
