@@ -122,3 +122,10 @@ ODD = {
     'SHA-1 and a name that is a BitString': lambda: exchanged(certificate(), (SHA256_RSA, SHA1_RSA), (b'\x0c\x04leaf', b'\x03\x04\x00eaf')),
     'the year 0': lambda: exchanged(certificate(), (b'21360101000000Z', b'00000101000000Z')),
 }  # fmt: skip
+
+
+def pss_public_key():
+    """Return the public RSA key in DER, said to be one for RSA-PSS alone."""
+    numbers = key_of('rsa').public_key().public_numbers()
+    key = value(3, b'\0' + sequence(number(numbers.n), number(numbers.e)))
+    return sequence(sequence(bytes.fromhex('06092a864886f70d01010a')), key)

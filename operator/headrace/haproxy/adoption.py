@@ -125,7 +125,11 @@ def repairs(picture: Picture, had: Observed) -> list[Command]:
 async def _materials(worker: Worker) -> Materials:
     marks: dict[Kind, dict[str, tuple[str, ...]]] = {}
     for kind, word in ((Kind.CERTIFICATE, 'cert'), (Kind.AUTHORITY, 'ca-file')):
-        there = observed.names(await worker.connection.tell(f'show ssl {word}'))
+        listed = await worker.connection.tell(f'show ssl {word}')
+        if opened := observed.transaction(listed):
+            # An agent that ended between `set` and `commit` has left it.
+            await worker.connection.tell(f'abort ssl {word} {opened}')
+        there = observed.names(listed)
         texts = await worker.connection.ask([f'show ssl {word} {file}' for file in there])
         marks[kind] = {file: observed.fingerprints(text) for file, text in zip(there, texts, strict=True)}
     text = await worker.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')

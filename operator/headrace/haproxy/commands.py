@@ -71,6 +71,14 @@ class Command:
         return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
 
     @property
+    def abort(self) -> str:
+        """Return what is sent after a command that commits a transaction of TLS files, '' for all others.
+
+        A transaction that cannot be committed stays open, and HAProxy refuses all others until it is aborted.
+        """
+        return f'abort {self.line.removeprefix("commit ")}' if self.line.startswith('commit ssl ') else ''
+
+    @property
     def located_in(self) -> str:
         """Return the crt-list that holds the line to look up."""
         return self.line.split(' ')[3]
@@ -241,12 +249,12 @@ def del_authority(name: str) -> Command:
 
 
 def _fill_certificate(file: str, pem: bytes) -> list[Command]:
-    return _transaction(Phase.DATA, f'ssl cert {file}', pem, 'Transaction ')
+    return _transaction(Phase.DATA, f'ssl cert {file}', pem, f'for certificate {file}!')
 
 
 def _fill_authority(file: str, pem: bytes) -> list[Command]:
     """Return the transaction; it comes before servers, which may name the file."""
-    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, 'transaction ')
+    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, f'for CA {file}!')
 
 
 def _transaction(phase: Phase, what: str, pem: bytes, expected: str) -> list[Command]:

@@ -110,6 +110,11 @@ def names(text: str) -> list[str]:
     return [name for name in found if name and not name.startswith(('#', '*', '@'))]
 
 
+def transaction(text: str) -> str:
+    """Return the file of the transaction that is open, in the answer of `show ssl cert` or `show ssl ca-file`."""
+    return next((line[1:].split(' ')[0] for line in text.splitlines() if line.startswith('*')), '')
+
+
 def wanted_backends(fragments: Iterable[Fragment]) -> dict[str, Backend]:
     """Return all backends of some fragments by name."""
     return {backend.name: backend for fragment in fragments for backend in fragment.backends}

@@ -121,9 +121,16 @@ class Worker:
         return found
 
     async def _send(self, wanted: Sequence[Command], seconds: float = 10.0) -> list[Answered]:
-        texts = [await self._located(command) if command.locate else command.text for command in wanted]
+        texts = list[str]()
+        answered = list[int]()
+        for command in wanted:
+            answered.append(len(texts))
+            texts.append(await self._located(command) if command.locate else command.text)
+            if command.abort:
+                # After a commit that succeeded there is nothing to abort, and HAProxy says so.
+                texts.append(command.abort)
         found = await self.connection.ask(texts, seconds)
-        return [answers.judge(command, answer) for command, answer in zip(wanted, found, strict=True)]
+        return [answers.judge(command, found[place]) for command, place in zip(wanted, answered, strict=True)]
 
     async def _located(self, command: Command) -> str:
         """Return the text of a command that needs the number of a crt-list's line."""

@@ -146,3 +146,10 @@ def test_all_maps_of_a_picture_are_there_even_if_empty():
         Map.REQUEST_HEADERS_GONE: {'p': 'A3gtYgA='},
         Map.ROUTES: {'a/': 'b|p|'},
     }
+
+
+def test_a_transaction_that_is_committed_is_aborted_too_and_nothing_else_is():
+    set_, commit = commands.set_certificate('shop_tls', b'PEM\n')
+    assert (set_.abort, commit.abort) == ('', 'abort ssl cert certificates/shop_tls.pem')
+    *_, commit = commands.new_authority('shop_ca', b'PEM\n')
+    assert commit.abort == 'abort ssl ca-file authorities/shop_ca.pem'
