@@ -18,7 +18,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,32 +51,13 @@ class SetupError(Exception):
     """Something a person has to solve; its text says how."""
 
 
-@dataclass(frozen=True)
-class Series:
-    """One HAProxy series and the Debian suites to look in."""
-
-    name: str
-    suites: tuple[str, ...]
-
-    @property
-    def target(self) -> Path:
-        """The program to make."""
-        return BIN / f'haproxy-{self.name}'
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that names a binary of one's own."""
-        return 'HAPROXY_' + self.name.replace('.', '_')
-
-    @property
-    def wanted(self) -> tuple[int, int]:
-        """The oldest version that will do."""
-        major, minor = self.name.split('.')
-        return int(major), int(minor)
-
-
+# The series to take; the oldest that will do.
+WANTED = (3, 4)
+TARGET = BIN / 'haproxy-3.4'
+# Names a binary of one's own.
+VARIABLE = 'HAPROXY_3_4'
 # `experimental` is an overlay of `sid`, from which its libraries come.
-SERIES = (Series('3.4', ('sid', 'experimental')),)
+SUITES = ('sid', 'experimental')
 
 
 def run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -243,28 +223,28 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r'\d+', upstream))
 
 
-def choose(series: Series, versions: list[str]) -> str:
+def choose(versions: list[str]) -> str:
     """Take the newest of the series itself, else of the next later series."""
-    fit = [version for version in versions if numbers(version)[:2] >= series.wanted]
+    fit = [version for version in versions if numbers(version)[:2] >= WANTED]
     if not fit:
         have = ', '.join(versions) or 'none'
-        raise SetupError(f'no HAProxy {series.name} or later in {series.suites[-1]} ({have})')
+        raise SetupError(f'no HAProxy 3.4 or later in {SUITES[-1]} ({have})')
     lowest = min(numbers(version)[:2] for version in fit)
     return max((v for v in fit if numbers(v)[:2] == lowest), key=numbers)
 
 
-def unpack(apt: Apt, series: Series, version: str, release: str | None) -> None:
+def unpack(apt: Apt, version: str, release: str | None) -> None:
     """Download and unpack one version, try it, and write the wrapper."""
     extra = ['-o', f'APT::Default-Release={release}'] if release else []
     apt.options += extra
     packages = apt.closure(f'haproxy={version}')
-    debs = CACHE / 'apt' / series.name / 'debs'
+    debs = CACHE / 'apt' / 'debs'
     shutil.rmtree(debs, ignore_errors=True)
     debs.mkdir()
     apt.get('download', *packages, cwd=debs)
 
-    folder = Path('.cache') / 'haproxy' / series.name
-    new = ROOT / folder.with_name(series.name + '.new')
+    folder = Path('.cache') / 'haproxy' / '3.4'
+    new = ROOT / folder.with_name('3.4.new')
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for deb in sorted(debs.glob('*.deb')):
@@ -291,17 +271,17 @@ def unpack(apt: Apt, series: Series, version: str, release: str | None) -> None:
     shutil.rmtree(ROOT / folder, ignore_errors=True)
     new.rename(ROOT / folder)
     text = WRAPPER.format(what=f'HAProxy {version} of Debian', folder=folder, loader=loader, libraries=libraries)
-    temporary = series.target.with_suffix('.new')
+    temporary = TARGET.with_suffix('.new')
     temporary.write_text(text)
     temporary.chmod(0o755)
-    temporary.replace(series.target)
-    if (haproxy_version(series.target) or ()) < series.wanted:
-        series.target.unlink()
+    temporary.replace(TARGET)
+    if (haproxy_version(TARGET) or ()) < WANTED:
+        TARGET.unlink()
         raise SetupError(f'HAProxy {version} was unpacked, but does not run')
 
 
-def from_debian(series: Series) -> None:
-    """Get a series from the first mirror that has it."""
+def from_debian() -> None:
+    """Get HAProxy from the first mirror that has it."""
     missing = [name for name in ('apt-get', 'apt-cache', 'dpkg') if not shutil.which(name)]
     if missing:
         raise SetupError(f'this system has no {", ".join(missing)} to get it from Debian with')
@@ -313,74 +293,69 @@ def from_debian(series: Series) -> None:
     arch = run('dpkg', '--print-architecture').strip()
     said = []
     for mirror in found:
-        apt = Apt(CACHE / 'apt' / series.name, mirror, series.suites, arch)
+        apt = Apt(CACHE / 'apt', mirror, SUITES, arch)
         try:
             apt.get('update')
         except SetupError as error:
             said.append(str(error))
             continue
-        version = choose(series, apt.versions('haproxy'))
+        version = choose(apt.versions('haproxy'))
         try:
-            unpack(apt, series, version, None)
+            unpack(apt, version, None)
         except SetupError:
             # It may need libraries newer than the base suite's.
-            if len(series.suites) == 1:
-                raise
-            unpack(apt, series, version, series.suites[-1])
+            unpack(apt, version, SUITES[-1])
         # The lists are large and only good for one day.
-        shutil.rmtree(CACHE / 'apt' / series.name)
+        shutil.rmtree(CACHE / 'apt')
         return
     raise SetupError('no mirror has what is needed:\n' + '\n'.join(said))
 
 
-def link(series: Series, binary: str) -> None:
+def link(binary: str) -> None:
     """Make the target a link to a HAProxy that is there already."""
     path = shutil.which(binary)
     version = haproxy_version(path) if path else None
     if path is None or version is None:
-        raise SetupError(f'{series.variable}={binary} is not a HAProxy that runs here')
-    if version < series.wanted:
-        raise SetupError(f'{series.variable}={binary} is older than {series.name}')
-    series.target.unlink(missing_ok=True)
-    series.target.symlink_to(Path(path).absolute())
+        raise SetupError(f'{VARIABLE}={binary} is not a HAProxy that runs here')
+    if version < WANTED:
+        raise SetupError(f'{VARIABLE}={binary} is older than 3.4')
+    TARGET.unlink(missing_ok=True)
+    TARGET.symlink_to(Path(path).absolute())
 
 
-def provide(series: Series) -> None:
-    """Put one series into place, if it is not there."""
-    if binary := os.environ.get(series.variable):
-        link(series, binary)
-    elif (haproxy_version(series.target) or ()) >= series.wanted:
+def provide() -> None:
+    """Put HAProxy into place, if it is not there."""
+    if binary := os.environ.get(VARIABLE):
+        link(binary)
+    elif (haproxy_version(TARGET) or ()) >= WANTED:
         return
     else:
         own = shutil.which('haproxy')
-        if own and (haproxy_version(own) or ())[:2] == series.wanted:
-            link(series, own)
+        if own and (haproxy_version(own) or ())[:2] == WANTED:
+            link(own)
             return
-        print(f'HAProxy {series.name}: from Debian {series.suites[-1]}', flush=True)
+        print(f'HAProxy 3.4: from Debian {SUITES[-1]}', flush=True)
         try:
-            from_debian(series)
+            from_debian()
         except SetupError as error:
             raise SetupError(
-                f'could not get HAProxy {series.name}: {error}\n'
-                f'To use one that you have: {series.variable}=/path/to/haproxy make setup'
+                f'could not get HAProxy 3.4: {error}\nTo use one that you have: {VARIABLE}=/path/to/haproxy make setup'
             ) from None
 
 
 def main() -> int:
-    """Put both into place; 1 if that cannot be done."""
+    """Put it into place; 1 if that cannot be done."""
     BIN.mkdir(exist_ok=True)
     CACHE.mkdir(exist_ok=True)
-    failed = False
     with (CACHE / 'haproxy.lock').open('w') as lock:
         # Two set-ups at once (an editor and a shell) would take each other's folders away.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for series in SERIES:
-            try:
-                provide(series)
-            except SetupError as error:
-                print(f'error: {error}', file=sys.stderr)
-                failed = True
-    return int(failed)
+        try:
+            provide()
+        except SetupError as error:
+            print(f'error: {error}', file=sys.stderr)
+            return 1
+    return 0
 
 
 if __name__ == '__main__':

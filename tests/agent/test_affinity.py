@@ -13,11 +13,6 @@ CLIENTS = [f'127.0.3.{number}' for number in range(1, 13)]
 STAYS = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 100}}}
 
 
-@pytest.fixture
-def either(make_live):
-    return make_live()
-
-
 def put(live, town, pods, seconds=100, annotations=None):
     """Write a Service with a host and one with a TCP port, whose clients stay, and their endpoints."""
     spec = {**STAYS, 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': seconds}}}
@@ -57,24 +52,24 @@ def settled(live, pods):
 
 
 @pytest.mark.parametrize('port', ['http', 'tcp'])
-def test_clients_stay_when_endpoints_come_and_only_those_of_one_that_goes_move(either, town, port):
+def test_clients_stay_when_endpoints_come_and_only_those_of_one_that_goes_move(live, town, port):
     first, second, third, fourth = town.pods(4)
-    put(either, town, [first, second])
-    either.start()
-    worker, before = either.worker(), places(either, port)
+    put(live, town, [first, second])
+    live.start()
+    worker, before = live.worker(), places(live, port)
     assert set(before.values()) == {first, second}
-    put(either, town, [first, second, third, fourth])
-    settled(either, [first, second, third, fourth])
-    assert places(either, port) == before
-    put(either, town, [second, third, fourth])
-    settled(either, [second, third, fourth])
-    after = places(either, port)
+    put(live, town, [first, second, third, fourth])
+    settled(live, [first, second, third, fourth])
+    assert places(live, port) == before
+    put(live, town, [second, third, fourth])
+    settled(live, [second, third, fourth])
+    after = places(live, port)
     assert first not in after.values()
     assert {client: after[client] for client, held in before.items() if held == second} == {
         client: second for client, held in before.items() if held == second
     }
-    assert places(either, port) == after
-    assert either.worker() == worker
+    assert places(live, port) == after
+    assert live.worker() == worker
 
 
 def test_clients_stay_over_a_reload_and_a_change_of_settings(live, town):

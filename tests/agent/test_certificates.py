@@ -81,13 +81,12 @@ def renewed(live, name, kind, subject):
 
 
 @pytest.fixture
-def either(make_live):
+def live(make_live):
     """An agent with a default certificate."""
     return make_live(defaultCertificate='shop/default', reloadInterval='100ms')
 
 
-def test_certificates_come_are_renewed_and_go_without_a_reload(either, town):
-    live = either
+def test_certificates_come_are_renewed_and_go_without_a_reload(live, town):
     live.put('default', tls_secret('default', 'ec', 'default'))
     live.put('one', tls_secret('one', 'rsa', 'rsa 1'))
     live.put('two', tls_secret('two', 'ec', 'ec 1'))
@@ -122,8 +121,7 @@ def test_certificates_come_are_renewed_and_go_without_a_reload(either, town):
     assert (live.worker(), live.reloads()) == (worker, [])
 
 
-def test_the_default_certificate_is_renewed_without_a_reload_and_comes_and_goes_by_one(either, town):
-    live = either
+def test_the_default_certificate_is_renewed_without_a_reload_and_comes_and_goes_by_one(live, town):
     live.put('default', tls_secret('default', 'ec', 'default'))
     live.web([town.pod()], town.port)
     live.start()

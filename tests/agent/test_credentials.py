@@ -15,7 +15,7 @@ HOST = 'shop.example.com'
 
 
 @pytest.fixture
-def either(make_live):
+def live(make_live):
     """An agent that reloads soon."""
     return make_live(reloadInterval='100ms')
 
@@ -32,8 +32,8 @@ def asks(live, user='ann', host=HOST):
         return error.code
 
 
-def test_a_hash_comes_by_a_reload_and_its_users_go_and_move_without_one(either, town):
-    live, pod, said = either, town.pod(), {'basic-auth-secret': 'users'}
+def test_a_hash_comes_by_a_reload_and_its_users_go_and_move_without_one(live, town):
+    pod, said = town.pod(), {'basic-auth-secret': 'users'}
     live.put('users', secret('users', auth=f'ann:{BCRYPT}\n'))
     live.web([pod], town.port, annotations=said)
     live.web([pod], town.port, name='open', host='open.example.com')

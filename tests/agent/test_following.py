@@ -8,8 +8,6 @@ import shutil
 import time
 from pathlib import Path
 
-import pytest
-
 from support.live import until
 from support.objects import endpoint_slice, service, tls_secret
 from support.traffic import Client
@@ -30,11 +28,6 @@ def served_by(town, live, pod, host='shop.example.com'):
     until(lambda: {get(town, live, host=host)[1]['pod'] for _ in range(4)} == {pod}, f'{pod} answers')
 
 
-@pytest.fixture
-def either(make_live):
-    return make_live()
-
-
 def test_a_folder_that_is_named_by_a_relative_path_is_followed(live, town, monkeypatch):
     one, other = town.pods(2)
     monkeypatch.chdir(live.root)
@@ -49,22 +42,22 @@ def test_a_folder_that_is_named_by_a_relative_path_is_followed(live, town, monke
     live.serves(())
 
 
-def test_endpoints_come_and_go_without_a_reload(either, town):
+def test_endpoints_come_and_go_without_a_reload(live, town):
     one, other = town.pods(2)
-    either.web([one], town.port)
-    either.start()
-    worker = either.worker()
-    assert get(town, either)[1]['pod'] == one
-    either.web([one, other], town.port)
-    until(lambda: either.addresses() == {one, other})
-    assert {get(town, either)[1]['pod'] for _ in range(40)} == {one, other}
-    either.web([other], town.port)
-    served_by(town, either, other)
-    until(lambda: one not in str(either.all_servers()), 'the old server is gone')
-    either.web([], town.port)
-    until(lambda: get(town, either)[0] == 503)
-    assert either.worker() == worker
-    assert either.reloads() == []
+    live.web([one], town.port)
+    live.start()
+    worker = live.worker()
+    assert get(town, live)[1]['pod'] == one
+    live.web([one, other], town.port)
+    until(lambda: live.addresses() == {one, other})
+    assert {get(town, live)[1]['pod'] for _ in range(40)} == {one, other}
+    live.web([other], town.port)
+    served_by(town, live, other)
+    until(lambda: one not in str(live.all_servers()), 'the old server is gone')
+    live.web([], town.port)
+    until(lambda: get(town, live)[0] == 503)
+    assert live.worker() == worker
+    assert live.reloads() == []
 
 
 def test_a_service_with_settings_of_its_own_comes_changes_and_goes_without_a_reload(live, town):

@@ -27,11 +27,6 @@ def inner(tmp_path):
         yield found
 
 
-@pytest.fixture
-def either(make_live):
-    return make_live()
-
-
 def certificate(live, name):
     """Return the certificate that a new client of a server name sees; None where it gets none."""
     with socket.create_connection(('127.0.0.1', live.ports['https']), timeout=10) as plain:
@@ -73,25 +68,25 @@ def test_the_hop_is_there_only_while_tls_is_passed_through(live, town, inner):
     assert not live.reloads()
 
 
-def test_after_a_reload_and_a_new_agent_the_right_frontend_has_the_connections(either, town, inner):
+def test_after_a_reload_and_a_new_agent_the_right_frontend_has_the_connections(live, town, inner):
     pod = town.pod()
-    either.put(
+    live.put(
         'web', service('web', annotations=ENDED), endpoint_slice('web', addresses=[pod], port=town.port), tls_secret()
     )
-    either.start()
-    either.put(
+    live.start()
+    live.put(
         'pass', service('pass', annotations=PASSED), endpoint_slice('pass', addresses=['127.0.9.1'], port=inner.port)
     )
-    until(lambda: certificate(either, 'pass.example.com'), 'TLS is passed through')
-    theirs, ours = certificate(either, 'pass.example.com'), certificate(either, 'shop.example.com')
-    before = len(either.reloads())
-    either.put('odd', service('odd', annotations={'host': 'odd.example.com', 'retries': '9'}))
-    until(lambda: len(either.reloads()) > before, 'a reload is over')
+    until(lambda: certificate(live, 'pass.example.com'), 'TLS is passed through')
+    theirs, ours = certificate(live, 'pass.example.com'), certificate(live, 'shop.example.com')
+    before = len(live.reloads())
+    live.put('odd', service('odd', annotations={'host': 'odd.example.com', 'retries': '9'}))
+    until(lambda: len(live.reloads()) > before, 'a reload is over')
     for _ in range(20):
-        assert certificate(either, 'pass.example.com') == theirs
-        assert certificate(either, 'shop.example.com') == ours
-    either.kill()
-    either.drop('pass')
-    either.start()
-    until(lambda: certificate(either, 'pass.example.com') is None, 'nobody has it any more')
-    assert all(certificate(either, 'shop.example.com') == ours for _ in range(10))
+        assert certificate(live, 'pass.example.com') == theirs
+        assert certificate(live, 'shop.example.com') == ours
+    live.kill()
+    live.drop('pass')
+    live.start()
+    until(lambda: certificate(live, 'pass.example.com') is None, 'nobody has it any more')
+    assert all(certificate(live, 'shop.example.com') == ours for _ in range(10))

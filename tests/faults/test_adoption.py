@@ -1,14 +1,7 @@
 """An agent that starts, or lost its connection, finds a HAProxy that serves: what only a reload can bring waits for it."""
 
-import pytest
-
 from support.live import until
 from support.traffic import under_load
-
-
-@pytest.fixture
-def either(make_live):
-    return make_live()
 
 
 def reload_reasons(live):
@@ -16,41 +9,41 @@ def reload_reasons(live):
     return {reason.partition(':')[0] for item in live.reloads() for reason in item['reasons']}
 
 
-def test_a_service_whose_new_shape_needs_a_reload_is_served_until_then_by_an_agent_that_starts(either, town):
+def test_a_service_whose_new_shape_needs_a_reload_is_served_until_then_by_an_agent_that_starts(live, town):
     one, two = town.pods(2)
-    either.web([one], town.port, annotations={'request-headers': 'X-A: b'})
-    either.start()
-    with under_load(town, either) as load:
-        either.kill()
-        either.web([two], town.port, annotations={'retries': '7', 'allow': '127.0.0.0/8'})
-        either.start()
+    live.web([one], town.port, annotations={'request-headers': 'X-A: b'})
+    live.start()
+    with under_load(town, live) as load:
+        live.kill()
+        live.web([two], town.port, annotations={'retries': '7', 'allow': '127.0.0.0/8'})
+        live.start()
         until(lambda: load.pods.get(two), 'the new endpoint serves')
-        reload_reasons(either)
-    either.serves([two])
+        reload_reasons(live)
+    live.serves([two])
 
 
-def test_a_host_that_moved_to_a_service_that_needs_a_reload_is_served_until_then(either, town):
+def test_a_host_that_moved_to_a_service_that_needs_a_reload_is_served_until_then(live, town):
     one, two = town.pods(2)
-    either.web([one], town.port, name='blue', annotations={'allow': '127.0.0.0/8'})
-    either.start()
-    with under_load(town, either) as load:
-        either.kill()
-        either.drop('blue')
-        either.web([two], town.port, name='green', annotations={'retries': '7'})
-        either.start()
+    live.web([one], town.port, name='blue', annotations={'allow': '127.0.0.0/8'})
+    live.start()
+    with under_load(town, live) as load:
+        live.kill()
+        live.drop('blue')
+        live.web([two], town.port, name='green', annotations={'retries': '7'})
+        live.start()
         until(lambda: load.pods.get(two), 'the new endpoint serves')
-    until(lambda: 'blue' not in either.ask('show backend'), 'the old backend is gone')
+    until(lambda: 'blue' not in live.ask('show backend'), 'the old backend is gone')
 
 
-def test_a_canary_that_needs_a_reload_gets_nothing_until_then(either, town):
+def test_a_canary_that_needs_a_reload_gets_nothing_until_then(live, town):
     one, two = town.pods(2)
-    either.web([one], town.port)
-    either.start()
-    with under_load(town, either) as load:
-        either.kill()
-        either.web([two], town.port, name='next', host='next.example.com', annotations={'retries': '7'})
-        either.web([one], town.port, annotations={'canary-service': 'next', 'canary-weight': '50'})
-        either.start()
+    live.web([one], town.port)
+    live.start()
+    with under_load(town, live) as load:
+        live.kill()
+        live.web([two], town.port, name='next', host='next.example.com', annotations={'retries': '7'})
+        live.web([one], town.port, annotations={'canary-service': 'next', 'canary-weight': '50'})
+        live.start()
         until(lambda: load.pods.get(two), 'the canary serves')
 
 

@@ -103,12 +103,13 @@ def harmless(key, benign):
 
 @functools.cache
 def harmless_field(field):
-    """Return what a harmless value of a field, one that does not parse, and an object less give."""
-    place, path, _ = FIELDS[field]
-    plain, absent = with_fields(), with_fields()
+    """Return what a harmless value of a field, another one, one that does not parse, and an object less give."""
+    place, path, benign = FIELDS[field]
+    plain, other, absent = with_fields(), with_fields(), with_fields()
+    put(other[place], path, f'x{benign}')
     put(absent[place], path, '-')
     without = [document for number, document in enumerate(with_fields()) if number != place]
-    return [shape(rendered(each)) for each in (plain, absent, without)]
+    return [shape(rendered(each)) for each in (plain, other, absent, without)]
 
 
 def with_annotations(said):

@@ -58,7 +58,6 @@ def _environment(own: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironm
         finalize=_guard,
     )
     made.filters['quote'] = words.quoted
-    made.filters['quote_format'] = words.format_quoted
     return made
 
 

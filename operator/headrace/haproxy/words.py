@@ -39,11 +39,6 @@ def quoted(text: str) -> str:
     return "'" + checked(text).replace("'", "'\\''") + "'"
 
 
-def format_quoted(text: str) -> str:
-    """Return free text as one word where HAProxy expects a log-format string, in which `%` begins a variable."""
-    return quoted(text.replace('%', '%%'))
-
-
 def escaped(text: str) -> str:
     """Return free text as one word of a runtime command: a backslash before backslash, space and semicolon."""
     return _ESCAPED.sub(r'\\\1', checked(text))

@@ -95,13 +95,13 @@ def data(service: Service, wanted: Wanted, name: str) -> list[Entry]:
     return [Entry(where, name, value) for where, value in found if value is not None]
 
 
-def timeouts(wanted: Wanted, policy: str, name: str) -> Timeouts | None:
+def timeouts(wanted: Wanted, policy: str) -> Timeouts | None:
     """Return the timeouts of an HTTP route that are not the profile's, or None."""
     settings = wanted.settings
     given = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
     if wanted.shape.mode != 'http' or not any(given):
         return None
-    return Timeouts(policy, name, *(value or 0 for value in given))
+    return Timeouts(policy, *(value or 0 for value in given))
 
 
 def slices(service: Service, snapshot: Snapshot) -> tuple[Slice, ...]:

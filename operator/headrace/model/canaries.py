@@ -27,7 +27,7 @@ def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: bac
     What a request needs of that backend's own settings comes with it, whoever's route it took.
     """
     own = Policy(names.policy(ref, label))
-    drafts.of_backend(own, wanted, name)
+    drafts.of_backend(own, wanted)
     policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name)}'))
     policies.apply_canary_matches(policy, route)
 

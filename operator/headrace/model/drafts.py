@@ -60,8 +60,8 @@ class Draft:
         for port in self.service.ports:
             if port.label == label:
                 endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-                wanted, made = self.add_backend(port, mode, fitting(endpoint, mode))
-                found = of_backend(Policy(names.policy(self.service.ref, label)), wanted, made.name)
+                wanted, _ = self.add_backend(port, mode, fitting(endpoint, mode))
+                found = of_backend(Policy(names.policy(self.service.ref, label)), wanted)
                 self.timeouts += [item for item in found if item not in self.timeouts]
 
     def key(self, key: str, label: str) -> str:
@@ -104,13 +104,13 @@ class Draft:
         return tuple(kept[key] for key in sorted(kept))
 
 
-def of_backend(policy: Policy, wanted: backends.Wanted, name: str) -> list[Timeouts]:
+def of_backend(policy: Policy, wanted: backends.Wanted) -> list[Timeouts]:
     """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
     if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
         policy.add(policies.NOT_FORWARDED)
     if wanted.shape.affinity:
         policy.add(policies.AFFINITY)
-    found = backends.timeouts(wanted, policy.name, name)
+    found = backends.timeouts(wanted, policy.name)
     if found is None:
         return []
     policy.add(policies.TIMEOUTS)

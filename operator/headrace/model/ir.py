@@ -321,7 +321,6 @@ class Timeouts:
     """Timeouts (ms) of an HTTP route and its backend that differ from the profile's; 0 where they do not."""
 
     policy: str
-    backend: str
     server: int = 0
     tunnel: int = 0
     connect: int = 0

@@ -104,7 +104,7 @@ class PortDraft:
         canaries.stay(self.policy, home, wanted.shape)
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
-        self.draft.timeouts += drafts.of_backend(self.policy, wanted, backend.name)
+        self.draft.timeouts += drafts.of_backend(self.policy, wanted)
         self._tls()
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'

@@ -114,7 +114,7 @@ def build(
         backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
         balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not lingers),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
-        timeouts=tuple(sorted(draft.timeouts, key=lambda found: (found.policy, found.backend))),
+        timeouts=tuple(sorted(draft.timeouts, key=lambda found: found.policy)),
         userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
         demands=tuple(sorted(draft.demands)),
         needs=needs(service, view),
@@ -188,10 +188,9 @@ class _Draft:
             if where.local and where.outer:
                 # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
                 backends_of.append(self._backend(made, wanted, where.family, local=False, usable=usable))
-            for backend in backends_of:
-                if (found := backends.timeouts(wanted, policy.name, backend.name)) and found not in self.timeouts:
-                    self.timeouts.append(found)
-                    policy.add(policies.TIMEOUTS)
+            if found := backends.timeouts(wanted, policy.name):
+                policy.add(policies.TIMEOUTS)
+                self.timeouts += [found] if found not in self.timeouts else []
             served = served or any(backend.groups for backend in backends_of)
             value = policy.pointer(*(backend.name for backend in backends_of))
             self.claims.append(Claim(Kind.ADDRESS, f'{where.address}:{where.number}', value, where.source))
@@ -335,7 +334,7 @@ class _Draft:
         made = self._doors(port, way='http' if mode == 'http' else 'tcp')
         backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
         policy = Policy(names.policy(self.service.ref, port.label))
-        self.timeouts += [item for item in drafts.of_backend(policy, wanted, backend.name) if item not in self.timeouts]
+        self.timeouts += [item for item in drafts.of_backend(policy, wanted) if item not in self.timeouts]
         self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
         if usable and not backend.groups:
             self._judge_endpoints(port)

@@ -80,7 +80,7 @@ def test_commands_say_what_they_make_and_remove():
 
 EDITS = HeaderEdits('p', request=(('X-A', 'b'), ('X-B', '')), response=())
 FRAGMENT = Fragment(
-    WEB, data=(Entry(Map.RATE, 'p', '1|5'),), headers=(EDITS,), timeouts=(Timeouts('p', 'b', server=1000, queue=5),)
+    WEB, data=(Entry(Map.RATE, 'p', '1|5'),), headers=(EDITS,), timeouts=(Timeouts('p', server=1000, queue=5),)
 )
 
 

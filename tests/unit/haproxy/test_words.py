@@ -37,10 +37,6 @@ def test_free_text_is_one_word_of_a_file(text, word):
     assert words.quoted(text) == word
 
 
-def test_a_percent_sign_begins_no_variable_of_a_log_format():
-    assert words.format_quoted('50 %[src]') == "'50 %%[src]'"
-
-
 @pytest.mark.parametrize(
     ('text', 'word'), [('a b', 'a\\ b'), ('a;b', 'a\\;b'), ('a\\b', 'a\\\\b'), ('a\'b"c#d', 'a\'b"c#d')]
 )
@@ -49,7 +45,7 @@ def test_free_text_is_one_word_of_a_command(text, word):
 
 
 @pytest.mark.parametrize('character', [*map(chr, range(32)), '\x7f'], ids=ascii)
-@pytest.mark.parametrize('write', [words.quoted, words.format_quoted, words.escaped, words.checked])
+@pytest.mark.parametrize('write', [words.quoted, words.escaped, words.checked])
 def test_no_control_character_is_ever_written(write, character):
     with pytest.raises(words.ForbiddenCharacterError):
         write(f'a{character}b')
