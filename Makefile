@@ -10,7 +10,7 @@ PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0 --rerun-sh
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane node test node-test e2e coverage check lint format golden docs chart demo kind bench lock clean
+.PHONY: help setup controlplane node test node-test e2e coverage check lint format golden docs chart demo kind bench lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ bench: setup ## Measure; for a part of it: make bench ARGS='endpoint --sizes 100
 
 lock: ## Make the lock files anew, with the newest allowed versions
 	tools/lock.sh
+
+audit: ## Compare the lock files with PyPI's advisories
+	@tools/audit.sh
 
 clean: ## Remove all that was installed or generated
 	rm -rf .venv bin .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov dist

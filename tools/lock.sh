@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes requirements.lock, the image's operator/*.lock, tools/clients.lock and tools/go.lock anew, with the newest versions that
-# pyproject.toml, tools/build.in, tools/clients.in and tools/go.in allow (`make lock`).
+# Makes requirements.lock, the image's operator/*.lock, tools/clients.lock, tools/go.lock and tools/audit.lock anew, with the
+# newest versions that pyproject.toml, tools/build.in and the .in file of each tool allow (`make lock`).
 set -eu
 cd "$(dirname -- "$0")/.."
 
@@ -20,6 +20,7 @@ compile() {
 compile --extra dev --output-file requirements.lock pyproject.toml tools/build.in
 compile --no-deps --output-file tools/clients.lock tools/clients.in
 compile --no-deps --output-file tools/go.lock tools/go.in
+compile --output-file tools/audit.lock tools/audit.in
 # The image has what the program needs, in the versions that the tests ran with.
 compile --no-annotate --constraint requirements.lock --output-file operator/requirements.lock pyproject.toml
 compile --no-annotate --constraint requirements.lock --output-file operator/build.lock tools/build.in

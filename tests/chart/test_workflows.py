@@ -67,6 +67,34 @@ def test_no_workflow_may_write_but_the_one_that_releases():
     assert {name: rights for name, rights in may.items() if rights} == {'publish': {'packages', 'id-token'}}
 
 
+def tracked_locks():
+    """Return the lock files of Python packages."""
+    listed = subprocess.run(['git', 'ls-files', '*.lock'], cwd=ROOT, check=True, capture_output=True, text=True)
+    return sorted(name for name in listed.stdout.split() if '--hash=' in (ROOT / name).read_text())
+
+
+@pytest.mark.parametrize('vulnerable', ['', 'tools/go.lock', 'requirements.lock'])
+def test_an_audit_reads_every_lock_file_strictly_and_fails_where_one_fails(tmp_path, vulnerable):
+    asked, program = tmp_path / 'asked', tmp_path / 'pip-audit'
+    program.write_text(f'#!/bin/sh\necho "$*" >>{asked}\ncase "$*" in *" {vulnerable or "none"}") exit 1 ;; esac\n')
+    program.chmod(0o755)
+    environment = {**os.environ, 'PIP_AUDIT': str(program)}
+    done = subprocess.run([ROOT / 'tools/audit.sh'], env=environment, cwd='/', check=False, capture_output=True)
+    assert done.returncode == int(bool(vulnerable))
+    lines = asked.read_text().splitlines()
+    assert sorted(line.rpartition(' ')[2] for line in lines) == tracked_locks()
+    # Without it, a package that PyPI does not know passes.
+    assert all('--strict' in line.split() for line in lines)
+
+
+def test_the_audit_runs_daily_and_when_a_lock_file_changes():
+    document = yaml.safe_load((ROOT / '.github/workflows/audit.yaml').read_text())
+    when = document[True]
+    assert when['schedule']
+    assert all('**.lock' in when[event]['paths'] for event in ('push', 'pull_request'))
+    assert [step['run'] for step in document['jobs']['audit']['steps'] if 'run' in step] == ['make audit']
+
+
 def test_where_releases_go_is_said_once():
     text = '\n'.join(path.read_text() for path in WORKFLOWS)
     assert text.count('ghcr.io') == 1
