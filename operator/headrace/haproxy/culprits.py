@@ -1,48 +1,122 @@
-"""Which fragments make HAProxy refuse a configuration: found by halving, with a real `haproxy -c` each time."""
+"""Which fragments make HAProxy refuse a configuration: found by halving, with a real `haproxy -c` each time.
+
+A configuration that takes HAProxy too long is refused as well. What costs the time may be many fragments together, none
+of which is at fault alone, so the slowest are searched then, first by namespace.
+"""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from headrace.haproxy import check, files
+from headrace.haproxy.check import LONGEST_SECONDS, Outcome
 from headrace.haproxy.render import Renderer
 from headrace.model.claims import ClaimKey
 from headrace.model.picture import Picture
 from headrace.names import Ref
 
 Owners = Mapping[ClaimKey, Ref]
+# A search for longer than this would hold up everybody's reloads: the rest of the namespaces at fault is left out whole.
+_SEARCH_SECONDS = 30.0
+# Some fragments alone may take so many times as long as none of them, and so many seconds, before they are slow.
+_TIMES, _SHORTEST_SECONDS = 3.0, 2.0
 
 
-def find(binary: str, renderer: Renderer, picture: Picture, owners: Owners, suspects: Sequence[Ref]) -> tuple[Ref, ...]:
-    """Return the suspects without which HAProxy accepts the rest; none when it is not their fault.
+class Search:
+    """A search for the fragments at fault in one picture. `owners` are those who hold the picture's pointers.
 
-    `owners` are those who hold the picture's pointers. Of several that are refused only together, the last one is
-    returned. Costs about log2(suspects) checks for each one found. Raises HaproxyMissingError, WriteError,
+    `longest` are the seconds that HAProxy may take for the whole. All methods raise HaproxyMissingError, WriteError and
     TemplateError.
     """
 
-    def accepted(left_out: Sequence[Ref]) -> bool:
-        return _accepted(binary, renderer, without(picture, owners, frozenset(left_out)))
+    def __init__(
+        self, binary: str, renderer: Renderer, picture: Picture, owners: Owners, *, longest: float = LONGEST_SECONDS
+    ) -> None:
+        self.binary, self.renderer, self.picture, self.owners = binary, renderer, picture, owners
+        self.longest = longest
+        self.deadline = time.monotonic() + _SEARCH_SECONDS
 
-    if not suspects or accepted([]) or not accepted(suspects):
-        return ()
-    found: list[Ref] = []
-    left = list(suspects)
-    while left:
-        # With none of those left it is accepted, with all of them it is not: somewhere between, one makes the difference.
-        good, bad = 0, len(left)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if accepted([*found, *left[middle:]]):
-                good = middle
-            else:
-                bad = middle
-        found.append(left[good])
-        # Those before the one found are all right together.
-        left = left[bad:]
-        if accepted(found):
-            break
-    return tuple(sorted(found))
+    @property
+    def _late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def refused(self, suspects: Sequence[Ref]) -> tuple[Ref, ...]:
+        """Return the suspects without which HAProxy accepts the rest; none when it is not their fault.
+
+        Of several that are refused only together, the last one is returned. Costs about log2(suspects) checks for each
+        one found; where that takes long, all suspects of a namespace with one that was found are returned.
+        """
+        if not suspects or self._accepted([]) or not self._accepted(suspects):
+            return ()
+        found: list[Ref] = []
+        left = list(suspects)
+        while left:
+            # With none of those left it is accepted, with all of them it is not: somewhere between, one makes the difference.
+            good, bad = 0, len(left)
+            while bad - good > 1:
+                middle = (good + bad) // 2
+                if self._accepted([*found, *left[middle:]]):
+                    good = middle
+                else:
+                    bad = middle
+            found.append(left[good])
+            # Those before the one found are all right together.
+            left = left[bad:]
+            if self._late:
+                at_fault = {ref.namespace for ref in found}
+                found += [ref for ref in left if ref.namespace in at_fault]
+                left = [ref for ref in left if ref.namespace not in at_fault]
+            if self._accepted(found):
+                break
+        return tuple(sorted(found))
+
+    def slow(self, suspects: Sequence[Ref]) -> tuple[Ref, ...]:
+        """Return the suspects without which HAProxy reads the rest in time; none when it is not their fault.
+
+        The slowest namespace is found by comparing halves, and in it the slowest fragment. When that one alone does not
+        explain it, all suspects of the namespace are returned.
+        """
+        bare = self._outcome(suspects, self.longest)
+        if not suspects or not bare.accepted:
+            return ()
+        limit = min(self.longest, max(_SHORTEST_SECONDS, _TIMES * bare.seconds))
+        found: set[Ref] = set()
+        while len(found) < len(suspects):
+            by_namespace: dict[str, list[Ref]] = {}
+            for ref in suspects:
+                if ref not in found:
+                    by_namespace.setdefault(ref.namespace, []).append(ref)
+            members = self._slowest([*by_namespace.values()], suspects, limit)
+            worst = [] if self._late else self._slowest([[ref] for ref in members], suspects, limit)
+            rest = [ref for ref in members if ref not in worst]
+            found.update(worst if worst and not self._alone(rest, suspects, limit).timed_out else members)
+            # Half of the time, so that the next change does not begin it all anew.
+            if self._outcome(found, self.longest / 2).accepted:
+                break
+        return tuple(sorted(found))
+
+    def _slowest(self, groups: Sequence[list[Ref]], suspects: Sequence[Ref], limit: float) -> list[Ref]:
+        """Return the group that takes HAProxy longest, as far as comparing halves tells."""
+        while len(groups) > 1:
+            halves = groups[: len(groups) // 2], groups[len(groups) // 2 :]
+            first, second = (self._alone(chain.from_iterable(half), suspects, limit) for half in halves)
+            groups = halves[0] if first.seconds >= second.seconds else halves[1]
+        return groups[0]
+
+    def _alone(self, kept: Iterable[Ref], suspects: Sequence[Ref], limit: float) -> Outcome:
+        """Return what becomes of some of the suspects, without all others."""
+        return self._outcome({*suspects} - {*kept}, limit)
+
+    def _accepted(self, left_out: Iterable[Ref]) -> bool:
+        return self._outcome(left_out, self.longest).accepted
+
+    def _outcome(self, left_out: Iterable[Ref], seconds: float) -> Outcome:
+        picture = without(self.picture, self.owners, frozenset(left_out))
+        with tempfile.TemporaryDirectory(prefix='headrace-suspect-') as folder:
+            files.write(Path(folder), self.renderer.picture(picture))
+            return check.check(self.binary, Path(folder), seconds)
 
 
 def without(picture: Picture, owners: Owners, left_out: frozenset[Ref]) -> Picture:
@@ -51,9 +125,3 @@ def without(picture: Picture, owners: Owners, left_out: frozenset[Ref]) -> Pictu
         {ref: fragment for ref, fragment in picture.fragments.items() if ref not in left_out},
         {key: content for key, content in picture.pointers.items() if owners.get(key) not in left_out},
     )
-
-
-def _accepted(binary: str, renderer: Renderer, picture: Picture) -> bool:
-    with tempfile.TemporaryDirectory(prefix='headrace-suspect-') as folder:
-        files.write(Path(folder), renderer.picture(picture))
-        return check.check(binary, Path(folder)).accepted

@@ -32,6 +32,8 @@ _SHORTEST_PAUSE = 5.0
 _LONGEST_BACKOFF = 30.0
 # What waits for an old worker to end looks so often.
 _LOOK_SECONDS = 0.5
+# A check may take so many times as long as the last good one, and at least so many seconds.
+_TIMES, _SHORTEST_CHECK = 20.0, 30.0
 # Fragments that are refused may hide others.
 _ATTEMPTS = 3
 
@@ -51,6 +53,7 @@ class Reloads:
         # The newest reason of each kind by its objects: what was asked for before has been replaced by it.
         self.reasons: dict[tuple[str, tuple[Ref, ...]], Reason] = {}
         self.budget = Budget()
+        self.longest_check = check.LONGEST_SECONDS
         # The namespaces whose reload has left an old worker, by its PID.
         self._left: dict[int, frozenset[str]] = {}
         self.leaving: Callable[[], Awaitable[None]] = _nothing
@@ -206,10 +209,11 @@ class Reloads:
             outcome = await self._judge(generation)
             if outcome.accepted:
                 self._accepted = generation.number
+                self.longest_check = min(check.LONGEST_SECONDS, max(_SHORTEST_CHECK, _TIMES * outcome.seconds))
                 self.applier.record.trouble('configuration', '')
                 return generation
             said = culprits_words(outcome.output, generation)
-            found = await self._culprits(generation)
+            found = await self._culprits(generation, slow=outcome.timed_out)
             self.applier.where.generations.discard(generation)
             if not found:
                 break
@@ -225,18 +229,19 @@ class Reloads:
         limit = settings.file_descriptors or await self.applier.where.haproxy.descriptor_limit()
         if limit and needed > limit:
             return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')
-        return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder)
+        return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder, self.longest_check)
 
-    async def _culprits(self, generation: Generation) -> tuple[Ref, ...]:
+    async def _culprits(self, generation: Generation, *, slow: bool) -> tuple[Ref, ...]:
         """Return the fragments at fault: first of those that changed since the last good generation, then of all."""
         where, claims = self.applier.where, self.applier.owners(generation.picture)
         since = self.applier.journal.since(self._accepted)
         everything = sorted(generation.picture.fragments)
         changed = sorted(since[0] & generation.picture.fragments.keys()) if since else everything
         for suspects in (changed, everything) if changed != everything else (everything,):
-            found = await asyncio.to_thread(
-                culprits.find, where.checker, self.applier.candidate.renderer, generation.picture, claims, suspects
+            search = culprits.Search(
+                where.checker, self.applier.candidate.renderer, generation.picture, claims, longest=self.longest_check
             )
+            found = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
             if found:
                 return found
         return ()

@@ -1,0 +1,115 @@
+"""Objects that HAProxy reads slowly, or refuses in great number, are left out, and only those of their namespace."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import binary
+from headrace.haproxy import check, culprits, files
+from headrace.haproxy.render import Renderer
+from headrace.haproxy.templating import Overrides
+from headrace.model import picture
+from headrace.names import Ref
+from support.objects import built, service
+
+LONGEST = 4.0
+TENANTS = ('tenant-a', 'tenant-b', 'tenant-c', 'tenant-d')
+# Takes some time for each backend of this name that it reads, and then says what HAProxy says.
+SLOW = """#!/bin/sh
+if [ "$1" = -c ]; then
+  number=$(grep -rhoE 'backend {pattern}_80' "$3" | sort -u | wc -l)
+  [ "$number" = 0 ] || sleep $((number * {milliseconds} / 1000)).$(printf %03d $((number * {milliseconds} % 1000)))
+fi
+exec {haproxy} "$@"
+"""
+
+
+def slow(tmp_path, pattern, milliseconds):
+    """Return a HAProxy whose checks are slow for some backends."""
+    made = tmp_path / 'haproxy'
+    text = SLOW.replace('{pattern}', pattern).replace('{milliseconds}', str(milliseconds))
+    made.write_text(text.replace('{haproxy}', str(binary('haproxy-3.4'))))
+    made.chmod(0o755)
+    return str(made)
+
+
+def model(count, broken=()):
+    """Return a model of some Services in each namespace; those that are broken use a snippet which HAProxy refuses."""
+    return built(
+        *(
+            service(
+                f's{number}',
+                namespace,
+                annotations={'host': f's{number}.{namespace}.example.com'}
+                | ({'snippets': 'broken'} if (namespace, number) in broken else {}),
+            )
+            for namespace in TENANTS
+            for number in range(count)
+        ),
+        snippets=frozenset(('broken',)),
+    )
+
+
+def search(made, haproxy, longest=LONGEST):
+    renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
+    told = picture.of_state(made)
+    owners = {key: made.claims.claimants(key)[0] for key in told.pointers}
+    return culprits.Search(haproxy, renderer, told, owners, longest=longest), sorted(told.fragments)
+
+
+def test_a_check_that_takes_too_long_is_a_refusal_and_not_a_missing_haproxy(tmp_path):
+    made = built(service(namespace='tenant-b', annotations={'host': 'b.example.com'}))
+    files.write(tmp_path / 'config', Renderer(made.view).render(made))
+    began = time.monotonic()
+    found = check.check(slow(tmp_path, 'tenant-b_web', 60_000), tmp_path / 'config', 0.5)
+    assert (found.accepted, found.timed_out) == (False, True)
+    assert 'within' in found.output
+    assert time.monotonic() - began < 30
+
+
+def test_what_cannot_be_run_is_a_missing_haproxy(tmp_path):
+    with pytest.raises(check.HaproxyMissingError):
+        check.check('/no/such/haproxy', tmp_path)
+
+
+def test_checks_leave_the_processor_to_others(tmp_path):
+    haproxy = tmp_path / 'haproxy'
+    haproxy.write_text('#!/bin/sh\nsleep 0.2; cut -d" " -f19 /proc/$$/stat\n')
+    haproxy.chmod(0o755)
+    here = int(Path('/proc/self/stat').read_text().split(' ')[18])
+    assert int(check.check(str(haproxy), tmp_path).output) == min(here + 10, 19)
+
+
+def test_one_object_that_is_read_too_slowly_is_found(tmp_path):
+    made = model(5)
+    found, suspects = search(made, slow(tmp_path, 'tenant-b_s3', 60_000))
+    assert found.slow(suspects) == (Ref('Service', 'tenant-b', 's3'),)
+
+
+def test_objects_that_are_too_slow_together_cost_their_namespace_alone(tmp_path):
+    made = model(12)
+    found, suspects = search(made, slow(tmp_path, 'tenant-b_s[0-9]*', 500))
+    left_out = found.slow(suspects)
+    assert {ref.namespace for ref in left_out} == {'tenant-b'}
+    assert len(left_out) > 1
+
+
+def test_slowness_that_is_nobodys_fault_blames_nobody(tmp_path):
+    haproxy = tmp_path / 'haproxy'
+    haproxy.write_text('#!/bin/sh\nsleep 60\n')
+    haproxy.chmod(0o755)
+    found, suspects = search(model(1), str(haproxy), longest=0.5)
+    assert found.slow(suspects) == ()
+
+
+def test_a_hundred_refused_objects_of_one_namespace_leave_others_alone_in_bounded_time(monkeypatch):
+    monkeypatch.setattr(culprits, '_SEARCH_SECONDS', 2.0)
+    broken = {('tenant-b', number) for number in range(100)} | {('tenant-c', 7)}
+    made = model(101, broken)
+    found, suspects = search(made, str(binary('haproxy-3.4')))
+    began = time.monotonic()
+    left_out = set(found.refused(suspects))
+    assert {Ref('Service', namespace, f's{number}') for namespace, number in broken} <= left_out
+    assert {ref.namespace for ref in left_out} == {'tenant-b', 'tenant-c'}
+    assert time.monotonic() - began < 60
