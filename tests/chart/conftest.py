@@ -7,6 +7,7 @@ import pytest
 from conftest import binary
 from support import chart
 from support.api import ApiError
+from support.cluster import forget_class
 from support.installed import Installed
 from support.traffic import Town
 
@@ -50,6 +51,7 @@ def make_installed(control_plane, namespace, town):
     yield make
     for each in made:
         each.close()
+    forget_class(control_plane.api)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import headrace
 from conftest import ROOT, binary
 from headrace import settings as class_settings
 from headrace.haproxy import overrides
-from headrace.kube.rights import RULES, When, Where
+from headrace.kube.rights import CLASS_NAMESPACE, RULES, When, Where, class_lease
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 
@@ -211,6 +211,7 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', '', 'services/status', 'patch'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
+        ('kube-system', LEASES, 'leases', 'get create update delete'),
     )
 
 
@@ -303,7 +304,13 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
     ],
 )  # fmt: skip
 def test_rights_are_those_that_the_program_uses(account, values, when):
-    where = {Where.NAMESPACES: '*', Where.SECRETS: 'edge', Where.OWN: 'edge', Where.CLUSTER: '*'}
+    where = {
+        Where.NAMESPACES: '*',
+        Where.SECRETS: 'edge',
+        Where.OWN: 'edge',
+        Where.CLUSTER: '*',
+        Where.CLASS: CLASS_NAMESPACE,
+    }
     used = {
         (where[rule.where], rule.group, rule.resource, verb)
         for rule in RULES
@@ -330,9 +337,20 @@ def test_pages_for_tokens_can_be_left_out(values):
     assert not [one for one in documents if one['metadata']['name'].endswith(('-view', '-reviews'))]
 
 
+@pytest.mark.parametrize('name', ['headrace', 'outer'])
+def test_in_kube_system_a_controller_may_change_the_lease_of_its_class_alone(name):
+    documents = chart.render({'settings': {'class': name}})
+    (role,) = [
+        one for one in documents if one['metadata'].get('namespace') == CLASS_NAMESPACE and one['kind'] == 'Role'
+    ]
+    assert [rule.get('resourceNames') for rule in role['rules']] == [None, [class_lease(name)]]
+    assert role['rules'][0]['verbs'] == ['create']
+
+
 def test_with_watched_namespaces_nothing_is_cluster_wide():
     documents = chart.render(MATRIX['watched namespaces'])
     assert not [one for one in documents if one['kind'].startswith('Cluster')]
+    assert not [one for one in documents if one['metadata'].get('namespace') == CLASS_NAMESPACE]
     assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'services'} == {'shop', 'mail'}
     # Of the namespaces whose Secrets may be read, one is not watched.
     assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'secrets'} == {'shop'}

@@ -1,5 +1,6 @@
 """An agent or a controller on the real control plane, in a namespace of the test's own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 from conftest import ROOT
 from headrace.kube import rights
 from support import network, objects
-from support.api import collection
+from support.api import ApiError, collection
 from support.live import HEADRACE, Live
 
 SLICES = 'discovery.k8s.io/v1'
@@ -38,7 +39,7 @@ class Cluster(Live):
         super().__init__(haproxy, **settings)
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         roles = role.split(',')
-        places = (*NAMESPACED, rights.Where.CLUSTER) if everywhere else NAMESPACED
+        places = (*NAMESPACED, rights.Where.CLUSTER, rights.Where.CLASS) if everywhere else NAMESPACED
         wanted = rights.rules(roles, places, when) if rules is None else rules
         self.account = f'headrace-{name}'
         self.token = plane.service_account(namespace, self.account, wanted, everywhere=everywhere)
@@ -109,6 +110,12 @@ class Cluster(Live):
             item['metadata']['name']: json.loads(item['metadata']['annotations']['headrace.io/verdicts'])
             for item in found
         }
+
+
+def forget_class(api, name='headrace'):
+    """Let another release have a class at once, as after an uninstall."""
+    with contextlib.suppress(ApiError):
+        api.delete(f'{collection("Lease", rights.CLASS_NAMESPACE, LEASES)}/{rights.class_lease(name)}')
 
 
 def pod(town):

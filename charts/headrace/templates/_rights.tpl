@@ -112,6 +112,17 @@ subjects:
   verbs: [get, patch]
 {{- end -}}
 
+{{- define "headrace.controllerClassRules" -}}
+# The Lease of the class, by which two releases of it notice each other. No rule can name what is to be created.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [headrace-class-{{ .Values.settings.class | default "headrace" }}]
+  verbs: [get, update, delete]
+{{- end -}}
+
 {{- define "headrace.controllerLeaseRules" -}}
 # The controllers' election, and what the agents tell in their Leases.
 - apiGroups: [coordination.k8s.io]

@@ -57,7 +57,7 @@ def release(services: tuple[str, ...], **given: Any) -> None:
 
 
 async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], seconds: float) -> None:
-    from headrace.controller import client, handback, release  # noqa: PLC0415  the client costs some 40 MB
+    from headrace.controller import client, handback, ownership, release  # noqa: PLC0415  the client costs some 40 MB
 
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
     way = connecting.access(given)
@@ -65,6 +65,13 @@ async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], se
     which = release.Installation(held.class_name, way.namespace, held.namespaces, f'release-{connecting.pod_name()}')
     try:
         async with asyncio.timeout(seconds):
+            if given['everything'] and not held.namespaces:
+                other = await ownership.ClassLease(calls, held.class_name, way.namespace).other()
+                if other:
+                    click.echo(
+                        f'class {held.class_name} is held by another release, {other}: this one has written nothing'
+                    )
+                    return
             returned = await handback.give_back(calls, held.class_name, named, click.echo)
             # Controllers that stand aside could not give anything back any more.
             if given['wait'] or given['everything']:

@@ -16,7 +16,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
-from headrace.kube.calls import CallError, ConflictError, refusal
+from headrace.kube.calls import CallError, ConflictError, NotFoundError, refusal
 
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
@@ -163,6 +163,39 @@ class Client:
         if user is None or not str(user.username or '').startswith('system:serviceaccount:'):
             return ''
         return f'{str(user.username).rpartition(":")[2]}/{user.uid}'
+
+    async def lease(self, namespace: str, name: str) -> client.V1Lease | None:
+        """Return a Lease, None for none; raises CallError."""
+        try:
+            return await self._call(
+                f'get Lease {namespace}/{name}', lambda: self._leases.read_namespaced_lease(name, namespace)
+            )
+        except NotFoundError:
+            return None
+
+    async def write_lease(self, body: dict[str, Any], held: client.V1Lease | None) -> None:
+        """Make a Lease, or replace the one that was read; raises ConflictError when it is another by now, else CallError."""
+        name, namespace = body['metadata']['name'], body['metadata']['namespace']
+        create: Any = self._leases.create_namespaced_lease
+        replace: Any = self._leases.replace_namespaced_lease
+        if held is None:
+            await self._call(f'create Lease {namespace}/{name}', lambda: create(namespace, body))
+            return
+        assert held.metadata is not None
+        body['metadata']['resourceVersion'] = held.metadata.resource_version
+        await self._call(f'update Lease {namespace}/{name}', lambda: replace(name, namespace, body))
+
+    async def delete_lease(self, namespace: str, held: client.V1Lease) -> None:
+        """Delete the Lease that was read; raises ConflictError when it is another by now, else CallError."""
+        assert held.metadata is not None
+        name = str(held.metadata.name)
+        body = client.V1DeleteOptions(
+            preconditions=client.V1Preconditions(resource_version=held.metadata.resource_version)
+        )
+        await self._call(
+            f'delete Lease {namespace}/{name}',
+            lambda: self._leases.delete_namespaced_lease(name, namespace, body=body),
+        )
 
     async def put_lease(self, namespace: str, body: dict[str, Any]) -> None:
         """Make a Lease say this, whatever it said; raises CallError."""

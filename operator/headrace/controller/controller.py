@@ -17,6 +17,7 @@ from headrace.controller.agents import Agent
 from headrace.controller.client import Client
 from headrace.controller.election import Election
 from headrace.controller.handover import Handover
+from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
 from headrace.controller.writer import Wanted, Writer
 from headrace.kube.access import Access
@@ -68,6 +69,8 @@ class Controller:
         self.election = Election(
             client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
         )
+        everywhere = not options.view.settings.namespaces
+        self.class_lease = ClassLease(client, options.view.class_name, options.namespace) if everywhere else None
         self.writer = Writer(client, options.identity, self.decide)
         self.agents: tuple[Agent, ...] = ()
         self.handover = Handover(
@@ -116,6 +119,8 @@ class Controller:
         """Stand for election, for ever, but not while a release takes back what was written."""
         while True:
             await self._until_released(wanted=False)
+            if self.class_lease is not None:
+                await self.class_lease.until_free()
             election = asyncio.create_task(self.election.run(self.lead))
             released = asyncio.create_task(self._until_released(wanted=True))
             try:
@@ -148,6 +153,8 @@ class Controller:
     async def lead(self) -> None:
         """Write what is wanted, as long as this task lives."""
         self._leading = asyncio.current_task()
+        if self.class_lease is not None:
+            await self.class_lease.take()
         await self._ask_agents()
         while self._unasked:
             # Without what the agents say, what they said before would be taken back.
@@ -163,6 +170,8 @@ class Controller:
         ]
         if self.startup is not None:
             tasks.append(asyncio.create_task(self.startup.run()))
+        if self.class_lease is not None:
+            tasks.append(asyncio.create_task(self.class_lease.keep()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -13,6 +13,7 @@ from typing import Any
 
 from headrace.controller.client import Client
 from headrace.controller.election import Election
+from headrace.controller.ownership import ClassLease
 from headrace.kube.calls import NotFoundError
 from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL
 
@@ -65,6 +66,8 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
         standing.cancel()
         await asyncio.gather(standing, return_exceptions=True)
     await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-controller', account))
+    if not which.namespaces:
+        await ClassLease(client, which.class_name, which.namespace).give_up()
     return count
 
 

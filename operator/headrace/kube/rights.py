@@ -10,6 +10,15 @@ from enum import StrEnum
 from typing import Any
 
 from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Resource
+from headrace.names import DEFAULT_CLASS
+
+# The namespace of the Leases of classes: nobody but administrators writes there.
+CLASS_NAMESPACE = 'kube-system'
+
+
+def class_lease(class_name: str) -> str:
+    """Return the name of the Lease of a class, which the release holds that writes for it."""
+    return f'headrace-class-{class_name}'
 
 
 class Where(StrEnum):
@@ -19,6 +28,7 @@ class Where(StrEnum):
     SECRETS = 'secrets'  # in those of the setting `secrets.namespaces`; the own one when it is empty
     OWN = 'own'  # in the namespace that the process runs in
     CLUSTER = 'cluster'  # not namespaced
+    CLASS = 'class'  # where the Leases of classes are, of a controller that watches all namespaces
 
 
 class When(StrEnum):
@@ -34,7 +44,10 @@ class When(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line: these roles use these verbs on this resource (`services/status` for a part of one)."""
+    """One line: these roles use these verbs on this resource (`services/status` for a part of one).
+
+    `only_class`: on the Lease of the class alone.
+    """
 
     roles: tuple[str, ...]
     group: str
@@ -43,10 +56,12 @@ class Rule:
     where: Where
     reason: str
     when: When = When.ALWAYS
+    only_class: bool = False
 
-    def document(self) -> dict[str, Any]:
+    def document(self, class_name: str = DEFAULT_CLASS) -> dict[str, Any]:
         """Return the line as a rule of RBAC."""
-        return {'apiGroups': [self.group], 'resources': [self.resource], 'verbs': list(self.verbs)}
+        names = {'resourceNames': [class_lease(class_name)]} if self.only_class else {}
+        return {'apiGroups': [self.group], 'resources': [self.resource], 'verbs': list(self.verbs), **names}
 
 
 AGENTS = ('edge', 'node')
@@ -116,6 +131,23 @@ RULES: tuple[Rule, ...] = (
         ('get', 'list', 'create', 'update'),
         Where.OWN,
         'The Lease that elects one controller, and those in which agents tell what they saw.',
+    ),
+    Rule(
+        CONTROLLER,
+        _LEASES,
+        'leases',
+        ('create',),
+        Where.CLASS,
+        'The Lease of the class, by which two releases of it notice each other; no rule can name what is to be created.',
+    ),
+    Rule(
+        CONTROLLER,
+        _LEASES,
+        'leases',
+        ('get', 'update', 'delete'),
+        Where.CLASS,
+        'That Lease alone.',
+        only_class=True,
     ),
     _read(CONTROLLER, NODES, Where.CLUSTER, 'The addresses that it publishes.', When.STATUS_OF_NODES),
     _read(CONTROLLER, NODES, Where.CLUSTER, 'The Nodes whose agents must all have a Service.', When.NODE_ROLE),

@@ -60,7 +60,7 @@ def test_rules_are_those_of_the_roles_and_places():
 def test_each_line_has_a_reason_and_none_stands_there_twice():
     assert all(rule.reason.endswith('.') for rule in RULES)
     said = [
-        (role, rule.group, rule.resource, verb, rule.when)
+        (role, rule.group, rule.resource, verb, rule.where, rule.when)
         for rule in RULES
         for role in rule.roles
         for verb in rule.verbs

@@ -1,0 +1,179 @@
+"""Which of several releases of one class writes: the one that holds the Lease of the class, of which a cluster has one.
+
+The election is among the controllers of one namespace; releases in two namespaces would not notice each other, and write
+over each other's statuses. So the controller that leads takes the Lease of the class first, in the name of its release,
+and renews it. A release that comes later waits, says so, and takes the class when the other one gives it up or has not
+renewed it for its time. Time is that of the own clock, from when a renewal was seen.
+
+An installation with `namespaces` has no cluster-wide right, and may share a class with one of other namespaces: it takes
+no part.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import time
+from typing import Any
+
+from kubernetes.aio import client as api
+
+from headrace.controller.client import Client
+from headrace.kube.calls import CallError, ConflictError, ForbiddenError, NotFoundError
+from headrace.kube.rights import CLASS_NAMESPACE, class_lease
+
+log = logging.getLogger(__name__)
+# Longer than the controllers of one release take to elect another one.
+DURATION_SECONDS = 45
+_RENEW_SECONDS = 5.0
+_SAY_SECONDS = 60.0
+
+
+class ClassLease:
+    """The Lease of one class, as one release sees it; `held_by` is another release that holds it, '' for none."""
+
+    def __init__(self, client: Client, class_name: str, namespace: str) -> None:
+        self._client, self._class_name, self._namespace = client, class_name, namespace
+        self.name = class_lease(class_name)
+        self.release = ''
+        self.held_by = ''
+        self._seen: tuple[str, float] = ('', 0.0)
+        self._said_at = float('-inf')
+        self._unable = False
+
+    async def until_free(self) -> None:
+        """Wait until no other release holds the class."""
+        while True:
+            with contextlib.suppress(CallError):
+                if not await self.other():
+                    return
+            await self._say()
+            await asyncio.sleep(_RENEW_SECONDS)
+
+    async def take(self) -> None:
+        """Wait until this release holds the class."""
+        while not await self._tried():
+            await self._say()
+            await asyncio.sleep(_RENEW_SECONDS)
+
+    async def keep(self) -> None:
+        """Renew it until another release holds it."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            if not await self._tried() and self.held_by:
+                log.error('another release holds the class now', extra={'release': self.held_by})
+                return
+
+    async def other(self) -> str:
+        """Return the other release that holds the class, '' for none; raises CallError."""
+        return self._other(await self._look())
+
+    async def give_up(self) -> None:
+        """Remove the Lease if this release holds it, so that another one takes the class at once; raises CallError."""
+        lease = await self._look()
+        if lease is not None and self._is_mine(_holder(lease)):
+            with contextlib.suppress(NotFoundError, ConflictError):
+                await self._client.delete_lease(CLASS_NAMESPACE, lease)
+
+    async def _tried(self) -> bool:
+        """Take or renew the Lease if that can be; tell whether it is held."""
+        try:
+            lease = await self._look()
+            if self._unable:
+                return True
+            if self._other(lease):
+                return False
+            await self._client.write_lease(self._document(lease), lease)
+        except CallError as error:
+            log.info('the Lease of the class cannot be written', extra={'said': str(error)[:300]})
+            return False
+        return True
+
+    async def _look(self) -> api.V1Lease | None:
+        if not self.release:
+            account = await self._client.account_uid()
+            self.release = f'{self._namespace}/{account.partition("/")[0]}'
+        try:
+            return await self._client.lease(CLASS_NAMESPACE, self.name)
+        except ForbiddenError as error:
+            if not self._unable:
+                log.warning('another release of the class would not be noticed', extra={'said': str(error)[:300]})
+            self._unable = True
+            return None
+
+    def _other(self, lease: api.V1Lease | None) -> str:
+        """Return the other release that holds the class, '' for none."""
+        holder = _holder(lease) if lease is not None else ''
+        others = lease is not None and holder and not self._is_mine(holder) and self._lives(lease)
+        self.held_by = holder if others else ''
+        return self.held_by
+
+    def _is_mine(self, holder: str) -> bool:
+        # A person who works for the release is no ServiceAccount.
+        return holder == self.release or (self.release.endswith('/') and holder.startswith(self.release))
+
+    def _lives(self, lease: api.V1Lease) -> bool:
+        assert lease.metadata is not None
+        version, now = str(lease.metadata.resource_version), time.monotonic()
+        if version != self._seen[0]:
+            self._seen = version, now
+        return now - self._seen[1] < DURATION_SECONDS
+
+    def _document(self, held: api.V1Lease | None) -> dict[str, Any]:
+        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+        since = held.spec.acquire_time if held is not None and held.spec and self._is_mine(_holder(held)) else None
+        acquired = since.astimezone(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ') if since else now
+        return {
+            'apiVersion': 'coordination.k8s.io/v1',
+            'kind': 'Lease',
+            'metadata': {'name': self.name, 'namespace': CLASS_NAMESPACE},
+            'spec': {
+                'holderIdentity': self.release,
+                'leaseDurationSeconds': DURATION_SECONDS,
+                'acquireTime': acquired,
+                'renewTime': now,
+            },
+        }
+
+    async def _say(self) -> None:
+        """Say that another release holds the class: in the log now and then, and by an Event in the own namespace."""
+        if not self.held_by or time.monotonic() - self._said_at < _SAY_SECONDS:
+            return
+        self._said_at = time.monotonic()
+        log.error(
+            'another release holds the class; this one writes nothing until that one is uninstalled, or has another class',
+            extra={'class': self._class_name, 'release': self.held_by},
+        )
+        with contextlib.suppress(CallError):
+            await self._event(f'{self.name}.held')
+
+    async def _event(self, name: str) -> None:
+        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+        note = f'class {self._class_name} is held by another release, {self.held_by}: this one writes no status'
+        body = {
+            'apiVersion': 'events.k8s.io/v1',
+            'kind': 'Event',
+            'metadata': {'name': name, 'namespace': self._namespace},
+            'eventTime': now,
+            'type': 'Warning',
+            'reason': 'ClassHeldByAnother',
+            'note': note[:1024],
+            'action': 'Wait',
+            'regarding': {
+                'apiVersion': 'v1',
+                'kind': 'Namespace',
+                'name': self._namespace,
+                'namespace': self._namespace,
+            },
+            'reportingController': 'headrace.io/controller',
+            'reportingInstance': self.release[:128],
+        }
+        try:
+            await self._client.create_event(self._namespace, body)
+        except ConflictError:
+            count = await self._client.event_count(self._namespace, name)
+            await self._client.repeat_event(self._namespace, name, count + 1, now)
+
+
+def _holder(lease: api.V1Lease) -> str:
+    return str(lease.spec.holder_identity or '') if lease.spec is not None else ''
