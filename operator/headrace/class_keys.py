@@ -188,6 +188,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'reload',
         ),
     ] = 'none'
+    max_routes_per_object: Annotated[
+        int, _meta('Routes (hosts by paths of all ports) that one object may have.', 'runtime', ge=1, le=1_000_000)
+    ] = 5000
+    max_entries_per_object: Annotated[
+        int,
+        _meta(
+            'Map entries of routes and of networks (`allow`, `deny`) that one object may have; a network takes up to 8.',
+            'runtime',
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
     default_certificate: Annotated[
         str,
         _meta(

@@ -12,6 +12,8 @@ RUNTIME = {
     'defaultClass': True,
     'domain': 'apps.example.com',
     'hostPolicy': {'*': ['*']},
+    'maxRoutesPerObject': 4000,
+    'maxEntriesPerObject': 4000,
     'addressSource': 'node-ports',
     'defaults': {'timeout-server': '30s'},
     'drainTimeout': '1m',

@@ -362,3 +362,15 @@ def test_the_schema_is_a_schema_and_holds_the_defaults():
     defaults = {key: item['default'] for key, item in properties.items()}
     jsonschema.Draft202012Validator(schema).validate(defaults)
     assert settings.parse(yaml.safe_dump(defaults)) == settings.Settings()
+
+
+def test_the_table_of_limits_has_the_defaults_and_diagnostics_of_the_code():
+    table = re.findall(
+        r'^\| [^|]+ \| `(max\w+Per\w+)` \| (\d+) \| `(\w+)` \|$', (DOCS / 'security.md').read_text(), re.MULTILINE
+    )
+    made = settings.Settings()
+    known = {re.sub('([A-Z])', r'_\1', name).lower() for name, _, _ in table}
+    assert {name for name in settings.Settings.__struct_fields__ if re.fullmatch(r'max_\w+_per_\w+', name)} == known
+    for name, default, diagnostic in table:
+        assert int(default) == getattr(made, re.sub('([A-Z])', r'_\1', name).lower())
+        assert diagnostic in REASONS

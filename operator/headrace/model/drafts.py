@@ -28,6 +28,8 @@ class Draft:
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.verdicts: list[Verdict] = []
         self.endpoint_verdicts: set[Verdict] = set()
+        # By port: whose policy it has, where ports share one.
+        self.sharing: dict[str, str] = {}
 
     def say(self, reason: str, key: str, message: str) -> None:
         """Add a verdict about one of the Service's annotations."""

@@ -78,6 +78,12 @@ def network_keys(name: str, network: Network) -> list[str]:
     return [f'{stem}{digit:X}' for digit in range(first, first + 2 ** (_DIGIT_BITS - rest))]
 
 
+def keys_of(network: Network) -> int:
+    """Return how many keys a network has, without making them."""
+    rest = network.length % _DIGIT_BITS
+    return 2 ** (_DIGIT_BITS - rest) if rest else 1
+
+
 def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
     """Add to a policy what a route's settings say, but for those that name other objects."""
     if settings.maintenance:

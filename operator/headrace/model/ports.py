@@ -1,5 +1,7 @@
 """From one exposed port of a Service to its part of the fragment: the policy of its routes, their claims, what closes them."""
 
+from dataclasses import replace
+
 from headrace import names
 from headrace.annotations import reading, values
 from headrace.annotations.reading import PREFIX
@@ -21,7 +23,8 @@ class PortDraft:
         self.label = exposed.port.label
         self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
         self.settings: RouteSettings = reading.route(draft.said.values(self.label))
-        self.policy = Policy(names.policy(self.service.ref, self.label))
+        self.listed_by = draft.sharing.get(self.label, self.label)
+        self.policy = Policy(names.policy(self.service.ref, self.listed_by))
 
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
@@ -55,7 +58,7 @@ class PortDraft:
             self._close(*self.draft.said.why_closed(key))
 
     def _settings(self) -> None:
-        policies.apply(self.policy, self.settings, self.mode)
+        self._apply(self.settings)
         if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
             message = 'an origin of * excludes credentials, so none are allowed'
             self.draft.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
@@ -70,9 +73,17 @@ class PortDraft:
             if networks is None:
                 self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
             else:
-                policies.apply(self.policy, RouteSettings(allow=networks), self.mode)
+                self._apply(RouteSettings(allow=networks))
         if self.settings.basic_auth_secret is not None:
             self._users(self.settings.basic_auth_secret)
+
+    def _apply(self, settings: RouteSettings) -> None:
+        """Add to the policy what settings say; where another port has the same lists, its entries are there already."""
+        if self.listed_by != self.label:
+            flags = ((policies.ALLOW, settings.allow), (policies.DENY, settings.deny))
+            self.policy.flags.update(flag for flag, networks in flags if networks is not None)
+            settings = replace(settings, allow=None, deny=None)
+        policies.apply(self.policy, settings, self.mode)
 
     def _users(self, name: str) -> None:
         key = self._key('basic-auth-secret')

@@ -10,7 +10,7 @@ from headrace.annotations import reading
 from headrace.annotations.reading import Annotations
 from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import NODES, Snapshot
-from headrace.model import affinity, backends, classes, exposure, materials, partners
+from headrace.model import affinity, backends, budgets, classes, exposure, materials, partners
 from headrace.model.drafts import Draft
 from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Backend, Fragment, Mode
@@ -78,7 +78,11 @@ def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]
 
 def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset()) -> Fragment:
     """Return the fragment of a Service; `demands` are the ports that others need a backend for."""
+    if (excess := budgets.excess(found.service, found.said, found.exposures, view)) is not None:
+        verdicts = (*found.said.verdicts, *found.exposures.verdicts, excess.verdict(found.service.ref))
+        return budgets.closed(found.service, found.exposures, found.needs, verdicts)
     draft = Draft(found.service, found.said, snapshot, view)
+    draft.sharing = budgets.shared(found.service, found.said, found.exposures, view)
     draft.verdicts += [*found.service.problems, *found.said.verdicts, *found.exposures.verdicts]
     draft.endpoint_verdicts.update(verdict for piece in snapshot.slices for verdict in piece.problems)
     for exposed in found.exposures.ports:
@@ -98,6 +102,10 @@ def refresh(held: Fragment, service: Service, snapshot: Snapshot, view: View) ->
     verdicts = {verdict for piece in snapshot.slices for verdict in piece.problems}
     for backend in held.backends:
         if backend.pin:
+            continue
+        if backend.port not in ports:
+            # The Service has become more than a budget allows, and keeps what it was.
+            made.append(backend)
             continue
         if not materials.can_verify(backend, held.claims):
             made.append(backend)

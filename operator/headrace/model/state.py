@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
-from headrace.model import choice, claims, classes, proxied, services
+from headrace.model import budgets, choice, claims, classes, proxied, services
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.hosts import Hosts
 from headrace.model.ir import Content, Fragment, Kind
@@ -61,6 +61,8 @@ class State:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
+        # What objects were before they exceeded a budget.
+        self._good: dict[Ref, Fragment] = {}
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
         # Services of a node that have gone back to kube-proxy, and that HAProxy serves on to those who are connected.
@@ -106,7 +108,7 @@ class State:
             return queue | refreshed, set()
         return queue | refreshed, refreshed - queue - self._refused.keys()
 
-    def _refresh(self, store: Store, held: Fragment) -> Fragment | None:
+    def _refresh(self, store: Store, held: Fragment) -> Fragment:
         service = store.get(held.ref, Service)
         assert service is not None
         return services.refresh(held, service, store.snapshot(held.ref), self.view)
@@ -117,6 +119,7 @@ class State:
         service = store.get(ref, Service)
         if service is None:
             self.lingering.discard(ref)
+            self._good.pop(ref, None)
             return None
         demands = frozenset(self._demanders.get(ref, ()))
         if self.view.role is Role.NODE:
@@ -126,7 +129,23 @@ class State:
             snapshot = store.snapshot(ref, proxied.needs(service, self.view))
             return proxied.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
         found = services.interpret(service, self.view, demands)
-        return services.build(found, store.snapshot(ref, found.needs), self.view, demands) if found else None
+        if found is None:
+            return None
+        return self._within(store, services.build(found, store.snapshot(ref, found.needs), self.view, demands))
+
+    def _within(self, store: Store, built: Fragment) -> Fragment:
+        """Return what stands for a fragment that may exceed a budget: then its last good one, else it is closed."""
+        ref, over = built.ref, any(verdict.reason == budgets.REASON for verdict in built.verdicts)
+        if not over:
+            self._good.pop(ref, None)
+            return built
+        held = self.fragments.get(ref)
+        if ref not in self._good and held is not None and budgets.REASON not in {each.reason for each in held.verdicts}:
+            self._good[ref] = held
+        if ref not in self._good:
+            return built
+        kept = self._good[ref] = self._refresh(store, self._good[ref])
+        return replace(kept, created=built.created, verdicts=built.verdicts)
 
     def _lingers(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""

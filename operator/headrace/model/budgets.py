@@ -1,0 +1,114 @@
+"""How much one object may become, and what stands for one that would become more.
+
+Pure. Sizes are computed from what an object says, before anything is built. Nothing of such an object is left out: it
+keeps its last good fragment, else it is closed. A part that is lost could open what it protects.
+"""
+
+from dataclasses import dataclass
+
+from headrace import names
+from headrace.annotations import reading
+from headrace.annotations.reading import Annotations
+from headrace.annotations.values import Network
+from headrace.cluster.objects import Service
+from headrace.model import policies
+from headrace.model.exposure import Exposures
+from headrace.model.ir import Claim, Fragment, HostTls, Kind
+from headrace.model.source_ranges import allowed_by_source_ranges
+from headrace.model.view import View
+from headrace.names import Ref
+from headrace.verdicts import Verdict
+
+REASON = 'BudgetExceeded'
+# What is closed has one route for each of so many hosts; hosts beyond are not served at all.
+MOST_CLOSED = 1000
+_SHARING = frozenset((
+    'allow', 'class', 'deny', 'enabled', 'host', 'maintenance', 'mode', 'path', 'path-type', 'port', 'tls-redirect', 'tls-secret',
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A budget that an object exceeds: what is counted, how much it is, the most, and the setting that says so."""
+
+    what: str
+    amount: int
+    most: int
+    setting: str
+
+    def verdict(self, ref: Ref) -> Verdict:
+        """Return what the object's author is told."""
+        message = f'{self.amount} {self.what} are more than {self.most} ({self.setting})'
+        return Verdict(ref, REASON, message, 'metadata.annotations')
+
+
+def shared(service: Service, said: Annotations, exposures: Exposures, view: View) -> dict[str, str]:
+    """Return for each exposed port whose policy it has: its own, or that of an earlier port with the same lists.
+
+    Only ports that ask for nothing besides lists of networks share them: rates, users and times are a port's own.
+    """
+    first: dict[object, str] = {}
+    found: dict[str, str] = {}
+    # A list that speaks of all ports is one value, of which the hash is taken once.
+    known: dict[int, int] = {}
+    values_seen: dict[tuple[Network, ...] | None, int] = {}
+
+    def number(networks: tuple[Network, ...] | None) -> int:
+        if id(networks) not in known:
+            known[id(networks)] = values_seen.setdefault(networks, len(values_seen))
+        return known[id(networks)]
+
+    for exposed in exposures.ports:
+        label = exposed.port.label
+        values, route = said.values(label), reading.route(said.values(label))
+        found[label] = label
+        lists = route.allow or route.deny or service.source_ranges
+        if lists and values.keys() <= _SHARING and not service.affinity_seconds and not view.defaults:
+            found[label] = first.setdefault(
+                (exposed.spoken.mode == 'http', number(route.allow), number(route.deny)), label
+            )
+    return found
+
+
+def excess(service: Service, said: Annotations, exposures: Exposures, view: View) -> Excess | None:
+    """Return the budget of an object that a Service exceeds, None where it keeps to all."""
+    settings = view.settings
+    routes = sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+    if routes > settings.max_routes_per_object:
+        return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
+    found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
+    for label in {*shared(service, said, exposures, view).values()}:
+        route = reading.route(said.values(label))
+        allow = route.allow if route.allow is not None else ranges
+        for networks in filter(None, (allow, route.deny)):
+            if id(networks) not in known:
+                known[id(networks)] = sum(map(policies.keys_of, networks))
+            found += known[id(networks)]
+    if found > settings.max_entries_per_object:
+        return Excess('map entries', found, settings.max_entries_per_object, 'maxEntriesPerObject')
+    return None
+
+
+def closed(service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...]) -> Fragment:
+    """Return what stands for a Service that would become too much: its hosts answer 503, its TCP ports a reset."""
+    claims: dict[tuple[Kind, str], Claim] = {}
+    for exposed in exposures.ports:
+        label = exposed.port.label
+        policy = names.policy(service.ref, label)
+        pointer = policies.Policy(policy, {policies.CLOSED}).pointer(names.backend(service.ref, label))
+        for host in exposed.hosts[:MOST_CLOSED]:
+            kind, key = (Kind.ROUTE, f'{host}/') if exposed.spoken.mode == 'http' else (Kind.TLS, host)
+            if exposed.number or len(claims) >= MOST_CLOSED:
+                break
+            value = pointer if kind is Kind.ROUTE else HostTls(passthrough=pointer)
+            claims.setdefault((kind, key), Claim(kind, key, value, 'metadata.annotations'))
+        if exposed.number:
+            key = str(exposed.number)
+            claims.setdefault((Kind.PORT, key), Claim(Kind.PORT, key, pointer, 'metadata.annotations'))
+    return Fragment(
+        service.ref,
+        created=service.created,
+        claims=tuple(claims[key] for key in sorted(claims)),
+        needs=needs,
+        verdicts=tuple(sorted(set(verdicts))),
+    )
