@@ -16,6 +16,8 @@ SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0
 _MAX_FILE = 200
 # The class of objects that name none, and of an installation that is given no name.
 DEFAULT_CLASS = 'headrace'
+# Where users choose the text, fewer digits would let one of them look for a text that another's digits stand for.
+DIGITS = 32
 # The network of stand-ins, on every node by itself: a unique local one (RFC 4193) that spells "headrac".
 STAND_INS = 'fd68:6561:6472:6163::/64'
 
@@ -33,17 +35,17 @@ class Ref(NamedTuple):
 
 
 @lru_cache(maxsize=65536)
-def digest(text: str, digits: int = 8) -> str:
+def digest(text: str, digits: int = DIGITS) -> str:
     """Return `digits` (an even number) hexadecimal digits that stand for `text`."""
     return hashlib.blake2b(text.encode(), digest_size=digits // 2).hexdigest()
 
 
 def policy(owner: Ref, port: str) -> str:
-    """Return the policy of a route: 16 hexadecimal digits from its owner and port, never from its content.
+    """Return the policy of a route: 32 hexadecimal digits from its owner and port, never from its content.
 
     The length is fixed because keys of HAProxy's stick tables are cut at their declared length.
     """
-    return hashlib.blake2b(f'{owner.kind}/{owner.namespace}/{owner.name}/{port}'.encode(), digest_size=8).hexdigest()
+    return digest(f'{owner.kind}/{owner.namespace}/{owner.name}/{port}')
 
 
 def backend(service: Ref, port: str, *, variant: str = '', shape: str = '') -> str:

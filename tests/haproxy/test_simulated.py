@@ -8,7 +8,7 @@ import pytest
 from headrace.haproxy import answers, commands, files, observed, render
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.commands import Command, Phase
-from headrace.model.ir import Entry, Map
+from headrace.model.ir import Entry, Map, Shape
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from properties.simulated import Simulated
@@ -254,8 +254,8 @@ BACKENDS = {
         (commands.set_entry(Phase.DATA, Entry(ROUTES, 'a/', 'three')), GOOD),
     ],
     'a backend comes': [
-        (line('add backend shop_new_http from http-random', 'New backend registered.'), GOOD),
-        (line('add backend shop_new_http from http-random', 'New backend registered.'), BAD),
+        (line(f'add backend shop_new_http from {Shape().profile}', 'New backend registered.'), GOOD),
+        (line(f'add backend shop_new_http from {Shape().profile}', 'New backend registered.'), BAD),
         (line('add server shop_new_http/a 10.0.0.9:8080', ADDED), GOOD),
         (line('enable server shop_new_http/a'), GOOD),
         (line('publish backend shop_new_http', 'Backend published.'), GOOD),
@@ -266,7 +266,7 @@ BACKENDS = {
         (line('publish backend shop_new_http', 'Backend published.'), BAD),
     ],
     'a backend has the name of a profile': [
-        (line('add backend http-random from http-random', 'New backend registered.'), BAD),
+        (line(f'add backend {Shape().profile} from {Shape().profile}', 'New backend registered.'), BAD),
     ],
     'a backend goes': [
         (line('del backend shop_web_http', 'Backend deleted.'), BAD),
@@ -286,7 +286,7 @@ BACKENDS = {
         (line('del backend shop_web_http', 'Backend deleted.'), GOOD),
         (line('del backend shop_web_http', 'Backend deleted.'), BAD),
         (line('unpublish backend shop_web_http', 'Backend unpublished.'), BAD),
-        (line('add backend shop_web_http from http-random', 'New backend registered.'), GOOD),
+        (line(f'add backend shop_web_http from {Shape().profile}', 'New backend registered.'), GOOD),
     ],
     'a backend without servers is deleted while it is published': [
         (line(f'del backend {BARE}', 'Backend deleted.'), BAD),

@@ -34,7 +34,7 @@ def test_a_server_is_named_by_its_endpoint_and_options(address, port, suffix, ex
     assert ALLOWED.fullmatch(name)
 
 
-def test_a_policy_is_sixteen_hexadecimal_digits_and_differs_by_owner_and_port():
+def test_a_policy_is_thirty_two_hexadecimal_digits_and_differs_by_owner_and_port():
     ref = names.Ref('Service', 'shop', 'web')
     found = {
         names.policy(ref, 'http'),
@@ -43,7 +43,7 @@ def test_a_policy_is_sixteen_hexadecimal_digits_and_differs_by_owner_and_port():
         names.policy(names.Ref('Service', 'shopweb', ''), 'http'),
     }
     assert len(found) == 4
-    assert all(re.fullmatch('[0-9a-f]{16}', name) for name in found)
+    assert all(re.fullmatch('[0-9a-f]{32}', name) for name in found)
 
 
 def test_a_secrets_file_says_its_namespace_and_name():

@@ -35,7 +35,7 @@ def errors(own: Iterable[Verdict], told: Iterable[Verdict]) -> tuple[Verdict, ..
 
 def digest(service: Service) -> str:
     """Return what stands for the part of a Service that verdicts speak of; a Service has no generation."""
-    return names.digest(repr((service.annotations, service.ports, service.type, service.load_balancer_class)))
+    return names.digest(repr((service.annotations, service.ports, service.type, service.load_balancer_class)), 8)
 
 
 def condition(service: Service, found: tuple[Verdict, ...]) -> Condition | None:

@@ -12,7 +12,7 @@ from headrace.settings import OWN_PAGES, Settings
 
 def file(status: str, text: str) -> str:
     """Return the reference of a page's file."""
-    return f'{words.ERRORS}/{status}-{names.digest(text)}'
+    return f'{words.ERRORS}/{status}-{names.digest(text, 8)}'
 
 
 def files(settings: Settings) -> dict[str, bytes]:

@@ -46,9 +46,10 @@ def in_use(fragments: Iterable[Fragment], cookie_name: str, *, external: bool = 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A profile as its template takes it; `lines` are those that only an unusual shape needs."""
+    """A profile as its template takes it; `lines` are those that only an unusual shape needs, `about` is for people."""
 
     name: str
+    about: str
     mode: str
     balance: str
     consistent: bool
@@ -81,6 +82,7 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
         algorithm = f'hdr({algorithm[4:]})'
     return Section(
         name=name,
+        about=_about(shape),
         mode=shape.mode,
         balance=algorithm,
         consistent=shape.balance in _CONSISTENT or shape.balance.startswith('hdr:'),
@@ -92,3 +94,13 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
         lines=tuple(lines),
         snippets=tuple(line for name in shape.snippets for line in snippets.get(name, ())),
     )
+
+
+def _about(shape: Shape) -> str:
+    """Return what a shape is, without texts of users."""
+    found = [shape.mode, shape.balance.partition(':')[0]]
+    if shape.check != 'off':
+        found.append(f'check {shape.check}')
+    found += [word for word in ('cookie', 'affinity', 'external') if getattr(shape, word)]
+    kept = {key: getattr(shape, key) for key in ('mode', 'balance', 'check', 'cookie', 'affinity', 'external')}
+    return ', '.join(found) + ('' if Shape(**kept) == shape else ', with other values')

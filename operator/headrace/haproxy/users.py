@@ -12,12 +12,10 @@ from headrace import names
 from headrace.haproxy import words
 from headrace.model.ir import Entry, Fragment, Map, Userlist
 
-_DIGITS = 32
-
 
 def name(secret: str) -> str:
     """Return the name of a hash: 32 hexadecimal digits that tell nothing of it."""
-    return names.digest(secret, _DIGITS)
+    return names.digest(secret)
 
 
 def entries(found: Userlist) -> list[Entry]:

@@ -147,7 +147,7 @@ class Doors:
     def _group(self, found: Selection, of: int, *, local: bool) -> str:
         service, port = self.service, self.port
         text = f'{service.namespace}/{service.name}/{port.label}/{port.protocol}/{of}/{"local" if local else "all"}'
-        name = names.digest(text, 16)
+        name = names.digest(text)
         if name not in self.groups:
             self.groups[name] = Balanced(name, str(port.protocol), _listed(found), service.affinity_seconds)
         return name

@@ -4,7 +4,7 @@ All are frozen and compare by content, so that the difference of two states is f
 second. Names of servers and texts of configuration are not here: they are made from these values when needed.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal
@@ -37,10 +37,9 @@ class Shape:
     tunnel: int = 3600 * SECOND
     queue: int = 5 * SECOND
     snippets: tuple[str, ...] = ()
-    # What came later is in the text that names are made from only where it is set: other names stay.
-    compression: bool = field(default=False, repr=False)
-    affinity: bool = field(default=False, repr=False)
-    external: bool = field(default=False, repr=False)
+    compression: bool = False
+    affinity: bool = False
+    external: bool = False
 
     @property
     def rendered(self) -> 'Shape':
@@ -54,31 +53,21 @@ class Shape:
     @property
     def suffix(self) -> str:
         """Return the hash that backends of this shape carry in their name, '' for the default shape."""
-        return _shape_suffix(self)
+        return '' if self == _DEFAULT_SHAPE else _shape_digest(self)
 
     @property
     def profile(self) -> str:
-        """Return the name of the `defaults` section: readable where the shape differs in the usual ways only."""
-        balance = self.balance.replace('(', '').replace(')', '')
-        base = f'{self.mode}-{balance}' + (f'-check-{self.check}' if self.check != 'off' else '')
-        base += '-cookie' if self.cookie else ''
-        base += '-affinity' if self.affinity else ''
-        base += '-external' if self.external else ''
-        plain = Shape(
-            mode=self.mode, balance=self.balance, check=self.check, affinity=self.affinity, external=self.external
-        )
-        return base if self == plain else f'{base}-{self.suffix}'
+        """Return the name of the `defaults` section: its mode and the digest of the whole shape."""
+        return f'{self.mode}-{_shape_digest(self)}'
 
 
 _DEFAULT_SHAPE = Shape()
 
 
 @lru_cache(maxsize=4096)
-def _shape_suffix(shape: Shape) -> str:
-    if shape == _DEFAULT_SHAPE:
-        return ''
-    later = (word for word in ('compression', 'affinity', 'external') if getattr(shape, word))
-    return names.digest(''.join([repr(shape), *(f' {word}' for word in later)]))
+def _shape_digest(shape: Shape) -> str:
+    # Texts stand in quotes there, so different shapes have different texts.
+    return names.digest(repr(shape))
 
 
 @dataclass(frozen=True, slots=True)

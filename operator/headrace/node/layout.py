@@ -76,7 +76,7 @@ def word(of: int) -> str:
 
 def comment(rule: str) -> str:
     """Return the comment that stands for a rule."""
-    return names.digest(rule, 8)
+    return names.digest(rule)
 
 
 def host(network: str) -> str:

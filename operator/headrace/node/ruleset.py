@@ -5,6 +5,7 @@ change costs as much as itself. What nft gets is text: its JSON parser (1.0.6) c
 address and port in a map. Nothing of that text comes from an object but parsed addresses, ports and hashes.
 """
 
+import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,7 @@ def group(held: Balanced) -> Group:
         return Group({f'b-{held.name}': Chain('', (rule,))}, {})
     chains, sets, marks = {}, {}, []
     for address, port in held.endpoints:
-        mark = f'{held.name}-{names.digest(f"{address} {port}", 12)}'
+        mark = f'{held.name}-{ipaddress.ip_address(address).packed.hex()}{port:04x}'
         marks.append(mark)
         kind = f'type ipv{family(address)}_addr; flags dynamic,timeout'
         # The time is a part of the name: a set's own cannot be changed.

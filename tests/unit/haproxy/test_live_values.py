@@ -169,7 +169,7 @@ UP, DISABLED = Server('10.0.0.1', 80, disabled=False), Server('10.0.0.1', 80, di
 GONE = ['wait 2s srv-removable b/10.0.0.1:80', 'del server b/10.0.0.1:80']
 REPAIRS = {
     'neither there nor wanted': (None, None, []),
-    'wanted and not there': (None, backend(), ['add backend b from http-random', 'publish backend b']),
+    'wanted and not there': (None, backend(), [f'add backend b from {Shape().profile}', 'publish backend b']),
     'there and not wanted': (
         {'10.0.0.1:80': UP}, None,
         ['unpublish backend b', 'disable server b/10.0.0.1:80', *GONE, 'wait 2s be-removable b', 'del backend b'],

@@ -14,7 +14,7 @@ from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Group, HostTls, Kind, Map
+from headrace.model.ir import Group, HostTls, Kind, Map, Shape
 from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -29,6 +29,9 @@ WEB, ROUTES, PORTS = 'shop_web_http', 'maps/routes.map', 'maps/ports.map'
 POLICY = names.policy(Ref('Service', 'shop', 'web'), 'http')
 NEXT = names.policy(Ref('Service', 'shop', 'next'), 'http')
 ROUTE = f'{WEB}|{POLICY}|'
+TCP = Shape(mode='tcp')
+# The backend of a port whose TLS is passed through.
+PASSED = f'{WEB}_{TCP.suffix}'
 CLIENTS_LINE = 'certificates/shop_tls.pem [ca-file authorities/shop_ca.pem verify required] web.example.com'
 CRT_LIST, TLS_LINE = 'certificates/list.txt', 'certificates/shop_tls.pem web.example.com'
 
@@ -98,7 +101,7 @@ LEAST, DB = backend_of(web(balance='leastconn')), backend_of(db('5000'))
 CASES = {
     'a Service is new': (
         [], [web(), ends('10.0.0.1')],
-        [f'add backend {WEB} from http-random', *comes(f'{WEB}/10.0.0.1:8080', '10.0.0.1:8080'),
+        [f'add backend {WEB} from {Shape().profile}', *comes(f'{WEB}/10.0.0.1:8080', '10.0.0.1:8080'),
          f'publish backend {WEB}', f'add map {ROUTES} web.example.com/ {ROUTE}'],
     ),
     'a Service goes': (
@@ -144,7 +147,7 @@ CASES = {
     ),
     'another shape of the base set is a new backend, and then the old one goes': (
         [web(), ends('10.0.0.1')], [web(balance='leastconn'), ends('10.0.0.1')],
-        [f'add backend {LEAST} from http-leastconn', *comes(f'{LEAST}/10.0.0.1:8080', '10.0.0.1:8080'),
+        [f'add backend {LEAST} from {Shape(balance="leastconn").profile}', *comes(f'{LEAST}/10.0.0.1:8080', '10.0.0.1:8080'),
          f'publish backend {LEAST}', f'set map {ROUTES} web.example.com/ {LEAST}|{POLICY}|',
          f'unpublish backend {WEB}', *goes(f'{WEB}/10.0.0.1:8080'), f'wait 2s be-removable {WEB}', f'del backend {WEB}'],
     ),
@@ -193,19 +196,19 @@ CASES = {
     ),
     'TLS that is passed through is data too': (
         [web(mode='tls-passthrough')], [web(mode='tls-passthrough', maintenance='true')],
-        [f'set map maps/passthrough.map web.example.com shop_web_http_1b235cd1|{POLICY}|x'],
+        [f'set map maps/passthrough.map web.example.com {PASSED}|{POLICY}|x'],
     ),
     'the first TLS that is passed through has the frontends take turns': (
         [web('a', host='a.com')], [web('a', host='a.com'), web(mode='tls-passthrough')],
-        ['add backend shop_web_http_1b235cd1 from tcp-random', 'publish backend shop_web_http_1b235cd1',
-         f'add map maps/passthrough.map web.example.com shop_web_http_1b235cd1|{POLICY}|',
+        [f'add backend {PASSED} from {TCP.profile}', f'publish backend {PASSED}',
+         f'add map maps/passthrough.map web.example.com {PASSED}|{POLICY}|',
          f'add map {ROUTES} web.example.com/ shop_',
          'enable frontend sni', 'disable frontend https'],
     ),
     'where TLS was passed through from the start there is only one frontend': (
         [web('a', host='a.com'), web(mode='tls-passthrough')], [web('a', host='a.com')],
-        ['del map maps/passthrough.map web.example.com', f'del map {ROUTES} web.example.com/', 'unpublish backend shop_web_http_1b235cd1',
-         'wait 2s be-removable shop_web_http_1b235cd1', 'del backend shop_web_http_1b235cd1'],
+        ['del map maps/passthrough.map web.example.com', f'del map {ROUTES} web.example.com/', f'unpublish backend {PASSED}',
+         f'wait 2s be-removable {PASSED}', f'del backend {PASSED}'],
     ),
     'another value of a key is one set': (
         [web(rate_limit='5/m')], [web(rate_limit='6/s')], [f'set map maps/rate.map {POLICY} 1|6'],
@@ -216,7 +219,7 @@ CASES = {
     ),
     'a canary is pointed to after it is made': (
         [web()], [web(canary_service='next', canary_weight='10'), service('next', ports=HTTP)],
-        ['add backend shop_next_http from http-random', 'publish backend shop_next_http',
+        [f'add backend shop_next_http from {Shape().profile}', 'publish backend shop_next_http',
          f'add map maps/canary.map {POLICY} 1000|shop_next_http|{NEXT}|', f'set map {ROUTES} web.example.com/ {ROUTE}c'],
     ),
 }  # fmt: skip
@@ -476,7 +479,7 @@ def test_a_canary_waits_with_the_service_that_it_is_a_part_of():
 
 def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
     start, change = changed([web(), ends('10.0.0.1')], [web(), ends('10.0.0.1', '10.0.0.2')])
-    loaded = replace(plan.started(start, ['http-random']), missing=frozenset((WEB,)))
+    loaded = replace(plan.started(start, [Shape().profile]), missing=frozenset((WEB,)))
     made = plan.plan(change, loaded)
     assert made.commands == ()
     assert made.held == {Ref('Service', 'shop', 'web')}
@@ -490,14 +493,14 @@ def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
         'two': Server('10.0.0.2', 8080, disabled=True),
     }
     had.maps[Map.ROUTES] = {'web.example.com/': [ROUTE]}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    lacked = held.missing(wanted, had, frozenset((Shape().profile,)))
     (kept,) = held.hold(wanted, lacked, had).picture.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
 
 
 def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
     wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
-    lacked = held.missing(wanted, Observed(), frozenset(('http-random',)))
+    lacked = held.missing(wanted, Observed(), frozenset((Shape().profile,)))
     made = held.hold(wanted, lacked, Observed())
     assert (made.picture.fragments.keys(), made.picture.pointers) == ({Ref('Class', '', 'headrace')}, {})
     assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
@@ -510,7 +513,7 @@ def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_
     had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
     had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
     had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    lacked = held.missing(wanted, had, frozenset((Shape().profile,)))
     made = held.hold(wanted, lacked, had).picture
     (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
     assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
@@ -522,7 +525,7 @@ def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
     had = Observed()
     had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
     had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
-    lacked = held.missing(wanted, had, frozenset(('http-random',)))
+    lacked = held.missing(wanted, had, frozenset((Shape().profile,)))
     made = held.hold(wanted, lacked, had).picture
     assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=ROUTE)
 

@@ -10,7 +10,7 @@ from headrace.annotations import reading as annotations
 from headrace.cluster import reading
 from headrace.model import exposure, view
 from headrace.model.exposure import Spoken
-from headrace.model.ir import Group
+from headrace.model.ir import Group, Shape
 from headrace.settings import Settings
 from support.objects import built, fragment, reasons, service
 
@@ -405,7 +405,7 @@ def test_a_name_outside_of_the_cluster_is_one_server_that_is_asked_for(name, sai
     )
     made = built(document, settings=Settings(allow_external_name=True))
     (backend,) = fragment(made).backends
-    assert backend.shape.profile == 'http-random-external'
+    assert backend.shape == Shape(external=True)
     assert reasons(made) == verdicts
     known = 'NoEndpoints' not in verdicts
     assert backend.groups == ((Group(80, ('0.0.0.0',)),) if known else ())

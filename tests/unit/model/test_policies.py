@@ -204,7 +204,7 @@ def test_a_policys_name_follows_from_owner_and_port_and_never_from_its_content()
     two = built(service(annotations={'host': 'a.example.com', 'allow': '10.0.0.0/8', 'hsts': '1h'}, ports=HTTP))
     keys = [pointer(made, Kind.ROUTE, 'a.example.com/').split('|')[1] for made in (one, two)]
     assert keys == [NAME, NAME]
-    assert len(NAME) == 16
+    assert len(NAME) == 32
     assert names.policy(WEB, 'other') != NAME
     assert names.policy(Ref('Ingress', 'shop', 'web'), 'http') != NAME
 

@@ -352,7 +352,7 @@ def test_with_a_folder_as_source_all_secrets_that_it_holds_may_be_read():
 def test_source_ranges_of_a_load_balancer_are_an_allow_list_unless_there_is_one(annotations, spec, expected, keys):
     made = served(annotations, **{'type': 'LoadBalancer', **spec})
     assert flags(made) == expected
-    assert [entry.key[16:] for entry in fragment(made).data] == keys
+    assert [entry.key[32:] for entry in fragment(made).data] == keys
 
 
 def test_clients_that_stay_have_a_flag_and_their_time_as_data():

@@ -155,13 +155,13 @@ def test_the_default_shape_and_options_have_no_hash():
 def test_each_part_of_a_shape_changes_its_hash():
     found = {replace(Shape(), **changed).suffix for changed in CHANGED_SHAPES}
     assert len(found) == len(CHANGED_SHAPES)
-    assert all(len(suffix) == 8 for suffix in found)
+    assert all(len(suffix) == 32 for suffix in found)
 
 
 def test_each_option_but_the_maximum_of_connections_changes_the_servers_hash():
     found = {replace(Options(), **changed).suffix for changed in CHANGED_OPTIONS}
     assert len(found) == len(CHANGED_OPTIONS)
-    assert all(len(suffix) == 8 for suffix in found)
+    assert all(len(suffix) == 32 for suffix in found)
     assert Options(max_connections=9).suffix == ''
     assert Options(slow_start=1, max_connections=9).suffix == Options(slow_start=1).suffix
 
@@ -172,25 +172,12 @@ def test_hashes_are_the_same_in_every_process():
     assert repr(Shape(mode='tcp', balance='source')).startswith("Shape(mode='tcp', balance='source', check='off'")
 
 
-@pytest.mark.parametrize(
-    ('shape', 'profile'),
-    [
-        (Shape(), 'http-random'),
-        (Shape(mode='tcp'), 'tcp-random'),
-        (Shape(balance='random(1)'), 'http-random1'),
-        (Shape(balance='leastconn', check='http'), 'http-leastconn-check-http'),
-        (Shape(mode='tcp', check='tcp'), 'tcp-random-check-tcp'),
-    ],
-)
-def test_profiles_of_the_usual_kinds_have_names_that_can_be_read(shape, profile):
-    assert shape.profile == profile
-
-
-@pytest.mark.parametrize('changed', [{'retries': 1}, {'cookie': 'headrace'}, {'snippets': ('one',)}, {'queue': 1}])
-def test_other_profiles_carry_the_shapes_hash(changed):
-    shape = replace(Shape(), **changed)
-    stem = 'http-random-cookie' if 'cookie' in changed else 'http-random'
-    assert shape.profile == f'{stem}-{shape.suffix}'
+def test_a_profile_is_named_by_its_mode_and_the_hash_of_the_whole_shape():
+    shape = Shape(balance='hdr:x-user', cookie='mine')
+    assert shape.profile == f'http-{shape.suffix}'
+    assert Shape(mode='tcp').profile == f'tcp-{Shape(mode="tcp").suffix}'
+    # The default shape's name has a hash as the others have.
+    assert len(Shape().profile) == len('http-') + 32
 
 
 def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinity():
