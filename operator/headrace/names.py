@@ -89,11 +89,12 @@ def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str
 
 
 @lru_cache(maxsize=65536)
-def stand_in(address: str, number: int) -> str:
+def stand_in(address: str, number: int, key: bytes) -> str:
     """Return the address that stands for an IPv6 address and port on a node; its last two bytes are the port.
 
     HAProxy asks the kernel for the original destination of a connection over IPv4 only, so over IPv6 the address that
-    the kernel put in its place has to tell it.
+    the kernel put in its place has to tell it. With a secret key of the node, users cannot look for an address whose
+    stand-in is that of another Service.
     """
-    known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6).digest())
+    known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6, key=key).digest())
     return str(ipaddress.IPv6Network(STAND_INS)[known << 16 | number])

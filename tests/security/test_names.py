@@ -1,17 +1,24 @@
 """Names that are made of what users choose: no user finds a value whose name is that of another user's."""
 
 import itertools
+from dataclasses import replace
+
+import pytest
 
 from headrace import names
+from headrace.cluster import reading
+from headrace.cluster.store import Store
 from headrace.haproxy import profiles
-from headrace.haproxy.capabilities import of_version
 from headrace.haproxy.render import Renderer
 from headrace.model import view
-from headrace.model.ir import Balanced, Options, Shape
+from headrace.model.endpoints import Place
+from headrace.model.ir import Balanced, Fate, Kind, Options, Shape
+from headrace.model.state import State
+from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.node import ruleset
 from headrace.settings import Settings
-from support.objects import built, service
+from support.objects import built, endpoint_slice, service
 
 HTTP = [{'name': 'http', 'port': 80}]
 # Among so many values of 32 bits ten are expected to be equal.
@@ -28,7 +35,7 @@ def test_two_tenants_with_such_shapes_have_a_profile_each():
         service('web', namespace='tenant-a', annotations={'host': 'a.com', 'balance': 'hdr:x-user', 'check': 'http'}, ports=HTTP),
         service('web', namespace='tenant-b', annotations={'host': 'b.com', 'balance': 'hdr:x-user-check-http'}, ports=HTTP),
     )  # fmt: skip
-    text = Renderer(view.make(Settings()), of_version('3.4')).render(made)['haproxy/20-profiles.cfg'].decode()
+    text = Renderer(view.make(Settings())).render(made)['haproxy/20-profiles.cfg'].decode()
     used = [backend.shape for fragment in made.fragments.values() for backend in fragment.backends]
     sections = {part.partition(' ')[0]: part for part in text.split('\ndefaults ')}
     checked, plain = (sections[shape.profile] for shape in sorted(used, key=lambda shape: shape.check != 'http'))
@@ -70,3 +77,75 @@ def test_no_two_endpoints_of_one_group_share_a_chain_of_the_kernel():
     made = ruleset.group(Balanced('group', 'TCP', ends, affinity=60))
     assert len(made.chains) == len(ends) + 1
     assert len(made.sets) == len(ends)
+
+
+# Found in seconds with an empty key: addresses whose stand-ins at port 80 are equal.
+ALIKE = ('2001:db8::1b5:5f3c', '2001:db8::2cb:5084')
+
+
+def taken_over(name, namespace, address, number, *, created, said=None):
+    return (
+        service(
+            name, namespace, annotations={'proxy': 'node', 'mode': 'http', **(said or {})}, ports=HTTP, created=created,
+            clusterIP=f'10.96.0.{number}', externalIPs=[address],
+        ),
+        endpoint_slice(name, namespace=namespace, port_name='http', family='IPv6', addresses=[f'fd00::{number}']),
+    )  # fmt: skip
+
+
+def on_a_node(*documents, key=b''):
+    store, made = Store(), State(replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), stand_in_key=key))
+    for document in documents:
+        store.put(reading.read(document).object)
+    made.update(store, store.take())
+    return store, made
+
+
+def led(made, address):
+    """Return where the kernel leads clients of an address, and the backend that HAProxy finds there."""
+    pointers = dict(made.pointers())
+    door = pointers[Kind.DOOR, f'{address}:80/TCP']
+    found = pointers.get((Kind.ADDRESS, door.stand_in))
+    return door.far.fate, found and found.partition('_')[0]
+
+
+OLDER = taken_over('web', 'tenant-a', ALIKE[0], 10, created='2020-01-01T00:00:00Z')
+YOUNGER = taken_over('web', 'tenant-b', ALIKE[1], 11, created='2021-01-01T00:00:00Z')
+
+
+def test_with_a_secret_of_the_node_no_user_can_look_for_an_address_of_the_same_stand_in():
+    _, made = on_a_node(*OLDER, *YOUNGER, key=b'a secret of the node')
+    assert led(made, ALIKE[0]) == (Fate.SERVE, 'tenant-a')
+    assert led(made, ALIKE[1]) == (Fate.SERVE, 'tenant-b')
+    assert names.stand_in(ALIKE[0], 80, b'one') != names.stand_in(ALIKE[0], 80, b'two')
+
+
+@pytest.mark.parametrize('documents', [(*OLDER, *YOUNGER), (*YOUNGER, *OLDER)], ids=['older first', 'younger first'])
+def test_of_two_addresses_of_one_stand_in_the_younger_is_closed_and_told(documents):
+    _, made = on_a_node(*documents)
+    assert led(made, ALIKE[0]) == (Fate.SERVE, 'tenant-a')
+    assert led(made, ALIKE[1])[0] is Fate.REFUSE
+    (told,) = [verdict for verdict in made.all_verdicts() if verdict.reason == 'Conflict']
+    assert told.ref.namespace == 'tenant-b'
+    assert told.message == (
+        f'what stands for address {ALIKE[1]}:80 in HAProxy stands for one of Service tenant-a/web too'
+    )
+
+
+def test_the_younger_is_served_when_the_older_leaves_and_closed_when_it_comes_back():
+    store, made = on_a_node(*OLDER, *YOUNGER)
+    older = reading.read(OLDER[0]).object
+    store.drop(older.ref)
+    change = made.update(store, store.take())
+    assert (Kind.DOOR, f'{ALIKE[1]}:80/TCP') in {item.key for item in change.pointers}
+    assert led(made, ALIKE[1]) == (Fate.SERVE, 'tenant-b')
+    store.put(older)
+    made.update(store, store.take())
+    assert led(made, ALIKE[1])[0] is Fate.REFUSE
+
+
+def test_two_services_that_name_one_address_are_told_once():
+    again = taken_over('web', 'tenant-b', ALIKE[0], 11, created='2021-01-01T00:00:00Z')
+    _, made = on_a_node(*OLDER, *again)
+    (told,) = [verdict for verdict in made.all_verdicts() if verdict.reason == 'Conflict']
+    assert told.message == f'address {ALIKE[0]}:80 is held by Service tenant-a/web'

@@ -367,7 +367,7 @@ class Agent:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
         view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
-        view = replace(view, labelled=held.labelled, seat=held.seat)
+        view = replace(view, labelled=held.labelled, seat=held.seat, stand_in_key=held.stand_in_key)
         reload = await self.loop.exchange(State(view))
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})

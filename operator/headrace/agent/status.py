@@ -134,7 +134,7 @@ def _service(state: State, fragment: Fragment) -> dict[str, object]:
         'exposed': [
             {
                 'kind': _EXPOSED[claim.kind],
-                'key': claim.key,
+                'key': claim.address or claim.key,
                 'served': state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,),
             }
             for claim in claims[:_MOST_EXPOSED]

@@ -22,7 +22,7 @@ from headrace.haproxy.check import HaproxyMissingError
 from headrace.haproxy.files import WriteError
 from headrace.kube.access import Access
 from headrace.model.view import Role, View
-from headrace.node import seats
+from headrace.node import seats, stand_in_key
 from headrace.node.nft import NftError
 from headrace.node.seats import Seat, SeatError
 from headrace.settings import SEAT_STEP, Settings, SettingsError
@@ -209,6 +209,8 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     checker = _found(given['haproxy'] or start or 'haproxy')
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if view.role is Role.NODE:
+            view = replace(view, stand_in_key=stand_in_key.read_or_make(given['state'].absolute()))
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from headrace import names
 from headrace.haproxy import listeners, users, words
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
 from headrace.model.picture import Picture
@@ -64,18 +63,12 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if kind is Kind.LISTENER:
         return []
     if isinstance(content, str):
-        return [Entry(CLAIMED[kind], _seen(key) if kind is Kind.ADDRESS else key, content)]
+        return [Entry(CLAIMED[kind], key, content)]
     if isinstance(content, HostTls) and content.certificates:
         return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
     return []
-
-
-def _seen(key: str) -> str:
-    """Return an address and port as HAProxy sees it: over IPv6 the address that stands for both."""
-    address, _, number = key.rpartition(':')
-    return names.stand_in(address, int(number)) if ':' in address else key
 
 
 def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ of others for it wait whatever their age.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.hosts import Hosts, Rank, named, rank, wildcard
-from headrace.model.ir import Claim, Content, Fragment, HostTls, Kind
+from headrace.model.ir import Claim, Content, Door, Fragment, HostTls, Kind, Side
 from headrace.model.policies import CLOSED
 from headrace.names import Ref
 from headrace.verdicts import Verdict
@@ -118,7 +119,13 @@ class Claims:
         assert claim is not None
         if key[0] is Kind.ROUTE and isinstance(claim.value, str) and self._unprotected(winner, key[1], fragments):
             return closed(claim.value)
+        if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
+            return replace(claim.value, far=Side(), near=Side())
         return claim.value
+
+    def _has_stand_in(self, ref: Ref, door: Door) -> bool:
+        """Tell whether the address that HAProxy sees behind a door is its owner's; two addresses can have the same one."""
+        return not door.stand_in or self.claimants((Kind.ADDRESS, door.stand_in))[:1] == (ref,)
 
     def _unprotected(self, winner: Fragment, route: str, fragments: Fragments) -> bool:
         """Tell whether a route wants client certificates, but another object's TLS holds for its host."""
@@ -157,6 +164,9 @@ class Claims:
         if key == (Kind.CERTIFICATE, DEFAULT_CERTIFICATE):
             wildcards = [host for host in self._claimants[Kind.TLS] if host.startswith('*.')]
             return {(Kind.TLS, host) for each in wildcards for host in self.hosts.below(each)}
+        if key[0] is Kind.ADDRESS:
+            found = (find(fragments[ref], key) for ref in self.claimants(key))
+            return {_door(claim) for claim in found if claim is not None and claim.address}
         if key[0] is not Kind.TLS:
             return set()
         routes = {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
@@ -175,6 +185,8 @@ class Claims:
             if claim.kind in _SHARED and self.content((claim.kind, claim.key), fragments) == claim.value:
                 continue
             message = f'{_shown(claim)} is held by {holder}'
+            if claim.address and self.claimants(_door(claim))[:1] == (fragment.ref,):
+                message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
             found.append(Verdict(fragment.ref, 'Conflict', message, claim.field))
         return found
 
@@ -202,6 +214,11 @@ def closed(pointer: str) -> str:
     return f'{backend}|{policy}|{"".join(sorted({*flags, CLOSED}))}'
 
 
+def _door(claim: Claim) -> ClaimKey:
+    """Return the key of the door that leads to a stand-in."""
+    return Kind.DOOR, f'{claim.address}/TCP'
+
+
 def _shown(claim: Claim) -> str:
     """Return a claim's key as its owner wrote it."""
     if claim.kind is Kind.ROUTE:
@@ -213,4 +230,4 @@ def _shown(claim: Claim) -> str:
         return f'address {claim.key.removesuffix("/TCP")}'
     return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(
         claim.kind, claim.kind
-    ) + f' {claim.key}'
+    ) + f' {claim.address or claim.key}'

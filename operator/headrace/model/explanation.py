@@ -179,7 +179,8 @@ def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
     if isinstance(content, HostTls):
         backend = content.passthrough.partition('|')[0] or ', '.join(content.certificates)
     waiting = refs[1 : 1 + MOST_WAITING]
-    return Claimed(_SHOWN[kind], key, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
+    shown = claim.address or key if claim else key
+    return Claimed(_SHOWN[kind], shown, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
 
 
 def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:

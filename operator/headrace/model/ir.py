@@ -259,7 +259,8 @@ class Door:
 
     `far` is for clients from elsewhere, `near` for this node and its pods. `outer` tells an address that is reached from
     outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel forwards
-    them. `ranges` are the only networks that may connect; None for all.
+    them. `ranges` are the only networks that may connect; None for all. `stand_in` is what HAProxy sees as the destination
+    over IPv6, '' where it sees the address itself.
     """
 
     way: Way
@@ -268,6 +269,7 @@ class Door:
     outer: bool = False
     masked: bool = False
     ranges: tuple[str, ...] | None = None
+    stand_in: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +290,16 @@ Content = str | HostTls | Pem | Door
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A wish for a key that only one object can have, and what shall stand there."""
+    """A wish for a key that only one object can have, and what shall stand there.
+
+    `address` is the ADDRESS:PORT that a stand-in as the key is for, '' for other keys.
+    """
 
     kind: Kind
     key: str
     value: Content
     field: str = ''
+    address: str = ''
 
 
 @dataclass(frozen=True, slots=True)

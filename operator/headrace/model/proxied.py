@@ -34,6 +34,7 @@ from headrace.model.ir import (
     Backend,
     Balanced,
     Claim,
+    Door,
     Entry,
     Fragment,
     HeaderEdits,
@@ -180,7 +181,7 @@ class _Draft:
         made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
         served = False
         for where in doors.addresses(self.service, port, self.snapshot, self.view):
-            self._open(made, where, usable=usable)
+            door = self._open(made, where, usable=usable)
             if made.way == 'kernel':
                 served = served or bool(made.select(where.family, local=where.local).groups)
                 continue
@@ -193,7 +194,9 @@ class _Draft:
                 self.timeouts += [found] if found not in self.timeouts else []
             served = served or any(backend.groups for backend in backends_of)
             value = policy.pointer(*(backend.name for backend in backends_of))
-            self.claims.append(Claim(Kind.ADDRESS, f'{where.address}:{where.number}', value, where.source))
+            key = f'{where.address}:{where.number}'
+            shown = key if door.stand_in else ''
+            self.claims.append(Claim(Kind.ADDRESS, door.stand_in or key, value, where.source, shown))
         self.balanced |= made.groups
         if usable and not served:
             self._judge_endpoints(port)
@@ -214,13 +217,14 @@ class _Draft:
         slices = backends.slices(self.service, self.snapshot)
         return Doors(self.service, port, slices, self.snapshot, self.view, way)
 
-    def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
-        """Claim the door of an address; one that cannot be served as asked is closed at once."""
+    def _open(self, made: Doors, where: Address, *, usable: bool) -> Door:
+        """Claim the door of an address, and return it; one that cannot be served as asked is closed at once."""
         door = made.door(where)
         if not usable:
             door = replace(door, far=Side(), near=Side())
         key = doors.key(where.address, where.number, made.port.protocol)
         self.claims.append(Claim(Kind.DOOR, key, door, where.source))
+        return door
 
     def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""

@@ -22,7 +22,8 @@ class View:
     """The class as an agent sees it.
 
     `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
-    of the node's sets of ports this agent has, None where it is the only one.
+    of the node's sets of ports this agent has, None where it is the only one; `stand_in_key`: the secret of the node's
+    stand-ins of IPv6 addresses, empty where nothing is served.
     `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
     read, as from a folder.
     """
@@ -36,6 +37,7 @@ class View:
     defaults: tuple[tuple[str, object], ...] = ()
     labelled: bool = False
     seat: int | None = None
+    stand_in_key: bytes = field(default=b'', repr=False)
 
     @property
     def class_name(self) -> str:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from headrace import names
 from headrace.model.doors import SLOTS
 from headrace.model.ir import Balanced, Door, Fate, Fragment, Kind, Side
 from headrace.model.picture import Picture
@@ -63,8 +62,7 @@ def _side(door: Door, side: Side, whose: str, at: str, site: Site) -> Elements:
         return {(f'{prefix}shut', at): 'drop' if side.fate is Fate.DROP else 'goto refuse'}
     if door.way == 'kernel':
         return {(f'{prefix}hit', at): f'goto b-{side.group}', **_hidden(door, prefix, '', at)}
-    where, _, number = at.partition(' . ')
-    address = names.stand_in(where, int(number.rpartition(' ')[2])) if ':' in where else site.address
+    address = door.stand_in or (site.address if ':' not in at else '')
     port = site.ports[_LISTENERS[door.way] + (whose == 'near')]
     found: Elements = {(whose, at): f'{address} . {port}'} if address else {}
     if side.spare:

@@ -35,7 +35,7 @@ def addresses(made):
     """Return the addresses that are served, and by which backend."""
     found = fragment(made)
     claims = found.claims if found else ()
-    return {claim.key: claim.value.partition('|')[0] for claim in claims if claim.kind is Kind.ADDRESS}
+    return {claim.address or claim.key: claim.value.partition('|')[0] for claim in claims if claim.kind is Kind.ADDRESS}
 
 
 def servers(made, name):
