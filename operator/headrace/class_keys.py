@@ -281,6 +281,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
         ),
     ] = msgspec.field(default_factory=dict)
+    min_check_interval: Annotated[
+        Duration,
+        _meta('The shortest `headrace.io/check-interval` that a Service may ask for.', 'runtime'),
+    ] = '500ms'
     status_addresses: Annotated[
         tuple[str, ...],
         _meta(

@@ -60,9 +60,10 @@ _DURATIONS = (
     'watch_silence',
     'drain_delay',
     'hard_stop_after',
+    'min_check_interval',
 )
 _NEVER_NOTHING = (
-    'tcp_client_timeout', 'compare_interval', 'sweep_interval', 'table_interval', 'watch_silence', 'hard_stop_after',
+    'min_check_interval', 'tcp_client_timeout', 'compare_interval', 'sweep_interval', 'table_interval', 'watch_silence', 'hard_stop_after',
 )  # fmt: skip
 
 

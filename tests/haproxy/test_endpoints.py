@@ -98,7 +98,7 @@ def both(name, endpoints, *, at=(ONE, TWO), **annotations):
     return document, {**piece, 'endpoints': [{'addresses': [address]} for address in at]}
 
 
-QUICK = {'check_interval': '200ms', 'check_rise': '1', 'check_fall': '1'}
+QUICK = {'check_interval': '500ms', 'check_rise': '1', 'check_fall': '1'}
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +125,7 @@ def edge(endpoints, h2_endpoints):
         both('status', endpoints, **path),
         both('usual', endpoints, check='http', **QUICK),
         both('port', endpoints, at=(ONE, AWAY), check='tcp', retries='0', **QUICK),
-        both('thrice', endpoints, check='http', check_interval='200ms', check_rise='3', check_fall='2'),
+        both('thrice', endpoints, check='http', check_interval='500ms', check_rise='3', check_fall='2'),
         both('unasked', endpoints, at=(ONE, AWAY), balance='roundrobin', retries='0'),
         both('again', endpoints, at=(ONE, AWAY), balance='roundrobin', retries='2'),
         both('eject', endpoints, at=(ONE, LEAVES), **seldom, eject_after='3'),

@@ -380,7 +380,7 @@ def reencrypted(started, tls_endpoints):
         ca_secret(name='ca', seed='other'),
         web('right', tls_endpoints, **https, backend_ca_secret='be'),
         web('wrong', tls_endpoints, **https, backend_ca_secret='ca'),
-        web('checked', tls_endpoints, **https, backend_ca_secret='be', check='http', check_interval='200ms'),
+        web('checked', tls_endpoints, **https, backend_ca_secret='be', check='http', check_interval='500ms'),
         web('named', tls_endpoints, **https, backend_sni='inner.example.com'),
         seen={'all_secrets': True},
     )

@@ -9,6 +9,7 @@ BASE = {
     'errorPages': {'503': 'Sorry'},
 }
 RUNTIME = {
+    'minCheckInterval': '1s',
     'defaultClass': True,
     'domain': 'apps.example.com',
     'hostPolicy': {'*': ['*']},

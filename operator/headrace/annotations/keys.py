@@ -75,7 +75,7 @@ KEYS: tuple[Key, ...] = (
     Key('check-path', _B, 'port', values.path, 'path', '/', 'what the check asks for'),
     Key('check-host', _B, 'port', values.plain_host, 'host', _NONE, "the check's Host header"),
     Key('check-status', _B, 'port', values.statuses, 'list or range', '200-399', 'the answers that count as healthy'),
-    Key('check-interval', _B, 'port', values.duration, 'duration', '2s', 'time between two checks of an endpoint'),
+    Key('check-interval', _B, 'port', values.duration, 'duration', '2s', 'time between two checks of an endpoint; at least the class\'s `minCheckInterval`'),
     Key('check-rise', _B, 'port', values.number(1, 1000), 'number', '2', 'good checks until an endpoint is up'),
     Key('check-fall', _B, 'port', values.number(1, 1000), 'number', '3', 'bad checks until an endpoint is down'),
     Key('eject-after', _B, 'port', values.number(1, 1000), 'number', 'off', 'passive, needs `check`: so many connection errors in a row put an endpoint aside until its check passes again'),

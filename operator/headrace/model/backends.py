@@ -16,6 +16,7 @@ from headrace.model import endpoints, shapes
 from headrace.model.ir import Backend, Entry, Group, Map, Mode, Options, Shape, Timeouts
 from headrace.model.view import Role, View
 from headrace.names import Ref
+from headrace.settings import milliseconds
 from headrace.verdicts import Verdict
 
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
@@ -47,7 +48,10 @@ class Wanted:
 
 def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, view: View) -> Wanted:
     """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise."""
-    settings = reading.backend({**dict(view.defaults), **said.values(port.label)})
+    given = said.values(port.label)
+    if _is_checked_too_often(given, view):
+        given = {key: value for key, value in given.items() if key != 'check-interval'}
+    settings = reading.backend({**dict(view.defaults), **given})
     context = shapes.Context(
         cookie_name=view.settings.cookie_name,
         default_balance='random(1)' if view.role is Role.NODE else 'random',
@@ -71,6 +75,12 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
     if is_external(service, view):
         shape = replace(shape, affinity=False, external=True)
     return Wanted(port, settings, shape, options, ca if used else None)
+
+
+def _is_checked_too_often(given: dict[str, object], view: View) -> bool:
+    """Tell whether a Service asks for more checks than the class allows: its check-interval counts as absent then."""
+    interval = given.get('check-interval')
+    return isinstance(interval, int) and interval < milliseconds(view.settings.min_check_interval)
 
 
 def is_external(service: Service, view: View) -> bool:
@@ -183,6 +193,10 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view:
         found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.
     found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
+    if _is_checked_too_often(given, view):
+        least = view.settings.min_check_interval
+        message = f"{given['check-interval']}ms is less than the class's minCheckInterval, {least}"
+        found.append(('InvalidValue', 'check-interval', message))
     if 'snippets' in given:
         unknown = [name for name in reading.backend(given).snippets if name not in view.snippets]
         found += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]

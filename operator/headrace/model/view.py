@@ -7,7 +7,7 @@ from enum import StrEnum
 from headrace.annotations import keys, values
 from headrace.cluster.objects import Node, Object
 from headrace.model.endpoints import Place
-from headrace.settings import SEAT_STEP, SEATS, Settings, SettingsError
+from headrace.settings import SEAT_STEP, SEATS, Settings, SettingsError, milliseconds
 
 
 class Role(StrEnum):
@@ -119,6 +119,9 @@ def make(
         if isinstance(value, values.Invalid):
             raise SettingsError(f'defaults: {name} must be {value.expected}')
         defaults[name] = value
+    interval = defaults.get('check-interval')
+    if isinstance(interval, int) and interval < milliseconds(settings.min_check_interval):
+        raise SettingsError(f'defaults: check-interval is less than minCheckInterval, {settings.min_check_interval}')
     wanted = defaults.get('snippets', ())
     assert isinstance(wanted, tuple)
     if unknown := [snippet for snippet in wanted if snippet not in snippets]:
