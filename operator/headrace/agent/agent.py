@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -366,8 +366,7 @@ class Agent:
         if found == held.settings:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
-        view = views.make(found, role=held.role, place=held.place, all_secrets=held.all_secrets, snippets=held.snippets)
-        view = replace(view, labelled=held.labelled, seat=held.seat, stand_in_key=held.stand_in_key)
+        view = views.with_settings(held, found)
         reload = await self.loop.exchange(State(view))
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})

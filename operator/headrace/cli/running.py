@@ -14,7 +14,7 @@ import msgspec
 from headrace import settings
 from headrace.agent import logs
 from headrace.agent.agent import Agent, AgentError, Options
-from headrace.cli import connecting, inputs
+from headrace.cli import connecting, inputs, interfaces
 from headrace.cli.asking import ADMIN
 from headrace.cli.connecting import CONTROLLER, KUBE
 from headrace.folder import SourceError
@@ -195,7 +195,12 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     adjust = _adjustment(given, access)
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
     # In a cluster the controller chooses; a folder has nobody who would.
-    view = replace(seen.view, labelled=access is not None)
+    view = replace(
+        seen.view,
+        labelled=access is not None,
+        api_server=access is not None,
+        own_addresses=interfaces.addresses(),
+    )
     state, admin = given['state'].absolute(), _address(given['admin'])
     api = _address(given['api']) if given['api'] else None
     if api is not None and access is None:
@@ -205,6 +210,7 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         state, view = seat.folder, replace(view, seat=seat.number)
         admin = (admin[0], _shifted(admin[1], seat.number))
         api = (api[0], _shifted(api[1], seat.number)) if api else None
+    view = replace(view, admin_ports=frozenset({admin[1], api[1] if api else 0} - {0}))
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     try:

@@ -12,7 +12,7 @@ from headrace.annotations.reading import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
 from headrace.cluster.objects import Service, ServicePort, ServiceType, Slice
 from headrace.cluster.store import Snapshot
-from headrace.model import endpoints, shapes
+from headrace.model import endpoints, refused_addresses, shapes
 from headrace.model.ir import Backend, Entry, Group, Map, Mode, Options, Shape, Timeouts
 from headrace.model.view import Role, View
 from headrace.names import Ref
@@ -153,12 +153,15 @@ def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: 
     found = endpoints.select(
         slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, place=view.place
     )
-    if not found.groups:
-        return Servers((), (_nothing(service, port, 'no endpoint is ready'),))
+    groups, refused = refused_addresses.split(found.groups, view)
+    verdicts = refused_addresses.judge(service, port, refused)
+    if not groups:
+        why = 'no endpoint may be used' if refused else 'no endpoint is ready'
+        return Servers((), (*verdicts, _nothing(service, port, why)))
     if found.terminating:
         message = f'no endpoint of port {port.label} is ready; those that still serve while they terminate are used'
-        return Servers(found.groups, (Verdict(service.ref, 'TerminatingOnly', message),))
-    return Servers(found.groups, ())
+        verdicts = (*verdicts, Verdict(service.ref, 'TerminatingOnly', message))
+    return Servers(groups, verdicts)
 
 
 def _nothing(service: Service, port: ServicePort, why: str) -> Verdict:

@@ -7,12 +7,12 @@ outside, where it may reach every endpoint (rule 20).
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType, Slice
 from headrace.cluster.store import Snapshot
-from headrace.model import endpoints
+from headrace.model import endpoints, refused_addresses
 from headrace.model.endpoints import Selection
 from headrace.model.ir import Balanced, Door, Fate, Side, Way
 from headrace.model.view import View
@@ -97,7 +97,7 @@ def judge(service: Service, snapshot: Snapshot, view: View) -> list[Verdict]:
 
 @dataclass(slots=True)
 class Doors:
-    """Makes the doors of one port, and the groups of endpoints that they need."""
+    """Makes the doors of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out."""
 
     service: Service
     port: ServicePort
@@ -107,12 +107,13 @@ class Doors:
     way: Way = 'kernel'
     forwarded: bool = True
     groups: dict[str, Balanced] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     _found: dict[tuple[int, bool], Selection] = field(default_factory=dict)
 
     def select(self, of: int, *, local: bool) -> Selection:
         """Return the endpoints of a family: all, or those of this node."""
         if (of, local) not in self._found:
-            self._found[of, local] = endpoints.select(
+            found = endpoints.select(
                 self.slices,
                 port=self.port.name,
                 protocol=self.port.protocol,
@@ -120,6 +121,9 @@ class Doors:
                 place=self.view.place,
                 local=local,
             )
+            groups, refused = refused_addresses.split(found.groups, self.view)
+            self.refused.update(refused)
+            self._found[of, local] = replace(found, groups=groups) if refused else found
         return self._found[of, local]
 
     def door(self, where: Address) -> Door:
@@ -135,6 +139,10 @@ class Doors:
         if self.way == 'kernel' or where.family == 4:  # noqa: PLR2004
             return ''
         return names.stand_in(where.address, where.number, self.view.stand_in_key)
+
+    def judge(self) -> tuple[Verdict, ...]:
+        """Return the diagnostic about the endpoints that are left out."""
+        return refused_addresses.judge(self.service, self.port, tuple(sorted(self.refused)))
 
     def _node_addresses(self) -> Iterable[str]:
         return (

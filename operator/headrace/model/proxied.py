@@ -198,6 +198,7 @@ class _Draft:
             shown = key if door.stand_in else ''
             self.claims.append(Claim(Kind.ADDRESS, door.stand_in or key, value, where.source, shown))
         self.balanced |= made.groups
+        self.endpoint_verdicts.update(made.judge())
         if usable and not served:
             self._judge_endpoints(port)
 
@@ -207,6 +208,7 @@ class _Draft:
         for where in doors.addresses(self.service, port, self.snapshot, self.view):
             self._open(made, where, usable=True)
         self.balanced |= made.groups
+        self.endpoint_verdicts.update(made.judge())
         if not any(made.select(family, local=False).groups for family in (4, 6)):
             self._judge_endpoints(port)
         given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
@@ -337,6 +339,7 @@ class _Draft:
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
         made = self._doors(port, way='http' if mode == 'http' else 'tcp')
         backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
+        self.endpoint_verdicts.update(made.judge())
         policy = Policy(names.policy(self.service.ref, port.label))
         self.timeouts += [item for item in drafts.of_backend(policy, wanted) if item not in self.timeouts]
         self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]

@@ -24,6 +24,8 @@ class View:
     `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
     of the node's sets of ports this agent has, None where it is the only one; `stand_in_key`: the secret of the node's
     stand-ins of IPv6 addresses, empty where nothing is served.
+    `api_server`: the objects come from one, and not from a folder; `own_addresses`: those of this machine or pod;
+    `admin_ports`: the agent's own.
     `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
     read, as from a folder.
     """
@@ -38,6 +40,9 @@ class View:
     labelled: bool = False
     seat: int | None = None
     stand_in_key: bytes = field(default=b'', repr=False)
+    api_server: bool = False
+    own_addresses: frozenset[str] = frozenset()
+    admin_ports: frozenset[int] = frozenset()
 
     @property
     def class_name(self) -> str:
@@ -53,6 +58,20 @@ class View:
     def node_health_port(self) -> int:
         """Return the port of the node role's readiness here."""
         return self.settings.node_health_port + SEAT_STEP * (self.seat or 0)
+
+    @property
+    def own_ports(self) -> frozenset[int]:
+        """Return the ports of this agent's listeners, but for the edge's TCP ports."""
+        if self.role is Role.NODE:
+            seats = range(SEATS) if self.seat is not None else (0,)
+            every = (port for seat in seats for port in self.settings.node_ports(seat))
+            return frozenset((*every, self.node_health_port, *self.admin_ports))
+        return self.settings.reserved_ports() | self.admin_ports
+
+    @property
+    def tcp_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Return the ranges of the edge's TCP ports, none in the node role."""
+        return self.settings.ranges() if self.role is Role.EDGE else ()
 
     @property
     def closed_ports(self) -> tuple[int, ...]:
@@ -110,6 +129,12 @@ def make(
     snippets: frozenset[str] = frozenset(),
 ) -> View:
     """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
+    found = View(settings, role, place or Place(), offline, all_secrets, snippets)
+    return with_settings(found, settings)
+
+
+def with_settings(held: View, settings: Settings) -> View:
+    """Return a view with other settings; raises SettingsError as `make` does."""
     defaults: dict[str, object] = {}
     for name, text in settings.defaults.items():
         key = keys.BY_NAME.get(name)
@@ -124,6 +149,6 @@ def make(
         raise SettingsError(f'defaults: check-interval is less than minCheckInterval, {settings.min_check_interval}')
     wanted = defaults.get('snippets', ())
     assert isinstance(wanted, tuple)
-    if unknown := [snippet for snippet in wanted if snippet not in snippets]:
+    if unknown := [snippet for snippet in wanted if snippet not in held.snippets]:
         raise SettingsError(f'defaults: snippets names {unknown[0]}, and there is no such snippet')
-    return View(settings, role, place or Place(), offline, all_secrets, snippets, tuple(sorted(defaults.items())))
+    return replace(held, settings=settings, defaults=tuple(sorted(defaults.items())))
