@@ -95,7 +95,16 @@ CONTRACT = (
     ('canary-cookie', '–', ('canary',), ('a b', 'a=b', '')),
     ('snippets', '–', ('cache', 'cache, trace-headers'), ('Cache', 'a b/', '')),
 )  # fmt: skip
-CLOSING = {'allow', 'deny', 'backend-ca-secret', 'basic-auth-secret', 'client-ca-secret', 'tls-secret', 'maintenance'}
+CLOSING = {
+    'allow',
+    'deny',
+    'backend-ca-secret',
+    'basic-auth-secret',
+    'client-ca-secret',
+    'tls-secret',
+    'maintenance',
+    'path-type',
+}
 
 
 def tool(*arguments):

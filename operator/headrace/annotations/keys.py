@@ -51,7 +51,7 @@ KEYS: tuple[Key, ...] = (
     Key('mode', _E, 'port', values.one_of('tcp', 'http', 'tls-passthrough'), 'tcp, http, tls-passthrough', 'see [modes](#modes)', 'what the port speaks'),
     Key('host', _E, 'port', values.listed(values.host, most=100), 'list of hosts', _NONE, 'http and TLS routing; `*.example.com` matches one label, `*` every host'),
     Key('path', _E, 'port', values.listed(values.route_path, most=100), 'list of paths', '/', 'with host'),
-    Key('path-type', _E, 'port', values.one_of('Prefix', 'Exact'), 'Prefix, Exact', 'Prefix', 'by path element, as Ingress'),
+    Key('path-type', _E, 'port', values.one_of('Prefix', 'Exact'), 'Prefix, Exact', 'Prefix', 'by path element, as Ingress', closes=True),
     Key('port', _E, 'port', values.number(1, 65535), 'number', 'the Service port', 'TCP port at the edge'),
     Key('tls-secret', _E, 'port', values.listed(values.object_name, most=4), 'list of names', _NONE, 'terminate TLS with this `kubernetes.io/tls` Secret, for its hosts, or in the node role at the Service\'s own addresses; several, if their keys are of different kinds (RSA, ECDSA): each client gets the one that it can use', closes=True),
     Key('client-ca-secret', _E, 'port', values.object_name, 'name', _NONE, 'with tls-secret: clients show a certificate of this CA; a request whose Host is not the SNI\'s gets 421', closes=True),

@@ -55,6 +55,8 @@ class PortDraft:
 
     def _close_unparsed(self) -> None:
         for key in self.draft.said.closing(self.label):
+            if key == 'path-type' and self.mode != 'http':
+                continue
             self._close(*self.draft.said.why_closed(key))
 
     def _settings(self) -> None:

@@ -170,7 +170,11 @@ class _Draft:
             policy.add(policies.NOT_FORWARDED)
         usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=materials.marked(wanted.options, self.claims))
-        if self.said.closing(port.label) or not usable or (self.at_the_edge and 'client-ca-secret' in values):
+        if (
+            not _CHOOSING.issuperset(self.said.closing(port.label))
+            or not usable
+            or (self.at_the_edge and 'client-ca-secret' in values)
+        ):
             policy.add(policies.CLOSED)
         if policy.headers is not None:
             self.headers.append(policy.headers)

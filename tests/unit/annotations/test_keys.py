@@ -34,6 +34,7 @@ def test_what_would_be_unsafe_to_treat_as_absent_closes():
         'client-ca-secret',
         'deny',
         'maintenance',
+        'path-type',
         'tls-secret',
     }
     assert expected == keys.CLOSING
