@@ -298,8 +298,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, _meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
     ] = 0
     table_size: Annotated[
-        int, _meta('Clients that each table of rate limits remembers.', 'reload', ge=100, le=100_000_000)
-    ] = 100_000
+        int,
+        _meta(
+            'Clients that each table of rate limits remembers; twice `rateLimitClients` for each namespace that may reach that at a time.',
+            'reload',
+            ge=100,
+            le=100_000_000,
+        ),
+    ] = 200_000
+    rate_limit_clients: Annotated[
+        int,
+        _meta(
+            'Clients of one namespace whose rates are counted one by one, in the time for which one is remembered (10 s, 2 minutes or 2 hours for rates by second, minute and hour); others of a route share one count.',
+            'reload',
+            ge=1,
+            le=100_000_000,
+        ),
+    ] = 20_000
+    rate_limit_ipv6_prefix: Annotated[
+        int, _meta('Length of the prefix that is one client of IPv6 for rate limits.', 'reload', ge=1, le=128)
+    ] = 64
     drain_timeout: Annotated[
         Duration,
         _meta(

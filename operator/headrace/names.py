@@ -18,6 +18,8 @@ _MAX_FILE = 200
 DEFAULT_CLASS = 'headrace'
 # Where users choose the text, fewer digits would let one of them look for a text that another's digits stand for.
 DIGITS = 32
+# The header of requests to which each pass through headrace adds a value.
+HOPS = 'X-Headrace-Hops'
 # The network of stand-ins, on every node by itself: a unique local one (RFC 4193) that spells "headrac".
 STAND_INS = 'fd68:6561:6472:6163::/64'
 

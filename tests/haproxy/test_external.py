@@ -1,5 +1,6 @@
 """Services of type ExternalName: names outside of the cluster, which HAProxy asks a name server for."""
 
+import contextlib
 import socket
 import socketserver
 import threading
@@ -51,22 +52,10 @@ def out(name, number, external, **annotations):
     return service(name, annotations=said, ports=ports, type='ExternalName', externalName=external)
 
 
-@pytest.fixture(scope='module')
-def edge(endpoints, name_server):
-    documents = (
-        out('good', endpoints.port, 'Out.example.net', host='good.com'),
-        out('gone', endpoints.port, 'gone.example.net', host='gone.com'),
-        out('bad', endpoints.port, 'not a host', host='bad.com'),
-        out('db', endpoints.port, 'out.example.net', port='TCP0'),
-        out('lost', endpoints.port, 'gone.example.net', port='TCP1'),
-    )
-    found = Edge(
-        binary('haproxy-3.4'),
-        *documents,
-        tcp_ports=2,
-        allow_external_name=True,
-        error_pages={'503': PAGE},
-    )
+@contextlib.contextmanager
+def served(name_server, documents, **options):
+    """Serve documents by a HAProxy that asks this name server."""
+    found = Edge(binary('haproxy-3.4'), *documents, allow_external_name=True, error_pages={'503': PAGE}, **options)
 
     def write(folder, rendered):
         # The machine's own name servers are asked otherwise.
@@ -79,8 +68,41 @@ def edge(endpoints, name_server):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(edges.files, 'write', write)
         found.__enter__()
-    yield found
-    found.__exit__(None, None, None)
+    try:
+        yield found
+    finally:
+        found.__exit__(None, None, None)
+
+
+@pytest.fixture(scope='module')
+def edge(endpoints, name_server):
+    documents = (
+        out('good', endpoints.port, 'Out.example.net', host='good.com'),
+        out('gone', endpoints.port, 'gone.example.net', host='gone.com'),
+        out('bad', endpoints.port, 'not a host', host='bad.com'),
+        out('db', endpoints.port, 'out.example.net', port='TCP0'),
+        out('lost', endpoints.port, 'gone.example.net', port='TCP1'),
+    )
+    with served(name_server, documents, tcp_ports=2) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    'seen',
+    [
+        pytest.param({'api_server': True}, id='from an API server, a name that leads to loopback'),
+        pytest.param({'admin_ports': None}, id='from a folder, a name that leads to an own listener'),
+    ],
+)
+def test_a_name_does_not_lead_to_headraces_own_network_or_listeners(endpoints, name_server, seen):
+    seen = {key: frozenset((endpoints.port,)) if value is None else value for key, value in seen.items()}
+    documents = (
+        out('good', endpoints.port, 'out.example.net', host='good.com'),
+        out('db', endpoints.port, 'out.example.net', port='TCP0'),
+    )
+    with served(name_server, documents, tcp_ports=1, seen=seen) as found:
+        assert found.get('good.com').status == 503
+        assert ended(found.tcp[0], b'GET / HTTP/1.0\r\n\r\n')[0] == b''
 
 
 def test_a_name_outside_of_the_cluster_is_asked_for_and_served(edge):

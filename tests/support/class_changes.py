@@ -51,6 +51,8 @@ RELOAD = {
     'maxconn': 400,
     'fileDescriptors': 100000,
     'tableSize': 5000,
+    'rateLimitClients': 100,
+    'rateLimitIpv6Prefix': 56,
     'hardStopAfter': '1m',
 }
 # It excludes `acceptProxy`, and needs a HAProxy that has it.

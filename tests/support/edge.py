@@ -123,10 +123,10 @@ class Edge:
         with contextlib.ExitStack() as closing:
             held = Ports(3 + self.tcp_ports)
             closing.callback(held.close)
-            self.http, self.https, health, *self.tcp = held.numbers
+            self.http, self.https, self.health, *self.tcp = held.numbers
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
             documents = [place(item, self.tcp) for item in self.documents]
-            made = built(*documents, settings=self._settings(health), **self.seen)
+            made = built(*documents, settings=self._settings(self.health), **self.seen)
             renderer = Renderer(made.view, quic=self.quic)
             files.write(folder, renderer.render(made))
             self.haproxy = closing.enter_context(Haproxy(self.binary)).start(folder)

@@ -1,5 +1,7 @@
 """Builders of Kubernetes documents with what a test does not speak of left at its default."""
 
+from dataclasses import replace
+
 from headrace.cluster import reading, store
 from headrace.model import standin, state, view
 from headrace.names import Ref
@@ -46,8 +48,10 @@ def endpoint_slice(
 
 
 def built(*documents, settings=None, **seen):
-    """Return the model of some documents; `seen` goes to `view.make` (role, place, offline, snippets)."""
-    made = state.State(view.make(settings or Settings(tcp_ports='5000-5999,20000-29999'), **seen))
+    """Return the model of some documents; `seen` are fields of the view (role, place, offline, snippets, …)."""
+    more = {key: seen.pop(key) for key in ('api_server', 'own_addresses', 'admin_ports') if key in seen}
+    found = view.make(settings or Settings(tcp_ports='5000-5999,20000-29999'), **seen)
+    made = state.State(replace(found, **more))
     held = store.Store()
     for document in documents:
         found = reading.read(document).object

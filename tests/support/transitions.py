@@ -158,7 +158,7 @@ class Stage:
     def seen(self, haproxy, asks):
         """Return all that HAProxy holds, and its answers."""
         held = holdings(haproxy)
-        for name, _, _ in TABLES:
+        for name, *_ in TABLES:
             haproxy.command(f'clear table {name}')
         return held | {str(ask): [self.ask(ask) for _ in range(ask.times)] for ask in asks}
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import exposition
 
 from headrace.agent import guard
@@ -19,10 +20,19 @@ from headrace.agent.pages import Pages
 from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.kube.reviews import Reviews
+from headrace.names import HOPS
 from headrace.node.steering import Steering
 
 # A loop that has not come round for so long hangs.
 _STILL_ALIVE_SECONDS = 30.0
+
+
+@web.middleware
+async def _unpublished(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer nothing to what an edge passes on: a user has published this port by a Service of his own."""
+    if HOPS in request.headers:
+        raise web.HTTPNotFound
+    return await handler(request)
 
 
 class Admin:
@@ -54,7 +64,7 @@ class Admin:
 
     def application(self) -> web.Application:
         """Return what the admin port serves."""
-        made = web.Application()
+        made = web.Application(middlewares=[_unpublished])
         made.add_routes(
             [
                 web.get('/livez', self.livez),

@@ -86,7 +86,7 @@ KEYS: tuple[Key, ...] = (
     Key('retry-on', _B, 'port', values.retry_on, 'list of conditions', 'conn-failure', 'requests that are not idempotent are only retried when the connection failed; other values cost a reload when first used'),
     Key('allow', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'only these clients; others get 403 or a reset', closes=True),
     Key('deny', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'not these clients, judged before `allow`; 403 or a reset', closes=True),
-    Key('rate-limit', _R, 'port or route', values.rate, 'rate', _NONE, 'requests (http) or connections (tcp) per client address and pod of headrace; 429 or a reset'),
+    Key('rate-limit', _R, 'port or route', values.rate, 'rate', _NONE, 'requests (http) or connections (tcp) per client address (IPv6: the class\'s `rateLimitIpv6Prefix`) and pod of headrace; 429 or a reset'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` is not supported', closes=True),
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
     Key('redirect-to', _R, 'route', values.location, 'URL or path', _NONE, 'answer with a redirect'),

@@ -49,7 +49,18 @@ _MAX_PATH = 2048
 _MAX_MATCH = 256
 _MAX_ORIGIN = 300
 _FRAMING = frozenset(
-    ('connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
+    (
+        'connection',
+        'content-length',
+        'keep-alive',
+        'proxy-connection',
+        'te',
+        'trailer',
+        'transfer-encoding',
+        'upgrade',
+        # Without it a request could go round for ever.
+        names.HOPS.lower(),
+    )
 )
 SAFE_RETRIES = (
     'conn-failure',
@@ -263,7 +274,7 @@ def network(text: str) -> Network | Invalid:
 
 
 def headers(text: str) -> Headers | Invalid:
-    """Return headers by name, an empty value meaning removal; those that frame a message cannot be touched."""
+    """Return headers by name, an empty value meaning removal; those that frame a message or count its passes cannot be touched."""
     if len(text) > MAX_HEADERS:
         return Invalid(f'at most {MAX_HEADERS} characters long')
     found: dict[str, tuple[str, str]] = {}
@@ -275,7 +286,7 @@ def headers(text: str) -> Headers | Invalid:
         if not colon or not _HEADER.fullmatch(key) or (value and not _VISIBLE.fullmatch(value)):
             return Invalid('one `Name: value` a line, of printable ASCII characters')
         if key.lower() in _FRAMING:
-            return Invalid(f'without headers that frame a message, as {key} does')
+            return Invalid(f'without headers that frame a message or count its passes, as {key} does')
         found[key.lower()] = (key, value)
     return tuple(found[key] for key in sorted(found)) or Invalid('one `Name: value` a line')
 

@@ -56,6 +56,7 @@ class Section:
     check: str
     expect: str
     cookie: str
+    cookie_pattern: str
     affinity: bool
     external: bool
     lines: tuple[str, ...]
@@ -89,6 +90,7 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
         check=shape.check,
         expect=shape.expect,
         cookie=shape.cookie,
+        cookie_pattern=shape.cookie.replace('.', '[.]'),
         affinity=shape.affinity,
         external=shape.external,
         lines=tuple(lines),

@@ -6,10 +6,12 @@ Promises: the same objects give the same bytes, in whatever order they came. All
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from headrace import names
 from headrace.haproxy import entries, lines, listeners, lists, pages, profiles, users, words
 from headrace.haproxy.templating import Block, Overrides, Templates
+from headrace.model import refused_addresses
 from headrace.model.claims import ClaimKey
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.ir import Content, Fragment, HostTls, Kind, Map, Pem, Shape
@@ -30,9 +32,19 @@ HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Hashes that only HAProxy can judge.
 USERS = f'{CONFIG}/25-users.cfg'
-# Tables of rates: name, period, and how long a client is remembered.
-TABLES = (('rate-1s', '1s', '10s'), ('rate-1m', '60s', '2m'), ('rate-1h', '1h', '2h'))
-SECONDS = {'1s': 1, '60s': 60, '1h': 3600}
+
+
+class Table(NamedTuple):
+    """A table of rates: the period in seconds, and for how long a client is remembered, the window."""
+
+    name: str
+    seconds: int
+    window: int
+
+
+TABLES = (Table('rate-1s', 1, 10), Table('rate-1m', 60, 120), Table('rate-1h', 3600, 7200))
+# So often may a request pass through headrace.
+MOST_HOPS = 10
 # So many wrong passwords for hashes may a client send in a minute.
 GUESSES = 30
 # HAProxy itself ends connections of clients that have been idle for so long.
@@ -135,7 +147,6 @@ class Renderer:
             'overrides': self.overrides,
             'role': str(self.view.role),
             'tables': TABLES,
-            'seconds': SECONDS,
             'map': words.map_file,
             'health': HEALTH,
             'binds': self._binds(),
@@ -160,6 +171,10 @@ class Renderer:
             'log_tcp': lines.of_tcp(settings),
             'log_agent': settings.access_log_http == lines.JSON,
             'guesses': GUESSES,
+            'foreign_networks': ' '.join(refused_addresses.NETWORKS) if self.view.api_server else '',
+            'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.view))),
+            'hops': names.HOPS,
+            'most_hops': MOST_HOPS,
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(users.needed(fragments)),
         }
@@ -180,7 +195,9 @@ class Renderer:
         if self.view.role is Role.NODE or settings.trusted_proxies:
             return {}
         return {
-            proto: words.header_bytes((('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)))).hex()
+            proto: words.header_bytes(
+                (('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)), (names.HOPS, '1'))
+            ).hex()
             for proto, port in (('http', settings.http_port), ('https', settings.https_port))
         }
 
@@ -285,6 +302,11 @@ def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
 def map_text(found: Mapping[str, str]) -> bytes:
     """Return the text of a map's file: one entry a line, sorted by key."""
     return ''.join(f'{key} {words.checked(found[key])}\n' for key in sorted(found)).encode()
+
+
+def _own_ipv4(view: View) -> list[str]:
+    """Return the own IPv4 addresses that are none of loopback; names are resolved to IPv4 alone."""
+    return sorted(text for text in view.own_addresses if ':' not in text and not text.startswith('127.'))
 
 
 def _bind(addresses: tuple[str, ...], ports: list[str]) -> list[str]:

@@ -94,11 +94,16 @@ def authorities(service: Service, said: Annotations, label: str, view: View) -> 
     return [Ref('Secret', service.namespace, str(named))] if named is not None else []
 
 
-def data(service: Service, wanted: Wanted, name: str) -> list[Entry]:
+def data(service: Service, wanted: Wanted, name: str, view: View) -> list[Entry]:
     """Return the entries of maps that the backend's rules and checks read under its name."""
     if wanted.shape.external:
         known = not isinstance(values.plain_host(service.external_name), values.Invalid)
-        return [Entry(Map.EXTERNAL, name, service.external_name)] if known else []
+        own = refused_addresses.is_own_port(wanted.port.number, view)
+        return (
+            [Entry(Map.EXTERNAL, name, f'{service.external_name}|own' if own else service.external_name)]
+            if known
+            else []
+        )
     if wanted.shape.check != 'http':
         return []
     found = ((Map.CHECK_PATH, wanted.settings.check_path), (Map.CHECK_HOST, wanted.settings.check_host))

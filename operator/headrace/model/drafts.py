@@ -50,7 +50,7 @@ class Draft:
         if not materials.can_verify(made, self.claims):
             made, servers = replace(made, groups=()), backends.Servers((), ())
         self.backends[name] = made
-        self.data += backends.data(self.service, wanted, name)
+        self.data += backends.data(self.service, wanted, name, self.view)
         policy = names.policy(self.service.ref, port.label)
         self.data += [entry for entry in affinity.data(policy, made.affinity) if entry not in self.data]
         self.endpoint_verdicts.update(servers.verdicts)

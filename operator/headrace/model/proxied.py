@@ -377,7 +377,7 @@ class _Draft:
         if name not in self.backends:
             found = made.select(family, local=local)
             self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
-            self.data += backends.data(self.service, wanted, name)
+            self.data += backends.data(self.service, wanted, name, self.view)
         return self.backends[name]
 
 

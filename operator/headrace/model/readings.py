@@ -5,18 +5,24 @@ import string
 
 _ODD = re.compile(r'[%;\\]|/[/.]')
 _ESCAPE = re.compile('%([0-9A-Fa-f]{2})?')
+_CONTROL = re.compile('%([01][0-9A-Fa-f]|7[Ff])')
+# Around an element; some endpoints take them away.
+_BLANKS = re.compile('(?:%20)+(?=[/;]|$)|(?<=/)(?:%20)+')
 _DOTS = re.compile(r'/\.\.?(?:;|/|$)')
 # What needs no escape; `\` is a `/` to some.
 _DECODED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/\\")
 
 
 def other(path: str) -> str | None:
-    """Return a path as the most forgiving endpoint reads it; None for one that is refused: dot segments, broken escapes."""
+    """Return a path as the most forgiving endpoint reads it; None for one that is refused.
+
+    That are dot segments, control characters, and broken escapes.
+    """
     if not _ODD.search(path):
         return path
-    if any(found[1] is None for found in _ESCAPE.finditer(path)):
+    if _CONTROL.search(path) or any(found[1] is None for found in _ESCAPE.finditer(path)):
         return None
-    plain = _ESCAPE.sub(_decoded, path).replace('\\', '/')
+    plain = _BLANKS.sub('', _ESCAPE.sub(_decoded, path).replace('\\', '/'))
     if _DOTS.search(plain):
         return None
     return re.sub('/+', '/', re.sub(';[^/]*', '', plain))
