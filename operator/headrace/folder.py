@@ -30,9 +30,22 @@ class SourceError(Exception):
 
 
 class _TextLoader(_Loader):  # type: ignore[misc, valid-type]
-    """YAML's safe loader, but timestamps stay texts, as they are in the API."""
+    """YAML's safe loader, but timestamps and numbers to base 60 stay texts, as they are in the API.
+
+    Python takes seconds for a number to base 60 of 200 kB, and minutes for one of 1 MB.
+    """
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
+        """Return the integer, or the text of one to base 60."""
+        return node.value if ':' in node.value else super().construct_yaml_int(node)  # type: ignore[no-any-return]
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
+        """Return the number, or the text of one to base 60."""
+        return node.value if ':' in node.value else super().construct_yaml_float(node)  # type: ignore[no-any-return]
 
 
+_TextLoader.add_constructor('tag:yaml.org,2002:int', _TextLoader.construct_yaml_int)
+_TextLoader.add_constructor('tag:yaml.org,2002:float', _TextLoader.construct_yaml_float)
 _TextLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != 'tag:yaml.org,2002:timestamp']
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()

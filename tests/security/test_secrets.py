@@ -38,6 +38,15 @@ def test_an_odd_certificate_takes_no_other_material_of_its_secret_along(name):
     assert (held.authorities_problem, held.users_problem) == ('', '')
 
 
+@pytest.mark.parametrize('old', [b'\x0c\x04leaf', b'\x0c\x04root'], ids=['subject', 'issuer'])
+def test_a_certificate_that_openssl_would_not_read_is_refused(old):
+    # The name is a number, and nothing else asks for it: HAProxy refused the whole configuration.
+    crt = hostile.block(hostile.exchanged(hostile.certificate('ec'), (old, b'\x02' + old[1:])))
+    held = tls(crt, ca_crt=crt)
+    assert held.certificate_problem == 'tls.crt has a name that does not parse'
+    assert held.authorities_problem == 'ca.crt has a name that does not parse'
+
+
 @pytest.mark.parametrize(
     ('key', 'words'),
     [

@@ -6,7 +6,6 @@ thread helps against a key that OpenSSL works on for minutes: size and kind of a
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,11 +72,9 @@ def pair(certificates: bytes, private: bytes, limits: Secrets) -> Certificate:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    with _parsing('tls.crt has a date that does not parse'):
-        not_after = chain[0].not_valid_after_utc.isoformat()
     return Certificate(
         pem=b''.join([*map(_pem, chain), pem]),
-        not_after=not_after,
+        not_after=chain[0].not_valid_after_utc.isoformat(),
         names=_alternative_names(chain[0]),
         key=_kind(key),
     )
@@ -110,23 +107,24 @@ def _judge_strength(certificate: x509.Certificate, field: str, limits: Secrets) 
         key = certificate.public_key()
         digest = certificate.signature_hash_algorithm
     _judge_key(key, field, limits)
+    # The library parses these when they are asked for, and OpenSSL refuses a file in which one is wrong.
     with _parsing(f'{field} has a name that does not parse'):
-        if isinstance(digest, _WEAK_HASHES) and certificate.issuer != certificate.subject:
-            raise UnusableError(f'{field} is signed with {digest.name}, which clients and OpenSSL refuse')
+        issued_by_itself = certificate.issuer == certificate.subject
+    with _parsing(f'{field} has a date that does not parse'):
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if isinstance(digest, _WEAK_HASHES) and not issued_by_itself:
+        raise UnusableError(f'{field} is signed with {digest.name}, which clients and OpenSSL refuse')
 
 
 def _judge_key(key: object, field: str, limits: Secrets) -> None:
-    """Raise for a key of another kind or size than may be used."""
+    """Raise for a key of another size than may be used."""
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < limits.min_rsa_bits:
             raise UnusableError(f'{field} has an RSA key of {key.key_size} bits; {limits.min_rsa_bits} is the least')
         if key.key_size > limits.max_rsa_bits:
             raise UnusableError(f'{field} has an RSA key of {key.key_size} bits; {limits.max_rsa_bits} is the most')
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.key_size < _MIN_EC_BITS:
-            raise UnusableError(f'{field} has an EC key of {key.curve.key_size} bits; {_MIN_EC_BITS} is the least')
-    elif not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        raise UnusableError(f'{field} has a key that is {_KINDS}')
+    elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _MIN_EC_BITS:
+        raise UnusableError(f'{field} has an EC key of {key.curve.key_size} bits; {_MIN_EC_BITS} is the least')
 
 
 def _private_key(pem: bytes, limits: Secrets) -> _PrivateKey:
@@ -138,10 +136,8 @@ def _private_key(pem: bytes, limits: Secrets) -> _PrivateKey:
     if found is None:
         raise UnusableError(problem)
     label, text = found.groups()
-    try:
+    with _parsing(problem):
         der = base64.b64decode(b''.join(text.split()), validate=True)
-    except binascii.Error as error:
-        raise UnusableError(problem) from error
     if label == b'PRIVATE KEY' and _algorithm(der) not in _KEYS:
         raise UnusableError(f'tls.key is {_KINDS}, or does not parse')
     with _parsing(problem):

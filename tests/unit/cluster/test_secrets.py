@@ -166,6 +166,30 @@ def test_a_certificate_that_haproxy_would_refuse_is_a_problem_in_words(given, wo
     assert 'BEGIN' not in held.certificate_problem
 
 
+@pytest.mark.parametrize(
+    'text',
+    [
+        pytest.param('-----BEGIN PRIVATE KEY-----\nA\n-----END PRIVATE KEY-----\n', id='no base64'),
+        pytest.param('-----BEGIN RSA PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n', id='an empty sequence'),
+        pytest.param('-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n', id='another end'),
+    ],
+)
+def test_a_block_that_holds_no_key_is_none(text):
+    assert tls(certificate(), text).certificate_problem == 'tls.key holds no unencrypted PEM key that parses'
+
+
+@pytest.mark.parametrize('name', ['d', 'dmp1', 'dmq1', 'iqmp'])
+def test_the_numbers_of_an_rsa_key_have_to_belong_together(name):
+    numbers = key_of('rsa').private_numbers()
+    given = {each: getattr(numbers, each) for each in ('p', 'q', 'd', 'dmp1', 'dmq1', 'iqmp')}
+    given[name] += 2
+    wrong = rsa.RSAPrivateNumbers(**given, public_numbers=numbers.public_numbers)
+    key = wrong.private_key(unsafe_skip_rsa_key_validation=True)
+    text = key.private_bytes(PEM, FORM, serialization.NoEncryption()).decode()
+    held = tls(certificate('rsa'), text)
+    assert held.certificate_problem == 'tls.key holds no unencrypted PEM key that parses'
+
+
 @pytest.mark.parametrize('kind', ['Opaque', '', None, 5, 'kubernetes.io/basic-auth'])
 def test_a_secret_of_another_type_holds_no_certificate(kind):
     held = read(strings={'tls.crt': certificate(), 'tls.key': key_pem('ec')}, kind=kind)
