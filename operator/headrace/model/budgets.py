@@ -43,10 +43,12 @@ class Excess:
 
 
 def shared(service: Service, said: Annotations, exposures: Exposures, view: View) -> dict[str, str]:
-    """Return for each exposed port whose policy it has: its own, or that of an earlier port with the same lists.
+    """Return for exposed ports, where there are several, whose policy it has: its own, or that of an earlier port with the same lists.
 
     Only ports that ask for nothing besides lists of networks share them: rates, users and times are a port's own.
     """
+    if len(exposures.ports) == 1:
+        return {}
     first: dict[object, str] = {}
     found: dict[str, str] = {}
     # A list that speaks of all ports is one value, of which the hash is taken once.
@@ -70,14 +72,18 @@ def shared(service: Service, said: Annotations, exposures: Exposures, view: View
     return found
 
 
-def excess(service: Service, said: Annotations, exposures: Exposures, view: View) -> Excess | None:
-    """Return the budget of an object that a Service exceeds, None where it keeps to all."""
+def excess(
+    service: Service, said: Annotations, exposures: Exposures, view: View, sharing: dict[str, str]
+) -> Excess | None:
+    """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
     settings = view.settings
     routes = sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
     if routes > settings.max_routes_per_object:
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
     found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
-    for label in {*shared(service, said, exposures, view).values()}:
+    for label in {sharing.get(exposed.port.label, exposed.port.label) for exposed in exposures.ports}:
+        if ranges is not None and not ranges and not {'allow', 'deny'} & said.values(label).keys():
+            continue
         route = reading.route(said.values(label))
         allow = route.allow if route.allow is not None else ranges
         for networks in filter(None, (allow, route.deny)):

@@ -78,11 +78,12 @@ def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]
 
 def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozenset[Demand] = frozenset()) -> Fragment:
     """Return the fragment of a Service; `demands` are the ports that others need a backend for."""
-    if (excess := budgets.excess(found.service, found.said, found.exposures, view)) is not None:
+    sharing = budgets.shared(found.service, found.said, found.exposures, view)
+    if (excess := budgets.excess(found.service, found.said, found.exposures, view, sharing)) is not None:
         verdicts = (*found.said.verdicts, *found.exposures.verdicts, excess.verdict(found.service.ref))
         return budgets.closed(found.service, found.exposures, found.needs, verdicts)
     draft = Draft(found.service, found.said, snapshot, view)
-    draft.sharing = budgets.shared(found.service, found.said, found.exposures, view)
+    draft.sharing = sharing
     draft.verdicts += [*found.service.problems, *found.said.verdicts, *found.exposures.verdicts]
     draft.endpoint_verdicts.update(verdict for piece in snapshot.slices for verdict in piece.problems)
     for exposed in found.exposures.ports:
