@@ -3,40 +3,18 @@
 import asyncio
 import json
 
-from headrace.agent.agent import Agent
-from headrace.cli import running
 from headrace.cluster import reading
 from headrace.haproxy import probe
+from support import inprocess
 from support.objects import endpoint_slice, service
 
 OURS = {'headrace.io/node': 'headrace'}
 
 
-def options(live):
-    """Return how the agent of a test would be started, to run it in this process."""
-    given = running.run.make_context('run', live.command()[2:]).params
-    return running._options(given, None, given['role'][0])
-
-
-async def serving(agent, work):
-    """Run an agent until it serves, and then some work; return what that returned."""
-    running = asyncio.create_task(agent.run())
-    try:
-        async with asyncio.timeout(30):
-            while not agent.admin.synced:
-                assert not running.done(), running.result()
-                await asyncio.sleep(0.01)
-            return await work()
-    finally:
-        agent.stopping.set()
-        agent.hurry.set()
-        await running
-
-
 def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town, monkeypatch):
     one, other = town.pods(2)
     live.web([one], town.port)
-    agent = Agent(options(live))
+    agent = inprocess.agent(live)
     real = probe.has_quic
 
     def slow(binary):
@@ -53,23 +31,23 @@ def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town,
     async def work():
         await asyncio.to_thread(live.serves, {other})
 
-    asyncio.run(serving(agent, work))
+    asyncio.run(inprocess.serving(agent, work))
 
 
 def test_an_agent_that_starts_on_a_handed_over_service_reports_its_epoch(live, town):
     live.put('web', service('web', labels=OURS, annotations={'host': 'a.com', 'epoch': '7'}))
-    agent = Agent(options(live))
+    agent = inprocess.agent(live)
 
     async def work():
         first = agent.loop.report().epoch
         await agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         return first, agent.loop.report().epoch
 
-    assert asyncio.run(serving(agent, work)) == (7, 7)
+    assert asyncio.run(inprocess.serving(agent, work)) == (7, 7)
 
 
 def test_an_epoch_that_comes_with_a_change_of_settings_is_reported(live, town):
-    agent = Agent(options(live))
+    agent = inprocess.agent(live)
 
     async def work():
         document = service('web', labels=OURS, annotations={'host': 'a.com', 'epoch': '9'})
@@ -77,14 +55,14 @@ def test_an_epoch_that_comes_with_a_change_of_settings_is_reported(live, town):
         await agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         return agent.loop.report().epoch
 
-    assert asyncio.run(serving(agent, work)) == 9
+    assert asyncio.run(inprocess.serving(agent, work)) == 9
 
 
 def test_a_service_that_another_class_has_chosen_counts_for_no_epoch(live, town):
     live.put('web', service('web', labels={'headrace.io/node': 'other'}, annotations={'host': 'a.com', 'epoch': '7'}))
-    agent = Agent(options(live))
+    agent = inprocess.agent(live)
 
     async def work():
         return agent.loop.report().epoch
 
-    assert asyncio.run(serving(agent, work)) == 0
+    assert asyncio.run(inprocess.serving(agent, work)) == 0

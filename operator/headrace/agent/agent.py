@@ -24,6 +24,7 @@ from headrace.agent.traffic import Traffic
 from headrace.cluster.store import Store
 from headrace.haproxy import check, probe, worker
 from headrace.haproxy.apply import Applier, Where
+from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generations
 from headrace.haproxy.process import Haproxy, HaproxyStartError
 from headrace.haproxy.reasons import Reason
@@ -31,7 +32,7 @@ from headrace.haproxy.record import Record
 from headrace.haproxy.reloads import Reloads
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
-from headrace.haproxy.templating import Overrides
+from headrace.haproxy.templating import Overrides, TemplateError
 from headrace.haproxy.upkeep import Upkeep
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
@@ -193,10 +194,12 @@ class Agent:
         options = self.options
         view = options.view.placed_by(self.store.objects())
         state = State(view)
-        state.update(self.store, self.store.take())
+        failures = state.update(self.store, self.store.take()).failures
         quic = await asyncio.to_thread(probe.has_quic, options.checker)
         where = Where(Generations(options.state), self.haproxy, options.checker, quic)
         self.applier = Applier(where, Renderer(view, options.overrides, quic=quic), state, Record())
+        for failure in failures:
+            self.applier.report(failure.stage, failure.error, failure.ref)
         self._lacking()
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
@@ -305,7 +308,7 @@ class Agent:
 
     async def _begin(self) -> None:
         """Find HAProxy or start it, and tell it everything."""
-        await asyncio.to_thread(self.applier.candidate.fill)
+        await self._fill()
         haproxy = self.applier.where.haproxy
         running = await haproxy.running()
         if self.table is not None:
@@ -322,8 +325,21 @@ class Agent:
             except RuntimeSocketError as error:
                 self.applier.lose(str(error))
                 await asyncio.sleep(0.1)
+            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+                await self.loop.search('adopt', error)
+                await asyncio.sleep(1.0)
             else:
                 return
+
+    async def _fill(self) -> None:
+        """Write all files; objects that cannot be rendered are left out. Raises WriteError and TemplateError."""
+        try:
+            await asyncio.to_thread(self.applier.candidate.fill)
+        except (WriteError, TemplateError):
+            raise
+        except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+            await self.loop.search('render', error)
+            await asyncio.to_thread(self.applier.candidate.fill)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""

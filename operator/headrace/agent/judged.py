@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from headrace.model.state import State
+from headrace.model.state import Failure, State
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
@@ -21,7 +21,11 @@ class Judged:
         for ref in refs:
             for verdict in self.verdicts.pop(ref, ()):
                 self.counts[str(verdict.level), verdict.reason] -= 1
-            if found := state.verdicts(ref):
+            try:
+                found = state.verdicts(ref)
+            except Exception as error:  # noqa: BLE001  shown as a diagnostic
+                found = (Failure(ref, 'diagnose', error).verdict,)
+            if found:
                 self.verdicts[ref] = found
                 self.counts.update((str(verdict.level), verdict.reason) for verdict in found)
 

@@ -16,7 +16,7 @@ from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
-from headrace.model.state import Change, State
+from headrace.model.state import Change, Failure, State
 from headrace.names import Ref
 from headrace.node import sites
 from headrace.node.layout import Site
@@ -26,6 +26,10 @@ from headrace.verdicts import OF_AGENTS
 log = logging.getLogger(__name__)
 
 EPOCH = 'epoch'
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 30.0
+# So many objects are tried in one go, after which others get their turn.
+_TRIED_AT_ONCE = 20
 
 
 class Loop:
@@ -40,6 +44,10 @@ class Loop:
         self.steering: Steering | None = None
         self._lingering = Lingering(applier, self.wake)
         self.batches = 0
+        # What could not be applied because of a failure that is no object's.
+        self._left: frozenset[Ref] = frozenset()
+        self._pause = _FIRST_PAUSE_SECONDS
+        applier.search = self.search
         self.epochs = Epochs()
         self.note_epochs(store.services())
         self.last_beat = time.monotonic()
@@ -65,27 +73,129 @@ class Loop:
         async with self._turn:
             over = await self._lingering.over()
             self.state.lingering -= over
-            dirty = self.store.take() | over
+            dirty = self.store.take() | over | self._left
+            self._left = frozenset()
             if not dirty:
                 return False
             self.batches += 1
-            change = self.state.update(self.store, dirty)
-            self._lingering.follow(self.state.lingering)
-            if change:
-                await self._apply(change)
-            if self.steering is not None and NODES in dirty:
-                await self.steering.move(sites.find(self.store.nodes(), self.state.view))
-            self.note_epochs(dirty)
-            return bool(change)
+            try:
+                changed = await self._settle(dirty)
+            except Exception as error:  # noqa: BLE001  reported; what was taken from the store is kept
+                self._try_again(dirty, error)
+                return False
+            self._pause = _FIRST_PAUSE_SECONDS
+            return changed
+
+    def _try_again(self, dirty: frozenset[Ref], error: Exception) -> None:
+        """Keep what could not be applied for a later batch: the next one, or one after a pause that grows."""
+        self.applier.report('batch', error)
+        self._left = dirty
+        asyncio.get_running_loop().call_later(self._pause, lambda: self.wake(time.monotonic()))
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _settle(self, dirty: frozenset[Ref]) -> bool:
+        change = self.state.update(self.store, dirty)
+        self._lingering.follow(self.state.lingering)
+        if change or change.failures:
+            await self._apply(change)
+        if self.steering is not None and NODES in dirty:
+            await self.steering.move(sites.find(self.store.nodes(), self.state.view))
+        self.note_epochs(dirty)
+        return bool(change)
 
     async def _apply(self, change: Change) -> None:
+        """Apply a change. Objects that fail go back to what could be applied; halving finds them."""
+        self._report(change.failures)
+        try:
+            await self._tell(change)
+        except Exception as error:  # noqa: BLE001  reported with the object that is found
+            await self._undo(change)
+            await self._divide([item.ref for item in change.fragments], error)
+        else:
+            self.judged.note(self.state, change.judged)
+
+    async def _tell(self, change: Change) -> None:
         if self.steering is None:
             await self.applier.apply(change)
-        else:
-            rest = await self.steering.leave(change)
-            await self.applier.apply(change)
+            return
+        rest = await self.steering.leave(change)
+        await self.applier.apply(change)
+        try:
             await self.steering.come(rest, change)
-        self.judged.note(self.state, change.judged)
+        except Exception as error:  # noqa: BLE001  HAProxy has it all, so the table is what is to be mended
+            self.applier.report('table', error)
+            await self.steering.reconcile(self.applier.wanted)
+
+    async def _undo(self, change: Change) -> None:
+        self.state.undo(change)
+        if self.steering is not None:
+            await self.steering.reconcile(self.applier.wanted)
+
+    async def _divide(self, refs: Sequence[Ref], error: Exception) -> None:
+        """Apply fragments in parts of which one fails; those that have failed before are suspected first."""
+        if len(refs) <= 1:
+            # Where not even no change can be applied, no object is at fault.
+            await self.applier.apply(Change())
+            for ref in refs:
+                self._leave_behind(Failure(ref, 'plan', error))
+            if not refs:
+                raise error
+            return
+        suspects = [ref for ref in refs if ref in self.state.failed]
+        half = len(refs) // 2
+        parts = (refs[:half], refs[half:])
+        if 0 < len(suspects) < len(refs):
+            parts = ([ref for ref in refs if ref not in self.state.failed], suspects)
+        for part in parts:
+            change = self.state.rebuild(self.store, part)
+            try:
+                await self._tell(change)
+            except Exception as found:  # noqa: BLE001  reported with the object that is found
+                await self._undo(change)
+                await self._divide(part, found)
+            else:
+                self.judged.note(self.state, change.judged)
+
+    def _leave_behind(self, failure: Failure) -> None:
+        """Let an object keep the fragment that it has; only its diagnostics change."""
+        change = self.state.fail(self.store, failure, self.state.fragments.get(failure.ref))
+        self.applier.note(change)
+        self._report((failure,))
+        self.judged.note(self.state, (*change.judged, failure.ref))
+
+    def _report(self, failures: Iterable[Failure]) -> None:
+        for failure in failures:
+            self.applier.report(failure.stage, failure.error, failure.ref)
+
+    async def search(self, stage: str, error: Exception) -> None:
+        """Try all objects, each by itself, and let those that fail go back to what could be applied.
+
+        For failures beside changes: of files, and of a worker that is adopted.
+        """
+        async with self._turn:
+            if not await self._search(stage):
+                self.applier.report(stage, error)
+
+    async def _search(self, stage: str) -> bool:
+        """Return whether an object was found that fails by itself."""
+        found: list[tuple[Ref, Exception]] = []
+        refs = sorted(self.state.fragments)
+        for start in range(0, len(refs), _TRIED_AT_ONCE):
+            found += self.applier.culprits(refs[start : start + _TRIED_AT_ONCE])
+            await asyncio.sleep(0)
+        written = self.applier.candidate.written
+        for ref, error in found:
+            failure = Failure(ref, stage, error)
+            change = self.state.fail(self.store, failure, written.get(ref))
+            if any(self.applier.culprits([ref])):
+                change = change.then(self.state.fail(self.store, failure, None))
+            self._report((failure,))
+            self.judged.note(self.state, (*change.judged, ref))
+        if found:
+            await self.applier.renew()
+            if self.steering is not None:
+                await self.steering.reconcile(self.applier.wanted)
+        return bool(found)
 
     def note_epochs(self, refs: Iterable[Ref]) -> None:
         """Remember the epochs of this class's Services among those that were taken."""
@@ -114,11 +224,18 @@ class Loop:
             dirty = self.store.take()
             state.lingering |= self.state.lingering
             state.delayed = self.state.delayed
-            state.update(self.store, self.store.services())
+            change = state.update(self.store, self.store.services())
             self._lingering.follow(self.state.lingering)
             self.state = state
             self.judged = Judged(state)
-            reload = await self.applier.exchange(state)
+            self._report(change.failures)
+            try:
+                reload = await self.applier.exchange(state)
+            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+                reload = True
+                if not await self._search('exchange'):
+                    self.applier.report('exchange', error)
+                    await self.applier.renew()
             if self.steering is not None:
                 await self.steering.exchange(self.applier.wanted)
             self.note_epochs(dirty)

@@ -72,6 +72,7 @@ class AgentCollector:
             reloads.add_metric((reason, result), value)
         yield reloads
         yield self._waiting()
+        yield _counters('headrace_internal_errors', 'Unexpected exceptions, by stage.', 'stage', record.internal_errors)
         yield _counter('headrace_checks', 'Candidates that HAProxy was asked about.', record.checks)
         yield _counter('headrace_adoptions', 'Running workers that were adopted.', record.adoptions)
         yield _counter('headrace_haproxy_starts', 'How often HAProxy was started.', record.starts)

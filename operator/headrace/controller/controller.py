@@ -192,6 +192,8 @@ class Controller:
         dirty = self.store.take()
         published = addresses.published(self.options.view.settings, self.store)
         change = self.state.update(self.store, dirty)
+        for failure in change.failures:
+            log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
         refs = {ref for ref in (*dirty, *change.judged) if ref.kind == 'Service'}
         if published != self._published or any(ref.kind == 'Node' for ref in dirty):
             refs |= {ref for ref in self.store.services() if self._speaks_of(ref)}

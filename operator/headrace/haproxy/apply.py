@@ -9,13 +9,14 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.haproxy import adoption, users, worker
+from headrace.haproxy import adoption, plan, users, worker
 from headrace.haproxy.candidate import Candidate
 from headrace.haproxy.commands import Command
+from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation, Generations
 from headrace.haproxy.journal import Journal
 from headrace.haproxy.plan import Loaded, started
@@ -24,10 +25,11 @@ from headrace.haproxy.reasons import Reason
 from headrace.haproxy.record import PlanRecord, Record
 from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
-from headrace.haproxy.worker import Worker
+from headrace.haproxy.templating import TemplateError
+from headrace.haproxy.worker import PlanError, Worker
 from headrace.model.claims import ClaimKey
 from headrace.model.picture import Picture, of_state
-from headrace.model.state import Change, State
+from headrace.model.state import Change, FragmentChange, PointerChange, State
 from headrace.names import Ref
 from headrace.settings import Settings, milliseconds
 
@@ -59,6 +61,8 @@ class Applier:
         self.worker: Worker | None = None
         self.ready = True
         self.on_reasons: Callable[[Iterable[Reason]], None] = lambda _: None
+        # Searches the objects that an unexpected exception is about, and lets them go back to what could be applied.
+        self.search: Callable[[str, Exception], Awaitable[None]] = _nothing
         self.lost = asyncio.Event()
         self.behind = asyncio.Event()
         self.removing = asyncio.Event()
@@ -87,19 +91,70 @@ class Applier:
         """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised.
 
         `administrator` says that the change comes from the settings, and not from objects.
+
+        An unexpected exception is raised, and leaves everything as it was before.
         """
         async with self._turn:
             self.wanted.tell(change)
-            self.candidate.note(change)
+            try:
+                self.candidate.note(change)
+            except Exception:
+                self.wanted.tell(change.inverse)
+                raise
             self.journal.note(change)
             self._files_behind()
             if self.worker is None:
                 return
             refs = {item.ref for item in change.fragments} | self.worker.held
             keys = {item.key for item in change.pointers} | self.worker.held_keys
-            await self._tell(
-                self.worker, self.worker.picture.change_to(self.wanted, refs, keys), administrator=administrator
-            )
+            told = self.worker.picture.change_to(self.wanted, refs, keys)
+            try:
+                await self._tell(self.worker, told, administrator=administrator)
+            except PlanError:
+                self.wanted.tell(change.inverse)
+                self.candidate.note(change.inverse)
+                raise
+
+    async def renew(self) -> None:
+        """Take all of the state, without a plan: what it was has objects that cannot be planned.
+
+        The files are made anew, and the worker is adopted by what it reports.
+        """
+        async with self._turn:
+            change = self.wanted.whole_change_to(of_state(self.state))
+            self.wanted.tell(change)
+            self.journal.note(change)
+            self.candidate.renew()
+            self._files_behind()
+            if self.worker is not None:
+                self.lose('an object could not be applied')
+
+    def report(self, stage: str, error: Exception, ref: Ref | None = None) -> None:
+        """Log and count an unexpected exception, with the object that it is about where that is known."""
+        self.record.internal_errors[stage] += 1
+        cause = error.__cause__ if isinstance(error, PlanError) and error.__cause__ is not None else error
+        log.error('internal error', extra={'stage': stage, 'object': str(ref or '')}, exc_info=cause)
+
+    def note(self, change: Change) -> None:
+        """Take a change of diagnostics alone, which HAProxy is told nothing of."""
+        self.wanted.tell(change)
+
+    def culprits(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Exception]]:
+        """Yield the objects that cannot be planned and rendered, each by itself."""
+        renderer = self.candidate.renderer
+        for ref in refs:
+            fragment, claims = self.state.fragments.get(ref), self.state.claims
+            if fragment is None:
+                continue
+            keys = [(claim.kind, claim.key) for claim in fragment.claims]
+            own = [key for key in keys if claims.claimants(key)[:1] == (ref,)]
+            try:
+                pointers = {key: content for key in own if (content := claims.content(key, self.state.fragments))}
+                changes = tuple(PointerChange(key, None, content) for key, content in pointers.items())
+                plan.plan(Change((FragmentChange(ref, None, fragment),), changes), Loaded())
+                renderer.picture(Picture({ref: fragment}, pointers))
+            except Exception as error:  # noqa: BLE001  handed on
+                yield ref, error
 
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
@@ -124,6 +179,13 @@ class Applier:
             done = await told.apply(change)
         except RuntimeSocketError as error:
             self.lose(str(error))
+            return False
+        except PlanError:
+            raise
+        except Exception as error:  # noqa: BLE001  reported
+            # Commands may have been sent, so only the worker knows what it has.
+            self.report('send', error)
+            self.lose(f'internal error: {type(error).__name__}')
             return False
         record = self.record
         record.commands += done.sent
@@ -209,6 +271,13 @@ class Applier:
             try:
                 picture, brought = await self.candidate.freeze(folder)
                 return generations.seal(number, folder, picture, brought)
+            except (WriteError, TemplateError):
+                generations.drop(number)
+                raise
+            except Exception as error:
+                generations.drop(number)
+                await self.search('render', error)
+                raise TemplateError(f'internal error: {type(error).__name__}') from error
             except BaseException:
                 generations.drop(number)
                 raise
@@ -297,6 +366,11 @@ class Applier:
                 self.lose(str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
+            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+                self.lose(f'internal error: {type(error).__name__}')
+                await self.search('adopt', error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
 
     async def _find(self) -> None:
         if self.where.haproxy.binary and not await self.where.haproxy.running():
@@ -318,6 +392,10 @@ class Applier:
         if self.worker is not None:
             with contextlib.suppress(RuntimeSocketError):
                 await self.worker.connection.tell(f'{_READY} no')
+
+
+async def _nothing(_stage: str, _error: Exception) -> None:
+    pass
 
 
 def loaded_profiles(folder: Path) -> frozenset[str]:

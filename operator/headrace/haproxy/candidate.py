@@ -14,7 +14,7 @@ from headrace.haproxy.render import Renderer
 from headrace.haproxy.words import map_file
 from headrace.model.ir import Entry, Fragment, Kind, Map, Pem
 from headrace.model.picture import Picture
-from headrace.model.state import Change, PointerChange
+from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
 # So many files are written in one go, after which others get their turn.
@@ -33,6 +33,8 @@ class Candidate:
         self._listeners = listeners.of({})
         self._stale: set[str] = set()
         self._stale_shards: set[int] = set()
+        # What changed since all files were written, as it was then.
+        self.written: dict[Ref, Fragment | None] = {}
         self._turn = asyncio.Lock()
 
     @property
@@ -53,32 +55,34 @@ class Candidate:
 
     def fill(self) -> None:
         """Write everything, and keep what later changes are made from; raises WriteError and TemplateError."""
-        for ref, fragment in self.picture.fragments.items():
-            self._place(ref, None, fragment)
-            self._usage.exchange(None, fragment)
-        self._maps = entries.of_picture(self.picture)
-        self._listeners = listeners.of_pointers(self.picture.pointers)
+        self.renew()
         files.write(self.folder, self.renderer.picture(self.picture))
         self._stale.clear()
         self._stale_shards.clear()
 
     def note(self, change: Change) -> None:
-        """Mark the files that a change of the picture touches."""
+        """Mark the files that a change of the picture touches; what raises does so before anything is marked."""
+        entries_of = {
+            item.ref: (entries.of_fragment(item.old), entries.of_fragment(item.new))
+            for item in change.fragments
+            if _differ(item)
+        }
+        pointed = [
+            (entries.of_pointer(*item.key, item.old), entries.of_pointer(*item.key, item.new))
+            for item in change.pointers
+        ]
         for item in change.fragments:
+            self.written.setdefault(item.ref, item.old)
             self._place(item.ref, item.old, item.new)
             if self._usage.exchange(item.old, item.new):
                 self._stale.add(_SECTIONS)
             old, new = item.old, item.new
-            if (
-                old is None
-                or new is None
-                or (old.data, old.headers, old.timeouts, old.userlists)
-                != (new.data, new.headers, new.timeouts, new.userlists)
-            ):
-                self._exchange(entries.of_fragment(old), entries.of_fragment(new))
+            if item.ref in entries_of:
+                self._exchange(*entries_of[item.ref])
             if (old.userlists if old else ()) != (new.userlists if new else ()):
                 self._stale.add(_SECTIONS)
-        for pointer in change.pointers:
+        for pointer, (before, after) in zip(change.pointers, pointed, strict=True):
+            self._exchange(before, after)
             self._point(pointer)
         self._listen(change.pointers)
 
@@ -93,7 +97,6 @@ class Candidate:
 
     def _point(self, change: PointerChange) -> None:
         kind, key = change.key
-        self._exchange(entries.of_pointer(kind, key, change.old), entries.of_pointer(kind, key, change.new))
         if isinstance(change.old, Pem) or isinstance(change.new, Pem):
             self._stale.add(render.pem_file(kind, key))
         if kind in (Kind.TLS, Kind.CERTIFICATE):
@@ -125,6 +128,21 @@ class Candidate:
             members.discard(ref)
         self._stale_shards.add(number)
 
+    def renew(self) -> None:
+        """Make anew what files are made from, and mark them all: a change could not be noted."""
+        self._shards.clear()
+        self._usage = usage(self.renderer)
+        for ref, fragment in self.picture.fragments.items():
+            self._place(ref, None, fragment)
+            self._usage.exchange(None, fragment)
+        self._maps = entries.of_picture(self.picture)
+        before, self._listeners = self._listeners, listeners.of_pointers(self.picture.pointers)
+        self._stale |= {_SECTIONS, render.CRT_LIST, render.MATERIALS, *map(map_file, Map)}
+        self._stale |= lists.differing(before, self._listeners)
+        self._stale |= {
+            render.pem_file(*key) for key, content in self.picture.pointers.items() if isinstance(content, Pem)
+        }
+
     async def flush(self) -> None:
         """Write what is behind; raises WriteError and TemplateError, and keeps what it could not write as stale."""
         async with self._turn:
@@ -153,6 +171,8 @@ class Candidate:
             for name in names:
                 wanted |= self._file(name)
             await asyncio.to_thread(_write, self.folder, wanted)
+            if not self._stale and not self._stale_shards:
+                self.written.clear()
         except BaseException:
             self._stale_shards.update(numbers)
             self._stale.update(names)
@@ -185,6 +205,16 @@ class Candidate:
             if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
                 return content.data
         return None
+
+
+def _differ(item: FragmentChange) -> bool:
+    """Tell whether the entries of a fragment may have changed."""
+    old, new = item.old, item.new
+    return (
+        old is None
+        or new is None
+        or (old.data, old.headers, old.timeouts, old.userlists) != (new.data, new.headers, new.timeouts, new.userlists)
+    )
 
 
 def usage(renderer: Renderer) -> Usage:

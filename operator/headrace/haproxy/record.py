@@ -56,6 +56,8 @@ class Record:
     checks: int = 0
     adoptions: int = 0
     starts: int = 0
+    # Unexpected exceptions, by stage.
+    internal_errors: Counter[str] = field(default_factory=Counter)
     last_plans: deque[PlanRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_reloads: deque[ReloadRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     waiting: tuple[Waiting, ...] = ()

@@ -4,7 +4,6 @@ Nothing here makes a change wait for longer than a few commands.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 
@@ -14,6 +13,7 @@ from headrace.haproxy.files import WriteError
 from headrace.haproxy.reasons import Reason
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
+from headrace.haproxy.worker import Worker
 from headrace.model.ir import Map
 from headrace.names import Ref
 from headrace.settings import milliseconds
@@ -36,8 +36,12 @@ class Upkeep:
         while True:
             command = await applier.relayed.get()
             for pid in applier.old_workers:
-                with contextlib.suppress(RuntimeSocketError):
+                try:
                     await applier.where.haproxy.master.tell(pid, command.line)
+                except RuntimeSocketError:
+                    continue
+                except Exception as error:  # noqa: BLE001  reported
+                    applier.report('relay', error)
 
     async def write_files(self) -> None:
         """Keep the candidate at most a second behind."""
@@ -53,6 +57,10 @@ class Upkeep:
             except (WriteError, TemplateError) as error:
                 if applier.record.trouble('files', str(error)):
                     log.error('files cannot be written', extra={'said': str(error)})  # noqa: TRY400  no trace needed
+                applier.behind.set()
+                await asyncio.sleep(1.0)
+            except Exception as error:  # noqa: BLE001  reported
+                await applier.search('render', error)
                 applier.behind.set()
                 await asyncio.sleep(1.0)
 
@@ -72,6 +80,10 @@ class Upkeep:
             except RuntimeSocketError as error:
                 if applier.worker is held:
                     applier.lose(str(error))
+                continue
+            except Exception as error:  # noqa: BLE001  reported
+                applier.report('remove', error)
+                await asyncio.sleep(1.0)
                 continue
             applier.record.commands += attempts
             for item in given_up:
@@ -96,13 +108,15 @@ class Upkeep:
             except RuntimeSocketError as error:
                 if applier.worker is held:
                     applier.lose(str(error))
+            except Exception as error:  # noqa: BLE001  reported
+                applier.report('compare', error)
 
     async def _compare(self, refs: list[Ref], *, every: bool) -> None:
         applier, found = self.applier, 0
         for start in range(0, len(refs), _COMPARED_AT_ONCE):
             if applier.worker is None:
                 return
-            found += await applier.worker.compare(refs[start : start + _COMPARED_AT_ONCE])
+            found += await self._compare_some(applier.worker, refs[start : start + _COMPARED_AT_ONCE])
             await asyncio.sleep(0)
         for name in Map if every else ():
             if applier.worker is not None:
@@ -115,3 +129,15 @@ class Upkeep:
             applier.record.repairs += found
             applier.removing.set()
             log.error('HAProxy was not what it should be; it is set right', extra={'commands': found})
+
+    async def _compare_some(self, worker: Worker, refs: list[Ref]) -> int:
+        """Compare some objects; where one fails unexpectedly the others are compared all the same."""
+        try:
+            return await worker.compare(refs)
+        except RuntimeSocketError:
+            raise
+        except Exception as error:  # noqa: BLE001  reported
+            if len(refs) == 1:
+                self.applier.report('compare', error)
+                return 0
+        return sum([await self._compare_some(worker, [ref]) for ref in refs])

@@ -32,6 +32,10 @@ _LONG_SECONDS = 60.0
 _MANY = 200
 
 
+class PlanError(Exception):
+    """A change cannot be planned, by a defect; the worker has been sent nothing. The cause is chained."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a change: the plan, how many commands were sent, those refused, and why a reload is needed."""
@@ -67,10 +71,13 @@ class Worker:
         self.turn = asyncio.Lock()
 
     async def apply(self, change: Change) -> Applied:
-        """Plan a change of the picture, send it, and note what has been told; raises RuntimeSocketError."""
+        """Plan a change of the picture, send it, and note what has been told; raises RuntimeSocketError and PlanError."""
         began = time.perf_counter()
         async with self.turn:
-            made = plan.plan(change, self.loaded)
+            try:
+                made = plan.plan(change, self.loaded)
+            except Exception as error:
+                raise PlanError(f'plan: {type(error).__name__}') from error
             sent = self._prepared(made.commands)
             refused = [item for item in await self._send(sent) if item.outcome is not Outcome.DONE]
             self._told(change, made)

@@ -97,6 +97,17 @@ class Claims:
             self._put(*key, tuple(sorted(admitted, key=lambda item: _order(fragments[item], key))))
             self._put_barred(key, claims.keys() - set(admitted))
 
+    def saved(self, keys: Iterable[ClaimKey]) -> dict[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]:
+        """Return who claims some keys now, admitted or not, for `restore`."""
+        found = ((key, self.claimants(key)) for key in keys)
+        return {key: (held, tuple(ref for ref in self.parties(key) if ref not in held)) for key, held in found}
+
+    def restore(self, saved: Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]) -> None:
+        """Return to the claimants of before, after a change of claims that has failed in the middle."""
+        for key, (held, barred) in saved.items():
+            self._put(*key, held)
+            self._put_barred(key, barred)
+
     def _put(self, kind: Kind, key: str, refs: tuple[Ref, ...]) -> None:
         if refs:
             self._claimants[kind][key] = refs[0] if len(refs) == 1 else refs

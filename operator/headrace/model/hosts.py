@@ -120,6 +120,10 @@ class Hosts:
                 names[host] = tuple(found)
         return names
 
+    def noted(self, hosts: Iterable[str]) -> Named:
+        """Return who names some hosts now, so that `note` can lead back."""
+        return {host: self._named.get(host, ()) for host in hosts}
+
     def note(self, names: Named) -> None:
         """Note who names some hosts."""
         for host, found in names.items():

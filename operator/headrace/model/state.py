@@ -2,11 +2,13 @@
 
 Promises: after any sequence of updates the state equals one that was built from scratch (but for Services of a node that
 linger, until `update` is told that they do no more), and an update costs as much as what it touches. Each update returns
-the change as a value, which is all that planning needs.
+the change as a value, which is all that planning needs. An unexpected exception costs the object that it is about.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
@@ -39,16 +41,60 @@ class PointerChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """An unexpected exception about one object: a defect of headrace, which costs that object's change only."""
+
+    ref: Ref
+    stage: str
+    error: Exception
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the object's author sees; the exception's text may hold anything, and is for the log."""
+        return Verdict(self.ref, 'InternalError', f'{self.stage}: {type(self.error).__name__}')
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """All that an update changed. `judged` are the objects whose verdicts may be others now."""
+    """All that an update changed.
+
+    `judged` are the objects whose verdicts may be others now, `failures` those that keep their previous fragment.
+    """
 
     fragments: tuple[FragmentChange, ...] = ()
     pointers: tuple[PointerChange, ...] = ()
     judged: tuple[Ref, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether anything changed."""
         return bool(self.fragments or self.pointers)
+
+    def then(self, later: 'Change') -> 'Change':
+        """Return this change and a later one as one."""
+        fragments = {item.ref: item for item in self.fragments}
+        for item in later.fragments:
+            old = fragments[item.ref].old if item.ref in fragments else item.old
+            fragments[item.ref] = FragmentChange(item.ref, old, item.new)
+        pointers = {item.key: item for item in self.pointers}
+        for each in later.pointers:
+            before = pointers[each.key].old if each.key in pointers else each.old
+            pointers[each.key] = PointerChange(each.key, before, each.new)
+        return Change(
+            tuple(fragments[ref] for ref in sorted(fragments) if fragments[ref].old != fragments[ref].new),
+            tuple(pointers[key] for key in sorted(pointers) if pointers[key].old != pointers[key].new),
+            tuple(sorted({*self.judged, *later.judged})),
+            (*self.failures, *later.failures),
+        )
+
+    @property
+    def inverse(self) -> 'Change':
+        """Return what leads back."""
+        return Change(
+            tuple(FragmentChange(item.ref, item.new, item.old) for item in self.fragments),
+            tuple(PointerChange(item.key, item.new, item.old) for item in self.pointers),
+            self.judged,
+        )
 
 
 class State:
@@ -65,33 +111,135 @@ class State:
         self._good: dict[Ref, Fragment] = {}
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
+        # Objects that failed when they were last looked at.
+        self.failed: set[Ref] = set()
         # Services of a node that have gone back to kube-proxy, and that HAProxy serves on to those who are connected.
         self.lingering: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
-        """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed."""
+        """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed.
+
+        An object that fails unexpectedly keeps its previous fragment until it, or what it reads, changes again.
+        """
+        return self._rebuild(store, *self._touched(dirty))
+
+    def rebuild(self, store: Store, refs: Iterable[Ref]) -> Change:
+        """Build some fragments again, and return what that changed."""
+        return self._rebuild(store, set(refs), set())
+
+    def _rebuild(self, store: Store, queue: set[Ref], refreshed: set[Ref]) -> Change:
         old: dict[Ref, Fragment | None] = {}
         new: dict[Ref, Fragment | None] = {}
-        queue, refreshed = self._touched(dirty)
+        failures: dict[Ref, Failure] = {}
         while queue:
             ref = queue.pop()
             held = new[ref] if ref in new else self.fragments.get(ref)
-            built = (
-                self._refresh(store, held) if ref in refreshed and ref not in new and held else self._build(store, ref)
-            )
-            if ref in self._refused:
-                built = self._left_out(ref, built)
+            try:
+                built = self._translate(store, ref, held, refresh=ref in refreshed and ref not in new)
+                failures.pop(ref, None)
+                self.failed.discard(ref)
+            except Exception as error:  # noqa: BLE001  returned as a failure
+                failures[ref] = Failure(ref, 'translate', error)
+                built = self._kept(store, failures[ref], held)
             if built == held:
                 continue
             old.setdefault(ref, self.fragments.get(ref))
             new[ref] = built
-            self._reads(ref, held, built)
-            touched = self._demand(ref, held, built)
+            touched = self._follow(ref, held, built)
             queue |= touched
             refreshed -= touched
         changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
-        return self._install(changes)
+        change = self._settle(store, changes)
+        return replace(change, failures=(*failures.values(), *change.failures)) if failures else change
+
+    def _translate(self, store: Store, ref: Ref, held: Fragment | None, *, refresh: bool) -> Fragment | None:
+        built = self._refresh(store, held) if refresh and held else self._build(store, ref)
+        return self._left_out(ref, built) if ref in self._refused else built
+
+    def _follow(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+        """Note what a fragment reads and demands, and return the objects of which others are demanded now."""
+        self._reads(ref, held, built)
+        return self._demand(ref, held, built)
+
+    def _kept(self, store: Store, failure: Failure, held: Fragment | None) -> Fragment:
+        """Return what stands for an object that failed: its previous fragment, if there is one, and the verdict."""
+        ref = failure.ref
+        self.failed.add(ref)
+        needs = set(held.needs if held else ())
+        with contextlib.suppress(Exception):
+            needs.update(self._needs(store, ref))
+        if held is None:
+            service = store.get(ref, Service)
+            held = Fragment(ref, created=service.created if service is not None else '')
+        elif self._refreshable and ref.kind == 'Service':
+            # What it has served is served on, by the endpoints that there are.
+            with contextlib.suppress(Exception):
+                held = self._refresh(store, held) or held
+        verdicts = tuple(verdict for verdict in held.verdicts if verdict.reason != 'InternalError')
+        return replace(held, needs=tuple(sorted(needs)), verdicts=(*verdicts, failure.verdict))
+
+    def _needs(self, store: Store, ref: Ref) -> Iterable[Ref]:
+        """Return what a fragment would be made from besides its own object."""
+        service = store.get(ref, Service)
+        if service is None:
+            return ()
+        if self.view.role is Role.NODE:
+            return proxied.needs(service, self.view)
+        found = services.interpret(service, self.view, frozenset(self._demanders.get(ref, ())))
+        return found.needs if found is not None else ()
+
+    def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> Change:
+        """Install fragments; those that fail there keep their previous form, and are found by halving."""
+        if not changes:
+            return Change()
+        try:
+            return self._install(changes)
+        except Exception as error:  # noqa: BLE001  returned as a failure
+            if len(changes) == 1:
+                return self._left_behind(store, changes[0], Failure(changes[0].ref, 'resolve', error))
+        return reduce(Change.then, (self._settle(store, part) for part in self._parts(changes)), Change())
+
+    def _parts(self, changes: tuple[FragmentChange, ...]) -> tuple[tuple[FragmentChange, ...], ...]:
+        """Return two parts of some changes: the objects that have failed before are suspected first."""
+        suspects = tuple(change for change in changes if change.ref in self.failed)
+        if suspects and len(suspects) < len(changes):
+            return tuple(change for change in changes if change.ref not in self.failed), suspects
+        middle = len(changes) // 2
+        return changes[:middle], changes[middle:]
+
+    def _put(self, ref: Ref, fragment: Fragment | None) -> None:
+        if fragment is None:
+            self.fragments.pop(ref, None)
+        else:
+            self.fragments[ref] = fragment
+
+    def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> Change:
+        """Let an object keep its previous fragment, whose claims stay as they are."""
+        ref = change.ref
+        kept = self._kept(store, failure, change.old)
+        touched = self._follow(ref, change.new, kept)
+        self.fragments[ref] = kept
+        made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
+        return made.then(self._rebuild(store, touched, set())) if touched else made
+
+    def undo(self, change: Change) -> None:
+        """Return to the fragments before a change: it could not be applied."""
+        back = change.inverse.fragments
+        for item in back:
+            self._follow(item.ref, item.old, item.new)
+        self._install(back)
+
+    def fail(self, store: Store, failure: Failure, previous: Fragment | None) -> Change:
+        """Let an object return to a previous fragment, which could be applied, and return what that changed."""
+        ref, held = failure.ref, self.fragments.get(failure.ref)
+        kept = self._kept(store, failure, previous)
+        made = Change(failures=(failure,))
+        if kept != held:
+            touched = self._follow(ref, held, kept)
+            made = made.then(self._settle(store, (FragmentChange(ref, held, kept),)))
+            made = made.then(self._rebuild(store, touched, set()))
+        return made
 
     def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
         """Return the fragments that are touched, and those of them of which only endpoints changed."""
@@ -106,7 +254,7 @@ class State:
                 refreshed.add(Ref('Service', ref.namespace, ref.name))
         if not self._refreshable:
             return queue | refreshed, set()
-        return queue | refreshed, refreshed - queue - self._refused.keys()
+        return queue | refreshed, refreshed - queue - self._refused.keys() - self.failed
 
     def _refresh(self, store: Store, held: Fragment) -> Fragment:
         service = store.get(held.ref, Service)
@@ -211,24 +359,29 @@ class State:
             keys |= self.claims.dependents(key, self.fragments)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
         judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
-        for change in changes:
-            if change.new is None:
-                del self.fragments[change.ref]
-            else:
-                self.fragments[change.ref] = change.new
-        self.claims.hosts.note(named)
-        # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
-        for change, gone, _ in moved:
-            self.claims.replace(change.ref, gone, (), self.fragments)
-        for change, _, come in moved:
-            self.claims.replace(change.ref, (), come, self.fragments)
-        if rehosted:
-            self.claims.settle(keys, self.fragments)
-        pointers = tuple(
-            PointerChange(key, before[key], after)
-            for key in sorted(keys)
-            if (after := self.claims.content(key, self.fragments)) != before[key]
-        )
+        saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
+        try:
+            for change in changes:
+                self._put(change.ref, change.new)
+            self.claims.hosts.note(named)
+            # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
+            for change, gone, _ in moved:
+                self.claims.replace(change.ref, gone, (), self.fragments)
+            for change, _, come in moved:
+                self.claims.replace(change.ref, (), come, self.fragments)
+            if rehosted:
+                self.claims.settle(keys, self.fragments)
+            pointers = tuple(
+                PointerChange(key, before[key], after)
+                for key in sorted(keys)
+                if (after := self.claims.content(key, self.fragments)) != before[key]
+            )
+        except Exception:
+            for change in changes:
+                self._put(change.ref, change.old)
+            self.claims.hosts.note(hosts)
+            self.claims.restore(saved)
+            raise
         judged |= {ref for key in keys for ref in self.claims.parties(key)}
         return Change(changes, pointers, tuple(sorted(judged)))
 

@@ -149,6 +149,11 @@ class Steering:
             self.table.inherit(before)
             await self._adopt(self.table, observed.told(before))
 
+    async def reconcile(self, picture: Picture) -> None:
+        """Make the table true to a picture from what the kernel has: a change of it has failed unexpectedly."""
+        if self.table is not None:
+            await self.begin(picture, self.table.site)
+
     async def let_go(self) -> None:
         """Leave the table as it is from now on: somebody else has it."""
         async with self._turn:
