@@ -35,6 +35,7 @@ def make_agent(nodes, make_live):  # noqa: F811
         made.put('nodes', *documents())
         return made
 
+    nodes.forget_flows()
     yield make
     subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
 

@@ -10,6 +10,7 @@ entered by threads, and live as long as somebody holds them open.
 import contextlib
 import json
 import socket
+import struct
 import threading
 
 from tools import spaces
@@ -31,6 +32,9 @@ ON_SECOND = ('three',)
 # What routers of a real network would send to a node: load balancers' and external addresses, and ClusterIPs.
 TO_THE_NODE = ('203.0.113.0/24', '10.96.0.0/16', 'fd00:113::/64', 'fd00:96::/64')
 _SECONDS = 5.0
+_NETFILTER = 12
+# A request of netfilter's conntrack to delete, with acknowledgement, that names no flow: all of them.
+_FLUSH = struct.pack('=IHHIIBBH', 20, 1 << 8 | 2, 0x1 | 0x4, 1, 0, 0, 0, 0)
 
 
 class Nodes:
@@ -76,6 +80,15 @@ class Nodes:
         for name in ('node', 'second'):
             self.spaces[name].ip(f'route add default via {OUTSIDE[0]}\nroute add default via {OUTSIDE[1]}')
 
+    def forget_flows(self):
+        """Remove all flows from the node's conntrack.
+
+        A connection attempt to an address that nothing serves leaves a flow without NAT for two minutes. A later
+        connection from the same port follows that flow, whatever serves the address by then: it hangs, or
+        kube-proxy's table rejects it.
+        """
+        self.spaces['node'].enter(_flush)
+
     # Clients
 
     def tcp(self, space, address, port, *, seconds=_SECONDS):
@@ -113,6 +126,14 @@ class Nodes:
             return made
 
         return self.spaces[space].enter(make)
+
+
+def _flush():
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as asked:
+        asked.settimeout(_SECONDS)
+        asked.send(_FLUSH)
+        number = struct.unpack_from('=i', asked.recv(4096), 16)[0]
+    assert number == 0, f'conntrack: {number}'
 
 
 def answer(connection):
