@@ -99,6 +99,17 @@ def pytest_runtest_makereport(item):
     return report
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Report each test that had a second try as a finding; on GitHub as an annotation of the run."""
+    found = sorted({report.nodeid for report in terminalreporter.stats.get('rerun', ())})
+    if not found:
+        return
+    mark = '::warning title=second try::' if os.environ.get('GITHUB_ACTIONS') else 'FINDING '
+    terminalreporter.section('findings: tests that failed at their first try', yellow=True)
+    for nodeid in found:
+        terminalreporter.line(f'{mark}{nodeid} failed at its first try: find the cause')
+
+
 @pytest.fixture(scope='session')
 def update_golden(request):
     """Whether golden files are to be written instead of compared."""
