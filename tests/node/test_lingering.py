@@ -114,3 +114,18 @@ def test_clients_of_http2_are_told_to_leave_before_haproxy_forgets_the_service(n
     assert agent.metric('headrace_reloads_total', reason='kept-connections', result='good') == 1
     until(lambda: not agent.routes('addresses'), 'it is forgotten')
     assert len(agent.reloads()) == before + 1
+
+
+def test_a_client_of_a_port_that_moves_to_the_kernel_is_answered_on_its_connection(nodes, agent):
+    served(nodes, agent, '60s')
+    with kept(nodes) as late, kept(nodes) as idle:
+        assert asked(idle) == (200, False)
+        made, endpoints = web(proxy='node')
+        made['spec']['sessionAffinity'] = 'ClientIP'
+        agent.put('web', made, endpoints)
+        own = PODS['client'][0]
+        until(lambda: nodes.http('client', ADDRESS, 80)[2]['client'] == own, 'the kernel serves')
+        # The change is applied to HAProxy after the kernel.
+        until(lambda: asked(idle) == (200, True), 'the client is to connect anew')
+        assert asked(late) == (200, True)
+    assert agent.reloads() == []

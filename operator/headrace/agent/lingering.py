@@ -1,4 +1,4 @@
-"""Services that have gone back to kube-proxy: for how long HAProxy serves on those who are connected to it.
+"""Services that have gone back to kube-proxy, or moved to the kernel: how long HAProxy serves its connections to them.
 
 HTTP/1 is told with each answer to connect anew. HTTP/2 hears nothing until its worker is replaced, so a worker on which
 clients of HTTP/2 keep asking is replaced once, before their Services are forgotten.
@@ -48,7 +48,7 @@ class Lingering:
         found = frozenset(ref for ref, until in self._until.items() if until <= now)
         if found and await self._are_kept():
             shown = ', '.join(map(str, sorted(found)[:3]))
-            log.info('clients of HTTP/2 keep connections to Services that have gone back', extra={'objects': shown})
+            log.info('clients of HTTP/2 keep connections to lingering Services', extra={'objects': shown})
             self._applier.on_reasons((Reason('kept-connections', shown, tuple(sorted(found))),))
             for ref in found:
                 self._remember(ref)

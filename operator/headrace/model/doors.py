@@ -132,11 +132,12 @@ class Doors:
         near = self._side(where.family, local=False) if where.local and where.outer else far
         ranged = where.source == BALANCER and self.service.type is ServiceType.LOAD_BALANCER
         ranges = _ranges(self.service.source_ranges, where, self._node_addresses()) if ranged else None
-        return Door(self.way, far, near, where.outer, where.outer and not where.local, ranges, self._stand_in(where))
+        stand_in = '' if self.way == 'kernel' else self.stand_in(where)
+        return Door(self.way, far, near, where.outer, where.outer and not where.local, ranges, stand_in)
 
-    def _stand_in(self, where: Address) -> str:
-        """Return what HAProxy sees in the place of an IPv6 address that it serves, '' for others."""
-        if self.way == 'kernel' or where.family == 4:  # noqa: PLR2004
+    def stand_in(self, where: Address) -> str:
+        """Return what HAProxy sees in the place of an IPv6 address, '' for others."""
+        if where.family == 4:  # noqa: PLR2004
             return ''
         return names.stand_in(where.address, where.number, self.view.stand_in_key)
 

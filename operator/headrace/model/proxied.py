@@ -34,7 +34,6 @@ from headrace.model.ir import (
     Backend,
     Balanced,
     Claim,
-    Door,
     Entry,
     Fragment,
     HeaderEdits,
@@ -55,6 +54,8 @@ NEEDS = (NODES,)
 Demand = tuple[str, Mode]
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
+# What a policy says of addresses to which HAProxy gets no new connection.
+_LINGERING = frozenset((policies.LEAVING, policies.GONE))
 # What is not applied here, and why.
 _IN_THE_CLEAR = "at the Service's own address nobody speaks TLS, and so nobody shows a certificate"
 _PASSED = 'TLS that is passed through cannot be ended here'
@@ -91,11 +92,13 @@ def build(
 ) -> Fragment:
     """Return the fragment of a Service on this node.
 
-    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. One that
-    `lingers` has no doors any more: HAProxy serves the connections that it has.
+    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. HAProxy serves
+    the connections that it has to one that `lingers`: to all of it, without doors, if it has gone back to kube-proxy,
+    else to the ports that the kernel serves now.
     """
     said = reading.read(service.ref, service.annotations, service.ports)
-    draft = _Draft(service, said, snapshot, view, _first_flags(service, view, lingers=lingers))
+    back = lingers and not ours
+    draft = _Draft(service, said, snapshot, view, _first_flags(service, view, lingers=back), lingers=lingers)
     for port in service.ports if ours or lingers else ():
         if port.protocol is Protocol.TCP:
             draft.add(port)
@@ -110,16 +113,16 @@ def build(
     return Fragment(
         ref=service.ref,
         created=service.created,
-        claims=_sorted(claim for claim in draft.claims if not (lingers and claim.kind is Kind.DOOR)),
+        claims=_sorted(claim for claim in draft.claims if not (back and claim.kind is Kind.DOOR)),
         data=tuple(sorted(draft.data)),
         backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
-        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not lingers),
+        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not back),
         headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(draft.timeouts, key=lambda found: found.policy)),
         userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
         demands=tuple(sorted(draft.demands)),
         needs=needs(service, view),
-        endpoint_verdicts=() if lingers else tuple(sorted(draft.endpoint_verdicts)),
+        endpoint_verdicts=() if back else tuple(sorted(draft.endpoint_verdicts)),
         verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})) if ours else (),
     )
 
@@ -132,9 +135,17 @@ class _Draft:
     """A node's fragment while it is put together."""
 
     def __init__(
-        self, service: Service, said: Annotations, snapshot: Snapshot, view: View, flags: frozenset[str]
+        self,
+        service: Service,
+        said: Annotations,
+        snapshot: Snapshot,
+        view: View,
+        flags: frozenset[str],
+        *,
+        lingers: bool,
     ) -> None:
         self.service, self.said, self.snapshot, self.view, self.flags = service, said, snapshot, view, flags
+        self.lingers = lingers
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -181,30 +192,33 @@ class _Draft:
         self.data += policy.entries
         self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
         made = self._doors(port, way='tls' if ends else mode)
-        self._stay(made, values, policy, wanted)
+        wanted = self._stay(made, values, policy, wanted)
         made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
         served = False
         for where in doors.addresses(self.service, port, self.snapshot, self.view):
-            door = self._open(made, where, usable=usable)
+            self._open(made, where, usable=usable)
             if made.way == 'kernel':
                 served = served or bool(made.select(where.family, local=where.local).groups)
-                continue
-            backends_of = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
-            if where.local and where.outer:
-                # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
-                backends_of.append(self._backend(made, wanted, where.family, local=False, usable=usable))
-            if found := backends.timeouts(wanted, policy.name):
-                policy.add(policies.TIMEOUTS)
-                self.timeouts += [found] if found not in self.timeouts else []
-            served = served or any(backend.groups for backend in backends_of)
-            value = policy.pointer(*(backend.name for backend in backends_of))
-            key = f'{where.address}:{where.number}'
-            shown = key if door.stand_in else ''
-            self.claims.append(Claim(Kind.ADDRESS, door.stand_in or key, value, where.source, shown))
+            if made.way != 'kernel' or self.lingers:
+                served = self._lead(made, policy, wanted, where, usable=usable) or served
         self.balanced |= made.groups
         self.endpoint_verdicts.update(made.judge())
         if usable and not served:
             self._judge_endpoints(port)
+
+    def _lead(self, made: Doors, policy: Policy, wanted: backends.Wanted, where: Address, *, usable: bool) -> bool:
+        """Claim an address for HAProxy; return whether there are endpoints behind it."""
+        found = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
+        if where.local and where.outer:
+            # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
+            found.append(self._backend(made, wanted, where.family, local=False, usable=usable))
+        if timeouts := backends.timeouts(wanted, policy.name):
+            policy.add(policies.TIMEOUTS)
+            self.timeouts += [timeouts] if timeouts not in self.timeouts else []
+        value = policy.pointer(*(backend.name for backend in found))
+        key, stand_in = f'{where.address}:{where.number}', made.stand_in(where)
+        self.claims.append(Claim(Kind.ADDRESS, stand_in or key, value, where.source, key if stand_in else ''))
+        return any(backend.groups for backend in found)
 
     def forward(self, port: ServicePort) -> None:
         """Add one port that the kernel balances by itself: UDP or SCTP."""
@@ -223,14 +237,13 @@ class _Draft:
         slices = backends.slices(self.service, self.snapshot)
         return Doors(self.service, port, slices, self.snapshot, self.view, way)
 
-    def _open(self, made: Doors, where: Address, *, usable: bool) -> Door:
-        """Claim the door of an address, and return it; one that cannot be served as asked is closed at once."""
+    def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
+        """Claim the door of an address; one that cannot be served as asked is closed at once."""
         door = made.door(where)
         if not usable:
             door = replace(door, far=Side(), near=Side())
         key = doors.key(where.address, where.number, made.port.protocol)
         self.claims.append(Claim(Kind.DOOR, key, door, where.source))
-        return door
 
     def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
@@ -257,13 +270,18 @@ class _Draft:
             self._say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
         return good
 
-    def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> None:
-        """Decide who keeps clients with their endpoints, if anybody is to: the kernel where it can, else HAProxy."""
+    def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> backends.Wanted:
+        """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
         if self._by_kernel(values, policy, wanted):
             made.way = 'kernel'
+            if self.lingers:
+                policy.flags |= _LINGERING
+                # The kernel keeps new clients; HAProxy has only the connections from before.
+                return replace(wanted, shape=replace(wanted.shape, affinity=False))
         elif wanted.shape.affinity:
             policy.add(policies.AFFINITY)
             self.data += affinity.data(policy.name, self.service.affinity_seconds)
+        return wanted
 
     def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> bool:
         """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
@@ -403,7 +421,7 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
 def _first_flags(service: Service, view: View, *, lingers: bool) -> frozenset[str]:
     """Return what each port's policy begins with: how its clients find their way back to kube-proxy."""
     if lingers:
-        return frozenset((policies.LEAVING, policies.GONE))
+        return _LINGERING
     return frozenset((policies.LEAVING,)) if choice.is_leaving(service, view) else frozenset()
 
 

@@ -15,7 +15,7 @@ from headrace.cluster.store import Store
 from headrace.model import budgets, choice, claims, classes, proxied, services
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.hosts import Hosts
-from headrace.model.ir import Content, Fragment, Kind
+from headrace.model.ir import Content, Door, Fragment, Kind
 from headrace.model.services import Demand
 from headrace.model.view import Role, View
 from headrace.names import Ref
@@ -113,7 +113,8 @@ class State:
         self.delayed: Mapping[Ref, str] = {}
         # Objects that failed when they were last looked at.
         self.failed: set[Ref] = set()
-        # Services of a node that have gone back to kube-proxy, and that HAProxy serves on to those who are connected.
+        # Services of a node that have gone back to kube-proxy, or have ports that have moved from HAProxy to the kernel:
+        # HAProxy serves on those who are connected.
         self.lingering: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
 
@@ -275,7 +276,12 @@ class State:
             if not ours and not lingers and not demands:
                 return None
             snapshot = store.snapshot(ref, proxied.needs(service, self.view))
-            return proxied.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
+            built = proxied.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
+            if ours and self._moves(built) != lingers:
+                lingers = not lingers
+                (self.lingering.add if lingers else self.lingering.discard)(ref)
+                built = proxied.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
+            return built
         found = services.interpret(service, self.view, demands)
         if found is None:
             return None
@@ -298,11 +304,22 @@ class State:
     def _lingers(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
         held = self.fragments.get(service.ref)
-        if choice.is_ours(service, self.view) or not choice.can_be_ours(service, self.view):
+        if not choice.can_be_ours(service, self.view):
             self.lingering.discard(service.ref)
+        elif choice.is_ours(service, self.view):
+            # Whether its ports linger is known when it is built: see `_moves`.
+            pass
         elif held is not None and {Kind.DOOR, Kind.ADDRESS} <= {claim.kind for claim in held.claims}:
             self.lingering.add(service.ref)
         return service.ref in self.lingering
+
+    def _moves(self, built: Fragment) -> bool:
+        """Tell whether the kernel serves a port to which HAProxy may have connections."""
+        ports = {key for key, way in _ways(built).items() if way == 'kernel' and key.endswith('/TCP')}
+        if built.ref in self.lingering:
+            return bool(ports)
+        held = self.fragments.get(built.ref)
+        return held is not None and any(_ways(held).get(key, 'kernel') != 'kernel' for key in ports)
 
     def refuse(self, ref: Ref, said: str) -> None:
         """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""
@@ -408,6 +425,11 @@ class State:
     def all_verdicts(self) -> tuple[Verdict, ...]:
         """Return all verdicts about all objects, sorted."""
         return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
+
+
+def _ways(fragment: Fragment) -> dict[str, str]:
+    """Return who serves each door of a fragment."""
+    return {claim.key: claim.value.way for claim in fragment.claims if isinstance(claim.value, Door)}
 
 
 def _form(fragment: Fragment) -> Fragment:

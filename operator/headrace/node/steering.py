@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headrace.model.ir import Door, Kind
 from headrace.model.picture import Picture
-from headrace.model.state import Change, PointerChange
+from headrace.model.state import Change
 from headrace.node import conntrack, observed, route
 from headrace.node.conntrack import ConntrackError
 from headrace.node.layout import Site
@@ -28,8 +28,6 @@ _STEP_SECONDS = 0.1
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
-# Connections that HAProxy has not accepted yet when the kernel begins to serve a door are led by it within so long.
-_ARRIVING_SECONDS = 0.3
 
 
 class Steering:
@@ -107,8 +105,6 @@ class Steering:
             self._halfway = True
             first, rest = self.table.change(change).split()
             await self._do(first)
-        if any(_goes_past(item) for item in change.pointers):
-            await asyncio.sleep(_ARRIVING_SECONDS)
         return rest
 
     async def come(self, rest: Transaction, change: Change) -> None:
@@ -331,12 +327,6 @@ class Steering:
             log.warning('the table cannot be kept in a file', extra={'said': str(error)})
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def _goes_past(item: PointerChange) -> bool:
-    """Tell whether a door that HAProxy serves is the kernel's from now on."""
-    before, after = item.old, item.new
-    return isinstance(before, Door) and isinstance(after, Door) and after.way == 'kernel' != before.way
 
 
 def _speaks_of_flows(change: Change) -> bool:

@@ -605,3 +605,37 @@ def test_what_the_kernel_alone_serves_does_not_linger():
     living.batch(service(ports=[{'name': 'tcp', 'port': 80}], **CLUSTER_IP))
     assert living.state.lingering == set()
     assert WEB not in living.state.fragments
+
+
+def moved_to_the_kernel():
+    """Return a node's state of a Service that HAProxy served, and that the kernel serves now."""
+    living = served()
+    change = living.batch(service(annotations={'proxy': 'node'}, sessionAffinity='ClientIP', ports=HTTP, **CLUSTER_IP))
+    return living, change
+
+
+def test_a_port_that_moves_to_the_kernel_lingers_in_haproxy_until_that_is_over():
+    living, change = moved_to_the_kernel()
+    address, door = change.pointers
+    assert address.new == f'{address.old}gl'
+    assert (door.old.way, door.new.way) == ('http', 'kernel')
+    assert living.state.lingering == {WEB}
+    living.check()
+    living.batch(endpoint_slice(addresses=['10.0.0.2'], port_name='http'))
+    assert kinds(living) == {Kind.ADDRESS, Kind.DOOR}
+    (backend,) = fragment(living.state).backends
+    assert [group.addresses for group in backend.groups] == [('10.0.0.2',)]
+    living.state.lingering.clear()
+    change = living.state.update(living.store, [WEB])
+    assert [(item.key[0], item.new) for item in change.pointers] == [(Kind.ADDRESS, None)]
+    assert living.state.lingering == set()
+
+
+def test_a_port_that_moves_back_to_haproxy_ceases_to_linger():
+    living, _ = moved_to_the_kernel()
+    change = living.batch(service(annotations={'proxy': 'node'}, ports=HTTP, **CLUSTER_IP))
+    address, door = change.pointers
+    assert address.old == f'{address.new}gl'
+    assert (door.old.way, door.new.way) == ('kernel', 'http')
+    assert living.state.lingering == set()
+    living.check()
