@@ -73,6 +73,22 @@ def test_without_timestamps_the_first_by_name_has_the_host(given):
     assert pointer(made, Kind.ROUTE, f'{HOST}/a/').startswith('tenant-a_')
 
 
+@pytest.mark.parametrize('squatted', ['web.tenant-b.apps.test', '*.tenant-b.apps.test', '*.apps.test'])
+def test_the_default_host_of_a_service_belongs_to_its_namespace_whatever_its_age(squatted):
+    theirs = service('web', 'tenant-b', created=NEW, annotations={'enabled': 'true'}, ports=HTTP)
+    squatter = claimed('tenant-a', OLD, host=squatted)
+    made = model(squatter, theirs, domain='apps.test')
+    assert pointer(made, Kind.ROUTE, 'web.tenant-b.apps.test/').startswith('tenant-b_web_')
+    assert bool(conflicts(made, 'tenant-a')) == (squatted == 'web.tenant-b.apps.test')
+    assert not conflicts(made, 'tenant-b')
+
+
+@pytest.mark.parametrize('host', ['web.tenant-c.apps.test', 'a.web.tenant-b.apps.test', 'tenant-b.apps.test'])
+def test_other_hosts_of_the_domain_belong_to_the_oldest_object(host):
+    made = model(claimed('tenant-a', OLD, host=host), claimed('tenant-b', NEW, host=host), domain='apps.test')
+    assert pointer(made, Kind.ROUTE, f'{host}/').startswith('tenant-a_')
+
+
 def test_within_a_namespace_several_services_share_a_host_as_before():
     made = model(
         claimed('tenant-a', OLD),

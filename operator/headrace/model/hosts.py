@@ -2,24 +2,39 @@
 
 Owns the contract's rule of hosts: a host belongs to the namespace of the oldest object that names it in a route or for
 TLS. An older `*.x` of another namespace keeps `a.x` too, unless `hostPolicy` gives `a.x` to a namespace by a narrower
-pattern; `*` reserves nothing.
+pattern; `*` reserves nothing. `NAME.NAMESPACE.DOMAIN`, where DOMAIN is the class's `domain`, belongs to NAMESPACE
+whatever the age of its objects: ports without a host get such a name.
 """
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from headrace.model.ir import Claim, Fragment, Kind
 from headrace.model.view import View
 from headrace.names import Ref
 
 Rank = tuple[str, str, str, str]
-Named = Mapping[str, tuple[Rank, ...]]
+Named = Mapping[str, tuple['Namer', ...]]
 ANY = '*'
 
 
 def rank(fragment: Fragment) -> Rank:
     """Return what orders objects that claim the same: age, then namespace, name and kind."""
     return (fragment.created, fragment.ref.namespace, fragment.ref.name, fragment.ref.kind)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Namer:
+    """An object that names a host; those of the namespace in the host's name (not `foreign`) come first, then the oldest."""
+
+    foreign: bool
+    rank: Rank
+
+    @property
+    def ref(self) -> Ref:
+        """Return the object."""
+        return Ref(self.rank[3], self.rank[1], self.rank[2])
 
 
 def named(claim: Claim) -> str:
@@ -39,7 +54,7 @@ class Hosts:
     def __init__(self, view: View) -> None:
         self._view = view
         self.sharing = view.settings.host_sharing
-        self._named: dict[str, tuple[Rank, ...]] = {}
+        self._named: dict[str, tuple[Namer, ...]] = {}
         self._below: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -52,7 +67,7 @@ class Hosts:
 
     def namers(self, host: str) -> tuple[Ref, ...]:
         """Return the objects that name a host, the oldest first."""
-        return tuple(map(_ref, self._named.get(host, ())))
+        return tuple(each.ref for each in self._named.get(host, ()))
 
     def below(self, host: str) -> Iterable[str]:
         """Return the named hosts that a wildcard matches."""
@@ -69,10 +84,14 @@ class Hosts:
             return None
         by = wildcard(host)
         above = (new[by] if by in new else held.get(by, ()))[:1]
+        if not above:
+            return found[0].ref, host
+        over = above[0].ref
         for each in found:
-            if not above or each[1] == above[0][1] or each < above[0] or self._is_given(each[1], host, above[0][1]):
-                return _ref(each), host
-        return _ref(above[0]), by
+            namespace = each.ref.namespace
+            if namespace == over.namespace or each < above[0] or self._is_given(namespace, host, over.namespace):
+                return each.ref, host
+        return over, by
 
     def owner(self, host: str) -> str:
         """Return the namespace that a named host belongs to, '' where it belongs to none."""
@@ -105,13 +124,13 @@ class Hosts:
         return names, {host for host in affected if self.holder(host) != self.holder(host, names)}
 
     def _names_after(self, changes: Iterable[tuple[Fragment | None, Fragment | None]]) -> Named:
-        names: dict[str, tuple[Rank, ...]] = {}
+        names: dict[str, tuple[Namer, ...]] = {}
         for old, new in changes:
             if old and new and old.claims == new.claims and old.created == new.created:
                 continue
             before, after = _hosts(old), _hosts(new)
-            gone, come = rank(old) if old else None, rank(new) if new else None
             for host in before | after:
+                gone, come = self._namer(old, host), self._namer(new, host)
                 if host in before and host in after and gone == come:
                     continue
                 found = [each for each in names.get(host, self._named.get(host, ())) if each != gone]
@@ -119,6 +138,12 @@ class Hosts:
                     insort(found, come)
                 names[host] = tuple(found)
         return names
+
+    def _namer(self, fragment: Fragment | None, host: str) -> Namer | None:
+        if fragment is None:
+            return None
+        home = f'.{fragment.ref.namespace}.{self._view.settings.domain}'
+        return Namer('.' in host.removesuffix(home), rank(fragment))
 
     def noted(self, hosts: Iterable[str]) -> Named:
         """Return who names some hosts now, so that `note` can lead back."""
@@ -129,7 +154,7 @@ class Hosts:
         for host, found in names.items():
             self._put(host, found)
 
-    def _put(self, host: str, found: tuple[Rank, ...]) -> None:
+    def _put(self, host: str, found: tuple[Namer, ...]) -> None:
         domain = '' if host.startswith('*.') else host.partition('.')[2]
         if found:
             self._named[host] = found
@@ -148,7 +173,3 @@ def _hosts(fragment: Fragment | None) -> dict[str, None]:
     found = dict.fromkeys(map(named, fragment.claims if fragment else ()))
     found.pop('', None)
     return found
-
-
-def _ref(found: Rank) -> Ref:
-    return Ref(found[3], found[1], found[2])
