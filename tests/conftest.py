@@ -55,8 +55,10 @@ CONTROL_PLANE = 'a control plane, '
 def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.relative_to(ROOT / 'tests').parts[0]
-        # A loaded machine fails one of thousands of tests of live processes now and then; the summary names each.
-        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if folder in PURE else None))
+        # A loaded machine fails one of thousands of tests of live processes now and then; the summary names each. What a
+        # fuzzer finds is a finding at once: a second try draws other examples.
+        pure = folder in PURE or item.path.name.startswith('test_fuzz_')
+        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if pure else None))
         # One after the other: a process has one control plane, and its faults meet no other test.
         if 'control_plane' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(f'{CONTROL_PLANE}{folder}'))
