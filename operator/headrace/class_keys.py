@@ -200,6 +200,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=10_000_000,
         ),
     ] = 100_000
+    max_entries_per_namespace: Annotated[
+        int, _meta('Map entries of all objects of a namespace.', 'runtime', ge=1, le=10_000_000)
+    ] = 100_000
+    max_bytes_per_namespace: Annotated[
+        int,
+        _meta(
+            'Bytes of rendered data of a namespace, about, without endpoints; a client CA counts for each host that asks for it.',
+            'runtime',
+            ge=1,
+            le=1_000_000_000,
+        ),
+    ] = 32_000_000
+    max_certificates_per_namespace: Annotated[
+        int,
+        _meta(
+            'Certificates of a namespace, counted for each host that has one, and CA files of each object.',
+            'runtime',
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1000
+    max_crypt_hashes_per_namespace: Annotated[
+        int,
+        _meta(
+            'Different crypt hashes of passwords in a namespace (bcrypt, SHA-256 and others that HAProxy judges).',
+            'runtime',
+            ge=0,
+            le=10_000,
+        ),
+    ] = 50
+    max_crypt_hashes: Annotated[
+        int, _meta('Different crypt hashes of passwords in all namespaces.', 'runtime', ge=0, le=10_000)
+    ] = 500
+    max_checks_per_namespace: Annotated[
+        int, _meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
+    ] = 500
     default_certificate: Annotated[
         str,
         _meta(

@@ -4,7 +4,8 @@ Pure. Sizes are computed from what an object says, before anything is built. Not
 keeps its last good fragment, else it is closed. A part that is lost could open what it protects.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from headrace import names
 from headrace.annotations import reading
@@ -12,15 +13,16 @@ from headrace.annotations.reading import Annotations
 from headrace.annotations.values import Network
 from headrace.cluster.objects import Service
 from headrace.model import policies
-from headrace.model.exposure import Exposures
+from headrace.model.exposure import Exposed, Exposures
 from headrace.model.ir import Claim, Fragment, HostTls, Kind
+from headrace.model.ports import route_key
 from headrace.model.source_ranges import allowed_by_source_ranges
 from headrace.model.view import View
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 REASON = 'BudgetExceeded'
-# What is closed has one route for each of so many hosts; hosts beyond are not served at all.
+# What is closed has at least so many routes, where it asks for more than it may have.
 MOST_CLOSED = 1000
 _SHARING = frozenset((
     'allow', 'class', 'deny', 'enabled', 'host', 'maintenance', 'mode', 'path', 'path-type', 'port', 'tls-redirect', 'tls-secret',
@@ -95,22 +97,22 @@ def excess(
     return None
 
 
-def closed(service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...]) -> Fragment:
-    """Return what stands for a Service that would become too much: its hosts answer 503, its TCP ports a reset."""
+def closed(
+    service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...], view: View
+) -> Fragment:
+    """Return what stands for a Service that would become too much: its routes answer 503, its TCP ports a reset.
+
+    Hosts come first, then their paths, up to the number of routes that an object may have.
+    """
+    most = max(MOST_CLOSED, view.settings.max_routes_per_object)
     claims: dict[tuple[Kind, str], Claim] = {}
-    for exposed in exposures.ports:
+    for kind, key, exposed in _keys(exposures):
+        if len(claims) >= most:
+            break
         label = exposed.port.label
-        policy = names.policy(service.ref, label)
-        pointer = policies.Policy(policy, {policies.CLOSED}).pointer(names.backend(service.ref, label))
-        for host in exposed.hosts[:MOST_CLOSED]:
-            kind, key = (Kind.ROUTE, f'{host}/') if exposed.spoken.mode == 'http' else (Kind.TLS, host)
-            if exposed.number or len(claims) >= MOST_CLOSED:
-                break
-            value = pointer if kind is Kind.ROUTE else HostTls(passthrough=pointer)
-            claims.setdefault((kind, key), Claim(kind, key, value, 'metadata.annotations'))
-        if exposed.number:
-            key = str(exposed.number)
-            claims.setdefault((Kind.PORT, key), Claim(Kind.PORT, key, pointer, 'metadata.annotations'))
+        value = f'{names.backend(service.ref, label)}|{names.policy(service.ref, label)}|{policies.CLOSED}'
+        held = value if kind is not Kind.TLS else HostTls(passthrough=value)
+        claims.setdefault((kind, key), Claim(kind, key, held, 'metadata.annotations'))
     return Fragment(
         service.ref,
         created=service.created,
@@ -118,3 +120,38 @@ def closed(service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdi
         needs=needs,
         verdicts=tuple(sorted(set(verdicts))),
     )
+
+
+def _keys(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
+    """Yield what closes some ports: their numbers, then their hosts, then each path of each host."""
+    http = [exposed for exposed in exposures.ports if exposed.spoken.mode == 'http']
+    for exposed in exposures.ports:
+        if exposed.number:
+            yield Kind.PORT, str(exposed.number), exposed
+    for exposed in exposures.ports:
+        if not exposed.number:
+            is_http = exposed.spoken.mode == 'http'
+            for host in exposed.hosts:
+                yield Kind.ROUTE if is_http else Kind.TLS, f'{host}/' if is_http else host, exposed
+    for exposed in http:
+        exact = exposed.exposure.path_type == 'Exact'
+        for path in exposed.paths:
+            for host in exposed.hosts:
+                yield Kind.ROUTE, route_key(host, path, exact=exact), exposed
+
+
+def closed_form(built: Fragment) -> Fragment:
+    """Return the closed form of a fragment for which its namespace has no room."""
+    claims = (replace(claim, value=value) for claim in built.claims if (value := _closed(claim)) is not None)
+    return Fragment(built.ref, created=built.created, claims=tuple(claims), needs=built.needs, verdicts=built.verdicts)
+
+
+def _closed(claim: Claim) -> str | HostTls | None:
+    """Return what closes a claimed key; None where nothing is needed to keep it closed."""
+    value = claim.value
+    pointer = value.passthrough if isinstance(value, HostTls) else value if isinstance(value, str) else ''
+    if not pointer:
+        return None
+    backend, policy, _ = pointer.split('|')
+    shut = f'{backend}|{policy}|{policies.CLOSED}'
+    return HostTls(passthrough=shut) if isinstance(value, HostTls) else shut

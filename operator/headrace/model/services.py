@@ -81,7 +81,7 @@ def build(found: Interpretation, snapshot: Snapshot, view: View, demands: frozen
     sharing = budgets.shared(found.service, found.said, found.exposures, view)
     if (excess := budgets.excess(found.service, found.said, found.exposures, view, sharing)) is not None:
         verdicts = (*found.said.verdicts, *found.exposures.verdicts, excess.verdict(found.service.ref))
-        return budgets.closed(found.service, found.exposures, found.needs, verdicts)
+        return budgets.closed(found.service, found.exposures, found.needs, verdicts, view)
     draft = Draft(found.service, found.said, snapshot, view)
     draft.sharing = sharing
     draft.verdicts += [*found.service.problems, *found.said.verdicts, *found.exposures.verdicts]

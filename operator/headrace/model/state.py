@@ -6,15 +6,17 @@ the change as a value, which is all that planning needs. An unexpected exception
 """
 
 import contextlib
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
-from headrace.model import budgets, choice, claims, classes, proxied, services
+from headrace.model import choice, claims, classes, proxied, services
+from headrace.model.admission import Admission
 from headrace.model.claims import ClaimKey, Claims
-from headrace.model.hosts import Hosts
+from headrace.model.hosts import Hosts, Rank
 from headrace.model.ir import Content, Door, Fragment, Kind
 from headrace.model.services import Demand
 from headrace.model.view import Role, View
@@ -107,8 +109,7 @@ class State:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
-        # What objects were before they exceeded a budget.
-        self._good: dict[Ref, Fragment] = {}
+        self.admission = Admission(view)
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
         # Objects that failed when they were last looked at.
@@ -133,29 +134,61 @@ class State:
         old: dict[Ref, Fragment | None] = {}
         new: dict[Ref, Fragment | None] = {}
         failures: dict[Ref, Failure] = {}
-        while queue:
-            ref = queue.pop()
+        again: set[Ref] = set()
+        # The oldest come first, since budgets leave room for them first.
+        order = self._by_age(store, queue)
+        while order or (self.admission.waits and self._let_in(store, order, new, again)):
+            _, ref = heapq.heappop(order)
+            queue.discard(ref)
             held = new[ref] if ref in new else self.fragments.get(ref)
             try:
-                built = self._translate(store, ref, held, refresh=ref in refreshed and ref not in new)
+                built = self._translate(
+                    store, ref, held, refresh=ref in refreshed and ref not in new and ref not in again
+                )
                 failures.pop(ref, None)
                 self.failed.discard(ref)
             except Exception as error:  # noqa: BLE001  returned as a failure
                 failures[ref] = Failure(ref, 'translate', error)
                 built = self._kept(store, failures[ref], held)
+            self.admission.charge(ref, built)
             if built == held:
                 continue
             old.setdefault(ref, self.fragments.get(ref))
             new[ref] = built
             touched = self._follow(ref, held, built)
+            for each in touched - queue:
+                heapq.heappush(order, (self._rank(store, each), each))
             queue |= touched
             refreshed -= touched
         changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
         change = self._settle(store, changes)
         return replace(change, failures=(*failures.values(), *change.failures)) if failures else change
 
+    def _by_age(self, store: Store, refs: set[Ref]) -> list[tuple[Rank, Ref]]:
+        if len(refs) == 1:
+            # Needs no order: the usual change is that of one object.
+            return [(('', '', '', ''), ref) for ref in refs]
+        order = [(self._rank(store, ref), ref) for ref in refs]
+        heapq.heapify(order)
+        return order
+
+    def _rank(self, store: Store, ref: Ref) -> Rank:
+        service = store.get(ref, Service)
+        return (service.created if service is not None else '', ref.namespace, ref.name, ref.kind)
+
+    def _let_in(self, store: Store, order: list[tuple[Rank, Ref]], new: Iterable[Ref], again: set[Ref]) -> bool:
+        """Queue the objects for which there is room now, each once in an update; tell whether there are any."""
+        found = [ref for ref in self.admission.ready(new) if ref not in again]
+        again.update(found)
+        order += [(self._rank(store, ref), ref) for ref in found]
+        heapq.heapify(order)
+        return bool(found)
+
     def _translate(self, store: Store, ref: Ref, held: Fragment | None, *, refresh: bool) -> Fragment | None:
-        built = self._refresh(store, held) if refresh and held else self._build(store, ref)
+        if refresh and held:
+            built: Fragment | None = self.admission.follow(self._refresh(store, held))
+        else:
+            built = self._build(store, ref, held)
         return self._left_out(ref, built) if ref in self._refused else built
 
     def _follow(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
@@ -210,6 +243,7 @@ class State:
         return changes[:middle], changes[middle:]
 
     def _put(self, ref: Ref, fragment: Fragment | None) -> None:
+        self.admission.charge(ref, fragment)
         if fragment is None:
             self.fragments.pop(ref, None)
         else:
@@ -220,7 +254,7 @@ class State:
         ref = change.ref
         kept = self._kept(store, failure, change.old)
         touched = self._follow(ref, change.new, kept)
-        self.fragments[ref] = kept
+        self._put(ref, kept)
         made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
         return made.then(self._rebuild(store, touched, set())) if touched else made
 
@@ -262,13 +296,13 @@ class State:
         assert service is not None
         return services.refresh(held, service, store.snapshot(held.ref), self.view)
 
-    def _build(self, store: Store, ref: Ref) -> Fragment | None:
+    def _build(self, store: Store, ref: Ref, held: Fragment | None) -> Fragment | None:
         if ref == classes.ref(self.view):
             return classes.build(self.view, store.snapshot(ref, classes.needs(self.view)))
         service = store.get(ref, Service)
         if service is None:
             self.lingering.discard(ref)
-            self._good.pop(ref, None)
+            self.admission.forget(ref)
             return None
         demands = frozenset(self._demanders.get(ref, ()))
         if self.view.role is Role.NODE:
@@ -284,22 +318,10 @@ class State:
             return built
         found = services.interpret(service, self.view, demands)
         if found is None:
+            self.admission.forget(ref)
             return None
-        return self._within(store, services.build(found, store.snapshot(ref, found.needs), self.view, demands))
-
-    def _within(self, store: Store, built: Fragment) -> Fragment:
-        """Return what stands for a fragment that may exceed a budget: then its last good one, else it is closed."""
-        ref, over = built.ref, any(verdict.reason == budgets.REASON for verdict in built.verdicts)
-        if not over:
-            self._good.pop(ref, None)
-            return built
-        held = self.fragments.get(ref)
-        if ref not in self._good and held is not None and budgets.REASON not in {each.reason for each in held.verdicts}:
-            self._good[ref] = held
-        if ref not in self._good:
-            return built
-        kept = self._good[ref] = self._refresh(store, self._good[ref])
-        return replace(kept, created=built.created, verdicts=built.verdicts)
+        built = services.build(found, store.snapshot(ref, found.needs), self.view, demands)
+        return self.admission.admit(built, held, lambda good: self._refresh(store, good))
 
     def _lingers(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""

@@ -1,0 +1,336 @@
+"""What a namespace writes beyond its budgets costs only that namespace: it keeps what serves, and the rest is closed."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.cluster import reading, store
+from headrace.model import state, totals, view
+from headrace.model.ir import Kind
+from headrace.names import Ref
+from headrace.settings import Secrets, Settings
+from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
+
+HTTP = [{'name': 'http', 'port': 80}]
+CRYPT = '$2y$05$'
+LIMITS = {
+    'max_entries_per_namespace': 'entries',
+    'max_bytes_per_namespace': 'bytes',
+    'max_certificates_per_namespace': 'certificates',
+    'max_crypt_hashes_per_namespace': 'hashes',
+    'max_checks_per_namespace': 'checks',
+}
+
+
+class Living:
+    """A store and the state that follows it."""
+
+    def __init__(self, **settings):
+        self.view = view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
+        self.store, self.state = store.Store(), state.State(self.view)
+
+    def put(self, *events):
+        for event in events:
+            if isinstance(event, Ref):
+                self.store.drop(event)
+            else:
+                self.store.put(reading.read(event).object)
+        return self.state.update(self.store, self.store.take())
+
+    def scratch(self, seed=0, **settings):
+        """Return a state that is built at once, in an order of the seed."""
+        seen = view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)) if settings else self.view
+        made, refs = state.State(seen), [ref for ref in self.store.services() if ref.kind == 'Service']
+        random.Random(seed).shuffle(refs)
+        made.update(self.store, refs)
+        return made
+
+
+def ref(name, namespace='shop', kind='Service'):
+    return Ref(kind, namespace, name)
+
+
+def created(age):
+    return f'2024-01-01T00:00:{age:02}Z'
+
+
+def web(name, age, routes=1, namespace='shop', **annotations):
+    """Return a Service with so many routes; a smaller age is an older object."""
+    paths = ' '.join(f'/{number}' for number in range(routes))
+    said = {key.replace('_', '-'): value for key, value in annotations.items()}
+    given = {'host': f'{name}.{namespace}.example.com', 'path': paths, **said}
+    return service(name, namespace, created=created(age), annotations=given, ports=HTTP)
+
+
+def users(count, seed='a', namespace='shop', name='users'):
+    lines = '\n'.join(f'u{number}:{CRYPT}{seed * 10}{number:043}' for number in range(count))
+    return secret(name, namespace, auth=lines)
+
+
+def ends(of, count, namespace='shop'):
+    return endpoint_slice(
+        of, namespace, port_name='http', addresses=[f'10.0.0.{number + 1}' for number in range(count)]
+    )
+
+
+def shown(made, namespace='shop'):
+    """Return by name what became of each object: it is open with so many routes, closed, or nothing stands for it."""
+    found = {}
+    for item, fragment in made.fragments.items():
+        if item.namespace == namespace and item.kind == 'Service':
+            routes = [claim for claim in fragment.claims if claim.kind is Kind.ROUTE]
+            closed = all(claim.value.endswith('|X') for claim in routes)
+            found[item.name] = ('closed' if closed else len(routes)) if routes else 'nothing'
+    return found
+
+
+def said(made, name, namespace='shop'):
+    return [each.message for each in made.verdicts(ref(name, namespace)) if each.reason == 'BudgetExceeded']
+
+
+def test_routes_beyond_the_budget_of_a_namespace_are_closed_the_youngest_first():
+    living = Living(max_entries_per_namespace=5)
+    living.put(web('c', 3), web('a', 1, 2), web('d', 4), web('b', 2, 3), web('other', 9, namespace='bank'))
+    assert shown(living.state) == {'a': 2, 'b': 3, 'c': 'closed', 'd': 'closed'}
+    assert said(living.state, 'c') == ['6 map entries of namespace shop are more than 5 (maxEntriesPerNamespace)']
+    assert shown(living.state, 'bank') == {'other': 1}
+    assert not said(living.state, 'other', 'bank')
+    for seed in range(5):
+        made = living.scratch(seed)
+        assert made.fragments == living.state.fragments
+
+
+def test_an_object_that_grows_beyond_keeps_what_it_was_and_follows_its_endpoints():
+    living = Living(max_entries_per_namespace=5)
+    living.put(web('a', 1, 2), web('b', 2, 2), ends('a', 1))
+    living.put(web('a', 1, 4))
+    assert shown(living.state) == {'a': 2, 'b': 2}
+    assert said(living.state, 'a')
+    living.put(ends('a', 3))
+    (backend,) = living.state.fragments[ref('a')].backends
+    assert len(backend.groups[0].addresses) == 3
+    living.put(web('a', 1, 3))
+    assert shown(living.state) == {'a': 3, 'b': 2}
+    assert not said(living.state, 'a')
+
+
+def test_when_room_comes_back_the_oldest_that_fit_are_served():
+    living = Living(max_entries_per_namespace=6)
+    living.put(web('a', 1, 3), web('b', 2, 3), web('c', 3, 4), web('d', 4, 2), web('e', 5, 1), web('f', 6, 1))
+    assert shown(living.state) == {'a': 3, 'b': 3, 'c': 'closed', 'd': 'closed', 'e': 'nothing', 'f': 'nothing'}
+    change = living.put(ref('a'))
+    assert shown(living.state) == {'b': 3, 'c': 'closed', 'd': 2, 'e': 1, 'f': 'closed'}
+    assert {item.ref.name for item in change.fragments} == {'a', 'd', 'e', 'f'}
+    living.put(web('b', 2, 1))
+    assert shown(living.state) == {'b': 1, 'c': 'closed', 'd': 2, 'e': 1, 'f': 1}
+    # At a start age alone decides; what serves is not taken away for it.
+    assert shown(living.scratch()) == {'b': 1, 'c': 4, 'd': 'closed', 'e': 1, 'f': 'closed'}
+    assert shown(living.scratch(max_entries_per_namespace=9)) == {'b': 1, 'c': 4, 'd': 2, 'e': 1, 'f': 1}
+
+
+def test_one_that_waits_is_served_when_another_one_shrinks_in_the_same_batch():
+    living = Living(max_entries_per_namespace=4)
+    living.put(web('a', 1, 2), web('b', 2, 2))
+    living.put(web('a', 1, 3), web('b', 2, 1))
+    assert shown(living.state) == {'a': 3, 'b': 1}
+
+
+def test_closed_objects_are_bounded_too():
+    living = Living(max_entries_per_namespace=3)
+    living.put(web('a', 1, 3), *(web(f'b{number}', 2, 2) for number in range(4)))
+    assert list(shown(living.state).values()).count('closed') == 1
+    assert list(shown(living.state).values()).count('nothing') == 3
+    assert len(dict(living.state.pointers())) <= 6 + 8
+    living.put(ref('a'))
+    assert shown(living.state) == {'b0': 2, 'b1': 'closed', 'b2': 'nothing', 'b3': 'nothing'}
+
+
+def test_bytes_of_headers_are_bounded():
+    large = '\n'.join(f'X-{number}: {"x" * 200}' for number in range(20))
+    living = Living(max_bytes_per_namespace=12_000)
+    living.put(*(web(f'a{number}', number, request_headers=large) for number in range(4)))
+    assert shown(living.state) == {'a0': 1, 'a1': 1, 'a2': 'closed', 'a3': 'closed'}
+    assert re.fullmatch(
+        r'1\d{4} bytes of namespace shop are more than 12000 \(maxBytesPerNamespace\)', *said(living.state, 'a2')
+    )
+
+
+def test_certificates_count_for_each_host():
+    living = Living(max_certificates_per_namespace=3)
+    hosts = {'host': 'x.example.com y.example.com', 'tls_secret': 'tls'}
+    living.put(tls_secret(), web('a', 1, **hosts), web('b', 2, tls_secret='tls'), web('c', 3, tls_secret='tls'))
+    assert shown(living.state) == {'a': 2, 'b': 1, 'c': 'closed'}
+    assert said(living.state, 'c') == ['4 certificates of namespace shop are more than 3 (maxCertificatesPerNamespace)']
+
+
+def test_a_client_ca_counts_in_bytes_for_each_host_that_asks_for_it():
+    living = Living()
+    one, many = (' '.join(f'h{number}.example.com' for number in range(count)) for count in (1, 50))
+    material = {'tls_secret': 'tls', 'client_ca_secret': 'ca'}
+    living.put(tls_secret(), ca_secret(), web('a', 1, host=one, **material))
+    before = living.state.admission.totals.of('shop')
+    living.put(web('a', 1, host=many, **material))
+    after = living.state.admission.totals.of('shop')
+    size = len(next(c.value.data for c in living.state.fragments[ref('a')].claims if c.kind is Kind.AUTHORITY))
+    assert after.bytes - before.bytes > 49 * size
+    assert (before.certificates, after.certificates) == (2, 51)
+
+
+def test_hashes_count_once_by_namespace_and_the_oldest_have_them():
+    living = Living(max_crypt_hashes_per_namespace=5)
+    auth = {'basic_auth_secret': 'users'}
+    living.put(
+        users(4),
+        web('a', 1, **auth),
+        web('b', 2, **auth),
+        users(2, 'b', name='more'),
+        web('c', 3, basic_auth_secret='more'),
+    )
+    assert shown(living.state) == {'a': 1, 'b': 1, 'c': 'closed'}
+    assert said(living.state, 'c') == ['6 crypt hashes of namespace shop are more than 5 (maxCryptHashesPerNamespace)']
+    living.put(users(3))
+    assert shown(living.state) == {'a': 1, 'b': 1, 'c': 1}
+    living.put(users(9))
+    assert shown(living.state) == {'a': 1, 'b': 1, 'c': 1}
+    assert len(living.state.admission.totals.of('shop').hashes) == 5
+    living.put(users(1))
+    assert len(living.state.admission.totals.of('shop').hashes) == 3
+
+
+def test_hashes_of_all_namespaces_are_bounded_and_one_that_waits_gets_what_another_namespace_leaves():
+    living = Living(max_crypt_hashes=5)
+    auth = {'basic_auth_secret': 'users'}
+    living.put(users(3), web('a', 1, **auth), users(3, 'b', 'bank'), web('b', 2, namespace='bank', **auth))
+    assert (shown(living.state), shown(living.state, 'bank')) == ({'a': 1}, {'b': 'closed'})
+    assert said(living.state, 'b', 'bank') == ['6 crypt hashes of all namespaces are more than 5 (maxCryptHashes)']
+    living.put(users(2))
+    assert shown(living.state, 'bank') == {'b': 1}
+
+
+def test_beyond_the_budget_of_checks_an_object_is_served_without_them():
+    living = Living(max_checks_per_namespace=10)
+    often = {'check': 'tcp', 'check_interval': '500ms'}
+    living.put(web('a', 1, **often), ends('a', 3), web('b', 2, **often), ends('b', 3))
+    checked = {item.name: living.state.fragments[item].backends[0].options.check for item in (ref('a'), ref('b'))}
+    assert checked == {'a': True, 'b': False}
+    assert shown(living.state) == {'a': 1, 'b': 1}
+    assert said(living.state, 'b') == ['12 checks a second of namespace shop are more than 10 (maxChecksPerNamespace)']
+    living.put(ends('b', 2))
+    assert living.state.fragments == living.scratch().fragments
+    assert not said(living.state, 'b')
+    # Endpoints that come are served, whatever it costs the checks.
+    living.put(ends('a', 200))
+    assert said(living.state, 'a')
+    (backend,) = living.state.fragments[ref('a')].backends
+    assert (len(backend.groups[0].addresses), backend.options.check) == (200, False)
+    assert living.state.admission.totals.of('shop').checks == 4000
+    living.put(web('b', 2))
+    living.put(ends('a', 5))
+    assert (living.state.admission.totals.of('shop').checks, said(living.state, 'a')) == (10_000, [])
+
+
+def test_a_change_that_is_undone_leaves_the_totals_as_they_were():
+    living = Living(max_entries_per_namespace=4)
+    living.put(web('a', 1, 2))
+    before = living.state.admission.totals.of('shop')
+    change = living.put(web('b', 2, 2))
+    living.state.undo(change)
+    assert living.state.admission.totals.of('shop') == before
+    living.put(web('c', 3, 2))
+    assert shown(living.state) == {'a': 2, 'c': 2}
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(
+            web,
+            st.sampled_from('abcd'),
+            st.integers(1, 3),
+            st.integers(1, 4),
+            namespace=st.sampled_from(('shop', 'bank')),
+            check=st.sampled_from(('off', 'tcp')),
+            basic_auth_secret=st.sampled_from(('none', 'users')),
+            canary_service=st.sampled_from('abcd'),
+            canary_weight=st.just('5'),
+        ),
+        st.builds(ends, st.sampled_from('abcd'), st.integers(0, 6), st.sampled_from(('shop', 'bank'))),
+        st.builds(users, st.integers(1, 6), st.sampled_from('xy'), st.sampled_from(('shop', 'bank'))),
+        st.builds(ref, st.sampled_from('abcd'), st.sampled_from(('shop', 'bank'))),
+    ),
+    max_size=6,
+)
+TIGHT = {
+    'max_entries_per_namespace': 14,
+    'max_bytes_per_namespace': 1800,
+    'max_crypt_hashes_per_namespace': 4,
+    'max_crypt_hashes': 6,
+    'max_checks_per_namespace': 4,
+}
+
+
+@given(batches=st.lists(EVENTS, max_size=6))
+def test_totals_never_exceed_and_what_is_alone_has_room_again(batches):
+    living = Living(**TIGHT)
+    for batch in batches:
+        living.put(*batch)
+        for namespace in ('shop', 'bank'):
+            found = living.state.admission.totals.of(namespace)
+            assert found.entries <= 14
+            assert found.closed <= 14
+            assert found.bytes <= 1800
+            assert len(found.hashes) <= 4
+            assert found.checks <= 4000
+            fragments = [each for item, each in living.state.fragments.items() if item.namespace == namespace]
+            costs = [totals.cost(each) for each in fragments]
+            assert found.entries == sum(each.entries for each in costs)
+            assert found.checks == sum(each.checks for each in costs)
+            assert found.hashes == frozenset().union(*(each.hashes for each in costs))
+    made = living.scratch()
+    assert living.scratch(1).fragments == made.fragments
+    # With all but one object gone, that one is what it would be alone.
+    rest = sorted(item for item in living.store.services())
+    living.put(*(ref(item.name, item.namespace) for item in rest[1:]))
+    made = living.scratch()
+    if not any(each.reason == 'BudgetExceeded' for each in made.all_verdicts()):
+        assert living.state.fragments == made.fragments
+
+
+@given(batches=st.lists(EVENTS, max_size=6))
+def test_no_object_of_another_namespace_is_affected(batches):
+    limits = {key: value for key, value in TIGHT.items() if key != 'max_crypt_hashes'}
+    both, alone = Living(**limits), Living(**limits)
+
+    def of_bank(event):
+        return (event.namespace if isinstance(event, Ref) else event['metadata']['namespace']) == 'bank'
+
+    for batch in batches:
+        both.put(*batch)
+        alone.put(*(event for event in batch if of_bank(event)))
+        held = {item: each for item, each in both.state.fragments.items() if item.namespace == 'bank'}
+        assert held == {item: each for item, each in alone.state.fragments.items() if item.namespace == 'bank'}
+
+
+@pytest.mark.parametrize('key', LIMITS)
+def test_the_cost_of_an_endpoint_change_is_its_checks_alone(key):
+    living = Living()
+    living.put(web('a', 1, check='tcp'), ends('a', 1))
+    before = living.state.admission.totals.of('shop')
+    living.put(ends('a', 5))
+    after = living.state.admission.totals.of('shop')
+    field = LIMITS[key]
+    assert (getattr(before, field) == getattr(after, field)) is (field != 'checks')
+
+
+def test_a_closed_path_does_not_lead_to_an_older_object_of_its_host():
+    living = Living(max_routes_per_object=3)
+    living.put(
+        web('root', 1, host='x.example.com', path='/'),
+        web('admin', 2, host='x.example.com', path='/admin /b /c /d', deny='10.0.0.0/8'),
+    )
+    found = {key: content for (kind, key), content in living.state.pointers() if kind is Kind.ROUTE}
+    assert found['x.example.com/admin/'].endswith('|X')
+    assert found['x.example.com/d/'].endswith('|X')
+    assert not found['x.example.com/'].endswith('|X')
