@@ -30,6 +30,9 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 # So many objects are tried in one go, after which others get their turn.
 _TRIED_AT_ONCE = 20
+# So many changed objects are applied at once. What is changed together takes effect together up to this number, and
+# the event loop is held for some 20 ms.
+_APPLIED_AT_ONCE = 100
 
 
 class Loop:
@@ -94,14 +97,23 @@ class Loop:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _settle(self, dirty: frozenset[Ref]) -> bool:
-        change = self.state.update(self.store, dirty)
-        self._lingering.follow(self.state.lingering)
-        if change or change.failures:
-            await self._apply(change)
+        changed, refs = False, sorted(dirty)
+        for start in range(0, len(refs), _APPLIED_AT_ONCE):
+            if start:
+                # A change that needs no command is applied without a pause of its own.
+                await asyncio.sleep(0)
+            change = self.state.update(self.store, refs[start : start + _APPLIED_AT_ONCE])
+            changed |= bool(change)
+            self._lingering.follow(self.state.lingering)
+            if len(change.pointers) > _APPLIED_AT_ONCE:
+                # Others get their turn between the steps of an object's large change.
+                await asyncio.sleep(0)
+            if change or change.failures:
+                await self._apply(change)
         if self.steering is not None and NODES in dirty:
             await self.steering.move(sites.find(self.store.nodes(), self.state.view))
         self.note_epochs(dirty)
-        return bool(change)
+        return changed
 
     async def _apply(self, change: Change) -> None:
         """Apply a change. Objects that fail go back to what could be applied; halving finds them."""

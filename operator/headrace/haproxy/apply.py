@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 # The sections of a worker that no command changes; profiles have names of their own.
 _STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
 _MOST_RELAYED = 2000
+# A change of more pointers holds the event loop for some milliseconds in each of its steps.
+_LARGE = 100
 _READY = f'set map {HEALTH} ready'
 
 
@@ -103,6 +105,9 @@ class Applier:
                 raise
             self.journal.note(change)
             self._files_behind()
+            if len(change.pointers) > _LARGE:
+                # Probes are answered between the steps of a large change.
+                await asyncio.sleep(0)
             if self.worker is None:
                 return
             refs = {item.ref for item in change.fragments} | self.worker.held

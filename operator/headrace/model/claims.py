@@ -85,9 +85,10 @@ class Claims:
                 self._put_barred((kind, key), {*self._barred.get((kind, key), ()), ref})
                 continue
             found = [item for item in self.claimants((kind, key)) if item != ref]
-            # A claimant whose place would be another one goes and comes anew, so those that stay are in their order.
-            insort(found, ref, key=lambda item: _order(fragments[item], (kind, key)))
-            self._put(kind, key, tuple(found))
+            if found:
+                # A claimant whose place would be another one goes and comes anew, so those that stay are in their order.
+                insort(found, ref, key=lambda item: _order(fragments[item], (kind, key)))
+            self._put(kind, key, tuple(found) or (ref,))
 
     def settle(self, keys: Iterable[ClaimKey], fragments: Fragments) -> None:
         """Judge anew who may have some keys, after their hosts have come to other namespaces."""

@@ -409,7 +409,10 @@ class State:
             for change, _, come in moved:
                 self.claims.replace(change.ref, (), come, self.fragments)
             if rehosted:
-                self.claims.settle(keys, self.fragments)
+                # Claims that have just come are judged by the hosts of now already.
+                fresh = {key for _, _, come in moved for key in come}
+                others = [key for key in keys if key not in fresh or len(self.claims.parties(key)) > 1]
+                self.claims.settle(others, self.fragments)
             pointers = tuple(
                 PointerChange(key, before[key], after)
                 for key in sorted(keys)
