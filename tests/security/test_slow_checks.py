@@ -1,5 +1,7 @@
 """Objects that HAProxy reads slowly, or refuses in great number, are left out, and only those of their namespace."""
 
+import itertools
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from headrace.haproxy.render import Renderer
 from headrace.haproxy.templating import Overrides
 from headrace.model import picture
 from headrace.names import Ref
-from support.objects import built, service
+from support.live import until
+from support.objects import built, endpoint_slice, service
 
 LONGEST = 4.0
 TENANTS = ('tenant-a', 'tenant-b', 'tenant-c', 'tenant-d')
@@ -113,3 +116,44 @@ def test_a_hundred_refused_objects_of_one_namespace_leave_others_alone_in_bounde
     assert {Ref('Service', namespace, f's{number}') for namespace, number in broken} <= left_out
     assert {ref.namespace for ref in left_out} == {'tenant-b', 'tenant-c'}
     assert time.monotonic() - began < 60
+
+
+def test_a_namespace_that_writes_refused_objects_all_the_time_stops_no_reload_of_others(make_live, town):
+    pod, over = town.pod(), threading.Event()
+    live = make_live(reloadInterval='100ms')
+    live.overrides = live.root / 'overrides'
+    (live.overrides / 'snippets').mkdir(parents=True)
+    (live.overrides / 'snippets' / 'broken.cfg').write_text('no-such-keyword at all\n')
+    live.put('tenant-c', service('web', 'tenant-c', annotations={'host': 'c.example.com'}))
+    heirs = [
+        service(
+            name, 'tenant-b', created=f'2024-0{month}-01T00:00:00Z', annotations={'host': 'held.example.com', **more}
+        )
+        for month, name, more in ((1, 'elder', {'snippets': 'broken'}), (2, 'heir', {}))
+    ]
+    live.put('heirs', *heirs)
+    live.start()
+
+    def write():
+        for number in itertools.count():
+            if over.wait(0.05):
+                return
+            name = f'bad-{number}'
+            said = {'host': f'{name}.example.com', 'snippets': 'broken', 'retries': str(number % 10)}
+            live.put(name, service(name, 'tenant-b', annotations=said))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        until(lambda: live.metric('headrace_verdicts', reason='RefusedByHaproxy'), 'objects are refused')
+        ends = endpoint_slice('web', 'tenant-c', addresses=[pod], port=town.port)
+        wanted = service('web', 'tenant-c', annotations={'host': 'c.example.com', 'cookie': 'legitimate'})
+        live.put('tenant-c', wanted, ends)
+        until(lambda: 'tenant-c_web_80_' in str(live.servers()), "tenant-c's reload has come", 60)
+        # The next claimant serves what a refused object claimed, and what comes meanwhile is not lost.
+        until(lambda: live.routes().get('held.example.com/', '').startswith('tenant-b_heir'), 'the heir serves')
+        live.put('tenant-d', service('web', 'tenant-d', annotations={'host': 'd.example.com'}))
+        until(lambda: 'd.example.com/' in live.routes(), 'what needs no reload has come')
+    finally:
+        over.set()
+        writer.join()

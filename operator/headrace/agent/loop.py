@@ -16,6 +16,7 @@ from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
+from headrace.model.ir import Fragment
 from headrace.model.state import Change, Failure, State
 from headrace.names import Ref
 from headrace.node import sites
@@ -216,14 +217,16 @@ class Loop:
             if service is not None and service.chosen == self.state.view.class_name:
                 self.epochs.take(lease.epoch(dict(service.annotations).get(EPOCH, '')))
 
-    async def refuse(self, refs: Sequence[Ref], said: str) -> None:
+    async def refuse(self, fragments: Sequence[Fragment], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
-        async with self._turn:
-            for ref in refs:
-                self.state.refuse(ref, said)
-            change = self.state.update(self.store, refs)
-            if change:
-                await self._apply(change)
+        for start in range(0, len(fragments), _APPLIED_AT_ONCE):
+            refused = fragments[start : start + _APPLIED_AT_ONCE]
+            async with self._turn:
+                for fragment in refused:
+                    self.state.refuse(fragment, said)
+                change = self.state.update(self.store, [fragment.ref for fragment in refused])
+                if change:
+                    await self._apply(change)
 
     def delay(self, waiting: Mapping[Ref, str]) -> None:
         """Note the objects that wait for a reload, and why."""

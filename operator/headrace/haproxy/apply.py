@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.haproxy import adoption, plan, users, worker
-from headrace.haproxy.candidate import Candidate
+from headrace.haproxy import adoption, files, plan, users, worker
+from headrace.haproxy.candidate import Candidate, usage
 from headrace.haproxy.commands import Command
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation, Generations
@@ -268,13 +268,46 @@ class Applier:
 
     async def freeze(self) -> Generation:
         """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
+
+        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
+            self.journal.open(number)
+            return await self.candidate.freeze(folder)
+
+        return await self._generation(write)
+
+    async def freeze_part(self, base: Generation, picture: Picture) -> Generation:
+        """Return a generation of a part of the picture that another one was made from.
+
+        It has no change that came after the other one: the journal brings these to its worker, and what stands now where
+        the part has nothing. Raises WriteError and TemplateError.
+        """
+        renderer = self.candidate.renderer
+
+        def render(folder: Path) -> frozenset[str]:
+            # Only files that differ are written.
+            files.link(base.folder, folder)
+            files.write(folder, renderer.picture(picture), sync=True)
+            shapes = usage(renderer)
+            for fragment in picture.fragments.values():
+                shapes.exchange(None, fragment)
+            return frozenset(shapes.wanted())
+
+        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
+            refs = base.picture.fragments.keys() - picture.fragments.keys()
+            keys = base.picture.pointers.keys() - picture.pointers.keys()
+            self.journal.fork(number, base.number, refs, keys)
+            return picture, await asyncio.to_thread(render, folder)
+
+        return await self._generation(write)
+
+    async def _generation(self, write: Callable[[str, Path], Awaitable[tuple[Picture, frozenset[str]]]]) -> Generation:
+        """Return a new generation of what is written to its folder; `write` returns its picture and its profiles."""
         async with self._freezing:
             generations = self.where.generations
             number, folder = generations.new()
             self.journal.keep({*generations.known, number})
-            self.journal.open(number)
             try:
-                picture, brought = await self.candidate.freeze(folder)
+                picture, brought = await write(number, folder)
                 return generations.seal(number, folder, picture, brought)
             except (WriteError, TemplateError):
                 generations.drop(number)

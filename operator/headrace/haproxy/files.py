@@ -31,13 +31,16 @@ def judge(folder: Path) -> None:
         raise WriteError(f'{folder}: {error}') from error
 
 
-def write(folder: Path, files: Files) -> None:
-    """Make a folder hold exactly these files below its own sub-folders; raises WriteError."""
+def write(folder: Path, files: Files, *, sync: bool = False) -> None:
+    """Make a folder hold exactly these files below its own sub-folders; raises WriteError.
+
+    With `sync` each file reaches the disk first.
+    """
     try:
         for name in _OWN:
             (folder / name).mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            _write(folder / name, data, _mode(name))
+            _write(folder / name, data, _mode(name), sync=sync)
         for name in _OWN:
             for path in (folder / name).iterdir():
                 if path.relative_to(folder).as_posix() not in files:

@@ -4,6 +4,8 @@ A worker that starts from a generation is brought up to date by the difference f
 after a reload during which changes went on, or after a crash.
 """
 
+from collections.abc import Iterable
+
 from headrace.model.claims import ClaimKey
 from headrace.model.state import Change
 from headrace.names import Ref
@@ -18,6 +20,11 @@ class Journal:
     def open(self, generation: str) -> None:
         """Begin to note for a generation; open it before its picture is taken."""
         self._since[generation] = (set(), set())
+
+    def fork(self, generation: str, base: str, refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> None:
+        """Begin to note for a generation that is made from another one, and differs from it in these references and keys."""
+        known_refs, known_keys = self._since[base]
+        self._since[generation] = ({*known_refs, *refs}, {*known_keys, *keys})
 
     def note(self, change: Change) -> None:
         """Note a change, for all generations."""

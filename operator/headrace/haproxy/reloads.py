@@ -16,12 +16,14 @@ from headrace.haproxy import budget, check, culprits
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.budget import Budget, Delayed
 from headrace.haproxy.check import HaproxyMissingError, Outcome
+from headrace.haproxy.culprits import Owners
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation
 from headrace.haproxy.reasons import Reason
 from headrace.haproxy.record import ReloadRecord, Waiting
 from headrace.haproxy.runtime import RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
+from headrace.model.ir import Fragment
 from headrace.names import Ref
 from headrace.settings import milliseconds
 
@@ -37,7 +39,7 @@ _TIMES, _SHORTEST_CHECK = 20.0, 30.0
 # Fragments that are refused may hide others.
 _ATTEMPTS = 3
 
-Refuse = Callable[[Sequence[Ref], str], Awaitable[None]]
+Refuse = Callable[[Sequence[Fragment], str], Awaitable[None]]
 
 
 class Reloads:
@@ -203,9 +205,8 @@ class Reloads:
 
     async def _good_generation(self) -> Generation | None:
         """Return a new generation that HAProxy accepts, without the fragments that it refuses; None for none."""
-        said = ''
+        said, generation = '', await self.applier.freeze()
         for _ in range(_ATTEMPTS):
-            generation = await self.applier.freeze()
             outcome = await self._judge(generation)
             if outcome.accepted:
                 self._accepted = generation.number
@@ -213,12 +214,17 @@ class Reloads:
                 self.applier.record.trouble('configuration', '')
                 return generation
             said = culprits_words(outcome.output, generation)
-            found = await self._culprits(generation, slow=outcome.timed_out)
-            self.applier.where.generations.discard(generation)
+            owners = self.applier.owners(generation.picture)
+            found = await self._culprits(generation, owners, slow=outcome.timed_out)
             if not found:
                 break
             log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
-            await self.refuse(found, said)
+            # What came during the search waits for the next reload: objects that are refused could come without end.
+            rest = culprits.without(generation.picture, owners, frozenset(found))
+            base, generation = generation, await self.applier.freeze_part(generation, rest)
+            self.applier.where.generations.discard(base)
+            await self.refuse([base.picture.fragments[ref] for ref in found], said)
+        self.applier.where.generations.discard(generation)
         self.applier.record.trouble('configuration', said)
         return None
 
@@ -231,15 +237,15 @@ class Reloads:
             return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')
         return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder, self.longest_check)
 
-    async def _culprits(self, generation: Generation, *, slow: bool) -> tuple[Ref, ...]:
+    async def _culprits(self, generation: Generation, owners: Owners, *, slow: bool) -> tuple[Ref, ...]:
         """Return the fragments at fault: first of those that changed since the last good generation, then of all."""
-        where, claims = self.applier.where, self.applier.owners(generation.picture)
+        where = self.applier.where
         since = self.applier.journal.since(self._accepted)
         everything = sorted(generation.picture.fragments)
         changed = sorted(since[0] & generation.picture.fragments.keys()) if since else everything
         for suspects in (changed, everything) if changed != everything else (everything,):
             search = culprits.Search(
-                where.checker, self.applier.candidate.renderer, generation.picture, claims, longest=self.longest_check
+                where.checker, self.applier.candidate.renderer, generation.picture, owners, longest=self.longest_check
             )
             found = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
             if found:

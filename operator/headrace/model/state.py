@@ -343,10 +343,10 @@ class State:
         held = self.fragments.get(built.ref)
         return held is not None and any(_ways(held).get(key, 'kernel') != 'kernel' for key in ports)
 
-    def refuse(self, ref: Ref, said: str) -> None:
+    def refuse(self, fragment: Fragment, said: str) -> None:
         """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""
-        if ref in self.fragments:
-            self._refused[ref] = (_form(self.fragments[ref]), said)
+        if fragment.ref in self.fragments:
+            self._refused[fragment.ref] = (_form(fragment), said)
 
     def _left_out(self, ref: Ref, built: Fragment | None) -> Fragment | None:
         """Return what stands for a refused fragment: nothing but the verdict; the fragment itself once it is another."""

@@ -303,6 +303,17 @@ def test_the_journal_notes_what_changes_for_each_generation_since_it_was_opened(
     assert journal.since('2') is not None
 
 
+def test_a_generation_made_from_another_one_lacks_what_that_one_lacks_and_what_it_leaves_out():
+    journal = Journal()
+    journal.open('1')
+    journal.note(Change((FragmentChange(OTHER, A, None),)))
+    journal.fork('2', '1', {WEB}, {KEY})
+    third = Ref('Service', 'default', 'third')
+    journal.note(Change((FragmentChange(third, None, A),)))
+    assert journal.since('1') == ({OTHER, third}, frozenset())
+    assert journal.since('2') == ({WEB, OTHER, third}, {KEY})
+
+
 def test_trouble_is_news_when_it_comes_changes_or_ends():
     record = Record()
     said = [record.trouble('files', text) for text in ('', 'full', 'full', 'gone', '', '')]

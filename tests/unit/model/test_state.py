@@ -5,6 +5,8 @@ objects: fragments, pointers, verdicts, who reads whom and who demands what. The
 picture, must lead to the same place.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.cluster import reading, store
@@ -427,7 +429,7 @@ def test_a_canary_target_that_nobody_wants_any_more_is_served_no_more():
 
 def refused(*documents):
     living = Living(*documents)
-    living.state.refuse(ref('web'), 'line 3: no')
+    living.state.refuse(fragment(living.state), 'line 3: no')
     living.told.tell(living.state.update(living.store, [ref('web')]))
     return living
 
@@ -477,6 +479,16 @@ def test_a_refused_fragment_is_served_again_when_its_object_becomes_another_one(
     living.check()
 
 
+def test_an_object_that_has_become_another_one_since_haproxy_read_it_is_not_refused():
+    living = Living(web(), ends('web', '10.0.0.1'))
+    read = fragment(living.state)
+    living.batch(web(balance='source'))
+    living.state.refuse(read, 'line 3: no')
+    assert not living.state.update(living.store, [ref('web')])
+    assert reasons(living.state) == []
+    living.check()
+
+
 def test_a_refused_object_that_is_deleted_and_comes_back_is_tried_again():
     living = refused(web(), ends('web', '10.0.0.1'))
     living.batch(ref('web'))
@@ -488,7 +500,7 @@ def test_a_refused_object_that_is_deleted_and_comes_back_is_tried_again():
 
 def test_to_refuse_what_is_not_there_does_nothing():
     living = Living(web(), ends('web', '10.0.0.1'))
-    living.state.refuse(ref('nobody'), 'no')
+    living.state.refuse(replace(fragment(living.state), ref=ref('nobody')), 'no')
     assert not living.state.update(living.store, [ref('nobody'), ref('web')])
 
 
