@@ -232,6 +232,22 @@ def test_beyond_the_budget_of_checks_an_object_is_served_without_them():
     assert (living.state.admission.totals.of('shop').checks, said(living.state, 'a')) == (10_000, [])
 
 
+def test_an_object_that_waits_for_two_budgets_gets_its_checks_when_there_is_room():
+    living = Living(max_entries_per_namespace=3, max_checks_per_namespace=1)
+    living.put(web('a', 1, 2, check='tcp'), ends('a', 1))
+    living.put(web('a', 1, 4, check='tcp'), ends('a', 5))
+    assert shown(living.state) == {'a': 2}
+    assert len(said(living.state, 'a')) == 2
+    living.put(ends('a', 4))
+    assert len(said(living.state, 'a')) == 2
+    living.put(ends('a', 2))
+    assert said(living.state, 'a') == ['4 map entries of namespace shop are more than 3 (maxEntriesPerNamespace)']
+    assert living.state.fragments[ref('a')].backends[0].options.check
+    living.put(web('a', 1, 3, check='tcp'))
+    assert shown(living.state) == {'a': 3}
+    assert not said(living.state, 'a')
+
+
 def test_a_change_that_is_undone_leaves_the_totals_as_they_were():
     living = Living(max_entries_per_namespace=4)
     living.put(web('a', 1, 2))

@@ -69,14 +69,14 @@ class Admission:
         if held is not None and held.claims and ref not in self._replaced:
             self._good[ref] = _with_checks(held)
         self._replaced.add(ref)
-        waits = () if excess is None else (wanted,)
         said = built.verdicts if excess is None or alone else (*built.verdicts, excess.verdict(ref))
-        for form in self._forms(replace(built, verdicts=tuple(sorted(said))), refresh):
-            found = totals.cost(form)
-            if self.totals.excess(ref, found) is None:
-                break
-            waits = (*waits, found)
-        if waits:
+        forms = tuple(self._forms(replace(built, verdicts=tuple(sorted(said))), refresh))
+        costs = tuple(totals.cost(form) for form in forms)
+        place, form = next(
+            (place, form) for place, form in enumerate(forms) if self.totals.excess(ref, costs[place]) is None
+        )
+        # What is too large by itself needs another object to be written, unless there is no room for its closed form.
+        if waits := (*(() if excess is None else (wanted,)), *costs[:place]):
             self._wait(built, _Wait(rank(built), waits))
         return self._checked(form)
 
