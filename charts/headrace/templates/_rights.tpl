@@ -60,7 +60,8 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.agentLeaseRules" -}}
-# The pod's own Lease: the epoch it has applied, and verdicts that only it can know.
+# The pod's own Lease: the epoch it has applied, and verdicts that only it can know. Of the controllers' Lease, the
+# highest epoch that they have written.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update, delete]

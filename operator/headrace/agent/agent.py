@@ -34,6 +34,7 @@ from headrace.haproxy.render import Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import Overrides, TemplateError
 from headrace.haproxy.upkeep import Upkeep
+from headrace.kube import epochs
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
@@ -297,7 +298,10 @@ class Agent:
         found = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
         if identity is not None:
             self.lease = AgentLease(source.calls, identity, self.loop.report)
+            # None counts before the controller's counter has been read.
+            self.loop.epochs.trust(0)
             found.append(self._keep_lease(self.lease))
+            found.append(epochs.follow(self.loop.epochs, source.calls, identity.namespace, identity.class_name))
         return found
 
     async def _keep_lease(self, lease: AgentLease) -> None:

@@ -213,9 +213,11 @@ class Loop:
     def note_epochs(self, refs: Iterable[Ref]) -> None:
         """Remember the epochs of this class's Services among those that were taken."""
         for ref in refs:
-            service = self.store.get(ref, Service) if ref.kind == 'Service' else None
-            if service is not None and service.chosen == self.state.view.class_name:
-                self.epochs.take(lease.epoch(dict(service.annotations).get(EPOCH, '')))
+            if ref.kind == 'Service':
+                service = self.store.get(ref, Service)
+                ours = service is not None and service.chosen == self.state.view.class_name
+                said = dict(service.annotations).get(EPOCH, '') if service is not None and ours else ''
+                self.epochs.take(ref, lease.epoch(said))
 
     async def refuse(self, fragments: Sequence[Fragment], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""

@@ -4,6 +4,7 @@ Whoever writes such a Lease is believed no more than needed: what does not parse
 """
 
 import datetime as dt
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,12 @@ class Agent:
     node: str = ''
 
 
-def living(found: Iterable[client.V1Lease], now: dt.datetime) -> tuple[Agent, ...]:
-    """Return the agents whose Leases have not run out, by name."""
-    lived = [_agent(lease) for lease in found if _lives(lease, now)]
+def living(found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> tuple[Agent, ...]:
+    """Return the agents whose Leases have not run out, by name.
+
+    One that tells an epoch above the controller's counter has it from somebody else, and has applied nothing known.
+    """
+    lived = [_agent(lease, counter) for lease in found if _lives(lease, now)]
     return tuple(sorted(lived, key=lambda agent: agent.name))
 
 
@@ -43,14 +47,15 @@ def _lives(lease: client.V1Lease, now: dt.datetime) -> bool:
     return bool(now - spec.renew_time < dt.timedelta(seconds=spec.lease_duration_seconds))
 
 
-def _agent(lease: client.V1Lease) -> Agent:
+def _agent(lease: client.V1Lease, counter: int) -> Agent:
     metadata = lease.metadata
     assert metadata is not None
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
+    told = leases.epoch(annotations.get(EPOCH, ''))
     return Agent(
         str(metadata.name),
         labels.get(ROLE_LABEL, ''),
-        leases.epoch(annotations.get(EPOCH, '')),
+        told if told <= counter else 0,
         verdicts(annotations.get(VERDICTS, '')),
         annotations.get(NODE, ''),
     )

@@ -185,6 +185,13 @@ class Client:
         body['metadata']['resourceVersion'] = held.metadata.resource_version
         await self._call(f'update Lease {namespace}/{name}', lambda: replace(name, namespace, body))
 
+    async def replace_lease(self, namespace: str, held: client.V1Lease) -> None:
+        """Replace the Lease that was read; raises ConflictError when it is another by now, else CallError."""
+        assert held.metadata is not None
+        name = str(held.metadata.name)
+        replace: Any = self._leases.replace_namespaced_lease
+        await self._call(f'update Lease {namespace}/{name}', lambda: replace(name, namespace, held))
+
     async def delete_lease(self, namespace: str, held: client.V1Lease) -> None:
         """Delete the Lease that was read; raises ConflictError when it is another by now, else CallError."""
         assert held.metadata is not None

@@ -15,6 +15,7 @@ from headrace.cluster.store import Store
 from headrace.controller import addresses, agents, release, wanted
 from headrace.controller.agents import Agent
 from headrace.controller.client import Client
+from headrace.controller.counter import Counter
 from headrace.controller.election import Election
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
@@ -22,6 +23,7 @@ from headrace.controller.startup import Startup
 from headrace.controller.writer import Wanted, Writer
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
+from headrace.kube.epochs import counter_lease
 from headrace.kube.lease import CLASS_LABEL
 from headrace.kube.resources import NODES, SERVICES, Scope
 from headrace.kube.source import KubeSource
@@ -66,9 +68,9 @@ class Controller:
         self._woken = asyncio.Event()
         view = options.view
         self.source = KubeSource(options.access, scopes(view), self.store, self._wake, view.settings, options.started)
-        self.election = Election(
-            client.api, options.namespace, f'{options.view.class_name}-controller', options.identity
-        )
+        lease = counter_lease(options.view.class_name)
+        self.election = Election(client.api, options.namespace, lease, options.identity)
+        self.counter = Counter(client, options.namespace, lease)
         everywhere = not options.view.settings.namespaces
         self.class_lease = ClassLease(client, options.view.class_name, options.namespace) if everywhere else None
         self.writer = Writer(client, options.identity, self.decide)
@@ -80,6 +82,7 @@ class Controller:
             lambda: self.agents,
             lambda ref: self._told.get(ref, ()),
             self.writer.ask,
+            self.counter,
         )
         taint = options.view.settings.startup_taint
         self.startup = (
@@ -155,6 +158,7 @@ class Controller:
         self._leading = asyncio.current_task()
         if self.class_lease is not None:
             await self.class_lease.take()
+        await self._begin_count()
         await self._ask_agents()
         while self._unasked:
             # Without what the agents say, what they said before would be taken back.
@@ -180,6 +184,21 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _begin_count(self) -> None:
+        """Find where the epochs have come to; an older controller has left them on Services and in agents' Leases."""
+        selector = f'{CLASS_LABEL}={self.options.view.class_name}'
+        while True:
+            try:
+                told = agents.living(
+                    await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
+                )
+                await self.counter.begin([*self.handover.epochs(), *(agent.epoch for agent in told)])
+            except CallError as error:
+                log.warning('the counter of epochs cannot be read', extra={'said': str(error)[:300]})
+                await asyncio.sleep(_AGENTS_SECONDS)
+            else:
+                return
 
     async def _follow_changes(self) -> None:
         while True:
@@ -256,7 +275,7 @@ class Controller:
             self._unasked = True
             return
         self._unasked = False
-        self.agents = agents.living(leases, dt.datetime.now(dt.UTC))
+        self.agents = agents.living(leases, dt.datetime.now(dt.UTC), self.counter.value)
         told: dict[Ref, set[Verdict]] = {}
         for agent in self.agents:
             for verdict in agent.verdicts:

@@ -16,6 +16,7 @@ from headrace.cluster.objects import Service
 from headrace.cluster.reading import CHOSEN_LABEL, PROXY_NAME_LABEL
 from headrace.cluster.store import Store
 from headrace.controller.agents import Agent
+from headrace.controller.counter import Counter
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
 from headrace.model import choice, proxied
@@ -41,7 +42,8 @@ class Facts:
     """What a step depends on besides the Service: this class, what stands in the way, and how far agents are.
 
     `behind` are the Nodes without an agent that has applied the Service's epoch; `waited` is for how many seconds the
-    Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely.
+    Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely,
+    `foreign` that its epoch is none that the controller has written.
     """
 
     class_name: str
@@ -51,6 +53,7 @@ class Facts:
     waited: float
     next_epoch: int
     outgrown: bool = False
+    foreign: bool = False
 
 
 def step(service: Service, facts: Facts) -> dict[str, Any] | None:
@@ -61,6 +64,8 @@ def step(service: Service, facts: Facts) -> dict[str, Any] | None:
         return None
     if facts.wished and not chosen:
         return None if facts.blocked else _patch({CHOSEN_LABEL: facts.class_name}, str(facts.next_epoch))
+    if facts.wished and not handed and not facts.blocked and facts.foreign:
+        return _patch({}, str(facts.next_epoch))
     if facts.wished and not handed and not facts.blocked and not facts.behind:
         return _patch({PROXY_NAME_LABEL: facts.class_name})
     if (facts.wished and not facts.outgrown) or not chosen:
@@ -82,10 +87,14 @@ def _patch(labels: dict[str, str | None], number: object = _KEEP) -> dict[str, A
 
 def behind(service: Service, nodes: tuple[str, ...], applied: Mapping[str, int]) -> tuple[str, ...]:
     """Return the Nodes whose agent has not applied a Service's epoch, or that have none."""
-    wanted = epoch(dict(service.annotations).get('epoch', ''))
+    wanted = _epoch(service)
     if not wanted:
         return nodes
     return tuple(name for name in nodes if applied.get(name, -1) < wanted)
+
+
+def _epoch(service: Service) -> int:
+    return epoch(dict(service.annotations).get('epoch', ''))
 
 
 @dataclass(slots=True)
@@ -98,10 +107,10 @@ class Handover:
     agents: Callable[[], tuple[Agent, ...]]
     told: Callable[[Ref], tuple[Verdict, ...]]
     ask: Callable[[Ref], None]
+    counter: Counter
     _since: dict[Ref, tuple[tuple[bool, str, str | None], float]] = field(default_factory=dict)
     _due: dict[Ref, tuple[object, float]] = field(default_factory=dict)
     _said: dict[Ref, tuple[Verdict, ...]] = field(default_factory=dict)
-    _last_epoch: int = 0
 
     def __post_init__(self) -> None:
         """See the Services as a node does."""
@@ -122,9 +131,14 @@ class Handover:
         found = 0
         for ref in self.store.services():
             service = self.store.get(ref, Service)
-            if service is not None and service.proxy_name == self.view.class_name:
-                found = max(found, epoch(dict(service.annotations).get('epoch', '')))
+            if service is not None and service.proxy_name == self.view.class_name and not self._is_foreign(service):
+                found = max(found, _epoch(service))
         return found
+
+    def epochs(self) -> list[int]:
+        """Return the epochs of all Services, whoever has written them."""
+        services = (self.store.get(ref, Service) for ref in self.store.services())
+        return [_epoch(service) for service in services if service is not None]
 
     async def run(self) -> None:
         """Take steps, for ever."""
@@ -135,9 +149,6 @@ class Handover:
     async def advance(self) -> None:
         """Take the next step of each Service that has one."""
         services = [service for ref in self.store.services() if (service := self.store.get(ref, Service)) is not None]
-        self._last_epoch = max(
-            [self._last_epoch, *(epoch(dict(each.annotations).get('epoch', '')) for each in services)]
-        )
         applied: dict[str, int] = {}
         for agent in self.agents():
             if agent.role == Role.NODE and agent.node:
@@ -165,13 +176,25 @@ class Handover:
         missing = behind(service, nodes, applied) if nodes else ('any Node',)
         waited = now - self._since[ref][1]
         outgrown = choice.is_outgrown(service)
-        facts = Facts(self.view.class_name, wished, bool(problems), missing, waited, self._last_epoch + 1, outgrown)
+        facts = Facts(
+            self.view.class_name,
+            wished,
+            bool(problems),
+            missing,
+            waited,
+            self.counter.upcoming,
+            outgrown,
+            self._is_foreign(service),
+        )
         if wished and not problems and service.chosen and service.proxy_name is None and waited >= _PATIENCE_SECONDS:
             problems = (self._late(ref, missing),) if missing else ()
         self._say(ref, problems)
         wanted = step(service, facts)
         if wanted is not None and self._is_due(ref, shape, now):
             await self._write(service, wanted)
+
+    def _is_foreign(self, service: Service) -> bool:
+        return not 0 < _epoch(service) <= self.counter.value
 
     def problems(self, service: Service) -> tuple[Verdict, ...]:
         """Return why a Service cannot be served completely, or not at all."""
@@ -228,8 +251,9 @@ class Handover:
         shape = self._since[service.ref][0]
         pause = _SEEN_SECONDS
         try:
+            if wanted['metadata'].get('annotations', {}).get(EPOCH):
+                await self.counter.use()
             await self.patch(service.namespace, service.name, wanted)
-            self._last_epoch += 'annotations' in wanted['metadata']
             log.info('handing over', extra={'object': str(service.ref), 'labels': str(wanted['metadata']['labels'])})
         except NotFoundError:
             return

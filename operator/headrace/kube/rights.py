@@ -86,7 +86,8 @@ RULES: tuple[Rule, ...] = (
         'leases',
         ('get', 'create', 'update', 'delete'),
         Where.OWN,
-        'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end.',
+        'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end. '
+        'Of the Lease of the controllers, the highest epoch that they have written.',
     ),
     Rule(
         AGENTS,

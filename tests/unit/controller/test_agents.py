@@ -61,6 +61,11 @@ def test_a_lease_that_says_nothing_is_an_agent_that_has_applied_nothing():
     assert agents.living([held()], NOW) == (Agent('a', '', 0, ()),)
 
 
+def test_an_agent_that_tells_an_epoch_above_the_counter_has_applied_nothing_known():
+    found = [held(name, annotations={lease.EPOCH: told}) for name, told in (('a', '5'), ('b', '6'))]
+    assert [agent.epoch for agent in agents.living(found, NOW, 5)] == [5, 0]
+
+
 @pytest.mark.parametrize('epoch', ['', '-1', 'x', '²', '9' * 30])
 def test_an_epoch_that_is_none_is_zero(epoch):
     assert agents.living([held(annotations={lease.EPOCH: epoch})], NOW)[0].epoch == 0

@@ -37,7 +37,9 @@ def read(labels=None, **annotations):
         pytest.param(OURS, {'behind': ('n2',)}, None, id='a Node is behind'),
         pytest.param(OURS, {'blocked': True}, None, id='it has become one that cannot be served'),
         pytest.param(OURS, {}, {'labels': {HANDED: 'headrace'}}, id='all have applied it'),
+        pytest.param(OURS, {'foreign': True}, {'labels': {}, 'annotations': {'headrace.io/epoch': '8'}}, id='an epoch of somebody else'),
         pytest.param({**OURS, HANDED: 'headrace'}, {}, None, id='done'),
+        pytest.param({**OURS, HANDED: 'headrace'}, {'foreign': True}, None, id='done, whatever its epoch is'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'behind': ('n3',)}, None, id='a new Node changes nothing'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True}, None, id='a mistake later does not bounce it'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True, 'outgrown': True}, {'labels': {HANDED: None}}, id='only kube-proxy serves all of it now'),
@@ -83,6 +85,15 @@ def test_a_node_is_behind_until_its_agent_has_applied_the_epoch():
 REF = Ref('Service', 'shop', 'web')
 
 
+class Count:
+    """A counter that keeps nothing."""
+
+    value, upcoming = 7, 8
+
+    async def use(self):
+        self.value, self.upcoming = self.upcoming, self.upcoming + 1
+
+
 class World:
     """A hand-over with what it writes and asks for, and a Node for each name."""
 
@@ -92,7 +103,7 @@ class World:
             self.store.put(reading.read(node(name)).object)
         self.put(**annotations)
         made = view.make(Settings(node_role=True))
-        self.handover = Handover(made, self.store, self.write, lambda: agents, lambda _: told, lambda _: None)
+        self.handover = Handover(made, self.store, self.write, lambda: agents, lambda _: told, lambda _: None, Count())
 
     def put(self, labels=None, spec=None, **annotations):
         said = {key.replace('_', '-'): value for key, value in annotations.items()}
@@ -157,3 +168,21 @@ def test_without_any_node_nothing_is_handed_over():
     world.put(OURS, proxy='node', epoch='5')
     world.advance()
     assert world.written == []
+
+
+@pytest.mark.parametrize('forged', ['999999999999999999', '8', '0', 'x'])
+def test_a_chosen_service_with_an_epoch_of_somebody_else_gets_one_and_is_not_handed_over_before(forged):
+    world = World('n1', agents=(Agent('a', 'node', 7, (), 'n1'),))
+    world.put(OURS, proxy='node', epoch=forged)
+    world.advance()
+    assert world.written == [('shop', 'web', {})]
+    assert world.handover.counter.value == 8
+
+
+def test_the_epoch_of_a_handed_over_service_counts_only_up_to_the_counter():
+    world = World('n1')
+    world.put({**OURS, HANDED: 'headrace'}, proxy='node', epoch='999999999999999999')
+    assert world.handover.handed_epoch == 0
+    assert world.handover.epochs() == [999999999999999999]
+    world.put({**OURS, HANDED: 'headrace'}, proxy='node', epoch='7')
+    assert world.handover.handed_epoch == 7

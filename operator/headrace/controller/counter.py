@@ -1,0 +1,78 @@
+"""The counter of epochs: the highest that a controller has written, kept on the Lease that elects it.
+
+Promises: a number is in the Lease before a Service carries it, so that agents and the next controller can tell the
+numbers of the controller from others; the next number cannot be guessed from those before.
+"""
+
+import secrets
+from typing import Protocol
+
+from kubernetes.aio import client as api
+
+from headrace.kube.calls import CallError, ConflictError
+from headrace.kube.epochs import counter
+from headrace.kube.lease import EPOCH
+
+# What is found where no counter was kept may be anybody's; a number has 18 digits at most.
+MOST_FOUND = 10**15
+_SPREAD = 10**6
+_TRIES = 3
+
+
+class Leases(Protocol):
+    """The calls that this needs; they raise CallError."""
+
+    async def lease(self, namespace: str, name: str) -> api.V1Lease | None:
+        """Return a Lease, None for none."""
+
+    async def replace_lease(self, namespace: str, held: api.V1Lease) -> None:
+        """Replace the Lease that was read; raises ConflictError when it is another by now."""
+
+
+class Counter:
+    """`value` is the highest epoch written, `upcoming` the one that the next Service gets."""
+
+    def __init__(self, leases: Leases, namespace: str, name: str) -> None:
+        self._leases, self._namespace, self._name = leases, namespace, name
+        self.value = 0
+        self.upcoming = 0
+        self._move(0)
+
+    def _move(self, value: int) -> None:
+        self.value = value
+        self.upcoming = value + 1 + secrets.randbelow(_SPREAD)
+
+    async def begin(self, found: list[int]) -> None:
+        """Go on from the Lease; where it has no counter, from the highest of those found; raises CallError."""
+        held = counter((await self._held())[1])
+        if held is not None:
+            self._move(held)
+            return
+        self._move(max((number for number in found if number <= MOST_FOUND), default=0))
+        await self.use()
+
+    async def use(self) -> None:
+        """Keep `upcoming`, before a Service carries it; raises CallError."""
+        for _ in range(_TRIES):
+            lease, annotations = await self._held()
+            held = counter(annotations) or 0
+            if held > self.value:
+                self._move(held)
+                raise CallError(f'{self._name}: another controller has counted')
+            annotations[EPOCH] = str(self.upcoming)
+            try:
+                await self._leases.replace_lease(self._namespace, lease)
+            except ConflictError:
+                # The election renews it meanwhile.
+                continue
+            self._move(self.upcoming)
+            return
+        raise CallError(f'{self._name}: it changes all the time')
+
+    async def _held(self) -> tuple[api.V1Lease, dict[str, str]]:
+        lease = await self._leases.lease(self._namespace, self._name)
+        if lease is None or lease.metadata is None:
+            raise CallError(f'{self._name}: there is no such Lease')
+        if lease.metadata.annotations is None:
+            lease.metadata.annotations = {}
+        return lease, lease.metadata.annotations

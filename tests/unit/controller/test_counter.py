@@ -1,0 +1,85 @@
+"""The counter of epochs: in the Lease first, never back, and never to be guessed."""
+
+import asyncio
+
+import pytest
+from kubernetes.aio import client
+
+from headrace.controller.counter import MOST_FOUND, Counter
+from headrace.kube.calls import CallError, ConflictError
+from headrace.kube.lease import EPOCH
+
+
+class Leases:
+    """One Lease, with so many conflicts first."""
+
+    def __init__(self, counter=None, conflicts=0, missing=False):
+        self.annotations = {EPOCH: counter} if counter else None
+        self.conflicts, self.missing = conflicts, missing
+
+    async def lease(self, namespace, name):
+        held = dict(self.annotations) if self.annotations else None
+        return None if self.missing else client.V1Lease(metadata=client.V1ObjectMeta(name=name, annotations=held))
+
+    async def replace_lease(self, namespace, held):
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError('it is another by now')
+        self.annotations = held.metadata.annotations
+
+
+def begun(leases, *found):
+    made = Counter(leases, 'headrace', 'headrace-controller')
+    asyncio.run(made.begin(list(found)))
+    return made
+
+
+def test_a_controller_that_starts_goes_on_from_the_lease_whatever_services_say():
+    made = begun(Leases('41'), 999, 10**18 - 1)
+    assert made.value == 41
+    assert made.upcoming > 41
+
+
+def test_without_a_counter_it_goes_on_from_what_an_older_controller_left_up_to_a_bound():
+    leases = Leases()
+    made = begun(leases, 7, MOST_FOUND + 1, 3)
+    assert 7 < made.value <= 7 + 10**6
+    assert leases.annotations == {EPOCH: str(made.value)}
+
+
+def test_a_number_is_in_the_lease_before_it_is_used_and_the_next_is_not_the_one_after():
+    leases = Leases('41')
+    made = begun(leases)
+    steps = []
+    for _ in range(5):
+        before, wanted = made.value, made.upcoming
+        asyncio.run(made.use())
+        assert leases.annotations == {EPOCH: str(wanted)}
+        assert made.value == wanted
+        steps.append(wanted - before)
+    assert len(set(steps)) > 1
+
+
+def test_a_renewal_of_the_election_in_between_is_no_obstacle():
+    leases = Leases('41', conflicts=2)
+    made = begun(leases)
+    asyncio.run(made.use())
+    assert leases.annotations == {EPOCH: str(made.value)}
+
+
+@pytest.mark.parametrize(
+    ('changed', 'value'),
+    [
+        pytest.param({'conflicts': 9}, 41, id='it changes all the time'),
+        pytest.param({'annotations': {EPOCH: '90'}}, 90, id='another controller has counted'),
+        pytest.param({'missing': True}, 41, id='the Lease is gone'),
+    ],
+)
+def test_what_cannot_be_kept_is_not_used(changed, value):
+    leases = Leases('41')
+    made = begun(leases)
+    for name, to in changed.items():
+        setattr(leases, name, to)
+    with pytest.raises(CallError):
+        asyncio.run(made.use())
+    assert made.value == value

@@ -1,0 +1,86 @@
+"""Which epochs count for an agent: those up to the controller's counter."""
+
+import asyncio
+
+import pytest
+
+from headrace.kube import epochs
+from headrace.kube.epochs import Epochs
+from headrace.names import Ref
+
+WEB, EVIL = Ref('Service', 'shop', 'web'), Ref('Service', 'evil', 'web')
+LEASE = '/apis/coordination.k8s.io/v1/namespaces/headrace/leases/headrace-controller'
+FORGED = 10**18 - 1
+
+
+def test_an_epoch_above_the_counter_does_not_count_and_those_below_do():
+    made = Epochs()
+    made.trust(9)
+    made.take(EVIL, FORGED)
+    made.take(WEB, 7)
+    made.apply()
+    assert (made.applied, made.foreign) == (7, True)
+    made.take(EVIL, 0)
+    made.apply()
+    assert (made.applied, made.foreign) == (7, False)
+
+
+def test_an_epoch_that_the_controller_has_written_since_counts_once_the_counter_is_read():
+    made = Epochs()
+    made.trust(0)
+    made.take(WEB, 7)
+    made.apply()
+    assert (made.applied, made.unknown) == (0, True)
+    made.trust(7)
+    made.apply()
+    assert made.applied == 7
+
+
+def test_a_forged_epoch_that_counted_before_there_was_a_counter_is_taken_back():
+    made = Epochs()
+    made.take(WEB, 7)
+    made.take(EVIL, FORGED)
+    made.apply()
+    assert made.applied == FORGED
+    made.trust(9)
+    made.apply()
+    assert made.applied == 7
+
+
+def test_what_was_applied_stays_applied_when_the_service_is_gone():
+    made = Epochs()
+    made.take(WEB, 7)
+    made.apply()
+    made.take(WEB, 0)
+    made.apply()
+    made.apply()
+    assert made.applied == 7
+
+
+@pytest.mark.parametrize(
+    ('answer', 'counter'),
+    [
+        pytest.param((200, {'metadata': {'annotations': {'headrace.io/epoch': '9'}}}), 9, id='kept'),
+        pytest.param((200, {'metadata': {}}), None, id='an older controller'),
+        pytest.param((404, {'reason': 'NotFound'}), None, id='no controller'),
+        pytest.param((403, {'reason': 'Forbidden'}), 0, id='no right'),
+    ],
+)
+def test_the_counter_is_read_when_an_epoch_is_not_known(server, answer, counter):
+    made = Epochs()
+    made.trust(0)
+    made.take(WEB, 7)
+
+    async def follow():
+        async with server.calls(answer) as calls:
+            running = asyncio.create_task(epochs.follow(made, calls, 'headrace', 'headrace'))
+            async with asyncio.timeout(20):
+                while not server.asked:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(follow())
+    assert server.lines == [f'GET {LEASE}']
+    assert made.counter == counter
