@@ -17,8 +17,7 @@ from headrace.model.ir import Backend, Entry, Fragment, Group, HostTls, Kind, Ma
 from headrace.model.picture import Picture
 from headrace.names import Ref
 
-_POLICY_DIGITS = 16
-_SHAPE = re.compile(r'_[0-9a-f]{8}$')
+_SHAPE = re.compile(rf'_[0-9a-f]{{{names.DIGITS}}}$')
 _POINTING = frozenset((*entries.CLAIMED.values(), Map.PASSTHROUGH))
 
 
@@ -127,7 +126,7 @@ class _Search:
             for name, held in self.had.maps.items()
             if name not in _POINTING
             for key, values in held.items()
-            if key in backends or key[:_POLICY_DIGITS] in policies
+            if key in backends or key[: names.DIGITS] in policies
         ]
 
     def _policies(self) -> set[str]:
