@@ -53,7 +53,7 @@ class Loop:
         self._pause = _FIRST_PAUSE_SECONDS
         applier.search = self.search
         self.epochs = Epochs()
-        self.note_epochs(store.services())
+        self._note_epochs(self._epochs(store.services()))
         self.last_beat = time.monotonic()
 
     def wake(self, since: float) -> None:
@@ -98,7 +98,7 @@ class Loop:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _settle(self, dirty: frozenset[Ref]) -> bool:
-        changed, refs = False, sorted(dirty)
+        changed, refs, numbers = False, sorted(dirty), self._epochs(dirty)
         for start in range(0, len(refs), _APPLIED_AT_ONCE):
             if start:
                 # A change that needs no command is applied without a pause of its own.
@@ -113,7 +113,7 @@ class Loop:
                 await self._apply(change)
         if self.steering is not None and NODES in dirty:
             await self.steering.move(sites.find(self.store.nodes(), self.state.view))
-        self.note_epochs(dirty)
+        self._note_epochs(numbers)
         return changed
 
     async def _apply(self, change: Change) -> None:
@@ -210,14 +210,23 @@ class Loop:
                 await self.steering.reconcile(self.applier.wanted)
         return bool(found)
 
-    def note_epochs(self, refs: Iterable[Ref]) -> None:
-        """Remember the epochs of this class's Services among those that were taken."""
+    def _epochs(self, refs: Iterable[Ref]) -> dict[Ref, int]:
+        """Return the epochs of this class's Services among those that are taken, 0 where there is none.
+
+        They are read before the change is applied: a Service may get its next epoch meanwhile.
+        """
+        found = dict[Ref, int]()
         for ref in refs:
             if ref.kind == 'Service':
                 service = self.store.get(ref, Service)
                 ours = service is not None and service.chosen == self.state.view.class_name
                 said = dict(service.annotations).get(EPOCH, '') if service is not None and ours else ''
-                self.epochs.take(ref, lease.epoch(said))
+                found[ref] = lease.epoch(said)
+        return found
+
+    def _note_epochs(self, numbers: Mapping[Ref, int]) -> None:
+        for ref, number in numbers.items():
+            self.epochs.take(ref, number)
 
     async def refuse(self, fragments: Sequence[Fragment], said: str) -> None:
         """Leave fragments out that HAProxy refuses, until their objects become others."""
@@ -238,7 +247,7 @@ class Loop:
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
-            dirty = self.store.take()
+            numbers = self._epochs(self.store.take())
             state.lingering |= self.state.lingering
             state.delayed = self.state.delayed
             change = state.update(self.store, self.store.services())
@@ -255,7 +264,7 @@ class Loop:
                     await self.applier.renew()
             if self.steering is not None:
                 await self.steering.exchange(self.applier.wanted)
-            self.note_epochs(dirty)
+            self._note_epochs(numbers)
             return reload
 
     async def steer(self, steering: Steering, site: Site) -> None:
