@@ -71,6 +71,12 @@ def started(control_plane, namespace, environment, tmp_path):
     assert process.wait(30) == 0, log.read_text()
 
 
+def accounts(api, namespace):
+    """Return the names of a namespace's ServiceAccounts."""
+    found = api.get(f'/api/v1/namespaces/{namespace}/serviceaccounts')['items']
+    return {item['metadata']['name'] for item in found}
+
+
 def play_the_kubelet(api, namespace, address, port):
     """Make the pod that the Deployment asks for; here is neither its controller nor a kubelet."""
     node = f'node-{namespace}'
@@ -81,6 +87,8 @@ def play_the_kubelet(api, namespace, address, port):
     path = f'/api/v1/namespaces/{namespace}/pods'
     spec = {'nodeName': node, 'containers': [container], 'automountServiceAccountToken': False}
     metadata = {'name': 'hello-1', 'namespace': namespace, 'labels': template['metadata']['labels']}
+    # The API server refuses pods of a namespace that has no such account yet.
+    until(lambda: 'default' in accounts(api, namespace), 'the namespace has its account')
     api.create({'apiVersion': 'v1', 'kind': 'Pod', 'metadata': metadata, 'spec': spec})
     ready = [{'type': 'Ready', 'status': 'True'}]
     said = {'phase': 'Running', 'podIP': address, 'podIPs': [{'ip': address}], 'conditions': ready}

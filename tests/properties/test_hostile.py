@@ -55,7 +55,8 @@ def user_files(shown):
     base = profiles.in_use([], 'headrace')
     sections = [profiles.section(name, used[name], {}) for name in used.keys() - base.keys()]
     texts = [
-        renderer._templates.render('profile.cfg.j2', {'profile': each, 'map': words.map_file}) for each in sections
+        renderer._templates.render('profile.cfg.j2', {'profile': each, 'map': words.map_file, 'trusted': ''})
+        for each in sections
     ]
     return {
         'haproxy/20-profiles.cfg': ''.join(texts).encode(),

@@ -43,7 +43,7 @@ def plain():
 @pytest.fixture(scope='module')
 def pages():
     """What makes the pages of an agent that has read all of this, and has no HAProxy."""
-    held, made = store.Store(), state.State(view.make(Settings()))
+    held, made = store.Store(), state.State(view.make(Settings(max_routes_per_object=10_000)))
     for document in (greedy(), *plain()):
         held.put(reading.read(document).object)
     made.update(held, held.take())
