@@ -34,6 +34,7 @@ from headrace.haproxy.render import Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import Overrides, TemplateError
 from headrace.haproxy.upkeep import Upkeep
+from headrace.haproxy.versions import OldHaproxyError
 from headrace.kube import epochs
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
@@ -329,6 +330,8 @@ class Agent:
             except RuntimeSocketError as error:
                 self.applier.lose(str(error))
                 await asyncio.sleep(0.1)
+            except OldHaproxyError:
+                raise
             except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
                 await self.loop.search('adopt', error)
                 await asyncio.sleep(1.0)

@@ -26,6 +26,7 @@ from headrace.haproxy.record import PlanRecord, Record
 from headrace.haproxy.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
+from headrace.haproxy.versions import OldHaproxyError
 from headrace.haproxy.worker import PlanError, Worker
 from headrace.model.claims import ClaimKey
 from headrace.model.picture import Picture, of_state
@@ -404,6 +405,8 @@ class Applier:
                 self.lose(str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
+            except OldHaproxyError:
+                raise
             except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
                 self.lose(f'internal error: {type(error).__name__}')
                 await self.search('adopt', error)
