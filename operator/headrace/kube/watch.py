@@ -110,7 +110,11 @@ class Watch:
                 raise WatchEndedError(ended.result() if ended.done() else _why(next(filter(_done, operators))))
         finally:
             self._stop.set()
-            await asyncio.wait(operators, timeout=_STOP_SECONDS)
+            done, _ = await asyncio.wait(operators, timeout=_STOP_SECONDS)
+            for operator in done:
+                # WatchEndedError says why; asyncio would log an exception that is not retrieved some time later.
+                if not operator.cancelled():
+                    operator.exception()
 
     def stop(self) -> None:
         """End the watches; whoever calls this has finished everything else, for kopf cancels what it finds."""
