@@ -136,7 +136,7 @@ class Handover:
         return found
 
     def epochs(self) -> list[int]:
-        """Return the epochs of all Services, whoever has written them."""
+        """Return the epochs of all Services, also those that no controller has written."""
         services = (self.store.get(ref, Service) for ref in self.store.services())
         return [_epoch(service) for service in services if service is not None]
 

@@ -39,7 +39,7 @@ class ReviewUnavailableError(Exception):
 
 
 class ReviewsBusyError(Exception):
-    """Too many tokens that nobody has shown before."""
+    """Too many tokens that have not been reviewed before."""
 
 
 class Reviews:

@@ -39,7 +39,7 @@ class Excess:
     setting: str
 
     def verdict(self, ref: Ref) -> Verdict:
-        """Return what the object's author is told."""
+        """Return the diagnostic for the object."""
         message = f'{self.amount} {self.what} are more than {self.most} ({self.setting})'
         return Verdict(ref, REASON, message, 'metadata.annotations')
 
