@@ -142,12 +142,21 @@ def control_plane():
         yield plane
 
 
+def node_names(api):
+    """Return the names of the Nodes of a control plane."""
+    return {item['metadata']['name'] for item in api.get(collection('Node'))['items']}
+
+
 @pytest.fixture
 def namespace(control_plane):
-    """The name of a new namespace; what a data plane could read in it is gone before the next test."""
+    """The name of a new namespace; what a data plane could read in it is gone before the next test, and so are Nodes."""
     api, name = control_plane.api, f'test-{secrets.token_hex(4)}'
+    before = node_names(api)
     api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': name}})
     yield name
+    # A Node that a failed test leaves would hold up every hand-over of later tests.
+    for node in node_names(api) - before:
+        api.delete(f'{collection("Node")}/{node}')
     # The namespace itself needs more than five seconds to go.
     api.delete(f'{collection("Namespace")}/{name}')
     for kind, version in READ_BY_DATA_PLANES:

@@ -1,6 +1,5 @@
 """Two pods of the node role as a node would run them while their DaemonSet surges: users, one capability, a hostPath."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import chart, network
-from support.api import ApiError, collection
+from support.api import collection
 from support.clients import Clients
 from support.cluster import LEASES, pod
 from support.kubelet import Pod
@@ -55,8 +54,6 @@ def make_pod(control_plane, namespace, release, town):
     subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
     subprocess.run(['ip', 'route', 'del', CLUSTER_IP], check=False)
     shutil.rmtree(host)
-    with contextlib.suppress(ApiError):
-        control_plane.api.delete(f'{collection("Node")}/here')
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ def test_pods_that_the_real_controller_puts_into_slices_get_traffic(cluster, tow
     until(lambda: status(town, cluster) == 200)
     api.patch(f'{cluster.path("Pod", "web-1")}/status', {'status': {'conditions': [{**ready, 'status': 'False'}]}})
     until(lambda: status(town, cluster) == 503)
-    api.delete(f'/api/v1/nodes/{node}')
 
 
 def test_traffic_goes_on_while_the_api_server_is_killed_and_changes_arrive_after(cluster, town):

@@ -109,4 +109,3 @@ def test_commands_ask_through_the_proxy_of_the_api_server(make_cluster, control_
     assert (code, 'shop.example.com: served' in text) == (0, True)
     code, text = run('status', '--token', agent.token)
     assert (code, 'this token has no right to get agents.headrace.io/status' in text) == (4, True)
-    control_plane.api.delete(f'{collection("Node")}/{node}')

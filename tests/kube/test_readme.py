@@ -93,7 +93,6 @@ def play_the_kubelet(api, namespace, address, port):
     ready = [{'type': 'Ready', 'status': 'True'}]
     said = {'phase': 'Running', 'podIP': address, 'podIPs': [{'ip': address}], 'conditions': ready}
     api.patch(f'{path}/hello-1/status', {'status': said})
-    return node
 
 
 def test_the_first_steps_in_a_cluster_are_as_readme_says(control_plane, namespace, town, run, started):
@@ -101,7 +100,7 @@ def test_the_first_steps_in_a_cluster_are_as_readme_says(control_plane, namespac
     address = town.pod(network.pod())
     until(lambda: 'serving' in started.read_text())
     run(apply)
-    node = play_the_kubelet(control_plane.api, namespace, address, town.port)
+    play_the_kubelet(control_plane.api, namespace, address, town.port)
     assert 'not served' in run(explain, code=1)
     run(annotate)
     until(lambda: address in run(f'{request} --silent'), 'the pod answers')
@@ -111,4 +110,3 @@ def test_the_first_steps_in_a_cluster_are_as_readme_says(control_plane, namespac
     run(mistake)
     until(lambda: 'InvalidValue' in run(describe), seconds=60)
     assert 'headrace.io/check-interval' in run(describe)
-    control_plane.api.delete(f'/api/v1/nodes/{node}')

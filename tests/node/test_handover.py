@@ -159,9 +159,6 @@ def cluster(control_plane, namespace, nodes):
     for each in (controller, agent):
         each.close()
     subprocess.run(['nft', 'delete', 'table', 'inet', 'headrace'], capture_output=True, check=False)
-    for name in ('n1', 'n2'):
-        with contextlib.suppress(Exception):
-            control_plane.api.delete(f'{collection("Node")}/{name}')
 
 
 def labels(cluster):
