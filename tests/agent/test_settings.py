@@ -32,3 +32,28 @@ def test_each_setting_is_applied_as_its_page_says(make_live, town):
             client.close()
     finally:
         ports.close()
+
+
+def test_a_service_beyond_a_limit_is_served_as_it_was_when_a_setting_changes(make_live, town):
+    live = make_live(maxRoutesPerObject=3)
+    live.web([town.pod()], town.port)
+    live.start()
+
+    def shown():
+        return [item['reason'] for item in live.status()['verdicts']]
+
+    def status(path):
+        client = Client(live.ports['http'])
+        try:
+            return town.run(client.ask(path, 'shop.example.com'))[0]
+        finally:
+            client.close()
+
+    live.web([town.pod()], town.port, annotations={'path': '/a /b /c /d'})
+    until(lambda: 'BudgetExceeded' in shown(), 'the limit is exceeded')
+    assert status('/') == 200
+    live.set(drainTimeout='2m')
+    until(lambda: live.times('read the settings again'), 'the settings are read')
+    assert (status('/'), shown()) == (200, ['BudgetExceeded'])
+    live.set(maxRoutesPerObject=4)
+    until(lambda: status('/') == 404 and status('/a') == 200, 'the larger limit lets it in')

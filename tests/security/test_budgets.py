@@ -350,3 +350,57 @@ def test_a_closed_path_does_not_lead_to_an_older_object_of_its_host():
     assert found['x.example.com/admin/'].endswith('|X')
     assert found['x.example.com/d/'].endswith('|X')
     assert not found['x.example.com/'].endswith('|X')
+
+
+def exchanged(living, **settings):
+    """Return the state that other settings of the class make of the one that serves."""
+    made = state.State(view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)))
+    made.succeed(living.state, living.store)
+    return made
+
+
+def test_an_object_beyond_a_budget_keeps_what_it_was_when_settings_change():
+    living = Living(max_entries_per_namespace=5)
+    living.put(web('a', 1, 2), web('b', 2, 2), ends('a', 1))
+    living.put(web('a', 1, 4), web('c', 3, 3))
+    made = exchanged(living, max_entries_per_namespace=5, tcp_client_timeout='50s')
+    assert shown(made) == {'a': 2, 'b': 2, 'c': 'closed'}
+    assert said(made, 'a')
+    # It goes on as in the state before: endpoints are followed, and room lets it in.
+    living.state = made
+    living.put(ends('a', 3))
+    (backend,) = made.fragments[ref('a')].backends
+    assert len(backend.groups[0].addresses) == 3
+    living.put(ref('b'), ref('c'))
+    assert shown(made) == {'a': 4}
+
+
+def test_a_second_change_of_settings_keeps_it_too_and_a_larger_budget_lets_it_in():
+    living = Living(max_entries_per_namespace=3)
+    living.put(web('a', 1, 2))
+    living.put(web('a', 1, 4))
+    for text in ('50s', '40s'):
+        living.state = exchanged(living, max_entries_per_namespace=3, tcp_client_timeout=text)
+        assert shown(living.state) == {'a': 2}
+    living.state = exchanged(living, max_entries_per_namespace=4)
+    assert shown(living.state) == {'a': 4}
+
+
+def test_a_host_that_a_new_policy_refuses_is_not_kept():
+    living = Living(max_entries_per_namespace=3)
+    living.put(web('a', 1, 2))
+    living.put(web('a', 1, 4))
+    made = exchanged(living, max_entries_per_namespace=3, host_policy={'bank': ['*.shop.example.com']})
+    assert shown(made) == {'a': 'nothing'}
+
+
+def test_users_beyond_a_budget_are_not_let_in_when_settings_change():
+    living = Living(max_crypt_hashes_per_namespace=3)
+    living.put(users(2), web('a', 1, basic_auth_secret='users'))
+    living.put(users(9))
+    living.state = exchanged(living, max_crypt_hashes_per_namespace=3, tcp_client_timeout='50s')
+    assert shown(living.state) == {'a': 1}
+    (found,) = living.state.fragments[ref('a')].userlists
+    assert len(found.users) == 2
+    living.put(ref('a'))
+    assert shown(living.state) == {}

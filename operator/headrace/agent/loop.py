@@ -250,7 +250,7 @@ class Loop:
             numbers = self._epochs(self.store.take())
             state.lingering |= self.state.lingering
             state.delayed = self.state.delayed
-            change = state.update(self.store, self.store.services())
+            change = state.succeed(self.state, self.store)
             self._lingering.follow(self.state.lingering)
             self.state = state
             self.judged = Judged(state)

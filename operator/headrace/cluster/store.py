@@ -4,7 +4,8 @@ Promises: `put`, `drop` and `sweep` cost as much as the object, never as the clu
 all that a fragment may read. Slices are kept under their Service's key, because endpoints move between slices.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -113,6 +114,21 @@ class Store:
             return held
         endpoints = self._objects.get(Ref('Endpoints', service.namespace, service.name))
         return endpoints.slices if isinstance(endpoints, Endpoints) else ()
+
+    @contextlib.contextmanager
+    def showing(self, earlier: Iterable[Object]) -> Iterator[None]:
+        """Show Services, Secrets and Namespaces as they were earlier, within this block; nothing becomes dirty."""
+        found = {item.ref: item for item in earlier}
+        held = {ref: self._objects.get(ref) for ref in found}
+        self._objects.update(found)
+        try:
+            yield
+        finally:
+            for ref, item in held.items():
+                if item is None:
+                    del self._objects[ref]
+                else:
+                    self._objects[ref] = item
 
     def services(self) -> list[Ref]:
         """Return the references of all Services."""

@@ -37,7 +37,7 @@ class Admission:
         # What objects were before they exceeded a budget.
         self._good: dict[Ref, Fragment] = {}
         # Objects for which another form than their own stands.
-        self._replaced: set[Ref] = set()
+        self.replaced: set[Ref] = set()
         self._waiting: dict[str, dict[Ref, _Wait]] = {}
 
     @property
@@ -53,7 +53,7 @@ class Admission:
     def forget(self, ref: Ref) -> None:
         """Forget an object that is gone."""
         self._good.pop(ref, None)
-        self._replaced.discard(ref)
+        self.replaced.discard(ref)
         self._stop_waiting(ref)
 
     def admit(self, built: Fragment, held: Fragment | None, refresh: Refresh) -> Fragment:
@@ -64,11 +64,11 @@ class Admission:
         excess = self.totals.excess(ref, wanted)
         if excess is None and not alone:
             self._good.pop(ref, None)
-            self._replaced.discard(ref)
+            self.replaced.discard(ref)
             return self._checked(built)
-        if held is not None and held.claims and ref not in self._replaced:
+        if held is not None and held.claims and ref not in self.replaced:
             self._good[ref] = _with_checks(held)
-        self._replaced.add(ref)
+        self.replaced.add(ref)
         said = built.verdicts if excess is None or alone else (*built.verdicts, excess.verdict(ref))
         forms = tuple(self._forms(replace(built, verdicts=tuple(sorted(said))), refresh))
         costs = tuple(totals.cost(form) for form in forms)

@@ -18,6 +18,7 @@ from headrace.model.admission import Admission
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.hosts import Hosts, Rank
 from headrace.model.ir import Content, Door, Fragment, Kind
+from headrace.model.last_good import LastGood
 from headrace.model.services import Demand
 from headrace.model.view import Role, View
 from headrace.names import Ref
@@ -110,6 +111,7 @@ class State:
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
         self.admission = Admission(view)
+        self.last_good = LastGood()
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
         # Objects that failed when they were last looked at.
@@ -126,6 +128,16 @@ class State:
         """
         return self._rebuild(store, *self._touched(dirty))
 
+    def succeed(self, before: 'State', store: Store) -> Change:
+        """Build all objects in the place of a state with other settings; those in error keep their last good form.
+
+        That form is built anew, so it is what these settings and budgets make of it.
+        """
+        earlier = before.last_good.of(before.failed | before.admission.replaced)
+        with store.showing(earlier):
+            change = self.update(store, store.services())
+        return change.then(self.update(store, [item.ref for item in earlier])) if earlier else change
+
     def rebuild(self, store: Store, refs: Iterable[Ref]) -> Change:
         """Build some fragments again, and return what that changed."""
         return self._rebuild(store, set(refs), set())
@@ -135,16 +147,18 @@ class State:
         new: dict[Ref, Fragment | None] = {}
         failures: dict[Ref, Failure] = {}
         again: set[Ref] = set()
+        whole: set[Ref] = set()
         # The oldest come first, since budgets leave room for them first.
         order = self._by_age(store, queue)
         while order or (self.admission.waits and self._let_in(store, order, new, again)):
             _, ref = heapq.heappop(order)
             queue.discard(ref)
             held = new[ref] if ref in new else self.fragments.get(ref)
+            refresh = ref in refreshed and ref not in new and ref not in again
+            if not refresh:
+                whole.add(ref)
             try:
-                built = self._translate(
-                    store, ref, held, refresh=ref in refreshed and ref not in new and ref not in again
-                )
+                built = self._translate(store, ref, held, refresh=refresh)
                 failures.pop(ref, None)
                 self.failed.discard(ref)
             except Exception as error:  # noqa: BLE001  returned as a failure
@@ -162,6 +176,8 @@ class State:
             refreshed -= touched
         changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
         change = self._settle(store, changes)
+        for ref in whole - self.failed - self.admission.replaced:
+            self.last_good.note(store, ref, self.fragments.get(ref))
         return replace(change, failures=(*failures.values(), *change.failures)) if failures else change
 
     def _by_age(self, store: Store, refs: set[Ref]) -> list[tuple[Rank, Ref]]:

@@ -186,3 +186,32 @@ def test_two_changes_after_each_other_are_one():
     assert first.then(second) == state.Change(judged=first.judged)
     before.tell(first.then(second))
     assert before == living.told
+
+
+@pytest.mark.parametrize(('where', 'name'), STAGES)
+def test_an_object_that_fails_keeps_its_previous_fragment_when_settings_change(monkeypatch, poison, where, name):
+    living = Living()
+    living.put(*(web(each) for each in NAMES))
+    real = getattr(where, name)
+
+    def failing(*given, **named):
+        # Only the new form of the object fails.
+        if BAD in {ref_of(each) for each in given} and 'new-bad.example.com' in repr(given):
+            raise KeyError(name)
+        return real(*given, **named)
+
+    monkeypatch.setattr(where, name, failing)
+    bad = web('bad', 'new-bad.example.com')
+    bad['metadata']['creationTimestamp'] = '2024-01-01T00:00:00Z'
+    living.put(bad)
+    made = state.State(view.make(Settings(tcp_client_timeout='50s')))
+    change = made.succeed(living.state, living.store)
+    living.state = made
+    assert routes(living) == {f'{each}.example.com': each for each in NAMES}
+    assert reasons(made.verdicts(BAD)) == ['InternalError']
+    assert [failure.ref for failure in change.failures] == [BAD]
+    bad = web('bad', 'good.example.com')
+    living.told = picture.of_state(made)
+    living.put(bad)
+    assert routes(living)['good.example.com'] == 'bad'
+    assert reasons(made.verdicts(BAD)) == []
