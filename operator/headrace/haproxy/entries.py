@@ -6,9 +6,9 @@ from headrace.haproxy import listeners, users, words
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
 from headrace.model.picture import Picture
 
+# Stands in the map of authorities for a host that has the default certificate.
+_DEFAULT = '-'
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
-# Stands in the map of authorities for a host whose clients show no certificate.
-NO_AUTHORITY = '-'
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
 
 
@@ -65,10 +65,15 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if isinstance(content, str):
         return [Entry(CLAIMED[kind], key, content)]
     if isinstance(content, HostTls) and content.certificates:
-        return [Entry(Map.CLIENT_CA, key, content.client_ca or NO_AUTHORITY)]
+        return [Entry(Map.CLIENT_CA, key, content.client_ca or _namespace(content.certificates[0]))]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
     return []
+
+
+def _namespace(certificate: str) -> str:
+    """Return what stands for a host whose clients show no certificate: the namespace of its own one, as `NAMESPACE_`."""
+    return ''.join(certificate.partition('_')[:2]) if '_' in certificate else _DEFAULT
 
 
 def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ CASES = {
         [web()], [web(tls_secret='tls'), tls_secret()],
         ['new ssl cert certificates/shop_tls.pem', 'set ssl cert certificates/shop_tls.pem (PEM)',
          'commit ssl cert certificates/shop_tls.pem', f'add ssl crt-list {CRT_LIST} {TLS_LINE}',
-         'add map maps/client-ca.map web.example.com -', f'set map {ROUTES} web.example.com/ {ROUTE}L'],
+         'add map maps/client-ca.map web.example.com shop_', f'set map {ROUTES} web.example.com/ {ROUTE}L'],
     ),
     'a certificate is renewed': (
         [web(tls_secret='tls'), tls_secret()], [web(tls_secret='tls'), tls_secret(seed='two')],
@@ -176,7 +176,7 @@ CASES = {
     ),
     'clients need no certificate any more': (
         [web(tls_secret='tls', client_ca_secret='ca'), tls_secret(), ca_secret()], [web(tls_secret='tls'), tls_secret()],
-        [f'add ssl crt-list {CRT_LIST} {TLS_LINE}', 'set map maps/client-ca.map web.example.com -',
+        [f'add ssl crt-list {CRT_LIST} {TLS_LINE}', 'set map maps/client-ca.map web.example.com shop_',
          f'set map {ROUTES} web.example.com/ {ROUTE}L', f'del ssl crt-list {CRT_LIST} certificates/shop_tls.pem',
          f'del map maps/route-ca.map {POLICY}', 'del ssl ca-file authorities/shop_ca.pem'],
     ),
