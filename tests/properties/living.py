@@ -8,7 +8,7 @@ from headrace.haproxy import adoption, answers, held, observed, plan, profiles, 
 from headrace.haproxy.answers import Outcome
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Kind, Map, Pem
+from headrace.model.ir import Kind, Map, Pem, Pointer
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from properties.simulated import Simulated
@@ -152,11 +152,11 @@ class Told:
         }
         found = []
         for (kind, key), content in shown.pointers.items():
-            if kind in (Kind.ROUTE, Kind.PORT) and endpoints.get(content.partition('|')[0]):
+            if kind in (Kind.ROUTE, Kind.PORT) and isinstance(content, Pointer) and endpoints.get(content.backend):
                 found.append((ROUTES if kind is Kind.ROUTE else PORTS, key))
             elif kind is Kind.TLS and content.certificates:
                 found.append(('certificates/list.txt', key))
-            elif kind is Kind.TLS and endpoints.get(content.passthrough.partition('|')[0]):
+            elif kind is Kind.TLS and content.passthrough and endpoints.get(content.passthrough.backend):
                 found.append((PASSTHROUGH, key))
         return found
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import binary
 from headrace.cluster import reading, store
 from headrace.model import explanation, standin, state, view
-from headrace.model.ir import HostTls, Kind
+from headrace.model.ir import HostTls, Kind, Reserved
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.edge import Edge, Endpoints, client_context
@@ -70,7 +70,7 @@ def test_a_younger_service_of_another_namespace_gets_nothing_of_a_host(annotatio
 def test_without_timestamps_the_first_by_name_has_the_host(given):
     made = model(claimed('tenant-b', None, **given), claimed('tenant-a', None, path='/a'))
     assert pointer(made, Kind.ROUTE, f'{HOST}/own/') is None
-    assert pointer(made, Kind.ROUTE, f'{HOST}/a/').startswith('tenant-a_')
+    assert pointer(made, Kind.ROUTE, f'{HOST}/a/').backend.startswith('tenant-a_')
 
 
 @pytest.mark.parametrize('squatted', ['web.tenant-b.apps.test', '*.tenant-b.apps.test', '*.apps.test'])
@@ -78,7 +78,7 @@ def test_the_default_host_of_a_service_belongs_to_its_namespace_whatever_its_age
     theirs = service('web', 'tenant-b', created=NEW, annotations={'enabled': 'true'}, ports=HTTP)
     squatter = claimed('tenant-a', OLD, host=squatted)
     made = model(squatter, theirs, domain='apps.test')
-    assert pointer(made, Kind.ROUTE, 'web.tenant-b.apps.test/').startswith('tenant-b_web_')
+    assert pointer(made, Kind.ROUTE, 'web.tenant-b.apps.test/').backend.startswith('tenant-b_web_')
     assert bool(conflicts(made, 'tenant-a')) == (squatted == 'web.tenant-b.apps.test')
     assert not conflicts(made, 'tenant-b')
 
@@ -86,7 +86,7 @@ def test_the_default_host_of_a_service_belongs_to_its_namespace_whatever_its_age
 @pytest.mark.parametrize('host', ['web.tenant-c.apps.test', 'a.web.tenant-b.apps.test', 'tenant-b.apps.test'])
 def test_other_hosts_of_the_domain_belong_to_the_oldest_object(host):
     made = model(claimed('tenant-a', OLD, host=host), claimed('tenant-b', NEW, host=host), domain='apps.test')
-    assert pointer(made, Kind.ROUTE, f'{host}/').startswith('tenant-a_')
+    assert pointer(made, Kind.ROUTE, f'{host}/').backend.startswith('tenant-a_')
 
 
 def test_within_a_namespace_several_services_share_a_host_as_before():
@@ -95,7 +95,7 @@ def test_within_a_namespace_several_services_share_a_host_as_before():
         claimed('tenant-a', NEW, 'second', path='/login', tls_secret='tls'),
         tls_secret('tls', 'tenant-a'),
     )
-    assert pointer(made, Kind.ROUTE, f'{HOST}/login/').startswith('tenant-a_second_')
+    assert pointer(made, Kind.ROUTE, f'{HOST}/login/').backend.startswith('tenant-a_second_')
     assert pointer(made, Kind.TLS, HOST) == HostTls(certificates=('tenant-a_tls',))
     assert not conflicts(made, 'tenant-a')
 
@@ -108,7 +108,7 @@ def test_sharing_gives_paths_or_all_of_it(sharing, path, tls):
     theirs = claimed('tenant-b', NEW, path='/login', tls_secret='tls')
     made = model(claimed('tenant-a', OLD), theirs, *SECRET_OF_B, host_sharing=sharing)
     found = pointer(made, Kind.ROUTE, f'{HOST}/login/')
-    assert (found.partition('_')[0] if found else None) == path
+    assert (found.backend.partition('_')[0] if found else None) == path
     shown = pointer(made, Kind.TLS, HOST)
     assert (shown.certificates if shown else None) == tls
 
@@ -131,7 +131,8 @@ def test_sharing_gives_paths_or_all_of_it(sharing, path, tls):
 )
 def test_an_older_wildcard_of_another_namespace_keeps_a_host_unless_an_administrator_gives_it(older, settings, owner):
     made = model(claimed('tenant-a', OLD, host=older), claimed('tenant-b', NEW), **settings)
-    assert pointer(made, Kind.ROUTE, f'{HOST}/').partition('_')[0] == owner
+    found = pointer(made, Kind.ROUTE, f'{HOST}/')
+    assert (found.namespace if isinstance(found, Reserved) else found.backend.partition('_')[0]) == owner
     if owner == 'tenant-a':
         message = f'host {HOST} belongs to namespace tenant-a: *.example.com is held by Service tenant-a/web'
         assert conflicts(made, 'tenant-b') == [message]
@@ -160,7 +161,7 @@ def test_who_waits_for_a_host_takes_over_when_its_holder_leaves(older):
     living.put(claimed('tenant-a', OLD, host=older), claimed('tenant-b', NEW, path='/login'))
     assert pointer(living.state, Kind.ROUTE, f'{HOST}/login/') is None
     change = living.drop('tenant-a')
-    assert pointer(living.state, Kind.ROUTE, f'{HOST}/login/').startswith('tenant-b_')
+    assert pointer(living.state, Kind.ROUTE, f'{HOST}/login/').backend.startswith('tenant-b_')
     assert Ref('Service', 'tenant-b', 'web') in change.judged
     assert not conflicts(living.state, 'tenant-b')
     living.put(claimed('tenant-a', OLD, host=older))

@@ -106,7 +106,7 @@ def led(made, address):
     pointers = dict(made.pointers())
     door = pointers[Kind.DOOR, f'{address}:80/TCP']
     found = pointers.get((Kind.ADDRESS, door.stand_in))
-    return door.far.fate, found and found.partition('_')[0]
+    return door.far.fate, found and found.backend.partition('_')[0]
 
 
 OLDER = taken_over('web', 'tenant-a', ALIKE[0], 10, created='2020-01-01T00:00:00Z')

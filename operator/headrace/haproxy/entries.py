@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.haproxy import listeners, users, words
-from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Timeouts
+from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Pointer, Reserved, Timeouts
 from headrace.model.picture import Picture
 
 # Stands in the map of authorities for a host that has the default certificate.
@@ -62,12 +62,14 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes; a listener's depend on all of them, and are made by `listeners`."""
     if kind is Kind.LISTENER:
         return []
-    if isinstance(content, str):
-        return [Entry(CLAIMED[kind], key, content)]
+    if isinstance(content, Pointer):
+        return [Entry(CLAIMED[kind], key, content.text)]
+    if isinstance(content, Reserved):
+        return [Entry(CLAIMED[kind], key, f'{content.namespace}_')]
     if isinstance(content, HostTls) and content.certificates:
         return [Entry(Map.CLIENT_CA, key, content.client_ca or _namespace(content.certificates[0]))]
     if isinstance(content, HostTls) and content.passthrough:
-        return [Entry(Map.PASSTHROUGH, key, content.passthrough)]
+        return [Entry(Map.PASSTHROUGH, key, content.passthrough.text)]
     return []
 
 

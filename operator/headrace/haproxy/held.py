@@ -13,7 +13,20 @@ from headrace.haproxy import entries, observed, plan
 from headrace.haproxy.observed import Observed, Servers
 from headrace.haproxy.reasons import Reason, why_reload
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Entry, Fragment, Group, HostTls, Kind, Map, Options, Shape
+from headrace.model.ir import (
+    Backend,
+    Content,
+    Entry,
+    Fragment,
+    Group,
+    HostTls,
+    Kind,
+    Map,
+    Options,
+    Pointer,
+    Reserved,
+    Shape,
+)
 from headrace.model.picture import Picture
 from headrace.names import Ref
 
@@ -49,7 +62,7 @@ def hold(wanted: Picture, lacked: Iterable[str], had: Observed) -> Held:
     picture = wanted.copy()
     for key in search.keys:
         if value := search.value(key):
-            picture.pointers[key] = HostTls(passthrough=value) if key[0] is Kind.TLS else value
+            picture.pointers[key] = value
         else:
             del picture.pointers[key]
     for ref in search.refs:
@@ -88,10 +101,16 @@ class _Search:
         found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (found | {names.owner(name)[0] for name in self.kept}) - self.refs
 
-    def value(self, key: ClaimKey) -> str:
-        """Return what stands at a key in the worker, '' for nothing."""
+    def value(self, key: ClaimKey) -> Content | None:
+        """Return what stands at a key in the worker, None for nothing."""
         found = self.had.maps.get(entries.CLAIMED.get(key[0], Map.PASSTHROUGH), {}).get(key[1])
-        return found[0] if found else ''
+        if not found:
+            return None
+        backend, *rest = found[0].split('|')
+        if not rest:
+            return Reserved(backend.removesuffix('_'))
+        pointer = Pointer(backend, *rest[:3])
+        return HostTls(passthrough=pointer) if key[0] is Kind.TLS else pointer
 
     def stand_in(self, ref: Ref) -> Fragment | None:
         """Return an object as the worker has it, with the endpoints that are wanted; None when it has nothing of it."""

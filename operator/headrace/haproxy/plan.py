@@ -14,7 +14,7 @@ from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
 from headrace.haproxy.reasons import NUMBER_OF_LISTENERS, Reason, why_reload, why_users
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Claim, Content, Entry, Fragment, HostTls, Kind, Map, Pem
+from headrace.model.ir import Backend, Claim, Content, Entry, Fragment, HostTls, Kind, Map, Pem, Pointer
 from headrace.model.picture import Picture, files_of, passing, with_endpoints
 from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
@@ -285,8 +285,6 @@ class _Draft:
         self.commands += [commands.del_certificate_line(render.CRT_LIST, line) for line in before if line not in after]
 
     def _file(self, kind: Kind, name: str, old: Content | None, new: Content | None) -> None:
-        assert not isinstance(old, str | HostTls)
-        assert not isinstance(new, str | HostTls)
         certificate = kind is Kind.CERTIFICATE
         match old, new:
             case None, Pem():
@@ -331,9 +329,8 @@ def needed(fragment: Fragment | None) -> set[str]:
 
 def target(content: Content | None) -> tuple[str, str]:
     """Return the backend and the policy that a pointer leads to, empty where it does not."""
-    pointer = content.passthrough if isinstance(content, HostTls) else content if isinstance(content, str) else ''
-    backend, _, rest = pointer.partition('|')
-    return backend, rest.partition('|')[0]
+    pointer = content.passthrough if isinstance(content, HostTls) else content
+    return (pointer.backend, pointer.policy) if isinstance(pointer, Pointer) else ('', '')
 
 
 def _passes(content: Content | None) -> bool:

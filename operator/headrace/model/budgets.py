@@ -14,7 +14,7 @@ from headrace.annotations.values import Network
 from headrace.cluster.objects import Service
 from headrace.model import policies
 from headrace.model.exposure import Exposed, Exposures
-from headrace.model.ir import Claim, Fragment, HostTls, Kind
+from headrace.model.ir import Claim, Fragment, HostTls, Kind, Pointer
 from headrace.model.ports import route_key
 from headrace.model.source_ranges import allowed_by_source_ranges
 from headrace.model.view import View
@@ -110,9 +110,9 @@ def closed(
         if len(claims) >= most:
             break
         label = exposed.port.label
-        value = f'{names.backend(service.ref, label)}|{names.policy(service.ref, label)}|{policies.CLOSED}'
-        held = value if kind is not Kind.TLS else HostTls(passthrough=value)
-        claims.setdefault((kind, key), Claim(kind, key, held, 'metadata.annotations'))
+        shut = Pointer(names.backend(service.ref, label), names.policy(service.ref, label), policies.CLOSED)
+        value = shut if kind is not Kind.TLS else HostTls(passthrough=shut)
+        claims.setdefault((kind, key), Claim(kind, key, value, 'metadata.annotations'))
     return Fragment(
         service.ref,
         created=service.created,
@@ -146,12 +146,11 @@ def closed_form(built: Fragment) -> Fragment:
     return Fragment(built.ref, created=built.created, claims=tuple(claims), needs=built.needs, verdicts=built.verdicts)
 
 
-def _closed(claim: Claim) -> str | HostTls | None:
+def _closed(claim: Claim) -> Pointer | HostTls | None:
     """Return what closes a claimed key; None where nothing is needed to keep it closed."""
     value = claim.value
-    pointer = value.passthrough if isinstance(value, HostTls) else value if isinstance(value, str) else ''
-    if not pointer:
-        return None
-    backend, policy, _ = pointer.split('|')
-    shut = f'{backend}|{policy}|{policies.CLOSED}'
-    return HostTls(passthrough=shut) if isinstance(value, HostTls) else shut
+    if isinstance(value, Pointer):
+        return replace(value, flags=policies.CLOSED)
+    if isinstance(value, HostTls) and value.passthrough:
+        return HostTls(passthrough=replace(value.passthrough, flags=policies.CLOSED))
+    return None

@@ -28,7 +28,7 @@ def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: bac
     """
     own = Policy(names.policy(ref, label))
     drafts.of_backend(own, wanted)
-    policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name)}'))
+    policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name).text}'))
     policies.apply_canary_matches(policy, route)
 
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from headrace.model.classes import DEFAULT_CERTIFICATE
 from headrace.model.hosts import Hosts, Rank, named, rank, wildcard
-from headrace.model.ir import Claim, Content, Door, Fragment, HostTls, Kind, Side
-from headrace.model.policies import CLOSED
+from headrace.model.ir import Claim, Content, Door, Fragment, HostTls, Kind, Pointer, Reserved, Side
+from headrace.model.policies import closed
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 
@@ -129,7 +129,7 @@ class Claims:
         winner = fragments[found if isinstance(found, Ref) else found[0]]
         claim = find(winner, key)
         assert claim is not None
-        if key[0] is Kind.ROUTE and isinstance(claim.value, str) and self._unprotected(winner, key[1], fragments):
+        if key[0] is Kind.ROUTE and isinstance(claim.value, Pointer) and self._unprotected(winner, key[1], fragments):
             return closed(claim.value)
         if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
             return replace(claim.value, far=Side(), near=Side())
@@ -147,7 +147,7 @@ class Claims:
             return False
         return self.content(key, fragments) != own.value
 
-    def _reserved(self, key: ClaimKey, fragments: Fragments) -> str | HostTls | None:
+    def _reserved(self, key: ClaimKey, fragments: Fragments) -> Reserved | HostTls | None:
         """Return what stands at a key of a named host that nobody holds.
 
         At its route `/`: the namespace, so that no wildcard of another one gets what the host's own routes leave. For its
@@ -155,7 +155,7 @@ class Claims:
         """
         if key[0] is Kind.ROUTE:
             host = key[1].removesuffix('/')
-            return f'{owner}_' if '/' not in host and (owner := self.hosts.owner(host)) else None
+            return Reserved(owner) if '/' not in host and (owner := self.hosts.owner(host)) else None
         above = wildcard(key[1]) if key[0] is Kind.TLS and key[1] in self.hosts else ''
         if not above or DEFAULT_CERTIFICATE not in self._claimants[Kind.CERTIFICATE]:
             return None
@@ -218,12 +218,6 @@ class Claims:
         found = {(kind, key) for kind, held in self._claimants.items() for key in held}
         found.update((Kind.ROUTE, f'{host}/') for host in self.hosts)
         return found | self.dependents((Kind.CERTIFICATE, DEFAULT_CERTIFICATE), fragments)
-
-
-def closed(pointer: str) -> str:
-    """Return a pointer's value with the flag that closes its route."""
-    backend, policy, flags = pointer.split('|')
-    return f'{backend}|{policy}|{"".join(sorted({*flags, CLOSED}))}'
 
 
 def _door(claim: Claim) -> ClaimKey:

@@ -15,7 +15,7 @@ from headrace.cluster.store import Store
 from headrace.model import exposure, readings
 from headrace.model.claims import find, routes_of
 from headrace.model.hosts import named
-from headrace.model.ir import HostTls, Kind
+from headrace.model.ir import HostTls, Kind, Pointer
 from headrace.model.policies import CLOSED
 from headrace.model.state import State
 from headrace.model.view import Role, View
@@ -175,9 +175,9 @@ def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
     if not holds and held is not None:
         refs = (held[0], *refs)
     content = state.claims.content((kind, key), state.fragments) if holds else None
-    backend = content.partition('|')[0] if isinstance(content, str) else ''
+    backend = content.backend if isinstance(content, Pointer) else ''
     if isinstance(content, HostTls):
-        backend = content.passthrough.partition('|')[0] or ', '.join(content.certificates)
+        backend = content.passthrough.backend if content.passthrough else ', '.join(content.certificates)
     waiting = refs[1 : 1 + MOST_WAITING]
     shown = claim.address or key if claim else key
     return Claimed(_SHOWN[kind], shown, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
@@ -288,7 +288,7 @@ def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, l
 
 def _is_closed(state: State, key: str) -> bool:
     content = _content(state, key)
-    return isinstance(content, str) and CLOSED in content.split('|')[2]
+    return isinstance(content, Pointer) and CLOSED in content.flags
 
 
 def _refused(state: State, tried: list[str], path: str, key: str) -> str:

@@ -217,13 +217,39 @@ class Pem:
 
 
 @dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a claimed key leads: to a backend, under a policy with these flags (letters in their order).
+
+    `cluster` is the backend of all endpoints, for clients of this node, where others get those of this node alone.
+    """
+
+    backend: str
+    policy: str
+    flags: str = ''
+    cluster: str = ''
+
+    @property
+    def text(self) -> str:
+        """Return the value of a routing map."""
+        value = f'{self.backend}|{self.policy}|{self.flags}'
+        return f'{value}|{self.cluster}' if self.cluster else value
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What stands at a host's route `/` that is not claimed: wildcards of other namespaces do not serve the host."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostTls:
     """A host's TLS as one claim, or that of a port's own addresses: passed through, or ended here with certificates.
 
-    `passthrough` is a pointer's value, `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
+    `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
     """
 
-    passthrough: str = ''
+    passthrough: Pointer | None = None
     certificates: tuple[str, ...] = ()
     client_ca: str = ''
     verify: str = 'none'
@@ -285,7 +311,7 @@ class Balanced:
     affinity: int = 0
 
 
-Content = str | HostTls | Pem | Door
+Content = Pointer | Reserved | HostTls | Pem | Door
 
 
 @dataclass(frozen=True, slots=True)

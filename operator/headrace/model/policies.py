@@ -5,12 +5,12 @@ the values of the routing maps, so they are fixed here once. What cannot be used
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.annotations.settings import RouteSettings
 from headrace.annotations.values import Headers, Network
 from headrace.cluster.objects import User
-from headrace.model.ir import Entry, HeaderEdits, Map, Mode, Userlist
+from headrace.model.ir import Entry, HeaderEdits, Map, Mode, Pointer, Userlist
 
 CLOSED = 'X'
 MAINTENANCE = 'x'
@@ -59,13 +59,14 @@ class Policy:
         self.flags.add(flag)
         self.entries += [Entry(where, key, value) for where, key, value in entries]
 
-    def pointer(self, backend: str, cluster: str = '') -> str:
-        """Return the value that routing maps hold for a route to `backend` with this policy.
+    def pointer(self, backend: str, cluster: str = '') -> Pointer:
+        """Return what leads to `backend` with this policy."""
+        return Pointer(backend, self.name, ''.join(sorted(self.flags)), cluster)
 
-        `cluster` is the backend of all endpoints, for clients of this node, where others get those of this node alone.
-        """
-        value = f'{backend}|{self.name}|{"".join(sorted(self.flags))}'
-        return f'{value}|{cluster}' if cluster else value
+
+def closed(pointer: Pointer) -> Pointer:
+    """Return a pointer whose route is closed besides."""
+    return replace(pointer, flags=''.join(sorted({*pointer.flags, CLOSED})))
 
 
 def network_keys(name: str, network: Network) -> list[str]:

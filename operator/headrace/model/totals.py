@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from headrace.model.budgets import REASON, Excess
-from headrace.model.ir import Backend, Fragment, HostTls, Kind, Pem
+from headrace.model.ir import Backend, Fragment, HostTls, Kind, Pem, Pointer
 from headrace.names import Ref
 from headrace.settings import Settings
 
@@ -84,13 +84,14 @@ def _claimed(fragment: Fragment) -> tuple[int, int, int]:
     authorities = sum(claim.kind is Kind.AUTHORITY for claim in fragment.claims)
     for claim in fragment.claims:
         value = claim.value
-        if isinstance(value, str):
+        if isinstance(value, Pointer):
             entries += 1
-            size += len(claim.key) + len(value) + 2
+            size += len(claim.key) + len(value.text) + 2
         elif isinstance(value, HostTls):
             entries += 1
             lines += len(value.certificates)
-            size += 2 * len(claim.key) + len(value.passthrough) + files.get(value.client_ca, 0)
+            passed = len(value.passthrough.text) if value.passthrough else 0
+            size += 2 * len(claim.key) + passed + files.get(value.client_ca, 0)
     return entries, size + sum(files.values()), max(lines, len(files) - authorities) + authorities
 
 

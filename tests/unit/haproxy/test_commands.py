@@ -4,11 +4,25 @@ import pytest
 
 from headrace.haproxy import commands, entries
 from headrace.haproxy.commands import MAX_PAYLOAD, Command, Phase
-from headrace.model.ir import Backend, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Options, Pem, Shape, Timeouts
+from headrace.model.ir import (
+    Backend,
+    Entry,
+    Fragment,
+    HeaderEdits,
+    HostTls,
+    Kind,
+    Map,
+    Options,
+    Pem,
+    Pointer,
+    Shape,
+    Timeouts,
+)
 from headrace.model.picture import Picture
 from headrace.names import Ref
 
 WEB = Ref('Service', 'shop', 'web')
+POINTER = Pointer('b', 'p')
 PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
 
 
@@ -97,9 +111,9 @@ def test_headers_and_timeouts_are_data():
 @pytest.mark.parametrize(
     ('kind', 'content', 'expected'),
     [
-        pytest.param(Kind.ROUTE, 'b|p|', [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
-        pytest.param(Kind.PORT, 'b|p|', [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
-        pytest.param(Kind.ADDRESS, 'b|p|', [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
+        pytest.param(Kind.ROUTE, POINTER, [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
+        pytest.param(Kind.PORT, POINTER, [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
+        pytest.param(Kind.ADDRESS, POINTER, [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
         pytest.param(Kind.TLS, HostTls(certificates=('c',)), [Entry(Map.CLIENT_CA, 'k', '-')], id='certificate'),
         pytest.param(
             Kind.TLS,
@@ -127,9 +141,9 @@ def test_what_a_claimed_key_becomes(kind, content, expected):
         pytest.param(
             HostTls(certificates=('c', 'd')), ('certificates/c.pem a.com', 'certificates/d.pem a.com'), id='two kinds'
         ),
-        pytest.param(HostTls(passthrough='b|p|'), (), id='passed through'),
+        pytest.param(HostTls(passthrough=POINTER), (), id='passed through'),
         pytest.param(None, (), id='nothing'),
-        pytest.param('b|p|', (), id='a route'),
+        pytest.param(POINTER, (), id='a route'),
     ],
 )
 def test_the_lines_of_the_crt_list(content, lines):
@@ -137,7 +151,7 @@ def test_the_lines_of_the_crt_list(content, lines):
 
 
 def test_all_maps_of_a_picture_are_there_even_if_empty():
-    found = entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): 'b|p|'}))
+    found = entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): POINTER}))
     assert set(found) == set(Map)
     assert {name: held for name, held in found.items() if held} == {
         Map.RATE: {'p': '1|5'},

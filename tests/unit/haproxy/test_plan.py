@@ -14,7 +14,7 @@ from headrace.haproxy.observed import Observed, Server
 from headrace.haproxy.plan import Loaded
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Group, HostTls, Kind, Map, Shape
+from headrace.model.ir import Group, HostTls, Kind, Map, Pointer, Shape
 from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -532,7 +532,7 @@ def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_
     made = held.hold(wanted, lacked, had).picture
     (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
     assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
-    assert made.pointers[Kind.ROUTE, 'web.example.com/'] == f'{ROUTE}c'
+    assert made.pointers[Kind.ROUTE, 'web.example.com/'].text == f'{ROUTE}c'
 
 
 def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
@@ -542,7 +542,7 @@ def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
     had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
     lacked = held.missing(wanted, had, frozenset((Shape().profile,)))
     made = held.hold(wanted, lacked, had).picture
-    assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=ROUTE)
+    assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=Pointer(WEB, POLICY))
 
 
 def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
@@ -551,7 +551,7 @@ def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
     after = [service(annotations={**HOSTS, 'retries.admin': '1'}, ports=TWO), ends('10.0.0.2'), other]
     start, change = changed(before, after)
     plan.tell(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace')))))
-    assert start.pointers[Kind.ROUTE, 'o.example.com/'].startswith('shop_other_http|')
+    assert start.pointers[Kind.ROUTE, 'o.example.com/'].backend == 'shop_other_http'
     admin, http = start.fragments[Ref('Service', 'shop', 'web')].backends
     assert (admin.name, admin.shape.retries) == ('shop_web_admin', 3)
     assert http.groups[0].addresses == ('10.0.0.2',)

@@ -11,8 +11,8 @@ import pytest
 
 from headrace.cluster import reading, store
 from headrace.model import state, view
-from headrace.model.claims import closed
-from headrace.model.ir import Claim, HostTls, Kind
+from headrace.model.ir import Claim, HostTls, Kind, Pointer
+from headrace.model.policies import closed
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.objects import built, ca_secret, pointer, service, tls_secret
@@ -125,7 +125,7 @@ def test_a_prefix_is_the_same_with_and_without_a_final_slash(one, two):
 def test_two_ports_of_one_service_that_claim_the_same_leave_it_to_the_first():
     ports = [{'name': 'one', 'port': 5001}, {'name': 'two', 'port': 5002}]
     made = built(service(annotations={'port.one': '5000', 'port.two': '5000'}, ports=ports))
-    assert pointer(made, Kind.PORT, '5000').startswith('shop_web_one_')
+    assert pointer(made, Kind.PORT, '5000').backend.startswith('shop_web_one_')
     assert [verdict.reason for verdict in made.all_verdicts()].count('Conflict') == 1
 
 
@@ -178,8 +178,8 @@ def test_a_key_that_one_leaves_and_another_takes_in_one_batch_changes_hands(gone
     change = living.put(three(come))
     assert owner(living.state, Kind.PORT, '5000') == f'shop/{come}'
     (item,) = change.pointers
-    assert item.old.startswith(f'shop_{gone}_')
-    assert item.new.startswith(f'shop_{come}_')
+    assert item.old.backend.startswith(f'shop_{gone}_')
+    assert item.new.backend.startswith(f'shop_{come}_')
 
 
 def test_an_older_twin_of_a_service_that_is_made_anew_loses_its_place():
@@ -224,7 +224,7 @@ SECRETS = (tls_secret('one', seed='one'), tls_secret('two', seed='two'), ca_secr
 
 
 def is_closed(made, path):
-    return 'X' in pointer(made, Kind.ROUTE, f'a.example.com{path}').split('|')[2]
+    return 'X' in pointer(made, Kind.ROUTE, f'a.example.com{path}').flags
 
 
 def test_the_tls_of_a_host_is_one_claim_and_its_losers_are_told():
@@ -325,7 +325,7 @@ def test_the_tls_of_another_host_closes_nothing():
 
 @pytest.mark.parametrize(('flags', 'expected'), [('', 'b|p|X'), ('La', 'b|p|LXa'), ('X', 'b|p|X'), ('SXd', 'b|p|SXd')])
 def test_a_closed_pointer_has_the_flag_once_and_in_order(flags, expected):
-    assert closed(f'b|p|{flags}') == expected
+    assert closed(Pointer('b', 'p', flags)).text == expected
 
 
 def test_a_claim_says_its_kind_where_it_has_no_better_word():

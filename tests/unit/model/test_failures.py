@@ -68,7 +68,7 @@ def routes(living):
     found = {}
     for (kind, key), content in living.state.pointers():
         if kind == 'route':
-            found[key.partition('/')[0]] = content.split('_')[1]
+            found[key.partition('/')[0]] = content.backend.split('_')[1]
     return found
 
 

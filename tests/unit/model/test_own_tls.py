@@ -5,7 +5,7 @@ import pytest
 from headrace import names
 from headrace.model import view
 from headrace.model.endpoints import Place
-from headrace.model.ir import Fate, HostTls, Kind
+from headrace.model.ir import Fate, HostTls, Kind, Pointer
 from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -41,7 +41,7 @@ def test_a_port_with_a_certificate_leads_to_the_listener_of_tls_and_has_one_behi
     made = on_node({'tls-secret': 'tls', 'mode': mode}, GOOD)
     assert listeners(made) == {f'{mode}/{POLICY}': HostTls(certificates=('shop_tls',))}
     assert (door(made).way, door(made).far.fate, door(made).far.spare) == ('tls', Fate.SERVE, ())
-    assert pointer(made, Kind.ADDRESS, AT) == f'{fragment(made).backends[0].name}|{POLICY}|e'
+    assert pointer(made, Kind.ADDRESS, AT) == Pointer(fragment(made).backends[0].name, POLICY, 'e')
     assert made.all_verdicts() == ()
 
 
@@ -50,10 +50,10 @@ def test_clients_certificates_are_judged_by_the_listener():
     made = on_node(said, GOOD, ca_secret())
     value = HostTls(certificates=('shop_tls',), client_ca='shop_ca', verify='required')
     assert listeners(made) == {f'http/{POLICY}': value}
-    assert pointer(made, Kind.ADDRESS, AT).endswith('|ev')
+    assert pointer(made, Kind.ADDRESS, AT).flags == 'ev'
     made = on_node({**said, 'client-verify': 'optional'}, GOOD, ca_secret())
     assert [held.verify for held in listeners(made).values()] == ['optional']
-    assert pointer(made, Kind.ADDRESS, AT).endswith('|eu')
+    assert pointer(made, Kind.ADDRESS, AT).flags == 'eu'
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_without_what_its_tls_needs_a_port_is_closed_and_never_in_the_clear(mode
     broken = {**secret('broken', tls_crt='none', tls_key='none'), 'type': 'kubernetes.io/tls'}
     made = on_node({'mode': mode, **said}, GOOD, broken, tls_secret('ed25519'), ca_secret())
     assert (listeners(made), door(made).far.fate, door(made).near.fate) == ({}, Fate.REFUSE, Fate.REFUSE)
-    assert 'X' in pointer(made, Kind.ADDRESS, AT).split('|')[2]
+    assert 'X' in pointer(made, Kind.ADDRESS, AT).flags
     assert reason in [verdict.reason for verdict in made.all_verdicts()]
 
 
@@ -89,7 +89,7 @@ def test_of_two_certificates_with_keys_of_one_kind_the_first_counts():
 def test_a_service_at_the_edge_has_tls_there_and_its_own_address_in_the_clear():
     made = on_node({'tls-secret': 'tls', 'host': 'a.example.com', 'mode': 'http', 'tls-redirect': 'true'}, GOOD)
     assert (listeners(made), door(made).way) == ({}, 'http')
-    assert pointer(made, Kind.ADDRESS, AT).endswith(f'|{POLICY}|')
+    assert pointer(made, Kind.ADDRESS, AT).text.endswith(f'|{POLICY}|')
     assert made.all_verdicts() == ()
 
 
@@ -118,7 +118,7 @@ def test_nobody_is_sent_from_a_services_own_port_to_another_one():
 def test_haproxy_keeps_clients_with_their_endpoints_behind_tls():
     made = on_node({'tls-secret': 'tls'}, GOOD, sessionAffinity='ClientIP')
     assert door(made).way == 'tls'
-    assert pointer(made, Kind.ADDRESS, AT).endswith('|es')
+    assert pointer(made, Kind.ADDRESS, AT).flags == 'es'
 
 
 @pytest.mark.parametrize(

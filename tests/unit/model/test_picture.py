@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.model import picture
-from headrace.model.ir import HostTls, Kind
+from headrace.model.ir import HostTls, Kind, Pointer
 from headrace.model.state import Change
 from headrace.names import Ref
 from support.objects import built, endpoint_slice, service
@@ -85,5 +85,5 @@ def test_tls_names_its_certificates_and_the_authority_of_its_clients():
         (Kind.CERTIFICATE, 'two'),
         (Kind.AUTHORITY, 'ca'),
     ]
-    assert picture.files_of(HostTls(passthrough='b|p|')) == []
+    assert picture.files_of(HostTls(passthrough=Pointer('b', 'p'))) == []
     assert picture.files_of('b|p|') == picture.files_of(None) == []

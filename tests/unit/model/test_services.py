@@ -46,7 +46,7 @@ def served(annotations, *documents, known=None, ports=None, seen=None, **spec):
 
 
 def flags(made, key='a.example.com/', kind=Kind.ROUTE):
-    return pointer(made, kind, key).split('|')[2]
+    return pointer(made, kind, key).flags
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_protection_that_cannot_be_given_here_closes_the_route(annotations, port
 def test_tls_that_is_passed_through_cannot_be_protected_here(protection):
     made = served({'mode': 'tls-passthrough', **protection}, *FULL)
     held = pointer(made, Kind.TLS, 'a.example.com')
-    assert held.passthrough.endswith('|X')
+    assert held.passthrough.flags == 'X'
     assert (held.certificates, held.client_ca) == ((), '')
 
 
@@ -251,7 +251,7 @@ def test_a_tcp_port_whose_tls_ends_here_may_demand_certificates_of_its_clients()
 
 def test_tls_that_is_passed_through_is_a_claim_for_the_host():
     made = served({'mode': 'tls-passthrough'})
-    assert pointer(made, Kind.TLS, 'a.example.com').passthrough.startswith('shop_web_http_')
+    assert pointer(made, Kind.TLS, 'a.example.com').passthrough.backend.startswith('shop_web_http_')
     assert reasons(made) == []
 
 
