@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from support import chart, pods
+from support import chart, pods, viewers
 from support.api import collection
 from support.machine import traces
 from support.realnode import NAMESPACE, NODE
@@ -98,6 +98,11 @@ def test_an_annotated_service_is_served_from_outside(installed, town, load):
     until(lambda: len(load.pods) == 2, 'both pods have answered')
 
 
+def test_an_administrator_sees_through_the_api_server_what_a_pod_serves(installed):
+    pod = installed.pods('edge')[0]
+    until(lambda: 'default/shop' in viewers.status(installed, NAMESPACE, pod, LATE), 'the shop is shown', within=LATE)
+
+
 def test_what_is_wrong_is_told_to_the_owner(installed):
     installed.kubectl('annotate', 'service', 'shop', 'headrace.io/check-interval=soon')
     until(lambda: conditions(installed), 'there is a condition', within=LATE)
@@ -179,8 +184,7 @@ def test_what_was_asked_of_the_api_server_is_what_the_chart_allows(real_node, ac
     # Pods that end after their rights have gone are refused; who one is, everybody may ask.
     asked = {call for call, decision in real_node.calls(account) if decision == 'allow'}
     rules = {rule[1:] for rule in chart.rules(chart.render(namespace=NAMESPACE), account)}
-    # A token is reviewed when an administrator asks for a page: see tests/kube/test_pages.py.
-    assert asked - {('authentication.k8s.io', 'selfsubjectreviews', 'create')} == rules - chart.REVIEWS
+    assert asked - {('authentication.k8s.io', 'selfsubjectreviews', 'create')} == rules
 
 
 def test_the_machine_is_as_it_was(real_node, before):

@@ -17,11 +17,6 @@ RELEASE = 'hr'
 HELMS = ('helm', 'helm3')
 # No controller here would make pods of these, and no node would run them.
 WITH_PODS = {'Deployment', 'DaemonSet', 'HorizontalPodAutoscaler'}
-# The rights to have a token reviewed, which are used when somebody asks for a page.
-REVIEWS = {
-    ('authentication.k8s.io', 'tokenreviews', 'create'),
-    ('authorization.k8s.io', 'subjectaccessreviews', 'create'),
-}
 
 
 class RefusedError(Exception):
