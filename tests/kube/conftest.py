@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import binary
+from headrace.kube.rights import When
 from support.cluster import Cluster
 from support.traffic import Town
 
@@ -34,3 +35,21 @@ def make_cluster(control_plane, namespace, town):
 def cluster(make_cluster):
     """An edge agent, not started yet."""
     return make_cluster()
+
+
+@pytest.fixture
+def make_controller(control_plane, namespace):
+    """What makes a controller of the node role, not started yet; `when` are further uses of rights."""
+    made = []
+
+    def make(*when, **settings):
+        how = {'role': 'controller', 'name': 'control', 'everywhere': True, 'nodeRole': True}
+        found = Cluster(
+            binary('haproxy-3.4'), control_plane, namespace, when=[When.NODE_ROLE, *when], **how, **settings
+        )
+        made.append(found)
+        return found
+
+    yield make
+    for each in made:
+        each.close()

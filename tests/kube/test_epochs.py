@@ -1,16 +1,8 @@
 """A tenant that forges the epoch of a Service stops no hand-over of another one, on a real API server."""
 
-import contextlib
-import datetime as dt
-
 import pytest
 
-from conftest import binary
-from headrace.kube import lease
-from headrace.kube.lease import Identity, Report
-from headrace.kube.rights import When
-from support.api import ApiError, collection
-from support.cluster import LEASES, Cluster
+from support.cluster import LEASES
 from support.live import until
 from support.objects import service
 
@@ -20,29 +12,10 @@ LATE = 40
 
 
 @pytest.fixture
-def controller(control_plane, namespace):
+def controller(make_controller, control_plane):
     """A controller of the node role, with one Node."""
-    made = Cluster(
-        binary('haproxy-3.4'),
-        control_plane,
-        namespace,
-        role='controller',
-        name='control',
-        when=[When.NODE_ROLE],
-        everywhere=True,
-        nodeRole=True,
-    )
     control_plane.api.create({'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': 'one'}})
-    yield made
-    made.close()
-    with contextlib.suppress(ApiError):
-        control_plane.api.delete(f'{collection("Node")}/one')
-
-
-def tell(controller, epoch):
-    """Write the Lease of the agent of the Node."""
-    me = Identity(controller.namespace, 'agent', 'headrace', 'node', node='one')
-    controller.plane.api.apply(lease.document(me, Report(epoch), dt.datetime.now(dt.UTC)))
+    return make_controller()
 
 
 def wish(controller, name, labels=None, **annotations):
@@ -67,13 +40,13 @@ def handed(controller, name):
 @pytest.mark.parametrize('labels', [None, {CHOSEN: 'headrace'}], ids=['annotation', 'with the label of the class'])
 def test_a_forged_epoch_stops_no_hand_over_of_another_service(controller, labels):
     wish(controller, 'evil', labels, epoch=FORGED)
-    tell(controller, 0)
+    controller.report('one', 0)
     controller.begin()
     until(lambda: controller.times('this controller leads'), 'it leads', LATE)
     wish(controller, 'web')
     until(lambda: 0 < epoch(controller, 'web') <= counter(controller), 'it is chosen', LATE)
     # What an agent of before makes of the forged epoch.
-    tell(controller, int(FORGED))
+    controller.report('one', int(FORGED))
     until(lambda: 0 < epoch(controller, 'evil') < int(FORGED), 'the forged epoch is replaced', LATE)
     assert not handed(controller, 'web')
     assert controller.stop() == 0
@@ -81,5 +54,5 @@ def test_a_forged_epoch_stops_no_hand_over_of_another_service(controller, labels
     controller.begin()
     until(lambda: controller.times('this controller leads') > 1, 'it leads again', LATE)
     assert counter(controller) >= kept
-    tell(controller, counter(controller))
+    controller.report('one', counter(controller))
     until(lambda: handed(controller, 'web'), 'it is handed over', LATE)

@@ -1,11 +1,10 @@
 """The rights that headrace uses are those of its table: no call without a line, and no line without a call."""
 
 import contextlib
-import datetime as dt
 
 import pytest
 
-from headrace.kube import lease, rights
+from headrace.kube import rights
 from headrace.kube.rights import When, Where
 from support.api import ApiError, collection
 from support.cluster import pod
@@ -79,12 +78,6 @@ def joined(control_plane):
         control_plane.api.delete(f'{collection("Node")}/joins')
 
 
-def serves(cluster):
-    """Tell of an agent that serves that Node."""
-    me = lease.Identity(cluster.namespace, 'agent', 'headrace', 'node', node='joins')
-    cluster.plane.api.apply(lease.document(me, lease.Report(), dt.datetime.now(dt.UTC)))
-
-
 def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
     cluster = make_cluster(when=[When.NODE_ADDRESSES, When.API], addressSource='node-ports')
     cluster.put('users', SECRET)
@@ -101,7 +94,7 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     settings = {'statusAddresses': ['192.0.2.7', 'nodes'], 'nodeRole': True, 'startupTaint': 'headrace.io/starting'}
     uses = [When.STATUS_OF_NODES, When.NODE_ROLE, When.STARTUP_TAINT]
     first = make_cluster(role='controller', when=uses, **settings)
-    serves(first)
+    first.report('joins')
     first.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
     first.web([pod(town)], town.port, 'taken', 'taken.example.com', {'proxy': 'node'})
     first.begin()

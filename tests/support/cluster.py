@@ -1,12 +1,13 @@
 """An agent or a controller on the real control plane, in a namespace of the test's own."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import subprocess
 
 from conftest import ROOT
-from headrace.kube import rights
+from headrace.kube import lease, rights
 from support import network, objects
 from support.api import ApiError, collection
 from support.live import HEADRACE, Live
@@ -102,6 +103,11 @@ class Cluster(Live):
         """Return the epochs that agents have applied."""
         found = self.plane.api.list(self.path('Lease', api=LEASES), labelSelector='headrace.io/class=headrace')['items']
         return [int(item['metadata']['annotations']['headrace.io/epoch']) for item in found]
+
+    def report(self, node, epoch=0):
+        """Write the Lease of an agent that serves a Node, and has applied an epoch."""
+        me = lease.Identity(self.namespace, f'agent-{node}', 'headrace', 'node', node=node)
+        self.plane.api.apply(lease.document(me, lease.Report(epoch), dt.datetime.now(dt.UTC)))
 
     def leases(self):
         """Return the agents' Leases by name: what their annotations hold."""
