@@ -12,7 +12,7 @@ from conftest import binary
 from headrace.kube import rights
 from headrace.kube.rights import Where
 from support.api import ApiError, collection
-from support.cluster import Cluster, forget_class
+from support.cluster import Cluster, forget_class, pod
 from support.live import HEADRACE, until
 from support.objects import service
 
@@ -35,16 +35,8 @@ def make(control_plane, town):
     made = []
 
     def give(namespace, like=None, **how):
-        found = Cluster(
-            binary('haproxy-3.4'),
-            control_plane,
-            namespace,
-            role='controller',
-            everywhere=True,
-            name=f'c{len(made)}',
-            namespaces=[],
-            **how,
-        )
+        how = {'role': 'controller', 'everywhere': True, 'name': f'c{len(made)}', 'namespaces': [], **how}
+        found = Cluster(binary('haproxy-3.4'), control_plane, namespace, **how)
         if like is not None:
             # Replicas of one release have one ServiceAccount.
             found.kubeconfig = like.kubeconfig
@@ -112,6 +104,27 @@ def test_a_second_release_writes_nothing_until_the_first_one_leaves(make, contro
     noted = control_plane.audited(other) + control_plane.audited(namespace)
     key = 'authorization.k8s.io/decision'
     assert not [json.dumps(one) for one in noted if one.get('annotations', {}).get(key) == 'forbid']
+
+
+def test_agents_of_a_second_release_serve_and_show_who_holds_the_class(make, control_plane, town, namespace, other):
+    first, second = leads(make(namespace)), make(other)
+    until(lambda: class_lease(control_plane), seconds=LATE)
+    second.begin()
+    until(lambda: second.times(HELD), 'it says so', seconds=LATE)
+    agent = make(other, role='edge')
+    agent.web([pod(town)], town.port)
+    agent.start()
+    holder = f'{namespace}/{first.account}'
+    said = f'another release, {holder}, holds the class: the controllers of this one write nothing'
+    until(lambda: agent.status()['troubles'].get('class') == said, 'the page shows it', seconds=LATE)
+    shown = {'class': 'headrace', 'release': holder}
+    assert agent.metric('headrace_class_held', **shown) == 1
+    assert agent.admin('/healthz')[0] == 503
+    # Nothing is wrong with what it serves.
+    assert (agent.admin('/livez')[0], agent.admin('/readyz')[0], agent.readiness()) == (200, 200, 200)
+    release(first)
+    until(lambda: not agent.status()['troubles'], 'it is over', seconds=LATE)
+    assert agent.metric('headrace_class_held', **{'class': 'headrace', 'release': ''}) == 0
 
 
 def test_two_replicas_of_one_release_are_no_two_releases(make, control_plane, namespace):

@@ -60,8 +60,8 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.agentLeaseRules" -}}
-# The pod's own Lease: the epoch it has applied, and verdicts that only it can know. Of the controllers' Lease, the
-# highest epoch that they have written.
+# The pod's own Lease: the epoch it has applied, and verdicts that only it can know. Of the controllers' Leases, the
+# highest epoch that they have written, and which other release holds the class.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update, delete]

@@ -51,7 +51,8 @@ class Admin:
         """Tell of a loop from now on; before it there is a source only."""
         self.loop = self.pages.loop = loop
         self.traffic = traffic
-        sources = Sources(loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
+        name = loop.state.view.class_name
+        sources = Sources(name, loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
         self.metrics.registry.register(self.certificates)

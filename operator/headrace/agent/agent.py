@@ -35,7 +35,7 @@ from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import Overrides, TemplateError
 from headrace.haproxy.upkeep import Upkeep
 from headrace.haproxy.versions import OldHaproxyError
-from headrace.kube import epochs
+from headrace.kube import class_held, epochs
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
@@ -302,7 +302,9 @@ class Agent:
             # None counts before the controller's counter has been read.
             self.loop.epochs.trust(0)
             found.append(self._keep_lease(self.lease))
-            found.append(epochs.follow(self.loop.epochs, source.calls, identity.namespace, identity.class_name))
+            where = source.calls, identity.namespace, identity.class_name
+            found.append(epochs.follow(self.loop.epochs, *where))
+            found.append(class_held.follow(*where, self.applier.record.note_class))
         return found
 
     async def _keep_lease(self, lease: AgentLease) -> None:

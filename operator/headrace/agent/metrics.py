@@ -21,6 +21,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0
 class Sources:
     """Where the figures come from, each asked when somebody scrapes."""
 
+    class_name: str
     applier: Applier
     source: Source
     batches: Callable[[], int]
@@ -86,6 +87,9 @@ class AgentCollector:
         yield _gauge('headrace_files_behind_seconds', 'How far the files are behind HAProxy.', age)
         yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
         yield _gauge('headrace_troubles', 'What stands in the way now.', len(record.troubles))
+        held = {'class': self.sources.class_name, 'release': record.class_held_by}
+        text = 'Whether another release holds the class, so that the controllers of this one write nothing.'
+        yield _gauge('headrace_class_held', text, float(bool(record.class_held_by)), **held)
         yield from self._verdicts()
 
     def _waiting(self) -> Metric:

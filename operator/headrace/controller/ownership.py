@@ -2,8 +2,8 @@
 
 The election is among the controllers of one namespace; releases in two namespaces would not notice each other, and write
 over each other's statuses. So the controller that leads takes the Lease of the class first, in the name of its release,
-and renews it. A release that comes later waits, says so, and takes the class when the other one gives it up or has not
-renewed it for its time. Time is that of the own clock, from when a renewal was seen.
+and renews it. A release that comes later waits, says so in its log, by an Event and to its agents, and takes the class when
+the other one gives it up or has not renewed it for its time. Time is that of the own clock, from when a renewal was seen.
 
 An installation with `namespaces` has no cluster-wide right, and may share a class with one of other namespaces: it takes
 no part.
@@ -19,6 +19,7 @@ from typing import Any
 from kubernetes.aio import client as api
 
 from headrace.controller.client import Client
+from headrace.kube import class_held
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError, NotFoundError
 from headrace.kube.rights import CLASS_NAMESPACE, class_lease
 
@@ -37,6 +38,7 @@ class ClassLease:
         self.name = class_lease(class_name)
         self.release = ''
         self.held_by = ''
+        self._account = ''
         self._seen: tuple[str, float] = ('', 0.0)
         self._said_at = float('-inf')
         self._unable = False
@@ -55,6 +57,10 @@ class ClassLease:
         while not await self._tried():
             await self._say()
             await asyncio.sleep(_RENEW_SECONDS)
+        with contextlib.suppress(CallError):
+            copy = await self._client.lease(self._namespace, class_held.name(self._class_name))
+            if copy is not None and _holder(copy):
+                await self._tell_agents('')
 
     async def keep(self) -> None:
         """Renew it until another release holds it."""
@@ -91,8 +97,8 @@ class ClassLease:
 
     async def _look(self) -> api.V1Lease | None:
         if not self.release:
-            account = await self._client.account_uid()
-            self.release = f'{self._namespace}/{account.partition("/")[0]}'
+            self._account = await self._client.account_uid()
+            self.release = f'{self._namespace}/{self._account.partition("/")[0]}'
         try:
             return await self._client.lease(CLASS_NAMESPACE, self.name)
         except ForbiddenError as error:
@@ -136,7 +142,7 @@ class ClassLease:
         }
 
     async def _say(self) -> None:
-        """Say that another release holds the class: in the log now and then, and by an Event in the own namespace."""
+        """Say that another release holds the class: in the log now and then, by an Event in the own namespace, and to agents."""
         if not self.held_by or time.monotonic() - self._said_at < _SAY_SECONDS:
             return
         self._said_at = time.monotonic()
@@ -145,7 +151,14 @@ class ClassLease:
             extra={'class': self._class_name, 'release': self.held_by},
         )
         with contextlib.suppress(CallError):
+            await self._tell_agents(self.held_by)
+        with contextlib.suppress(CallError):
             await self._event(f'{self.name}.held')
+
+    async def _tell_agents(self, holder: str) -> None:
+        now = dt.datetime.now(dt.UTC)
+        copy = class_held.document(self._namespace, self._class_name, holder, self._account, now)
+        await self._client.put_lease(self._namespace, copy)
 
     async def _event(self, name: str) -> None:
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')

@@ -61,6 +61,8 @@ class Record:
     last_plans: deque[PlanRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     last_reloads: deque[ReloadRecord] = field(default_factory=lambda: deque(maxlen=_KEPT))
     waiting: tuple[Waiting, ...] = ()
+    # Another release that holds the class, '' for none.
+    class_held_by: str = ''
     # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
     troubles: dict[str, str] = field(default_factory=dict)
 
@@ -71,3 +73,11 @@ class Record:
         news = self.troubles.get(subject) != said
         self.troubles[subject] = said
         return news
+
+    def note_class(self, holder: str) -> None:
+        """Note another release that holds the class, '' for none: this agent serves, and its controllers write nothing."""
+        self.class_held_by = holder
+        said = (
+            f'another release, {holder}, holds the class: the controllers of this one write nothing' if holder else ''
+        )
+        self.trouble('class', said)

@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         ('get', 'create', 'update', 'delete'),
         Where.OWN,
         'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end. '
-        'Of the Lease of the controllers, the highest epoch that they have written.',
+        'Of the Leases of the controllers, the highest epoch that they have written, and who else holds the class.',
     ),
     Rule(
         AGENTS,

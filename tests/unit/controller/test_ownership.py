@@ -49,6 +49,10 @@ class Client:
             ),
         )
 
+    async def put_lease(self, namespace, body):
+        spec = api.V1LeaseSpec(holder_identity=body['spec']['holderIdentity'])
+        self._cluster.leases[namespace, body['metadata']['name']] = api.V1Lease(spec=spec)
+
     async def delete_lease(self, namespace, held):
         assert self._cluster.leases.pop((namespace, held.metadata.name)) is held
 
@@ -173,10 +177,11 @@ def test_another_who_was_quicker_wins(cluster, clock):
 
 def test_who_waits_says_so_now_and_then_and_goes_on_when_it_is_free(cluster, clock, monkeypatch, caplog):
     first, second = of(cluster), of(cluster, 'two')
-    rounds = []
+    rounds, told = [], []
 
     async def pause(_):
         rounds.append(clock.now)
+        told.append(cluster.leases['two', 'headrace-class-held'].spec.holder_identity)
         clock.now += 31
         # The other release renews it, until it leaves.
         await (first._tried() if len(rounds) < 4 else first.give_up())
@@ -190,6 +195,9 @@ def test_who_waits_says_so_now_and_then_and_goes_on_when_it_is_free(cluster, clo
 
     asyncio.run(run())
     assert holder(cluster) == 'two/headrace-controller'
+    # Its agents knew, and know that it is over.
+    assert told == ['one/headrace-controller'] * 4
+    assert cluster.leases['two', 'headrace-class-held'].spec.holder_identity == ''
     said = [record for record in caplog.records if record.levelname == 'ERROR']
     assert (len(rounds), len(said)) == (4, 2)
     assert cluster.events == [('two', f'{NAME[1]}.held'), ('two', f'{NAME[1]}.held', 2)]
