@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from headrace.cluster import reading, store
-from headrace.haproxy import adoption, answers, held, observed, plan, profiles, render
+from headrace.haproxy import adoption, answers, deferred, held, observed, plan, profiles, render
 from headrace.haproxy.answers import Outcome
 from headrace.model import picture, state, view
 from headrace.model.endpoints import Place
@@ -66,7 +66,7 @@ class Told:
         files = cheap_files(self.picture)
         self.simulated = Simulated(files)
         self.loaded = plan.started(self.picture, self.simulated.profiles)
-        self.held, self.held_keys = frozenset(), frozenset()
+        self.deferred = deferred.Deferred()
 
     def reload(self, model):
         """Start anew from the files of the model."""
@@ -75,10 +75,16 @@ class Told:
 
     def tell(self, model, change):
         """Plan a change, and what still waits; tell it, and return the plan."""
-        refs = {item.ref for item in change.fragments} | self.held
-        keys = {item.key for item in change.pointers} | self.held_keys
-        wanted = self.picture.change_to(picture.of_state(model.state), refs, keys)
-        made = plan.plan(wanted, self.loaded)
+        whole = picture.of_state(model.state)
+        refs, keys = {item.ref for item in change.fragments}, {item.key for item in change.pointers}
+        with_all = self.picture.change_to(whole, refs | self.deferred.refs, keys | self.deferred.keys)
+        refs, keys = self.deferred.planned_with(refs, keys, self.picture, whole)
+        wanted = self.picture.change_to(whole, refs, keys)
+        made, expected = plan.plan(wanted, self.loaded), plan.plan(with_all, self.loaded)
+        self.deferred.note(refs, keys, wanted, made)
+        # What waits and is not planned again would have come to the same.
+        assert made.commands == expected.commands
+        assert (self.deferred.refs, self.deferred.keys) == (expected.held, expected.held_keys)
         before = self.picture.copy()
         plan.tell(self.picture, wanted, made)
         served = self.served(before)
@@ -86,7 +92,6 @@ class Told:
         for command in made.commands:
             self.send(command)
             self.look(command, both)
-        self.held, self.held_keys = made.held, made.held_keys
         self.loaded = replace(self.loaded, missing=self.loaded.missing | made.missing, passing=made.passing)
         assert self.simulated.passes_as_it_should(), made.commands
         return made
@@ -103,7 +108,7 @@ class Told:
         for command in observed.ordered(made):
             self.send(command)
             self.look(command, both)
-        self.held, self.held_keys = kept.refs, kept.keys
+        self.deferred = deferred.of_difference(self.picture, wanted, kept.refs, kept.keys)
         self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=picture.passing(kept.picture))
         if self.simulated.direct:
             self.simulated.listening = {'sni'} if self.loaded.passing else {'https'}

@@ -32,7 +32,7 @@ def test_changes_after_an_adoption_lead_where_files_lead(before, missed, later):
     told.adopt(model)
     for batch in later:
         told.tell(model, model.change(batch))
-        if not told.held:
+        if not told.deferred:
             assert told.picture == picture.of_state(model.state)
 
 

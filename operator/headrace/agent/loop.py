@@ -282,7 +282,7 @@ class Loop:
     def _serves_all(self) -> bool:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
         worker = self.applier.worker
-        whole = worker is not None and not worker.held and not worker.held_keys
+        whole = worker is not None and not worker.deferred
         return whole and (self.steering is None or self.steering.good)
 
     async def beat(self) -> None:

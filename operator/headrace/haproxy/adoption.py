@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from headrace.haproxy import commands, entries, held, listeners, lists, observed, render, words
+from headrace.haproxy import commands, deferred, entries, held, listeners, lists, observed, render, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
@@ -67,7 +67,7 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         worker.loaded = replace(
             loaded, missing=frozenset(missing), passing=passing(kept.picture), listeners=Layout() if odd else layout
         )
-        worker.held, worker.held_keys = kept.refs, kept.keys
+        worker.deferred = deferred.of_difference(kept.picture, wanted, kept.refs, kept.keys)
         answered = await worker.send(observed.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}

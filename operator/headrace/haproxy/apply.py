@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,11 +112,10 @@ class Applier:
                 await asyncio.sleep(0)
             if self.worker is None:
                 return
-            refs = {item.ref for item in change.fragments} | self.worker.held
-            keys = {item.key for item in change.pointers} | self.worker.held_keys
-            told = self.worker.picture.change_to(self.wanted, refs, keys)
+            refs = {item.ref for item in change.fragments}
+            keys = {item.key for item in change.pointers}
             try:
-                await self._tell(self.worker, told, administrator=administrator)
+                await self._tell(self.worker, refs, keys, administrator=administrator)
             except PlanError:
                 self.wanted.tell(change.inverse)
                 self.candidate.note(change.inverse)
@@ -178,11 +178,13 @@ class Applier:
             self.behind_since = time.monotonic()
             self.behind.set()
 
-    async def _tell(self, told: Worker, change: Change, *, administrator: bool = False) -> bool:
-        """Tell a worker a change, and keep the record; return whether it answered."""
-        waited = told.held
+    async def _tell(
+        self, told: Worker, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], *, administrator: bool = False
+    ) -> bool:
+        """Tell a worker what is wanted at some objects and keys, and keep the record; return whether it answered."""
+        waited = frozenset(told.deferred.refs) if administrator else frozenset()
         try:
-            done = await told.apply(change)
+            done = await told.apply(self.wanted, refs, keys)
         except RuntimeSocketError as error:
             self.lose(str(error))
             return False
@@ -193,7 +195,7 @@ class Applier:
             self.report('send', error)
             self.lose(f'internal error: {type(error).__name__}')
             return False
-        record = self.record
+        record, change = self.record, done.change
         record.commands += done.sent
         record.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
         for item in done.refused:
@@ -343,7 +345,7 @@ class Applier:
             found.loaded = started(known.picture, known.profiles)
             self._told.add(found.facts.pid)
             await found.settle()
-            if not await self._tell(found, found.picture.change_to(self.wanted, *since)):
+            if not await self._tell(found, *since):
                 raise RuntimeSocketError('the new worker does not answer')
         else:
             self._told.add(found.facts.pid)

@@ -172,7 +172,7 @@ class _Draft:
         held = [item for item in change.fragments if item.ref in self.held]
         absent = self.waiting.union(*(backends(item.new).keys() - backends(item.old).keys() for item in held))
         policies = {names.policy(item.ref, backend.port) for item in held for backend in backends(item.new).values()}
-        kept = {name for item in held for name in _led_to(item.old)}
+        kept = {name for item in held for name in led_to(item.old)}
         for item in change.pointers:
             backend, policy = target(item.new)
             if backend in absent or policy in policies:
@@ -317,14 +317,14 @@ def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
     return frozenset(entry for entry in entries_of if entry.map is not Map.CANARY)
 
 
-def _led_to(fragment: Fragment | None) -> set[str]:
+def led_to(fragment: Fragment | None) -> set[str]:
     """Return the backends that a fragment's own data leads to."""
     return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
 
 
 def needed(fragment: Fragment | None) -> set[str]:
     """Return the backends without which a fragment cannot be served."""
-    return _led_to(fragment) | backends(fragment).keys()
+    return led_to(fragment) | backends(fragment).keys()
 
 
 def target(content: Content | None) -> tuple[str, str]:

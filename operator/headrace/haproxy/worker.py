@@ -8,12 +8,14 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace.haproxy import answers, commands, entries, observed, plan, versions, words
 from headrace.haproxy.answers import Answered, Outcome
 from headrace.haproxy.commands import Command, Phase
+from headrace.haproxy.deferred import Deferred
 from headrace.haproxy.generations import VARIABLE
 from headrace.haproxy.observed import Observed
 from headrace.haproxy.plan import Loaded, Plan
@@ -22,7 +24,7 @@ from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.versions import OldHaproxyError
 from headrace.model.claims import ClaimKey
-from headrace.model.ir import Backend, Fragment, Map
+from headrace.model.ir import Backend, Fragment, Kind, Map
 from headrace.model.picture import Picture
 from headrace.model.state import Change
 from headrace.names import Ref
@@ -38,8 +40,12 @@ class PlanError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a change: the plan, how many commands were sent, those refused, and why a reload is needed."""
+    """What became of a change: the plan, how many commands were sent, those refused, and why a reload is needed.
 
+    The change is the difference that was planned: what the worker had been told of before is not in it.
+    """
+
+    change: Change
     plan: Plan
     sent: int
     refused: tuple[Answered, ...]
@@ -64,44 +70,51 @@ class Worker:
         self.connection, self.facts = connection, facts
         self.picture = Picture()
         self.loaded = Loaded()
-        # What waits for a reload: it is planned again with every change, because another one may release or replace it.
-        self.held: frozenset[Ref] = frozenset()
-        self.held_keys: frozenset[ClaimKey] = frozenset()
+        self.deferred = Deferred()
         self.removals = Removals(drain_seconds)
         self.turn = asyncio.Lock()
 
-    async def apply(self, change: Change) -> Applied:
-        """Plan a change of the picture, send it, and note what has been told; raises RuntimeSocketError and PlanError."""
+    async def apply(self, wanted: Picture, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey]) -> Applied:
+        """Plan what differs from the wanted picture at some objects and keys, send it, and note what has been told.
+
+        What waits for a reload and is linked with them is planned again. Raises RuntimeSocketError and PlanError.
+        """
         began = time.perf_counter()
         async with self.turn:
             try:
+                refs, keys = self.deferred.planned_with(refs, keys, self.picture, wanted)
+                change = self.picture.change_to(wanted, refs, keys)
                 made = plan.plan(change, self.loaded)
             except Exception as error:
                 raise PlanError(f'plan: {type(error).__name__}') from error
             sent = self._prepared(made.commands)
             refused = [item for item in await self._send(sent) if item.outcome is not Outcome.DONE]
+            self.deferred.note(refs, keys, change, made)
             self._told(change, made)
             reasons = set(made.reasons)
             if refused:
                 reasons |= await self._set_right(refused, change)
-        return Applied(made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
+        return Applied(change, made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
 
     def _told(self, change: Change, made: Plan) -> None:
-        self.held, self.held_keys = made.held, made.held_keys
         plan.tell(self.picture, change, made)
         before = self.loaded
+        listening = made.listening
+        if not listening and before.listening and any(kind is Kind.LISTENER for kind, _ in self.deferred.keys):
+            # None of the ports that wait was part of this change.
+            listening = before.listening
         if (
             made.missing
             or made.passing is not before.passing
             or made.listeners is not before.listeners
-            or made.listening != before.listening
+            or listening != before.listening
         ):
             self.loaded = replace(
                 before,
                 missing=before.missing | made.missing,
                 passing=made.passing,
                 listeners=made.listeners,
-                listening=made.listening,
+                listening=listening,
             )
 
     async def settle(self) -> None:
