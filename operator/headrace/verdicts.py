@@ -107,7 +107,7 @@ REASONS: dict[str, Reason] = {
     'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),
     'RefusedByHaproxy': Reason(_ERROR, 'HAProxy refuses the configuration that the object becomes, so it is left out; the rest is served.', 'Change the object; the message holds what HAProxy said. Tell the administrator when a snippet or template is at fault.'),
     'ReloadDelayed': Reason(_WARNING, 'A change of the object takes effect with a reload of HAProxy, and that waits: the namespace, or all together, have caused as many as they may, or too many workers of earlier reloads still hold connections. Until then the object is served as before.', 'None: it comes by itself. Change less often what needs a reload, or ask the administrator for a larger `reloadsPerMinute` or `maxOldWorkers`.'),
-    'RouteClosed': Reason(_ERROR, 'A key that protects the route cannot be used, so the route answers 503 (http) or a reset (tcp).', 'Correct the key that the message names.'),
+    'RouteClosed': Reason(_ERROR, 'A key that protects the route cannot be used, or an object beyond a limit names the host, so the route answers 503 (http) or a reset (tcp).', 'Correct the key or the object that the message names.'),
     'SecretForbidden': Reason(_ERROR, 'headrace may not read Secrets of this namespace.', 'Ask the administrator to add the namespace to `secrets.namespaces`.'),
     'SecretMissing': Reason(_ERROR, 'The Secret does not exist; what depends on it is closed.', 'Create the Secret in the namespace of the object.'),
     'ServiceMissing': Reason(_ERROR, 'The Service, or its port, does not exist; the rule is left out.', 'Correct the name, or create the Service.'),

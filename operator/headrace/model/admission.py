@@ -60,16 +60,15 @@ class Admission:
         """Return what stands for an object that was built anew; `held` stands for it until now."""
         ref, wanted = built.ref, totals.cost(built)
         self._stop_waiting(ref)
-        alone = any(verdict.reason == budgets.REASON for verdict in built.verdicts)
         excess = self.totals.excess(ref, wanted)
-        if excess is None and not alone:
+        if excess is None and not built.closed:
             self._good.pop(ref, None)
             self.replaced.discard(ref)
             return self._checked(built)
         if held is not None and held.claims and ref not in self.replaced:
             self._good[ref] = _with_checks(held)
         self.replaced.add(ref)
-        said = built.verdicts if excess is None or alone else (*built.verdicts, excess.verdict(ref))
+        said = built.verdicts if excess is None or built.closed else (*built.verdicts, excess.verdict(ref))
         forms = tuple(self._forms(replace(built, verdicts=tuple(sorted(said))), refresh))
         costs = tuple(totals.cost(form) for form in forms)
         place, form = next(
@@ -87,7 +86,7 @@ class Admission:
             yield replace(good, created=built.created, needs=built.needs, verdicts=built.verdicts)
         closed = budgets.closed_form(built)
         yield closed
-        yield replace(closed, claims=())
+        yield budgets.without_claims(closed)
 
     def follow(self, built: Fragment) -> Fragment:
         """Return what stands for an object of which only endpoints have changed: they count by their checks alone."""

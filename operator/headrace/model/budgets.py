@@ -4,7 +4,8 @@ Pure. Sizes are computed from what an object says, before anything is built. Not
 keeps its last good fragment, else it is closed. A part that is lost could open what it protects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from headrace import names
@@ -14,6 +15,7 @@ from headrace.annotations.values import Network
 from headrace.cluster.objects import Service
 from headrace.model import policies
 from headrace.model.exposure import Exposed, Exposures
+from headrace.model.hosts import wildcard
 from headrace.model.ir import Claim, Fragment, HostTls, Kind, Pointer
 from headrace.model.ports import route_key
 from headrace.model.source_ranges import allowed_by_source_ranges
@@ -79,7 +81,7 @@ def excess(
 ) -> Excess | None:
     """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
     settings = view.settings
-    routes = sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+    routes = _routes(exposures)
     if routes > settings.max_routes_per_object:
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
     found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
@@ -97,17 +99,22 @@ def excess(
     return None
 
 
+def _routes(exposures: Exposures) -> int:
+    return sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+
+
 def closed(
     service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...], view: View
 ) -> Fragment:
     """Return what stands for a Service that would become too much: its routes answer 503, its TCP ports a reset.
 
-    Hosts come first, then their paths, up to the number of routes that an object may have.
+    Hosts come first, then their paths. Where these are more than an object may have, its hosts are shut.
     """
     most = max(MOST_CLOSED, view.settings.max_routes_per_object)
+    whole = _routes(exposures) <= most
     claims: dict[tuple[Kind, str], Claim] = {}
     for kind, key, exposed in _keys(exposures):
-        if len(claims) >= most:
+        if not whole and len(claims) >= most:
             break
         label = exposed.port.label
         shut = Pointer(names.backend(service.ref, label), names.policy(service.ref, label), policies.CLOSED)
@@ -117,14 +124,32 @@ def closed(
         service.ref,
         created=service.created,
         claims=tuple(claims[key] for key in sorted(claims)),
+        closed=True,
+        shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
         needs=needs,
         verdicts=tuple(sorted(set(verdicts))),
     )
 
 
+def _shut(keys: AbstractSet[tuple[Kind, str]], claimed: Container[tuple[Kind, str]] = ()) -> tuple[str, ...]:
+    """Return the hosts of some keys, and the wildcards that would serve those hosts that are not claimed."""
+    hosts = {item: item[1].partition('/')[0] for item in keys if item[0] in (Kind.ROUTE, Kind.TLS)}
+    above = {each for item, host in hosts.items() if item not in claimed for each in (wildcard(host), '*')}
+    return tuple(sorted({*hosts.values(), *above} - {''}))
+
+
 def _keys(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
     """Yield what closes some ports: their numbers, then their hosts, then each path of each host."""
-    http = [exposed for exposed in exposures.ports if exposed.spoken.mode == 'http']
+    yield from _hosts(exposures)
+    for exposed in exposures.ports:
+        if exposed.spoken.mode == 'http':
+            exact = exposed.exposure.path_type == 'Exact'
+            for path in exposed.paths:
+                for host in exposed.hosts:
+                    yield Kind.ROUTE, route_key(host, path, exact=exact), exposed
+
+
+def _hosts(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
     for exposed in exposures.ports:
         if exposed.number:
             yield Kind.PORT, str(exposed.number), exposed
@@ -133,17 +158,19 @@ def _keys(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
             is_http = exposed.spoken.mode == 'http'
             for host in exposed.hosts:
                 yield Kind.ROUTE if is_http else Kind.TLS, f'{host}/' if is_http else host, exposed
-    for exposed in http:
-        exact = exposed.exposure.path_type == 'Exact'
-        for path in exposed.paths:
-            for host in exposed.hosts:
-                yield Kind.ROUTE, route_key(host, path, exact=exact), exposed
 
 
 def closed_form(built: Fragment) -> Fragment:
     """Return the closed form of a fragment for which its namespace has no room."""
     claims = (replace(claim, value=value) for claim in built.claims if (value := _closed(claim)) is not None)
-    return Fragment(built.ref, created=built.created, claims=tuple(claims), needs=built.needs, verdicts=built.verdicts)
+    bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, verdicts=built.verdicts)
+    return replace(bare, claims=tuple(claims), shut=built.shut)
+
+
+def without_claims(closed: Fragment) -> Fragment:
+    """Return what stands for a closed object where its namespace has no room for closed routes either."""
+    keys = {(claim.kind, claim.key) for claim in closed.claims}
+    return replace(closed, claims=(), shut=_shut(keys | {(Kind.ROUTE, host) for host in closed.shut}))
 
 
 def _closed(claim: Claim) -> Pointer | HostTls | None:

@@ -8,6 +8,7 @@ of others for it wait whatever their age.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from headrace.model.classes import DEFAULT_CERTIFICATE
@@ -63,6 +64,8 @@ class Claims:
         self.hosts = hosts
         self._claimants: dict[Kind, dict[str, Ref | tuple[Ref, ...]]] = {kind: {} for kind in Kind}
         self._barred: dict[ClaimKey, tuple[Ref, ...]] = {}
+        # Hosts that objects beyond a limit name, and these objects.
+        self._shut: dict[str, frozenset[Ref]] = {}
 
     def claimants(self, key: ClaimKey) -> tuple[Ref, ...]:
         """Return who claims a key and may have it, the winner first."""
@@ -129,11 +132,33 @@ class Claims:
         winner = fragments[found if isinstance(found, Ref) else found[0]]
         claim = find(winner, key)
         assert claim is not None
-        if key[0] is Kind.ROUTE and isinstance(claim.value, Pointer) and self._unprotected(winner, key[1], fragments):
-            return closed(claim.value)
+        if key[0] is Kind.ROUTE and isinstance(claim.value, Pointer):
+            unsafe = self._unprotected(winner, key[1], fragments) or self._shutter(winner.ref, claim)
+            return closed(claim.value) if unsafe else claim.value
+        if isinstance(claim.value, HostTls) and claim.value.passthrough and self._shutter(winner.ref, claim):
+            return HostTls(passthrough=closed(claim.value.passthrough))
         if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
             return replace(claim.value, far=Side(), near=Side())
         return claim.value
+
+    def shut(self, ref: Ref, old: Iterable[str], new: Iterable[str]) -> None:
+        """Exchange the hosts that an object beyond a limit names without a claim for all of their paths."""
+        for host in old:
+            self._shut[host] -= {ref}
+            if not self._shut[host]:
+                del self._shut[host]
+        for host in new:
+            self._shut[host] = self._shut.get(host, frozenset()) | {ref}
+
+    def _shutter(self, ref: Ref, claim: Claim) -> Ref | None:
+        """Return the object of the same namespace that shuts the host of a claim, so that the claim leads nowhere."""
+        found = self._shut.get(claim.key.partition('/')[0], ()) if self._shut else ()
+        return min((each for each in found if each.namespace == ref.namespace and each != ref), default=None)
+
+    def on(self, hosts: AbstractSet[str]) -> set[ClaimKey]:
+        """Return all claimed keys of routes and TLS of some hosts, whoever claims them."""
+        found = {(Kind.TLS, host) for host in hosts}
+        return found.union((Kind.ROUTE, key) for key in self._claimants[Kind.ROUTE] if key.partition('/')[0] in hosts)
 
     def _has_stand_in(self, ref: Ref, door: Door) -> bool:
         """Tell whether the address that HAProxy sees behind a door is its owner's; two addresses can have the same one."""
@@ -190,6 +215,9 @@ class Claims:
         for claim in fragment.claims:
             holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
+                if claim.kind in (Kind.ROUTE, Kind.TLS) and (by := self._shutter(fragment.ref, claim)):
+                    message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
+                    found.append(Verdict(fragment.ref, 'RouteClosed', message, claim.field))
                 continue
             if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
                 found.append(Verdict(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))

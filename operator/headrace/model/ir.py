@@ -364,7 +364,9 @@ class Userlist:
 class Fragment:
     """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
-    `endpoint_verdicts` are those that follow from its endpoints, which change far more often than all the rest.
+    `endpoint_verdicts` are those that follow from its endpoints, which change far more often than all the rest. Of an
+    object that exceeds a limit, `closed` tells the closed form, and `shut` are the hosts that it names without a claim
+    for each of their paths: routes that its namespace has of them are closed too.
     """
 
     ref: Ref
@@ -377,6 +379,8 @@ class Fragment:
     userlists: tuple[Userlist, ...] = ()
     balanced: tuple[Balanced, ...] = ()
     demands: tuple[tuple[Ref, str, Mode], ...] = ()
+    closed: bool = False
+    shut: tuple[str, ...] = ()
     needs: tuple[Ref, ...] = ()
     endpoint_verdicts: tuple[Verdict, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -394,6 +398,8 @@ class Fragment:
             self.userlists,
             self.balanced,
             self.demands,
+            self.closed,
+            self.shut,
             self.needs,
             verdicts,
             self.verdicts,

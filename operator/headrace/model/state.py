@@ -100,6 +100,10 @@ class Change:
         )
 
 
+# A change, and the keys whose claims it takes away and makes.
+_Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
+
+
 class State:
     """The fragments of one agent. Not thread-safe; one task owns it."""
 
@@ -260,10 +264,13 @@ class State:
 
     def _put(self, ref: Ref, fragment: Fragment | None) -> None:
         self.admission.charge(ref, fragment)
+        before, after = _shut(self.fragments.get(ref)), _shut(fragment)
         if fragment is None:
             self.fragments.pop(ref, None)
         else:
             self.fragments[ref] = fragment
+        if before != after:
+            self.claims.shut(ref, before, after)
 
     def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> Change:
         """Let an object keep its previous fragment, whose claims stay as they are."""
@@ -406,12 +413,7 @@ class State:
     def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
         named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
         moved = [(change, *_claimed(change)) for change in changes]
-        keys = {key for host in rehosted for key in self.claims.of_host(host, self.fragments)}
-        for change, gone, come in moved:
-            for key in {*gone, *come}:
-                keys |= {key, *_own_routes(change, key)}
-        for key in tuple(keys):
-            keys |= self.claims.dependents(key, self.fragments)
+        keys = self._keys(moved, rehosted)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
         judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
         saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
@@ -443,6 +445,20 @@ class State:
         judged |= {ref for key in keys for ref in self.claims.parties(key)}
         return Change(changes, pointers, tuple(sorted(judged)))
 
+    def _keys(self, moved: Iterable[_Moved], rehosted: Iterable[str]) -> set[ClaimKey]:
+        """Return the keys at which something else can stand after some changes."""
+        keys = {key for host in rehosted for key in self.claims.of_host(host, self.fragments)}
+        shut: set[str] = set()
+        for change, gone, come in moved:
+            for key in {*gone, *come}:
+                keys |= {key, *_own_routes(change, key)}
+            shut.update(set(_shut(change.old)) ^ set(_shut(change.new)))
+        if shut:
+            keys |= self.claims.on(shut)
+        for key in tuple(keys):
+            keys |= self.claims.dependents(key, self.fragments)
+        return keys
+
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
         """Yield all claimed keys, sorted, and what stands there."""
         for key in sorted(self.claims.keys(self.fragments)):
@@ -471,6 +487,10 @@ class State:
 def _ways(fragment: Fragment) -> dict[str, str]:
     """Return who serves each door of a fragment."""
     return {claim.key: claim.value.way for claim in fragment.claims if isinstance(claim.value, Door)}
+
+
+def _shut(fragment: Fragment | None) -> tuple[str, ...]:
+    return fragment.shut if fragment else ()
 
 
 def _form(fragment: Fragment) -> Fragment:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from headrace.model.budgets import REASON, Excess
+from headrace.model.budgets import Excess
 from headrace.model.ir import Backend, Fragment, HostTls, Kind, Pem, Pointer
 from headrace.names import Ref
 from headrace.settings import Settings
@@ -39,7 +39,7 @@ _NOTHING = Cost()
 
 def cost(fragment: Fragment) -> Cost:
     """Return what a fragment takes of its namespace's budgets."""
-    if is_closed(fragment):
+    if fragment.closed:
         return Cost(closed=len(fragment.claims))
     claimed, size, certificates = _claimed(fragment)
     entries = claimed + len(fragment.data) + len(fragment.timeouts)
@@ -53,11 +53,6 @@ def cost(fragment: Fragment) -> Cost:
     size += sum(_SECTION_BYTES + len(backend.name) for backend in fragment.backends if not backend.pin)
     hashes = frozenset(secret for found in fragment.userlists for _, secret in found.users)
     return Cost(entries, size, certificates, 0, hashes, checks(fragment))
-
-
-def is_closed(fragment: Fragment) -> bool:
-    """Tell whether a fragment is the closed form of an object that exceeds a budget."""
-    return not fragment.backends and any(verdict.reason == REASON for verdict in fragment.verdicts)
 
 
 def checks(fragment: Fragment) -> int:
