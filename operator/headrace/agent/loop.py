@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from headrace.agent.backlog import Backlog
 from headrace.agent.judged import Judged
 from headrace.agent.lingering import Lingering
 from headrace.cluster.objects import Service
@@ -48,8 +49,7 @@ class Loop:
         self.steering: Steering | None = None
         self._lingering = Lingering(applier, self.wake)
         self.batches = 0
-        # What could not be applied because of a failure that is no object's.
-        self._left: frozenset[Ref] = frozenset()
+        self._backlog = Backlog()
         self._pause = _FIRST_PAUSE_SECONDS
         applier.search = self.search
         self.epochs = Epochs()
@@ -67,54 +67,57 @@ class Loop:
         self.wake(time.monotonic())
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            began = self._woken_at
-            if await self.settle():
-                self._timed(time.monotonic() - began)
+            await self.settle()
 
     async def settle(self) -> bool:
-        """Apply what has changed in the store since the last time; return whether anything had."""
-        async with self._turn:
-            over = await self._lingering.over()
-            self.state.lingering -= over
-            dirty = self.store.take() | over | self._left
-            self._left = frozenset()
-            if not dirty:
-                return False
-            self.batches += 1
-            try:
-                changed = await self._settle(dirty)
-            except Exception as error:  # noqa: BLE001  reported; what was taken from the store is kept
-                self._try_again(dirty, error)
-                return False
+        """Apply what has changed in the store, and what changes meanwhile; return whether anything had."""
+        changed = False
+        while True:
+            self._wake.clear()
+            began = self._woken_at
+            async with self._turn:
+                over = await self._lingering.over()
+                self.state.lingering -= over
+                dirty = self.store.take() | over
+                # Epochs are read before the change is applied: a Service may get its next one meanwhile.
+                self._backlog.add(dirty, self._epochs(dirty))
+                refs = self._backlog.next(_APPLIED_AT_ONCE)
+                if not refs:
+                    return changed
+                self.batches += 1
+                try:
+                    step = await self._settle(refs)
+                except Exception as error:  # noqa: BLE001  reported; what was taken from the store is kept
+                    self._try_again(refs, error)
+                    return changed
+                self._note_epochs(self._backlog.done(refs))
             self._pause = _FIRST_PAUSE_SECONDS
-            return changed
+            changed |= step
+            if step:
+                self._timed(time.monotonic() - began)
+            if not self._backlog:
+                return changed
+            # A change that needs no command is applied without a pause of its own.
+            await asyncio.sleep(0)
 
-    def _try_again(self, dirty: frozenset[Ref], error: Exception) -> None:
+    def _try_again(self, refs: Sequence[Ref], error: Exception) -> None:
         """Keep what could not be applied for a later batch: the next one, or one after a pause that grows."""
         self.applier.report('batch', error)
-        self._left = dirty
+        self._backlog.put_back(refs)
         asyncio.get_running_loop().call_later(self._pause, lambda: self.wake(time.monotonic()))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _settle(self, dirty: frozenset[Ref]) -> bool:
-        changed, refs, numbers = False, sorted(dirty), self._epochs(dirty)
-        for start in range(0, len(refs), _APPLIED_AT_ONCE):
-            if start:
-                # A change that needs no command is applied without a pause of its own.
-                await asyncio.sleep(0)
-            change = self.state.update(self.store, refs[start : start + _APPLIED_AT_ONCE])
-            changed |= bool(change)
-            self._lingering.follow(self.state.lingering)
-            if len(change.pointers) > _APPLIED_AT_ONCE:
-                # Others get their turn between the steps of an object's large change.
-                await asyncio.sleep(0)
-            if change or change.failures:
-                await self._apply(change)
-        if self.steering is not None and NODES in dirty:
+    async def _settle(self, refs: Sequence[Ref]) -> bool:
+        change = self.state.update(self.store, refs)
+        self._lingering.follow(self.state.lingering)
+        if len(change.pointers) > _APPLIED_AT_ONCE:
+            # Others get their turn between the steps of an object's large change.
+            await asyncio.sleep(0)
+        if change or change.failures:
+            await self._apply(change)
+        if self.steering is not None and NODES in refs:
             await self.steering.move(sites.find(self.store.nodes(), self.state.view))
-        self._note_epochs(numbers)
-        return changed
+        return bool(change)
 
     async def _apply(self, change: Change) -> None:
         """Apply a change. Objects that fail go back to what could be applied; halving finds them."""
@@ -211,10 +214,7 @@ class Loop:
         return bool(found)
 
     def _epochs(self, refs: Iterable[Ref]) -> dict[Ref, int]:
-        """Return the epochs of this class's Services among those that are taken, 0 where there is none.
-
-        They are read before the change is applied: a Service may get its next epoch meanwhile.
-        """
+        """Return the epochs of this class's Services among those that are taken, 0 where there is none."""
         found = dict[Ref, int]()
         for ref in refs:
             if ref.kind == 'Service':
@@ -247,7 +247,7 @@ class Loop:
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
-            numbers = self._epochs(self.store.take())
+            numbers = self._backlog.clear() | self._epochs(self.store.take())
             state.lingering |= self.state.lingering
             state.delayed = self.state.delayed
             change = state.succeed(self.state, self.store)

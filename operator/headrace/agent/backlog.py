@@ -1,0 +1,65 @@
+"""Changed objects that wait to be applied: namespaces take turns, so that no one waits for all objects of another one.
+
+Promises: within a namespace the first that has come goes first, and one that changes again meanwhile keeps its place. An
+object is done when it has been applied after it was taken from the store.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from headrace.names import Ref
+
+
+class Backlog:
+    """Objects that wait, and the epochs of what was taken from the store together."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[Ref, None]] = {}
+        self._taken: deque[tuple[set[Ref], Mapping[Ref, int]]] = deque()
+
+    def __bool__(self) -> bool:
+        """Tell whether any object waits."""
+        return bool(self._waiting)
+
+    def add(self, refs: Iterable[Ref], epochs: Mapping[Ref, int]) -> None:
+        """Let objects wait that were taken from the store together, with the epochs of those that are Services."""
+        found = sorted(refs)
+        for ref in found:
+            self._waiting.setdefault(ref.namespace, {}).setdefault(ref)
+        if found:
+            self._taken.append((set(found), epochs))
+
+    def next(self, most: int) -> list[Ref]:
+        """Return the objects whose turn it is, which do not wait any more, sorted."""
+        found: list[Ref] = []
+        while self._waiting and len(found) < most:
+            namespace = next(iter(self._waiting))
+            refs = self._waiting.pop(namespace)
+            ref = next(iter(refs))
+            del refs[ref]
+            found.append(ref)
+            if refs:
+                self._waiting[namespace] = refs
+        return sorted(found)
+
+    def put_back(self, refs: Iterable[Ref]) -> None:
+        """Let objects wait again that could not be applied."""
+        for ref in refs:
+            self._waiting.setdefault(ref.namespace, {}).setdefault(ref)
+
+    def done(self, refs: Iterable[Ref]) -> dict[Ref, int]:
+        """Note that objects were applied; return the epochs of what was taken before all that still waits.
+
+        Lower epochs were taken earlier or together, so none of them counts before all of these objects are applied.
+        """
+        applied, found = frozenset(refs), dict[Ref, int]()
+        for left, _ in self._taken:
+            left.difference_update(applied)
+        while self._taken and not self._taken[0][0]:
+            found |= self._taken.popleft()[1]
+        return found
+
+    def clear(self) -> dict[Ref, int]:
+        """Note that all objects were applied, and return their epochs."""
+        self._waiting.clear()
+        return self.done(frozenset[Ref]().union(*(left for left, _ in self._taken)))
