@@ -1,9 +1,11 @@
 """A Secret that no honest tool makes costs its own material, and no time of others."""
 
+import datetime as dt
 import time
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from headrace.class_keys import Secrets
 from headrace.cluster import reading
@@ -45,6 +47,24 @@ def test_a_certificate_that_openssl_would_not_read_is_refused(old):
     held = tls(crt, ca_crt=crt)
     assert held.certificate_problem == 'tls.crt has a name that does not parse'
     assert held.authorities_problem == 'ca.crt has a name that does not parse'
+
+
+@pytest.mark.parametrize('old', [b'\x0c\x04leaf', b'\x0c\x04root'], ids=['subject', 'issuer'])
+@pytest.mark.parametrize('tag', [b'\x04', b'\x17', b'\x18', b'\x1a'])
+def test_a_name_of_a_type_that_openssl_does_not_read_is_refused(old, tag):
+    crt = hostile.block(hostile.exchanged(hostile.certificate('ec'), (old, tag + old[1:])))
+    held = tls(crt, ca_crt=crt)
+    assert held.certificate_problem == 'tls.crt has a name whose text is of a type that OpenSSL refuses'
+    assert held.authorities_problem == 'ca.crt has a name whose text is of a type that OpenSSL refuses'
+
+
+@pytest.mark.parametrize('size', [1, 100, 300])
+def test_a_name_of_any_length_is_read(size):
+    key, begin = hostile.key_of('ec'), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.DN_QUALIFIER, 'x' * size)])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + dt.timedelta(days=1))
+    crt = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    assert tls(crt, hostile.private('ec')).certificate is not None
 
 
 @pytest.mark.parametrize(

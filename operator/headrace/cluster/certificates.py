@@ -36,6 +36,8 @@ _KEYS = {
     bytes.fromhex('2b6571'): PublicKeyAlgorithmOID.ED448,
 }
 _KINDS = 'neither RSA nor EC nor Ed25519'
+# What the text of a name can be for OpenSSL (B_ASN1_PRINTABLE); the library takes other types too.
+_NAME_TAGS = frozenset(b'\x03\x0c\x12\x13\x14\x16\x1c\x1e')
 # OpenSSL refuses larger exponents of large keys.
 _MAX_EXPONENT_BITS = 64
 # How much longer than half of the modulus a prime may be.
@@ -110,10 +112,23 @@ def _judge_strength(certificate: x509.Certificate, field: str, limits: Secrets) 
     # The library parses these when they are asked for, and OpenSSL refuses a file in which one is wrong.
     with _parsing(f'{field} has a name that does not parse'):
         issued_by_itself = certificate.issuer == certificate.subject
+        tags = {_tag(each) for name in (certificate.issuer, certificate.subject) for each in name}
+    if not tags <= _NAME_TAGS:
+        raise UnusableError(f'{field} has a name whose text is of a type that OpenSSL refuses')
     with _parsing(f'{field} has a date that does not parse'):
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if isinstance(digest, _WEAK_HASHES) and not issued_by_itself:
         raise UnusableError(f'{field} is signed with {digest.name}, which clients and OpenSSL refuse')
+
+
+def _tag(attribute: x509.NameAttribute[str | bytes]) -> int:
+    """Return the ASN.1 tag of an attribute's text."""
+    der = x509.Name([attribute]).public_bytes()
+    place = 0
+    # The name, its one set and the attribute begin with a tag and a length; then comes the identifier.
+    for _ in range(3):
+        place += 2 + (der[place + 1] & 0x7F) * (der[place + 1] >> 7)
+    return der[place + 2 + der[place + 1]]
 
 
 def _judge_key(key: object, field: str, limits: Secrets) -> None:
