@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ FUZZ = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+# A fuzzer that runs long by hand is not ended.
+TIMEOUT = pytest.mark.timeout(0 if _ASKED else 300)
 # Of CPU, for one object; a busy machine takes no part in it.
 SECONDS = 1.0
 OIDS = [

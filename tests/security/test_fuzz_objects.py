@@ -16,9 +16,10 @@ from headrace.haproxy import check, files
 from headrace.model import state
 from properties import strategies
 from properties.living import RENDERER, VIEW
-from security.fuzzing import EXAMPLES, FUZZ, VALUES, bounded, changed_document
+from security.fuzzing import EXAMPLES, FUZZ, TIMEOUT, VALUES, bounded, changed_document
 from support.objects import endpoint_slice, secret, service, tls_secret
 
+pytestmark = TIMEOUT
 HTTP = [{'name': 'http', 'port': 80}]
 METADATA = {
     'name': 'n',

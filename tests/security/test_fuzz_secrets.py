@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from headrace.class_keys import Secrets
 from headrace.cluster import reading
 from headrace.haproxy import check
-from security.fuzzing import FUZZ, bounded, changed_der
+from security.fuzzing import FUZZ, TIMEOUT, bounded, changed_der
 from support import hostile
 
 # What the library will refuse one day, and a name of odd length that it accepts: it reports both by warnings.
 pytestmark = [
+    TIMEOUT,
     pytest.mark.filterwarnings('ignore::cryptography.utils.CryptographyDeprecationWarning'),
     pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning"),
 ]
