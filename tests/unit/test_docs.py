@@ -6,16 +6,19 @@ import subprocess
 import sys
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 
 from conftest import ROOT
 from headrace import settings
+from headrace.agent import connections
 from headrace.annotations import keys, reading
 from headrace.annotations.settings import BackendSettings
 from headrace.annotations.values import Invalid
 from headrace.cluster.objects import Protocol, ServicePort
 from headrace.haproxy import words
+from headrace.kube import reviews
 from headrace.model import exposure, shapes
 from headrace.verdicts import REASONS
 from support.objects import built, service
@@ -373,13 +376,35 @@ def test_the_schema_is_a_schema_and_holds_the_defaults():
     assert settings.parse(yaml.safe_dump(defaults)) == settings.Settings()
 
 
-def test_the_table_of_limits_has_the_defaults_and_diagnostics_of_the_code():
-    table = re.findall(
-        r'^\| [^|]+ \| `(max\w+Per\w+)` \| (\d+) \| `(\w+)` \|$', (DOCS / 'security.md').read_text(), re.MULTILINE
-    )
-    made = settings.Settings()
-    known = {re.sub('([A-Z])', r'_\1', name).lower() for name, _, _ in table}
-    assert {name for name in settings.Settings.__struct_fields__ if re.fullmatch(r'max_\w+_per_\w+', name)} == known
-    for name, default, diagnostic in table:
-        assert int(default) == getattr(made, re.sub('([A-Z])', r'_\1', name).lower())
-        assert diagnostic in REASONS
+LIMITS = re.compile(r'(secrets\.)?(max(?!conn)|min)[A-Z]\w*|(total)?[rR]eloadsPerMinute|rateLimitClients|tableSize')
+
+
+def rows(start, end):
+    """Return the cells of a table of the page about security, by the headings before and after it."""
+    text = (DOCS / 'security.md').read_text()
+    part = text[text.index(start) : text.index(end)]
+    return [[cell.strip() for cell in line.split('|')[1:-1]] for line in part.splitlines() if line.startswith('| ')][1:]
+
+
+def test_the_table_of_limits_has_all_settings_with_their_defaults_and_diagnostics():
+    defaults = json.loads(msgspec.json.encode(settings.Settings()))
+    defaults |= {f'secrets.{name}': value for name, value in defaults['secrets'].items()}
+    table = {
+        setting.strip('`'): (default, diagnostic) for _, setting, default, diagnostic in rows('## Limits', '## Hosts')
+    }
+    del table['–'], table['---']
+    assert table.keys() == {name for name in defaults if LIMITS.fullmatch(name)}
+    for name, (default, diagnostic) in table.items():
+        assert default == str(defaults[name])
+        assert diagnostic == '–' or diagnostic.strip('`') in REASONS
+
+
+def test_the_table_of_the_agents_own_ports_has_the_limits_of_the_code():
+    found = [[cell for cell in row[1:3] if cell != '–'] for row in rows("## The agent's own ports", '## Requests')[1:]]
+    wanted = [
+        (connections.MOST_BY_PEER, connections.MOST),
+        (connections.HANDSHAKES_BY_PEER, connections.HANDSHAKES),
+        (reviews.BY_PEER, reviews.TOTAL),
+        (reviews.AT_ONCE,),
+    ]
+    assert found == [[f'{number:.0f}' for number in row] for row in wanted]

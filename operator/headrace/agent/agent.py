@@ -121,7 +121,7 @@ class Agent:
         # One for all, for who starts a process has to see that it has ended.
         self.haproxy = Haproxy(self.options.state / 'current', self.options.sockets, self.options.start)
         self.listen_to_signals()
-        serving = Serving()
+        serving = Serving(self.metrics.refuse_connection)
         following = asyncio.create_task(self.source.follow(), name='the source')
         try:
             await self._listen(serving)

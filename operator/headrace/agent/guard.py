@@ -7,6 +7,7 @@ import ipaddress
 
 from aiohttp import web
 
+from headrace import buckets
 from headrace.agent.pages import Handler
 from headrace.kube.reviews import Answer, Reviews, ReviewsBusyError, ReviewUnavailableError
 
@@ -19,10 +20,16 @@ def is_local(request: web.Request) -> bool:
 
     A proxy on this host, HAProxy among them, may connect from loopback too; it passes on the Host that its client sent.
     """
-    peer = request.transport.get_extra_info('peername') if request.transport is not None else None
+    peer = _peer(request)
     host = request.host.rpartition(':')[0] if not request.host.endswith(']') else request.host
     host = (host or request.host).strip('[]')
-    return peer is not None and _is_loopback(str(peer[0])) and (host == 'localhost' or _is_loopback(host))
+    return _is_loopback(peer) and (host == 'localhost' or _is_loopback(host))
+
+
+def _peer(request: web.Request) -> str:
+    """Return the address of the client, '' where nothing tells it."""
+    found = request.transport.get_extra_info('peername') if request.transport is not None else None
+    return str(found[0]) if found is not None else ''
 
 
 def _is_loopback(text: str) -> bool:
@@ -54,7 +61,7 @@ def by_token(handler: Handler, reviews: Reviews) -> Handler:
         if not token:
             return _refusal(401, f'a token is missing: send it as {TOKEN}')
         try:
-            answer = await reviews.judge(token.strip())
+            answer = await reviews.judge(token.strip(), buckets.peer(_peer(request)))
         except ReviewsBusyError:
             return _refusal(429, 'too many tokens are being judged', {'Retry-After': '1'})
         except ReviewUnavailableError:

@@ -5,7 +5,7 @@ from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 import headrace
@@ -39,6 +39,16 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._refused = Counter(
+            'headrace_own_connections_refused',
+            "Connections to the agent's own ports that were refused or ended, by option and why.",
+            ('option', 'why'),
+            registry=self.registry,
+        )
+
+    def refuse_connection(self, option: str, why: str) -> None:
+        """Count a connection to one of the agent's own ports that was refused or ended."""
+        self._refused.labels(option.removeprefix('--'), why).inc()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What the API server says about a token that somebody shows: a TokenReview, and then a SubjectAccessReview.
 
 Promises: an answer is at most some seconds old; what is kept is bounded; tokens that are not known are judged at a bounded
-rate, which those that were let in before do not share; without the API server the answer is an error. Tokens are kept as
-hashes only.
+rate, by peer and in all, which those that were let in before do not share; few are judged at once; without the API server
+the answer is an error. Tokens are kept as hashes only.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
+from headrace.buckets import Buckets
 from headrace.kube.calls import CallError, Calls
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,9 @@ _ACCESS = '/apis/authorization.k8s.io/v1/subjectaccessreviews'
 _KEPT_SECONDS = 10.0
 _MOST_ALLOWED, _MOST_REFUSED = 64, 256
 _DEADLINE_SECONDS = 5.0
-# New tokens: so many at once, and so many a second.
-_BURST, _RATE = 10.0, 5.0
+# New tokens a second, of one peer and of all.
+BY_PEER, TOTAL = 3.0, 5.0
+AT_ONCE = 4
 
 
 class Answer(Enum):
@@ -53,11 +55,12 @@ class Reviews:
         self._allowed: dict[bytes, float] = {}
         self._refused: dict[bytes, tuple[Answer, float]] = {}
         self._asking: dict[bytes, asyncio.Task[Answer]] = {}
-        self._left, self._left_at = _BURST, clock()
+        self._new = Buckets(BY_PEER, TOTAL)
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._said = ''
 
-    async def judge(self, token: str) -> Answer:
-        """Return what the API server says about a token; raises ReviewUnavailableError and ReviewsBusyError."""
+    async def judge(self, token: str, peer: str) -> Answer:
+        """Return what the API server says about a token of a peer; raises ReviewUnavailableError and ReviewsBusyError."""
         if not token.isascii() or not token.isprintable():
             return Answer.UNKNOWN
         digest, now = hashlib.sha256(token.encode()).digest(), self._clock()
@@ -67,19 +70,11 @@ class Reviews:
             return held[0]
         task = self._asking.get(digest)
         if task is None:
-            if digest not in self._allowed and not self._take(now):
+            if digest not in self._allowed and not self._new.take(peer, now):
                 raise ReviewsBusyError
             task = self._asking[digest] = asyncio.create_task(self._ask(token, digest))
             task.add_done_callback(lambda done: self._ended(digest, done))
         return await asyncio.shield(task)
-
-    def _take(self, now: float) -> bool:
-        self._left = min(_BURST, self._left + (now - self._left_at) * _RATE)
-        self._left_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
     def _ended(self, digest: bytes, task: asyncio.Task[Answer]) -> None:
         del self._asking[digest]
@@ -89,7 +84,7 @@ class Reviews:
 
     async def _ask(self, token: str, digest: bytes) -> Answer:
         try:
-            async with asyncio.timeout(_DEADLINE_SECONDS):
+            async with asyncio.timeout(_DEADLINE_SECONDS), self._turns:
                 answer = await self._reviewed(token)
         except (CallError, TimeoutError, KeyError, TypeError, AttributeError) as error:
             said = str(error) or type(error).__name__

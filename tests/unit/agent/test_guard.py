@@ -26,7 +26,8 @@ class Judge:
     def __init__(self, answer):
         self.answer, self.tokens = answer, []
 
-    async def judge(self, token):
+    async def judge(self, token, peer):
+        assert peer in ('10.0.0.7', '127.0.0.1')
         self.tokens.append(token)
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 
 from headrace.kube import reviews
 from headrace.kube.reviews import Answer, Reviews, ReviewsBusyError, ReviewUnavailableError
@@ -36,7 +37,7 @@ def judge(server, answers, work):
 
 
 def once(server, *answers, token='t-1'):
-    return judge(server, answers, lambda made, _: made.judge(token))
+    return judge(server, answers, lambda made, _: made.judge(token, 'p'))
 
 
 def test_the_api_server_is_asked_who_it_is_and_whether_it_may(server):
@@ -96,7 +97,7 @@ def test_an_api_server_that_does_not_judge_lets_nobody_in(server, monkeypatch, c
     async def twice(made, _):
         for _ in range(2):
             with pytest.raises(ReviewUnavailableError):
-                await made.judge('t-1')
+                await made.judge('t-1', 'p')
 
     judge(server, [answer], twice)
     # The token is in no line, and the same trouble is told once.
@@ -106,12 +107,12 @@ def test_an_api_server_that_does_not_judge_lets_nobody_in(server, monkeypatch, c
 
 def test_an_answer_counts_for_ten_seconds(server):
     async def work(made, clock):
-        found = [await made.judge('t-1'), await made.judge('t-1')]
+        found = [await made.judge('t-1', 'p'), await made.judge('t-1', 'p')]
         clock.now += 9.9
-        found.append(await made.judge('t-1'))
+        found.append(await made.judge('t-1', 'p'))
         assert len(server.asked) == 2
         clock.now += 0.2
-        return [*found, await made.judge('t-1')]
+        return [*found, await made.judge('t-1', 'p')]
 
     assert judge(server, [KNOWN, ALLOWED, KNOWN, DENIED], work) == [Answer.ALLOWED] * 3 + [Answer.FORBIDDEN]
     assert len(server.asked) == 4
@@ -119,7 +120,7 @@ def test_an_answer_counts_for_ten_seconds(server):
 
 def test_requests_with_one_token_at_the_same_time_share_an_answer(server):
     async def work(made, _):
-        return await asyncio.gather(*(made.judge('t-1') for _ in range(50)))
+        return await asyncio.gather(*(made.judge('t-1', 'p') for _ in range(50)))
 
     assert judge(server, [KNOWN, ALLOWED], work) == [Answer.ALLOWED] * 50
     assert server.lines == [TOKENS, ACCESS]
@@ -127,31 +128,54 @@ def test_requests_with_one_token_at_the_same_time_share_an_answer(server):
 
 def test_a_flood_of_bad_tokens_asks_at_a_bounded_rate_and_keeps_nobody_out_who_was_let_in(server):
     async def work(made, clock):
-        assert await made.judge('good') is Answer.ALLOWED
+        assert await made.judge('good', 'p') is Answer.ALLOWED
         busy = 0
         for number in range(1000):
             clock.now += 0.01
             try:
-                await made.judge(f'bad-{number}')
+                await made.judge(f'bad-{number}', 'p')
             except ReviewsBusyError:
                 busy += 1
-        # Ten seconds at five a second, and the first ten at once.
-        assert 1000 - busy <= 61
+        # Ten seconds at three a second, and the first six at once.
+        assert 1000 - busy <= 37
+        # Another peer has tokens of its own.
+        assert await made.judge('other', 'q') is Answer.UNKNOWN
         clock.now += 0.01
         for number in range(100):
             with pytest.raises(ReviewsBusyError):
-                [await made.judge(f'worse-{number}-{each}') for each in range(20)]
-        assert await made.judge('good') is Answer.UNKNOWN
+                [await made.judge(f'worse-{number}-{each}', 'p') for each in range(20)]
+        assert await made.judge('good', 'p') is Answer.UNKNOWN
         assert len(made._refused) <= 256
 
     judge(server, [KNOWN, ALLOWED, UNKNOWN], work)
+
+
+def test_many_peers_together_ask_at_a_bounded_rate_and_few_at_once(server):
+    now, most = 0, 0
+
+    async def slow(_):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.02)
+        now -= 1
+        return web.json_response(UNKNOWN[1], status=201)
+
+    async def work(made, _):
+        asked = [made.judge(f'bad-{number}', f'p{number}') for number in range(100)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert found.count(Answer.UNKNOWN) == 10
+        assert all(each is Answer.UNKNOWN or isinstance(each, ReviewsBusyError) for each in found)
+        assert most == 4
+
+    judge(server, [slow], work)
 
 
 def test_what_is_kept_is_bounded(server):
     async def work(made, clock):
         for number in range(300):
             clock.now += 1.0
-            await made.judge(f't-{number}')
+            await made.judge(f't-{number}', 'p')
         return len(made._allowed), len(made._refused), len(made._asking)
 
     assert judge(server, [(201, {'status': {'authenticated': True, 'user': USER, 'allowed': True}})], work) == (
@@ -164,7 +188,7 @@ def test_what_is_kept_is_bounded(server):
 
 def test_who_stops_waiting_does_not_end_the_question_of_others(server):
     async def work(made, _):
-        first, second = (asyncio.create_task(made.judge('t-1')) for _ in range(2))
+        first, second = (asyncio.create_task(made.judge('t-1', 'p')) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         return await second
