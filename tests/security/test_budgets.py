@@ -2,13 +2,14 @@
 
 import random
 import re
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.cluster import reading, store
-from headrace.model import state, totals, view
+from headrace.model import claims, services, state, totals, view
 from headrace.model.ir import Kind
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -259,6 +260,32 @@ def test_a_change_that_is_undone_leaves_the_totals_as_they_were():
     assert shown(living.state) == {'a': 2, 'c': 2}
 
 
+def standing(made):
+    """Return what stands, what it takes, and what waits for room."""
+    taken = {namespace: made.admission.totals.of(namespace) for namespace in ('shop', 'bank')}
+    return dict(made.fragments), dict(made.pointers()), taken, waiting(made)
+
+
+def waiting(made):
+    return sorted(item for refs in made.admission._waiting.values() for item in refs)
+
+
+def test_a_change_that_is_undone_leaves_what_waits_as_it_was():
+    living = Living(max_entries_per_namespace=4, max_checks_per_namespace=2)
+    living.put(web('a', 1, 3), web('b', 2, 2), web('c', 3, check='tcp'), ends('c', 9))
+    before = standing(living.state)
+    assert waiting(living.state) == [ref('b'), ref('c')]
+    change = living.put(ref('a'), ends('c', 1))
+    assert not waiting(living.state)
+    living.state.undo(change)
+    assert standing(living.state) == before
+    # Once more it is let in, by its own form, and no closed one counts as its last good form.
+    living.state.rebuild(living.store, [item.ref for item in change.fragments])
+    assert shown(living.state) == {'b': 2, 'c': 1}
+    living.put(web('b', 2, 9))
+    assert shown(living.state) == {'b': 2, 'c': 1}
+
+
 EVENTS = st.lists(
     st.one_of(
         st.builds(
@@ -312,6 +339,52 @@ def test_totals_never_exceed_and_what_is_alone_has_room_again(batches):
     made = living.scratch()
     if not any(each.reason == 'BudgetExceeded' for each in made.all_verdicts()):
         assert living.state.fragments == made.fragments
+
+
+def faulty(owner, name, bad):
+    """Make a function of the model fail for some objects, whichever argument they are."""
+    real = getattr(owner, name)
+
+    def poisoned(*given, **named):
+        if bad & {each if isinstance(each, Ref) else getattr(each, 'ref', None) for each in given}:
+            raise LookupError(name)
+        return real(*given, **named)
+
+    return mock.patch.object(owner, name, poisoned)
+
+
+@given(
+    batches=st.lists(
+        st.tuples(
+            EVENTS,
+            st.booleans(),
+            st.sets(st.builds(ref, st.sampled_from('abcd'), st.sampled_from(('shop', 'bank'))), max_size=2),
+            st.sampled_from(((services, 'refresh'), (claims.Claims, 'replace'), (services, 'interpret'))),
+        ),
+        max_size=6,
+    )
+)
+def test_after_faults_and_undone_changes_totals_and_waits_are_those_of_what_stands(batches):
+    living, plain = Living(**TIGHT), Living(**TIGHT)
+    faults = False
+    for batch, undone, bad, stage in batches:
+        before = standing(living.state)
+        with faulty(*stage, bad if undone else set()):
+            change = living.put(*batch)
+        if undone:
+            faults |= bool(change.failures)
+            living.state.undo(change)
+            if not change.failures:
+                assert standing(living.state) == before
+            living.state.rebuild(living.store, {item.ref for item in change.fragments} | bad)
+        scratch = totals.Totals(living.view.settings)
+        for item, fragment in living.state.fragments.items():
+            scratch.charge(item, fragment)
+        for namespace in ('shop', 'bank'):
+            assert living.state.admission.totals.of(namespace) == scratch.of(namespace)
+        plain.put(*batch)
+        if not faults:
+            assert standing(living.state) == standing(plain.state)
 
 
 @given(batches=st.lists(EVENTS, max_size=6))

@@ -366,7 +366,8 @@ class Fragment:
 
     `endpoint_verdicts` are those that follow from its endpoints, which change far more often than all the rest. Of an
     object that exceeds a limit, `closed` tells the closed form, and `shut` are the hosts that it names without a claim
-    for each of their paths: routes that its namespace has of them are closed too.
+    for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the verdict of one that
+    has no checks for want of room.
     """
 
     ref: Ref
@@ -381,6 +382,7 @@ class Fragment:
     demands: tuple[tuple[Ref, str, Mode], ...] = ()
     closed: bool = False
     shut: tuple[str, ...] = ()
+    unchecked: tuple[Verdict, ...] = ()
     needs: tuple[Ref, ...] = ()
     endpoint_verdicts: tuple[Verdict, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -400,6 +402,7 @@ class Fragment:
             self.demands,
             self.closed,
             self.shut,
+            self.unchecked,
             self.needs,
             verdicts,
             self.verdicts,

@@ -130,6 +130,7 @@ class State:
 
         An object that fails unexpectedly keeps its previous fragment until it, or what it reads, changes again.
         """
+        self.admission.begin()
         return self._rebuild(store, *self._touched(dirty))
 
     def succeed(self, before: 'State', store: Store) -> Change:
@@ -144,6 +145,7 @@ class State:
 
     def rebuild(self, store: Store, refs: Iterable[Ref]) -> Change:
         """Build some fragments again, and return what that changed."""
+        self.admission.begin()
         return self._rebuild(store, set(refs), set())
 
     def _rebuild(self, store: Store, queue: set[Ref], refreshed: set[Ref]) -> Change:
@@ -275,6 +277,7 @@ class State:
     def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> Change:
         """Let an object keep its previous fragment, whose claims stay as they are."""
         ref = change.ref
+        self.admission.undo([ref])
         kept = self._kept(store, failure, change.old)
         touched = self._follow(ref, change.new, kept)
         self._put(ref, kept)
@@ -287,9 +290,11 @@ class State:
         for item in back:
             self._follow(item.ref, item.old, item.new)
         self._install(back)
+        self.admission.undo(item.ref for item in back)
 
     def fail(self, store: Store, failure: Failure, previous: Fragment | None) -> Change:
         """Let an object return to a previous fragment, which could be applied, and return what that changed."""
+        self.admission.begin()
         ref, held = failure.ref, self.fragments.get(failure.ref)
         kept = self._kept(store, failure, previous)
         made = Change(failures=(failure,))
@@ -473,7 +478,8 @@ class State:
         said = self.delayed.get(ref)
         waits = () if said is None else (Verdict(ref, 'ReloadDelayed', f'a change waits for a reload: {said}'),)
         claimed = self.claims.verdicts(fragment, self.fragments)
-        return tuple(sorted({*fragment.verdicts, *fragment.endpoint_verdicts, *claimed, *waits}))
+        own = (*fragment.verdicts, *fragment.unchecked, *fragment.endpoint_verdicts)
+        return tuple(sorted({*own, *claimed, *waits}))
 
     def needed(self, kind: str) -> list[Ref]:
         """Return the objects of a kind that fragments are made from, besides their own, in no order."""
