@@ -28,7 +28,8 @@ from headrace.haproxy.plan import Loaded, Plan
 from headrace.haproxy.render import Files, Renderer
 from headrace.haproxy.templating import Overrides
 from headrace.model import view
-from headrace.model.state import Change, State
+from headrace.model.changes import Change
+from headrace.model.state import State
 from headrace.settings import Settings
 
 Figures = Iterator[tuple[str, float]]

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from headrace.model.state import Failure, State
+from headrace.model.changes import Failure
+from headrace.model.state import State
 from headrace.names import Ref
 from headrace.verdicts import Verdict
 

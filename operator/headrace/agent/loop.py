@@ -17,8 +17,9 @@ from headrace.haproxy.apply import Applier
 from headrace.kube import lease
 from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
+from headrace.model.changes import Change, Failure
 from headrace.model.ir import Fragment
-from headrace.model.state import Change, Failure, State
+from headrace.model.state import State
 from headrace.names import Ref
 from headrace.node import sites
 from headrace.node.layout import Site

@@ -29,9 +29,10 @@ from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.templating import TemplateError
 from headrace.haproxy.versions import OldHaproxyError
 from headrace.haproxy.worker import PlanError, Worker
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey
 from headrace.model.picture import Picture, of_state
-from headrace.model.state import Change, FragmentChange, PointerChange, State
+from headrace.model.state import State
 from headrace.names import Ref
 from headrace.settings import Settings, milliseconds
 

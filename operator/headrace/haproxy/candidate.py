@@ -12,9 +12,9 @@ from headrace.haproxy import entries, files, listeners, lists, render
 from headrace.haproxy.profiles import Usage
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.words import map_file
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.ir import Entry, Fragment, Kind, Map, Pem
 from headrace.model.picture import Picture
-from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
 # So many files are written in one go, after which others get their turn.

@@ -11,10 +11,10 @@ from collections.abc import Set as AbstractSet
 from headrace import names
 from headrace.haproxy import plan
 from headrace.haproxy.plan import Plan
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Kind
 from headrace.model.picture import Picture, files_of
-from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
 # The name of a backend or a policy, a file of TLS, or the kind of all listeners.

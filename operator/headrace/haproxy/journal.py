@@ -6,8 +6,8 @@ after a reload during which changes went on, or after a crash.
 
 from collections.abc import Iterable
 
+from headrace.model.changes import Change
 from headrace.model.claims import ClaimKey
-from headrace.model.state import Change
 from headrace.names import Ref
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headrace.haproxy import words
+from headrace.model.changes import PointerChange
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Content, Entry, Fragment, HostTls, Kind, Map, Mode
-from headrace.model.state import PointerChange
 
 # At least so many of each mode; at most half of them have a port.
 _LEAST: dict[Mode, int] = {'http': 64, 'tcp': 16}

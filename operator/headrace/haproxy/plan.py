@@ -13,10 +13,10 @@ from headrace.haproxy import commands, entries, listeners, lists, render, users,
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.listeners import Layout
 from headrace.haproxy.reasons import NUMBER_OF_LISTENERS, Reason, why_reload, why_users
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Claim, Content, Entry, Fragment, HostTls, Kind, Map, Pem, Pointer
 from headrace.model.picture import Picture, files_of, passing, with_endpoints
-from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from headrace.haproxy import users
 from headrace.haproxy.commands import Command
+from headrace.model.changes import Change, FragmentChange
 from headrace.model.ir import Backend, Fragment, Kind
-from headrace.model.state import Change, FragmentChange
 from headrace.names import Ref
 
 # What separates a backend's or a file's name from the rest of a command.

@@ -23,10 +23,10 @@ from headrace.haproxy.reasons import Reason, concerned
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
 from headrace.haproxy.versions import OldHaproxyError
+from headrace.model.changes import Change
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Fragment, Kind, Map
 from headrace.model.picture import Picture
-from headrace.model.state import Change
 from headrace.names import Ref
 
 _LONG_SECONDS = 60.0

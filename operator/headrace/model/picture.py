@@ -7,9 +7,10 @@ to date by exactly what has changed since.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Content, Fragment, Group, HostTls, Kind
-from headrace.model.state import Change, FragmentChange, PointerChange, State
+from headrace.model.state import State
 from headrace.names import Ref
 
 

@@ -8,97 +8,22 @@ the change as a value, which is all that planning needs. An unexpected exception
 import contextlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 from headrace.cluster.objects import Service
 from headrace.cluster.store import Store
 from headrace.model import choice, claims, classes, proxied, services
 from headrace.model.admission import Admission
+from headrace.model.changes import Change, Failure, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey, Claims
+from headrace.model.dependencies import Dependencies
 from headrace.model.hosts import Hosts, Rank
 from headrace.model.ir import Content, Door, Fragment, Kind
 from headrace.model.last_good import LastGood
-from headrace.model.services import Demand
 from headrace.model.view import Role, View
 from headrace.names import Ref
 from headrace.verdicts import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class FragmentChange:
-    """A fragment before and after; None where there is none."""
-
-    ref: Ref
-    old: Fragment | None
-    new: Fragment | None
-
-
-@dataclass(frozen=True, slots=True)
-class PointerChange:
-    """What stands at a claimed key, before and after; None where nothing does."""
-
-    key: ClaimKey
-    old: Content | None
-    new: Content | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An unexpected exception about one object: a defect of headrace, which costs that object's change only."""
-
-    ref: Ref
-    stage: str
-    error: Exception
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return what the object's author sees; the exception's text may hold anything, and is for the log."""
-        return Verdict(self.ref, 'InternalError', f'{self.stage}: {type(self.error).__name__}')
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """All that an update changed.
-
-    `judged` are the objects whose verdicts may be others now, `failures` those that keep their previous fragment.
-    """
-
-    fragments: tuple[FragmentChange, ...] = ()
-    pointers: tuple[PointerChange, ...] = ()
-    judged: tuple[Ref, ...] = ()
-    failures: tuple[Failure, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Tell whether anything changed."""
-        return bool(self.fragments or self.pointers)
-
-    def then(self, later: 'Change') -> 'Change':
-        """Return this change and a later one as one."""
-        fragments = {item.ref: item for item in self.fragments}
-        for item in later.fragments:
-            old = fragments[item.ref].old if item.ref in fragments else item.old
-            fragments[item.ref] = FragmentChange(item.ref, old, item.new)
-        pointers = {item.key: item for item in self.pointers}
-        for each in later.pointers:
-            before = pointers[each.key].old if each.key in pointers else each.old
-            pointers[each.key] = PointerChange(each.key, before, each.new)
-        return Change(
-            tuple(fragments[ref] for ref in sorted(fragments) if fragments[ref].old != fragments[ref].new),
-            tuple(pointers[key] for key in sorted(pointers) if pointers[key].old != pointers[key].new),
-            tuple(sorted({*self.judged, *later.judged})),
-            (*self.failures, *later.failures),
-        )
-
-    @property
-    def inverse(self) -> 'Change':
-        """Return what leads back."""
-        return Change(
-            tuple(FragmentChange(item.ref, item.new, item.old) for item in self.fragments),
-            tuple(PointerChange(item.key, item.new, item.old) for item in self.pointers),
-            self.judged,
-        )
-
 
 # A change, and the keys whose claims it takes away and makes.
 _Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
@@ -111,8 +36,7 @@ class State:
         self.view = view
         self.fragments: dict[Ref, Fragment] = {}
         self.claims = Claims(Hosts(view))
-        self._readers: dict[Ref, set[Ref]] = {}
-        self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+        self.dependencies = Dependencies()
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
         self.admission = Admission(view)
         self.last_good = LastGood()
@@ -175,7 +99,7 @@ class State:
                 continue
             old.setdefault(ref, self.fragments.get(ref))
             new[ref] = built
-            touched = self._follow(ref, held, built)
+            touched = self.dependencies.follow(ref, held, built)
             for each in touched - queue:
                 heapq.heappush(order, (self._rank(store, each), each))
             queue |= touched
@@ -213,11 +137,6 @@ class State:
             built = self._build(store, ref, held)
         return self._left_out(ref, built) if ref in self._refused else built
 
-    def _follow(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
-        """Note what a fragment reads and demands, and return the objects of which others are demanded now."""
-        self._reads(ref, held, built)
-        return self._demand(ref, held, built)
-
     def _kept(self, store: Store, failure: Failure, held: Fragment | None) -> Fragment:
         """Return what stands for an object that failed: its previous fragment, if there is one, and the verdict."""
         ref = failure.ref
@@ -242,7 +161,7 @@ class State:
             return ()
         if self.view.role is Role.NODE:
             return proxied.needs(service, self.view)
-        found = services.interpret(service, self.view, frozenset(self._demanders.get(ref, ())))
+        found = services.interpret(service, self.view, self.dependencies.demands(ref))
         return found.needs if found is not None else ()
 
     def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> Change:
@@ -279,7 +198,7 @@ class State:
         ref = change.ref
         self.admission.undo([ref])
         kept = self._kept(store, failure, change.old)
-        touched = self._follow(ref, change.new, kept)
+        touched = self.dependencies.follow(ref, change.new, kept)
         self._put(ref, kept)
         made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
         return made.then(self._rebuild(store, touched, set())) if touched else made
@@ -288,7 +207,7 @@ class State:
         """Return to the fragments before a change: it could not be applied."""
         back = change.inverse.fragments
         for item in back:
-            self._follow(item.ref, item.old, item.new)
+            self.dependencies.follow(item.ref, item.old, item.new)
         self._install(back)
         self.admission.undo(item.ref for item in back)
 
@@ -299,7 +218,7 @@ class State:
         kept = self._kept(store, failure, previous)
         made = Change(failures=(failure,))
         if kept != held:
-            touched = self._follow(ref, held, kept)
+            touched = self.dependencies.follow(ref, held, kept)
             made = made.then(self._settle(store, (FragmentChange(ref, held, kept),)))
             made = made.then(self._rebuild(store, touched, set()))
         return made
@@ -310,7 +229,7 @@ class State:
         queue: set[Ref] = set() if own in self.fragments else {own}
         refreshed: set[Ref] = set()
         for ref in dirty:
-            queue |= self._readers.get(ref, set())
+            queue |= self.dependencies.readers(ref)
             if ref.kind == 'Service':
                 queue.add(ref)
             elif ref.kind == 'EndpointSlice':
@@ -332,7 +251,7 @@ class State:
             self.lingering.discard(ref)
             self.admission.forget(ref)
             return None
-        demands = frozenset(self._demanders.get(ref, ()))
+        demands = self.dependencies.demands(ref)
         if self.view.role is Role.NODE:
             ours, lingers = choice.is_ours(service, self.view), self._lingers(service)
             if not ours and not lingers and not demands:
@@ -385,39 +304,9 @@ class State:
         verdict = Verdict(ref, 'RefusedByHaproxy', said)
         return Fragment(ref, created=built.created, needs=built.needs, verdicts=(*built.verdicts, verdict))
 
-    def _reads(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
-        if held is not None and built is not None and held.needs == built.needs:
-            return
-        before, after = set(held.needs if held else ()), set(built.needs if built else ())
-        for need in before - after:
-            self._readers[need].discard(ref)
-            if not self._readers[need]:
-                del self._readers[need]
-        for need in after - before:
-            self._readers.setdefault(need, set()).add(ref)
-
-    def _demand(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
-        """Note what a fragment demands of others, and return those others whose demands changed."""
-        if held is not None and built is not None and held.demands == built.demands:
-            return set()
-        before, after = set(held.demands if held else ()), set(built.demands if built else ())
-        touched: set[Ref] = set()
-        for target, label, mode in before - after:
-            owners = self._demanders[target][label, mode]
-            owners.discard(ref)
-            if not owners:
-                del self._demanders[target][label, mode]
-                touched.add(target)
-        for target, label, mode in after - before:
-            held_by = self._demanders.setdefault(target, {})
-            if (label, mode) not in held_by:
-                touched.add(target)
-            held_by.setdefault((label, mode), set()).add(ref)
-        return touched
-
     def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
         named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
-        moved = [(change, *_claimed(change)) for change in changes]
+        moved = [(change, *change.moved()) for change in changes]
         keys = self._keys(moved, rehosted)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
         judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
@@ -481,10 +370,6 @@ class State:
         own = (*fragment.verdicts, *fragment.unchecked, *fragment.endpoint_verdicts)
         return tuple(sorted({*own, *claimed, *waits}))
 
-    def needed(self, kind: str) -> list[Ref]:
-        """Return the objects of a kind that fragments are made from, besides their own, in no order."""
-        return [ref for ref in self._readers if ref.kind == kind]
-
     def all_verdicts(self) -> tuple[Verdict, ...]:
         """Return all verdicts about all objects, sorted."""
         return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
@@ -510,16 +395,3 @@ def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:
     if key[0] is not Kind.TLS:
         return set()
     return {*claims.routes_of(change.old, key[1]), *claims.routes_of(change.new, key[1])}
-
-
-def _claimed(change: FragmentChange) -> tuple[list[ClaimKey], list[ClaimKey]]:
-    """Return the keys whose claims differ: those to take away, and those to make; all when the rank differs."""
-    old = change.old.claims if change.old else ()
-    new = change.new.claims if change.new else ()
-    same_rank = change.old is not None and change.new is not None and change.old.created == change.new.created
-    if same_rank and old == new:
-        return [], []
-    kept = set(old) & set(new) if same_rank else set()
-    gone = [(claim.kind, claim.key) for claim in old if claim not in kept]
-    come = [(claim.kind, claim.key) for claim in new if claim not in kept]
-    return gone, come

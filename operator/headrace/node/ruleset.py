@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from headrace.model.changes import Change, PointerChange
 from headrace.model.doors import SLOTS
 from headrace.model.ir import Balanced, Door, Fate, Fragment, Kind, Side
 from headrace.model.picture import Picture
-from headrace.model.state import Change, PointerChange
 from headrace.node import layout
 from headrace.node.layout import TABLE, Chain, Site, family, host, word
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from headrace.model.changes import Change
 from headrace.model.ir import Door, Kind
 from headrace.model.picture import Picture
-from headrace.model.state import Change
 from headrace.node import conntrack, observed, route
 from headrace.node.conntrack import ConntrackError
 from headrace.node.layout import Site

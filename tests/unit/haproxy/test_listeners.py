@@ -7,8 +7,8 @@ import pytest
 from headrace.haproxy import listeners, lists
 from headrace.haproxy.listeners import NONE
 from headrace.haproxy.lists import FIRST
+from headrace.model.changes import PointerChange
 from headrace.model.ir import HostTls, Kind
-from headrace.model.state import PointerChange
 
 
 def key(number, mode='http', more=0):

@@ -9,9 +9,9 @@ from headrace.haproxy.journal import Journal
 from headrace.haproxy.observed import Server
 from headrace.haproxy.record import Record
 from headrace.haproxy.removals import Removals
+from headrace.model.changes import Change, FragmentChange, PointerChange
 from headrace.model.ir import Backend, Fragment, Group, Kind, Map, Options, Shape
 from headrace.model.picture import Picture
-from headrace.model.state import Change, FragmentChange, PointerChange
 from headrace.names import Ref
 
 WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'other')

@@ -5,8 +5,8 @@ import pytest
 from headrace.haproxy import reasons
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.reasons import Reason
+from headrace.model.changes import Change, FragmentChange
 from headrace.model.ir import Backend, Claim, Fragment, Kind, Options, Pem, Shape
-from headrace.model.state import Change, FragmentChange
 from headrace.names import Ref
 
 WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'bank', 'web')

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.cluster import reading, store
-from headrace.model import hosts, picture, services, state, view
+from headrace.model import changes, hosts, picture, services, state, view
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
 from support.objects import endpoint_slice, secret, service
@@ -80,7 +80,7 @@ STAGES = [
     pytest.param(services, 'interpret', id='interpret'),
     pytest.param(services, 'build', id='build'),
     pytest.param(hosts, 'rank', id='claims'),
-    pytest.param(state, '_claimed', id='change'),
+    pytest.param(changes.FragmentChange, 'moved', id='change'),
 ]
 
 
@@ -169,7 +169,7 @@ def test_a_change_that_cannot_be_applied_is_undone_and_an_object_goes_back_to_wh
     assert picture.of_state(living.state) == before
     again = living.state.rebuild(living.store, [BAD])
     assert again == change
-    change = living.state.fail(living.store, state.Failure(BAD, 'plan', KeyError('x')), previous)
+    change = living.state.fail(living.store, changes.Failure(BAD, 'plan', KeyError('x')), previous)
     living.told.tell(again)
     living.told.tell(change)
     assert living.told == picture.of_state(living.state)
@@ -183,7 +183,7 @@ def test_two_changes_after_each_other_are_one():
     before = picture.of_state(living.state)
     first = living.put(web('a', 'other.example.com'))
     second = living.put(web('a'))
-    assert first.then(second) == state.Change(judged=first.judged)
+    assert first.then(second) == changes.Change(judged=first.judged)
     before.tell(first.then(second))
     assert before == living.told
 

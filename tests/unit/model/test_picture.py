@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.model import picture
+from headrace.model.changes import Change
 from headrace.model.ir import HostTls, Kind, Pointer
-from headrace.model.state import Change
 from headrace.names import Ref
 from support.objects import built, endpoint_slice, service
 

@@ -70,10 +70,10 @@ class Living:
         assert self.state.fragments == made.fragments
         assert dict(self.state.pointers()) == dict(made.pointers())
         assert self.state.all_verdicts() == made.all_verdicts()
-        assert self.state._readers == made._readers
+        assert self.state.dependencies._readers == made.dependencies._readers
         for mine in (self.state, made):
-            assert all(owners for demands in mine._demanders.values() for owners in demands.values())
-        assert strip(self.state._demanders) == strip(made._demanders)
+            assert all(owners for demands in mine.dependencies._demanders.values() for owners in demands.values())
+        assert strip(self.state.dependencies._demanders) == strip(made.dependencies._demanders)
         assert self.told == picture.of_state(self.state)
 
 
