@@ -49,6 +49,8 @@ class Followed:
         self.unheard: set[Ref] = set()
         self.missed = 0
         self.said = ''
+        # What is wrong with objects that could not be read, and their resource versions.
+        self.verdicts: dict[Ref, tuple[int, tuple[Verdict, ...]]] = {}
         self._listing: Listing | None = None
 
     async def page(self, body: dict[str, Any], *, first: bool) -> None:
@@ -75,16 +77,26 @@ class Followed:
             item['kind'], item['apiVersion'] = self.resource.kind, self.resource.api_version
         found = await self._source.parse(self.resource, items)
         versions = [int(item['metadata']['resourceVersion']) for item in items]
+        for version, item in zip(versions, found, strict=True):
+            self.note(version, item)
         listing.page(
             [(version, item.object) for version, item in zip(versions, found, strict=True) if item.object is not None],
-            [item.verdicts[0].ref for item in found if item.failed is not None],
+            [item.verdicts[0].ref for item in found if item.object is None and item.verdicts],
         )
+
+    def note(self, version: int, found: Reading) -> None:
+        """Note what is wrong with an object, or that nothing is any more."""
+        if found.object is not None:
+            self.verdicts.pop(found.object.ref, None)
+        elif found.verdicts:
+            self.verdicts[found.verdicts[0].ref] = (version, found.verdicts)
 
     def take(self, listing: Listing, version: int) -> Difference:
         """Let the store follow a whole list; return what it changed."""
         found = self.reflector.finish(listing, version)
         self.unheard = set()
         self._source.follow_list(found)
+        self.verdicts = {ref: held for ref, held in self.verdicts.items() if held[0] > version or ref in listing.failed}
         return found
 
     def refused(self, status: int) -> None:
@@ -115,7 +127,6 @@ class KubeSource:
         self._session: aiohttp.ClientSession | None = None
         self.calls = Calls(access.server, self._held_session)
         self._watch = Watch(access.server, self._held_session, scopes, self._event, started, silence)
-        self._verdicts: dict[Ref, tuple[Verdict, ...]] = {}
         self._synced = asyncio.Event()
         self.events = 0
         self.missed = 0
@@ -129,7 +140,8 @@ class KubeSource:
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return what is wrong with objects that could not be read."""
         # By a copy: metrics are made in a thread.
-        return tuple(sorted({verdict for found in list(self._verdicts.values()) for verdict in found}))
+        held = [found for followed in self.followed.values() for _, found in list(followed.verdicts.values())]
+        return tuple(sorted({verdict for found in held for verdict in found}))
 
     async def parse(self, resource: Resource, documents: Iterable[dict[str, Any]]) -> list[Reading]:
         """Parse objects of one kind; Secrets off the event loop, because keys and certificates take milliseconds each.
@@ -137,15 +149,8 @@ class KubeSource:
         The caller keeps the order of what it reads; the reflector knows by version what is out of date after that.
         """
         if resource == SECRETS:
-            found = await asyncio.to_thread(lambda: [parsing.parse(item, self._limits) for item in documents])
-        else:
-            found = [parsing.parse(item) for item in documents]
-        for item in found:
-            if item.object is not None:
-                self._verdicts.pop(item.object.ref, None)
-            elif item.verdicts:
-                self._verdicts[item.verdicts[0].ref] = item.verdicts
-        return found
+            return await asyncio.to_thread(lambda: [parsing.parse(item, self._limits) for item in documents])
+        return [parsing.parse(item) for item in documents]
 
     def follow_list(self, found: Difference) -> None:
         """Let the store follow the difference that a list has made."""
@@ -168,10 +173,11 @@ class KubeSource:
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
         ref, version = reading.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
-            self._verdicts.pop(ref, None)
+            followed.verdicts.pop(ref, None)
             changed = followed.reflector.drop(ref, version) and self.store.drop(ref)
         else:
             (found,) = await self.parse(resource, (document,))
+            followed.note(version, found)
             if found.object is None:
                 return
             changed = followed.reflector.put(ref, version) and self.store.put(found.object)

@@ -1,0 +1,68 @@
+"""What a source keeps of objects that could not be read: until they can be, or are gone."""
+
+import asyncio
+import types
+
+from headrace.cluster.store import Store
+from headrace.kube.access import Access
+from headrace.kube.resources import SERVICES, Scope
+from headrace.kube.source import KubeSource
+from headrace.settings import Settings
+from support.objects import service
+
+SERVICES_PATH = '/api/v1/services'
+
+
+def unreadable(name, version):
+    made = service(name)
+    # Without its annotations a Service would be another one.
+    made['metadata'] |= {'annotations': ['x'], 'resourceVersion': str(version)}
+    return made
+
+
+def readable(name, version):
+    made = service(name)
+    made['metadata']['resourceVersion'] = str(version)
+    return made
+
+
+def page(version, *items):
+    return {'metadata': {'resourceVersion': str(version)}, 'items': list(items)}
+
+
+class Followed:
+    """A source of Services that is told what the API server says."""
+
+    def __init__(self):
+        access = Access('http://127.0.0.1:1', tls=False, token=types.SimpleNamespace(), namespace='headrace')
+        self.source = KubeSource(access, (Scope((SERVICES,)),), Store(), lambda _: None, Settings())
+        self.followed = self.source.followed[SERVICES_PATH]
+
+    def names(self):
+        return [verdict.ref.name for verdict in self.source.verdicts()]
+
+
+def test_what_was_wrong_with_objects_is_forgotten_when_a_list_has_them_no_more():
+    async def run():
+        seen = Followed()
+        await seen.followed.page(page(5, unreadable('a', 3), unreadable('b', 4), readable('c', 2)), first=True)
+        assert seen.names() == ['a', 'b']
+        await seen.followed.page(page(9, unreadable('b', 4), readable('c', 2)), first=True)
+        assert seen.names() == ['b']
+        await seen.followed.page(page(12, readable('b', 11)), first=True)
+        assert seen.names() == []
+
+    asyncio.run(run())
+
+
+def test_what_an_event_has_told_after_a_list_is_not_forgotten_with_it():
+    async def run():
+        seen = Followed()
+        await seen.followed.page(page(5), first=True)
+        await seen.source._event(SERVICES, 'ADDED', unreadable('late', 10))
+        await seen.followed.page(page(9), first=True)
+        assert seen.names() == ['late']
+        await seen.source._event(SERVICES, 'DELETED', unreadable('late', 11))
+        assert seen.names() == []
+
+    asyncio.run(run())
