@@ -1,14 +1,15 @@
 """An agent's own Lease: that it lives, the epoch that it has applied, and verdicts that only it can know.
 
 Promises: written at most every five seconds for news, and every ten without; bounded, whatever is wrong with how many
-objects. It is the only object that an agent writes.
+objects, and shared fairly between namespaces. It is the only object that an agent writes.
 """
 
 import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,11 @@ ROLE_LABEL = 'headrace.io/role'
 EPOCH = 'headrace.io/epoch'
 NODE = 'headrace.io/node-name'
 VERDICTS = 'headrace.io/verdicts'
+OMITTED = 'headrace.io/verdicts-omitted'
 MOST_VERDICTS = 100
 MOST_BYTES = 64 * 1024
+# Of a text; a longer one would take the place of others.
+LONGEST = 1000
 DURATION_SECONDS = 40
 _RENEW_SECONDS = 10.0
 _NEWS_SECONDS = 5.0
@@ -62,17 +66,35 @@ class Report:
 
 
 def annotations(report: Report) -> dict[str, str]:
-    """Return a report as the Lease's annotations: the worst verdicts first, at most 100 and 64 kB of them."""
-    ordered = sorted(report.verdicts, key=lambda verdict: (_ORDER.index(verdict.level), verdict))
+    """Return a report as the Lease's annotations: at most 100 verdicts and 64 kB of them, and how many are left out.
+
+    The worst come first; of equally bad ones the first of each namespace, then the second of each.
+    """
     kept: list[bytes] = []
+    omitted: Counter[str] = Counter()
     size = 2
-    for verdict in ordered[:MOST_VERDICTS]:
-        text = msgspec.json.encode(_value(verdict))
+    for verdict in _fairly(report.verdicts):
+        text = msgspec.json.encode(_value(verdict)) if len(kept) < MOST_VERDICTS else b''
         # One that is too long must not hide those after it.
-        if size + len(text) + 1 <= MOST_BYTES:
+        if text and size + len(text) + 1 <= MOST_BYTES:
             size += len(text) + 1
             kept.append(text)
-    return {EPOCH: str(report.epoch), VERDICTS: '[' + b','.join(kept).decode() + ']'}
+        else:
+            omitted[verdict.ref.namespace] += 1
+    made = {EPOCH: str(report.epoch), VERDICTS: '[' + b','.join(kept).decode() + ']'}
+    if omitted:
+        made[OMITTED] = msgspec.json.encode(dict(omitted.most_common(MOST_VERDICTS))).decode()
+    return made
+
+
+def _fairly(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    turns: Counter[tuple[Level, str]] = Counter()
+    order: list[tuple[int, int, Verdict]] = []
+    for verdict in sorted(verdicts):
+        turn = (verdict.level, verdict.ref.namespace)
+        order.append((_ORDER.index(verdict.level), turns[turn], verdict))
+        turns[turn] += 1
+    return [verdict for _, _, verdict in sorted(order)]
 
 
 def _value(verdict: Verdict) -> dict[str, str]:
@@ -82,7 +104,7 @@ def _value(verdict: Verdict) -> dict[str, str]:
         'namespace': ref.namespace,
         'name': ref.name,
         'reason': verdict.reason,
-        'message': verdict.message,
+        'message': verdict.message[:LONGEST],
         'field': verdict.field,
     }
 

@@ -19,8 +19,8 @@ OWN = f'{PATH}/headrace-edge-pod-1'
 NOW = dt.datetime(2026, 5, 1, 12, 30, 15, 250, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 
 
-def refused(name='web', message='no', reason='RefusedByHaproxy', field=''):
-    return Verdict(Ref('Service', 'shop', name), reason, message, field)
+def refused(name='web', message='no', reason='RefusedByHaproxy', field='', namespace='shop'):
+    return Verdict(Ref('Service', namespace, name), reason, message, field)
 
 
 def told(report):
@@ -97,9 +97,24 @@ def test_verdicts_are_told_up_to_64_kilobytes(message):
     assert len(text.encode()) + len(json.dumps(found[0], ensure_ascii=False).encode()) > 65536
 
 
-def test_a_verdict_that_is_too_long_hides_no_other():
+def test_a_long_message_is_cut_and_hides_no_other_verdict():
     found = told(Report(verdicts=(refused('a', 'x' * 70000), refused('b'))))
-    assert [item['name'] for item in found] == ['b']
+    assert [(item['name'], len(item['message'])) for item in found] == [('a', 1000), ('b', 2)]
+
+
+@pytest.mark.parametrize('message', ['no', 'ü"' * 500], ids=['by number', 'by bytes'])
+def test_verdicts_of_one_namespace_hide_none_of_another_and_what_is_left_out_is_counted(message):
+    many = [refused(f's-{number:03}', message, namespace='aaa') for number in range(150)]
+    few = [refused(f's-{number}', namespace='zzz') for number in range(3)]
+    made = lease.annotations(Report(verdicts=(*many, *few)))
+    found = json.loads(made[lease.VERDICTS])
+    assert [item['namespace'] for item in found[:7]] == ['aaa', 'zzz', 'aaa', 'zzz', 'aaa', 'zzz', 'aaa']
+    assert len(found) == 100 or message != 'no'
+    assert json.loads(made[lease.OMITTED]) == {'aaa': 153 - len(found)}
+
+
+def test_a_report_that_leaves_nothing_out_counts_nothing():
+    assert lease.OMITTED not in lease.annotations(Report(verdicts=(refused(),)))
 
 
 # --- how it is kept ---------------------------------------------------------------------------------------------------
