@@ -307,8 +307,16 @@ def _rss() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def controller(chosen: Chosen) -> Figures:
+    """Yield what a controller that leads costs, without an API server."""
+    from tools.bench import controller as leading  # noqa: PLC0415  only the controller pays for its client
+
+    return leading.measure(chosen.largest)
+
+
 PARTS: dict[str, Callable[[Chosen], Figures]] = {
-    part.__name__: part for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests, node)
+    part.__name__: part
+    for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests, node, controller)
 }
 
 

@@ -6,7 +6,7 @@ service proxy takes a way around headrace (KEP-1860).
 
 from headrace.annotations import reading
 from headrace.cluster.objects import Service, ServiceType
-from headrace.cluster.store import Store
+from headrace.cluster.store import NODES, Store
 from headrace.model import exposure
 from headrace.model.ir import Kind
 from headrace.model.state import State
@@ -55,14 +55,23 @@ def speaks_of(service: Service, state: State) -> bool:
     return state.view.settings.default_class
 
 
-def wanted(service: Service, state: State, store: Store) -> Ingress:
+def sources(settings: Settings) -> frozenset[Ref]:
+    """Return the objects whose addresses are published."""
+    return frozenset(
+        NODES if text == _NODES else Ref('Service', *text.removeprefix(_SERVICE).split('/', 1))
+        for text in settings.status_addresses
+        if text == _NODES or text.startswith(_SERVICE)
+    )
+
+
+def wanted(service: Service, state: State, published: Ingress) -> Ingress:
     """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
     fragment = state.fragments.get(service.ref)
     held = fragment is not None and any(
         claim.kind in _AT_THE_EDGE and state.claims.claimants((claim.kind, claim.key))[:1] == (service.ref,)
         for claim in fragment.claims
     )
-    return published(state.view.settings, store) if held and state.view.exists(service.namespace) else ()
+    return published if held and state.view.exists(service.namespace) else ()
 
 
 def entries(ingress: Ingress) -> list[dict[str, str]]:

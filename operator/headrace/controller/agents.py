@@ -3,6 +3,7 @@
 Whoever writes such a Lease is believed no more than needed: what does not parse is left out, and texts are shortened.
 """
 
+import asyncio
 import datetime as dt
 import sys
 from collections.abc import Iterable
@@ -11,13 +12,13 @@ from typing import Any
 
 from kubernetes.aio import client
 
+from headrace import names
 from headrace.controller.client import decoded
 from headrace.kube import lease as leases
-from headrace.kube.lease import EPOCH, MOST_BYTES, MOST_VERDICTS, NODE, ROLE_LABEL, VERDICTS
+from headrace.kube.lease import EPOCH, LONGEST, MOST_BYTES, MOST_VERDICTS, NODE, ROLE_LABEL, VERDICTS
+from headrace.model.view import Role
 from headrace.names import Ref
 from headrace.verdicts import REASONS, Verdict
-
-_LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,21 @@ class Agent:
     node: str = ''
 
 
-def living(found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> tuple[Agent, ...]:
-    """Return the agents whose Leases have not run out, by name.
-
-    One that tells an epoch above the controller's counter has it from somebody else, and has applied nothing known.
-    """
-    lived = [_agent(lease, counter) for lease in found if _lives(lease, now)]
-    return tuple(sorted(lived, key=lambda agent: agent.name))
-
-
-def _lives(lease: client.V1Lease, now: dt.datetime) -> bool:
+def lives(lease: client.V1Lease, now: dt.datetime) -> bool:
+    """Tell whether a Lease has not run out."""
     spec = lease.spec
     if spec is None or spec.renew_time is None or not spec.lease_duration_seconds:
         return False
     return bool(now - spec.renew_time < dt.timedelta(seconds=spec.lease_duration_seconds))
 
 
-def _agent(lease: client.V1Lease, counter: int) -> Agent:
+def _text(lease: client.V1Lease) -> str:
+    """Return the verdicts of a Lease as they are written."""
+    annotations = (lease.metadata and lease.metadata.annotations) or {}
+    return str(annotations.get(VERDICTS, ''))
+
+
+def _agent(lease: client.V1Lease, counter: int, found: tuple[Verdict, ...]) -> Agent:
     metadata = lease.metadata
     assert metadata is not None
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
@@ -56,7 +55,7 @@ def _agent(lease: client.V1Lease, counter: int) -> Agent:
         str(metadata.name),
         labels.get(ROLE_LABEL, ''),
         told if told <= counter else 0,
-        verdicts(annotations.get(VERDICTS, '')),
+        found,
         annotations.get(NODE, ''),
     )
 
@@ -75,6 +74,82 @@ def _verdict(item: Any) -> Verdict | None:
     reason = item.get('reason') if isinstance(item, dict) else None
     if not isinstance(reason, str) or reason not in REASONS:
         return None
-    texts = [str(item.get(key, ''))[:_LONGEST] for key in ('kind', 'namespace', 'name', 'message', 'field')]
+    texts = [str(item.get(key, ''))[:LONGEST] for key in ('kind', 'namespace', 'name', 'message', 'field')]
     kind, namespace, name, message, field = texts
     return Verdict(Ref(kind, namespace, name), reason, message, field)
+
+
+class Agents:
+    """The agents that live, and what they tell about each object; takes the Leases as often as they are read.
+
+    Promises: a text that a Lease has held before, or another Lease holds, is not parsed again.
+    """
+
+    def __init__(self) -> None:
+        self.living: tuple[Agent, ...] = ()
+        # The epoch that each Node's agent has applied.
+        self.applied: dict[str, int] = {}
+        self._known: dict[str, Agent] = {}
+        self._parsed: dict[str, tuple[Verdict, ...]] = {}
+        self._told: dict[Ref, dict[str, tuple[Verdict, ...]]] = {}
+
+    async def take(self, found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
+        """Take the Leases as they are now, and return the objects about which something else is told.
+
+        An agent that tells an epoch above the controller's counter has it from another source, and has applied nothing known.
+        """
+        parsed: dict[str, tuple[Verdict, ...]] = {}
+        known: dict[str, Agent] = {}
+        for lease in found:
+            if lives(lease, now):
+                agent = await self._read(lease, counter, parsed)
+                known[agent.name] = agent
+        self._parsed = parsed
+        changed: set[Ref] = set()
+        for name in known.keys() | self._known.keys():
+            before, after = self._known.get(name), known.get(name)
+            touched = self._replace(name, before, after)
+            changed |= touched
+            if touched:
+                await asyncio.sleep(0)
+        self.living = tuple(known[name] for name in sorted(known))
+        self.applied = {}
+        for agent in self.living:
+            if agent.role == Role.NODE and agent.node:
+                self.applied[agent.node] = max(agent.epoch, self.applied.get(agent.node, -1))
+        return changed
+
+    async def _read(self, lease: client.V1Lease, counter: int, parsed: dict[str, tuple[Verdict, ...]]) -> Agent:
+        text = _text(lease)
+        key = names.digest(text[: MOST_BYTES + 1])
+        if key not in parsed:
+            if key not in self._parsed:
+                # To parse the most that a Lease may hold takes milliseconds.
+                await asyncio.sleep(0)
+            parsed[key] = self._parsed.get(key) or verdicts(text)
+        return _agent(lease, counter, parsed[key])
+
+    def _replace(self, name: str, before: Agent | None, after: Agent | None) -> set[Ref]:
+        """Let an agent stand as it is now, and return the objects about which it tells something else."""
+        if after is None:
+            del self._known[name]
+        else:
+            self._known[name] = after
+            if before is not None and (before.role, before.verdicts) == (after.role, after.verdicts):
+                return set()
+        for verdict in before.verdicts if before else ():
+            self._told.get(verdict.ref, {}).pop(name, None)
+        for verdict in after.verdicts if after else ():
+            told = self._told.setdefault(verdict.ref, {})
+            told[name] = (*told.get(name, ()), verdict)
+        touched = {verdict.ref for agent in (before, after) if agent for verdict in agent.verdicts}
+        for ref in touched:
+            if not self._told.get(ref):
+                self._told.pop(ref, None)
+        return touched
+
+    def about(self, ref: Ref, role: str = '') -> tuple[Verdict, ...]:
+        """Return what agents, those of a role or all, tell about an object."""
+        told = self._told.get(ref, {})
+        found = {each for name in told if role in ('', self._known[name].role) for each in told[name]}
+        return tuple(sorted(found))

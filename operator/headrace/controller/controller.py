@@ -6,14 +6,15 @@ Its model is the edge's, without Secrets and endpoints: what it cannot judge, ag
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.cluster.objects import Service
+from headrace.cluster.objects import Service, ServiceType
 from headrace.cluster.store import Store
 from headrace.controller import addresses, agents, release, wanted
-from headrace.controller.agents import Agent
+from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
@@ -30,11 +31,13 @@ from headrace.kube.source import KubeSource
 from headrace.model.state import State
 from headrace.model.view import View
 from headrace.names import Ref
-from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
 _HANDOVER_AGENTS_SECONDS = 1.0
+# A Service takes a fraction of a millisecond.
+_SETTLED_AT_ONCE = 50
+_BEGUN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Controller:
         self.state = State(options.view)
         self._woken = asyncio.Event()
         view = options.view
+        self._published = addresses.published(view.settings, self.store)
         self.source = KubeSource(options.access, scopes(view), self.store, self._wake, view.settings, options.started)
         lease = counter_lease(options.view.class_name)
         self.election = Election(client.api, options.namespace, lease, options.identity)
@@ -74,21 +78,14 @@ class Controller:
         everywhere = not options.view.settings.namespaces
         self.class_lease = ClassLease(client, options.view.class_name, options.namespace) if everywhere else None
         self.writer = Writer(client, options.identity, self.decide)
-        self.agents: tuple[Agent, ...] = ()
-        self.handover = Handover(
-            options.view,
-            self.store,
-            client.patch_service,
-            lambda: self.agents,
-            lambda ref: self._told.get(ref, ()),
-            self.writer.ask,
-            self.counter,
-        )
-        taint = options.view.settings.startup_taint
+        self.agents = Agents()
+        self.handover = Handover(view, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
+        taint = view.settings.startup_taint
         self.startup = (
-            Startup(taint, client, lambda: self.agents, lambda: self.handover.handed_epoch) if taint else None
+            Startup(taint, client, lambda: self.agents.living, lambda: self.handover.handed_epoch) if taint else None
         )
-        self._told: dict[Ref, tuple[Verdict, ...]] = {}
+        # What has changed in the store and is not in the model yet.
+        self._dirty: set[Ref] = set()
         self._let_go: dict[Ref, tuple[object, object]] = {}
 
     def _wake(self, _: float) -> None:
@@ -103,7 +100,10 @@ class Controller:
             await asyncio.wait([following, reading], return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 following.result()
-            self.state.update(self.store, self.store.take())
+            await self.settle()
+            # A collection that walks the objects of a large cluster takes half a second.
+            gc.collect()
+            gc.freeze()
             log.info('the controller follows the cluster', extra={'services': len(self.store.services())})
             tasks.append(asyncio.create_task(self._stand()))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,10 +144,8 @@ class Controller:
         selector = release.selector(self.options.view.class_name)
         while True:
             with contextlib.suppress(CallError):
-                found = agents.living(
-                    await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
-                )
-                if bool(found) == wanted:
+                leases, now = await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
+                if any(agents.lives(lease, now) for lease in leases) == wanted:
                     return
             await asyncio.sleep(_AGENTS_SECONDS)
 
@@ -165,9 +163,8 @@ class Controller:
             await asyncio.sleep(_AGENTS_SECONDS)
             await self._ask_agents()
         # Nothing was judged while another led.
-        self.settle()
-        for ref in self.store.services():
-            self.writer.ask(ref)
+        await self.settle()
+        await self._begin()
         tasks = [
             asyncio.create_task(work)
             for work in (self.writer.run(), self._follow_changes(), self._follow_agents(), self.handover.run())
@@ -185,15 +182,25 @@ class Controller:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _begin(self) -> None:
+        """Have all objects looked at."""
+        self.handover.begin()
+        refs = self.store.services()
+        for start in range(0, len(refs), _BEGUN_AT_ONCE):
+            part = refs[start : start + _BEGUN_AT_ONCE]
+            self.handover.changed(part)
+            for ref in part:
+                self.writer.ask(ref)
+            await asyncio.sleep(0)
+
     async def _begin_count(self) -> None:
         """Find where the epochs have come to; an older controller has left them on Services and in agents' Leases."""
         selector = f'{CLASS_LABEL}={self.options.view.class_name}'
         while True:
             try:
-                told = agents.living(
-                    await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
-                )
-                await self.counter.begin([*self.handover.epochs(), *(agent.epoch for agent in told)])
+                leases = await self.client.leases(self.options.namespace, selector)
+                await self.agents.take(leases, dt.datetime.now(dt.UTC))
+                await self.counter.begin([*self.handover.epochs(), *(agent.epoch for agent in self.agents.living)])
             except CallError as error:
                 log.warning('the counter of epochs cannot be read', extra={'said': str(error)[:300]})
                 await asyncio.sleep(_AGENTS_SECONDS)
@@ -202,30 +209,46 @@ class Controller:
 
     async def _follow_changes(self) -> None:
         while True:
-            self.settle()
+            await self.settle()
             await self._woken.wait()
             self._woken.clear()
 
-    def settle(self) -> None:
-        """Take what has changed in the cluster, and have the objects concerned looked at."""
-        dirty = self.store.take()
-        published = addresses.published(self.options.view.settings, self.store)
-        change = self.state.update(self.store, dirty)
-        for failure in change.failures:
-            log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
-        refs = {ref for ref in (*dirty, *change.judged) if ref.kind == 'Service'}
-        if published != self._published or any(ref.kind == 'Node' for ref in dirty):
-            refs |= {ref for ref in self.store.services() if self._speaks_of(ref)}
-        self._published = published
-        for ref in refs:
-            self.writer.ask(ref)
+    async def settle(self) -> None:
+        """Take what has changed in the cluster, in steps, and have the objects concerned looked at."""
+        self._dirty |= self.store.take()
+        self._follow_addresses()
+        # As in one update, the oldest come first: budgets leave room for them.
+        order = sorted(self._dirty, key=self._age)
+        for start in range(0, len(order), _SETTLED_AT_ONCE):
+            part = order[start : start + _SETTLED_AT_ONCE]
+            change = self.state.update(self.store, part)
+            self._dirty.difference_update(part)
+            for failure in change.failures:
+                log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
+            for ref in {ref for ref in (*part, *change.judged) if ref.kind == 'Service'}:
+                self.writer.ask(ref)
+            self.handover.changed(part)
+            await asyncio.sleep(0)
 
-    _published: addresses.Ingress = ()
-    _unasked = False
-
-    def _speaks_of(self, ref: Ref) -> bool:
+    def _age(self, ref: Ref) -> tuple[str, Ref]:
         service = self.store.get(ref, Service)
-        return service is not None and addresses.speaks_of(service, self.state)
+        return (service.created if service is not None else '', ref)
+
+    def _follow_addresses(self) -> None:
+        """Have the Services looked at that publish the addresses of the edge, when those change."""
+        settings = self.options.view.settings
+        if not settings.status_addresses or self._dirty.isdisjoint(addresses.sources(settings)):
+            return
+        published = addresses.published(settings, self.store)
+        if published == self._published:
+            return
+        self._published = published
+        for ref in self.store.services():
+            service = self.store.get(ref, Service)
+            if service is not None and service.type is ServiceType.LOAD_BALANCER:
+                self.writer.ask(ref)
+
+    _unasked = False
 
     def decide(self, ref: Ref) -> Wanted | None:
         """Return what a Service shall say now; None when it is gone."""
@@ -242,13 +265,14 @@ class Controller:
             *self.handover.verdicts(ref),
             *([held] if (held := self.writer.conflicts.get(ref)) else []),
         ]
-        found = wanted.errors(own, self._told.get(ref, ()))
+        found = wanted.errors(own, self.agents.about(ref))
         ingress: addresses.Ingress | None = None
         if addresses.speaks_of(service, self.state):
-            ingress = addresses.wanted(service, self.state, self.store)
+            ingress = addresses.wanted(service, self.state, self._published)
             if ref in self.writer.conflicts:
                 ingress = None
-        return Wanted(service, wanted.condition(service, found), ingress, wanted.occurrences(found))
+        condition = wanted.condition(service, found or wanted.pending(own))
+        return Wanted(service, condition, ingress, wanted.occurrences(found))
 
     def _withdrawn(self, service: Service) -> Wanted | None:
         """Have a Service of another class say nothing of ours, once: what is there after that is somebody else's."""
@@ -275,12 +299,10 @@ class Controller:
             self._unasked = True
             return
         self._unasked = False
-        self.agents = agents.living(leases, dt.datetime.now(dt.UTC), self.counter.value)
-        told: dict[Ref, set[Verdict]] = {}
-        for agent in self.agents:
-            for verdict in agent.verdicts:
-                told.setdefault(verdict.ref, set()).add(verdict)
-        before, self._told = self._told, {ref: tuple(sorted(found)) for ref, found in told.items()}
-        for ref in before.keys() | self._told.keys():
-            if before.get(ref) != self._told.get(ref):
-                self.writer.ask(ref)
+        before = self.agents.applied
+        changed = await self.agents.take(leases, dt.datetime.now(dt.UTC), self.counter.value)
+        if self.agents.applied != before:
+            self.handover.progressed()
+        self.handover.changed(changed)
+        for ref in changed:
+            self.writer.ask(ref)

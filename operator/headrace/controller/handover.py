@@ -5,18 +5,18 @@ label that kube-proxy obeys. Back: that label goes, kube-proxy gets time to serv
 without a way in between. A label that kube-proxy obeys and that somebody else has set is never touched.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.cluster.objects import Service
 from headrace.cluster.reading import CHOSEN_LABEL, PROXY_NAME_LABEL
-from headrace.cluster.store import Store
-from headrace.controller.agents import Agent
+from headrace.cluster.store import NODES, Store
+from headrace.controller.agents import Agents
 from headrace.controller.counter import Counter
+from headrace.controller.workqueue import WorkQueue
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
 from headrace.model import choice, proxied
@@ -25,8 +25,8 @@ from headrace.names import Ref
 from headrace.verdicts import OF_AGENTS, Level, Verdict
 
 log = logging.getLogger(__name__)
-_STEP_SECONDS = 0.5
-# A hand-over that waits longer than this says why.
+# A hand-over that waits longer than this says what for, and as a mistake after longer.
+_NOTICE_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
 # kube-proxy tells nobody when it serves; it writes its rules at most once a second, and a busy one takes some.
 _GRACE_SECONDS = 10.0
@@ -41,7 +41,7 @@ Patch = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 class Facts:
     """What a step depends on besides the Service: this class, what stands in the way, and how far agents are.
 
-    `behind` are the Nodes without an agent that has applied the Service's epoch; `waited` is for how many seconds the
+    `behind` tells that a Node has no agent that has applied the Service's epoch; `waited` is for how many seconds the
     Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely,
     `foreign` that its epoch is none that the controller has written.
     """
@@ -49,7 +49,7 @@ class Facts:
     class_name: str
     wished: bool
     blocked: bool
-    behind: tuple[str, ...]
+    behind: bool
     waited: float
     next_epoch: int
     outgrown: bool = False
@@ -85,12 +85,10 @@ def _patch(labels: dict[str, str | None], number: object = _KEEP) -> dict[str, A
     return {'metadata': metadata}
 
 
-def behind(service: Service, nodes: tuple[str, ...], applied: Mapping[str, int]) -> tuple[str, ...]:
+def behind(service: Service, nodes: Iterable[str], applied: Mapping[str, int]) -> tuple[str, ...]:
     """Return the Nodes whose agent has not applied a Service's epoch, or that have none."""
     wanted = _epoch(service)
-    if not wanted:
-        return nodes
-    return tuple(name for name in nodes if applied.get(name, -1) < wanted)
+    return tuple(name for name in nodes if not wanted or applied.get(name, -1) < wanted)
 
 
 def _epoch(service: Service) -> int:
@@ -98,19 +96,39 @@ def _epoch(service: Service) -> int:
 
 
 @dataclass(slots=True)
+class _Tracked:
+    """A Service that asks for the node role, or has it: since when it is as it is, and what was found and written last."""
+
+    shape: tuple[bool, str, str | None]
+    since: float
+    epoch: int = 0
+    stale: bool = True
+    problems: tuple[Verdict, ...] = ()
+    needs: frozenset[Ref] = frozenset()
+    shown: tuple[Verdict, ...] = ()
+    written: tuple[object, float] | None = None
+    announced: bool = False
+
+
+@dataclass(slots=True)
 class Handover:
-    """Watches all Services that wish for the node role or have it. `told` are the agents' verdicts by object."""
+    """Takes the steps of all Services that ask for the node role or have it, each when something changes for it."""
 
     view: View
     store: Store
     patch: Patch
-    agents: Callable[[], tuple[Agent, ...]]
-    told: Callable[[Ref], tuple[Verdict, ...]]
+    agents: Agents
     ask: Callable[[Ref], None]
     counter: Counter
-    _since: dict[Ref, tuple[tuple[bool, str, str | None], float]] = field(default_factory=dict)
-    _due: dict[Ref, tuple[object, float]] = field(default_factory=dict)
-    _said: dict[Ref, tuple[Verdict, ...]] = field(default_factory=dict)
+    _queue: WorkQueue = field(default_factory=WorkQueue)
+    _tracked: dict[Ref, _Tracked] = field(default_factory=dict)
+    # Those that agents have yet to apply.
+    _waiting: set[Ref] = field(default_factory=set)
+    _readers: dict[Ref, set[Ref]] = field(default_factory=dict)
+    # The epochs of Services that kube-proxy has let go of.
+    _handed: dict[Ref, int] = field(default_factory=dict)
+    _reached: int | None = None
+    _announced_at: float = float('-inf')
 
     def __post_init__(self) -> None:
         """See the Services as a node does."""
@@ -119,79 +137,164 @@ class Handover:
     @property
     def waits(self) -> bool:
         """Tell whether a Service waits for agents, which are worth asking more often then."""
-        return any(shape[0] and shape[1] and shape[2] is None for shape, _ in self._since.values())
+        return bool(self._waiting)
 
     def verdicts(self, ref: Ref) -> tuple[Verdict, ...]:
-        """Return what stands in the way of a Service's hand-over."""
-        return self._said.get(ref, ())
+        """Return what stands in the way of a Service's hand-over, or what it waits for."""
+        tracked = self._tracked.get(ref)
+        return tracked.shown if tracked else ()
 
     @property
     def handed_epoch(self) -> int:
         """Return the highest epoch of the Services that kube-proxy has let go of."""
-        found = 0
-        for ref in self.store.services():
-            service = self.store.get(ref, Service)
-            if service is not None and service.proxy_name == self.view.class_name and not self._is_foreign(service):
-                found = max(found, _epoch(service))
-        return found
+        return max((number for number in self._handed.values() if number <= self.counter.value), default=0)
 
     def epochs(self) -> list[int]:
         """Return the epochs of all Services, also those that no controller has written."""
         services = (self.store.get(ref, Service) for ref in self.store.services())
         return [_epoch(service) for service in services if service is not None]
 
+    def begin(self) -> None:
+        """Forget what was known of Services, all of which change next: another controller may have led since."""
+        self._tracked, self._readers, self._handed = {}, {}, {}
+        self._waiting, self._reached = set(), None
+
+    def changed(self, refs: Iterable[Ref]) -> None:
+        """Look at the Services that are concerned when objects, or what agents tell about them, have changed."""
+        for ref in refs:
+            if ref.kind == 'Service':
+                self._note(ref)
+                self._look(ref)
+            elif ref == NODES:
+                self.progressed()
+            for reader in self._readers.get(ref, ()):
+                self._look(reader)
+
+    def progressed(self) -> None:
+        """Look at the Services that wait for agents, and need to no more now that some have applied more."""
+        self._reached = None
+        for ref in self._waiting:
+            if 0 < self._tracked[ref].epoch <= self._applied_everywhere():
+                self._queue.add(ref)
+
+    def _note(self, ref: Ref) -> None:
+        service = self.store.get(ref, Service)
+        if service is not None and service.proxy_name == self.view.class_name:
+            self._handed[ref] = _epoch(service)
+        else:
+            self._handed.pop(ref, None)
+
+    def _look(self, ref: Ref) -> None:
+        if (tracked := self._tracked.get(ref)) is not None:
+            tracked.stale = True
+        self._queue.add(ref)
+
+    def _applied_everywhere(self) -> int:
+        """Return the highest epoch that the agents of all Nodes have applied; -1 where there is no Node or one has no agent."""
+        if self._reached is None:
+            applied = self.agents.applied
+            self._reached = min((applied.get(node.name, -1) for node in self.store.nodes()), default=-1)
+        return self._reached
+
     async def run(self) -> None:
         """Take steps, for ever."""
         while True:
-            await self.advance()
-            await asyncio.sleep(_STEP_SECONDS)
+            ref, _ = await self._queue.take()
+            await self.advance(ref)
 
-    async def advance(self) -> None:
-        """Take the next step of each Service that has one."""
-        services = [service for ref in self.store.services() if (service := self.store.get(ref, Service)) is not None]
-        applied: dict[str, int] = {}
-        for agent in self.agents():
-            if agent.role == Role.NODE and agent.node:
-                applied[agent.node] = max(agent.epoch, applied.get(agent.node, -1))
-        nodes = tuple(node.name for node in self.store.nodes())
-        for service in services:
-            wished = choice.is_wished(service, self.view)
-            if wished or service.chosen == self.view.class_name:
-                await self._advance(service, nodes, applied, wished=wished)
-            else:
-                self._since.pop(service.ref, None)
-                self._say(service.ref, ())
-        for ref in self._since.keys() - {service.ref for service in services}:
-            for held in (self._since, self._due, self._said):
-                held.pop(ref, None)
-
-    async def _advance(
-        self, service: Service, nodes: tuple[str, ...], applied: Mapping[str, int], *, wished: bool
-    ) -> None:
-        ref, now = service.ref, time.monotonic()
-        shape = (wished, service.chosen, service.proxy_name)
-        if ref not in self._since or self._since[ref][0] != shape:
-            self._since[ref] = (shape, now)
-        problems = self.problems(service) if wished else ()
-        missing = behind(service, nodes, applied) if nodes else ('any Node',)
-        waited = now - self._since[ref][1]
-        outgrown = choice.is_outgrown(service)
+    async def advance(self, ref: Ref) -> None:
+        """Take the next step of a Service, if it has one."""
+        service = self.store.get(ref, Service)
+        wished = service is not None and choice.is_wished(service, self.view)
+        if service is None or not (wished or service.chosen == self.view.class_name):
+            self._forget(ref)
+            return
+        tracked, now = self._track(service, wished=wished), time.monotonic()
+        late = not 0 < tracked.epoch <= self._applied_everywhere()
+        waited = now - tracked.since
         facts = Facts(
             self.view.class_name,
             wished,
-            bool(problems),
-            missing,
+            bool(tracked.problems),
+            late,
             waited,
             self.counter.upcoming,
-            outgrown,
+            choice.is_outgrown(service),
             self._is_foreign(service),
         )
-        if wished and not problems and service.chosen and service.proxy_name is None and waited >= _PATIENCE_SECONDS:
-            problems = (self._late(ref, missing),) if missing else ()
-        self._say(ref, problems)
+        self._show(tracked, service, facts)
         wanted = step(service, facts)
-        if wanted is not None and self._is_due(ref, shape, now):
-            await self._write(service, wanted)
+        if wanted is None:
+            leaving = service.chosen == self.view.class_name and (not wished or facts.outgrown)
+            if leaving and service.proxy_name is None and waited < _GRACE_SECONDS:
+                self._queue.add(ref, after=_GRACE_SECONDS - waited)
+        elif tracked.written is None or tracked.written[0] != tracked.shape or now >= tracked.written[1]:
+            await self._write(tracked, service, wanted)
+        else:
+            self._queue.add(ref, after=tracked.written[1] - now)
+
+    def _track(self, service: Service, *, wished: bool) -> _Tracked:
+        """Return what is known of a Service as it is now."""
+        ref, shape = service.ref, (wished, service.chosen, service.proxy_name)
+        tracked = self._tracked.get(ref)
+        if tracked is None:
+            tracked = self._tracked[ref] = _Tracked(shape, time.monotonic())
+        elif tracked.shape != shape:
+            tracked.shape, tracked.since, tracked.announced = shape, time.monotonic(), False
+        tracked.epoch = _epoch(service)
+        if wished and service.chosen and service.proxy_name is None:
+            self._waiting.add(ref)
+        else:
+            self._waiting.discard(ref)
+        if tracked.stale:
+            self._read(ref, tracked, frozenset(self._needs(service)) if wished else frozenset())
+            tracked.problems = self.problems(service) if wished else ()
+            tracked.stale = False
+        return tracked
+
+    def _needs(self, service: Service) -> Iterable[Ref]:
+        found = proxied.needs(service, self.view)
+        # Of Nodes only their addresses matter here, which no externalIP may be.
+        return found if service.external_ips else (need for need in found if need != NODES)
+
+    def _read(self, ref: Ref, tracked: _Tracked, needs: frozenset[Ref]) -> None:
+        for need in tracked.needs - needs:
+            self._readers[need].discard(ref)
+            if not self._readers[need]:
+                del self._readers[need]
+        for need in needs - tracked.needs:
+            self._readers.setdefault(need, set()).add(ref)
+        tracked.needs = needs
+
+    def _forget(self, ref: Ref) -> None:
+        tracked = self._tracked.pop(ref, None)
+        self._waiting.discard(ref)
+        if tracked is not None:
+            self._read(ref, tracked, frozenset())
+            if tracked.shown:
+                self.ask(ref)
+
+    def _show(self, tracked: _Tracked, service: Service, facts: Facts) -> None:
+        """Show what stands in the way, or what a Service that can be handed over has waited for some time for."""
+        ref, shown = service.ref, tracked.problems
+        if ref in self._waiting and facts.behind and not shown:
+            # What it waits for changes with each agent; it is looked at again after a while, not at each change.
+            self._queue.add(ref, after=_NOTICE_SECONDS)
+            if facts.waited >= _NOTICE_SECONDS:
+                shown = (self._late(service, patient=facts.waited < _PATIENCE_SECONDS),)
+                self._announce(tracked, shown[0])
+        if tracked.shown != shown:
+            tracked.shown = shown
+            self.ask(ref)
+
+    def _announce(self, tracked: _Tracked, late: Verdict) -> None:
+        """Log once that a Service waits; of many that wait for the same Nodes one every few seconds."""
+        now = time.monotonic()
+        if not tracked.announced and now - self._announced_at >= _NOTICE_SECONDS:
+            self._announced_at = now
+            said = {'object': str(late.ref), 'said': late.message, 'waiting': len(self._waiting)}
+            log.info('a hand-over waits', extra=said)
+        tracked.announced = True
 
     def _is_foreign(self, service: Service) -> bool:
         return not 0 < _epoch(service) <= self.counter.value
@@ -207,15 +310,14 @@ class Handover:
                 for each in built.verdicts
                 if (each.level is Level.ERROR and each.reason not in OF_AGENTS) or each.reason == 'NotYet'
             )
-        refused = tuple(each for each in self.told(service.ref) if each.reason == 'RefusedByHaproxy')
-        return (*found, *refused, *self._cannot(service.ref))
-
-    def _cannot(self, ref: Ref) -> tuple[Verdict, ...]:
-        """Return why agents of nodes cannot serve a Service: what only they see, such as what a Secret holds."""
-        told = {
-            each for agent in self.agents() if agent.role == Role.NODE for each in agent.verdicts if each.ref == ref
-        }
-        return tuple(sorted(each for each in told if each.level is Level.ERROR and each.reason != 'RefusedByHaproxy'))
+        refused = (each for each in self.agents.about(service.ref) if each.reason == 'RefusedByHaproxy')
+        # What only agents of nodes see, such as what a Secret holds.
+        cannot = (
+            each
+            for each in self.agents.about(service.ref, Role.NODE)
+            if each.level is Level.ERROR and each.reason != 'RefusedByHaproxy'
+        )
+        return (*found, *refused, *cannot)
 
     def _eligible(self, service: Service) -> tuple[Verdict, ...]:
         """Return a verdict for a Service that no node role can have."""
@@ -231,25 +333,18 @@ class Handover:
             return ()
         return (Verdict(service.ref, 'HandoverBlocked', why, 'metadata.annotations[headrace.io/proxy]'),)
 
-    def _late(self, ref: Ref, missing: tuple[str, ...]) -> Verdict:
+    def _late(self, service: Service, *, patient: bool) -> Verdict:
+        """Return a diagnostic that names the Nodes that a Service waits for."""
+        missing = behind(service, (node.name for node in self.store.nodes()), self.agents.applied) or ('any Node',)
         named = ', '.join(missing[:_MOST_NAMED]) + (
             f' and {len(missing) - _MOST_NAMED} more' if len(missing) > _MOST_NAMED else ''
         )
         message = f'no agent has taken it over on {named}; kube-proxy keeps it until then'
-        return Verdict(ref, 'HandoverBlocked', message, 'metadata.annotations[headrace.io/proxy]')
+        reason = 'HandoverPending' if patient else 'HandoverBlocked'
+        return Verdict(service.ref, reason, message, 'metadata.annotations[headrace.io/proxy]')
 
-    def _say(self, ref: Ref, found: tuple[Verdict, ...]) -> None:
-        if self._said.get(ref, ()) != found:
-            self._said[ref] = found
-            self.ask(ref)
-
-    def _is_due(self, ref: Ref, shape: object, now: float) -> bool:
-        held = self._due.get(ref)
-        return held is None or held[0] != shape or now >= held[1]
-
-    async def _write(self, service: Service, wanted: dict[str, Any]) -> None:
-        shape = self._since[service.ref][0]
-        pause = _SEEN_SECONDS
+    async def _write(self, tracked: _Tracked, service: Service, wanted: dict[str, Any]) -> None:
+        shape, pause = tracked.shape, _SEEN_SECONDS
         try:
             if wanted['metadata'].get('annotations', {}).get(EPOCH):
                 await self.counter.use()
@@ -260,4 +355,5 @@ class Handover:
         except CallError as error:
             pause = _RETRY_SECONDS
             log.warning('a hand-over is held up', extra={'object': str(service.ref), 'said': str(error)[:300]})
-        self._due[service.ref] = (shape, time.monotonic() + pause)
+        tracked.written = (shape, time.monotonic() + pause)
+        self._queue.add(service.ref, after=pause)

@@ -14,6 +14,7 @@ from headrace.verdicts import OF_AGENTS, Level, Verdict
 
 _MOST_SAID = 5
 _LONGEST_MESSAGE = 1024
+_PENDING = frozenset(('HandoverPending',))
 
 Condition = tuple[str, str, str]
 
@@ -31,6 +32,11 @@ def errors(own: Iterable[Verdict], told: Iterable[Verdict]) -> tuple[Verdict, ..
     judged = [verdict for verdict in own if verdict.reason not in OF_AGENTS]
     judged += [verdict for verdict in told if verdict.reason in OF_AGENTS]
     return tuple(sorted({verdict for verdict in judged if verdict.level is Level.ERROR}))
+
+
+def pending(own: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts about what a Service waits for, without a mistake in it."""
+    return tuple(sorted(verdict for verdict in own if verdict.reason in _PENDING))
 
 
 def digest(service: Service) -> str:

@@ -1,7 +1,8 @@
-"""Writing what is wanted to the objects, one after the other, at a bounded rate, and never against somebody else.
+"""Writing what is wanted to the objects, one after the other, at a bounded rate, and never against another controller.
 
-Promises: at most 20 writes a second; what is there already is not written again; a field that another controller holds
-stays its, and a verdict says so. What could not be written is tried again.
+Promises: at most 20 writes a second, which namespaces share in turns of one status and one Event; what is there already
+is not written again; a field that another controller holds stays its, and a verdict says so. What could not be written
+is tried again.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from headrace.controller import addresses, wanted
 from headrace.controller.addresses import Ingress
 from headrace.controller.client import Client
 from headrace.controller.wanted import Condition, Occurrence
+from headrace.controller.workqueue import WorkQueue
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
 from headrace.verdicts import Verdict
@@ -65,22 +67,19 @@ class Writer:
     decide: Callable[[Ref], Wanted | None]
     counts: Counts = field(default_factory=Counts)
     conflicts: dict[Ref, Verdict] = field(default_factory=dict)
-    _pending: dict[Ref, float] = field(default_factory=dict)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: WorkQueue = field(default_factory=WorkQueue)
     _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
     _held: dict[Ref, tuple[Ingress, float]] = field(default_factory=dict)
     _told: dict[Ref, dict[str, float]] = field(default_factory=dict)
 
     def ask(self, ref: Ref, *, after: float = 0.0) -> None:
         """Have an object looked at, soon or after some seconds."""
-        due = time.monotonic() + after
-        self._pending[ref] = min(due, self._pending.get(ref, due))
-        self._wake.set()
+        self._queue.add(ref, after=after)
 
     async def run(self) -> None:
         """Write, for ever."""
         while True:
-            ref = await self._next()
+            ref, _ = await self._queue.take()
             wish = self.decide(ref)
             if wish is None:
                 self._forget(ref)
@@ -113,31 +112,15 @@ class Writer:
         if (shown and not service.ingress) or time.monotonic() - since >= _HELD_SECONDS:
             self._let_be(service.ref)
 
-    async def _next(self) -> Ref:
-        """Return the next object that is due."""
-        while True:
-            ref = min(self._pending, key=self._pending.__getitem__, default=None)
-            wait = None if ref is None else self._pending[ref] - time.monotonic()
-            if ref is not None and wait is not None and wait <= 0:
-                del self._pending[ref]
-                return ref
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-
     async def _write(self, wish: Wanted) -> None:
         ref = wish.service.ref
         if wish.held:
             self._written.pop(ref, None)
         elif not self._just_written(wish):
             await self._write_status(wish)
-        for occurrence in wish.events:
-            await self._tell(wish.service, occurrence)
+        await self._tell_one(wish)
         self._prune(wish)
-        if ref in self.conflicts and ref not in self._pending:
+        if ref in self.conflicts:
             self.ask(ref, after=_HELD_SECONDS)
 
     def _just_written(self, wish: Wanted) -> bool:
@@ -167,11 +150,22 @@ class Writer:
         self.counts.statuses += 1
         self.ask(ref, after=_SEEN_SECONDS + 1)
 
+    async def _tell_one(self, wish: Wanted) -> None:
+        """Tell the first Event that is due; the next one in another turn, so that other namespaces have theirs."""
+        ref, now = wish.service.ref, time.monotonic()
+        told = self._told.get(ref, {})
+        left = {each: told.get(each.name, float('-inf')) + _REPEAT_SECONDS - now for each in wish.events}
+        due = [each for each, seconds in left.items() if seconds <= 0]
+        if due:
+            await self._tell(wish.service, due[0])
+        if len(due) > 1:
+            self.ask(ref)
+        elif later := [seconds for seconds in left.values() if seconds > 0]:
+            self.ask(ref, after=min(later) + 1)
+
     async def _tell(self, service: Service, occurrence: Occurrence) -> None:
-        """Create an Event, once; while it still holds, say before it is forgotten that it has happened again."""
+        """Create an Event; while it still holds, say before it is forgotten that it has happened again."""
         told = self._told.setdefault(service.ref, {})
-        if time.monotonic() - told.get(occurrence.name, float('-inf')) < _REPEAT_SECONDS:
-            return
         await asyncio.sleep(_PAUSE_SECONDS)
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
         try:

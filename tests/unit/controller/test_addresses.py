@@ -35,7 +35,7 @@ class Cluster:
         return addresses.speaks_of(self._service(name), self.state)
 
     def wanted(self, name='web'):
-        return addresses.wanted(self._service(name), self.state, self.store)
+        return addresses.wanted(self._service(name), self.state, self.published())
 
 
 def balanced(*ingress, name='edge', namespace='headrace'):

@@ -1,5 +1,6 @@
 """What the agents' Leases tell the controller, and how little a Lease that anybody wrote can do."""
 
+import asyncio
 import datetime as dt
 import json
 
@@ -7,7 +8,7 @@ import pytest
 from kubernetes.aio import client
 
 from headrace.controller import agents
-from headrace.controller.agents import Agent
+from headrace.controller.agents import Agent, Agents
 from headrace.kube import lease
 from headrace.names import Ref
 from headrace.verdicts import Verdict
@@ -32,15 +33,21 @@ def held(name='a', age=0, seconds=40, annotations=None, labels=None, **spec):
     )
 
 
+def living(found, now, *counter):
+    known = Agents()
+    asyncio.run(known.take(found, now, *counter))
+    return known.living
+
+
 def test_what_an_agent_writes_is_what_the_controller_reads():
     written = lease.annotations(lease.Report(12, (WEB,)))
-    assert agents.living([held(annotations=written, labels={'headrace.io/role': 'edge'})], NOW) == (
+    assert living([held(annotations=written, labels={'headrace.io/role': 'edge'})], NOW) == (
         Agent('a', 'edge', 12, (WEB,)),
     )
 
 
 def test_agents_are_told_by_name():
-    assert [agent.name for agent in agents.living([held('b'), held('a')], NOW)] == ['a', 'b']
+    assert [agent.name for agent in living([held('b'), held('a')], NOW)] == ['a', 'b']
 
 
 @pytest.mark.parametrize(
@@ -54,21 +61,21 @@ def test_agents_are_told_by_name():
     ],
 )
 def test_an_agent_lives_as_long_as_its_lease(found, lives):
-    assert bool(agents.living([found], NOW)) is lives
+    assert bool(living([found], NOW)) is lives
 
 
 def test_a_lease_that_says_nothing_is_an_agent_that_has_applied_nothing():
-    assert agents.living([held()], NOW) == (Agent('a', '', 0, ()),)
+    assert living([held()], NOW) == (Agent('a', '', 0, ()),)
 
 
 def test_an_agent_that_tells_an_epoch_above_the_counter_has_applied_nothing_known():
     found = [held(name, annotations={lease.EPOCH: told}) for name, told in (('a', '5'), ('b', '6'))]
-    assert [agent.epoch for agent in agents.living(found, NOW, 5)] == [5, 0]
+    assert [agent.epoch for agent in living(found, NOW, 5)] == [5, 0]
 
 
 @pytest.mark.parametrize('epoch', ['', '-1', 'x', '²', '9' * 30])
 def test_an_epoch_that_is_none_is_zero(epoch):
-    assert agents.living([held(annotations={lease.EPOCH: epoch})], NOW)[0].epoch == 0
+    assert living([held(annotations={lease.EPOCH: epoch})], NOW)[0].epoch == 0
 
 
 @pytest.mark.parametrize(
@@ -103,3 +110,60 @@ def test_texts_are_shortened_and_no_more_than_a_hundred_verdicts_are_taken():
 
 def test_what_is_not_said_of_a_verdict_is_empty():
     assert agents.verdicts('[{"reason": "RefusedByHaproxy"}]') == (Verdict(Ref('', '', ''), 'RefusedByHaproxy', ''),)
+
+
+# --- what they tell by object -----------------------------------------------------------------------------------------
+
+OTHER = Verdict(Ref('Service', 'shop', 'other'), 'SecretMissing', 'no Secret')
+
+
+def says(name, *said, role='node', node='', epoch=0, age=0):
+    written = {**lease.annotations(lease.Report(epoch, said)), lease.NODE: node}
+    return held(name, age, annotations=written, labels={'headrace.io/role': role})
+
+
+def take(known, *found, counter=100):
+    return asyncio.run(known.take(found, NOW, counter))
+
+
+def test_only_objects_of_which_something_else_is_told_have_changed():
+    known = Agents()
+    assert take(known, says('a', WEB, OTHER)) == {WEB.ref, OTHER.ref}
+    assert take(known, says('a', WEB, OTHER)) == set()
+    assert take(known, says('a', WEB, OTHER, epoch=7)) == set()
+    assert take(known, says('a', WEB), says('b', WEB)) == {WEB.ref, OTHER.ref}
+    assert (known.about(WEB.ref), known.about(OTHER.ref)) == ((WEB,), ())
+    assert [agent.name for agent in known.living] == ['a', 'b']
+
+
+def test_what_an_agent_has_told_goes_with_it():
+    known = Agents()
+    take(known, says('a', WEB), says('b', WEB, OTHER))
+    assert take(known, says('a', WEB), says('b', WEB, OTHER, age=41)) == {WEB.ref, OTHER.ref}
+    assert (known.about(WEB.ref), known.about(OTHER.ref)) == ((WEB,), ())
+    take(known)
+    assert (known.living, known._told, known._parsed) == ((), {}, {})
+
+
+def test_what_agents_of_one_role_tell_can_be_asked_for():
+    known = Agents()
+    take(known, says('a', WEB), says('b', OTHER, role='edge'))
+    assert (known.about(WEB.ref, 'node'), known.about(OTHER.ref, 'node')) == ((WEB,), ())
+    assert take(known, says('a', WEB), says('b', OTHER)) == {OTHER.ref}
+    assert known.about(OTHER.ref, 'node') == (OTHER,)
+
+
+def test_a_node_has_applied_what_the_furthest_of_its_agents_has():
+    known = Agents()
+    take(known, says('a', node='n1', epoch=5), says('b', node='n1', epoch=4), says('c', role='edge', epoch=9))
+    assert known.applied == {'n1': 5}
+    take(known, says('a', node='n1', epoch=101), says('d', epoch=7))
+    assert known.applied == {'n1': 0}
+
+
+def test_a_text_that_many_leases_hold_is_parsed_once():
+    known = Agents()
+    take(known, *(says(f'a-{number}', WEB) for number in range(9)))
+    (first,) = {id(agent.verdicts) for agent in known.living}
+    take(known, *(says(f'a-{number}', WEB, epoch=3) for number in range(9)))
+    assert {id(agent.verdicts) for agent in known.living} == {first}

@@ -6,6 +6,7 @@ The cluster here is a client with the writer's four calls that keeps what it was
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import time
 
 import pytest
@@ -247,6 +248,60 @@ def test_no_more_than_twenty_writes_a_second_are_made():
     assert times[-1] - times[0] >= 11 / 20
 
 
+def test_many_services_that_need_no_write_leave_the_loop_to_others():
+    looked = []
+
+    async def script(made):
+        async def other():
+            while True:
+                looked.append(len(made.decided))
+                await asyncio.sleep(0)
+
+        running = asyncio.create_task(other())
+        await made.until(lambda: looked)
+        for number in range(500):
+            made.writer.ask(Ref('Service', 'shop', f's-{number}'))
+        await made.until(lambda: len(made.decided) == 500)
+        running.cancel()
+
+    work(script)
+    assert max(after - before for before, after in itertools.pairwise(looked)) <= 2
+
+
+def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another():
+    good = Ref('Service', 'other', 'web')
+
+    async def script(made):
+        for number in range(100):
+            ref = Ref('Service', 'shop', f's-{number}')
+            made.wishes[ref] = wish(dataclasses.replace(BAD, ref=ref), service=read(ref.name))
+            made.writer.ask(ref)
+        await made.until(lambda: made.cluster.statuses)
+        found = reading.read(service('web', 'other')).object
+        made.wishes[good] = wish(service=found, ingress=VIP)
+        made.writer.ask(good)
+        await made.until(lambda: any(name == 'other/web' for name, _ in made.cluster.statuses))
+
+    assert len(work(script).cluster.statuses) <= 3
+
+
+def test_one_object_with_many_mistakes_has_turns_of_one_event():
+    good = Ref('Service', 'other', 'web')
+    mistakes = tuple(dataclasses.replace(BAD, message=f'no {number}') for number in range(100))
+
+    async def script(made):
+        made.wishes[WEB] = wish(*mistakes)
+        made.writer.ask(WEB)
+        await made.until(lambda: made.cluster.statuses)
+        made.wishes[good] = wish(service=reading.read(service('web', 'other')).object, ingress=VIP)
+        made.writer.ask(good)
+        await made.until(lambda: len(made.cluster.statuses) == 2)
+        assert len(made.cluster.events) <= 2
+        await made.until(lambda: len(made.cluster.events) == 4)
+
+    work(script)
+
+
 # --- who is gone, and what is refused ---------------------------------------------------------------------------------
 
 
@@ -440,6 +495,19 @@ def test_what_still_holds_is_told_again_before_its_event_is_forgotten(monkeypatc
     done = work(script)
     assert [count for _, count in done.cluster.repeats] == [2, 3]
     assert len(done.cluster.events) == 1
+
+
+def test_an_event_is_told_again_though_its_service_was_looked_at_meanwhile(monkeypatch):
+    monkeypatch.setattr(writer, '_REPEAT_SECONDS', 0.3)
+    monkeypatch.setattr(writer, '_SEEN_SECONDS', -0.9)
+
+    async def script(made):
+        shown = dataclasses.replace(wish(BAD), service=told(wish(BAD)))
+        await made.ask(shown)
+        made.writer.ask(WEB)
+        await made.until(lambda: made.cluster.repeats)
+
+    work(script)
 
 
 def test_an_event_that_the_controller_before_has_told_is_told_again_and_not_twice():

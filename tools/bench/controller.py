@@ -1,0 +1,234 @@
+"""What a controller costs that leads: how long it holds its loop, its CPU when nothing changes, and who waits for whom.
+
+There is no API server: calls take two milliseconds and change the store, as a watch would show it.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import gc
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+from kubernetes.aio import client as kubernetes
+from tools.bench import varied
+
+from headrace.cluster import reading
+from headrace.cluster.objects import Service
+from headrace.controller.client import Client
+from headrace.controller.controller import Controller, Options
+from headrace.kube import lease as leases
+from headrace.kube.access import Access, Token
+from headrace.model import view
+from headrace.names import Ref
+from headrace.settings import Settings
+from headrace.verdicts import Verdict
+
+Figures = Iterator[tuple[str, float]]
+_CALL_SECONDS = 0.002
+_SETTLED_SECONDS, _IDLE_SECONDS = 10.0, 10.0
+_NODES, _EDGES, _OTHERS = 100, 2, 1000
+_EPOCH = 10**9
+_MOST_SECONDS = 200.0
+_NONE = cast('Token', None)
+_VIP = '192.0.2.10'
+_NODE_LABELS = {'headrace.io/node': 'headrace', 'service.kubernetes.io/service-proxy-name': 'headrace'}
+
+
+class Calls:
+    """The controller's calls on a store that shows at once what was written. `written` has the time of each status."""
+
+    api: Any = None
+
+    def __init__(self) -> None:
+        self.written: dict[Ref, float] = {}
+        self.controller: Controller
+        self.leased = [_lease(f'node-{number}', 'node', number) for number in range(_NODES)]
+        self.leased += [_lease(f'edge-{number}', 'edge', number) for number in range(_EDGES)]
+
+    async def leases(self, _: str, selector: str) -> list[kubernetes.V1Lease]:
+        """Return the agents' Leases, as they are when each agent has just renewed its own."""
+        await asyncio.sleep(_CALL_SECONDS)
+        if 'release' in selector:
+            return []
+        for each in self.leased:
+            each.spec.renew_time = dt.datetime.now(dt.UTC)
+        return self.leased
+
+    async def lease(self, _: str, name: str) -> kubernetes.V1Lease:
+        """Return the Lease of the election with the counter of epochs."""
+        await asyncio.sleep(_CALL_SECONDS)
+        metadata = kubernetes.V1ObjectMeta(name=name, annotations={leases.EPOCH: str(_EPOCH)})
+        return kubernetes.V1Lease(metadata=metadata)
+
+    async def apply_service_status(self, namespace: str, name: str, status: dict[str, Any]) -> None:
+        """Keep a status."""
+        await asyncio.sleep(_CALL_SECONDS)
+        ref = Ref('Service', namespace, name)
+        self.written[ref] = time.monotonic()
+        service = self.controller.store.get(ref, Service)
+        assert service is not None
+        condition = next(iter(status.get('conditions', [])), None)
+        shown = (condition['status'], condition['reason'], condition['message']) if condition else None
+        ingress = tuple(
+            (each.get('ip', ''), each.get('hostname', '')) for each in status.get('loadBalancer', {}).get('ingress', ())
+        )
+        self.put([replace(service, programmed=shown, ingress=ingress)])
+
+    async def service_uid(self, *_: str) -> str:
+        """Return a uid."""
+        await asyncio.sleep(_CALL_SECONDS)
+        return 'uid'
+
+    async def create_event(self, *_: Any) -> None:
+        """Take an Event."""
+        await asyncio.sleep(_CALL_SECONDS)
+
+    async def patch_service(self, *_: Any) -> None:
+        """Take a change of labels."""
+        await asyncio.sleep(_CALL_SECONDS)
+
+    def put(self, services: list[Service]) -> None:
+        """Let the controller see Services as they are now."""
+        for service in services:
+            self.controller.store.put(service)
+        self.controller._wake(time.monotonic())  # noqa: SLF001  what a watch calls
+
+
+def _lease(name: str, role: str, number: int) -> kubernetes.V1Lease:
+    refused = tuple(
+        Verdict(Ref('Service', f'tenant-{number % 10}', f'refused-{item}'), 'RefusedByHaproxy', 'no')
+        for item in range(leases.MOST_VERDICTS)
+    )
+    annotations = leases.annotations(leases.Report(_EPOCH, refused))
+    if role == 'node':
+        annotations[leases.NODE] = name
+    metadata = kubernetes.V1ObjectMeta(name=name, annotations=annotations, labels={leases.ROLE_LABEL: role})
+    return kubernetes.V1Lease(metadata=metadata, spec=kubernetes.V1LeaseSpec(lease_duration_seconds=40))
+
+
+def _read(document: dict[str, Any]) -> Any:
+    found = reading.read(document).object
+    assert found is not None, json.dumps(document)
+    return found
+
+
+def _handed(number: int) -> Service:
+    """Return a Service that is at the edge, and that kube-proxy has given up."""
+    document = varied.service(number, {'proxy': 'node', 'epoch': str(number + 1)})
+    document['metadata']['labels'] = _NODE_LABELS
+    found: Service = _read(document)
+    return found
+
+
+def _of_tenant(name: str, tenant: str, **annotations: str) -> Service:
+    said = {f'headrace.io/{key.replace("_", "-")}': text for key, text in annotations.items()}
+    ports = [{'name': 'http', 'port': 80}]
+    spec = {
+        'clusterIP': '10.96.0.9',
+        'type': 'LoadBalancer',
+        'loadBalancerClass': 'headrace.io/headrace',
+        'ports': ports,
+    }
+    metadata = {'name': name, 'namespace': tenant, 'annotations': said}
+    found: Service = _read({'apiVersion': 'v1', 'kind': 'Service', 'metadata': metadata, 'spec': spec})
+    return found
+
+
+class _Watch:
+    """Measures how long the loop is held."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.paused = False
+
+    async def run(self) -> None:
+        while True:
+            began, pause = time.monotonic(), 0.5 if self.paused else 0.001
+            await asyncio.sleep(pause)
+            self.longest = max(self.longest, time.monotonic() - began - pause)
+
+    def take(self) -> float:
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+
+def measure(size: int) -> Figures:
+    """Yield the figures of a controller with so many Services, all of which have been handed over."""
+    yield from asyncio.run(_measure(size))
+
+
+async def _measure(size: int) -> list[tuple[str, float]]:
+    calls, found = Calls(), []
+    settings = Settings(
+        node_role=True, status_addresses=(_VIP,), domain='example.com', tcp_ports=varied.tcp_ports(size)
+    )
+    access = Access('http://127.0.0.1:1', tls=False, token=_NONE, namespace='headrace')
+    controller = Controller(Options(access, view.make(settings), 'headrace', 'bench'), cast('Client', calls))
+    calls.controller = controller
+    # The Lease of the class has a test of its own.
+    controller.class_lease = None
+    for number in range(_NODES):
+        metadata = {'name': f'node-{number}'}
+        controller.store.put(_read({'apiVersion': 'v1', 'kind': 'Node', 'metadata': metadata}))
+    for number in range(size):
+        controller.store.put(_handed(number))
+    await controller.settle()
+    _show(controller)
+    await controller.settle()
+    # As it does before it stands for election.
+    gc.collect()
+    gc.freeze()
+    watch = _Watch()
+    watching = asyncio.create_task(watch.run())
+    await asyncio.sleep(0.1)
+    watch.take()
+    leading = asyncio.create_task(controller.lead())
+    await asyncio.sleep(_SETTLED_SECONDS)
+    assert not leading.done(), leading
+    found.append((f'{size} Services: longest block while it begins, ms', watch.take() * 1000))
+    await asyncio.sleep(_IDLE_SECONDS)
+    found.append((f'{size} Services: longest block when idle, ms', watch.take() * 1000))
+    watch.paused = True
+    began = time.process_time()
+    await asyncio.sleep(_IDLE_SECONDS)
+    idle = (time.process_time() - began) / _IDLE_SECONDS
+    watch.paused = False
+    found.append((f'{size} Services: CPU when idle, percent of a core', idle * 100))
+    found += await _tenants(calls, watch, size)
+    assert not leading.done(), leading
+    for task in (leading, watching):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    return found
+
+
+def _show(controller: Controller) -> None:
+    """Let every Service show already what the controller wants it to say."""
+    for ref in controller.store.services():
+        wish = controller.decide(ref)
+        if wish is not None:
+            ingress = wish.service.ingress if wish.ingress is None else wish.ingress
+            controller.store.put(replace(wish.service, programmed=wish.condition, ingress=ingress))
+
+
+async def _tenants(calls: Calls, watch: _Watch, size: int) -> list[tuple[str, float]]:
+    """Measure how long the address of one tenant waits behind the mistakes of another one."""
+    bad = [_of_tenant(f'bad-{number}', 'tenant-a', host='no host!') for number in range(_OTHERS)]
+    good = _of_tenant('good', 'tenant-b', host='good.example.com')
+    began = time.monotonic()
+    calls.put(bad)
+    await asyncio.sleep(0.5)
+    put = time.monotonic()
+    calls.put([good])
+    while good.ref not in calls.written and time.monotonic() - began < _MOST_SECONDS:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    waited = calls.written.get(good.ref, float('inf')) - put
+    return [
+        (f"{size} Services: address behind another tenant's {_OTHERS} mistakes, s", waited),
+        (f'{size} Services: longest block while they come, ms', watch.take() * 1000),
+    ]
