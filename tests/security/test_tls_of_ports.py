@@ -31,6 +31,7 @@ def edge(request):
             *of('tenant-a', OLD, web('plain', endpoints, host='plain.example.com', path='/app')),
             *of('tenant-a', OLD, web('any', endpoints, host='*.plain.com')),
             *of('tenant-b', NEW, tcp('db', endpoints, 0, addresses=[B], tls_secret='tls', host='db.example.com')),
+            *of('tenant-b', NEW, web('covering', endpoints, address=B, host='*.example.com', tls_secret='tls')),
             *of('tenant-b', NEW, web('site', endpoints, address=B, host='site.example.com', tls_secret='tls')),
             tls_secret('tls', 'tenant-a', 'a'),
             tls_secret('tls', 'tenant-b', 'b'),
@@ -56,7 +57,16 @@ def sent(edge, name):
 
 
 @pytest.mark.parametrize(
-    'name', ['shop.example.com', 'Shop.Example.com', 'a.wild.com', 'plain.example.com', 'b.plain.com']
+    'name',
+    [
+        'shop.example.com',
+        'Shop.Example.com',
+        'a.wild.com',
+        'plain.example.com',
+        'plain.example.com.',
+        'b.plain.com',
+        'b.plain.com.',
+    ],
 )
 def test_a_tcp_port_gets_no_client_of_a_host_of_another_namespace(edge, name):
     assert sent(edge, name) is None

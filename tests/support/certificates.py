@@ -4,15 +4,15 @@ import datetime as dt
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from support.objects import secret
 
 
-def for_names(*names):
-    """Return a key and a self-signed certificate for these names, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def for_names(*names, kind='ECDSA'):
+    """Return a key (of kind ECDSA or RSA) and a self-signed certificate for these names, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1()) if kind == 'ECDSA' else rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = dt.datetime.now(dt.UTC)
     made = (

@@ -6,8 +6,6 @@ from headrace.haproxy import listeners, users, words
 from headrace.model.ir import Content, Entry, Fragment, HeaderEdits, HostTls, Kind, Map, Pointer, Reserved, Timeouts
 from headrace.model.picture import Picture
 
-# Stands in the map of authorities for a host that has the default certificate.
-_DEFAULT = '-'
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
 
@@ -65,24 +63,25 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if isinstance(content, Pointer):
         return [Entry(CLAIMED[kind], key, content.text)]
     if isinstance(content, Reserved):
-        return [Entry(CLAIMED[kind], key, f'{content.namespace}_')]
+        return [Entry(Map.CLIENT_CA if kind is Kind.TLS else CLAIMED[kind], key, f'{content.namespace}_')]
     if isinstance(content, HostTls) and content.certificates:
-        return [Entry(Map.CLIENT_CA, key, content.client_ca or _namespace(content.certificates[0]))]
+        # Where clients show no certificate, the namespace of the host's own one stands there.
+        return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{content.certificates[0].partition("_")[0]}_')]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, content.passthrough.text)]
     return []
 
 
-def _namespace(certificate: str) -> str:
-    """Return what stands for a host whose clients show no certificate: the namespace of its own one, as `NAMESPACE_`."""
-    return ''.join(certificate.partition('_')[:2]) if '_' in certificate else _DEFAULT
-
-
 def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
-    """Return the lines of the crt-list that a host's TLS makes."""
+    """Return the lines of the crt-list that a host's TLS makes.
+
+    Hosts that a wildcard leaves out are named in its own lines: HAProxy takes the certificate of a wildcard for a host that has
+    a line of its own, too, where the wildcard's key is of the kind that it prefers.
+    """
     if not isinstance(content, HostTls):
         return ()
     options = ''
     if content.client_ca:
         options = f' [ca-file {words.authority_file(content.client_ca)} verify {content.verify}]'
-    return tuple(f'{words.certificate_file(name)}{options} {host}' for name in content.certificates)
+    names = ' '.join((host, *(f'!{each}' for each in content.excluded)))
+    return tuple(f'{words.certificate_file(name)}{options} {names}' for name in content.certificates)

@@ -246,7 +246,7 @@ class _Draft:
                 # The first line of the crt-list cannot be taken away, and no command changes `strict-sni`.
                 self.reasons.add(Reason('certificate', 'the default certificate comes or goes', administrator=True))
                 self.held_keys.add(change.key)
-            if change.key in self.held_keys or self._waits_for_default(change):
+            if change.key in self.held_keys:
                 continue
             before.update(entries.of_pointer(kind, key, change.old))
             after.update(entries.of_pointer(kind, key, change.new))
@@ -261,13 +261,6 @@ class _Draft:
             {change.key[1] for change in told if _passes(change.old)},
             {change.key[1] for change in told if _passes(change.new)},
         )
-
-    def _waits_for_default(self, change: PointerChange) -> bool:
-        """Hold TLS that is by the default certificate while that comes or goes, and tell whether it is held."""
-        if render.DEFAULT not in self.held_keys or render.DEFAULT not in (*files_of(change.old), *files_of(change.new)):
-            return False
-        self.held_keys.add(change.key)
-        return True
 
     def _pass_through(self, before: set[str], after: set[str]) -> None:
         """Note which hosts are passed through, and let the frontends in front and behind take turns where it is their turn."""

@@ -7,12 +7,11 @@ of others for it wait whatever their age.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from headrace.model.classes import DEFAULT_CERTIFICATE
-from headrace.model.hosts import Hosts, Rank, named, rank, wildcard
+from headrace.model.hosts import Hosts, Named, Rank, named, rank, wildcard
 from headrace.model.ir import Claim, Content, Door, Fragment, HostTls, Kind, Pointer, Reserved, Side
 from headrace.model.policies import closed
 from headrace.names import Ref
@@ -22,6 +21,8 @@ ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
 _ADDRESSES = (Kind.ADDRESS, Kind.DOOR)
 _SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
+# HAProxy shows a line of a crt-list in one buffer (tune.bufsize, 16,384 by default), and a line that it cuts cannot be found.
+_MOST_EXCLUDED_BYTES = 10_000
 
 
 def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
@@ -128,7 +129,7 @@ class Claims:
         """Return what stands at a key: the winner's value, or what keeps wildcards of other namespaces out; else None."""
         found = self._claimants[key[0]].get(key[1])
         if found is None:
-            return self._reserved(key, fragments)
+            return self._reserved(key)
         winner = fragments[found if isinstance(found, Ref) else found[0]]
         claim = find(winner, key)
         assert claim is not None
@@ -139,6 +140,8 @@ class Claims:
             return HostTls(passthrough=closed(claim.value.passthrough))
         if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
             return replace(claim.value, far=Side(), near=Side())
+        if isinstance(claim.value, HostTls) and claim.value.certificates and (others := self.hosts.outside(key[1])):
+            return _excluding(claim.value, others)
         return claim.value
 
     def shut(self, ref: Ref, old: Iterable[str], new: Iterable[str]) -> None:
@@ -170,44 +173,45 @@ class Claims:
         own = find(winner, key)
         if own is None or not isinstance(own.value, HostTls) or not own.value.client_ca:
             return False
-        return self.content(key, fragments) != own.value
+        return not _is_same_tls(self.content(key, fragments), own.value)
 
-    def _reserved(self, key: ClaimKey, fragments: Fragments) -> Reserved | HostTls | None:
-        """Return what stands at a key of a named host that nobody holds.
+    def _reserved(self, key: ClaimKey) -> Reserved | None:
+        """Return what stands at a key of a named host that no object holds: the namespace of the host, where it is needed.
 
-        At its route `/`: the namespace, so that no wildcard of another one gets what the host's own routes leave. For its
-        TLS: the default certificate, where a wildcard of another namespace would show its own.
+        At its route `/`, so that no wildcard of another namespace gets what the host's own routes leave. For its TLS only
+        where that route is one of another namespace, and so does not tell whose the host is.
         """
-        if key[0] is Kind.ROUTE:
-            host = key[1].removesuffix('/')
-            return Reserved(owner) if '/' not in host and (owner := self.hosts.owner(host)) else None
-        above = wildcard(key[1]) if key[0] is Kind.TLS and key[1] in self.hosts else ''
-        if not above or DEFAULT_CERTIFICATE not in self._claimants[Kind.CERTIFICATE]:
+        host = (
+            _whole(key)
+            if key[0] is Kind.ROUTE
+            else key[1]
+            if key[0] is Kind.TLS and self.hosts.sharing == 'paths'
+            else ''
+        )
+        owner = self.hosts.owner(host) if host else ''
+        if key[0] is Kind.TLS and all(ref.namespace == owner for ref in self.claimants((Kind.ROUTE, f'{host}/'))[:1]):
             return None
-        shown = self.content((Kind.TLS, above), fragments)
-        foreign = isinstance(shown, HostTls) and bool(shown.certificates)
-        foreign = foreign and self.claimants((Kind.TLS, above))[0].namespace != self.hosts.owner(key[1])
-        return HostTls(certificates=(DEFAULT_CERTIFICATE,)) if foreign else None
+        return Reserved(owner) if owner else None
 
-    def of_host(self, host: str, fragments: Fragments) -> set[ClaimKey]:
-        """Return all keys of a host whose content depends on the namespace that it belongs to."""
+    def of_host(self, host: str, named: Named, fragments: Fragments) -> set[ClaimKey]:
+        """Return all keys whose content depends on the namespace of a host; `named` tells who names hosts from now on."""
         found: set[ClaimKey] = {(Kind.ROUTE, f'{host}/'), (Kind.TLS, host)}
+        if self.hosts.is_shared(host, named):
+            found.add((Kind.TLS, wildcard(host)))
         for ref in self.hosts.namers(host):
             found.update(routes_of(fragments.get(ref), host))
         return found
 
     def dependents(self, key: ClaimKey, fragments: Fragments) -> set[ClaimKey]:
         """Return the keys whose content depends on what stands at this one besides their own claims."""
-        if key == (Kind.CERTIFICATE, DEFAULT_CERTIFICATE):
-            wildcards = [host for host in self._claimants[Kind.TLS] if host.startswith('*.')]
-            return {(Kind.TLS, host) for each in wildcards for host in self.hosts.below(each)}
         if key[0] is Kind.ADDRESS:
             found = (find(fragments[ref], key) for ref in self.claimants(key))
             return {_door(claim) for claim in found if claim is not None and claim.address}
+        if key[0] is Kind.ROUTE and self.hosts.sharing == 'paths' and (host := _whole(key)):
+            return {(Kind.TLS, host)}
         if key[0] is not Kind.TLS:
             return set()
-        routes = {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
-        return routes.union((Kind.TLS, host) for host in self.hosts.below(key[1]))
+        return {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
 
     def verdicts(self, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
         """Return a verdict for each key that a fragment claims and another object holds."""
@@ -215,20 +219,31 @@ class Claims:
         for claim in fragment.claims:
             holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
-                if claim.kind in (Kind.ROUTE, Kind.TLS) and (by := self._shutter(fragment.ref, claim)):
-                    message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
-                    found.append(Verdict(fragment.ref, 'RouteClosed', message, claim.field))
+                found += self._closed(claim, fragment, fragments)
                 continue
             if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
                 found.append(Verdict(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
                 continue
-            if claim.kind in _SHARED and self.content((claim.kind, claim.key), fragments) == claim.value:
+            if claim.kind in _SHARED and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
                 continue
             message = f'{_shown(claim)} is held by {holder}'
             if claim.address and self.claimants(_door(claim))[:1] == (fragment.ref,):
                 message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
             found.append(Verdict(fragment.ref, 'Conflict', message, claim.field))
         return found
+
+    def _closed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
+        """Return why a claim that a fragment holds leads nowhere: its host is shut, or too many are below a wildcard."""
+        if claim.kind not in (Kind.ROUTE, Kind.TLS):
+            return []
+        if by := self._shutter(fragment.ref, claim):
+            message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
+            return [Verdict(fragment.ref, 'RouteClosed', message, claim.field)]
+        others = self.hosts.outside(claim.key) if claim.kind is Kind.TLS else ()
+        if others and self.content((claim.kind, claim.key), fragments) == HostTls() != claim.value:
+            message = f'{_shown(claim)} is refused: {len(others)} hosts below it belong to other namespaces, which are too many'
+            return [Verdict(fragment.ref, 'Conflict', message, claim.field)]
+        return []
 
     def keys_of(self, kind: Kind) -> list[str]:
         """Return all keys of a kind that an object holds, as of now."""
@@ -241,11 +256,31 @@ class Claims:
         holder, by = found
         return f'host {host} belongs to namespace {holder.namespace}: {by if by != host else "it"} is held by {holder}'
 
-    def keys(self, fragments: Fragments) -> set[ClaimKey]:
+    def keys(self) -> set[ClaimKey]:
         """Return all keys at which anything can stand."""
         found = {(kind, key) for kind, held in self._claimants.items() for key in held}
         found.update((Kind.ROUTE, f'{host}/') for host in self.hosts)
-        return found | self.dependents((Kind.CERTIFICATE, DEFAULT_CERTIFICATE), fragments)
+        if self.hosts.sharing == 'paths':
+            found.update((Kind.TLS, host) for host in self.hosts)
+        return found
+
+
+def _whole(key: ClaimKey) -> str:
+    """Return the host of a route that is its whole host's, '' for others."""
+    host, _, path = key[1].partition('/')
+    return '' if path else host
+
+
+def _excluding(tls: HostTls, hosts: Collection[str]) -> HostTls:
+    """Return a wildcard's TLS without some hosts below it; no TLS at all where they do not fit into one line of HAProxy's."""
+    if sum(map(len, hosts)) + 2 * len(hosts) > _MOST_EXCLUDED_BYTES:
+        return HostTls()
+    return replace(tls, excluded=tuple(sorted(hosts)))
+
+
+def _is_same_tls(content: Content | None, wanted: Content) -> bool:
+    """Tell whether what stands at a key is what an object wants there, apart from hosts that are left out."""
+    return content == wanted or (isinstance(content, HostTls) and replace(content, excluded=()) == wanted)
 
 
 def _door(claim: Claim) -> ClaimKey:

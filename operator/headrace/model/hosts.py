@@ -7,7 +7,7 @@ whatever the age of its objects: ports without a host get such a name.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from headrace.model.ir import Claim, Fragment, Kind
@@ -56,14 +56,11 @@ class Hosts:
         self.sharing = view.settings.host_sharing
         self._named: dict[str, tuple[Namer, ...]] = {}
         self._below: dict[str, set[str]] = {}
+        self._outside: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over all hosts that are named."""
         return iter(self._named)
-
-    def __contains__(self, host: str) -> bool:
-        """Tell whether an object names a host."""
-        return host in self._named
 
     def namers(self, host: str) -> tuple[Ref, ...]:
         """Return the objects that name a host, the oldest first."""
@@ -72,6 +69,17 @@ class Hosts:
     def below(self, host: str) -> Iterable[str]:
         """Return the named hosts that a wildcard matches."""
         return self._below.get(host[2:], ()) if host.startswith('*.') else ()
+
+    def outside(self, host: str) -> Collection[str]:
+        """Return the named hosts below a named wildcard that belong to other namespaces than it does."""
+        return self._outside.get(host, ())
+
+    def is_shared(self, host: str, changed: Named) -> bool:
+        """Tell whether one of those who name a host, before or after a change, is not of the namespace of its wildcard."""
+        if not (namespace := self.owner(wildcard(host))):
+            return False
+        found = {*self._named.get(host, ()), *changed.get(host, ())}
+        return any(each.ref.namespace != namespace for each in found)
 
     def holder(self, host: str, changed: Named | None = None) -> tuple[Ref, str] | None:
         """Return the object by which a named host belongs to its namespace, and the host or wildcard that it names.
@@ -153,6 +161,18 @@ class Hosts:
         """Note who names some hosts."""
         for host, found in names.items():
             self._put(host, found)
+        for host in names:
+            for each in (host, *self.below(host)):
+                self._place(each, wildcard(each))
+
+    def _place(self, host: str, above: str) -> None:
+        """Note whether a host belongs to another namespace than the wildcard above it."""
+        if (owner := self.owner(host)) and (over := self.owner(above)) and owner != over:
+            self._outside.setdefault(above, set()).add(host)
+        elif (held := self._outside.get(above)) is not None:
+            held.discard(host)
+            if not held:
+                del self._outside[above]
 
     def _put(self, host: str, found: tuple[Namer, ...]) -> None:
         domain = '' if host.startswith('*.') else host.partition('.')[2]

@@ -247,12 +247,14 @@ class HostTls:
     """A host's TLS as one claim, or that of a port's own addresses: passed through, or ended here with certificates.
 
     `certificates` and `client_ca` are names of files; `verify` is `none`, `optional` or `required`.
+    `excluded` are the hosts below a wildcard that do not get its certificates, because they belong to other namespaces.
     """
 
     passthrough: Pointer | None = None
     certificates: tuple[str, ...] = ()
     client_ca: str = ''
     verify: str = 'none'
+    excluded: tuple[str, ...] = ()
 
 
 class Fate(StrEnum):

@@ -18,7 +18,7 @@ from headrace.model.admission import Admission
 from headrace.model.changes import Change, Failure, FragmentChange, PointerChange
 from headrace.model.claims import ClaimKey, Claims
 from headrace.model.dependencies import Dependencies
-from headrace.model.hosts import Hosts, Rank
+from headrace.model.hosts import Hosts, Named, Rank
 from headrace.model.ir import Content, Door, Fragment, Kind
 from headrace.model.last_good import LastGood
 from headrace.model.view import Role, View
@@ -307,7 +307,7 @@ class State:
     def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
         named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
         moved = [(change, *change.moved()) for change in changes]
-        keys = self._keys(moved, rehosted)
+        keys = self._keys(moved, rehosted, named)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
         judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
         saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
@@ -339,9 +339,9 @@ class State:
         judged |= {ref for key in keys for ref in self.claims.parties(key)}
         return Change(changes, pointers, tuple(sorted(judged)))
 
-    def _keys(self, moved: Iterable[_Moved], rehosted: Iterable[str]) -> set[ClaimKey]:
+    def _keys(self, moved: Iterable[_Moved], rehosted: Iterable[str], named: Named) -> set[ClaimKey]:
         """Return the keys at which something else can stand after some changes."""
-        keys = {key for host in rehosted for key in self.claims.of_host(host, self.fragments)}
+        keys = {key for host in rehosted for key in self.claims.of_host(host, named, self.fragments)}
         shut: set[str] = set()
         for change, gone, come in moved:
             for key in {*gone, *come}:
@@ -355,7 +355,7 @@ class State:
 
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
         """Yield all claimed keys, sorted, and what stands there."""
-        for key in sorted(self.claims.keys(self.fragments)):
+        for key in sorted(self.claims.keys()):
             if (content := self.claims.content(key, self.fragments)) is not None:
                 yield key, content
 

@@ -114,7 +114,7 @@ def test_headers_and_timeouts_are_data():
         pytest.param(Kind.ROUTE, POINTER, [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
         pytest.param(Kind.PORT, POINTER, [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
         pytest.param(Kind.ADDRESS, POINTER, [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
-        pytest.param(Kind.TLS, HostTls(certificates=('c',)), [Entry(Map.CLIENT_CA, 'k', '-')], id='certificate'),
+        pytest.param(Kind.TLS, HostTls(certificates=('c',)), [Entry(Map.CLIENT_CA, 'k', 'c_')], id='certificate'),
         pytest.param(
             Kind.TLS,
             HostTls(certificates=('c',), client_ca='a', verify='optional'),

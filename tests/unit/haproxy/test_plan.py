@@ -426,19 +426,18 @@ def test_a_default_certificate_that_comes_or_goes_is_a_reload(before, after):
     assert made.commands == ()
 
 
-def test_a_host_that_would_show_the_default_certificate_waits_until_the_reload_brings_it():
-    wildcard = service(
-        'wild', 'bank', created='2024-06-01T00:00:00Z', annotations={'host': '*.a.com', 'tls-secret': 'tls'}, ports=HTTP
-    )
-    objects = [
-        service(created='2024-01-01T00:00:00Z', annotations={'host': 'x.a.com'}, ports=HTTP),
-        wildcard,
-        tls_secret(namespace='bank'),
-    ]
-    made = planned(objects, [*objects, tls_secret()], settings=DEFAULT)
-    assert [reason.word for reason in made.reasons] == ['certificate']
-    assert (Kind.TLS, 'x.a.com') in made.held_keys
-    assert made.commands == ()
+def test_a_host_below_a_wildcard_of_another_namespace_costs_the_wildcard_another_line():
+    annotations = {'host': '*.a.com', 'tls-secret': 'tls'}
+    wildcard = service('wild', 'bank', created='2024-06-01T00:00:00Z', annotations=annotations, ports=HTTP)
+    host = service(created='2024-01-01T00:00:00Z', annotations={'host': 'x.a.com'}, ports=HTTP)
+    objects = [wildcard, tls_secret(namespace='bank')]
+    made = planned(objects, [*objects, host], settings=DEFAULT)
+    assert made.reasons == ()
+    found = [command for command in made.commands if 'crt-list' in command.line]
+    assert [command.line.split()[0] for command in found] == ['add', 'del']
+    file = 'certificates/bank_tls.pem'
+    assert found[0].payload.endswith(f'{file} *.a.com !x.a.com\n')
+    assert found[1].locate.endswith(f'{file} *.a.com')
 
 
 def test_a_default_certificate_is_renewed_without_a_reload():
