@@ -477,3 +477,39 @@ def test_users_beyond_a_budget_are_not_let_in_when_settings_change():
     assert len(found.users) == 2
     living.put(ref('a'))
     assert shown(living.state) == {}
+
+
+def test_an_object_that_fails_to_be_installed_leaves_no_room_that_it_has_not_given_up(monkeypatch):
+    living = Living(max_entries_per_namespace=20)
+    living.put(web('old', 1, 15), web('young', 2, 5))
+    real = state._claimed
+
+    def failing(change):
+        if change.ref == ref('old'):
+            raise KeyError(change.ref)
+        return real(change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, '_claimed', failing)
+        change = living.put(web('old', 1, 5), web('young', 2, 15))
+        assert [item.ref for item in change.failures] == [ref('old')]
+    assert living.state.admission.totals.of('shop').entries == 20
+    # The younger one waits for the room, and has it as soon as it is there.
+    living.put(web('old', 1, 4))
+    assert living.state.admission.totals.of('shop').entries == 19
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name', 'age'),
+    [
+        pytest.param('Service', 'old', 1, id='a Service'),
+        pytest.param('EndpointSlice', 'young', 2, id='slices are as old as their Service'),
+        pytest.param('Secret', 'users', 1, id='a Secret is as old as the oldest Service that names it'),
+        pytest.param('Secret', 'other', None, id='what no Service names comes first'),
+        pytest.param('Service', 'gone', None, id='what is gone comes first'),
+    ],
+)
+def test_changed_objects_have_the_age_of_the_oldest_service_that_is_built_from_them(kind, name, age):
+    living = Living()
+    living.put(users(1), *(web(each, age, basic_auth_secret='users') for each, age in (('young', 2), ('old', 1))))
+    assert living.state.age(living.store, ref(name, kind=kind))[0] == (created(age) if age else '')

@@ -1,7 +1,7 @@
 """Changed objects that wait to be applied: namespaces take turns, so that no one waits for all objects of another one.
 
-Promises: within a namespace the first that has come goes first, and one that changes again meanwhile keeps its place. An
-object is done when it has been applied after it was taken from the store.
+Promises: within a namespace the first that has come goes first, in the order in which they are given; one that changes
+again meanwhile keeps its place. An object is done when it has been applied after it was taken from the store.
 """
 
 from collections import deque
@@ -22,8 +22,8 @@ class Backlog:
         return bool(self._waiting)
 
     def add(self, refs: Iterable[Ref], epochs: Mapping[Ref, int]) -> None:
-        """Let objects wait that were taken from the store together, with the epochs of those that are Services."""
-        found = sorted(refs)
+        """Let objects wait that were taken from the store together, in this order, with the epochs of those that are Services."""
+        found = [*refs]
         for ref in found:
             self._waiting.setdefault(ref.namespace, {}).setdefault(ref)
         if found:

@@ -6,7 +6,8 @@ There is no quiet time: an idle agent applies at once, and a busy one takes all 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from headrace.agent.backlog import Backlog
 from headrace.agent.judged import Judged
@@ -81,7 +82,7 @@ class Loop:
                 self.state.lingering -= over
                 dirty = self.store.take() | over
                 # Epochs are read before the change is applied: a Service may get its next one meanwhile.
-                self._backlog.add(dirty, self._epochs(dirty))
+                self._backlog.add(self._by_age(dirty), self._epochs(dirty))
                 refs = self._backlog.next(_APPLIED_AT_ONCE)
                 if not refs:
                     return changed
@@ -100,6 +101,10 @@ class Loop:
                 return changed
             # A change that needs no command is applied without a pause of its own.
             await asyncio.sleep(0)
+
+    def _by_age(self, refs: Collection[Ref]) -> Iterable[Ref]:
+        """Return changed objects, the oldest first: budgets leave room for them first."""
+        return sorted(refs, key=partial(self.state.age, self.store)) if len(refs) > 1 else refs
 
     def _try_again(self, refs: Sequence[Ref], error: Exception) -> None:
         """Keep what could not be applied for a later batch: the next one, or one after a pause that grows."""

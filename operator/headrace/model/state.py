@@ -57,6 +57,12 @@ class State:
         self.admission.begin()
         return self._rebuild(store, *self._touched(dirty))
 
+    def age(self, store: Store, ref: Ref) -> Rank:
+        """Return what orders changed objects: the age of the oldest object that is built from one."""
+        of_service = ref.kind in ('Service', 'EndpointSlice')
+        built = {Ref('Service', ref.namespace, ref.name)} if of_service else self.dependencies.readers(ref)
+        return min((self._rank(store, each) for each in built), default=('', ref.namespace, ref.name, ref.kind))
+
     def succeed(self, before: 'State', store: Store) -> Change:
         """Build all objects in the place of a state with other settings; those in error keep their last good form.
 
@@ -105,7 +111,7 @@ class State:
             queue |= touched
             refreshed -= touched
         changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
-        change = self._settle(store, changes)
+        change = self._fitted(store, self._settle(store, changes))
         for ref in whole - self.failed - self.admission.replaced:
             self.last_good.note(store, ref, self.fragments.get(ref))
         return replace(change, failures=(*failures.values(), *change.failures)) if failures else change
@@ -175,6 +181,16 @@ class State:
                 return self._left_behind(store, changes[0], Failure(changes[0].ref, 'resolve', error))
         return reduce(Change.then, (self._settle(store, part) for part in self._parts(changes)), Change())
 
+    def _fitted(self, store: Store, change: Change) -> Change:
+        """Judge anew what has got room that other objects were to leave, and have not: they failed to be installed."""
+        failed = {failure.ref for failure in change.failures}
+        others = tuple(item for item in change.fragments if item.ref not in failed)
+        namespaces = {item.ref.namespace for item in others}
+        if not failed or not any(map(self.admission.totals.exceeds, namespaces)):
+            return change
+        back = self.undo(Change(others))
+        return change.then(back).then(self._rebuild(store, {item.ref for item in others}, set()))
+
     def _parts(self, changes: tuple[FragmentChange, ...]) -> tuple[tuple[FragmentChange, ...], ...]:
         """Return two parts of some changes: the objects that have failed before are suspected first."""
         suspects = tuple(change for change in changes if change.ref in self.failed)
@@ -203,13 +219,14 @@ class State:
         made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
         return made.then(self._rebuild(store, touched, set())) if touched else made
 
-    def undo(self, change: Change) -> None:
-        """Return to the fragments before a change: it could not be applied."""
+    def undo(self, change: Change) -> Change:
+        """Return to the fragments before a change, which could not be applied, and return what that changed."""
         back = change.inverse.fragments
         for item in back:
             self.dependencies.follow(item.ref, item.old, item.new)
-        self._install(back)
+        made = self._install(back)
         self.admission.undo(item.ref for item in back)
+        return made
 
     def fail(self, store: Store, failure: Failure, previous: Fragment | None) -> Change:
         """Let an object return to a previous fragment, which could be applied, and return what that changed."""

@@ -193,6 +193,16 @@ class Totals:
                 return Excess('crypt hashes of all namespaces', found, known.max_crypt_hashes, 'maxCryptHashes')
         return None
 
+    def exceeds(self, namespace: str) -> bool:
+        """Tell whether the objects of a namespace take more together than it may, or all too many crypt hashes."""
+        known, total = self._settings, self._sums.get(namespace, _Sum())
+        return (
+            any(held > most for *_, held, most, _ in self._rows(_NOTHING, _NOTHING, total))
+            or total.checks > known.max_checks_per_namespace * THOUSAND
+            or len(total.hashes) > known.max_crypt_hashes_per_namespace
+            or len(self._all.hashes) > known.max_crypt_hashes
+        )
+
     def _rows(self, taken: Cost, wanted: Cost, total: _Sum) -> Iterator[tuple[str, int, int, int, int, str]]:
         known = self._settings
         entries = known.max_entries_per_namespace, 'maxEntriesPerNamespace'
