@@ -11,7 +11,7 @@ import pytest
 
 from headrace.cluster import reading
 from headrace.haproxy import commands, entries, observed, plan, render
-from headrace.model import hosts, services, state
+from headrace.model import changes, hosts, services
 from headrace.model.ir import Fragment
 from headrace.names import Ref
 from support import inprocess
@@ -118,7 +118,7 @@ CHANGES = [
     pytest.param(services, 'interpret', 'translate', id='interpret'),
     pytest.param(services, 'build', 'translate', id='translate'),
     pytest.param(hosts, 'rank', 'resolve', id='claims'),
-    pytest.param(state, '_claimed', 'resolve', id='change'),
+    pytest.param(changes.FragmentChange, 'moved', 'resolve', id='change'),
     pytest.param(plan, 'backends', 'plan', id='plan'),
     pytest.param(commands, 'add_server', 'plan', id='commands'),
     pytest.param(entries, 'of_fragment', 'plan', id='entries'),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.cluster import reading, store
-from headrace.model import claims, services, state, totals, view
+from headrace.model import changes, claims, services, state, totals, view
 from headrace.model.ir import Kind
 from headrace.names import Ref
 from headrace.settings import Secrets, Settings
@@ -482,7 +482,7 @@ def test_users_beyond_a_budget_are_not_let_in_when_settings_change():
 def test_an_object_that_fails_to_be_installed_leaves_no_room_that_it_has_not_given_up(monkeypatch):
     living = Living(max_entries_per_namespace=20)
     living.put(web('old', 1, 15), web('young', 2, 5))
-    real = state._claimed
+    real = changes.FragmentChange.moved
 
     def failing(change):
         if change.ref == ref('old'):
@@ -490,7 +490,7 @@ def test_an_object_that_fails_to_be_installed_leaves_no_room_that_it_has_not_giv
         return real(change)
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, '_claimed', failing)
+        patch.setattr(changes.FragmentChange, 'moved', failing)
         change = living.put(web('old', 1, 5), web('young', 2, 15))
         assert [item.ref for item in change.failures] == [ref('old')]
     assert living.state.admission.totals.of('shop').entries == 20
