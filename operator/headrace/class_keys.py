@@ -3,197 +3,139 @@
 `x-applied` of a key is runtime, reload or restart; the reference in the documentation is made from this.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
+from headrace import key_forms as forms
+from headrace.key_forms import Duration, Port, meta
 from headrace.names import DEFAULT_CLASS
+from headrace.secret_keys import Secrets
 
-# In Python `$` matches before a final line break too, so that is excluded; JSON schema reads both alike.
-_END = r'$(?!\n)'
-_DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)' + _END
-_RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + _END
-_NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + _END
-HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + _END
-REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + _END
-_MEDIA_TYPE = r'^[a-z]+/[a-z0-9.+-]+(; charset=[A-Za-z0-9-]+)?' + _END
-_LOG = r'^(off|stdout|stderr|[0-9.]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5})' + _END
-# Answers that can have a page; those that HAProxy gives by itself, and those that only rules give.
-OWN_PAGES = (400, 403, 408, 413, 414, 429, 431, 500, 501, 502, 503, 504)
-RULES_PAGES = (401, 404, 411, 421)
-_CIPHERS = r'^([A-Za-z0-9@!+=_-]+(:[A-Za-z0-9@!+=_-]+)*)?' + _END
-# With a prefix, which keeps it apart from what Kubernetes' own controllers set.
-_TAINT = r'^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?' + _END
-_COOKIE = r'^[A-Za-z0-9_.-]{1,64}' + _END
-MAX_PORT = 65535
-# The least is that of OpenSSL's security level 2.
-MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
-# So many agents of the node role can be on one node at a time, each with its ports so far from those before.
-SEATS, SEAT_STEP = 4, 8
-
-Port = Annotated[int, Meta(ge=1, le=MAX_PORT)]
-Duration = Annotated[str, Meta(pattern=_DURATION)]
 PortRange = tuple[int, int]
-
-
-def _meta(description: str, applied: Literal['runtime', 'reload', 'restart'], **more: Any) -> Meta:
-    return Meta(description=description, extra_json_schema={'x-applied': applied}, **more)
-
-
-class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
-    """Where Secrets may be read, and the limits of what each may hold."""
-
-    namespaces: Annotated[
-        tuple[str, ...],
-        _meta(
-            'Namespaces whose Secrets may be read; `*` for all. With a folder as source all that it holds may be.',
-            'restart',
-        ),
-    ] = ()
-    min_rsa_bits: Annotated[
-        int, _meta('Smallest RSA key of a certificate.', 'restart', ge=MIN_RSA_BITS, le=MAX_RSA_BITS)
-    ] = MIN_RSA_BITS
-    max_rsa_bits: Annotated[
-        int,
-        _meta(
-            "Largest RSA key of a certificate; one of 16,384 bits takes 0.2 s of HAProxy's thread a handshake.",
-            'restart',
-            ge=MIN_RSA_BITS,
-            le=MAX_RSA_BITS,
-        ),
-    ] = 8192
-    max_pem_bytes: Annotated[
-        int, _meta('Longest `tls.crt`, and longest `tls.key`.', 'restart', ge=4096, le=1048576)
-    ] = 65536
-    max_ca_bytes: Annotated[int, _meta('Longest `ca.crt`.', 'restart', ge=4096, le=1048576)] = 262144
-    max_ca_certificates: Annotated[int, _meta('Certificates in a `ca.crt`.', 'restart', ge=1, le=1000)] = 200
-    max_htpasswd_bytes: Annotated[int, _meta('Longest `auth` of htpasswd lines.', 'restart', ge=256, le=1048576)] = (
-        262144
-    )
-    max_htpasswd_users: Annotated[int, _meta('Users in the htpasswd lines of a Secret.', 'restart', ge=1, le=10000)] = (
-        5000
-    )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
     """The settings of one class (one installation)."""
 
     class_name: Annotated[
-        str, _meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=_NAME)
+        str,
+        meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=forms.NAME),
     ] = msgspec.field(default=DEFAULT_CLASS, name='class')
     default_class: Annotated[
-        bool, _meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
+        bool, meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
     ] = False
     domain: Annotated[
         str,
-        _meta(
+        meta(
             'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
             'runtime',
-            pattern=f'{HOST}|^{_END}',
+            pattern=f'{forms.HOST}|^{forms.END}',
         ),
     ] = ''
     addresses: Annotated[
-        tuple[str, ...], _meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
+        tuple[str, ...], meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
     ] = ('0.0.0.0', '::')  # noqa: S104
     health_addresses: Annotated[
         tuple[str, ...],
-        _meta(
+        meta(
             'Addresses that the health port binds, which serves metrics too and need not be public; empty: as `addresses`.',
             'reload',
         ),
     ] = ()
-    http_port: Annotated[Port, _meta('Port for HTTP.', 'reload')] = 8080
-    https_port: Annotated[Port, _meta('Port for HTTPS and TLS.', 'reload')] = 8443
+    http_port: Annotated[Port, meta('Port for HTTP.', 'reload')] = 8080
+    https_port: Annotated[Port, meta('Port for HTTPS and TLS.', 'reload')] = 8443
     health_port: Annotated[
-        Port, _meta("Port of HAProxy's own readiness (`/readyz`) and metrics (`/metrics`).", 'reload')
+        Port, meta("Port of HAProxy's own readiness (`/readyz`) and metrics (`/metrics`).", 'reload')
     ] = 8404
     https_public_port: Annotated[
-        Port, _meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
+        Port, meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
     ] = 443
     node_role: Annotated[
         bool,
-        _meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
+        meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
     ] = False
     startup_taint: Annotated[
         str,
-        _meta(
+        meta(
             'Key of a taint that kubelets register their Nodes with; the controller takes it away when the Node has an agent that serves. Empty: none.',
             'restart',
-            pattern=_TAINT,
+            pattern=forms.TAINT,
         ),
     ] = ''
     node_http_port: Annotated[
         Port,
-        _meta(
+        meta(
             "Port of the node role's HTTP listener, closed to direct access; the next one is for clients of the node itself.",
             'restart',
         ),
     ] = 10280
     node_tcp_port: Annotated[
         Port,
-        _meta(
+        meta(
             "Port of the node role's TCP listener, closed to direct access; the next one is for clients of the node itself.",
             'restart',
         ),
     ] = 10282
     node_tls_port: Annotated[
         Port,
-        _meta(
+        meta(
             "Port of the node role's listener for TLS that is ended here, closed to direct access; the next one is for clients of the node itself.",
             'restart',
         ),
     ] = 10286
     node_health_port: Annotated[
         Port,
-        _meta(
+        meta(
             "Port of the node role's own readiness and metrics, on loopback alone, in the stead of `healthPort`.",
             'restart',
         ),
     ] = 10284
     pod_networks: Annotated[
         tuple[str, ...],
-        _meta(
+        meta(
             'Networks of pods, for the node role: whom policy Local does not hold for, and whose addresses endpoints see. Empty: `podCIDRs` of the Nodes.',
             'restart',
         ),
     ] = ()
     service_networks: Annotated[
         tuple[str, ...],
-        _meta('Networks of ClusterIPs; the node role takes no externalIP in them.', 'restart'),
+        meta('Networks of ClusterIPs; the node role takes no externalIP in them.', 'restart'),
     ] = ()
     tcp_ports: Annotated[
         str,
-        _meta('Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=_RANGES),
+        meta(
+            'Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=forms.RANGES
+        ),
     ] = ''
-    tcp_client_timeout: Annotated[Duration, _meta('Timeout of clients on TCP ports.', 'reload')] = '60s'
+    tcp_client_timeout: Annotated[Duration, meta('Timeout of clients on TCP ports.', 'reload')] = '60s'
     trusted_proxies: Annotated[
         tuple[str, ...],
-        _meta('CIDRs of proxies in front whose X-Forwarded-For and PROXY headers are believed.', 'reload'),
+        meta('CIDRs of proxies in front whose X-Forwarded-For and PROXY headers are believed.', 'reload'),
     ] = ()
     accept_proxy: Annotated[
-        bool, _meta('The trusted proxies send a PROXY header on the HTTP and HTTPS listeners.', 'reload')
+        bool, meta('The trusted proxies send a PROXY header on the HTTP and HTTPS listeners.', 'reload')
     ] = False
     host_policy: Annotated[
         dict[str, tuple[str, ...]],
-        _meta(
+        meta(
             'Hosts that a namespace may claim: exact, `*.suffix` of any depth, or `*`. The key `*` speaks of all namespaces that are not named; without it they may claim none. Empty: no limits.',
             'runtime',
         ),
     ] = msgspec.field(default_factory=dict)
     host_sharing: Annotated[
         Literal['none', 'paths', 'all'],
-        _meta(
+        meta(
             'What other namespaces may have of a host, which belongs to the namespace of the oldest object that names it: nothing; `paths`: paths of their own, never its TLS; `all`: its TLS too, path by path the oldest object, and what its own routes leave to `*.x` and `*`.',
             'reload',
         ),
     ] = 'none'
     max_routes_per_object: Annotated[
-        int, _meta('Routes (hosts by paths of all ports) that one object may have.', 'runtime', ge=1, le=1_000_000)
+        int, meta('Routes (hosts by paths of all ports) that one object may have.', 'runtime', ge=1, le=1_000_000)
     ] = 5000
     max_entries_per_object: Annotated[
         int,
-        _meta(
+        meta(
             'Map entries of routes and of networks (`allow`, `deny`) that one object may have; a network takes up to 8.',
             'runtime',
             ge=1,
@@ -201,11 +143,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 100_000
     max_entries_per_namespace: Annotated[
-        int, _meta('Map entries of all objects of a namespace.', 'runtime', ge=1, le=10_000_000)
+        int, meta('Map entries of all objects of a namespace.', 'runtime', ge=1, le=10_000_000)
     ] = 100_000
     max_bytes_per_namespace: Annotated[
         int,
-        _meta(
+        meta(
             'Bytes of rendered data of a namespace, about, without endpoints; a client CA counts for each host that asks for it.',
             'runtime',
             ge=1,
@@ -214,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 32_000_000
     max_certificates_per_namespace: Annotated[
         int,
-        _meta(
+        meta(
             'Certificates of a namespace, counted for each host that has one, and CA files of each object.',
             'runtime',
             ge=0,
@@ -223,7 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1000
     max_crypt_hashes_per_namespace: Annotated[
         int,
-        _meta(
+        meta(
             'Different crypt hashes of passwords in a namespace (bcrypt, SHA-256 and others that HAProxy judges).',
             'runtime',
             ge=0,
@@ -231,111 +173,111 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 50
     max_crypt_hashes: Annotated[
-        int, _meta('Different crypt hashes of passwords in all namespaces.', 'runtime', ge=0, le=10_000)
+        int, meta('Different crypt hashes of passwords in all namespaces.', 'runtime', ge=0, le=10_000)
     ] = 500
     max_checks_per_namespace: Annotated[
-        int, _meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
+        int, meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
     ] = 500
     default_certificate: Annotated[
         str,
-        _meta(
+        meta(
             'NAMESPACE/NAME of the Secret whose certificate answers for unknown hosts.',
             'reload',
-            pattern=f'{REFERENCE}|^{_END}',
+            pattern=f'{forms.REFERENCE}|^{forms.END}',
         ),
     ] = ''
     tls_min_version: Annotated[
-        Literal['TLSv1.2', 'TLSv1.3'], _meta('The oldest version of TLS that clients may use.', 'reload')
+        Literal['TLSv1.2', 'TLSv1.3'], meta('The oldest version of TLS that clients may use.', 'reload')
     ] = 'TLSv1.2'
     tls_ciphers: Annotated[
         str,
-        _meta(
+        meta(
             'Ciphers for TLS 1.2, as OpenSSL names them, separated by colons; empty: those with forward secrecy and authenticated encryption.',
             'reload',
-            pattern=_CIPHERS,
+            pattern=forms.CIPHERS,
         ),
     ] = ''
-    secrets: Annotated[
-        Secrets, _meta('Where Secrets may be read, and the limits of what each may hold.', 'restart')
-    ] = Secrets()
+    secrets: Annotated[Secrets, meta('Where Secrets may be read, and the limits of what each may hold.', 'restart')] = (
+        Secrets()
+    )
     namespaces: Annotated[
-        tuple[str, ...], _meta('Namespaces that exist for this installation; empty: all.', 'restart')
+        tuple[str, ...], meta('Namespaces that exist for this installation; empty: all.', 'restart')
     ] = ()
     address_source: Annotated[
         Literal['endpoints', 'node-ports'],
-        _meta(
+        meta(
             'Where servers come from: endpoints, or each ready Node and the nodePort, for a HAProxy that cannot reach pods.',
             'runtime',
         ),
     ] = 'endpoints'
     allow_external_name: Annotated[
         bool,
-        _meta(
+        meta(
             'Serve Services of type ExternalName, whose names HAProxy asks the name servers in /etc/resolv.conf for.',
             'reload',
         ),
     ] = False
     http3: Annotated[
         bool,
-        _meta(
+        meta(
             'Serve HTTP/3 on `httpsPort` (UDP) too, and say so in answers over TLS (`Alt-Svc`). It needs a HAProxy that has QUIC without restrictions, and excludes `acceptProxy`; hosts whose TLS is passed through have none.',
             'reload',
         ),
     ] = False
     error_pages: Annotated[
         dict[str, str],
-        _meta(
+        meta(
             'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 414, 421, 429, 431, 500, 501, 502, 503 and 504.',
             'reload',
         ),
     ] = msgspec.field(default_factory=dict)
-    error_page_type: Annotated[str, _meta('Content-Type of all `errorPages`.', 'reload', pattern=_MEDIA_TYPE)] = (
+    error_page_type: Annotated[str, meta('Content-Type of all `errorPages`.', 'reload', pattern=forms.MEDIA_TYPE)] = (
         'text/html; charset=utf-8'
     )
     access_log: Annotated[
         str,
-        _meta(
+        meta(
             "Where a line for each request and TCP connection goes: `stdout` or `stderr` of HAProxy's container, ADDRESS:PORT of a syslog server (UDP), or `off`.",
             'reload',
-            pattern=_LOG,
+            pattern=forms.LOG,
         ),
     ] = 'off'
     access_log_http: Annotated[
         str,
-        _meta("Format of the lines for requests: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+        meta("Format of the lines for requests: `json`, or a text in HAProxy's `log-format`.", 'reload'),
     ] = 'json'
     access_log_tcp: Annotated[
         str,
-        _meta("Format of the lines for TCP connections: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+        meta("Format of the lines for TCP connections: `json`, or a text in HAProxy's `log-format`.", 'reload'),
     ] = 'json'
     cookie_name: Annotated[
-        str, _meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=_COOKIE)
+        str, meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=forms.COOKIE)
     ] = 'headrace'
     defaults: Annotated[
         dict[str, str],
-        _meta(
+        meta(
             "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
         ),
     ] = msgspec.field(default_factory=dict)
     min_check_interval: Annotated[
         Duration,
-        _meta('The shortest `headrace.io/check-interval` that a Service may ask for.', 'runtime'),
+        meta('The shortest `headrace.io/check-interval` that a Service may ask for.', 'runtime'),
     ] = '500ms'
     status_addresses: Annotated[
         tuple[str, ...],
-        _meta(
+        meta(
             'What the controller writes into `status.loadBalancer` of Services of this class: addresses or host names, `service:NAMESPACE/NAME` for those of that Service, `nodes` for those of the usable Nodes. Empty: nothing.',
             'restart',
         ),
     ] = ()
-    maxconn: Annotated[int, _meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
-    threads: Annotated[int, _meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
+    maxconn: Annotated[int, meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
+    threads: Annotated[int, meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
     file_descriptors: Annotated[
-        int, _meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
+        int, meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
     ] = 0
     table_size: Annotated[
         int,
-        _meta(
+        meta(
             'Clients that each table of rate limits remembers; twice `rateLimitClients` for each namespace that may reach that at a time.',
             'reload',
             ge=100,
@@ -344,7 +286,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 200_000
     rate_limit_clients: Annotated[
         int,
-        _meta(
+        meta(
             'Clients of one namespace whose rates are counted one by one, in the time for which one is remembered (10 s, 2 minutes or 2 hours for rates by second, minute and hour); others of a route share one count.',
             'reload',
             ge=1,
@@ -352,21 +294,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 20_000
     rate_limit_ipv6_prefix: Annotated[
-        int, _meta('Length of the prefix that is one client of IPv6 for rate limits.', 'reload', ge=1, le=128)
+        int, meta('Length of the prefix that is one client of IPv6 for rate limits.', 'reload', ge=1, le=128)
     ] = 64
     drain_timeout: Annotated[
         Duration,
-        _meta(
+        meta(
             'How long connections to an endpoint that is gone, or to a Service that has gone back to kube-proxy, may finish.',
             'runtime',
         ),
     ] = '5m'
     reload_interval: Annotated[
-        Duration, _meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
+        Duration, meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
     ] = '2s'
     reloads_per_minute: Annotated[
         int,
-        _meta(
+        meta(
             'So many reloads a minute may the objects of one namespace cause; what needs more of them waits.',
             'runtime',
             ge=1,
@@ -375,7 +317,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 5
     total_reloads_per_minute: Annotated[
         int,
-        _meta(
+        meta(
             'The same for all namespaces together. Reloads for changes of the settings are not counted.',
             'runtime',
             ge=1,
@@ -383,33 +325,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 20
     compare_interval: Annotated[
-        Duration, _meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
+        Duration, meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
     ] = '5m'
     table_interval: Annotated[
         Duration,
-        _meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
+        meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
     ] = '10s'
     sweep_interval: Annotated[
         Duration,
-        _meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
+        meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
     ] = '5m'
     watch_silence: Annotated[
         Duration,
-        _meta(
+        meta(
             'A watch of the API server that brings nothing for so long is opened again; something comes about once a minute.',
             'restart',
         ),
     ] = '70s'
     drain_delay: Annotated[
         Duration,
-        _meta(
-            'How long an agent that is told to stop says "not ready" before HAProxy closes its listeners.', 'runtime'
-        ),
+        meta('How long an agent that is told to stop says "not ready" before HAProxy closes its listeners.', 'runtime'),
     ] = '1s'
-    service_metrics: Annotated[bool, _meta('Publish metrics of each Service.', 'restart')] = True
+    service_metrics: Annotated[bool, meta('Publish metrics of each Service.', 'restart')] = True
     max_old_workers: Annotated[
         int,
-        _meta(
+        meta(
             'So many workers may still finish connections. A reload that settings or the default certificate cause waits for one to end, and after `oldWorkerTimeout` ends the oldest; one that namespaces cause already waits when there are two less, and ends none.',
             'runtime',
             ge=1,
@@ -418,13 +358,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 8
     old_worker_timeout: Annotated[
         Duration,
-        _meta(
+        meta(
             'How long a reload that settings or the default certificate cause waits for an old worker to end, where there are `maxOldWorkers`.',
             'runtime',
         ),
     ] = '60s'
     hard_stop_after: Annotated[
-        Duration, _meta('How long connections on an old worker may live after a reload.', 'reload')
+        Duration, meta('How long connections on an old worker may live after a reload.', 'reload')
     ] = '10m'
 
     def ranges(self) -> tuple[PortRange, ...]:
@@ -435,7 +375,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def node_ports(self, seat: int = 0) -> tuple[int, ...]:
         """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""
         first = (self.node_http_port, self.node_tcp_port, self.node_tls_port)
-        return tuple(port + SEAT_STEP * seat + near for port in first for near in (0, 1))
+        return tuple(port + forms.SEAT_STEP * seat + near for port in first for near in (0, 1))
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""

@@ -13,11 +13,11 @@ import msgspec
 import yaml
 
 from headrace import parsing
-from headrace.class_keys import Secrets
 from headrace.cluster import fields
 from headrace.cluster.objects import Object
 from headrace.cluster.secrets import DEFAULT_LIMITS
 from headrace.names import Ref
+from headrace.secret_keys import Secrets
 from headrace.verdicts import Verdict, shorten
 
 SUFFIXES = ('.yaml', '.yml', '.json')

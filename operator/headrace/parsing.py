@@ -5,10 +5,10 @@ Every source comes this way, so an object on which headrace fails costs that obj
 
 import logging
 
-from headrace.class_keys import Secrets
 from headrace.cluster import reading
 from headrace.cluster.reading import Reading
 from headrace.cluster.secrets import DEFAULT_LIMITS
+from headrace.secret_keys import Secrets
 
 log = logging.getLogger(__name__)
 

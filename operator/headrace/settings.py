@@ -12,17 +12,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 import yaml
 
-from headrace.class_keys import (
-    HOST,
-    MAX_PORT,
-    OWN_PAGES,
-    REFERENCE,
-    RULES_PAGES,
-    SEAT_STEP,
-    SEATS,
-    Secrets,
-    Settings,
-)
+from headrace.class_keys import Settings
+from headrace.key_forms import HOST, MAX_PORT, OWN_PAGES, REFERENCE, RULES_PAGES, SEAT_STEP, SEATS
+from headrace.secret_keys import Secrets
 
 __all__ = [
     'OWN_PAGES',

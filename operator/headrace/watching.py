@@ -16,12 +16,12 @@ from pathlib import Path
 import watchfiles
 
 from headrace import folder
-from headrace.class_keys import Secrets
 from headrace.cluster.objects import Object
 from headrace.cluster.secrets import DEFAULT_LIMITS
 from headrace.cluster.store import Store
 from headrace.folder import SourceError
 from headrace.names import Ref
+from headrace.secret_keys import Secrets
 from headrace.verdicts import Verdict
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.class_keys import Secrets
 from headrace.cluster import reading
 from headrace.haproxy import check
+from headrace.secret_keys import Secrets
 from security.fuzzing import FUZZ, TIMEOUT, bounded, changed_der
 from support import hostile
 

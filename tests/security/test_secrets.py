@@ -7,8 +7,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from headrace.class_keys import Secrets
 from headrace.cluster import reading
+from headrace.secret_keys import Secrets
 from support import hostile
 from support.objects import secret
 

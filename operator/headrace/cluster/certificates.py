@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from headrace.class_keys import Secrets
 from headrace.cluster.objects import Certificate
+from headrace.secret_keys import Secrets
 
 _MIN_EC_BITS = 224
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)

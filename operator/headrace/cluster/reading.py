@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from headrace.class_keys import Secrets
 from headrace.cluster import fields, secrets, slices
 from headrace.cluster.objects import (
     Namespace,
@@ -21,6 +20,7 @@ from headrace.cluster.objects import (
     ServiceType,
 )
 from headrace.names import Ref
+from headrace.secret_keys import Secrets
 from headrace.verdicts import Verdict, is_scalar, shorten
 
 PREFIX = 'headrace.io/'

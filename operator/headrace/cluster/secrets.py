@@ -8,10 +8,10 @@ import base64
 import binascii
 import re
 
-from headrace.class_keys import Secrets
 from headrace.cluster import certificates, fields
 from headrace.cluster.certificates import UnusableError
 from headrace.cluster.objects import Certificate, Secret, User
+from headrace.secret_keys import Secrets
 from headrace.verdicts import shorten
 
 _SHA1 = re.compile(r'\{SHA\}([A-Za-z0-9+/]{27}=)')
