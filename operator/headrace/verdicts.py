@@ -43,6 +43,17 @@ class Verdict:
         """Return the level that the reason has."""
         return REASONS[self.reason].level
 
+    @property
+    def value(self) -> dict[str, str]:
+        """Return the verdict as a value for JSON."""
+        return {
+            'level': self.level,
+            'reason': self.reason,
+            'object': str(self.ref),
+            'field': self.field,
+            'message': self.message,
+        }
+
 
 def is_scalar(value: object) -> bool:
     """Tell whether a value is one that can be written out: no collection, and no number of thousands of digits."""

@@ -55,12 +55,12 @@ async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> 
         others = [ref for ref in list(known.judged) if ref.kind != 'Service']
         found = [verdict for ref in sorted(others) for verdict in known.judged.get(ref, ())]
         found += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, known.unread()))
-        verdicts += [_raw(_verdict(verdict)) for verdict in found[: page.limit]]
+        verdicts += [_raw(verdict.value) for verdict in found[: page.limit]]
     for ref in shown:
         fragment = state.fragments.get(ref)
         if fragment is not None:
             services.append(_raw(_service(state, fragment)))
-            verdicts += [_raw(_verdict(verdict)) for verdict in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+            verdicts += [_raw(verdict.value) for verdict in known.judged.get(ref, ())[:_MOST_VERDICTS]]
         await pace.rest()
     return msgspec.json.encode(
         {
@@ -102,7 +102,7 @@ async def of_service(state: State, applier: Applier, known: Known, ref: Ref) -> 
     if fragment is None:
         return None
     found = _service(state, fragment)
-    found['verdicts'] = [_verdict(item) for item in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+    found['verdicts'] = [item.value for item in known.judged.get(ref, ())[:_MOST_VERDICTS]]
     held, pace = applier.worker, Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
     try:
@@ -150,14 +150,4 @@ def _service(state: State, fragment: Fragment) -> dict[str, object]:
             for backend in backends[:_MOST_BACKENDS]
         ],
         'moreBackends': max(0, len(backends) - _MOST_BACKENDS),
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {
-        'level': verdict.level,
-        'reason': verdict.reason,
-        'object': str(verdict.ref),
-        'field': verdict.field,
-        'message': verdict.message,
     }

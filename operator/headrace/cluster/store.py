@@ -1,12 +1,11 @@
 """The store: the objects as last seen, and what has changed since somebody last asked.
 
-Promises: `put`, `drop` and `sweep` cost as much as the object, never as the cluster; a snapshot is immutable and holds
+Promises: `put` and `drop` cost as much as the object, never as the cluster; a snapshot is immutable and holds
 all that a fragment may read. Slices are kept under their Service's key, because endpoints move between slices.
 """
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
@@ -74,15 +73,6 @@ class Store:
             self._forget(held)
         self._mark(ref, held, None)
         return True
-
-    def sweep(self, kind: str, present: AbstractSet[Ref], *, namespace: str = '') -> list[Ref]:
-        """Forget all objects of a kind (and namespace, if given) that are not `present`; return which were forgotten."""
-        gone = [
-            ref for ref in self._objects if ref.kind == kind and ref not in present and namespace in ('', ref.namespace)
-        ]
-        for ref in gone:
-            self.drop(ref)
-        return gone
 
     def take(self) -> frozenset[Ref]:
         """Return the references of all that changed since the last call: a slice counts as a change of its Service's endpoints.

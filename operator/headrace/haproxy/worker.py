@@ -22,7 +22,6 @@ from headrace.haproxy.plan import Loaded, Plan
 from headrace.haproxy.reasons import Reason, concerned
 from headrace.haproxy.removals import Removals
 from headrace.haproxy.runtime import Connection, RuntimeSocketError
-from headrace.haproxy.versions import OldHaproxyError
 from headrace.model.changes import Change
 from headrace.model.claims import ClaimKey
 from headrace.model.ir import Backend, Fragment, Kind, Map
@@ -297,13 +296,3 @@ async def facts(connection: Connection) -> Facts:
         )
     except (KeyError, ValueError) as error:
         raise RuntimeSocketError('show info: no answer that can be read') from error
-
-
-async def connect(path: Path, drain_seconds: float) -> Worker:
-    """Connect to the worker that serves now; raises RuntimeSocketError and OldHaproxyError."""
-    connection = await Connection.open(path)
-    try:
-        return Worker(connection, await facts(connection), drain_seconds)
-    except (RuntimeSocketError, OldHaproxyError):
-        await connection.close()
-        raise

@@ -339,16 +339,7 @@ def value(found: Explanation) -> dict[str, object]:
             }
             for claim in found.claims
         ],
-        'verdicts': [
-            {
-                'level': str(verdict.level),
-                'reason': verdict.reason,
-                'object': str(verdict.ref),
-                'field': verdict.field,
-                'message': verdict.message,
-            }
-            for verdict in found.verdicts
-        ],
+        'verdicts': [verdict.value for verdict in found.verdicts],
         'moreClaims': found.more_claims,
         'moreVerdicts': found.more_verdicts,
     }

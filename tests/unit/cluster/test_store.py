@@ -104,18 +104,6 @@ def test_endpoints_count_only_where_there_is_no_slice():
     assert [item.ready for item in store.slices(WEB)] == [('10.0.0.7',)]
 
 
-def test_a_sweep_forgets_what_is_no_longer_there_of_one_kind_and_namespace():
-    gone, kept = read(service('gone')), read(service('kept'))
-    store = holding(gone, kept, read(service('other', 'else')), piece(), read(secret('gone')))
-    assert store.sweep('Service', {kept.ref}, namespace='shop') == [gone.ref]
-    assert store.take() == {gone.ref}
-    assert sorted(store.services()) == [Ref('Service', 'else', 'other'), kept.ref]
-    assert store.sweep('Service', {kept.ref}) == [Ref('Service', 'else', 'other')]
-    assert store.sweep('EndpointSlice', set()) == [Ref('EndpointSlice', 'shop', 'web-1')]
-    assert store.slices(WEB) == ()
-    assert [str(item.ref) for item in store.objects()] == ['Service shop/kept', 'Secret shop/gone']
-
-
 def test_a_snapshot_holds_what_a_fragment_asks_for_and_nothing_else():
     web, api, held = read(service()), read(service('api')), read(secret('tls'))
     nodes = [read(node('n2')), read(node('n1'))]
