@@ -21,7 +21,7 @@ from headrace.buckets import Buckets, peer
 
 log = logging.getLogger(__name__)
 MOST, MOST_BY_PEER = 128, 16
-HANDSHAKES, HANDSHAKES_BY_PEER = 40.0, 10.0
+HANDSHAKES, HANDSHAKES_BY_PEER = 100.0, 50.0
 MOST_BYTES = 64 * 1024
 _HANDSHAKE_SECONDS = 5.0
 _REQUEST_SECONDS = 5.0
