@@ -107,6 +107,7 @@ def test_pods_keep_to_the_strictest_pod_security_but_for_host_ports(name):
             'configMap',
             'emptyDir',
             'projected',
+            'secret',
         }
         for container in chart.containers(spec).values():
             context = container['securityContext']
@@ -335,6 +336,17 @@ def test_pages_for_tokens_can_be_left_out(values):
     operator = chart.containers(chart.pod_specs(documents)['hr-headrace-edge'])['operator']
     assert '8406' not in json.dumps([operator, *(one for one in documents if one['kind'] == 'NetworkPolicy')])
     assert not [one for one in documents if one['metadata']['name'].endswith(('-view', '-reviews'))]
+
+
+@pytest.mark.parametrize('pod', ['edge', 'node'])
+def test_the_certificate_for_pages_is_for_the_operator_alone_and_pods_do_not_wait_for_it(pod):
+    spec = chart.pod_specs(chart.render(MATRIX['a certificate for pages']))[f'hr-headrace-{pod}']
+    (volume,) = [each for each in spec['volumes'] if each['name'] == 'api-certificate']
+    assert (volume['secret']['secretName'], volume['secret']['optional']) == ('pages', True)
+    for name, container in chart.containers(spec).items():
+        mounts = {each['name']: each['mountPath'] for each in container['volumeMounts']}
+        assert mounts.get('api-certificate') == ('/etc/headrace-api' if name == 'operator' else None)
+        assert ('--api-certificate=/etc/headrace-api' in container.get('args', ())) == (name == 'operator')
 
 
 @pytest.mark.parametrize('name', ['headrace', 'outer'])

@@ -7,6 +7,7 @@ import pytest
 
 from headrace.kube.rights import When
 from support.api import collection
+from support.certificates import for_names
 from support.cluster import pod
 from support.live import HEADRACE, until
 
@@ -70,6 +71,36 @@ def test_while_the_api_server_is_away_nobody_new_is_let_in(agent, control_plane,
         until(lambda: agent.api('/status', show(viewer))[0] == 503, 'the last answer has ended')
         assert json.loads(agent.admin('/status')[1])['services']
     until(lambda: agent.api('/status', show(late))[0] == 200, 'it is back')
+
+
+def test_a_certificate_of_an_administrator_is_verified_and_followed(make_cluster, town, viewer, tmp_path):
+    def write(name):
+        key, certificate = for_names(name)
+        for file, text in (('tls.key', key), ('tls.crt', certificate)):
+            (tmp_path / file).write_bytes(text)
+        (tmp_path / 'ca.crt').write_bytes(certificate)
+
+    def run(*more):
+        where = next(line['api'] for line in agent.lines() if line['message'] == 'listening')
+        words = ['status', '--api', where, '--token', viewer, *more]
+        done = subprocess.run([HEADRACE, *words], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    agent = make_cluster(when=[When.API])
+    agent.web([pod(town)], town.port)
+    write('pages.example.com')
+    agent.start('--api', '127.0.0.1:0', '--api-certificate', str(tmp_path))
+    authority = ['--ca', str(tmp_path / 'ca.crt'), '--server-name', 'pages.example.com']
+    code, text = run(*authority)
+    assert (code, f'{agent.namespace}/web' in text) == (0, True)
+    code, text = run()
+    assert (code, 'certificate verify failed' in text) == (4, True)
+    # A renewal is followed, and one that went wrong changes nothing.
+    write('pages.example.com')
+    until(lambda: run(*authority)[0] == 0, 'the new one is shown')
+    (tmp_path / 'tls.key').write_bytes(for_names('other')[0])
+    until(lambda: 'api-certificate' in agent.status()['troubles'], 'it is told')
+    assert run(*authority)[0] == 0
 
 
 def test_commands_ask_through_the_proxy_of_the_api_server(make_cluster, control_plane, namespace, town, viewer):

@@ -42,6 +42,7 @@ EVERYTHING = {
 MATRIX = {
     'defaults': {},
     'everything': EVERYTHING,
+    'a certificate for pages': {'node': {'enabled': True}, 'api': {'certificateSecret': 'pages'}},
     'daemon set': {'edge': {'kind': 'DaemonSet'}},
     'host ports': {
         'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}},

@@ -20,6 +20,11 @@
 {{- if and .Values.api.enabled (not .Values.watchNamespaces) -}}true{{- end -}}
 {{- end -}}
 
+{{/* The Secret with the certificate of that port, '' for none. */}}
+{{- define "headrace.apiCertificate" -}}
+{{- if include "headrace.api" . -}}{{- .Values.api.certificateSecret -}}{{- end -}}
+{{- end -}}
+
 {{/* Whether the edge has a Service: "true" or nothing. */}}
 {{- define "headrace.hasService" -}}
 {{- if and .Values.edge.enabled .Values.service.enabled -}}true{{- end -}}

@@ -139,6 +139,9 @@ args:
   - --admin=:8405
   {{- if include "headrace.api" . }}
   - --api=:8406
+  {{- if .Values.api.certificateSecret }}
+  - --api-certificate=/etc/headrace-api
+  {{- end }}
   {{- end }}
   - --log-format=json
   - --log-level={{ .Values.edge.logLevel }}
@@ -178,6 +181,9 @@ volumeMounts:
   - {name: settings, mountPath: /etc/headrace, readOnly: true}
   {{- if include "headrace.hasOverrides" . }}
   - {name: overrides, mountPath: /etc/headrace-overrides, readOnly: true}
+  {{- end }}
+  {{- if include "headrace.apiCertificate" . }}
+  - {name: api-certificate, mountPath: /etc/headrace-api, readOnly: true}
   {{- end }}
   - {name: state, mountPath: /var/lib/headrace}
   - {name: sockets, mountPath: /run/headrace}

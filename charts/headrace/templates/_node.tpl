@@ -84,6 +84,9 @@ args:
   - --admin=127.0.0.1:10285
   {{- if include "headrace.api" . }}
   - --api=:10312
+  {{- if .Values.api.certificateSecret }}
+  - --api-certificate=/etc/headrace-api
+  {{- end }}
   {{- end }}
   - --log-format=json
   - --log-level={{ .Values.node.logLevel }}
@@ -117,6 +120,9 @@ volumeMounts:
   - {name: settings, mountPath: /etc/headrace, readOnly: true}
   {{- if include "headrace.hasOverrides" . }}
   - {name: overrides, mountPath: /etc/headrace-overrides, readOnly: true}
+  {{- end }}
+  {{- if include "headrace.apiCertificate" . }}
+  - {name: api-certificate, mountPath: /etc/headrace-api, readOnly: true}
   {{- end }}
   - {name: state, mountPath: /var/lib/headrace}
   - {name: sockets, mountPath: /run/headrace}

@@ -81,6 +81,15 @@ affinity:
       {{- end }}
       {{- end }}
 {{- end }}
+{{- with include "headrace.apiCertificate" . }}
+# Pods do not wait for it: until it is there, each shows a certificate of its own.
+- name: api-certificate
+  secret:
+    secretName: {{ . }}
+    items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
+    defaultMode: 0440
+    optional: true
+{{- end }}
 {{- end -}}
 
 {{- define "headrace.edgePod" -}}

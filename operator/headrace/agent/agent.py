@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from headrace import alive
 from headrace import settings as class_settings
-from headrace.agent import own_certificate
 from headrace.agent.admin import Admin
+from headrace.agent.api_certificate import ApiCertificate
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
 from headrace.agent.serving import Serving
@@ -66,7 +66,7 @@ class Options:
     """How an agent runs. `start` is the HAProxy to start, '' to attach to one; `checker` judges candidates.
 
     `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. `api` is where pages are served
-    to those who show a token, None for nowhere. With `keep` HAProxy goes on
+    to those who show a token, None for nowhere, and `api_certificate` a folder with its certificate. With `keep` HAProxy goes on
     without the agent, unless the file `draining` says that it ends as well. `nft` is the program by which the node role tells
     the kernel, and `seat` what is this agent's own where a node may have several.
     """
@@ -80,6 +80,7 @@ class Options:
     checker: str
     admin: tuple[str, int]
     api: tuple[str, int] | None = None
+    api_certificate: Path | None = None
     identity: Identity | None = None
     config: Path | None = None
     adjust: Callable[[Settings], Settings] = lambda settings: settings
@@ -102,6 +103,7 @@ class Agent:
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)
         self.lease: AgentLease | None = None
+        self.api_certificate: ApiCertificate | None = None
         self.table: NodeTable | None = None
         self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
@@ -164,7 +166,9 @@ class Agent:
         shown = {'admin': ':'.join(map(str, admin))}
         if options.api is not None and options.identity is not None and isinstance(source, KubeSource):
             reviews = Reviews(source.calls, options.identity.namespace)
-            tls = own_certificate.context(options.identity.name)
+            self.api_certificate = ApiCertificate(options.identity.name, options.api_certificate)
+            self.api_certificate.read()
+            tls = self.api_certificate.tls
             shown['api'] = ':'.join(map(str, await serving.listen('--api', options.api, self.admin.api(reviews), tls)))
         log.info('listening', extra=shown)
         if options.view.role is Role.NODE:
@@ -305,7 +309,13 @@ class Agent:
             where = source.calls, identity.namespace, identity.class_name
             found.append(epochs.follow(self.loop.epochs, *where))
             found.append(class_held.follow(*where, self.applier.record.note_class))
+        if self.api_certificate is not None:
+            found.append(self.api_certificate.follow(self._note_api_certificate))
         return found
+
+    def _note_api_certificate(self, said: str) -> None:
+        if self.applier.record.trouble('api-certificate', said) and said:
+            log.error('the certificate of --api cannot be used; the one before stays', extra={'said': said})
 
     async def _keep_lease(self, lease: AgentLease) -> None:
         """Tell that this agent serves, once it does."""

@@ -1,4 +1,4 @@
-"""How commands ask a running agent: on loopback, or the agent of a pod through the API server's proxy."""
+"""How commands ask a running agent: on loopback, the agent of a pod through the API server's proxy, or its port by TLS."""
 
 import asyncio
 import json
@@ -22,8 +22,11 @@ Function = TypeVar('Function', bound=Callable[..., Any])
 _OPTIONS = (
     click.option('--admin', default=ADMIN, show_default=True, metavar='ADDR:PORT', help="The agent's admin port, on loopback."),
     click.option('--pod', default='', metavar='[NAMESPACE/]NAME[:PORT]', help="Ask the agent of this pod through the API server's proxy.  [port: 8406]"),
-    click.option('--token', default='', help='With --pod: the token to show.  [default: that of the kubeconfig]'),
-    click.option('--kubeconfig', type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="With --pod.  [default: the pod's ServiceAccount, else KUBECONFIG, else ~/.kube/config]"),
+    click.option('--api', default='', metavar='ADDR:PORT', help="Ask an agent at its port of --api, by TLS."),
+    click.option('--ca', type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="With --api: the authority of its certificate, as PEM.  [default: the system's]"),
+    click.option('--server-name', default='', metavar='NAME', help='With --api: the name in its certificate.  [default: that of ADDR]'),
+    click.option('--token', default='', help='With --pod and --api: the token to show.  [default: that of the kubeconfig]'),
+    click.option('--kubeconfig', type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="With --pod and --api.  [default: the pod's ServiceAccount, else KUBECONFIG, else ~/.kube/config]"),
     click.option('--context', default='', metavar='NAME', help='Context of the kubeconfig.  [default: its current one]'),
 )  # fmt: skip
 
@@ -43,35 +46,49 @@ def fetch(given: dict[str, Any], path: str) -> Any:
     """Return what a running agent answers; raises AgentUnreachableError and AccessError."""
     if given['pod']:
         return asyncio.run(_through_the_proxy(given, path))
-    return asyncio.run(_asked(given['admin'], f'http://{given["admin"]}{path}', {}))
+    if given['api']:
+        return asyncio.run(_directly(given, path))
+    return asyncio.run(_asked(given['admin'], f'http://{given["admin"]}{path}', {}, {}))
 
 
 async def _through_the_proxy(given: dict[str, Any], path: str) -> Any:
     way = accesses.find(given['kubeconfig'], given['context'])
     credential = await way.token(False)  # noqa: FBT003  nothing was refused yet
     headers = {'Authorization': f'{way.scheme} {credential}'} if credential else {}
-    token = given['token'] or (credential if way.scheme == 'Bearer' else '')
-    if not token:
-        raise AgentUnreachableError('--pod needs a token: name one by --token; the kubeconfig holds none')
+    token = given['token'] or _bearer('--pod', way, credential)
     namespace, _, name = given['pod'].rpartition('/')
     name, _, port = name.partition(':')
     pod = f'/api/v1/namespaces/{namespace or way.namespace}/pods/https:{name}:{port or _API_PORT}/proxy'
-    return await _asked(given['pod'], f'{way.server}{pod}{path}', {**headers, _TOKEN: token}, way)
+    how = {'ssl': way.tls, 'server_hostname': way.server_name or None, 'proxy': way.proxy or None}
+    return await _asked(given['pod'], f'{way.server}{pod}{path}', {**headers, _TOKEN: token}, how)
 
 
-async def _asked(whom: str, url: str, headers: dict[str, str], way: Access | None = None) -> Any:
-    tls: ssl.SSLContext | bool = way.tls if way is not None else True
+async def _directly(given: dict[str, Any], path: str) -> Any:
+    token = given['token']
+    if not token:
+        way = accesses.find(given['kubeconfig'], given['context'])
+        token = _bearer('--api', way, await way.token(False))  # noqa: FBT003  nothing was refused yet
+    try:
+        tls = ssl.create_default_context(cafile=given['ca'])
+    except OSError as error:
+        raise AgentUnreachableError(f'--ca {given["ca"]}: it holds no certificate that can be used') from error
+    how = {'ssl': tls, 'server_hostname': given['server_name'] or None}
+    return await _asked(given['api'], f'https://{given["api"]}{path}', {_TOKEN: token}, how)
+
+
+def _bearer(option: str, way: Access, credential: str) -> str:
+    """Return the token of a kubeconfig; raises AgentUnreachableError."""
+    if way.scheme != 'Bearer' or not credential:
+        raise AgentUnreachableError(f'{option} needs a token: name one by --token; the kubeconfig holds none')
+    return credential
+
+
+async def _asked(whom: str, url: str, headers: dict[str, str], how: dict[str, Any]) -> Any:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(
-                url,
-                headers=headers,
-                ssl=tls,
-                server_hostname=(way.server_name if way else '') or None,
-                proxy=(way.proxy if way else '') or None,
-            ) as answer,
+            session.get(url, headers=headers, **how) as answer,
         ):
             raw = await answer.read()
         found = json.loads(raw)

@@ -115,6 +115,13 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     help='With kube: the same pages by TLS, to those whose token the API server lets `get agents.headrace.io/status`.',
 )
 @click.option(
+    '--api-certificate',
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar='FOLDER',
+    help='With --api: its certificate, as tls.crt and tls.key, read again when they change.  [default: one made at the start]',
+)
+@click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
 )
 @click.option(
@@ -205,6 +212,8 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     api = _address(given['api']) if given['api'] else None
     if api is not None and access is None:
         raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
+    if api is None and given['api_certificate'] is not None:
+        raise SettingsError('--api-certificate is for the port of --api')
     seat = _seat(given, view, [admin[1], api[1] if api else 0]) if given['seats'] else None
     if seat is not None:
         state, view = seat.folder, replace(view, seat=seat.number)
@@ -229,6 +238,7 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         checker=checker,
         admin=admin,
         api=api,
+        api_certificate=given['api_certificate'],
         identity=connecting.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
