@@ -127,11 +127,18 @@ class Edge:
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
             documents = [place(item, self.tcp) for item in self.documents]
             made = built(*documents, settings=self._settings(self.health), **self.seen)
-            renderer = Renderer(made.view, quic=self.quic)
-            files.write(folder, renderer.render(made))
+            files.write(folder, self.rendered(made))
             self.haproxy = closing.enter_context(Haproxy(self.binary)).start(folder)
             self._closing = closing.pop_all()
         return self
+
+    def renderer(self, view):
+        """Return what renders the folder."""
+        return Renderer(view, quic=self.quic)
+
+    def rendered(self, made):
+        """Return the files of the folder."""
+        return self.renderer(made.view).render(made)
 
     def _settings(self, health):
         return Settings(

@@ -6,10 +6,11 @@ Promises: the same objects give the same bytes, in whatever order they came. All
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from importlib import resources
 from typing import NamedTuple
 
 from headrace import names
-from headrace.haproxy import entries, lines, listeners, lists, pages, profiles, users, words
+from headrace.haproxy import entries, lines, listeners, lists, pages, profiles, routes, users, words
 from headrace.haproxy.templating import Block, Overrides, Templates
 from headrace.model import refused_addresses
 from headrace.model.claims import ClaimKey
@@ -32,6 +33,8 @@ HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{words.CERTIFICATES}/list.txt'
 # Hashes that only HAProxy can judge.
 USERS = f'{CONFIG}/25-users.cfg'
+# It chooses among the candidates of routes with conditions. HAProxy reads no file of the folder that is no `.cfg` by itself.
+CHOOSE = f'{CONFIG}/choose.lua'
 
 
 class Table(NamedTuple):
@@ -71,16 +74,23 @@ def shard_file(number: int) -> str:
 
 
 class Renderer:
-    """Renders for one view and one administrator's overrides; `quic` says whether HAProxy was built with all of QUIC."""
+    """Renders for one view and one administrator's overrides; `quic` says whether HAProxy was built with all of QUIC.
 
-    def __init__(self, view: View, overrides: Overrides | None = None, *, quic: bool = True) -> None:
+    With `conditions` routes can have conditions and split backends: a class that serves what has them has it from its start,
+    so that the first one needs no reload.
+    """
+
+    def __init__(
+        self, view: View, overrides: Overrides | None = None, *, quic: bool = True, conditions: bool = False
+    ) -> None:
         self.view, self.quic = view, quic
+        self.conditions = conditions and view.role is Role.EDGE
         self.overrides = overrides or Overrides()
         self._templates = Templates(self.overrides)
 
     def with_view(self, view: View) -> 'Renderer':
         """Return a renderer for another view, with the same overrides."""
-        return Renderer(view, self.overrides, quic=self.quic)
+        return Renderer(view, self.overrides, quic=self.quic, conditions=self.conditions)
 
     def render(self, state: State) -> dict[str, bytes]:
         """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
@@ -128,6 +138,8 @@ class Renderer:
         if unread:
             maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
             found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
+        if self.conditions:
+            found[CHOOSE] = resources.files('headrace.haproxy').joinpath('lua', 'choose.lua').read_text()
         return {name: text.encode() for name, text in found.items()} | pages.files(self.view.settings)
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
@@ -177,6 +189,9 @@ class Renderer:
             'most_hops': MOST_HOPS,
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(users.needed(fragments)),
+            'conditions': self.conditions,
+            'choose': CHOOSE,
+            'splits': routes.SPLITS,
         }
 
     def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
@@ -268,6 +283,8 @@ class Renderer:
         if (named := self.materials(picture.pointers)) is not None:
             files[MATERIALS] = named
         files[HEALTH] = b'ready yes\n'
+        if self.conditions:
+            files[routes.SPLITS] = b''
         for name, found in entries.of_picture(picture).items():
             files[words.map_file(name)] = map_text(found)
         return files

@@ -4,6 +4,7 @@ from headrace.haproxy import observed, render
 from headrace.haproxy.observed import Server
 from headrace.model.ir import Backend, Fragment, Group, HostTls, Kind, Options, Pem, Shape
 from headrace.names import Ref
+from support.objects import built, service
 
 WEB = Ref('Service', 'shop', 'web')
 
@@ -28,3 +29,15 @@ def test_an_adopted_server_gets_the_limit_that_is_wanted():
     made = observed.backend_repairs('b', had, wanted, limits=True)
     assert [command.line for command in made] == [f'set maxconn server b/{server} 7']
     assert observed.backend_repairs('b', had, wanted, limits=False) == []
+
+
+def test_routes_with_conditions_add_what_they_need_and_nothing_without_them():
+    made = built(service('web', annotations={'host': 'a.com'}))
+    plain, more = (
+        render.Renderer(made.view).render(made),
+        render.Renderer(made.view, conditions=True).with_view(made.view).render(made),
+    )
+    assert more.keys() - plain.keys() == {'haproxy/choose.lua', 'maps/splits.map'}
+    assert b'lua' not in b''.join(plain.values())
+    assert b'lua-load-per-thread haproxy/choose.lua' in more['haproxy/00-global.cfg']
+    assert more['maps/routes.map'] == plain['maps/routes.map']
