@@ -7,6 +7,7 @@ import pytest
 from headrace.haproxy import adoption, commands, worker
 from headrace.haproxy.answers import Outcome
 from headrace.haproxy.plan import Loaded
+from headrace.haproxy.runtime import Connection
 from headrace.model.picture import Picture
 from support import hostile
 from support.haproxy import Haproxy
@@ -29,11 +30,11 @@ def haproxy(haproxy_34, tmp_path):
 
 def with_worker(haproxy, script):
     async def both():
-        made = await worker.connect(haproxy.sockets / 'runtime.sock', 1.0)
+        connection = await Connection.open(haproxy.sockets / 'runtime.sock')
         try:
-            return await script(made)
+            return await script(worker.Worker(connection, await worker.facts(connection), 1.0))
         finally:
-            await made.close()
+            await connection.close()
 
     return asyncio.run(both())
 
