@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 MOST, MOST_BY_PEER = 128, 16
 HANDSHAKES, HANDSHAKES_BY_PEER = 100.0, 50.0
 MOST_BYTES = 64 * 1024
+# Of answers that clients have not read; the metrics of thousands of Services are megabytes.
+MOST_UNREAD = 32 * 1024 * 1024
 _HANDSHAKE_SECONDS = 5.0
 _REQUEST_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0
@@ -56,7 +58,7 @@ class Connection(asyncio.Protocol):
         """Pass on what arrives, up to so many bytes a request."""
         self._received += len(data)
         if self._received > MOST_BYTES:
-            self._end('large')
+            self.end_for('large')
             return
         self._handler.data_received(data)
 
@@ -67,6 +69,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Pass on that the client does not read."""
         self._handler.pause_writing()
+        self._port.limit_unread()
 
     def resume_writing(self) -> None:
         """Pass on that the client reads again."""
@@ -98,14 +101,20 @@ class Connection(asyncio.Protocol):
         elif self.opening is not None:
             self.opening.cancel()
 
+    @property
+    def unread(self) -> int:
+        """Return how many bytes of answers wait for the client to read."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def end_for(self, why: str) -> None:
+        """End the connection, and note why."""
+        self._port.note(why)
+        self.abort()
+
     def _limit(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._end, 'slow')
-
-    def _end(self, why: str) -> None:
-        self._port.note(why)
-        self.abort()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.end_for, 'slow')
 
 
 class Port:
@@ -190,6 +199,21 @@ class Port:
             self.forget(made)
         if error is not None and not isinstance(error, OSError):
             log.error('a connection could not be opened', exc_info=error)
+
+    def limit_unread(self) -> None:
+        """End connections whose clients do not read, the oldest of the peer with the most unread bytes first."""
+        while True:
+            unread = {each: size for each in self._open if (size := each.unread)}
+            # One alone may be as large as it is.
+            if len(unread) < 2 or sum(unread.values()) <= MOST_UNREAD:  # noqa: PLR2004
+                return
+            peers = Counter[str]()
+            for each, size in unread.items():
+                peers[each.peer] += size
+            ((most, _),) = peers.most_common(1)
+            found = next(each for each in unread if each.peer == most)
+            self.forget(found)
+            found.end_for('unread')
 
     def forget(self, gone: Connection) -> None:
         """Forget a connection that has ended."""

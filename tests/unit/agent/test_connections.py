@@ -33,7 +33,9 @@ class Port:
 
     async def start(self, tls=None):
         application = web.Application()
-        application.add_routes([web.get('/livez', self.livez), web.get('/wait', self.wait), web.get('/big', self.big)])
+        application.add_routes(
+            [web.get('/livez', self.livez), web.get('/wait', self.wait), web.get('/big/{size}', self.big)]
+        )
         self.where = await self.serving.listen('--admin', ('127.0.0.1', 0), application, tls)
 
     async def livez(self, _):
@@ -43,8 +45,8 @@ class Port:
         await self.held.wait()
         return web.Response(text='late')
 
-    async def big(self, _):
-        return web.Response(body=b'x' * 20_000_000)
+    async def big(self, request):
+        return web.Response(body=b'x' * int(request.match_info['size']))
 
     async def connect(self, source='127.0.0.1', **how):
         reader, writer = await asyncio.open_connection(*self.where, local_addr=(source, 0), **how)
@@ -136,10 +138,33 @@ def test_a_client_that_does_not_read_its_answer_is_ended(short):
         held = socket.socket()
         held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         held.connect(port.where)
-        held.sendall(b'GET /big HTTP/1.1\r\nHost: a\r\n\r\n')
+        held.sendall(b'GET /big/20000000 HTTP/1.1\r\nHost: a\r\n\r\n')
         await port.count('slow')
         await until(lambda: not port.serving._ports[0]._open)
         held.close()
+
+    run(work)
+
+
+def test_answers_that_are_not_read_are_bounded_and_the_peer_with_the_most_ends_first():
+    async def work(port):
+        async def deaf(source, size):
+            reader, writer = await port.connect(source, limit=1024)
+            writer.write(b'GET /big/%d HTTP/1.1\r\nHost: a\r\n\r\n' % size)
+            return reader
+
+        (made,) = port.serving._ports
+        await deaf('127.0.0.7', 12_000_000)
+        await until(lambda: any(each.unread for each in made._open))
+        for number in range(5):
+            last = await deaf('127.0.0.8', 18_000_000)
+            await port.count('unread', number)
+            await until(lambda: len(made._open) == 2 and all(each.unread for each in made._open))
+        assert sum(each.unread for each in made._open) <= connections.MOST_UNREAD
+        assert port.noted == {'unread': 4}
+        assert [each.peer for each in made._open] == ['127.0.0.7', '127.0.0.8']
+        # The newest one is whole.
+        assert await last.readline() == b'HTTP/1.1 200 OK\r\n'
 
     run(work)
 
