@@ -344,7 +344,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = '70s'
     drain_delay: Annotated[
         Duration,
-        meta('How long an agent that is told to stop says "not ready" before HAProxy closes its listeners.', 'runtime'),
+        meta('How long an agent that stops says "not ready" before HAProxy closes its listeners.', 'runtime'),
     ] = '1s'
     service_metrics: Annotated[bool, meta('Publish metrics of each Service.', 'restart')] = True
     max_old_workers: Annotated[

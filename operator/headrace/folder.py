@@ -1,6 +1,6 @@
 """The source without a cluster: a folder (or files) of YAML or JSON documents.
 
-Promises: documents that are no objects of ours are passed over; a file that does not parse is told and costs itself
+Promises: documents that are no objects of ours are passed over; a file that does not parse is reported and costs itself
 only. JSON is read as JSON, which is a hundred times as fast as the same text read as YAML.
 """
 
@@ -128,7 +128,7 @@ def _documents(data: bytes) -> Iterator[object]:
 
 
 def _item(listed: dict[str, object], item: object) -> object:
-    """Return an item of a list; one of a typed list (`kind: ServiceList`) need not say what it is, as the API server's do not."""
+    """Return an item of a list; one of a typed list (`kind: ServiceList`) need not have a kind, as the API server's do not."""
     kind = fields.text(listed, 'kind').removesuffix('List')
     if not kind or not isinstance(item, dict) or 'kind' in item:
         return item

@@ -22,7 +22,7 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Supervisor:
-    """Keeps one child alive until it ends well, cannot work at all, or everybody is told to stop."""
+    """Keeps one child alive until it ends well, cannot work at all, or the supervisor stops."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)

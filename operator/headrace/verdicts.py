@@ -65,7 +65,7 @@ def is_scalar(value: object) -> bool:
 def shorten(value: object, limit: int = 60) -> str:
     """Return a value from an object as a quoted, printable text of about `limit` characters at most.
 
-    Of what is no scalar only the type is told: a few lines of YAML can name a list of billions.
+    Of what is no scalar only the type is shown: a few lines of YAML can name a list of billions.
     """
     text = value if isinstance(value, str) else repr(value) if is_scalar(value) else f'({type(value).__name__})'
     shown = ascii(text[:limit])
@@ -123,7 +123,7 @@ REASONS: dict[str, Reason] = {
     'SecretForbidden': Reason(_ERROR, 'headrace may not read Secrets of this namespace.', 'Ask the administrator to add the namespace to `secrets.namespaces`.'),
     'SecretMissing': Reason(_ERROR, 'The Secret does not exist; what depends on it is closed.', 'Create the Secret in the namespace of the object.'),
     'ServiceMissing': Reason(_ERROR, 'The Service, or its port, does not exist; the rule is left out.', 'Correct the name, or create the Service.'),
-    'StandInCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a certificate that nobody trusts.', 'Add the Secret to the input to check the real one.'),
+    'StandInCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'TerminatingOnly': Reason(_INFO, 'No endpoint is ready; those that are terminating but still serving get the traffic.', 'None, if a roll-out is going on.'),
     'UnknownAppProtocol': Reason(_WARNING, 'The appProtocol is none that headrace knows and counts as unset.', 'Set `headrace.io/mode` to say what the port speaks.'),
     'UnknownKey': Reason(_WARNING, 'The key is none of headrace\'s.', 'The message names the nearest known key.'),

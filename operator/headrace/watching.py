@@ -1,7 +1,7 @@
 """The folder as a live source: files are read again when they change, and the store follows.
 
 Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the verdict says
-so; a file that is gone takes its objects with it, but not at once: whoever replaces a file may remove it first. While the
+so; a file that is gone takes its objects with it, but not at once: a file that is replaced may be removed first. While the
 folder itself is gone, everything stays. An object in two files is the one of the later path.
 """
 
@@ -90,7 +90,7 @@ class WatchedFolder:
             self._forget(path)
 
     async def follow(self) -> None:
-        """Keep reading what changes, for ever."""
+        """Read what changes until cancelled."""
         trouble = ''
         while True:
             # What changes between the last reading and the first watch would be missed.

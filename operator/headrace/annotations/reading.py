@@ -24,7 +24,7 @@ _CLASSES = {Scope.EXPOSURE: Exposure, Scope.ROUTE: RouteSettings, Scope.BACKEND:
 
 
 # What counts in the place of a value that does not parse, where leaving it out would be more than was asked for. Of no class is
-# nobody's Service; the default installation tells its owner. Without a path it would be the whole host, and perhaps another's.
+# a Service of no class; the default installation reports it. Without a path it would be the whole host, and perhaps another's.
 _INSTEAD: dict[str, object] = {'class': '', 'path': ()}
 
 
@@ -120,7 +120,7 @@ def _astray(
     known = {f'{key}.{text}' for port in ports for text in (port.name, port.number)}
     if key in common or not any(name.startswith(f'{key}.') and name not in known for name, _ in pairs):
         return {}
-    # Nobody can know which port was meant.
+    # It is unknown which port was meant.
     return {port.label: {key: _INSTEAD[key], **by_port.get(port.label, {})} for port in ports}
 
 
@@ -169,7 +169,7 @@ def _can_be_shown(name: str) -> bool:
 
 
 def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]:
-    """Close every port when a protecting key names a port that does not exist: nobody can know which was meant.
+    """Close every port when a protecting key names a port that does not exist: it is unknown which was meant.
 
     Return the key and its name as written (without the port where that cannot be shown), if it is such a key.
     """

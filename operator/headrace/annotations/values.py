@@ -58,7 +58,7 @@ _FRAMING = frozenset(
         'trailer',
         'transfer-encoding',
         'upgrade',
-        # Without it a request could go round for ever.
+        # Without it a request could loop.
         names.HOPS.lower(),
     )
 )

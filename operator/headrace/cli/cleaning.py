@@ -20,7 +20,7 @@ from headrace.node.nft import Nft
 def cleanup(nft: str, state: Path | None) -> None:
     """Remove the node role's table of nftables from this machine.
 
-    The addresses are then served by nobody but kube-proxy, which leaves Services alone that carry
+    The addresses are then served by kube-proxy alone, which leaves Services alone that carry
     `service.kubernetes.io/service-proxy-name`. An agent that runs makes the table again.
     """
     asyncio.run(Nft(nft).remove())

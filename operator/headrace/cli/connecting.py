@@ -29,7 +29,7 @@ CONTROLLER = 'controller'
 
 
 def access(given: dict[str, Any]) -> Access:
-    """Return the access that the options name, in the pod's namespace where one is told; raises AccessError."""
+    """Return the access that the options name, in the pod's namespace where one is given; raises AccessError."""
     found = accesses.find(given['kubeconfig'], given['context'])
     return replace(found, namespace=os.environ.get('POD_NAMESPACE') or found.namespace)
 

@@ -60,7 +60,7 @@ _FORMAT = click.option(
 def seen_from(*, printing: bool = True, placing: bool = True) -> Callable[[Function], Function]:
     """Return what adds the options that say from where the input is seen: for what prints, also how.
 
-    Without `placing` the role is left out, for whoever takes more roles.
+    Without `placing` the role is left out, for commands that take more roles.
     """
 
     def add(function: Function) -> Function:

@@ -39,7 +39,7 @@ def release(services: tuple[str, ...], **given: Any) -> None:
     """Give Services back to kube-proxy; with --all, take back everything that this installation has written.
 
     The wish headrace.io/proxy is taken from the Services; the controller lets kube-proxy serve them again, and after that
-    the nodes let go. A Service that carries service.kubernetes.io/service-proxy-name by somebody else's hand keeps it.
+    the nodes let go. A label service.kubernetes.io/service-proxy-name that another party has set stays.
 
     --all is for the time before an uninstall: once all Services are back, conditions and addresses in their status are
     removed, while controllers that still run stand aside for ten minutes. What the edge serves stays served until it is

@@ -28,7 +28,7 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
 
     Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
     start it with `haproxy -f FOLDER/haproxy`. What is there from an earlier time is replaced; a folder that holds
-    files of somebody else in these places is refused.
+    other files in these places is refused.
     Verdicts go to standard error; they do not change the exit code (`headrace check` does that).
     """
     seen = inputs.look(options)

@@ -143,7 +143,7 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     is_flag=True,
     help='For the role node: share the node with an agent that ends, each with ports and a folder in --state of its own.',
 )
-@click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy as it is when the agent is told to stop.')
+@click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy running when the agent stops.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
 @inputs.seen_from(printing=False, placing=False)
 def run(**given: Any) -> None:
@@ -151,7 +151,7 @@ def run(**given: Any) -> None:
 
     Each option is also an environment variable: HEADRACE_SOURCE, HEADRACE_START_HAPROXY, HEADRACE_TCP_PORTS, ….
     """
-    # A flag that only the entry point acts on: whoever comes here is the child.
+    # Only the entry point acts on this flag: this is the child process.
     del given['supervised']
     logs.set_up(given['log_format'], given['log_level'])
     if given['source'] != KUBE and not Path(given['source']).exists():
@@ -166,7 +166,7 @@ def run(**given: Any) -> None:
 
 
 def _complete(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end as `asyncio.run` does, but not for ever: a part of kopf may survive that it is cancelled."""
+    """Run to the end as `asyncio.run` does, but within a bound: a part of kopf may survive its cancellation."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(work)
@@ -201,7 +201,7 @@ async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
 def _options(given: dict[str, Any], access: Access | None, role: str) -> Options:
     adjust = _adjustment(given, access)
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
-    # In a cluster the controller chooses; a folder has nobody who would.
+    # In a cluster the controller chooses; a folder has no controller.
     view = replace(
         seen.view,
         labelled=access is not None,

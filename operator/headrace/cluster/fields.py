@@ -1,4 +1,4 @@
-"""Reading fields of documents that anybody may have written.
+"""Reading fields of documents of unknown origin.
 
 Every function takes what it finds and returns the wanted type, or its empty value when the document holds something
 else. Nothing raises, so a mistake in one field costs that field.

@@ -106,7 +106,7 @@ def _slice(
             conditions = _NO_CONDITIONS
         if not isinstance(node, str):
             node = ''
-        # The set is tried first, for speed; it also holds conditions that nobody knows yet.
+        # The set is tried first, for speed; it also holds conditions of later API versions.
         if not _FLAGS.issuperset(map(type, conditions.values())) and (wrong := fields.misfits(conditions, _CONDITIONS)):
             message = f'{wrong[0]} of {address} is {shorten(conditions[wrong[0]])}, which is no boolean'
             problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))

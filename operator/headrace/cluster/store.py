@@ -1,4 +1,4 @@
-"""The store: the objects as last seen, and what has changed since somebody last asked.
+"""The store: the objects as last seen, and what has changed since the last `take`.
 
 Promises: `put` and `drop` cost as much as the object, never as the cluster; a snapshot is immutable and holds
 all that a fragment may read. Slices are kept under their Service's key, because endpoints move between slices.
@@ -77,7 +77,7 @@ class Store:
     def take(self) -> frozenset[Ref]:
         """Return the references of all that changed since the last call: a slice counts as a change of its Service's endpoints.
 
-        Changed endpoints of the Service NAMESPACE/NAME are told as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
+        Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
         Nodes also as the one reference `NODES`, for those that read them all.
         """
         taken = frozenset(self._dirty)

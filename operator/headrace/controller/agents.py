@@ -1,6 +1,6 @@
 """What the agents tell in their Leases: who lives, which epoch each has applied, and verdicts that only they can know.
 
-Whoever writes such a Lease is believed no more than needed: what does not parse is left out, and texts are shortened.
+Such a Lease is trusted no more than needed: what does not parse is left out, and texts are shortened.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class Agents:
         self._told: dict[Ref, dict[str, tuple[Verdict, ...]]] = {}
 
     async def take(self, found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
-        """Take the Leases as they are now, and return the objects about which something else is told.
+        """Take the Leases as they are now, and return the objects with other diagnostics than before.
 
         An agent that tells an epoch above the controller's counter has it from another source, and has applied nothing known.
         """

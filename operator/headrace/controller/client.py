@@ -156,7 +156,7 @@ class Client:
         )
 
     async def account_uid(self) -> str:
-        """Return the uid of the ServiceAccount that this process is, '' for whoever is none; raises CallError."""
+        """Return the uid of the ServiceAccount that this process is, '' where it is none; raises CallError."""
         body = client.V1SelfSubjectReview()
         found = await self._call('ask who I am', lambda: self._accounts.create_self_subject_review(body))
         user = found.status.user_info if found.status else None

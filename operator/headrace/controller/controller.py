@@ -119,7 +119,7 @@ class Controller:
             await asyncio.gather(following, return_exceptions=True)
 
     async def _stand(self) -> None:
-        """Stand for election, for ever, but not while a release takes back what was written."""
+        """Stand for election until cancelled, but not while a release takes back what was written."""
         while True:
             await self._until_released(wanted=False)
             if self.class_lease is not None:
@@ -275,7 +275,7 @@ class Controller:
         return Wanted(service, condition, ingress, wanted.occurrences(found))
 
     def _withdrawn(self, service: Service) -> Wanted | None:
-        """Have a Service of another class say nothing of ours, once: what is there after that is somebody else's."""
+        """Have a Service of another class say nothing of ours, once: what is written after that belongs to the other class."""
         shown = (service.programmed, service.ingress)
         if self._let_go.get(service.ref) == shown:
             return None

@@ -13,7 +13,7 @@ from headrace.kube.calls import CallError, ConflictError
 from headrace.kube.epochs import counter
 from headrace.kube.lease import EPOCH
 
-# What is found where no counter was kept may be anybody's; a number has 18 digits at most.
+# An epoch found where no counter was kept may be forged; a number has 18 digits at most.
 MOST_FOUND = 10**15
 _SPREAD = 10**6
 _TRIES = 3

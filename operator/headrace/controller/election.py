@@ -89,7 +89,7 @@ class Election:
         quiet('kubernetes.aio.leaderelection.resourcelock.leaselock', seconds=_LINE_SECONDS)
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Stand for election, for ever; raises what `lead` raises."""
+        """Stand for election until cancelled; raises what `lead` raises."""
         while True:
             ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             election = asyncio.create_task(LeaderElection(self._config(lead, ended)).run())
@@ -115,7 +115,7 @@ class Election:
                     ended.set_result(None)
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:  # noqa: BLE001  handed to whoever awaits the election
+            except BaseException as error:  # noqa: BLE001  raised where the election is awaited
                 if not ended.done():
                     ended.set_exception(error)
 
@@ -147,7 +147,7 @@ class Election:
             await asyncio.gather(work, return_exceptions=True)
 
     async def release(self) -> None:
-        """Let the next one lead at once, after `run` has been cancelled: say that the Lease is nobody's; raises nothing."""
+        """Let the next one lead at once, after `run` has been cancelled: release the Lease; raises nothing."""
         said = ''
         for _ in range(_RELEASES):
             # Its version is that of before the last renewal.

@@ -1,8 +1,8 @@
 """Handing Services over from kube-proxy to the node role, and back, one step at a time.
 
 To us: the wish becomes a label, by which agents choose, and an epoch; when an agent on every Node has applied that, the
-label that kube-proxy obeys. Back: that label goes, kube-proxy gets time to serve, and then ours goes. Nobody is left
-without a way in between. A label that kube-proxy obeys and that somebody else has set is never touched.
+label that kube-proxy obeys. Back: that label goes, kube-proxy gets time to serve, and then ours goes. Clients are
+served throughout. A label that kube-proxy obeys and that another party has set is never changed.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # A hand-over that waits longer than this says what for, and as a mistake after longer.
 _NOTICE_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
-# kube-proxy tells nobody when it serves; it writes its rules at most once a second, and a busy one takes some.
+# kube-proxy does not report when it serves; it writes its rules at most once a second, and a busy one takes some.
 _GRACE_SECONDS = 10.0
 # How long a watch may take to show what was written.
 _SEEN_SECONDS = 10.0
@@ -60,7 +60,7 @@ def step(service: Service, facts: Facts) -> dict[str, Any] | None:
     """Return the labels and annotations that are to be changed next, None for nothing."""
     chosen, handed = service.chosen == facts.class_name, service.proxy_name == facts.class_name
     if service.proxy_name is not None and not chosen:
-        # Whoever has set it knows.
+        # It was set on purpose.
         return None
     if facts.wished and not chosen:
         return None if facts.blocked else _patch({CHOSEN_LABEL: facts.class_name}, str(facts.next_epoch))
@@ -197,7 +197,7 @@ class Handover:
         return self._reached
 
     async def run(self) -> None:
-        """Take steps, for ever."""
+        """Take steps until cancelled."""
         while True:
             ref, _ = await self._queue.take()
             await self.advance(ref)

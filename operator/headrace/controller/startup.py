@@ -1,6 +1,6 @@
 """Taking the startup taint from Nodes whose agent serves, so that no pod is there before its Services can be reached.
 
-Kubelets register their Nodes with the taint; nobody here sets it. Only the taint of this key goes, and only from a Node
+Kubelets register their Nodes with the taint; headrace does not set it. Only the taint of this key goes, and only from a Node
 that has not changed since it was read.
 """
 
@@ -38,7 +38,7 @@ class Startup:
         self._seen: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Take taints away, for ever."""
+        """Remove taints until cancelled."""
         while True:
             await self.advance()
             await asyncio.sleep(_STEP_SECONDS)

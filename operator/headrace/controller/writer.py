@@ -26,7 +26,7 @@ from headrace.verdicts import Verdict
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1 / 20
 _RETRY_SECONDS = 5.0
-# An Event lives for an hour; what still holds is told again before that.
+# An Event lives for an hour; what still holds is written again before that.
 _REPEAT_SECONDS = 2700.0
 # How long a watch may take to show what was written.
 _SEEN_SECONDS = 30.0
@@ -77,7 +77,7 @@ class Writer:
         self._queue.add(ref, after=after)
 
     async def run(self) -> None:
-        """Write, for ever."""
+        """Write until cancelled."""
         while True:
             ref, _ = await self._queue.take()
             wish = self.decide(ref)
@@ -144,7 +144,7 @@ class Writer:
             await asyncio.sleep(_PAUSE_SECONDS)
             only = Wanted(service, wish.condition, None)
             await self.client.apply_service_status(service.namespace, service.name, _status(only))
-            # So that the verdict of the conflict is told; not at once, for the watch may show it first.
+            # So that the verdict of the conflict is written; not at once, for the watch may show it first.
             self.ask(ref, after=_RETRY_SECONDS)
         self._written[ref] = (wish, time.monotonic())
         self.counts.statuses += 1
@@ -172,7 +172,7 @@ class Writer:
             uid = await self.client.service_uid(service.namespace, service.name)
             await self.client.create_event(service.namespace, _event(service, uid, occurrence, self.identity, now))
         except ConflictError:
-            # Whoever told it before, the number goes on from what is there.
+            # Whichever replica wrote it before, the number goes on from there.
             count = await self.client.event_count(service.namespace, occurrence.name)
             await self.client.repeat_event(service.namespace, occurrence.name, count + 1, now)
         told[occurrence.name] = time.monotonic()

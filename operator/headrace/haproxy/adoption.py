@@ -1,4 +1,4 @@
-"""Adopting a worker that somebody else has told things: reading what it has, and setting right what differs.
+"""Adopting a worker that another process configured: reading what it has, and correcting what differs.
 
 Promises: where the worker agrees, nothing is changed and nothing reloads. Certificates are compared by fingerprint, so
 that key material is never asked for.
@@ -88,7 +88,7 @@ def _listeners(picture: Picture, had: Materials) -> tuple[Layout, Reason | None]
 def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Mapping[str, list[str]]) -> list[Command]:
     """Return the commands that give a worker's listeners the wanted lines; `led` is what its map of listeners says.
 
-    Where a listener has lines of another port, nobody is led to it until they are gone.
+    Where a listener has lines of another port, no client is led to it until they are gone.
     """
     found: list[Command] = []
     wished = lists.lines(wanted)

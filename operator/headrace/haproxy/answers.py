@@ -29,7 +29,7 @@ class Answered:
     answer: str = ''
 
 
-# What a refusal says that will pass: connections that have not ended, or a transaction of somebody else.
+# What a refusal says that will pass: connections that have not ended, or a transaction of another process.
 _BUSY = (
     'still has connections attached',
     'Server still',

@@ -3,7 +3,7 @@
 Pure: callers give the time. A bucket holds the tokens of one minute; a reload takes one from that of each namespace which
 has asked for it, and one from that of all. A namespace whose bucket is empty waits, but a reload that goes ahead for
 another reason brings its changes too, and costs it nothing. Reloads for the administrator's own changes wait for no
-bucket, and cost nobody a token.
+bucket, and cost no token.
 
 Every old worker holds connections of all namespaces. So a reload also waits while there are too many of them, and while
 one namespace's reloads have left half as many as that. Only the administrator's own changes may end an old worker.

@@ -14,7 +14,7 @@ from headrace.model.ir import Backend, Entry, Map
 
 # A command line and its payload must fit HAProxy's buffer (tune.bufsize, 16,384 by default), with room to spare.
 MAX_PAYLOAD = 12_000
-# Of what is hidden, a piece that nobody writes by chance.
+# Of what is hidden, a piece that no text holds by chance.
 _SECRET = re.compile(r'[A-Za-z0-9+/=]{12}')
 
 
@@ -42,7 +42,7 @@ class Command:
     -n`) and appends to the command as `:NUMBER`.
 
     `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
-    good: connections may hold that up, so whoever applies a plan tries it again later and does not wait.
+    good: connections may hold that up, so the applier tries it again later and does not wait.
     """
 
     phase: Phase

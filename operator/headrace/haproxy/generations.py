@@ -35,7 +35,7 @@ class Generations:
         self.folder = folder
         self.root = folder / 'generations'
         self.known: dict[str, Generation] = {}
-        # The one that the worker has started from: whoever comes next reads there what no command has changed.
+        # The one that the worker has started from: the next agent reads there what no command has changed.
         self.serving = ''
         self._last = 0
 
@@ -68,7 +68,7 @@ class Generations:
         return made
 
     def promote(self, generation: Generation) -> None:
-        """Let `current` lead to a generation, at once, and remove those that nobody needs; raises WriteError."""
+        """Let `current` lead to a generation, at once, and remove those that are not needed; raises WriteError."""
         before = self.promoted()
         self.point(generation.number)
         self._forget({generation.number, before, self.serving})

@@ -1,6 +1,6 @@
 """What an adopted worker keeps as it is until a reload has brought the backends that it lacks.
 
-Pure. `plan` holds what needs such a backend by what the worker was told; of a worker that somebody else has told, that
+Pure. `plan` holds what needs such a backend by what was sent to the worker; of a worker that another process configured, that
 is read from what it has. The picture made here says so, and the next plan goes on from there.
 """
 

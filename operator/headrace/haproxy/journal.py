@@ -33,7 +33,7 @@ class Journal:
             keys.update(item.key for item in change.pointers)
 
     def since(self, generation: str) -> tuple[frozenset[Ref], frozenset[ClaimKey]] | None:
-        """Return what has changed since a generation was frozen, None when nobody noted it."""
+        """Return what has changed since a generation was frozen, None when it was not noted."""
         found = self._since.get(generation)
         return None if found is None else (frozenset(found[0]), frozenset(found[1]))
 

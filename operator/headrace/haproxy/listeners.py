@@ -26,7 +26,7 @@ NONE = '-'
 class Layout:
     """Who has which listener. `held` is the TLS of each port by its claimed key, `names` its listener.
 
-    `sizes` are how many listeners of each mode there are; none where a worker has others than anybody knows of.
+    `sizes` are how many listeners of each mode there are; none where a worker has others than planned.
     """
 
     held: Mapping[str, HostTls] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The crt-lists of listeners that have certificates of their own, and the commands that lead from one layout to another.
 
-Pure. The first line of a list is a certificate that nobody trusts: HAProxy wants a default one from the start, and takes
-none away that is it. Keys of its kind give way to all others, so it is shown only where nobody has the listener.
+Pure. The first line of a list is a placeholder: HAProxy needs a default certificate from the start, and does not remove
+it. Keys of its kind give way to all others, so it is shown only where the listener is not in use.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,7 @@ from headrace.haproxy.listeners import Layout
 from headrace.model import standin
 from headrace.model.ir import Mode
 
-_NOBODY = 'nobody'
-PLACEHOLDER = words.certificate_file(_NOBODY)
+PLACEHOLDER = words.certificate_file('nobody')
 FIRST = f'{PLACEHOLDER} *'
 MODES: tuple[Mode, ...] = ('http', 'tcp')
 
@@ -34,7 +33,7 @@ def name_of(file: str) -> str:
 
 
 def lines(layout: Layout) -> dict[str, tuple[str, ...]]:
-    """Return the lines of all lists but the first, by the listener's name; none where nobody has it."""
+    """Return the lines of all lists but the first, by the listener's name; none where it is not in use."""
     owners = layout.owners()
     return {
         name: entries.certificate_lines('*', layout.held[owners[name]]) if name in owners else ()
@@ -50,7 +49,7 @@ def text(found: Iterable[str]) -> bytes:
 def files(layout: Layout) -> dict[str, bytes]:
     """Return all lists, and the certificate that they begin with."""
     made = {listeners.crt_list(name): text(found) for name, found in lines(layout).items()}
-    return {PLACEHOLDER: standin.nobody(), **made}
+    return {PLACEHOLDER: standin.placeholder(), **made}
 
 
 def differing(before: Layout, after: Layout) -> set[str]:

@@ -1,6 +1,6 @@
 """What the apply side has done: counters and the last plans and reloads, for metrics, status and health.
 
-Values only; nobody here reads a clock. Times are seconds of the clock that the writer names.
+Values only; no clock is read here. Times are seconds of the clock that the writer names.
 """
 
 from collections import Counter, deque

@@ -83,7 +83,7 @@ class Reloads:
         await self._turn.acquire()
 
     async def run(self) -> None:
-        """Reload when somebody has asked, at most once in each interval."""
+        """Reload on request, at most once in each interval."""
         failures = 0
         while True:
             await self._wake.wait()

@@ -21,11 +21,11 @@ class RuntimeSocketError(Exception):
 
 
 class SocketGoneError(RuntimeSocketError):
-    """Nobody listens on a socket of HAProxy."""
+    """A socket of HAProxy has no listener."""
 
 
 class _Reader(asyncio.StreamReader):
-    """A reader that tells at once when the other side has gone, though nobody reads."""
+    """A reader that tells at once when the other side has gone, also while nothing is read."""
 
     ended: Callable[[], None] = staticmethod(lambda: None)
 

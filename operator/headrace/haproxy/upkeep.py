@@ -1,4 +1,4 @@
-"""What goes on beside the changes: files follow, what is gone is forgotten, old workers are told, all is compared.
+"""Background maintenance: writes files, deletes removed servers, drains old workers, detects drift.
 
 Nothing here makes a change wait for longer than a few commands.
 """
@@ -25,7 +25,7 @@ _BEHIND_SECONDS = 0.3
 
 
 class Upkeep:
-    """The tasks beside one applier; each runs for ever."""
+    """The tasks beside one applier; each runs until cancelled."""
 
     def __init__(self, applier: Applier) -> None:
         self.applier = applier

@@ -90,7 +90,7 @@ def server_options(options: Options) -> str:
 
 
 def _sni(wanted: str, *, checked: bool) -> list[str]:
-    """Return the words for the server name that an endpoint is told: none unless one is wanted.
+    """Return the words for the server name that an endpoint gets: none unless one is wanted.
 
     HAProxy would tell it the client's Host, and hold its certificate to that name; checks likewise.
     """

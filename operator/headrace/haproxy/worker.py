@@ -221,7 +221,7 @@ class Worker:
                 continue
             made += observed.backend_repairs(name, held.backends.get(name), backend)
         wished = entries.of_picture(self.picture) if files else {}
-        # Where a worker has other listeners than anybody knows of, only the reload brings what leads to them.
+        # Where a worker has other listeners than planned, only the reload brings what leads to them.
         known = [file for file in files if file is not Map.LISTENERS or self.loaded.listeners.sizes]
         for file in known:
             made += observed.map_repairs(file, held.maps[file], wished[file])

@@ -188,12 +188,12 @@ def load_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> Non
 
 
 def _refuse_unsupported(cluster: Document, user: Document) -> None:
-    """Raise for what would be left out: whoever wrote it relies on it."""
+    """Raise for what would be left out: its author relies on it."""
     if user.get('auth-provider') is not None:
         raise AccessError('auth-provider is not supported; use a credential plugin (exec)')
     for key in ('as', 'as-uid', 'as-groups', 'as-user-extra'):
         if user.get(key):
-            raise AccessError(f'{key}: to act as somebody else is not supported')
+            raise AccessError(f'{key}: impersonation is not supported')
     proxy = _optional(cluster, 'proxy-url')
     if proxy and not proxy.startswith(('http://', 'https://')):
         # The URL may hold a password.

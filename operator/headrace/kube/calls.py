@@ -32,7 +32,7 @@ class NotFoundError(CallError):
 
 
 class ConflictError(CallError):
-    """Somebody else has changed the object, or it exists already."""
+    """The object was changed meanwhile, or it exists already."""
 
 
 class ForbiddenError(CallError):
@@ -47,7 +47,7 @@ _ERRORS: Mapping[int, type[CallError]] = {
 
 
 class Calls:
-    """Calls by path; the session is somebody else's, and asked for each time."""
+    """Calls by path; the caller owns the session, which is asked for each time."""
 
     def __init__(self, server: str, session: Callable[[], aiohttp.ClientSession]) -> None:
         self._server, self._session = server, session

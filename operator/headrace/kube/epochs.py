@@ -75,7 +75,7 @@ def counter(annotations: dict[str, Any] | None) -> int | None:
 
 
 async def follow(epochs: Epochs, calls: Calls, namespace: str, class_name: str) -> None:
-    """Read the counter when a Service has an epoch above it, for ever; without a Lease or a counter in it all count."""
+    """Read the counter whenever a Service has an epoch above it; without a Lease or a counter in it all count."""
     path = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{counter_lease(class_name)}'
     read_at = float('-inf')
     while True:

@@ -142,7 +142,7 @@ class AgentLease:
         return f'/apis/coordination.k8s.io/v1/namespaces/{self.identity.namespace}/leases'
 
     async def run(self) -> None:
-        """Write it, for ever."""
+        """Write the Lease until cancelled."""
         while True:
             report, age = self._report(), time.monotonic() - self._written_at
             if age >= _RENEW_SECONDS or (age >= _NEWS_SECONDS and report != self._written):
@@ -174,12 +174,12 @@ class AgentLease:
                     wanted['metadata'].pop('resourceVersion', None)
                     made = await self._calls.call('POST', self._path, wanted)
             except (ConflictError, NotFoundError):
-                # Somebody has touched or removed it: look again, once.
+                # It was changed or removed meanwhile: read it again, once.
                 self._version = ''
                 continue
             self._version = made['metadata']['resourceVersion']
             return
-        raise CallError(f'{self.identity.lease}: somebody else writes it')
+        raise CallError(f'{self.identity.lease}: another process writes it')
 
     async def _held_version(self) -> str:
         try:

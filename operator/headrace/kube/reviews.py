@@ -1,4 +1,4 @@
-"""What the API server says about a token that somebody shows: a TokenReview, and then a SubjectAccessReview.
+"""What the API server says about the token of a request: a TokenReview, and then a SubjectAccessReview.
 
 Promises: an answer is at most some seconds old; what is kept is bounded; tokens that are not known are judged at a bounded
 rate, by peer and in all, which those that were let in before do not share; few are judged at once; without the API server
@@ -78,7 +78,7 @@ class Reviews:
 
     def _ended(self, digest: bytes, task: asyncio.Task[Answer]) -> None:
         del self._asking[digest]
-        # Whoever asked may have gone; an exception that is not looked at would be logged as lost.
+        # The request may have ended; an exception that is not looked at would be logged as lost.
         if not task.cancelled():
             task.exception()
 

@@ -12,7 +12,7 @@ from typing import Any
 from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Resource
 from headrace.names import DEFAULT_CLASS
 
-# The namespace of the Leases of classes: nobody but administrators writes there.
+# The namespace of the Leases of classes: only administrators write there.
 CLASS_NAMESPACE = 'kube-system'
 
 
@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         'tokenreviews',
         ('create',),
         Where.CLUSTER,
-        'Whose token it is that somebody shows to see what is served.',
+        'Authenticate the tokens of requests for pages.',
         When.API,
     ),
     Rule(

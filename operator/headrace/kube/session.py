@@ -32,7 +32,7 @@ class Pauses:
 
 
 class Listener(Protocol):
-    """Who is told what a watched path brings."""
+    """What receives the events of a watched path."""
 
     async def page(self, body: dict[str, Any], *, first: bool) -> None:
         """Take one page of a list."""

@@ -1,7 +1,7 @@
 """The API server as a live source: a store that follows it, whole before anything is applied, and never with ghosts.
 
 Promises: `read` returns when the first list of every kind is in the store; from then on each event is there within the
-call that brings it. Objects whose deletion nobody told are found by each list that is read again, and by a sweep of our
+call that brings it. Objects whose deletion no event has told are found by each list that is read again, and by a sweep of our
 own. What is not heard for long shows as trouble.
 """
 
@@ -215,7 +215,7 @@ class KubeSource:
         return found
 
     async def sweep(self, interval: float) -> None:
-        """Read every list again at intervals, for ever; raises WatchEndedError when a watch keeps missing changes."""
+        """Read every list again at intervals; raises WatchEndedError when a watch keeps missing changes."""
         while True:
             await asyncio.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311  spreads replicas
             for path, followed in self.followed.items():

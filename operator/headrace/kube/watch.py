@@ -1,6 +1,6 @@
 """kopf, embedded: it keeps the watches open and tells their events; everything else of it is switched off.
 
-The one module that imports kopf. It writes nothing to anybody's objects: there are only `on.event` handlers, no storage,
+The one module that imports kopf. It writes to no object: there are only `on.event` handlers, no storage,
 no posting, no finalizers. Lists never come from here: `session` takes them where kopf reads them.
 
 It leans on what kopf does not promise: that a list is read by `response.json()`, a watch by `content.iter_chunked()`,
@@ -19,7 +19,7 @@ from headrace.kube.resources import Resource, Scope
 from headrace.kube.seldom import quiet
 from headrace.kube.session import Pauses
 
-# kopf would load that client for objects of its classes, which nobody here gives it: a fifth of a process's memory.
+# kopf would load that client for objects of its classes, which are not used here: a fifth of a process's memory.
 with absent('kubernetes'):
     import kopf
     from kopf._core.engines.peering import Identity
@@ -68,7 +68,7 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class Watch:
-    """The watches of some scopes over one session. `on_event` is told the resource, type and object, one event of an object at a time.
+    """The watches of some scopes over one session. `on_event` is called with the resource, type and object, one event of an object at a time.
 
     A watch that brings nothing for `silence` seconds is opened again.
     """
@@ -117,7 +117,7 @@ class Watch:
                     operator.exception()
 
     def stop(self) -> None:
-        """End the watches; whoever calls this has finished everything else, for kopf cancels what it finds."""
+        """End the watches; all other tasks must have ended before, for kopf cancels what it finds."""
         self._stop.set()
 
     async def _operator(self, scope: Scope, ready: asyncio.Event) -> None:

@@ -2,7 +2,7 @@
 
 HAProxy remembers, in one table for all, which endpoint answered a client of a policy, as the CRC of the endpoint's
 ADDRESS:PORT. Beside a backend stands one for each of its endpoints, a pin, whose name is the backend's and that CRC: a
-client that is known is led there as long as it has a server that can be used. So an endpoint that comes moves nobody, one
+client that is known is led there as long as it has a server that can be used. So an endpoint that comes moves no client, one
 that goes moves its own clients alone, and nothing of it costs a reload.
 """
 

@@ -22,8 +22,8 @@ from headrace.verdicts import Verdict
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
 _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
 
-# A file that nobody claims: what was to verify the endpoints cannot be read, so none of them can be used.
-_NOBODY = 'nobody'
+# A file that does not exist: what was to verify the endpoints cannot be read, so none of them can be used.
+_MISSING = 'nobody'
 # A server of this address has that of the connection, which is what the name stands for.
 _ANYWHERE = '0.0.0.0'  # noqa: S104
 # Settings that choose among endpoints, or look at them.
@@ -69,7 +69,7 @@ def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, end
         settings = replace(
             settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
         )
-    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _NOBODY if unread else '')
+    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _MISSING if unread else '')
     used = options.tls is not None and options.tls.verify
     shape = shapes.shape(settings, mode, context, affinity=bool(service.affinity_seconds))
     if is_external(service, view):

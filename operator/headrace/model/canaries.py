@@ -24,7 +24,7 @@ def missing(ref: Ref, other: Service | None) -> str:
 def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.Wanted, name: str) -> None:
     """Add to a policy what leads a part of its requests to another Service's backend.
 
-    What a request needs of that backend's own settings comes with it, whoever's route it took.
+    What a request needs of that backend's own settings comes with it, whichever route it took.
     """
     own = Policy(names.policy(ref, label))
     drafts.of_backend(own, wanted)

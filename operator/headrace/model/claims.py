@@ -49,7 +49,7 @@ def _key_of(claim: Claim) -> ClaimKey:
 def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, Rank]:
     """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides.
 
-    An address belongs to the Service whose ClusterIP it is, whoever else names it.
+    An address belongs to the Service whose ClusterIP it is, whichever others name it.
     """
     claim = find(fragment, key)
     tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
@@ -159,7 +159,7 @@ class Claims:
         return min((each for each in found if each.namespace == ref.namespace and each != ref), default=None)
 
     def on(self, hosts: AbstractSet[str]) -> set[ClaimKey]:
-        """Return all claimed keys of routes and TLS of some hosts, whoever claims them."""
+        """Return all claimed keys of routes and TLS of some hosts, of all objects."""
         found = {(Kind.TLS, host) for host in hosts}
         return found.union((Kind.ROUTE, key) for key in self._claimants[Kind.ROUTE] if key.partition('/')[0] in hosts)
 
@@ -295,7 +295,7 @@ def _shown(claim: Claim) -> str:
         host, _, path = claim.key.removesuffix('/#').partition('/')
         return f'{host}/{path} ({"exactly" if exact else "prefix"})'
     if claim.kind is Kind.DOOR:
-        # Where HAProxy serves it, both claims are told in the same words, and so once.
+        # Where HAProxy serves it, both conflicts have the same message, and so one.
         return f'address {claim.key.removesuffix("/TCP")}'
     return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(
         claim.kind, claim.kind

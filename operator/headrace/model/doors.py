@@ -71,7 +71,7 @@ def addresses(service: Service, port: ServicePort, snapshot: Snapshot, view: Vie
 
 
 def refused(address: str, snapshot: Snapshot, view: View) -> str:
-    """Return why an externalIP is not taken over, '' where it is: whoever may write a Service must not take others' traffic."""
+    """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
     found = ipaddress.ip_address(address)
     if found.is_loopback or found.is_link_local or found.is_multicast:
         return 'it is no address that others can reach'

@@ -1,6 +1,6 @@
 """Why something is served, or not: of a Service, or of a host and path.
 
-Pure. The answer is made from the same values that HAProxy is told, never from a second reading of the rules.
+Pure. The answer is made from the same values that HAProxy gets, never from a second reading of the rules.
 
 An answer is bounded, and made in steps: one object may claim thousands of things, and thousands may claim one thing. The
 model may change between two steps, so each step reads it anew.
@@ -32,7 +32,7 @@ _SHOWN = {Kind.ROUTE: 'route', Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', K
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Something that only one object can have: what it is, who has it, and who waits for it, in their order.
+    """Something that only one object can have: its kind and key, its holder, and the objects that wait, in their order.
 
     `more` is how many wait besides.
     """
@@ -165,7 +165,7 @@ def _not_taken_over(service: Service, view: View) -> str:
 
 
 def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
-    """Return who claims a key, be it of a host that belongs to another namespace; None when nobody does any more."""
+    """Return who claims a key, be it of a host that belongs to another namespace; None when no object does any more."""
     refs = state.claims.parties((kind, key))
     if not refs:
         return None
@@ -256,7 +256,7 @@ def _of_route(
 ) -> Explanation:
     """Return what becomes of a request, its path and the hosts to try, that a route was found for: the first claim."""
     (path, tried), found = asked, claims[0]
-    # What waits for that route is told with it.
+    # What waits for that route is shown with it.
     claims = [found, *(each for each in claims[1:] if (each.what, each.key) != (found.what, found.key))]
     if because := _refused(state, tried, path, found.key):
         return _bounded(target, because, claims, (), served=False)

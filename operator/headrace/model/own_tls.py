@@ -1,6 +1,6 @@
 """TLS of a Service's own addresses, ended on the node: whose certificates are shown, and whether clients show one.
 
-Promises: a port that asks for TLS and cannot have it gets no claim for its listener, and is closed: nobody is served in the
+Promises: a port that asks for TLS and cannot have it gets no claim for its listener, and is closed: no client is served in the
 clear, or sees the certificate of another port.
 """
 
@@ -16,7 +16,7 @@ from headrace.model.policies import Policy
 from headrace.model.view import View
 from headrace.names import Ref
 
-# A listener has such a certificate that nobody asks for, and HAProxy would show that one first.
+# A listener has such a certificate as a placeholder, and HAProxy would show that one first.
 _TAKEN = 'EdDSA'
 
 

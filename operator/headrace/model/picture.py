@@ -1,4 +1,4 @@
-"""What somebody has been told of the model: the fragments and the pointers, as one worker of HAProxy or one folder has them.
+"""Snapshot of the model as last sent to one worker of HAProxy or written to one folder: its fragments and pointers.
 
 Pure. The difference of two pictures is what `plan` takes, so a worker that started from an older picture is brought up
 to date by exactly what has changed since.

@@ -140,7 +140,7 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
         (Map.CORS, name, answer),
         *((Map.CORS_ORIGIN, f'{name}:{origin}', '1') for origin in settings.cors_allow_origin),
     )
-    # Whoever may be anybody gets no credentials (Fetch standard, CORS protocol and credentials).
+    # With any origin allowed there are no credentials (Fetch standard, CORS protocol and credentials).
     trusting = settings.cors_allow_credentials and '*' not in settings.cors_allow_origin
     if trusting or settings.cors_expose_headers:
         credentials = 'true' if trusting else 'false'

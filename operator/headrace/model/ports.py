@@ -134,7 +134,7 @@ class PortDraft:
             self.policy.add(policies.HTTPS)
         elif self.exposed.exposure.client_ca_secret is not None and self.exposed.exposure.client_verify == 'required':
             self.policy.add(policies.HTTPS)
-            message = 'required client certificates count: without TLS nobody shows one, so http is redirected'
+            message = 'required client certificates count: clients show them over TLS only, so http is redirected'
             self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
@@ -207,9 +207,7 @@ class PortDraft:
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
             if not self.draft.view.settings.trusted_proxies:
-                self._close(
-                    'accept-proxy', "the class trusts no proxies (trustedProxies), so nobody's header is believed"
-                )
+                self._close('accept-proxy', 'the class trusts no proxies (trustedProxies), so no header is believed')
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
         self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))

@@ -1,4 +1,4 @@
-"""Which addresses no endpoint may have: those that mean the machine of whoever connects, and headrace's own listeners.
+"""Which addresses no endpoint may have: those that mean the connecting machine itself, and headrace's own listeners.
 
 Users of an API server write endpoints that headrace connects to from its own network, so what is reachable there alone is
 refused. A folder is written by the machine's own administrator, and its endpoints may be on loopback.

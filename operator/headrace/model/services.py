@@ -51,8 +51,8 @@ def interpret(service: Service, view: View, demands: frozenset[Demand] = frozens
         verdict = Verdict(service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type')
         exposures = Exposures(verdicts=(verdict,))
     remarks = exposures.verdicts or said.verdicts or (asked and service.problems)
-    nobodys = said.service.get('class') == '' and view.class_name == DEFAULT_CLASS
-    if not demands and not nobodys and not (ours and (exposures.ports or remarks)):
+    unclassed = said.service.get('class') == '' and view.class_name == DEFAULT_CLASS
+    if not demands and not unclassed and not (ours and (exposures.ports or remarks)):
         return None
     needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
     for label in (*(exposed.port.label for exposed in exposures.ports), *(label for label, _ in demands)):

@@ -1,7 +1,7 @@
 """Stand-ins for certificates that are not in the input, so that a configuration can be checked offline.
 
 A stand-in is made from its name alone (Ed25519, whose signatures are deterministic), so the same input gives the same
-bytes. Nobody trusts it, and in a cluster it stands only where a listener has no certificate.
+bytes. No client trusts it, and in a cluster it stands only where a listener has no certificate.
 """
 
 import datetime as dt
@@ -19,8 +19,8 @@ _FROM = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _UNTIL = dt.datetime(2126, 1, 1, tzinfo=dt.UTC)
 
 
-def nobody() -> bytes:
-    """Return the PEM of what a listener shows that nobody has: HAProxy opens none without a certificate."""
+def placeholder() -> bytes:
+    """Return the PEM of the certificate of a listener that is not in use: HAProxy opens none without one."""
     return certificate(Ref('Secret', '', 'nobody'))[0]
 
 

@@ -413,8 +413,8 @@ def test_the_name_of_the_server_and_the_proxy_are_taken_from_the_cluster(kubecon
     ('user', 'cluster', 'said'),
     [
         pytest.param({'auth-provider': {'name': 'gcp'}}, {}, 'auth-provider is not supported; use a credential plugin (exec)', id='auth-provider'),
-        pytest.param({'token': SECRET, 'as': 'admin'}, {}, 'as: to act as somebody else is not supported', id='as'),
-        pytest.param({'token': SECRET, 'as-groups': ['g']}, {}, 'as-groups: to act as somebody else is not supported', id='as-groups'),
+        pytest.param({'token': SECRET, 'as': 'admin'}, {}, 'as: impersonation is not supported', id='as'),
+        pytest.param({'token': SECRET, 'as-groups': ['g']}, {}, 'as-groups: impersonation is not supported', id='as-groups'),
         pytest.param({}, {'proxy-url': f'socks5://u:{SECRET}@proxy'}, 'proxy-url: socks5 is not supported; http and https are', id='a SOCKS proxy'),
         pytest.param({}, {'proxy-url': 'http://proxy', 'tls-server-name': 'x'}, 'tls-server-name and proxy-url cannot be used together', id='both'),
     ],

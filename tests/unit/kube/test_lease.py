@@ -241,5 +241,5 @@ def test_a_call_error_of_a_lease_names_it(server):
         async with server.calls(held(5), TAKEN, held(6), TAKEN) as calls:
             await AgentLease(calls, MINE, Report)._write(Report())
 
-    with pytest.raises(CallError, match='headrace-edge-pod-1: somebody else writes it'):
+    with pytest.raises(CallError, match='headrace-edge-pod-1: another process writes it'):
         asyncio.run(write())
