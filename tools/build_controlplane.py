@@ -76,7 +76,7 @@ CHECKERS = Module(
 
 
 def stamped(module: Module) -> dict[str, str]:
-    """Return what programs are told of versions, as their makers do it."""
+    """Return the version flags of programs, as their makers set them."""
     # Features of the API server depend on it, and what Helm takes a cluster for where it sees none.
     version = module.version()
     if module is CHECKERS:

@@ -121,7 +121,7 @@ def made() -> Path:
 
 
 def main() -> None:
-    """Put it into place, or say why that cannot be done: nobody but the tests of a real node misses it."""
+    """Put it into place, or say why that cannot be done: only the tests of a real node need it."""
     BIN.mkdir(exist_ok=True)
     link, missing = BIN / 'node', BIN / 'node.missing'
     for path in (link, missing):

@@ -1,7 +1,7 @@
 """Write what is made from the chart and the settings' code: the schema of the chart's values, and manifests/.
 
 `python -m tools.chart` writes; `--check` writes nothing, and names the files that differ. The schema of the values is
-tools/templates/values.schema.json with the settings of the class, so that a mistake in them is told before anything is
+tools/templates/values.schema.json with the settings of the class, so that a mistake in them is reported before anything is
 installed. The manifests are what Helm renders with the default values.
 """
 
@@ -72,7 +72,7 @@ def rendered(*show: str) -> str:
     command = [ROOT / 'bin' / 'helm', 'template', 'headrace', CHART, '--namespace', NAMESPACE]
     command += [word for name in show for word in ('--show-only', name)] or ['--no-hooks']
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    # Nobody but Helm may think that Helm manages these, and hooks are its own.
+    # These must not look as if Helm managed them, and hooks are its own.
     text = re.sub(r'^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n', '', text, flags=re.MULTILINE)
     return re.sub(r'^ *annotations:\n(?=spec:)', '', text, flags=re.MULTILINE)
 
@@ -99,7 +99,7 @@ def main() -> int:
     stale = [path for path, text in files().items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if checking:
-            print(f'{path.relative_to(ROOT)} differs from what it is made from: run make chart', file=sys.stderr)
+            print(f'{path.relative_to(ROOT)} differs from its sources: run make chart', file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files()[path])

@@ -12,7 +12,7 @@ if [ ! -x "$uv" ]; then
 fi
 
 # --universal: one lock for every platform and every Python from 3.11 on.
-# No header and no index address: the lock has to be the same whoever makes it, and from wherever.
+# No header and no index address: the lock has to be the same on each machine.
 compile() {
     "$uv" pip compile -q --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
         --no-header --no-emit-index-url --no-emit-find-links "$@"

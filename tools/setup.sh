@@ -38,7 +38,7 @@ if command -v apt-get >/dev/null && [ ! -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-c
     want 'certificates of the authorities that the package registries use' ca-certificates
 fi
 
-# Tests of the node role, and on a real node, make networks of their own, which only root may: nobody else needs these.
+# Tests of the node role, and on a real node, make networks of their own, which only root may: other users need none of these.
 if [ "$(id -u)" = 0 ]; then
     command -v nft >/dev/null || want 'nft, for tests of the node role' nftables
     command -v iptables >/dev/null || want 'iptables, for the kube-proxy beside the node role' iptables

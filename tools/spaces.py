@@ -1,6 +1,6 @@
 """Network namespaces that live as long as this process holds them, to test and to measure in; they need root.
 
-Nothing in them reaches anybody outside, and nothing of them is left when the process ends.
+Nothing in them reaches the outside, and nothing of them is left when the process ends.
 """
 
 import ctypes

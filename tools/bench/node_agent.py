@@ -1,6 +1,6 @@
 """What a whole agent of the node role costs: start, start beside what is there, changes until they are served, memory.
 
-It runs in the network namespace that this process has moved to (see `tools.bench.node`), on a folder. Nobody listens at
+It runs in the network namespace that this process has moved to (see `tools.bench.node`), on a folder. Nothing listens at
 the endpoints: what is measured is when the kernel and HAProxy know them.
 """
 

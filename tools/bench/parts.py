@@ -34,7 +34,7 @@ from headrace.settings import Settings
 
 Figures = Iterator[tuple[str, float]]
 SEEDS = (7, 1234, 4321)
-# What a real HAProxy is told of, checks and asks must be on this machine.
+# What a real HAProxy resolves, checks and asks must be on this machine.
 HERE = 127
 _NEW = 200
 _MICRO, _MILLI = 1e6, 1e3

@@ -26,7 +26,7 @@ _CHUNK = 200
 
 @contextlib.contextmanager
 def loopback() -> Iterator[str]:
-    """Return a loopback address that nobody else is likely to use, so that all its ports are free."""
+    """Return a loopback address that no other process is likely to use, so that all its ports are free."""
     yield f'127.{random.randrange(100, 120)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}'
 
 

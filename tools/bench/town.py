@@ -136,7 +136,7 @@ class Town:
             return body if said.status == http.HTTPStatus.OK else str(said.status)
 
     def ask(self, command: str) -> str:
-        """Send a command to HAProxy's worker, and return the answer; '' while nobody answers."""
+        """Send a command to HAProxy's worker, and return the answer; '' while none comes."""
         return ask(self.root / 'st' / 'sockets' / 'runtime.sock', command)
 
     def get(self, path: str) -> bytes:
@@ -260,7 +260,7 @@ def _keep_changing(town: Town, ended: threading.Event) -> None:
 
 
 def ask(path: Path, command: str) -> str:
-    """Send a command to a worker's socket, and return the answer; '' while nobody answers."""
+    """Send a command to a worker's socket, and return the answer; '' while none comes."""
     said = b''
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(SECONDS)

@@ -13,7 +13,7 @@ ANSWER = secrets.token_hex(16)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers everything with a word that nobody else knows."""
+    """Answers everything with a random word."""
 
     def do_GET(self):
         """Answer."""

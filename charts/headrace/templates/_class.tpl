@@ -5,7 +5,7 @@
 {{- .Values.secrets.namespaces | default (list .Release.Namespace) | uniq | toYaml -}}
 {{- end -}}
 
-{{/* Whether the pods are told their Node, and may read Nodes to learn its zone: "true" or nothing. */}}
+{{/* Whether the pods know their Node, and may read Nodes to learn its zone: "true" or nothing. */}}
 {{- define "headrace.topologyHints" -}}
 {{- if and .Values.edge.topologyHints (not .Values.watchNamespaces) -}}true{{- end -}}
 {{- end -}}
@@ -114,7 +114,7 @@ api: 8406
 {{- fail "settings.statusAddresses: `nodes` reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
 {{- end -}}
 {{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
-{{- fail "settings.startupTaint needs node.enabled: nobody else would take the taint away" -}}
+{{- fail "settings.startupTaint needs node.enabled: only the node role lets the taint be removed" -}}
 {{- end -}}
 {{- if not (or .Values.edge.enabled (include "headrace.nodeRole" .)) -}}
 {{- fail "edge.enabled=false needs node.enabled: nothing would serve" -}}

@@ -13,7 +13,7 @@ securityContext:
 {{- end }}
 {{- with include "headrace.placement" (dict "root" $root "of" $root.Values.controller "more" $more) | trim }}{{ . | nindent 0 }}{{ end }}
 containers:
-  # No probes: nobody sends it anything, the supervisor starts it again when it ends, and when it hangs, its Lease
+  # No probes: it serves no clients, the supervisor starts it again when it ends, and when it hangs, its Lease
   # runs out and the other one leads.
   - name: controller
     image: {{ include "headrace.operatorImage" $root }}

@@ -106,7 +106,7 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 4
 securityContext:
-  # The kernel asks for NET_ADMIN from whoever changes its tables, and only user 0 keeps a capability when it starts nft.
+  # The kernel requires NET_ADMIN of a process that changes its tables, and only user 0 keeps a capability when it starts nft.
   runAsUser: 0
   runAsGroup: {{ int .Values.haproxy.group }}
   allowPrivilegeEscalation: false

@@ -1,4 +1,4 @@
-"""The admin port: liveness, health, readiness and metrics for everybody, pages for administrators on loopback.
+"""The admin port: liveness, health, readiness and metrics for all clients, pages for administrators on loopback.
 
 `/livez` fails when the loop stands still: restarting helps. `/healthz` fails when something stands in the way, and says
 what: it is for alerts, not for restarts. `/readyz` fails until the first full sync, and while draining. It takes no orders.

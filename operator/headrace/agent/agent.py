@@ -48,13 +48,13 @@ from headrace.settings import Settings, SettingsError, milliseconds
 
 log = logging.getLogger(__name__)
 _CONFIG_SECONDS = 1.0
-# Who is told to stop waits so long for a reload to end.
+# Seconds to wait for a running reload on shutdown.
 _RELOAD_SECONDS = 10.0
 # And for what it has begun with.
 _BEGIN_SECONDS = 1.0
 # A HAProxy that does not say its version in this time is asked again when it is adopted.
 _VERSION_SECONDS = 1.0
-# A file beside the sockets, by which whoever keeps HAProxy says that it will end too.
+# A file beside the sockets, by which HAProxy's supervisor says that it will end too.
 DRAINING = 'draining'
 _DRAINING_SECONDS = 2.0
 # And another, which is there while HAProxy has everything and does not drain.
@@ -225,7 +225,7 @@ class Agent:
             log.error('HAProxy cannot do what the settings ask for', extra={'said': said})
 
     def listen_to_signals(self) -> None:
-        """Take the signals that tell to stop; again when somebody else has taken them."""
+        """Take the signals that tell to stop; again when a library has replaced the handlers."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop)
@@ -248,7 +248,7 @@ class Agent:
                 await asyncio.wait([begin], timeout=_BEGIN_SECONDS)
                 begin.cancel()
                 await asyncio.gather(begin, return_exceptions=True)
-                # Who is told to stop between HAProxy's first "ready" and the first change has clients already.
+                # An agent that stops between HAProxy's first "ready" and the first change has clients already.
                 if self.applier.worker is not None:
                     await self._withdraw()
             if not self.options.keep:
@@ -259,7 +259,7 @@ class Agent:
             await asyncio.gather(begin, stop, beat, return_exceptions=True)
 
     async def _go_on(self, stop: asyncio.Task[Any], *others: asyncio.Task[None]) -> None:
-        """Follow the source until told to stop, and until nobody sends new clients here any more."""
+        """Follow the source until a signal to stop, and until no new clients are sent here any more."""
         self.admin.synced = True
         self._say_ready(ready=True)
         # What was built lives as long as the process: no collection needs to walk it again.
@@ -334,7 +334,7 @@ class Agent:
             if haproxy.binary:
                 await self._start()
                 return
-            # Somebody else starts HAProxy, from this.
+            # HAProxy is started by another process, from this.
             await self.reloads.promote()
         while True:
             try:
@@ -410,7 +410,7 @@ class Agent:
             self.reloads.ask([Reason('settings', said, administrator=True)])
 
     async def _withdraw(self) -> None:
-        """Say that nobody shall be sent here any more, and give them time to hear it; changes still arrive."""
+        """Report "not ready", and give load balancers time to see it; changes still arrive."""
         goes_on = self.options.keep and not await self._draining()
         log.info('stopping', extra={'haproxy': 'goes on' if goes_on else 'drains'})
         if goes_on:
@@ -430,7 +430,7 @@ class Agent:
                 await self.hurry.wait()
 
     async def _draining(self) -> bool:
-        """Tell whether HAProxy ends too: in a pod, all containers are told to stop at nearly the same time."""
+        """Tell whether HAProxy ends too: in a pod, all containers are stopped at nearly the same time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAINING_SECONDS):
                 while not self.hurry.is_set():

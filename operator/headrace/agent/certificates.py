@@ -1,6 +1,6 @@
 """When the certificates end that are served, as a metric by Secret.
 
-Promises: of very many, those are told that end first, so the number of series is bounded.
+Promises: of very many, those are shown that end first, so the number of series is bounded.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""The verdicts about all objects, kept as they change, so that nobody has to ask for all of them."""
+"""The verdicts about all objects, kept as they change, so that no page has to compute all of them."""
 
 from collections import Counter
 from collections.abc import Iterable

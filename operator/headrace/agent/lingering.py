@@ -1,6 +1,6 @@
 """Services that have gone back to kube-proxy, or moved to the kernel: how long HAProxy serves its connections to them.
 
-HTTP/1 is told with each answer to connect anew. HTTP/2 hears nothing until its worker is replaced, so a worker on which
+HTTP/1 clients get `Connection: close` with each answer. HTTP/2 hears nothing until its worker is replaced, so a worker on which
 clients of HTTP/2 keep asking is replaced once, before their Services are forgotten.
 """
 

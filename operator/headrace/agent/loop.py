@@ -40,7 +40,7 @@ _APPLIED_AT_ONCE = 100
 
 
 class Loop:
-    """Turns changes of a store into changes of HAProxy. `timed` is told the seconds from an event to its answer."""
+    """Turns changes of a store into changes of HAProxy. `timed` is called with the seconds from an event to its answer."""
 
     def __init__(self, store: Store, state: State, applier: Applier, timed: Callable[[float], None]) -> None:
         self.store, self.state, self.applier, self._timed = store, state, applier, timed
@@ -292,7 +292,7 @@ class Loop:
         return whole and (self.steering is None or self.steering.good)
 
     async def beat(self) -> None:
-        """Show that the process is alive, for ever."""
+        """Show that the process is alive, until cancelled."""
         while True:
             self.last_beat = time.monotonic()
             await asyncio.sleep(1.0)

@@ -19,7 +19,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the figures come from, each asked when somebody scrapes."""
+    """Where the figures come from, each asked at a scrape."""
 
     class_name: str
     applier: Applier

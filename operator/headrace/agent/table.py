@@ -1,7 +1,7 @@
 """An agent's part in its node's table: when it may write it, from what it begins, and how it lets go of it.
 
 Where a node has one agent that is from beginning to end. Where there may be several (see `node.seats`), it is only while
-this one holds the table: until then HAProxy is kept true and warm, and nobody is led to it.
+this one holds the table: until then HAProxy is kept true and warm, and no client is led to it.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class NodeTable:
                 log.info('serving the last good state')
 
     async def _hold_at_once(self) -> bool:
-        """Hold the table before HAProxy has anything, where nobody would lose by that.
+        """Hold the table before HAProxy has anything, where no connection is lost by that.
 
         The HAProxy of an agent that is just being started again still serves, and ours does not yet.
         """
@@ -91,7 +91,7 @@ class NodeTable:
         self.held.set()
 
     async def keep(self) -> None:
-        """Keep the table true, from when it is held, for ever."""
+        """Keep the table true from when it is held, until cancelled."""
         if not self.held.is_set():
             assert self.seat is not None
             await self.seat.wait()
@@ -107,7 +107,7 @@ class NodeTable:
         if not self.held.is_set():
             return
         self.steering.leaving = True
-        # Nobody is led to it, so the next agent, if there is one, can as well make it anew.
+        # No client is led to it, so the next agent, if there is one, can as well make it anew.
         if await self.steering.vanish() and self.seat is not None:
             await asyncio.to_thread(self.seat.sweep)
         await self.steering.switch(bypass=True)

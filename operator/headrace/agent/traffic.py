@@ -58,7 +58,7 @@ class Traffic:
     enabled: bool
     clock: Callable[[], float] = time.monotonic
     totals: Series = field(default_factory=dict)
-    # What is shown; exchanged as a whole, because somebody may be reading.
+    # What is shown; exchanged as a whole, because a reader may be using it.
     shown: tuple[Series, Series] = ({}, {})
     _last: dict[tuple[int, str, str], float] = field(default_factory=dict)
     # Backends that workers had at the last reading: those of a former shape finish their connections.

@@ -1,4 +1,4 @@
-"""Applying changes of the model to HAProxy: the worker that serves is told at once, the files follow.
+"""Applying changes of the model to HAProxy: the worker that serves gets commands at once, the files follow.
 
 Promises: a change is sent when it comes; nothing waits for files, checks or reloads. A worker that is lost or new is
 brought up to date from the journal, or from what it says itself.
@@ -143,7 +143,7 @@ class Applier:
         log.error('internal error', extra={'stage': stage, 'object': str(ref or '')}, exc_info=cause)
 
     def note(self, change: Change) -> None:
-        """Take a change of diagnostics alone, which HAProxy is told nothing of."""
+        """Take a change of diagnostics alone, which needs no command."""
         self.wanted.tell(change)
 
     def culprits(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Exception]]:
@@ -358,7 +358,7 @@ class Applier:
         if before is not None:
             await before.close()
         self.lost.clear()
-        # What this worker has to forget was noted before anybody knew of it.
+        # What this worker has to forget was noted before it was adopted.
         self.removing.set()
         if self.record.trouble('worker', ''):
             log.info('a worker serves again', extra={'pid': found.facts.pid})
@@ -423,7 +423,7 @@ class Applier:
         await self.join()
 
     async def _still_there(self, held: Worker) -> None:
-        """Raise RuntimeSocketError when the worker that is told things is not the one that serves."""
+        """Raise RuntimeSocketError when the connected worker is not the one that serves."""
         workers = await self.where.haproxy.master.workers()
         pids = {process.pid: process.old for process in workers}
         self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != held.facts.pid)

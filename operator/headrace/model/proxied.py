@@ -57,9 +57,9 @@ _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # What a policy says of addresses to which HAProxy gets no new connection.
 _LINGERING = frozenset((policies.LEAVING, policies.GONE))
 # What is not applied here, and why.
-_IN_THE_CLEAR = "at the Service's own address nobody speaks TLS, and so nobody shows a certificate"
+_IN_THE_CLEAR = "at the Service's own address clients speak no TLS, and so show no certificate"
 _PASSED = 'TLS that is passed through cannot be ended here'
-_ONE_PORT = "a Service's own port speaks TLS or it does not, so nobody is sent from one to the other"
+_ONE_PORT = "a Service's own port speaks TLS or it does not, so no client is sent from one to the other"
 _NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
 _NO_SOURCE = (
     'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
@@ -294,7 +294,7 @@ class _Draft:
         """Tell which addresses of the Service itself are left out."""
         self.verdicts += doors.judge(self.service, self.snapshot, self.view)
         if self.service.health_port:
-            self._not_yet('nobody would answer the health checks of the load balancer', 'spec.healthCheckNodePort')
+            self._not_yet('the health checks of the load balancer would get no answer', 'spec.healthCheckNodePort')
 
     def _not_yet(self, message: str, field: str) -> None:
         self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
@@ -325,7 +325,7 @@ class _Draft:
         return f'{key}.{port.label}' if self.said.says(key, port.label) else key
 
     def _users(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
-        """Let only users of a Secret in; where that cannot be, nobody."""
+        """Let only users of a Secret in; close the port where that cannot be."""
         if route.basic_auth_secret is None:
             return
         key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
@@ -338,7 +338,7 @@ class _Draft:
             self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
 
     def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
-        """Let a part of the requests go to another Service's endpoints, whoever serves that one's own addresses."""
+        """Let a part of the requests go to another Service's endpoints, whatever serves the addresses of that one."""
         if route.canary_service is None or mode != 'http':
             return
         ref = Ref('Service', self.service.namespace, route.canary_service)

@@ -70,7 +70,7 @@ def forget(doors: Mapping[str, Door], groups: Mapping[str, Balanced]) -> int:
 
 
 def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) -> bool:
-    """Tell whether a flow leads from a door to nobody that serves; where nobody serves at all, flows are left (rule 37)."""
+    """Tell whether a flow leads from a door to no endpoint that serves; where none serves at all, flows are left (rule 37)."""
     endpoints = usable.get(flow.target)
     return endpoints is not None and bool(endpoints) and flow.answers not in endpoints
 

@@ -40,7 +40,7 @@ class Site:
     """Where the table is: the node's IPv4 address, '' where it has none, its pods' networks and those of all pods.
 
     `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS; `closed` are all that
-    nobody may reach directly. `bypass` tells that HAProxy is away.
+    no client may reach directly. `bypass` tells that HAProxy is away.
     """
 
     address: str

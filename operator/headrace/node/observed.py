@@ -19,7 +19,7 @@ class Observed:
 
 
 def read(document: dict[str, Any]) -> Observed:
-    """Return what a listing holds; of chains that lie fallow nothing depends, so nobody asks for them."""
+    """Return what a listing holds; of chains that lie fallow nothing depends, so they are not read."""
     found = Observed()
     for item in document.get('nftables', ()):
         for kind, value in item.items():
@@ -35,7 +35,7 @@ def read(document: dict[str, Any]) -> Observed:
 
 
 def told(table: Table) -> Observed:
-    """Return what the kernel has when it has been told a table, and nobody else has changed it."""
+    """Return what the kernel has after a table was applied, and no other program has changed it."""
     return Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
 
 

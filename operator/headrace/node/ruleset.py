@@ -19,7 +19,7 @@ from headrace.node.layout import TABLE, Chain, Site, family, host, word
 
 Element = tuple[str, str]
 Elements = dict[Element, str]
-# So many clients an endpoint remembers, so that nobody can fill the kernel's memory.
+# So many clients an endpoint remembers, so that clients cannot fill the kernel's memory.
 _AFFINITY_SIZE = 262_144
 # Where the ports of the listener that a door leads to begin.
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
@@ -125,9 +125,9 @@ class Transaction:
         return bool(self.gone or self.come or self.sets or self.chains)
 
     def split(self) -> tuple['Transaction', 'Transaction']:
-        """Return what is to be done before HAProxy is told, and what only after it knows.
+        """Return what is to be done before HAProxy gets its commands, and what only after them.
 
-        Doors that go are gone, and those that close are shut, before it has nobody to send their clients to. One that
+        Doors that go are gone, and those that close are shut, before it has no server for their clients. One that
         moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
         from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
         """
@@ -149,7 +149,7 @@ class Transaction:
 
     @property
     def text(self) -> str:
-        """Return it as nft reads it. Chains that nobody leads to any more stay: see `Table.stale`."""
+        """Return it as nft reads it. Chains that are not reachable any more stay: see `Table.stale`."""
         lines = [f'add {_declared(declaration)}' for declaration in self.sets.values()]
         for name in self.chains:
             lines += [f'add chain {TABLE} {name}', f'flush chain {TABLE} {name}']
@@ -182,7 +182,7 @@ def _named(verb: str, found: Mapping[Element, str]) -> list[str]:
 
 
 class Table:
-    """The table as it should be. Only its owner changes it; `stale` are chains and sets that nobody leads to any more."""
+    """The table as it should be. Only its owner changes it; `stale` are chains and sets that are not reachable any more."""
 
     def __init__(self, picture: Picture, site: Site) -> None:
         self.site = site
@@ -308,7 +308,7 @@ class Table:
         return made
 
     def inherit(self, before: 'Table') -> None:
-        """Note what a table before this one has left in the kernel that nobody leads to any more."""
+        """Note what a table before this one has left in the kernel that is not reachable any more."""
         there = before.stale | before.chains().keys() | before.sets().keys()
         self.stale = there - self.chains().keys() - self.sets().keys()
 
@@ -322,7 +322,7 @@ class Table:
         return ''.join(f'{line}\n' for line in lines)
 
     def sweep(self) -> str:
-        """Return the transaction that removes what nobody leads to any more, '' for nothing; chains before sets.
+        """Return the transaction that removes what is not reachable any more, '' for nothing; chains before sets.
 
         They are not removed in the transaction that made them idle: kernels count the verdicts of maps until it is done.
         """

@@ -1,6 +1,6 @@
 """Several agents on one node, as while a DaemonSet surges: each has a seat, and one of them holds the table.
 
-A seat is a folder and a set of ports; whoever was on it when its pod's agent ended finds it again by a file beside the
+A seat is a folder and a set of ports; an agent whose predecessor in the pod had it finds it again by a file beside the
 sockets. The table, and what is loaded at a boot, belong to the one that holds the lock; the kernel lets go of it when
 the process ends, however that comes.
 """
@@ -33,7 +33,7 @@ class SeatError(Exception):
 class Seat:
     """A seat that this process has, and the lock of the table, which it may hold.
 
-    `last` tells that whoever was in it was the last to hold the table.
+    `last` tells that its last agent was the last to hold the table.
     """
 
     number: int
@@ -53,7 +53,7 @@ class Seat:
         return self._table is not None
 
     def hold(self) -> bool:
-        """Hold the table if nobody else does; return whether it is held."""
+        """Hold the table if no other agent does; return whether it is held."""
         if self._table is None:
             self._table = _locked(self.root / 'table.lock')
             if self._table is not None:
@@ -63,7 +63,7 @@ class Seat:
 
     async def wait(self) -> None:
         """Wait until the table is held."""
-        while not self.hold():  # noqa: ASYNC110  another process lets go, and tells nobody
+        while not self.hold():  # noqa: ASYNC110  another process releases it without notice
             await asyncio.sleep(_STEP_SECONDS)
 
     def release(self) -> None:
@@ -146,7 +146,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _are_free(ports: Iterable[int]) -> bool:
-    """Tell whether nobody listens on any of some ports: HAProxy would share them with another HAProxy."""
+    """Tell whether no process listens on any of some ports: HAProxy would share them with another HAProxy."""
     for port in ports:
         for family, address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):  # noqa: S104  a look, no listener
             try:

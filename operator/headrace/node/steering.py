@@ -31,7 +31,7 @@ _AGAIN_SECONDS = 1.0
 
 
 class Steering:
-    """The table of one node. `trouble` is told what stands in the way, '' when nothing does; `away` if HAProxy is."""
+    """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is."""
 
     def __init__(self, nft: Nft, file: Path, trouble: Callable[[str, str], object], away: Callable[[], bool]) -> None:
         self._nft, self._file, self._trouble, self._away = nft, file, trouble, away
@@ -40,7 +40,7 @@ class Steering:
         self.repairs = 0
         self.transactions = 0
         self.leaving = False
-        # Set when HAProxy is lost, by whoever notices first.
+        # Set when HAProxy is lost, by the task that notices first.
         self.lost = asyncio.Event()
         self._picture = Picture()
         # A change has been noted in the table, and not all of it is in the kernel yet.
@@ -88,7 +88,7 @@ class Steering:
         self._unsaved.set()
 
     def _lead_ipv6(self) -> None:
-        """Make the stand-ins of IPv6 addresses the node's own; where there is no IPv6 nobody misses it."""
+        """Make the stand-ins of IPv6 addresses the node's own; where there is no IPv6 they are not needed."""
         try:
             route.add()
         except RouteError as error:
@@ -151,14 +151,14 @@ class Steering:
             await self.begin(picture, self.table.site)
 
     async def let_go(self) -> None:
-        """Leave the table as it is from now on: somebody else has it."""
+        """Leave the table as it is from now on: another agent has it."""
         async with self._turn:
             self.table = None
 
     async def vanish(self) -> bool:
-        """Remove a table that leads nobody, with its route and its file; return whether that was so.
+        """Remove a table that leads no client, with its route and its file; return whether that was so.
 
-        After an uninstall nobody else would do it.
+        After an uninstall no other process would do it.
         """
         async with self._turn:
             if self.table is None or any(kind is Kind.DOOR for kind, _ in self._picture.pointers):
@@ -199,7 +199,7 @@ class Steering:
         return self.leaving or self._away()
 
     async def follow(self) -> None:
-        """Watch HAProxy, and make the table anew while it is not what it should be, for ever."""
+        """Watch HAProxy, and make the table anew while it differs, until cancelled."""
         tried = float('-inf')
         while True:
             bypass = self._past()
@@ -219,7 +219,7 @@ class Steering:
                     await self.lost.wait()
 
     async def compare(self, seconds: float) -> None:
-        """Compare the table with what the kernel has, and remove what is idle, every so many seconds, for ever."""
+        """Compare the table with what the kernel has, and remove what is idle, every so many seconds, until cancelled."""
         pause = seconds
         while True:
             await asyncio.sleep(pause)
@@ -250,7 +250,9 @@ class Steering:
                 return
             if found := observed.differences(self.table, seen):
                 self.repairs += 1
-                log.warning('somebody has changed the table; making it anew', extra={'first': '; '.join(found[:5])})
+                log.warning(
+                    'the table was changed by another program; making it anew', extra={'first': '; '.join(found[:5])}
+                )
                 await self._anew(self.table)
 
     async def _seen(self) -> observed.Observed:
@@ -300,7 +302,7 @@ class Steering:
             log.info('forgot flows to endpoints that are gone', extra={'flows': gone})
 
     async def save(self) -> None:
-        """Keep the last good table in the file, for ever; a large one less often, for it takes longer to write."""
+        """Keep the last good table in the file, until cancelled; a large one less often, for it takes longer to write."""
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
@@ -319,7 +321,7 @@ class Steering:
         try:
             await asyncio.to_thread(temporary.write_text, text)
             if not self._is_held():
-                # It has vanished meanwhile, and its file with it, or somebody else keeps that.
+                # It has vanished meanwhile, and its file with it, or another agent keeps that.
                 temporary.unlink()
                 return
             temporary.replace(self._file)
