@@ -3,7 +3,7 @@
 The rules are those of kube-proxy (pkg/proxy/endpointslicecache.go): only the first address of an endpoint counts; a
 missing `ready` or `serving` means true, a missing `terminating` false; a port without number is no port; FQDN slices
 and slices without the label `kubernetes.io/service-name` are ignored. An endpoint with a condition that is no boolean
-is told, and not used.
+is reported, and not used.
 """
 
 from dataclasses import replace

@@ -3,7 +3,7 @@
 The controller numbers the Services that it hands over in order. An agent that has applied the Service of one number has
 applied those of all lower numbers too. The controller keeps the highest number that it has written as an annotation of
 its election Lease, and writes it there before it writes the Service: a Service with a higher number has it from
-somebody else, and does not count.
+another writer, and does not count.
 """
 
 import asyncio
