@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.cluster import reading, store
@@ -57,7 +57,7 @@ def found(made, host, path):
     """Return what serves a request, as HAProxy finds it: the longest route of the host, of its wildcard, or of `*`."""
     routes = {key: content for (kind, key), content in made.pointers() if kind is Kind.ROUTE}
     for stem in (host, f'*.{host.partition(".")[2]}', '*'):
-        asked = f'{stem}{path.rstrip("/")}/#'
+        asked = f'{stem}{path}/#'
         if keys := [key for key in routes if asked.startswith(key)]:
             return max(keys, key=len), routes[max(keys, key=len)]
     return '', None
@@ -149,6 +149,15 @@ EVENTS = st.lists(
 )
 
 
+@example(
+    batches=[
+        [
+            web('a', 1, ['x.example.com'], ['/'], path_type='Prefix'),
+            web('b', 1, ['x.example.com'], ['/', '/a'], path_type='Exact'),
+        ]
+    ],
+    sharing='none',
+)
 @given(batches=st.lists(EVENTS, max_size=5), sharing=st.sampled_from(('none', 'all')))
 def test_no_path_of_an_object_without_room_is_open_and_all_is_as_from_scratch(batches, sharing):
     living = Living(max_entries_per_namespace=4, host_sharing=sharing)
