@@ -1,15 +1,19 @@
 """Routes with conditions, by a real HAProxy: the first candidate of the Gateway API's order whose conditions fit serves.
 
-The candidates are made up: no object makes any yet. What HAProxy does is compared with an oracle that knows nothing of maps.
+The candidates are made up: no object makes any yet. What HAProxy does is compared with an oracle that judges the candidates alone.
 """
 
 import contextlib
 import random
+import re
+import socket
+from pathlib import Path
 
 import pytest
 
 from conftest import binary
 from headrace.model.ir import Pointer
+from headrace.model.regular_expressions import parse
 from headrace.names import Ref
 from support.edge import Endpoints, web
 from support.routed import NEW, OLD, Routed, candidate, chosen, conditions, route
@@ -261,6 +265,101 @@ def test_a_prefix_of_a_route_with_conditions_is_rewritten(started, endpoints):
         )
         assert edge.get('r.com', '/a/x').said['path'] == '/new/x'
         assert edge.get('r.com', '/a/x', method='PUT').said['path'] == '/new/a/x'
+
+
+# --- expressions, and many routes ----------------------------------------------------------------------------------------
+
+EXPRESSIONS_OF_USERS = [
+    r'[a-z]+',
+    r'(?i)[a-z]+',
+    r'a|ab|abc',
+    r'(a|b){2,3}c?',
+    r'\d{1,3}(\.\d{1,3}){3}',
+    r'.*needle.*',
+    r'[^;,!]*[;,!].*',
+    r'\w+@([a-z0-9-]+[.])+com',
+    r'^x$',
+    r'caf\xc3\xa9|na.*',
+    r'[]x-]+?',
+    r'(\bone\b|two\s*)+',
+    r'',
+]
+TEXTS = [
+    'abc',
+    'ABC',
+    'ab',
+    'bbac',
+    '10.1.2.3',
+    f'{"x" * 5000}needle',
+    'a;b',
+    'a,b!',
+    'u@a.b-c.com',
+    'x',
+    'café',
+    ']x-',
+    'two two one',
+    '"',
+]
+
+
+def test_expressions_of_users_match_in_haproxy_as_python_says(started):
+    wanted = [
+        (route(f'/{number}'), candidate('s1', conditions(headers=[('x', parse(text), True)]), rule=number))
+        for number, text in enumerate(EXPRESSIONS_OF_USERS)
+    ]
+    edge = started(*wanted, (route('/'), candidate('s0', owner='b')))
+    for number, expression in enumerate(EXPRESSIONS_OF_USERS):
+        for value in TEXTS:
+            found = re.fullmatch(expression.encode(), value.encode()) is not None
+            got = served(edge, f'/{number}', headers=[('x', value.encode())])
+            assert got == ('s1' if found else 's0'), (expression, value)
+
+
+def test_an_expression_that_would_take_exponential_time_ends_without_a_match(started):
+    # PCRE2 has a bound of 5,000 trials for each; without one the last of them takes longer than the client waits.
+    wanted = [(route('/'), candidate('s0', owner='b'))]
+    for number, text in enumerate((r'(a|b|ab)*c', r'(a+b?)+c', r'(a|a)*c')):
+        wanted.append(
+            (route(f'/{number}'), candidate('s1', conditions(headers=[('x', parse(text), True)]), rule=number))
+        )
+    edge = started(*wanted)
+    for number in range(3):
+        assert served(edge, f'/{number}', headers=[('x', 'ab' * 2000)]) == 's0'
+        assert served(edge, f'/{number}', headers=[('x', 'a' * 4000)]) == 's0'
+
+
+MANY = 10_000
+
+
+def test_the_memory_of_many_routes_with_conditions_is_bounded(started):
+    wanted = [
+        (route(f'/p{number}'), candidate('s1', conditions(headers=[('x', f'{number}')]), rule=number))
+        for number in range(MANY)
+    ]
+    edge = started(*wanted)
+    before = resident(edge)
+    with socket.create_connection(('127.0.0.1', edge.http)) as connection:
+        reader = connection.makefile('rb')
+        for first in range(0, MANY, 50):
+            # No header fits, so each is judged and none reaches an endpoint.
+            connection.sendall(
+                b''.join(
+                    b'GET /p%d HTTP/1.1\r\nHost: r.com\r\nx: none\r\n\r\n' % number
+                    for number in range(first, first + 50)
+                )
+            )
+            for _ in range(50):
+                head = b''.join(iter(reader.readline, b'\r\n'))
+                assert head.startswith(b'HTTP/1.1 404 ')
+                reader.read(int(re.search(rb'content-length: (\d+)', head)[1]))
+    # Seen: 12 MB.
+    assert resident(edge) - before < 40_000
+
+
+def resident(edge):
+    """Return the memory of HAProxy in kB."""
+    pid = edge.haproxy.command('show info').partition('\nPid: ')[2].split('\n')[0]
+    return int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1])
 
 
 # --- random routes and requests -----------------------------------------------------------------------------------------
