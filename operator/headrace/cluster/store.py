@@ -14,6 +14,8 @@ from headrace.cluster.objects import Endpoints, Namespace, Node, Object, Secret,
 from headrace.names import Ref
 
 NODES = Ref('Node', '', '*')
+# What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
+CLUSTER_IP = 'ClusterIP'
 _Value = TypeVar('_Value')
 _NOTHING: Mapping[Ref, 'Secret | Service | Node'] = MappingProxyType({})
 
@@ -46,6 +48,8 @@ class Store:
         self._slices: dict[tuple[str, str], tuple[Slice, ...]] = {}
         self._nodes: tuple[Node, ...] | None = None
         self._dirty: set[Ref] = set()
+        # Whose each ClusterIP is, once any is asked for.
+        self._owners: dict[str, tuple[Ref, ...]] | None = None
 
     def put(self, wanted: Object) -> bool:
         """Keep an object, new or changed; return whether it differs from what was kept."""
@@ -78,7 +82,7 @@ class Store:
         """Return the references of all that changed since the last call: a slice counts as a change of its Service's endpoints.
 
         Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
-        Nodes also as the one reference `NODES`, for those that read them all.
+        Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a snapshot has needed one.
         """
         taken = frozenset(self._dirty)
         self._dirty.clear()
@@ -93,6 +97,9 @@ class Store:
         for need in needs:
             if need == NODES:
                 nodes = self.nodes()
+            elif need.kind == CLUSTER_IP:
+                if (owner := self._owner(need.name)) is not None:
+                    others[need] = owner
             elif isinstance(other := self._objects.get(need), Secret | Service | Node):
                 others[need] = other
         return Snapshot(service, self.slices(ref), MappingProxyType(others) if others else _NOTHING, nodes)
@@ -104,6 +111,28 @@ class Store:
             return held
         endpoints = self._objects.get(Ref('Endpoints', service.namespace, service.name))
         return endpoints.slices if isinstance(endpoints, Endpoints) else ()
+
+    def _owner(self, address: str) -> Service | None:
+        """Return the Service with a ClusterIP; in a folder several can have the same one."""
+        if self._owners is None:
+            self._owners = {}
+            for ref in self.services():
+                self._note_owner(self._owners, ref, None, self.get(ref, Service))
+        found = self._owners.get(address)
+        return self.get(found[0], Service) if found else None
+
+    def _note_owner(
+        self, owners: dict[str, tuple[Ref, ...]], ref: Ref, held: Object | None, wanted: Object | None
+    ) -> set[str]:
+        """Note the ClusterIPs of a Service, and return those that have come or gone."""
+        before = set(held.cluster_ips if isinstance(held, Service) else ())
+        after = set(wanted.cluster_ips if isinstance(wanted, Service) else ())
+        for address in before ^ after:
+            others = tuple(each for each in owners.get(address, ()) if each != ref)
+            owners[address] = (*others, ref) if address in after else others
+            if not owners[address]:
+                del owners[address]
+        return before ^ after
 
     @contextlib.contextmanager
     def showing(self, earlier: Iterable[Object]) -> Iterator[None]:
@@ -141,6 +170,9 @@ class Store:
         return self._nodes
 
     def _mark(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
+        if self._owners is not None and ref.kind == 'Service':
+            changed = self._note_owner(self._owners, ref, held, wanted)
+            self._dirty.update(Ref(CLUSTER_IP, '', address) for address in changed)
         for item in (held, wanted):
             match item:
                 case Slice() if item.service:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.cluster.objects import Protocol, Service, ServicePort, ServiceType, Slice
+from headrace.cluster.store import CLUSTER_IP as OWNER
 from headrace.cluster.store import Snapshot
 from headrace.model import endpoints, refused_addresses
 from headrace.model.endpoints import Selection
 from headrace.model.ir import Balanced, Door, Fate, Side, Way
 from headrace.model.view import View
+from headrace.names import Ref
 from headrace.verdicts import Verdict
 
 # Among so many endpoints the kernel balances plain TCP while HAProxy is away.
@@ -70,6 +72,11 @@ def addresses(service: Service, port: ServicePort, snapshot: Snapshot, view: Vie
     return [found[where] for where in sorted(found)]
 
 
+def owners(service: Service) -> list[Ref]:
+    """Return what stands for the Services that may have one of a Service's externalIPs as their ClusterIP."""
+    return [Ref(OWNER, '', address) for address in service.external_ips]
+
+
 def refused(address: str, snapshot: Snapshot, view: View) -> str:
     """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
     found = ipaddress.ip_address(address)
@@ -77,6 +84,9 @@ def refused(address: str, snapshot: Snapshot, view: View) -> str:
         return 'it is no address that others can reach'
     if any(address in node.addresses for node in snapshot.nodes):
         return 'it is the address of a Node'
+    owner = snapshot.other_service(Ref(OWNER, '', address))
+    if owner is not None and snapshot.service is not None and owner.ref != snapshot.service.ref:
+        return f'it is the ClusterIP of {owner.ref}'
     for networks, whose in (
         (view.settings.service_networks, 'Services'),
         ((*view.settings.pod_networks, *(network for node in snapshot.nodes for network in node.pods)), 'pods'),

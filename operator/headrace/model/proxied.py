@@ -68,7 +68,7 @@ _NO_SOURCE = (
 
 
 def needs(service: Service, view: View) -> tuple[Ref, ...]:
-    """Return the other objects that the fragment of a Service needs: all Nodes, and its endpoints' authorities."""
+    """Return the other objects that the fragment of a Service needs, all Nodes and owners of its externalIPs among them."""
     said = reading.read(service.ref, service.annotations, service.ports)
     found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
     for port in service.ports:
@@ -78,7 +78,7 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
                 found.add(Ref(kind, service.namespace, name))
         if not exposure.is_asked(service, said, view):
             found.update(own_tls.secrets(service.namespace, reading.exposure(said.values(port.label))))
-    return (*NEEDS, *sorted(found))
+    return (*NEEDS, *sorted(found), *doors.owners(service))
 
 
 def build(

@@ -399,7 +399,7 @@ def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
     slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])
     made = on_node(thief, owner, *slices)
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').backend.startswith('shop_web_80')
-    assert [(verdict.reason, verdict.ref.name) for verdict in made.all_verdicts()] == [('Conflict', 'thief')]
+    assert [(verdict.reason, verdict.ref.name) for verdict in made.all_verdicts()] == [('AddressRefused', 'thief')]
 
 
 def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
