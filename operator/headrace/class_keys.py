@@ -178,6 +178,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_checks_per_namespace: Annotated[
         int, meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
     ] = 500
+    max_endpoints_per_namespace: Annotated[
+        int,
+        meta(
+            'Endpoints of a namespace, for each port that they serve; with `sessionAffinity` twice.',
+            'runtime',
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 10_000
     default_certificate: Annotated[
         str,
         meta(

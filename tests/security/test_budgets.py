@@ -23,6 +23,7 @@ LIMITS = {
     'max_certificates_per_namespace': 'certificates',
     'max_crypt_hashes_per_namespace': 'hashes',
     'max_checks_per_namespace': 'checks',
+    'max_endpoints_per_namespace': 'servers',
 }
 
 
@@ -249,6 +250,55 @@ def test_an_object_that_waits_for_two_budgets_gets_its_checks_when_there_is_room
     assert not said(living.state, 'a')
 
 
+def served(made, name, namespace='shop'):
+    """Return how many endpoints each backend of an object has, pins left out."""
+    found = made.fragments[ref(name, namespace)].backends
+    return [sum(len(group.addresses) for group in backend.groups) for backend in found if not backend.pin]
+
+
+def test_beyond_the_budget_of_endpoints_an_object_is_served_by_the_first_of_its_own():
+    living = Living(max_endpoints_per_namespace=5)
+    living.put(
+        web('a', 1), ends('a', 2), web('b', 2), ends('b', 4), web('o', 3, namespace='bank'), ends('o', 5, 'bank')
+    )
+    assert (served(living.state, 'a'), served(living.state, 'b'), served(living.state, 'o', 'bank')) == ([2], [3], [5])
+    assert said(living.state, 'b') == ['6 endpoints of namespace shop are more than 5 (maxEndpointsPerNamespace)']
+    assert living.state.fragments[ref('b')].backends[0].groups[0].addresses == ('10.0.0.1', '10.0.0.2', '10.0.0.3')
+    assert shown(living.state) == {'a': 1, 'b': 1}
+    assert not said(living.state, 'o', 'bank')
+    assert living.state.fragments == living.scratch().fragments
+    # What serves is not taken away for an older object that grows.
+    living.put(ends('a', 5))
+    assert (served(living.state, 'a'), served(living.state, 'b')) == ([2], [3])
+    living.put(ends('b', 1))
+    assert (served(living.state, 'a'), served(living.state, 'b')) == ([4], [1])
+    living.put(ref('b'))
+    assert (served(living.state, 'a'), said(living.state, 'a')) == ([5], [])
+
+
+def test_ports_share_the_endpoints_that_an_object_may_have():
+    living = Living(max_endpoints_per_namespace=5)
+    ports = [{'name': name, 'port': number} for name, number in (('http-a', 80), ('http-b', 81), ('http-c', 82))]
+    said = {f'host.{port["name"]}': f'{port["name"]}.example.com' for port in ports}
+    pieces = [
+        endpoint_slice(
+            'a', name=f'a-{port["name"]}', port_name=port['name'], addresses=[f'10.0.0.{n}' for n in range(count)]
+        )
+        for port, count in zip(ports, (1, 9, 9), strict=True)
+    ]
+    living.put(service('a', annotations=said, ports=ports), *pieces)
+    assert served(living.state, 'a') == [1, 2, 2]
+
+
+def test_endpoints_with_which_clients_stay_count_twice():
+    living = Living(max_endpoints_per_namespace=7)
+    living.put(web('a', 1) | {'spec': {'ports': HTTP, 'sessionAffinity': 'ClientIP'}}, ends('a', 9))
+    assert served(living.state, 'a') == [3]
+    assert sum(bool(backend.pin) for backend in living.state.fragments[ref('a')].backends) == 3
+    living.put(ends('a', 2))
+    assert (served(living.state, 'a'), said(living.state, 'a')) == ([2], [])
+
+
 def test_a_change_that_is_undone_leaves_the_totals_as_they_were():
     living = Living(max_entries_per_namespace=4)
     living.put(web('a', 1, 2))
@@ -311,6 +361,7 @@ TIGHT = {
     'max_crypt_hashes_per_namespace': 4,
     'max_crypt_hashes': 6,
     'max_checks_per_namespace': 4,
+    'max_endpoints_per_namespace': 5,
 }
 
 
@@ -403,14 +454,14 @@ def test_no_object_of_another_namespace_is_affected(batches):
 
 
 @pytest.mark.parametrize('key', LIMITS)
-def test_the_cost_of_an_endpoint_change_is_its_checks_alone(key):
+def test_the_cost_of_an_endpoint_change_is_that_of_endpoints_and_checks_alone(key):
     living = Living()
     living.put(web('a', 1, check='tcp'), ends('a', 1))
     before = living.state.admission.totals.of('shop')
     living.put(ends('a', 5))
     after = living.state.admission.totals.of('shop')
     field = LIMITS[key]
-    assert (getattr(before, field) == getattr(after, field)) is (field != 'checks')
+    assert (getattr(before, field) == getattr(after, field)) is (field not in ('checks', 'servers'))
 
 
 def test_a_closed_path_does_not_lead_to_an_older_object_of_its_host():

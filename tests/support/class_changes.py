@@ -21,6 +21,7 @@ RUNTIME = {
     'maxCryptHashesPerNamespace': 10,
     'maxCryptHashes': 100,
     'maxChecksPerNamespace': 100,
+    'maxEndpointsPerNamespace': 100,
     'addressSource': 'node-ports',
     'defaults': {'timeout-server': '30s'},
     'drainTimeout': '1m',

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from headrace.annotations.reading import PREFIX
-from headrace.model import budgets, totals
+from headrace.model import affinity, budgets, totals
+from headrace.model.budgets import Excess
 from headrace.model.hosts import Rank, rank
 from headrace.model.ir import Backend, Fragment
 from headrace.model.totals import Cost, Totals
@@ -21,11 +22,12 @@ _FIELD_OF_CHECKS = f'metadata.annotations[{PREFIX}check]'
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """What an object waits for: room for one of these forms, or for its checks (thousandths a second)."""
+    """What an object waits for: room for one of these forms, for its checks (thousandths a second), or for its servers."""
 
     rank: Rank
     forms: tuple[Cost, ...] = ()
     checks: int = 0
+    servers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,16 @@ class Admission:
         return self._checked(form, _Standing(good, replaced=True, wait=_Wait(rank(built), waits) if waits else None))
 
     def follow(self, built: Fragment) -> Fragment:
-        """Return what stands for an object of which only endpoints have changed: they count by their checks alone."""
+        """Return what stands for an object of which only endpoints have changed: they and their checks alone count."""
         standing = self._standing.get(built.ref, _OWN)
-        if standing.wait is None or not standing.wait.checks:
+        if standing.wait is None or not (standing.wait.checks or standing.wait.servers):
             return self._checked(built, standing)
-        wait = replace(standing.wait, checks=0) if standing.wait.forms else None
+        wait = replace(standing.wait, checks=0, servers=0) if standing.wait.forms else None
         return self._checked(_with_checks(built), replace(standing, wait=wait))
 
     def _checked(self, fragment: Fragment, standing: _Standing) -> Fragment:
-        """Return a fragment with its checks if there is room for them, else without any."""
+        """Return a fragment with as many endpoints as there is room for, and with checks if there is room for all of them."""
+        fragment, standing = self._bounded(fragment, standing)
         rate = totals.checks(fragment)
         excess = self.totals.excess_of_checks(fragment.ref, rate) if rate else None
         if excess is not None:
@@ -120,6 +123,18 @@ class Admission:
             fragment = replace(_checking(fragment, lambda _: False), unchecked=(verdict,))
         self._set(fragment.ref, standing)
         return fragment
+
+    def _bounded(self, fragment: Fragment, standing: _Standing) -> tuple[Fragment, _Standing]:
+        """Return a fragment with as many of its endpoints as there is room for; where that is not all, it waits."""
+        wanted, room = totals.servers(fragment), self.totals.room_for_servers(fragment.ref)
+        if wanted <= room:
+            return fragment, standing
+        most = self.totals.settings.max_endpoints_per_namespace
+        what = f'endpoints of namespace {fragment.ref.namespace}'
+        excess = Excess(what, most - room + wanted, most, 'maxEndpointsPerNamespace')
+        verdicts = (*fragment.endpoint_verdicts, replace(excess.verdict(fragment.ref), field=''))
+        bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(verdicts)))
+        return bounded, replace(standing, wait=replace(standing.wait or _Wait(rank(fragment)), servers=wanted))
 
     def ready(self, changed: Iterable[Ref]) -> list[Ref]:
         """Return the waiting objects that have room now that some objects have changed, the oldest first.
@@ -137,9 +152,11 @@ class Admission:
         trial, ready = self.totals.copy(), list[Ref]()
         for wait, ref in sorted(found, key=lambda item: item[0].rank):
             form = next((form for form in wait.forms if trial.excess(ref, form) is None), None)
-            if form is None and (not wait.checks or trial.excess_of_checks(ref, wait.checks) is not None):
+            checked = wait.checks and trial.excess_of_checks(ref, wait.checks) is None
+            served = wait.servers and trial.room_for_servers(ref) > trial.taken(ref).servers
+            if form is None and not checked and not served:
                 continue
-            trial.attempt(ref, form, wait.checks)
+            trial.attempt(ref, form, wait.checks if checked else 0, wait.servers)
             ready.append(ref)
         return ready
 

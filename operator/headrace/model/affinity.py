@@ -23,6 +23,27 @@ def with_pins(backends: Iterable[Backend]) -> tuple[Backend, ...]:
     return tuple(sorted([*found, *pins], key=lambda backend: backend.name))
 
 
+def first(backends: Iterable[Backend], most: int) -> tuple[Backend, ...]:
+    """Return backends with so many servers together, pins counted: the first of each, in equal shares where that is too few."""
+    own, found, left = [backend for backend in backends if not backend.pin], list[Backend](), most
+    for place, backend in enumerate(own):
+        times = 2 if backend.affinity else 1
+        share = -(-left // (len(own) - place)) // times
+        groups = _first(backend.groups, share)
+        left -= times * sum(len(group.addresses) for group in groups)
+        found.append(backend if groups == backend.groups else backend.with_groups(groups))
+    return with_pins(found)
+
+
+def _first(groups: Iterable[Group], most: int) -> tuple[Group, ...]:
+    found: list[Group] = []
+    for group in groups:
+        if most > 0:
+            found.append(Group(group.port, group.addresses[:most]))
+            most -= len(group.addresses)
+    return tuple(found)
+
+
 def _pins(backend: Backend) -> Iterator[Backend]:
     """Yield a backend's pins; two endpoints of one CRC, which are very rare, share theirs."""
     by_name: dict[str, list[tuple[int, str]]] = {}

@@ -1,6 +1,6 @@
 """What the objects of a namespace become together, and whether its budgets leave room for one more or a larger one.
 
-Pure. Totals are kept by namespace, so a change costs what it changes. Endpoints are not counted but for their checks.
+Pure. Totals are kept by namespace, so a change costs what it changes. Endpoints have budgets of their own.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ class Cost:
     """What a fragment takes of its namespace's budgets.
 
     `certificates` are those of each host, and files of authorities; `checks` thousandths of a check a second; `closed` the
-    claims of an object that is closed, which take from nothing else.
+    claims of an object that is closed, which take from nothing else. `servers` are endpoints, once for each backend.
     """
 
     entries: int = 0
@@ -32,6 +32,7 @@ class Cost:
     closed: int = 0
     hashes: frozenset[str] = frozenset()
     checks: int = 0
+    servers: int = 0
 
 
 _NOTHING = Cost()
@@ -52,7 +53,7 @@ def cost(fragment: Fragment) -> Cost:
         size += _USER_BYTES * len(found.users)
     size += sum(_SECTION_BYTES + len(backend.name) for backend in fragment.backends if not backend.pin)
     hashes = frozenset(secret for found in fragment.userlists for _, secret in found.users)
-    return Cost(entries, size, certificates, 0, hashes, checks(fragment))
+    return Cost(entries, size, certificates, 0, hashes, checks(fragment), servers(fragment))
 
 
 def checks(fragment: Fragment) -> int:
@@ -64,9 +65,14 @@ def checks(fragment: Fragment) -> int:
     return found
 
 
+def servers(fragment: Fragment) -> int:
+    """Return how many servers a fragment's backends have together."""
+    return sum(len(group.addresses) for backend in fragment.backends for group in backend.groups)
+
+
 def _rate(backend: Backend) -> int:
-    servers = sum(len(group.addresses) for group in backend.groups)
-    return servers * THOUSAND * THOUSAND // backend.options.interval
+    count = sum(len(group.addresses) for group in backend.groups)
+    return count * THOUSAND * THOUSAND // backend.options.interval
 
 
 def _claimed(fragment: Fragment) -> tuple[int, int, int]:
@@ -99,6 +105,7 @@ class _Sum:
     certificates: int = 0
     closed: int = 0
     checks: int = 0
+    servers: int = 0
     hashes: Counter[str] = field(default_factory=Counter)
 
     def add(self, old: Cost, new: Cost) -> None:
@@ -108,6 +115,7 @@ class _Sum:
         self.certificates += new.certificates - old.certificates
         self.closed += new.closed - old.closed
         self.checks += new.checks - old.checks
+        self.servers += new.servers - old.servers
         if new.hashes != old.hashes:
             self.hashes.update(new.hashes)
             self.hashes.subtract(old.hashes)
@@ -129,14 +137,14 @@ class Totals:
     """What each object takes, and the sums by namespace and of all."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._charged: dict[Ref, tuple[Fragment, Cost]] = {}
         self._sums: dict[str, _Sum] = {}
         self._all = _Sum()
 
     def copy(self) -> 'Totals':
         """Return totals of the same objects, to try what would fit; `charged` of objects is as it is now."""
-        made = Totals(self._settings)
+        made = Totals(self.settings)
         made._charged = self._charged
         made._sums, made._all = dict(self._sums), self._all.copy()
         return made
@@ -145,10 +153,10 @@ class Totals:
         """Return what a namespace takes together."""
         found = self._sums.get(namespace, _Sum())
         hashes = frozenset(found.hashes)
-        return Cost(found.entries, found.bytes, found.certificates, found.closed, hashes, found.checks)
+        return Cost(found.entries, found.bytes, found.certificates, found.closed, hashes, found.checks, found.servers)
 
     def charge(self, ref: Ref, fragment: Fragment | None) -> None:
-        """Note what stands for an object now; at no cost where only endpoints without checks have changed."""
+        """Note what stands for an object now; at little cost where only endpoints have changed."""
         held = self._charged.get(ref)
         if held is not None and held[0] is fragment:
             return
@@ -167,24 +175,27 @@ class Totals:
         if total == _Sum():
             del self._sums[ref.namespace]
 
-    def attempt(self, ref: Ref, form: Cost | None, rate: int) -> None:
-        """Count a form, or other checks of the one that stands, in a copy that is thrown away."""
-        wanted = form or replace(self._taken(ref), checks=rate)
+    def attempt(self, ref: Ref, form: Cost | None, rate: int, count: int) -> None:
+        """Count a form, or other checks and servers of the one that stands, in a copy that is thrown away."""
+        taken = self.taken(ref)
+        count = max(taken.servers, min(count, self.room_for_servers(ref)))
+        wanted = form or replace(taken, checks=rate or taken.checks, servers=count)
         total = self._sums[ref.namespace] = self._sums.get(ref.namespace, _Sum()).copy()
-        total.add(self._taken(ref), wanted)
-        self._all.add(self._taken(ref), wanted)
+        total.add(self.taken(ref), wanted)
+        self._all.add(self.taken(ref), wanted)
 
-    def _taken(self, ref: Ref) -> Cost:
+    def taken(self, ref: Ref) -> Cost:
+        """Return what an object takes."""
         return self._charged[ref][1] if ref in self._charged else _NOTHING
 
     def excess(self, ref: Ref, wanted: Cost) -> Excess | None:
         """Return the budget that an object would exceed, None where there is room; checks are judged apart."""
-        taken, total = self._taken(ref), self._sums.get(ref.namespace, _Sum())
+        taken, total = self.taken(ref), self._sums.get(ref.namespace, _Sum())
         for what, before, after, held, most, setting in self._rows(taken, wanted, total):
             if after > before and held + after - before > most:
                 return Excess(f'{what} of namespace {ref.namespace}', held + after - before, most, setting)
         if wanted.hashes - taken.hashes:
-            known = self._settings
+            known = self.settings
             found = total.with_hashes(taken, wanted)
             if found > known.max_crypt_hashes_per_namespace:
                 what = f'crypt hashes of namespace {ref.namespace}'
@@ -195,7 +206,7 @@ class Totals:
 
     def exceeds(self, namespace: str) -> bool:
         """Tell whether the objects of a namespace take more together than it may, or all too many crypt hashes."""
-        known, total = self._settings, self._sums.get(namespace, _Sum())
+        known, total = self.settings, self._sums.get(namespace, _Sum())
         return (
             any(held > most for *_, held, most, _ in self._rows(_NOTHING, _NOTHING, total))
             or total.checks > known.max_checks_per_namespace * THOUSAND
@@ -204,7 +215,7 @@ class Totals:
         )
 
     def _rows(self, taken: Cost, wanted: Cost, total: _Sum) -> Iterator[tuple[str, int, int, int, int, str]]:
-        known = self._settings
+        known = self.settings
         entries = known.max_entries_per_namespace, 'maxEntriesPerNamespace'
         yield 'map entries', taken.entries, wanted.entries, total.entries, *entries
         yield 'closed routes', taken.closed, wanted.closed, total.closed, *entries
@@ -217,10 +228,15 @@ class Totals:
             *(known.max_certificates_per_namespace, 'maxCertificatesPerNamespace'),
         )
 
+    def room_for_servers(self, ref: Ref) -> int:
+        """Return how many servers an object may have."""
+        others = self._sums.get(ref.namespace, _Sum()).servers - self.taken(ref).servers
+        return max(0, self.settings.max_endpoints_per_namespace - others)
+
     def excess_of_checks(self, ref: Ref, wanted: int) -> Excess | None:
         """Return how far an object's checks would exceed their budget, None where there is room."""
-        taken, total = self._taken(ref).checks, self._sums.get(ref.namespace, _Sum()).checks
-        most, found = self._settings.max_checks_per_namespace, total + wanted - taken
+        taken, total = self.taken(ref).checks, self._sums.get(ref.namespace, _Sum()).checks
+        most, found = self.settings.max_checks_per_namespace, total + wanted - taken
         if wanted <= taken or found <= most * THOUSAND:
             return None
         what = f'checks a second of namespace {ref.namespace}'
@@ -236,5 +252,5 @@ def _same(held: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
         return None
     if old.userlists is not new.userlists or old.verdicts is not new.verdicts:
         return None
-    found = checks(new)
-    return known if found == known.checks else replace(known, checks=found)
+    rate, count = checks(new), servers(new)
+    return known if (rate, count) == (known.checks, known.servers) else replace(known, checks=rate, servers=count)
