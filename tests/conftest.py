@@ -5,12 +5,16 @@ import secrets
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadGroupScheduling
 
 from support import logs, network
 from support.api import collection
 from support.controlplane import ControlPlane
 
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile('headrace', deadline=None)
+settings.load_profile('headrace')
 ROOT = Path(__file__).resolve().parent.parent
 READ_BY_DATA_PLANES = (
     ('Pod', 'v1'),
