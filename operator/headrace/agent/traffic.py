@@ -89,15 +89,20 @@ class Traffic:
     def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:
         """Take the answers of workers, by PID, to `show stat`; the first of `workers` serves, and one may not have answered."""
         gauges: Series = {}
-        known, seen = {**self._names, **owners}, set[str]()
+        known, seen, places = {**self._names, **owners}, set[str](), set[tuple[int, str]]()
         for pid, text in texts.items():
             for row in csv.DictReader(text.lstrip('# \n').splitlines()):
                 if key := known.get(row.get('pxname') or ''):
                     seen.add(row['pxname'])
+                    places.add((pid, row['pxname']))
                     self._grow(key, row, pid)
                     _gauges(key, row, gauges, serves=pid == workers[0])
-        for place in [place for place in self._last if place[0] not in workers]:
-            del self._last[place]
+        # Of backends that a worker has no more, and which would begin anew, nothing is kept.
+        self._last = {
+            (pid, name, column): value
+            for (pid, name, column), value in self._last.items()
+            if (pid in workers and pid not in texts) or (pid, name) in places
+        }
         kept = set(owners.values())
         self._names = {name: known[name] for name in seen if known[name] in kept}
         self.totals = {held: value for held, value in self.totals.items() if held[0] in kept}
