@@ -79,10 +79,11 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     closed: dict[str, list[str]] = {}
     verdicts: list[Verdict] = []
     misplaced: list[tuple[str, str]] = []
+    named = _by_suffix(ports) if any('.' in name for name, _ in pairs) else {}
     for name, text in pairs:
         if len(verdicts) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
             continue
-        key, port, verdict = _resolve(ref, name, ports)
+        key, port, verdict = _resolve(ref, name, named)
         if key is None:
             if verdict is not None:
                 verdicts.append(verdict)
@@ -130,7 +131,21 @@ def _contradiction(ref: Ref, name: str, found: bool) -> list[Verdict]:  # noqa: 
     return [Verdict(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if found else []
 
 
-def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key | None, str, Verdict | None]:
+def _by_suffix(ports: tuple[ServicePort, ...]) -> dict[str, str]:
+    """Return the labels of ports by what keys can name them by.
+
+    A name counts before a number, and of TCP and UDP ports of one number the one that can be served.
+    """
+    found: dict[str, str] = {}
+    for port in sorted(ports, key=lambda port: port.protocol is not Protocol.TCP):
+        found.setdefault(str(port.number), port.label)
+    named: dict[str, str] = {}
+    for port in ports:
+        named.setdefault(port.name, port.label)
+    return found | named
+
+
+def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, str, Verdict | None]:
     """Return the key of a name, the label of the port it speaks of ('' for all), and what is wrong with it."""
     field = f'metadata.annotations[{PREFIX}{name}]' if _can_be_shown(name) else 'metadata.annotations'
     if key := BY_NAME.get(name):
@@ -145,11 +160,8 @@ def _resolve(ref: Ref, name: str, ports: tuple[ServicePort, ...]) -> tuple[Key |
     if key.scope is Scope.SERVICE:
         message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
         return None, '', Verdict(ref, 'NotApplicable', message, field)
-    found = [port for port in ports if suffix in (port.name, str(port.number))]
-    if found:
-        # A name counts before a number, and of TCP and UDP ports of one number the one that can be served.
-        best = min(found, key=lambda port: (port.name != suffix, port.protocol is not Protocol.TCP))
-        return key, best.label, None
+    if suffix in named:
+        return key, named[suffix], None
     message = f'the Service has no port {shorten(suffix)}'
     return None, '', Verdict(ref, 'UnknownPort', message, field)
 

@@ -194,11 +194,13 @@ def _interned(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
 
 def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[ServicePort, ...]:
     found: list[ServicePort] = []
+    known: set[object] = set()
     entries = fields.sequence(spec, 'ports')
     for index, entry in enumerate(entries):
-        port = _service_port(entry, found, alone=len(entries) == 1)
+        port = _service_port(entry, known, alone=len(entries) == 1)
         if isinstance(port, ServicePort):
             found.append(port)
+            known |= {port.name, (port.number, port.protocol)}
         else:
             problems.append(Verdict(ref, 'InvalidObject', port, f'spec.ports[{index}]'))
     if not entries and fields.text(spec, 'type') != ServiceType.EXTERNAL_NAME:
@@ -206,8 +208,8 @@ def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[Se
     return _interned(tuple(found))
 
 
-def _service_port(entry: object, before: list[ServicePort], *, alone: bool) -> ServicePort | str:
-    """Return a port, or what is wrong with it; `before` are those that come before it."""
+def _service_port(entry: object, known: set[object], *, alone: bool) -> ServicePort | str:
+    """Return a port, or what is wrong with it; `known` are the names, and numbers with protocols, of those before it."""
     if not isinstance(entry, dict):
         return f'{shorten(entry)} is no port'
     number, protocol = fields.port(entry, 'port'), fields.text(entry, 'protocol', 'TCP')
@@ -222,7 +224,7 @@ def _service_port(entry: object, before: list[ServicePort], *, alone: bool) -> S
         return f'{shorten(name)} is no name of a port'
     if not name and not alone:
         return 'a Service with several ports must name each'
-    if any(port.name == name or (port.number, port.protocol) == (number, protocol) for port in before):
+    if name in known or (number, protocol) in known:
         return f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
     return _port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol'))
 

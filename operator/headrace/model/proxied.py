@@ -71,12 +71,13 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
     """Return the other objects that the fragment of a Service needs, all Nodes and owners of its externalIPs among them."""
     said = reading.read(service.ref, service.annotations, service.ports)
     found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
+    at_edge = exposure.is_asked(service, said, view)
     for port in service.ports:
         route = reading.route(said.values(port.label))
         for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
             if name is not None:
                 found.add(Ref(kind, service.namespace, name))
-        if not exposure.is_asked(service, said, view):
+        if not at_edge:
             found.update(own_tls.secrets(service.namespace, reading.exposure(said.values(port.label))))
     return (*NEEDS, *sorted(found), *doors.owners(service))
 

@@ -1,0 +1,41 @@
+"""A Service of thousands of ports, each with keys of its own, is read in time that grows with it and not with its square."""
+
+import time
+
+import pytest
+
+from headrace.cluster import reading, store
+from headrace.model import state, view
+from headrace.model.endpoints import Place
+from headrace.model.view import Role
+from headrace.settings import Settings
+from support.objects import endpoint_slice, service
+
+# With the square it took 19 s of CPU to read the ports, and 23 s to build a node's fragment of 12,000.
+SECONDS = 6.0
+MANY = 12_000
+PORTS = [{'name': f'p{number}', 'port': number + 1} for number in range(MANY)]
+LIMITED = {f'rate-limit.p{number}': '5/s' for number in range(MANY)}
+
+
+def bounded(seen, **given):
+    began = time.process_time()
+    held, made = store.Store(), state.State(seen)
+    for document in (service(ports=PORTS, **given), endpoint_slice(addresses=['10.0.0.1'])):
+        held.put(reading.read(document).object)
+    made.update(held, held.services())
+    assert time.process_time() - began < SECONDS
+    return made
+
+
+@pytest.mark.parametrize('more', [{}, {'host': 'a.example.com'}, {'enabled': 'true'}, {f'allow.x{MANY}': '::1'}])
+def test_many_ports_at_the_edge(more):
+    assert bounded(view.make(Settings()), annotations={**LIMITED, **more}) is not None
+
+
+def test_many_ports_on_a_node():
+    ips = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
+    made = bounded(
+        view.make(Settings(), role=Role.NODE, place=Place('n1')), annotations={**LIMITED, 'proxy': 'node'}, **ips
+    )
+    assert made.fragments
