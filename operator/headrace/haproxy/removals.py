@@ -12,8 +12,10 @@ from headrace.haproxy.commands import Command, Phase
 _FIRST_WAIT = 0.02
 _LONGEST_WAIT = 5.0
 # One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
-_BACKENDS_AT_ONCE = 1
-_SERVERS_AT_ONCE = 20
+_BACKENDS_AT_ONCE, _MOST_BACKENDS_AT_ONCE = 1, 10
+_SERVERS_AT_ONCE, _MOST_SERVERS_AT_ONCE = 20, 200
+# Where more are due, a part of them is tried at once: else those that change all the time pile up.
+_PART = 10
 _GIVE_UP_AFTER = 5
 
 
@@ -53,16 +55,17 @@ class Removals:
         Backends come after all servers of theirs are gone.
         """
         due = [item for item in self.pending.values() if item.due <= now]
-        servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE][:_SERVERS_AT_ONCE]
-        if servers:
-            overdue = [item.command.removes for item in servers if item.deadline <= now]
-            return [item.command for item in servers], overdue
+        servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE]
+        servers = servers[: min(max(_SERVERS_AT_ONCE, len(servers) // _PART), _MOST_SERVERS_AT_ONCE)]
+        overdue = [item.command.removes for item in servers if item.deadline <= now]
         busy = {name.partition('/')[0] for name in self.pending if '/' in name}
-        found = [item.command for item in due if item.command.removes not in busy]
-        for item in due:
+        backends = [item for item in due if '/' not in item.command.removes]
+        for item in backends:
             if item.command.removes in busy:
                 item.due = now + item.wait
-        return found[:_BACKENDS_AT_ONCE], []
+        free = [item for item in backends if item.command.removes not in busy]
+        free = free[: min(max(_BACKENDS_AT_ONCE, len(free) // _PART), _MOST_BACKENDS_AT_ONCE)]
+        return [item.command for item in (*servers, *free)], overdue
 
     def note(self, answered: Answered, now: float) -> bool:
         """Note how an attempt ended; return whether it was given up."""

@@ -256,18 +256,33 @@ def test_what_is_refused_five_times_is_given_up():
     assert found.pending == {}
 
 
-def test_a_backend_comes_after_its_servers_and_alone():
+def test_a_backend_comes_after_its_servers_and_one_at_a_time():
     found = removal_of('b', 'c', 'd', 'b/1')
-    assert tried(found, 0.0, Outcome.BUSY)[0] == ['b/1']
-    assert tried(found, 0.0, Outcome.DONE)[0] == ['c']
+    assert tried(found, 0.0, Outcome.BUSY)[0] == ['b/1', 'c']
     assert tried(found, 0.0, Outcome.DONE)[0] == ['d']
     assert tried(found, 0.01, Outcome.DONE)[0] == []
-    assert tried(found, 0.02, Outcome.DONE)[0] == ['b/1']
-    assert tried(found, 0.02, Outcome.DONE)[0] == ['b']
+    assert tried(found, 0.02, Outcome.DONE)[0] == ['b/1', 'c']
+    assert tried(found, 0.04, Outcome.DONE)[0] == ['b']
 
 
-def test_at_most_twenty_servers_are_tried_at_once():
-    assert len(removal_of(*(f'b/{number}' for number in range(30))).batch(0.0)[0]) == 20
+@pytest.mark.parametrize(('due', 'at_once'), [(30, 20), (500, 50), (5000, 200)])
+def test_of_many_servers_a_tenth_is_tried_at_once(due, at_once):
+    assert len(removal_of(*(f'b/{number}' for number in range(due))).batch(0.0)[0]) == at_once
+
+
+@pytest.mark.parametrize(('due', 'at_once'), [(9, 1), (50, 5), (500, 10)])
+def test_of_many_backends_a_tenth_is_tried_at_once(due, at_once):
+    assert len(removal_of(*(f'b{number}' for number in range(due))).batch(0.0)[0]) == at_once
+
+
+def test_what_is_removed_between_two_batches_of_changes_does_not_pile_up():
+    found = removal_of()
+    for batch in range(200):
+        for number in range(100):
+            found.put(commands.del_server(f'b/{batch}-{number}')[-1], now=0.0)
+        found.put(commands.del_backend(f'b{batch}', [])[-1], now=0.0)
+        tried(found, 0.0, Outcome.DONE)
+    assert len(found.pending) < 1100
 
 
 def test_what_is_wanted_again_is_kept():
