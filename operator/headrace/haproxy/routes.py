@@ -1,7 +1,7 @@
 """Merged routes as entries of maps: the value of the routing map, and the shares of split backends.
 
 A route without conditions has the value that annotated Services have, `BACKEND|POLICY|FLAGS`. One with conditions has
-`?KEY,CANDIDATE,…,`, which the action of `lua/choose.lua` reads:
+`?KEY,CANDIDATE,…,`, which the fetch of `lua/choose.lua` reads:
 
     CANDIDATE  TARGET!CONDITION!CONDITION…
     TARGET     BACKEND|POLICY|FLAGS

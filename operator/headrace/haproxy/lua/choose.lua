@@ -1,7 +1,7 @@
 -- Chooses among the candidates of a route by the conditions of each; the form of the value is that of `haproxy/routes.py`.
--- The value of a route with conditions is in txn.route. The target of the first candidate whose conditions the request
--- fulfils takes its place. Where there is none, the next shorter path of the host is looked up; with no path left, txn.route is
--- unset. txn.looked is the text whose longest prefix among the keys of the map is the key of the route.
+-- The value of a route with conditions is in txn.route. What is fetched is the target of the first candidate whose conditions
+-- the request fulfils. Where there is none, the next shorter path of the host is looked up; with no path left, it is an
+-- empty text. txn.looked is the text whose longest prefix among the keys of the map is the key of the route.
 --
 -- Nothing of a value is ever run as code: texts are compared, and expressions are given to PCRE2 with a bound of their own.
 
@@ -131,17 +131,17 @@ local function choose(txn)
             if fulfilled ~= false then
                 txn:set_var('txn.looked', list.key)
                 -- What cannot be judged is closed: the next candidate could be open to more clients.
-                txn:set_var('txn.route', fulfilled and candidate.target or candidate.target .. 'X')
-                return
+                return fulfilled and candidate.target or candidate.target .. 'X'
             end
         end
         local shorter = list.key:sub(1, -2)
         txn:set_var('txn.looked', shorter)
         value = routes:lookup(shorter)
     end
-    if value then txn:set_var('txn.route', value) else txn:unset_var('txn.route') end
     -- `NAMESPACE_` is no route either: the rules go on to wildcards.
     if not value or value:byte(-1) == 95 then txn:unset_var('txn.looked') end
+    return value or ''
 end
 
-core.register_action('choose', { 'http-req' }, choose)
+-- A fetch: an action of Lua costs 2 to 4 us more.
+core.register_fetches('choose', choose)
