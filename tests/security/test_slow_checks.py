@@ -12,9 +12,12 @@ from headrace.haproxy import check, culprits, files
 from headrace.haproxy.render import Renderer
 from headrace.haproxy.templating import Overrides
 from headrace.model import picture
+from headrace.model.ir import Kind
+from headrace.model.policies import CLOSED
 from headrace.names import Ref
+from headrace.settings import Secrets, Settings
 from support.live import until
-from support.objects import built, endpoint_slice, service
+from support.objects import built, ca_secret, endpoint_slice, service, tls_secret
 
 LONGEST = 4.0
 TENANTS = ('tenant-a', 'tenant-b', 'tenant-c', 'tenant-d')
@@ -57,8 +60,7 @@ def model(count, broken=()):
 def search(made, haproxy, longest=LONGEST):
     renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
     told = picture.of_state(made)
-    owners = {key: made.claims.claimants(key)[0] for key in told.pointers}
-    return culprits.Search(haproxy, renderer, told, owners, longest=longest), sorted(told.fragments)
+    return culprits.Search(haproxy, renderer, told, culprits.owners(told), longest=longest), sorted(told.fragments)
 
 
 def test_a_check_that_takes_too_long_is_a_refusal_and_not_a_missing_haproxy(tmp_path):
@@ -116,6 +118,49 @@ def test_a_hundred_refused_objects_of_one_namespace_leave_others_alone_in_bounde
     assert {Ref('Service', namespace, f's{number}') for namespace, number in broken} <= left_out
     assert {ref.namespace for ref in left_out} == {'tenant-b', 'tenant-c'}
     assert time.monotonic() - began < 60
+
+
+def test_what_an_object_shares_with_one_that_is_left_out_stays(tmp_path):
+    """Of two objects with one certificate and one host, the older is refused: the other keeps both."""
+    one, two = (
+        service(name, created=f'2024-0{month}-01T00:00:00Z', annotations={'tls-secret': 'tls', **said})
+        for month, name, said in (
+            (1, 'bad', {'host': 'a.example.com b.example.com', 'snippets': 'broken', 'path': '/bad'}),
+            (2, 'good', {'host': 'a.example.com', 'path': '/good'}),
+        )
+    )
+    made = built(
+        tls_secret(), one, two, snippets=frozenset(('broken',)), settings=Settings(secrets=Secrets(namespaces=('*',)))
+    )
+    told, bad = picture.of_state(made), Ref('Service', 'shop', 'bad')
+    left = culprits.without(told, culprits.owners(told), frozenset((bad,)))
+    assert {key for kind, key in left.pointers if kind is not Kind.ROUTE} == {'a.example.com', 'shop_tls'}
+    assert any(kind is Kind.ROUTE and key.startswith('a.example.com/good') for kind, key in left.pointers)
+    assert not any('/bad' in key or key == 'b.example.com' for _, key in left.pointers)
+    renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
+    files.write(tmp_path, renderer.picture(left))
+    found = check.check(str(binary('haproxy-3.4')), tmp_path)
+    assert found.accepted, found.output
+
+
+def test_a_route_that_is_closed_belongs_to_its_object():
+    """A route that wants client certificates is closed where another object's TLS holds for its host."""
+    older = service('older', created='2024-01-01T00:00:00Z', annotations={'host': 'a.example.com', 'tls-secret': 'tls'})
+    said = {'host': 'a.example.com', 'path': '/x', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}
+    younger = service('younger', created='2024-02-01T00:00:00Z', annotations=said)
+    made = built(tls_secret(), ca_secret(), older, younger, settings=Settings(secrets=Secrets(namespaces=('*',))))
+    told = picture.of_state(made)
+    (key,) = [each for each in told.pointers if each[0] is Kind.ROUTE and each[1].startswith('a.example.com/x')]
+    assert CLOSED in told.pointers[key].flags
+    assert culprits.owners(told)[key] == {Ref('Service', 'shop', 'younger')}
+
+
+def test_a_search_that_is_abandoned_ends_after_the_check_that_is_running(tmp_path):
+    made = model(3)
+    found, suspects = search(made, slow(tmp_path, 'tenant-b_s[0-9]*', 300))
+    found.abandoned.set()
+    with pytest.raises(culprits.SearchAbandonedError):
+        found.slow(suspects)
 
 
 def test_a_namespace_that_writes_refused_objects_all_the_time_stops_no_reload_of_others(make_live, town):

@@ -381,11 +381,6 @@ class Applier:
             self.on_reasons(reasons)
         self.removing.set()
 
-    def owners(self, picture: Picture) -> dict[ClaimKey, Ref]:
-        """Return who holds each pointer of a picture now."""
-        found = {key: self.state.claims.claimants(key) for key in picture.pointers}
-        return {key: refs[0] for key, refs in found.items() if refs}
-
     async def start(self) -> None:
         """Start HAProxy from the promoted generation; raises HaproxyStartError."""
         self.record.starts += 1

@@ -2,14 +2,15 @@
 
 Pure: callers give the time. A bucket holds the tokens of one minute; a reload takes one from that of each namespace which
 has asked for it, and one from that of all. A namespace whose bucket is empty waits, but a reload that goes ahead for
-another reason brings its changes too, and costs it nothing. Reloads for the administrator's own changes wait for no
-bucket, and cost no token.
+another reason brings its changes too, and costs it nothing. A reload that has failed is paid once for each of its
+reasons. Reloads for the administrator's own changes wait for no bucket, and cost no token.
 
 Every old worker holds connections of all namespaces. So a reload also waits while there are too many of them, and while
 one namespace's reloads have left half as many as that. Only the administrator's own changes may end an old worker.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -86,16 +87,24 @@ class Budget:
     total: float = float('-inf')
 
     def decide(
-        self, reasons: Iterable[Reason], old_workers: Iterable[frozenset[str]], now: float, allowed: Limits
+        self,
+        reasons: Iterable[Reason],
+        old_workers: Iterable[frozenset[str]],
+        now: float,
+        allowed: Limits,
+        paid: AbstractSet[Reason] = frozenset(),
     ) -> Decision:
-        """Tell whether a reload for these reasons may begin; `old_workers` are, for each, the namespaces that left it."""
+        """Tell whether a reload for these reasons may begin; `old_workers` are, for each, the namespaces that left it.
+
+        Those that are `paid` need no token: a reload for them has failed.
+        """
         left = [*old_workers]
         delayed: list[Delayed] = []
         seconds: list[float] = []
         for reason in sorted(reasons):
             if reason.administrator:
                 return Decision(now=True)
-            why, wait = self._judge(reason, left, now, allowed)
+            why, wait = self._judge(reason, left, now, allowed, paid=reason in paid)
             if why is None:
                 return Decision(now=True)
             delayed.append(Delayed(reason, why))
@@ -103,16 +112,16 @@ class Budget:
         return Decision(now=False, seconds=min(seconds, default=0.0), delayed=tuple(delayed))
 
     def _judge(
-        self, reason: Reason, left: list[frozenset[str]], now: float, allowed: Limits
+        self, reason: Reason, left: list[frozenset[str]], now: float, allowed: Limits, *, paid: bool
     ) -> tuple[Why | None, float]:
         """Return why a reason waits, None when it does not, and for how long it waits for tokens."""
         own = min((self._wait(name, now, allowed) for name in reason.namespaces), default=0.0)
-        if own > 0:
+        if own > 0 and not paid:
             return Why.NAMESPACE, own
-        if (wait := _wait(self.total, now, allowed.total)) > 0:
+        if not paid and (wait := _wait(self.total, now, allowed.total)) > 0:
             return Why.TOTAL, wait
         if len(left) >= allowed.old_workers or not any(
-            self._wait(name, now, allowed) <= 0 and sum(name in names for names in left) < allowed.share
+            (paid or self._wait(name, now, allowed) <= 0) and sum(name in names for names in left) < allowed.share
             for name in reason.namespaces or ('',)
         ):
             return Why.OLD_WORKERS, 0.0

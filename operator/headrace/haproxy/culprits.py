@@ -5,8 +5,10 @@ of which is at fault alone, so the slowest are searched then, first by namespace
 """
 
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from pathlib import Path
 
@@ -14,21 +16,26 @@ from headrace.haproxy import check, files
 from headrace.haproxy.check import LONGEST_SECONDS, Outcome
 from headrace.haproxy.render import Renderer
 from headrace.model.claims import ClaimKey
+from headrace.model.ir import Content, Pointer
 from headrace.model.picture import Picture
 from headrace.names import Ref
 
-Owners = Mapping[ClaimKey, Ref]
+Owners = Mapping[ClaimKey, AbstractSet[Ref]]
 # A search for longer than this would hold up everybody's reloads: the rest of the namespaces at fault is left out whole.
 _SEARCH_SECONDS = 30.0
 # Some fragments alone may take so many times as long as none of them, and so many seconds, before they are slow.
 _TIMES, _SHORTEST_SECONDS = 3.0, 2.0
 
 
-class Search:
-    """A search for the fragments at fault in one picture. `owners` are those who hold the picture's pointers.
+class SearchAbandonedError(Exception):
+    """A search was abandoned before it came to a result."""
 
-    `longest` are the seconds that HAProxy may take for the whole. All methods raise HaproxyMissingError, WriteError and
-    TemplateError.
+
+class Search:
+    """A search for the fragments at fault in one picture, whose pointers have these `owners`.
+
+    `longest` are the seconds that HAProxy may take for the whole. Setting `abandoned` ends the search after the check that
+    is running. All methods raise HaproxyMissingError, WriteError, TemplateError and SearchAbandonedError.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class Search:
         self.binary, self.renderer, self.picture, self.owners = binary, renderer, picture, owners
         self.longest = longest
         self.deadline = time.monotonic() + _SEARCH_SECONDS
+        self.abandoned = threading.Event()
 
     @property
     def _late(self) -> bool:
@@ -113,15 +121,39 @@ class Search:
         return self._outcome(left_out, self.longest).accepted
 
     def _outcome(self, left_out: Iterable[Ref], seconds: float) -> Outcome:
+        if self.abandoned.is_set():
+            raise SearchAbandonedError
         picture = without(self.picture, self.owners, frozenset(left_out))
         with tempfile.TemporaryDirectory(prefix='headrace-suspect-') as folder:
             files.write(Path(folder), self.renderer.picture(picture))
             return check.check(self.binary, Path(folder), seconds)
 
 
+def owners(picture: Picture) -> Owners:
+    """Return the objects that make what stands at each pointer: several where they share a certificate or a host's TLS."""
+    found: dict[ClaimKey, set[Ref]] = {}
+    for ref, fragment in picture.fragments.items():
+        for claim in fragment.claims:
+            key = claim.kind, claim.key
+            if _stands(claim.value, picture.pointers.get(key)):
+                found.setdefault(key, set()).add(ref)
+    return found
+
+
+def _stands(wanted: Content, content: Content | None) -> bool:
+    """Tell whether a pointer is what a claim asks for; a route that is closed has other flags."""
+    if isinstance(wanted, Pointer) and isinstance(content, Pointer):
+        return (wanted.backend, wanted.policy) == (content.backend, content.policy)
+    return wanted == content
+
+
 def without(picture: Picture, owners: Owners, left_out: frozenset[Ref]) -> Picture:
-    """Return a picture that lacks some fragments, and all pointers that they hold."""
+    """Return a picture that lacks some fragments, and the pointers that no other object makes."""
     return Picture(
         {ref: fragment for ref, fragment in picture.fragments.items() if ref not in left_out},
-        {key: content for key, content in picture.pointers.items() if owners.get(key) not in left_out},
+        {
+            key: content
+            for key, content in picture.pointers.items()
+            if not (held := owners.get(key, frozenset())) or not held <= left_out
+        },
     )

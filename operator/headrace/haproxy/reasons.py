@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.haproxy import users
+from headrace import names
+from headrace.haproxy import entries, users, words
 from headrace.haproxy.commands import Command
 from headrace.model.changes import Change, FragmentChange
-from headrace.model.ir import Backend, Fragment, Kind
+from headrace.model.ir import Backend, Fragment, Kind, Pointer
 from headrace.names import Ref
 
-# What separates a backend's or a file's name from the rest of a command.
-_PARTS = re.compile(r'[\s/]')
+# What separates the name of a backend, a file or a policy from the rest of a command.
+_PARTS = re.compile(r'[\s/|:>]')
 NUMBER_OF_LISTENERS = 'ports that end TLS need another number of them'
 
 
@@ -59,18 +60,40 @@ def why_users(fragments: Iterable[Fragment | None], loaded: frozenset[str]) -> l
 
 
 def concerned(command: Command, change: Change) -> tuple[Ref, ...]:
-    """Return the objects of a change that a command speaks of; all of them where it names no backend or file of theirs."""
-    spoken = set(_PARTS.split(command.line if command.payload_shown else command.text))
-    found = tuple(item.ref for item in change.fragments if not spoken.isdisjoint(_spoken_of(item)))
+    """Return the objects of a change that a command speaks of; all of them where it names nothing of theirs."""
+    spoken = _spoken(command)
+    found = tuple(item.ref for item in change.fragments if not spoken.isdisjoint(_names(item)))
     return found or tuple(item.ref for item in change.fragments)
 
 
-def _spoken_of(change: FragmentChange) -> set[str]:
-    """Return the names of a fragment's backends, and of its files of TLS."""
-    fragments = [item for item in (change.old, change.new) if item is not None]
-    return {backend.name for item in fragments for backend in item.backends} | {
-        f'{claim.key}.pem'
-        for item in fragments
-        for claim in item.claims
-        if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY)
-    }
+def _spoken(command: Command) -> set[str]:
+    """Return the words of a command and their parts; for each entry of a map also the map's file with the entry's key."""
+    words_of = command.line.split(' ')
+    is_map = words_of[1:2] == ['map']
+    text = command.text if is_map or not command.payload_shown else command.line
+    found = {*text.split(), *_PARTS.split(text)}
+    if is_map:
+        keys = [line.partition(' ')[0] for line in command.payload.splitlines()] or words_of[3:4]
+        found.update(f'{words_of[2]} {key}' for key in keys)
+    return found
+
+
+def _names(change: FragmentChange) -> set[str]:
+    """Return what commands call a fragment's backends, policies, files of TLS, hosts with TLS, and entries of maps."""
+    found = set[str]()
+    for item in (change.old, change.new):
+        if item is None:
+            continue
+        for backend in item.backends:
+            found |= {backend.name, names.policy(item.ref, backend.port)}
+        for claim in item.claims:
+            if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
+                found.add(f'{claim.key}.pem')
+            elif claim.kind is Kind.TLS:
+                found.add(claim.key)
+            elif claim.kind in entries.CLAIMED:
+                file = words.map_file(entries.CLAIMED[claim.kind])
+                found |= {f'{file} {claim.key}', f'{file} {words.escaped(claim.key)}'}
+            if isinstance(claim.value, Pointer):
+                found.add(claim.value.policy)
+    return found

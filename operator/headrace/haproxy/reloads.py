@@ -8,15 +8,16 @@ reach the new worker from the journal.
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from headrace.haproxy import budget, check, culprits
 from headrace.haproxy.apply import Applier
 from headrace.haproxy.budget import Budget, Delayed
 from headrace.haproxy.check import HaproxyMissingError, Outcome
-from headrace.haproxy.culprits import Owners
+from headrace.haproxy.culprits import Owners, Search, SearchAbandonedError
 from headrace.haproxy.files import WriteError
 from headrace.haproxy.generations import Generation
 from headrace.haproxy.reasons import Reason
@@ -63,6 +64,11 @@ class Reloads:
         self._news = asyncio.Event()
         # From the making of a generation until it is promoted or thrown away.
         self._turn = asyncio.Lock()
+        # Whether a reload waits for its turn, and what ends a search that gives way to it.
+        self._waits = False
+        self._giving_way: threading.Event | None = None
+        # What a reload that has failed has been paid for: it is tried again at no cost.
+        self._paid: frozenset[Reason] = frozenset()
         # The last generation that HAProxy has accepted; '' for none.
         self._accepted = ''
         self._last = float('-inf')
@@ -97,7 +103,9 @@ class Reloads:
             good = await self._reload(reasons, self._charge(reasons))
             self._last = time.monotonic()
             failures = 0 if good else failures + 1
-            if not good:
+            if good:
+                self._paid = frozenset()
+            else:
                 self.ask(reasons - {*self.reasons.values()})
 
     async def _pause(self, failures: int) -> None:
@@ -117,7 +125,7 @@ class Reloads:
             old = await self._old_workers()
             left = [self._left.get(pid, frozenset()) for pid in old]
             allowed = budget.limits(self.applier.settings)
-            found = self.budget.decide(self.reasons.values(), left, time.monotonic(), allowed)
+            found = self.budget.decide(self.reasons.values(), left, time.monotonic(), allowed, self._paid)
             self._show(found.delayed)
             if found.now:
                 return
@@ -149,13 +157,19 @@ class Reloads:
         self.delay({ref: item.why.words(settings) for item in delayed for ref in item.reason.refs})
 
     def _charge(self, reasons: set[Reason]) -> frozenset[str]:
-        """Take the tokens for a reload that begins now, and return the namespaces that have paid."""
+        """Take the tokens for a reload that begins now, and return the namespaces that have paid.
+
+        What was paid for an earlier attempt that has failed is not paid again.
+        """
         now, allowed = time.monotonic(), budget.limits(self.applier.settings)
         if any(reason.administrator for reason in reasons):
             return frozenset()
-        payers = self.budget.payers(reasons, now, allowed)
-        self.budget = self.budget.charge(payers, now, allowed)
-        return payers
+        unpaid = reasons - self._paid
+        payers = self.budget.payers(unpaid, now, allowed)
+        if unpaid:
+            self.budget = self.budget.charge(payers, now, allowed)
+        self._paid |= {reason for reason in unpaid if reason.namespaces <= payers}
+        return payers.union(*(reason.namespaces for reason in reasons & self._paid))
 
     async def _reload(self, reasons: set[Reason], payers: frozenset[str]) -> bool:
         """Reload once; return whether the wanted state serves now. What stands in the way is kept as trouble."""
@@ -165,7 +179,7 @@ class Reloads:
         ends = any(reason.administrator for reason in reasons)
         said = ''
         try:
-            async with self._turn:
+            async with self._turn_soon():
                 self.applier.begin_reload()
                 generation = await self._good_generation()
                 if generation is None:
@@ -192,19 +206,38 @@ class Reloads:
         )
         return good
 
-    async def promote(self) -> bool:
+    @contextlib.asynccontextmanager
+    async def _turn_soon(self) -> AsyncIterator[None]:
+        """Take the turn of a reload; a search for what is promoted in the background gives way."""
+        self._waits = True
+        try:
+            if self._giving_way is not None:
+                self._giving_way.set()
+            await self._turn.acquire()
+        finally:
+            self._waits = False
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def promote(self, *, gives_way: bool = False) -> bool:
         """Let HAProxy start from what is wanted now, without the fragments that it refuses; return whether it may.
 
+        With `gives_way`, a search for those fragments ends without a result where a reload waits: the reload searches them.
         Raises WriteError, TemplateError and HaproxyMissingError.
         """
         async with self._turn:
-            generation = await self._good_generation()
+            generation = await self._good_generation(gives_way=gives_way)
             if generation is not None:
                 self.applier.where.generations.promote(generation)
             return generation is not None
 
-    async def _good_generation(self) -> Generation | None:
-        """Return a new generation that HAProxy accepts, without the fragments that it refuses; None for none."""
+    async def _good_generation(self, *, gives_way: bool = False) -> Generation | None:
+        """Return a new generation that HAProxy accepts, without the fragments that it refuses; None for none.
+
+        One that gives way is abandoned instead of searched where a reload waits.
+        """
         said, generation = '', await self.applier.freeze()
         for _ in range(_ATTEMPTS):
             outcome = await self._judge(generation)
@@ -214,8 +247,12 @@ class Reloads:
                 self.applier.record.trouble('configuration', '')
                 return generation
             said = culprits_words(outcome.output, generation)
-            owners = self.applier.owners(generation.picture)
-            found = await self._culprits(generation, owners, slow=outcome.timed_out)
+            # Of the picture that was judged: what objects claim now may be something else.
+            owners = await asyncio.to_thread(culprits.owners, generation.picture)
+            try:
+                found = await self._culprits(generation, owners, slow=outcome.timed_out, gives_way=gives_way)
+            except SearchAbandonedError:
+                break
             if not found:
                 break
             log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
@@ -237,17 +274,29 @@ class Reloads:
             return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')
         return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder, self.longest_check)
 
-    async def _culprits(self, generation: Generation, owners: Owners, *, slow: bool) -> tuple[Ref, ...]:
-        """Return the fragments at fault: first of those that changed since the last good generation, then of all."""
+    async def _culprits(
+        self, generation: Generation, owners: Owners, *, slow: bool, gives_way: bool
+    ) -> tuple[Ref, ...]:
+        """Return the fragments at fault: first of those that changed since the last good generation, then of all.
+
+        Raises SearchAbandonedError where the search gives way to a reload.
+        """
         where = self.applier.where
         since = self.applier.journal.since(self._accepted)
         everything = sorted(generation.picture.fragments)
         changed = sorted(since[0] & generation.picture.fragments.keys()) if since else everything
         for suspects in (changed, everything) if changed != everything else (everything,):
-            search = culprits.Search(
+            search = Search(
                 where.checker, self.applier.candidate.renderer, generation.picture, owners, longest=self.longest_check
             )
-            found = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
+            if gives_way:
+                self._giving_way = search.abandoned
+                if self._waits:
+                    search.abandoned.set()
+            try:
+                found = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
+            finally:
+                self._giving_way = None
             if found:
                 return found
         return ()
@@ -310,7 +359,7 @@ class Reloads:
                 continue
             began, said = time.monotonic(), ''
             try:
-                await self.promote()
+                await self.promote(gives_way=True)
             except (WriteError, TemplateError, HaproxyMissingError) as error:
                 said = str(error)
             self.applier.record.trouble('generation', said)

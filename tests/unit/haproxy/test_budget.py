@@ -124,3 +124,16 @@ def test_each_reason_to_wait_is_said_in_words():
         'all namespaces have caused the 20 reloads a minute that they may',
         'workers of earlier reloads still hold connections',
     ]
+
+
+def test_a_reason_that_is_paid_needs_no_token_and_still_waits_for_old_workers():
+    asked = Asked()
+    asked.often(5, of('b'))
+    paid = {of('b')}
+    assert asked.budget.decide([of('b')], [], asked.now, ALLOWED, paid).now
+    assert not asked.budget.decide([of('b', 'users')], [], asked.now, ALLOWED, paid).now
+    found = asked.budget.decide([of('b')], [NOBODY] * 6, asked.now, ALLOWED, paid)
+    assert [item.why for item in found.delayed] == [Why.OLD_WORKERS]
+    asked.budget = asked.budget.charge((), asked.now + 600, Limits(5, 1, 6))
+    asked.now += 600
+    assert asked.budget.decide([of('b')], [], asked.now, Limits(5, 1, 6), paid).now

@@ -1,21 +1,30 @@
 """Because of whose objects a reload is needed."""
 
+from dataclasses import replace
+
 import pytest
 
+from headrace import names
 from headrace.haproxy import reasons
 from headrace.haproxy.commands import Command, Phase
 from headrace.haproxy.reasons import Reason
 from headrace.model.changes import Change, FragmentChange
-from headrace.model.ir import Backend, Claim, Fragment, Kind, Options, Pem, Shape
+from headrace.model.ir import Backend, Claim, Fragment, HostTls, Kind, Options, Pem, Pointer, Shape
 from headrace.names import Ref
 
 WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'bank', 'web')
+POLICY = names.policy(WEB, '80')
 
 
 def fragment(ref):
     file = Claim(Kind.CERTIFICATE, f'{ref.namespace}_tls', Pem(b''))
     backend = Backend(f'{ref.namespace}_web_80', ref, '80', Shape(), Options())
-    return Fragment(ref, backends=(backend,), claims=(file,))
+    pointer = Pointer(backend.name, names.policy(ref, '80'))
+    host = f'{ref.namespace}.example.com'
+    route = Claim(Kind.ROUTE, f'{host}/admin', pointer)
+    port = Claim(Kind.PORT, '5000' if ref == WEB else '5001', replace(pointer, policy=f'of-{ref.namespace}'))
+    tls = Claim(Kind.TLS, host, HostTls(certificates=('default',)))
+    return Fragment(ref, backends=(backend,), claims=(file, port, route, tls))
 
 
 BOTH = Change((FragmentChange(OTHER, fragment(OTHER), None), FragmentChange(WEB, None, fragment(WEB))))
@@ -35,6 +44,32 @@ BOTH = Change((FragmentChange(OTHER, fragment(OTHER), None), FragmentChange(WEB,
             Command(Phase.DATA, 'add ssl crt-list certificates/list.txt', 'certificates/bank_tls.pem a.example.com\n'),
             (OTHER,),
             id='a line of a list',
+        ),
+        pytest.param(Command(Phase.DATA_GONE, f'del map maps/body.map {POLICY}'), (WEB,), id='a policy'),
+        pytest.param(
+            Command(Phase.DATA, 'add map maps/allow.map', f'{POLICY}:4C0A8 1\n'), (WEB,), id='an entry of a policy'
+        ),
+        pytest.param(
+            Command(Phase.DATA, 'add map maps/auth.map', f'{POLICY}:AB 1\n', payload_shown='credentials'),
+            (WEB,),
+            id='an entry that is not shown',
+        ),
+        pytest.param(
+            Command(Phase.POINTERS_GONE, 'del map maps/routes.map shop.example.com/admin'), (WEB,), id='a route'
+        ),
+        pytest.param(Command(Phase.POINTERS_GONE, 'del map maps/ports.map 5001'), (OTHER,), id='a port'),
+        pytest.param(
+            Command(Phase.POINTERS, 'add map maps/ports.map', '5001 x|of-bank|\n'), (OTHER,), id='a pointer to a policy'
+        ),
+        pytest.param(
+            Command(
+                Phase.POINTERS, 'add ssl crt-list certificates/list.txt', 'certificates/default.pem bank.example.com\n'
+            ),
+            (OTHER,),
+            id='a host with the default certificate',
+        ),
+        pytest.param(
+            Command(Phase.POINTERS_GONE, 'del map maps/rate.map 5001'), (OTHER, WEB), id='a key of another map'
         ),
         pytest.param(Command(Phase.DATA, 'clear map maps/routes.map'), (OTHER, WEB), id='nothing of one object'),
     ],
