@@ -105,8 +105,8 @@ def test_an_administrator_sees_through_the_api_server_what_a_pod_serves(installe
 
 def test_what_is_wrong_is_told_to_the_owner(installed):
     installed.kubectl('annotate', 'service', 'shop', 'headrace.io/check-interval=soon')
-    until(lambda: conditions(installed), 'there is a condition', within=LATE)
-    assert conditions(installed) == {'headrace.io/Programmed': 'False'}
+    wrong = {'headrace.io/Programmed': 'False'}
+    until(lambda: conditions(installed) == wrong, 'there is a condition', within=LATE)
     until(lambda: 'InvalidValue' in installed.kubectl('describe', 'service', 'shop'), 'there is an Event', within=LATE)
 
 

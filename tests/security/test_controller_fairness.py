@@ -1,83 +1,9 @@
 """One tenant with much for the controller to do does not delay what it does for another one."""
 
 import asyncio
-import contextlib
 import itertools
-import types
 
-from headrace.cluster import reading
-from headrace.controller.controller import Controller, Options
-from headrace.kube.access import Access
-from headrace.model import view
-from headrace.settings import Settings
-from support.objects import service
-
-VIP = '192.0.2.10'
-
-
-class Calls:
-    """The calls of a controller that is alone and has no agents; keeps the order of what it writes."""
-
-    api = None
-
-    def __init__(self):
-        self.statuses = []
-
-    async def leases(self, namespace, selector):
-        return []
-
-    async def lease(self, namespace, name):
-        annotations = {'headrace.io/epoch': '5'}
-        return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations))
-
-    async def apply_service_status(self, namespace, name, status):
-        self.statuses.append((f'{namespace}/{name}', status))
-
-    async def service_uid(self, namespace, name):
-        return 'uid'
-
-    async def patch_service(self, namespace, name, body):
-        raise AssertionError(name)
-
-    async def create_event(self, namespace, body):
-        await asyncio.sleep(0)
-
-
-def balanced(name, namespace, **annotations):
-    spec = {
-        'type': 'LoadBalancer',
-        'loadBalancerClass': 'headrace.io/headrace',
-        'ports': [{'name': 'http', 'port': 80}],
-    }
-    return reading.read(service(name, namespace, annotations=annotations, **spec)).object
-
-
-def lead(script):
-    """Run a controller that leads beside a script, and return its calls."""
-
-    async def run():
-        calls = Calls()
-        access = Access('http://127.0.0.1:1', tls=False, token=types.SimpleNamespace(), namespace='headrace')
-        settings = Settings(status_addresses=(VIP,), namespaces=('aaa', 'zzz'))
-        made = Controller(Options(access, view.make(settings), 'headrace', 'one'), calls)
-        leading = asyncio.create_task(made.lead())
-        try:
-            async with asyncio.timeout(30):
-                await script(made, calls)
-            assert not leading.done(), leading
-        finally:
-            leading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await leading
-        return calls
-
-    return asyncio.run(run())
-
-
-def put(made, *objects):
-    for item in objects:
-        made.store.put(item)
-    made._wake(0.0)
+from support.leading import VIP, balanced, lead, put
 
 
 def test_an_address_is_published_though_another_tenant_has_a_thousand_mistakes():

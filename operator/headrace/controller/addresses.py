@@ -64,14 +64,18 @@ def sources(settings: Settings) -> frozenset[Ref]:
     )
 
 
-def wanted(service: Service, state: State, published: Ingress) -> Ingress:
-    """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
+def at_the_edge(service: Service, state: State) -> bool:
+    """Tell whether anything leads to a Service at the edge."""
     fragment = state.fragments.get(service.ref)
-    held = fragment is not None and any(
+    return fragment is not None and any(
         claim.kind in _AT_THE_EDGE and state.claims.claimants((claim.kind, claim.key))[:1] == (service.ref,)
         for claim in fragment.claims
     )
-    return published if held and state.view.exists(service.namespace) else ()
+
+
+def wanted(service: Service, state: State, published: Ingress) -> Ingress:
+    """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
+    return published if state.view.exists(service.namespace) and at_the_edge(service, state) else ()
 
 
 def entries(ingress: Ingress) -> list[dict[str, str]]:

@@ -87,6 +87,8 @@ class Agents:
 
     def __init__(self) -> None:
         self.living: tuple[Agent, ...] = ()
+        # The roles of all agents that have been seen.
+        self.roles: set[str] = set()
         # The epoch that each Node's agent has applied.
         self.applied: dict[str, int] = {}
         self._known: dict[str, Agent] = {}
@@ -113,6 +115,7 @@ class Agents:
             if touched:
                 await asyncio.sleep(0)
         self.living = tuple(known[name] for name in sorted(known))
+        self.roles.update(agent.role for agent in self.living)
         self.applied = {}
         for agent in self.living:
             if agent.role == Role.NODE and agent.node:

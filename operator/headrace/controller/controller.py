@@ -29,7 +29,7 @@ from headrace.kube.lease import CLASS_LABEL
 from headrace.kube.resources import NODES, SERVICES, Scope
 from headrace.kube.source import KubeSource
 from headrace.model.state import State
-from headrace.model.view import View
+from headrace.model.view import Role, View
 from headrace.names import Ref
 
 log = logging.getLogger(__name__)
@@ -271,8 +271,20 @@ class Controller:
             ingress = addresses.wanted(service, self.state, self._published)
             if ref in self.writer.conflicts:
                 ingress = None
-        condition = wanted.condition(service, found or wanted.pending(own))
+        condition = wanted.condition(service, found or wanted.pending(own)) or self._served(service)
         return Wanted(service, condition, ingress, wanted.occurrences(found))
+
+    def _served(self, service: Service) -> wanted.Condition | None:
+        """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
+        places = []
+        if addresses.at_the_edge(service, self.state):
+            if Role.EDGE not in self.agents.roles:
+                # Agents that start beside the controller serve what they served before.
+                return service.programmed if service.programmed and service.programmed[0] == 'True' else None
+            places.append('at the edge')
+        if self.handover.has(service):
+            places.append('by the nodes')
+        return wanted.served(service, places)
 
     def _withdrawn(self, service: Service) -> Wanted | None:
         """Have a Service of another class say nothing of ours, once: what is written after that belongs to the other class."""
@@ -299,10 +311,10 @@ class Controller:
             self._unasked = True
             return
         self._unasked = False
-        before = self.agents.applied
+        before, roles = self.agents.applied, set(self.agents.roles)
         changed = await self.agents.take(leases, dt.datetime.now(dt.UTC), self.counter.value)
         if self.agents.applied != before:
             self.handover.progressed()
         self.handover.changed(changed)
-        for ref in changed:
+        for ref in changed if self.agents.roles == roles else self.store.services():
             self.writer.ask(ref)

@@ -149,6 +149,11 @@ class Handover:
         """Return the highest epoch of the Services that kube-proxy has let go of."""
         return max((number for number in self._handed.values() if number <= self.counter.value), default=0)
 
+    def has(self, service: Service) -> bool:
+        """Tell whether the nodes serve a Service, and kube-proxy does not."""
+        handed = self.view.settings.node_role and service.proxy_name == self.view.class_name
+        return handed and choice.can_be_ours(service, self.view)
+
     def epochs(self) -> list[int]:
         """Return the epochs of all Services, also those that no controller has written."""
         services = (self.store.get(ref, Service) for ref in self.store.services())

@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 ROLE = 'release'
 # Controllers keep aside for so long, which is the time that an uninstall has.
 LASTS_SECONDS = 600
-_PAUSE_SECONDS = 1 / 20
+# No controller writes meanwhile, and an uninstall waits for it.
+_PAUSE_SECONDS = 1 / 100
 _LOOK_SECONDS = 0.5
 
 

@@ -1,4 +1,4 @@
-"""What the controller would have users' objects say: a condition where something is wrong, and Events about it.
+"""What the controller would have users' objects say: a condition whether they are served, and Events about mistakes.
 
 Pure. What only an agent can know (a Secret's content, what HAProxy refuses) comes from the agents' Leases; everything
 else from the controller's own model, which reads no Secrets.
@@ -52,6 +52,12 @@ def condition(service: Service, found: tuple[Verdict, ...]) -> Condition | None:
     if len(found) > _MOST_SAID:
         message += f'; and {len(found) - _MOST_SAID} more'
     return ('False', found[0].reason, f'{message[:_LONGEST_MESSAGE]} [of {digest(service)}]')
+
+
+def served(service: Service, places: Iterable[str]) -> Condition | None:
+    """Return the condition of a Service that is served in some places; None where there are none."""
+    text = ' and '.join(places)
+    return ('True', 'Programmed', f'served {text} [of {digest(service)}]') if text else None
 
 
 def occurrences(found: Iterable[Verdict]) -> tuple[Occurrence, ...]:

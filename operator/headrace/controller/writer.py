@@ -48,6 +48,17 @@ class Wanted:
         """Tell whether the Service says so already."""
         return self.service.programmed == self.condition and self.ingress in (None, self.service.ingress)
 
+    @property
+    def routine(self) -> bool:
+        """Tell whether all there is to write is that a Service is served, which may wait for other writes."""
+        shown = self.service.programmed
+        return (
+            self.condition is not None
+            and self.condition[0] == 'True'
+            and (shown is None or shown[0] == 'True')
+            and self.ingress in (None, self.service.ingress)
+        )
+
 
 @dataclass(slots=True)
 class Counts:
@@ -68,6 +79,7 @@ class Writer:
     counts: Counts = field(default_factory=Counts)
     conflicts: dict[Ref, Verdict] = field(default_factory=dict)
     _queue: WorkQueue = field(default_factory=WorkQueue)
+    # What was written last, and until when it is not written again, whatever the Service shows.
     _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
     _held: dict[Ref, tuple[Ingress, float]] = field(default_factory=dict)
     _told: dict[Ref, dict[str, float]] = field(default_factory=dict)
@@ -79,10 +91,13 @@ class Writer:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            ref, _ = await self._queue.take()
+            ref, background = await self._queue.take()
             wish = self.decide(ref)
             if wish is None:
                 self._forget(ref)
+                continue
+            if wish.routine and not wish.held and not background:
+                self._queue.add(ref, background=True)
                 continue
             try:
                 await self._write(wish)
@@ -114,41 +129,63 @@ class Writer:
 
     async def _write(self, wish: Wanted) -> None:
         ref = wish.service.ref
-        if wish.held:
+        if left := self._left(wish):
+            # A condition that says that a Service is served, and that another controller takes away, is no haste.
+            if not wish.held or wish.routine:
+                self.ask(ref, after=left)
+            else:
+                del self._written[ref]
+        elif wish.held:
             self._written.pop(ref, None)
-        elif not self._just_written(wish):
+        else:
             await self._write_status(wish)
         await self._tell_one(wish)
         self._prune(wish)
         if ref in self.conflicts:
             self.ask(ref, after=_HELD_SECONDS)
 
-    def _just_written(self, wish: Wanted) -> bool:
-        before = self._written.get(wish.service.ref)
-        if before is None or time.monotonic() - before[1] > _SEEN_SECONDS:
-            return False
-        return (before[0].condition, before[0].ingress) == (wish.condition, wish.ingress)
+    def _left(self, wish: Wanted) -> float:
+        """Return for how many seconds what was written last, which is this, is not written again; 0 for none."""
+        written, until = self._written.get(wish.service.ref, (None, 0.0))
+        if written is None or (written.condition, written.ingress) != (wish.condition, wish.ingress):
+            return 0.0
+        return max(0.0, until - time.monotonic())
 
     async def _write_status(self, wish: Wanted) -> None:
-        service, ref = wish.service, wish.service.ref
-        await asyncio.sleep(_PAUSE_SECONDS)
+        ref, pause = wish.service.ref, _SEEN_SECONDS
         try:
-            await self.client.apply_service_status(service.namespace, service.name, _status(wish))
+            await self._apply(wish)
             if wish.ingress is not None:
                 self._let_be(ref)
         except ConflictError as error:
-            message = f'another controller holds what headrace would write: {error}'[:300]
-            self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
-            self._held[ref] = service.ingress, time.monotonic()
             log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
-            await asyncio.sleep(_PAUSE_SECONDS)
-            only = Wanted(service, wish.condition, None)
-            await self.client.apply_service_status(service.namespace, service.name, _status(only))
-            # So that the verdict of the conflict is written; not at once, for the watch may show it first.
-            self.ask(ref, after=_RETRY_SECONDS)
-        self._written[ref] = (wish, time.monotonic())
+            if not await self._write_condition(wish, error):
+                pause = _HELD_SECONDS
+        else:
+            self.counts.statuses += 1
+        self._written[ref] = (wish, time.monotonic() + pause)
+        self.ask(ref, after=pause + 1)
+
+    async def _write_condition(self, wish: Wanted, error: ConflictError) -> bool:
+        """Write the condition alone, since another controller holds the addresses; tell whether that can be."""
+        service, ref = wish.service, wish.service.ref
+        if wish.ingress is None:
+            return False
+        message = f'another controller holds what headrace would write: {error}'[:300]
+        self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
+        self._held[ref] = service.ingress, time.monotonic()
+        # So that the verdict of the conflict is written; not at once, for the watch may show it first.
+        self.ask(ref, after=_RETRY_SECONDS)
+        try:
+            await self._apply(Wanted(service, wish.condition, None))
+        except ConflictError:
+            return False
         self.counts.statuses += 1
-        self.ask(ref, after=_SEEN_SECONDS + 1)
+        return True
+
+    async def _apply(self, wish: Wanted) -> None:
+        await asyncio.sleep(_PAUSE_SECONDS)
+        await self.client.apply_service_status(wish.service.namespace, wish.service.name, _status(wish))
 
     async def _tell_one(self, wish: Wanted) -> None:
         """Tell the first Event that is due; the next one in another turn, so that other namespaces have theirs."""

@@ -4,19 +4,18 @@ import asyncio
 import datetime as dt
 
 import pytest
-from kubernetes.aio import client
 
 from headrace.cluster import reading
 from headrace.cluster.store import NODES, Store
 from headrace.controller import handover
 from headrace.controller.agents import Agents
 from headrace.controller.handover import Facts, Handover
-from headrace.kube import lease
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.model import view
 from headrace.names import Ref
 from headrace.settings import Settings
 from headrace.verdicts import Verdict
+from support.leading import agent
 from support.objects import node, service
 
 
@@ -104,14 +103,6 @@ class Count:
 
     async def use(self):
         self.value, self.upcoming = self.upcoming, self.upcoming + 1
-
-
-def agent(name, role, epoch, node, *said):
-    """Return an agent's Lease."""
-    annotations = {**lease.annotations(lease.Report(epoch, said)), lease.NODE: node}
-    metadata = client.V1ObjectMeta(name=name, labels={lease.ROLE_LABEL: role}, annotations=annotations)
-    spec = client.V1LeaseSpec(renew_time=dt.datetime.now(dt.UTC), lease_duration_seconds=40)
-    return client.V1Lease(metadata=metadata, spec=spec)
 
 
 class Watched(Store):

@@ -57,6 +57,20 @@ def test_a_condition_has_a_length_that_kubernetes_allows_and_keeps_its_digest():
     assert message.endswith(f' [of {wanted.digest(read())}]')
 
 
+def test_a_condition_that_a_service_is_served_says_where():
+    of = f' [of {wanted.digest(read())}]'
+    assert wanted.served(read(), ()) is None
+    assert wanted.served(read(), ['at the edge']) == ('True', 'Programmed', f'served at the edge{of}')
+    assert wanted.served(read(), ['here', 'there'])[2] == f'served here and there{of}'
+
+
+def test_what_a_service_waits_for_is_told_as_a_condition_and_is_no_mistake():
+    waits = verdict('kube-proxy keeps it', 'HandoverPending')
+    assert wanted.errors([waits], []) == ()
+    assert wanted.pending([verdict(), waits]) == (waits,)
+    assert wanted.condition(read(), (waits,))[:2] == ('False', 'HandoverPending')
+
+
 @pytest.mark.parametrize(
     'changed',
     [

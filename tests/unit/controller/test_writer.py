@@ -472,6 +472,73 @@ def test_addresses_that_another_took_away_are_ours_to_write():
     work(script, cluster)
 
 
+def test_a_condition_that_another_controller_holds_is_not_tried_again_soon(monkeypatch):
+    monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
+    cluster = Cluster()
+    cluster.refusals = [ConflictError('conflict with "other": .status.conditions')] * 9
+    done = asked(*[served()] * 4, wish(service=read('next'), ingress=VIP), cluster=cluster)
+    assert len(cluster.refusals) == 6
+    assert (done.writer.counts.failures, done.writer.conflicts.keys()) == (0, {read('next').ref})
+
+
+def test_neither_the_addresses_nor_the_condition_is_tried_again_when_another_holds_both():
+    cluster = Cluster()
+    cluster.refusals = [ConflictError('conflict'), ConflictError('conflict')]
+    made = dataclasses.replace(wish(BAD, ingress=VIP), events=())
+    assert asked(made, made, cluster=cluster).cluster.statuses == []
+    assert len(cluster.times) == 2
+
+
+# --- that it is served ------------------------------------------------------------------------------------------------
+
+
+def served(service=None):
+    chosen = service or read()
+    return Wanted(chosen, wanted.served(chosen, ['at the edge']), None)
+
+
+def test_that_a_service_is_served_is_told_after_all_else_of_its_namespace():
+    async def script(made):
+        for name in ('a', 'b', 'c'):
+            made.wishes[Ref('Service', 'shop', name)] = served(read(name))
+        made.wishes[WEB] = wish(ingress=VIP)
+        for ref in made.wishes:
+            made.writer.ask(ref)
+        await made.until(lambda: len(made.cluster.statuses) == 4)
+
+    assert work(script).cluster.statuses[0][0] == 'shop/web'
+
+
+def test_that_a_mistake_is_gone_does_not_wait_for_other_writes():
+    async def script(made):
+        made.wishes[Ref('Service', 'shop', 'a')] = served(read('a'))
+        made.wishes[WEB] = served(told(wish(BAD)))
+        for ref in made.wishes:
+            made.writer.ask(ref)
+        await made.until(lambda: len(made.cluster.statuses) == 2)
+
+    assert work(script).cluster.statuses[0][0] == 'shop/web'
+
+
+def test_a_condition_that_another_controller_takes_away_is_not_written_again_at_once(monkeypatch):
+    async def script(made):
+        await made.ask(served())
+        for _ in range(3):
+            await made.ask(served(told(served())))
+            await made.ask(served())
+        assert len(made.cluster.statuses) == 1
+        monkeypatch.setattr(writer, '_SEEN_SECONDS', 0.0)
+        made.writer._written[WEB] = (served(), time.monotonic() + 0.05)
+        await made.ask(served())
+        await made.until(lambda: len(made.cluster.statuses) == 2)
+        await made.until(lambda: WEB in made.writer._written)
+        made.wishes[WEB] = served(told(served()))
+        made.writer.ask(WEB)
+        await made.until(lambda: WEB not in made.writer._written)
+
+    work(script)
+
+
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,98 @@
+"""A controller that leads, on calls that a test answers instead of an API server."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import types
+
+from kubernetes.aio import client
+
+from headrace.cluster import reading
+from headrace.controller.controller import Controller, Options
+from headrace.kube import lease
+from headrace.kube.access import Access
+from headrace.model import view
+from headrace.settings import Settings
+from support.objects import service
+
+VIP = '192.0.2.10'
+
+
+def agent(name, role, epoch, node, *said):
+    """Return an agent's Lease."""
+    annotations = {**lease.annotations(lease.Report(epoch, said)), lease.NODE: node}
+    metadata = client.V1ObjectMeta(name=name, labels={lease.ROLE_LABEL: role}, annotations=annotations)
+    # As long as any test of the process may take to come to it.
+    spec = client.V1LeaseSpec(renew_time=dt.datetime.now(dt.UTC), lease_duration_seconds=86400)
+    return client.V1Lease(metadata=metadata, spec=spec)
+
+
+class Calls:
+    """The calls of a controller without an API server, with the Leases of some agents; keeps the order of what it writes."""
+
+    api = None
+
+    def __init__(self, *leases):
+        self.statuses, self.patches, self.held, self.asked = [], [], leases, 0
+
+    async def leases(self, namespace, selector):
+        self.asked += 1
+        return [] if 'release' in selector else self.held
+
+    async def lease(self, namespace, name):
+        annotations = {'headrace.io/epoch': '5'}
+        return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations))
+
+    async def apply_service_status(self, namespace, name, status):
+        self.statuses.append((f'{namespace}/{name}', status))
+
+    async def service_uid(self, namespace, name):
+        return 'uid'
+
+    async def replace_lease(self, namespace, held):
+        await asyncio.sleep(0)
+
+    async def patch_service(self, namespace, name, body):
+        self.patches.append((f'{namespace}/{name}', body))
+
+    async def create_event(self, namespace, body):
+        await asyncio.sleep(0)
+
+
+def balanced(name, namespace, **annotations):
+    """Return a Service of our loadBalancerClass."""
+    spec = {
+        'type': 'LoadBalancer',
+        'loadBalancerClass': 'headrace.io/headrace',
+        'ports': [{'name': 'http', 'port': 80}],
+    }
+    return reading.read(service(name, namespace, annotations=annotations, **spec)).object
+
+
+def lead(script, *leases, **given):
+    """Run a controller that leads beside a script, and return its calls."""
+
+    async def run():
+        calls = Calls(*leases)
+        access = Access('http://127.0.0.1:1', tls=False, token=types.SimpleNamespace(), namespace='headrace')
+        settings = Settings(**{'status_addresses': (VIP,), 'namespaces': ('aaa', 'zzz'), **given})
+        made = Controller(Options(access, view.make(settings), 'headrace', 'one'), calls)
+        leading = asyncio.create_task(made.lead())
+        try:
+            async with asyncio.timeout(30):
+                await script(made, calls)
+            assert not leading.done(), leading
+        finally:
+            leading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leading
+        return calls
+
+    return asyncio.run(run())
+
+
+def put(made, *objects):
+    """Let a controller see objects as they are now."""
+    for item in objects:
+        made.store.put(item)
+    made._wake(0.0)
