@@ -16,7 +16,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
-from headrace.kube.calls import CallError, ConflictError, NotFoundError, refusal
+from headrace.kube.calls import CallError, NotFoundError, refusal
 
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
@@ -206,18 +206,7 @@ class Client:
 
     async def put_lease(self, namespace: str, body: dict[str, Any]) -> None:
         """Make a Lease say this, whatever it said; raises CallError."""
-        name = body['metadata']['name']
-        create: Any = self._leases.create_namespaced_lease
-        replace: Any = self._leases.replace_namespaced_lease
-        try:
-            await self._call(f'create Lease {namespace}/{name}', lambda: create(namespace, body))
-        except ConflictError:
-            held = await self._call(
-                f'get Lease {namespace}/{name}', lambda: self._leases.read_namespaced_lease(name, namespace)
-            )
-            assert held.metadata is not None
-            body['metadata']['resourceVersion'] = held.metadata.resource_version
-            await self._call(f'update Lease {namespace}/{name}', lambda: replace(name, namespace, body))
+        await self.write_lease(body, await self.lease(namespace, body['metadata']['name']))
 
     async def _call(self, what: str, make: Callable[[], Awaitable[Answer]]) -> Answer:
         try:

@@ -205,7 +205,10 @@ class Handover:
         """Take steps until cancelled."""
         while True:
             ref, _ = await self._queue.take()
-            await self.advance(ref)
+            try:
+                await self.advance(ref)
+            except Exception:  # the defect costs the object that it is about, until it changes
+                log.exception('internal error', extra={'object': str(ref)})
 
     async def advance(self, ref: Ref) -> None:
         """Take the next step of a Service, if it has one."""

@@ -92,21 +92,26 @@ class Writer:
         """Write until cancelled."""
         while True:
             ref, background = await self._queue.take()
-            wish = self.decide(ref)
-            if wish is None:
-                self._forget(ref)
-                continue
-            if wish.routine and not wish.held and not background:
-                self._queue.add(ref, background=True)
-                continue
             try:
-                await self._write(wish)
+                await self._look(ref, background=background)
             except NotFoundError:
                 self._forget(ref)
             except CallError as error:
                 self.counts.failures += 1
                 log.warning('an object could not be written', extra={'object': str(ref), 'said': str(error)[:300]})
                 self.ask(ref, after=_RETRY_SECONDS)
+            except Exception:  # the defect costs the object that it is about, until it changes
+                log.exception('internal error', extra={'object': str(ref)})
+
+    async def _look(self, ref: Ref, *, background: bool) -> None:
+        """Write what an object shall say, if it is not there; what is routine in the background."""
+        wish = self.decide(ref)
+        if wish is None:
+            self._forget(ref)
+        elif wish.routine and not wish.held and not background:
+            self._queue.add(ref, background=True)
+        else:
+            await self._write(wish)
 
     def _forget(self, ref: Ref) -> None:
         """Forget an object that is gone."""

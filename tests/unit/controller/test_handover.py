@@ -320,6 +320,30 @@ def test_a_service_that_goes_while_it_is_written_is_not_tried_again():
     assert tried == ['web']
 
 
+def test_an_unexpected_error_about_one_service_costs_that_service_alone(caplog):
+    world = World('n1', proxy='node', **{'class': 'headrace'})
+    world.put(name='good', proxy='node')
+    snapshot = world.store.snapshot
+
+    def fail(ref, needs=()):
+        if ref == REF:
+            raise ValueError('a defect')
+        return snapshot(ref, needs)
+
+    world.store.snapshot = fail
+
+    async def run():
+        running = asyncio.create_task(world.handover.run())
+        while not world.written:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    World.runner.run(run())
+    assert [name for _, name, _ in world.written] == ['good']
+    assert ('internal error', str(REF)) in [(record.message, record.object) for record in caplog.records]
+
+
 def test_a_controller_that_leads_again_looks_at_all_services_and_knows_nothing_of_before():
     world = World('n1')
     world.put(OURS, proxy='node', epoch='5')

@@ -344,6 +344,22 @@ def test_one_that_cannot_be_written_holds_up_no_other():
     assert [name for name, _ in done.cluster.statuses] == ['shop/other']
 
 
+def test_an_unexpected_error_about_one_object_costs_that_object_alone(caplog):
+    async def script(made):
+        def decide(ref):
+            made.decided.append(ref)
+            if ref.name == 'bad':
+                raise ValueError('a defect')
+            return made.wishes.get(ref)
+
+        made.writer.decide = decide
+        made.writer.ask(Ref('Service', 'shop', 'bad'))
+        await made.ask(wish(ingress=VIP))
+
+    assert work(script).writer.counts.statuses == 1
+    assert [(record.message, record.object) for record in caplog.records] == [('internal error', 'Service shop/bad')]
+
+
 def test_to_ask_later_does_not_put_off_what_is_due_sooner():
     async def script(made):
         made.writer.ask(WEB, after=600)
