@@ -48,6 +48,7 @@ class State:
         # HAProxy serves on those who are connected.
         self.lingering: set[Ref] = set()
         self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
+        self._fitting = False
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
         """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed.
@@ -186,10 +187,15 @@ class State:
         failed = {failure.ref for failure in change.failures}
         others = tuple(item for item in change.fragments if item.ref not in failed)
         namespaces = {item.ref.namespace for item in others}
-        if not failed or not any(map(self.admission.totals.exceeds, namespaces)):
+        if self._fitting or not failed or not any(map(self.admission.totals.exceeds, namespaces)):
             return change
         back = self.undo(Change(others))
-        return change.then(back).then(self._rebuild(store, {item.ref for item in others}, set()))
+        # Once: an object that fails again may leave a namespace beyond its budget.
+        self._fitting = True
+        try:
+            return change.then(back).then(self._rebuild(store, {item.ref for item in others}, set()))
+        finally:
+            self._fitting = False
 
     def _parts(self, changes: tuple[FragmentChange, ...]) -> tuple[tuple[FragmentChange, ...], ...]:
         """Return two parts of some changes: the objects that have failed before are suspected first."""

@@ -215,3 +215,16 @@ def test_an_object_that_fails_keeps_its_previous_fragment_when_settings_change(m
     living.put(bad)
     assert routes(living)['good.example.com'] == 'bad'
     assert reasons(made.verdicts(BAD)) == []
+
+
+def test_a_namespace_that_stays_beyond_a_budget_is_judged_again_once(poison, monkeypatch):
+    living = Living()
+    living.put(*(web(name) for name in NAMES))
+    monkeypatch.setattr(living.state.admission.totals, 'exceeds', lambda _: True)
+    poison(changes.FragmentChange, 'moved')
+    # What a demands of the Service that fails changes with a, so both are built again together.
+    canary = {'canary_service': 'bad', 'canary_weight': '5'}
+    change = living.put(web('a', 'new-a.example.com', **canary), web('bad', 'new-bad.example.com'))
+    assert {failure.ref for failure in change.failures} == {BAD}
+    assert routes(living)['new-a.example.com'] == 'a'
+    assert routes(living)['bad.example.com'] == 'bad'
