@@ -132,7 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 'none'
     max_routes_per_object: Annotated[
         int, meta('Routes (hosts by paths of all ports) that one object may have.', 'runtime', ge=1, le=1_000_000)
-    ] = 5000
+    ] = 2048
     max_entries_per_object: Annotated[
         int,
         meta(
