@@ -1,4 +1,6 @@
-"""A tenant that forges the epoch of a Service stops no hand-over of another one, on a real API server."""
+"""Epochs on a real API server: a forged one stops no hand-over, and neither does a controller of before that keeps no counter."""
+
+import datetime as dt
 
 import pytest
 
@@ -56,3 +58,25 @@ def test_a_forged_epoch_stops_no_hand_over_of_another_service(controller, labels
     assert counter(controller) >= kept
     controller.report('one', counter(controller))
     until(lambda: handed(controller, 'web'), 'it is handed over', LATE)
+
+
+def lead(cluster, holder, **annotations):
+    """Write the Lease of the controllers."""
+    kept = {f'headrace.io/{key.replace("_", "-")}': value for key, value in annotations.items()}
+    now = dt.datetime.now(dt.UTC).isoformat(timespec='microseconds')
+    spec = {'holderIdentity': holder, 'leaseDurationSeconds': 15, 'acquireTime': now, 'renewTime': now}
+    metadata = {'name': 'headrace-controller', 'namespace': cluster.namespace, 'annotations': kept}
+    cluster.plane.api.apply({'apiVersion': LEASES, 'kind': 'Lease', 'metadata': metadata, 'spec': spec})
+
+
+def test_an_agent_counts_epochs_up_to_the_counter_and_all_while_a_controller_of_before_leads(cluster):
+    lead(cluster, 'new', epoch='9', epoch_holder='new')
+    for name, number in (('web', '7'), ('evil', FORGED)):
+        cluster.put(name, service(name, labels={CHOSEN: 'headrace'}, annotations={'epoch': number}))
+    cluster.start()
+    until(lambda: cluster.epochs() == [7], 'the epoch counts, and the forged one does not', LATE)
+    cluster.plane.api.delete(cluster.path('Service', 'evil'))
+    # The controller was rolled back: the counter stays as it was, and the next hand-over has a higher number.
+    lead(cluster, 'old', epoch='9', epoch_holder='new')
+    cluster.put('next', service('next', labels={CHOSEN: 'headrace'}, annotations={'epoch': '12'}))
+    until(lambda: cluster.epochs() == [12], 'the epoch of the older controller counts', 2 * LATE)

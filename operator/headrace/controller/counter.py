@@ -1,7 +1,8 @@
 """The counter of epochs: the highest that a controller has written, kept on the Lease that elects it.
 
 Promises: a number is in the Lease before a Service carries it, so that agents and the next controller can tell the
-numbers of the controller from others; the next number cannot be guessed from those before.
+numbers of the controller from others; the next number cannot be guessed from those before. The Lease tells which of its
+holders keeps the counter, because a controller of before does not.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from kubernetes.aio import client as api
 
 from headrace.kube.calls import CallError, ConflictError
 from headrace.kube.epochs import counter
-from headrace.kube.lease import EPOCH
+from headrace.kube.lease import EPOCH, EPOCH_HOLDER
 
 # An epoch found where no counter was kept may be forged; a number has 18 digits at most.
 MOST_FOUND = 10**15
@@ -34,6 +35,7 @@ class Counter:
 
     def __init__(self, leases: Leases, namespace: str, name: str) -> None:
         self._leases, self._namespace, self._name = leases, namespace, name
+        self._holder = ''
         self.value = 0
         self.upcoming = 0
         self._move(0)
@@ -44,28 +46,35 @@ class Counter:
 
     async def begin(self, found: list[int]) -> None:
         """Go on from the Lease; where it has no counter, from the highest of those found; raises CallError."""
-        held = counter((await self._held())[1])
-        if held is not None:
-            self._move(held)
-            return
-        self._move(max((number for number in found if number <= MOST_FOUND), default=0))
-        await self.use()
+        lease, annotations = await self._held()
+        self._holder = _holder(lease)
+        held = counter(annotations)
+        self._move(max((number for number in found if number <= MOST_FOUND), default=0) if held is None else held)
+        if held is None:
+            await self.use()
+        elif annotations.get(EPOCH_HOLDER) != self._holder:
+            await self._write(held)
 
     async def use(self) -> None:
         """Keep `upcoming`, before a Service carries it; raises CallError."""
+        await self._write(self.upcoming)
+
+    async def _write(self, value: int) -> None:
         for _ in range(_TRIES):
             lease, annotations = await self._held()
+            if _holder(lease) != self._holder:
+                raise CallError(f'{self._name}: another controller leads')
             held = counter(annotations) or 0
             if held > self.value:
                 self._move(held)
                 raise CallError(f'{self._name}: another controller has counted')
-            annotations[EPOCH] = str(self.upcoming)
+            annotations |= {EPOCH: str(value), EPOCH_HOLDER: self._holder}
             try:
                 await self._leases.replace_lease(self._namespace, lease)
             except ConflictError:
                 # The election renews it meanwhile.
                 continue
-            self._move(self.upcoming)
+            self._move(value)
             return
         raise CallError(f'{self._name}: it changes all the time')
 
@@ -76,3 +85,7 @@ class Counter:
         if lease.metadata.annotations is None:
             lease.metadata.annotations = {}
         return lease, lease.metadata.annotations
+
+
+def _holder(lease: api.V1Lease) -> str:
+    return (lease.spec.holder_identity if lease.spec else None) or ''

@@ -3,7 +3,8 @@
 The controller numbers the Services that it hands over in order. An agent that has applied the Service of one number has
 applied those of all lower numbers too. The controller keeps the highest number that it has written as an annotation of
 its election Lease, and writes it there before it writes the Service: a Service with a higher number has it from
-another writer, and does not count.
+another writer, and does not count. A controller of before keeps no counter. While one leads, all numbers count, however far
+another controller had counted.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ import time
 from typing import Any
 
 from headrace.kube.calls import CallError, Calls, NotFoundError
-from headrace.kube.lease import EPOCH, epoch
+from headrace.kube.lease import EPOCH, EPOCH_HOLDER, epoch
 from headrace.names import Ref
 
 _STEP_SECONDS = 0.5
 _AGAIN_SECONDS = 10.0
+# How long a controller that has begun to lead may take to say that it keeps the counter.
+_GRACE_SECONDS = 30.0
 
 
 class Epochs:
@@ -74,21 +77,43 @@ def counter(annotations: dict[str, Any] | None) -> int | None:
     return epoch(str((annotations or {}).get(EPOCH, ''))) or None
 
 
-async def follow(epochs: Epochs, calls: Calls, namespace: str, class_name: str) -> None:
-    """Read the counter whenever a Service has an epoch above it; without a Lease or a counter in it all count."""
+class _Leader:
+    """The controller that leads, and since when it is known to lead without having written the counter."""
+
+    def __init__(self) -> None:
+        self._silent = ''
+        self._since = 0.0
+
+    def has_kept(self, lease: dict[str, Any], now: float, grace: float) -> bool:
+        """Tell whether the counter in a Lease is its holder's, or can become that within `grace` seconds."""
+        holder = (lease.get('spec') or {}).get('holderIdentity') or ''
+        if (lease['metadata'].get('annotations') or {}).get(EPOCH_HOLDER, '') == holder:
+            holder = ''
+        if holder != self._silent:
+            self._silent, self._since = holder, now
+        return not holder or now - self._since < grace
+
+
+async def follow(epochs: Epochs, calls: Calls, namespace: str, class_name: str, grace: float = _GRACE_SECONDS) -> None:
+    """Read the counter whenever a Service has an epoch above it; without a Lease or a counter in it all count.
+
+    All count also where a former leader wrote the counter, and the present one has not for `grace` seconds.
+    """
     path = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{counter_lease(class_name)}'
-    read_at = float('-inf')
+    read_at, leader = float('-inf'), _Leader()
     while True:
         if epochs.unknown or (time.monotonic() - read_at >= _AGAIN_SECONDS and epochs.foreign):
             read_at, epochs.unknown = time.monotonic(), False
             with contextlib.suppress(CallError):
-                epochs.trust(await _read(calls, path))
+                held = await _read(calls, path)
+                kept = held is not None and leader.has_kept(held, read_at, grace)
+                epochs.trust(counter(held['metadata'].get('annotations')) if held is not None and kept else None)
         await asyncio.sleep(_STEP_SECONDS)
 
 
-async def _read(calls: Calls, path: str) -> int | None:
+async def _read(calls: Calls, path: str) -> dict[str, Any] | None:
     try:
-        held = await calls.call('GET', path)
+        found: dict[str, Any] = await calls.call('GET', path)
     except NotFoundError:
         return None
-    return counter(held['metadata'].get('annotations'))
+    return found

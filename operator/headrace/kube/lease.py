@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 CLASS_LABEL = 'headrace.io/class'
 ROLE_LABEL = 'headrace.io/role'
 EPOCH = 'headrace.io/epoch'
+EPOCH_HOLDER = 'headrace.io/epoch-holder'
 NODE = 'headrace.io/node-name'
 VERDICTS = 'headrace.io/verdicts'
 OMITTED = 'headrace.io/verdicts-omitted'

@@ -7,19 +7,21 @@ from kubernetes.aio import client
 
 from headrace.controller.counter import MOST_FOUND, Counter
 from headrace.kube.calls import CallError, ConflictError
-from headrace.kube.lease import EPOCH
+from headrace.kube.lease import EPOCH, EPOCH_HOLDER
 
 
 class Leases:
     """One Lease, with so many conflicts first."""
 
-    def __init__(self, counter=None, conflicts=0, missing=False):
-        self.annotations = {EPOCH: counter} if counter else None
+    def __init__(self, counter=None, conflicts=0, missing=False, by='one'):
+        self.annotations = {EPOCH: counter, EPOCH_HOLDER: by} if counter else None
+        self.holder = 'one'
         self.conflicts, self.missing = conflicts, missing
 
     async def lease(self, namespace, name):
         held = dict(self.annotations) if self.annotations else None
-        return None if self.missing else client.V1Lease(metadata=client.V1ObjectMeta(name=name, annotations=held))
+        spec = client.V1LeaseSpec(holder_identity=self.holder)
+        return None if self.missing else client.V1Lease(metadata=client.V1ObjectMeta(annotations=held), spec=spec)
 
     async def replace_lease(self, namespace, held):
         if self.conflicts:
@@ -44,7 +46,7 @@ def test_without_a_counter_it_goes_on_from_what_an_older_controller_left_up_to_a
     leases = Leases()
     made = begun(leases, 7, MOST_FOUND + 1, 3)
     assert 7 < made.value <= 7 + 10**6
-    assert leases.annotations == {EPOCH: str(made.value)}
+    assert leases.annotations == {EPOCH: str(made.value), EPOCH_HOLDER: 'one'}
 
 
 def test_a_number_is_in_the_lease_before_it_is_used_and_the_next_is_not_the_one_after():
@@ -54,7 +56,7 @@ def test_a_number_is_in_the_lease_before_it_is_used_and_the_next_is_not_the_one_
     for _ in range(5):
         before, wanted = made.value, made.upcoming
         asyncio.run(made.use())
-        assert leases.annotations == {EPOCH: str(wanted)}
+        assert leases.annotations == {EPOCH: str(wanted), EPOCH_HOLDER: 'one'}
         assert made.value == wanted
         steps.append(wanted - before)
     assert len(set(steps)) > 1
@@ -64,7 +66,7 @@ def test_a_renewal_of_the_election_in_between_is_no_obstacle():
     leases = Leases('41', conflicts=2)
     made = begun(leases)
     asyncio.run(made.use())
-    assert leases.annotations == {EPOCH: str(made.value)}
+    assert leases.annotations == {EPOCH: str(made.value), EPOCH_HOLDER: 'one'}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,7 @@ def test_a_renewal_of_the_election_in_between_is_no_obstacle():
         pytest.param({'conflicts': 9}, 41, id='it changes all the time'),
         pytest.param({'annotations': {EPOCH: '90'}}, 90, id='another controller has counted'),
         pytest.param({'missing': True}, 41, id='the Lease is gone'),
+        pytest.param({'holder': 'two'}, 41, id='another controller leads'),
     ],
 )
 def test_what_cannot_be_kept_is_not_used(changed, value):
@@ -83,3 +86,10 @@ def test_what_cannot_be_kept_is_not_used(changed, value):
     with pytest.raises(CallError):
         asyncio.run(made.use())
     assert made.value == value
+
+
+def test_a_controller_that_takes_over_says_that_it_keeps_the_counter():
+    leases = Leases('41', by='a controller of before')
+    made = begun(leases)
+    assert made.value == 41
+    assert leases.annotations == {EPOCH: '41', EPOCH_HOLDER: 'one'}

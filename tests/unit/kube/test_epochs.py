@@ -57,11 +57,21 @@ def test_what_was_applied_stays_applied_when_the_service_is_gone():
     assert made.applied == 7
 
 
+def lease(holder, by):
+    return {'metadata': {'annotations': {'headrace.io/epoch': '9', **by}}, 'spec': {'holderIdentity': holder}}
+
+
 @pytest.mark.parametrize(
     ('answer', 'counter'),
     [
-        pytest.param((200, {'metadata': {'annotations': {'headrace.io/epoch': '9'}}}), 9, id='kept'),
-        pytest.param((200, {'metadata': {}}), None, id='an older controller'),
+        pytest.param((200, lease('new', {'headrace.io/epoch-holder': 'new'})), 9, id='kept by the leader'),
+        pytest.param((200, lease('', {'headrace.io/epoch-holder': 'new'})), 9, id='kept by the last leader'),
+        pytest.param(
+            (200, lease('old', {'headrace.io/epoch-holder': 'new'})), None, id='an older controller leads again'
+        ),
+        pytest.param((200, lease('old', {})), None, id='an older controller'),
+        pytest.param((200, {'metadata': {'annotations': {'headrace.io/epoch': '9'}}}), 9, id='without a leader'),
+        pytest.param((200, {'metadata': {}}), None, id='no counter'),
         pytest.param((404, {'reason': 'NotFound'}), None, id='no controller'),
         pytest.param((403, {'reason': 'Forbidden'}), 0, id='no right'),
     ],
@@ -73,7 +83,7 @@ def test_the_counter_is_read_when_an_epoch_is_not_known(server, answer, counter)
 
     async def follow():
         async with server.calls(answer) as calls:
-            running = asyncio.create_task(epochs.follow(made, calls, 'headrace', 'headrace'))
+            running = asyncio.create_task(epochs.follow(made, calls, 'headrace', 'headrace', grace=0.0))
             async with asyncio.timeout(20):
                 while not server.asked:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -84,3 +94,15 @@ def test_the_counter_is_read_when_an_epoch_is_not_known(server, answer, counter)
     asyncio.run(follow())
     assert server.lines == [f'GET {LEASE}']
     assert made.counter == counter
+
+
+def test_a_controller_that_has_just_begun_to_lead_has_time_to_keep_the_counter():
+    leader = epochs._Leader()
+    old, new = (lease(name, {'headrace.io/epoch-holder': 'new'}) for name in ('old', 'new'))
+    assert leader.has_kept(new, 0.0, 60.0)
+    assert leader.has_kept(old, 100.0, 60.0)
+    assert leader.has_kept(old, 159.0, 60.0)
+    assert not leader.has_kept(old, 160.0, 60.0)
+    # The next leader has as much time.
+    assert leader.has_kept(lease('third', {}), 161.0, 60.0)
+    assert leader.has_kept(new, 300.0, 60.0)
