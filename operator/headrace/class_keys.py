@@ -100,7 +100,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     service_networks: Annotated[
         tuple[str, ...],
-        meta('Networks of ClusterIPs; the node role takes no externalIP in them.', 'restart'),
+        meta(
+            'Networks of ClusterIPs; the node role takes no externalIP in them, and gives no endpoint in them traffic.',
+            'restart',
+        ),
     ] = ()
     tcp_ports: Annotated[
         str,

@@ -13,7 +13,7 @@ from headrace.model.ir import Kind
 from headrace.model.state import State
 from headrace.model.view import Role
 from headrace.settings import Settings
-from support.objects import endpoint_slice, fragment, service
+from support.objects import endpoint_slice, fragment, node, service
 
 SETTINGS = Settings(tcp_ports='5000-5999')
 OWN = frozenset(('10.1.2.3', 'fd00::3'))
@@ -127,6 +127,68 @@ def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_re
     assert ends == {OTHER}
     (told,) = made.all_verdicts()
     assert told.reason == 'EndpointRefused'
+
+
+def of_node(*documents, **settings):
+    return model(
+        replace(view.make(Settings(**settings), role=Role.NODE, place=Place('n1')), own_addresses=OWN), *documents
+    )
+
+
+def ends_of(made):
+    found = fragment(made)
+    ends = {end for backend in found.backends for group in backend.groups for end in group.addresses}
+    return ends | {end for group in found.balanced for end, _ in group.endpoints}
+
+
+@pytest.mark.parametrize(
+    ('network', 'address', 'is_refused'),
+    [
+        ('10.96.0.0/12', '10.111.255.254', True),
+        ('10.96.0.0/12', '10.112.0.1', False),
+        ('10.96.0.0/16', '10.96.7.7', True),
+        ('10.96.0.0/16', '10.9.6.0', False),
+        ('10.96.0.7/32', '10.96.0.7', True),
+        ('10.96.0.7/32', '10.96.0.77', False),
+        ('0.0.0.0/0', '192.0.2.7', True),
+        ('fd00:96::/112', 'fd00:96::7', True),
+        ('fd00:96::/112', 'fd00:97::7', False),
+        ('fc00::/7', 'fdff::7', True),
+        ('::/0', '2001:db8::7', True),
+    ],
+)
+def test_on_a_node_an_address_of_a_service_is_no_endpoint(network, address, is_refused):
+    family = 'IPv6' if ':' in address else 'IPv4'
+    document = service(
+        annotations={'proxy': 'node', 'datapath': 'haproxy'}, ports=HTTP, clusterIP='10.1.0.1',
+        clusterIPs=['10.1.0.1', 'fe00::1'], ipFamilies=['IPv4', 'IPv6'],
+    )  # fmt: skip
+    made = of_node(
+        document, endpoint_slice(port_name='http', family=family, addresses=[address]), service_networks=(network,)
+    )
+    assert ends_of(made) == (set() if is_refused else {address})
+    assert ('EndpointRefused' in {each.reason for each in made.all_verdicts()}) is is_refused
+
+
+@pytest.mark.parametrize(
+    ('address', 'port', 'is_refused'),
+    [
+        pytest.param('10.96.0.1', 80, True, id='the ClusterIP'),
+        pytest.param('10.96.0.1', 81, False, id='another port of it'),
+        pytest.param('203.0.113.7', 80, True, id='an external address'),
+        pytest.param('192.0.2.1', 30080, True, id='the node port'),
+        pytest.param('192.0.2.2', 30080, True, id='the node port of another Node'),
+        pytest.param('192.0.2.2', 30081, False, id='another port of a Node'),
+    ],
+)
+def test_on_a_node_a_service_is_no_endpoint_of_itself(address, port, is_refused):
+    document = service(
+        annotations={'proxy': 'node'}, ports=[{**HTTP[0], 'nodePort': 30080}], type='NodePort', clusterIP='10.96.0.1',
+        externalIPs=['203.0.113.7'],
+    )  # fmt: skip
+    nodes = node('n1'), node('n2', addresses=['192.0.2.2'])
+    made = of_node(document, *nodes, endpoint_slice(port=port, port_name='http', addresses=[address]))
+    assert ends_of(made) == (set() if is_refused else {address})
 
 
 def test_the_addresses_of_this_machine_are_found():

@@ -131,7 +131,7 @@ class Doors:
                 place=self.view.place,
                 local=local,
             )
-            groups, refused = refused_addresses.split(found.groups, self.view)
+            groups, refused = refused_addresses.split(found.groups, self.view, self._ends())
             self.refused.update(refused)
             self._found[of, local] = replace(found, groups=groups) if refused else found
         return self._found[of, local]
@@ -154,6 +154,14 @@ class Doors:
     def judge(self) -> tuple[Verdict, ...]:
         """Return the diagnostic about the endpoints that are left out."""
         return refused_addresses.judge(self.service, self.port, tuple(sorted(self.refused)))
+
+    def _ends(self) -> frozenset[tuple[str, int]]:
+        """Return all addresses and ports of the Service, those at other Nodes too: a connection could come back from there."""
+        service = self.service
+        here = (address for port in service.ports for address in addresses(service, port, self.snapshot, self.view))
+        ports = [port.node_port for port in service.ports if port.node_port]
+        nodes = ((address, port) for node in self.snapshot.nodes for address in node.addresses for port in ports)
+        return frozenset((*((each.address, each.number) for each in here), *nodes))
 
     def _node_addresses(self) -> Iterable[str]:
         return (
