@@ -29,8 +29,8 @@ def nodes():
 def make_agent(nodes, make_live):  # noqa: F811
     """What makes an agent of the role node on the first node, not started yet; its table goes with the test."""
 
-    def make():
-        made = make_live(addresses=['0.0.0.0', '::'], tcpPorts='')
+    def make(**settings):
+        made = make_live(addresses=['0.0.0.0', '::'], tcpPorts='', **settings)
         made.role = ('--role', 'node', '--node', 'n1')
         made.put('nodes', *documents())
         return made

@@ -6,7 +6,7 @@ There is no quiet time: an idle agent applies at once, and a busy one takes all 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from headrace.agent.backlog import Backlog
@@ -122,7 +122,7 @@ class Loop:
         if change or change.failures:
             await self._apply(change)
         if self.steering is not None and NODES in refs:
-            await self.steering.move(sites.find(self.store.nodes(), self.state.view))
+            await self._steer(partial(self.steering.move, sites.find(self.store.nodes(), self.state.view)))
         return bool(change)
 
     async def _apply(self, change: Change) -> None:
@@ -146,12 +146,27 @@ class Loop:
             await self.steering.come(rest, change)
         except Exception as error:  # noqa: BLE001  HAProxy has it all, so the table is what is to be mended
             self.applier.report('table', error)
-            await self.steering.reconcile(self.applier.wanted)
+            await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        if self.steering is not None:
+            await self._steer(partial(self.steering.reconcile, self.applier.wanted))
+
+    async def _steer(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something to the table; objects on which that fails go back to what could be applied."""
+        for attempt in range(2):
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+                if attempt or not await self._search('table'):
+                    self.applier.report('table', error)
+                    return
+            else:
+                return
 
     async def _undo(self, change: Change) -> None:
         self.state.undo(change)
-        if self.steering is not None:
-            await self.steering.reconcile(self.applier.wanted)
+        await self._reconcile()
 
     async def _divide(self, refs: Sequence[Ref], error: Exception) -> None:
         """Apply fragments in parts of which one fails; those that have failed before are suspected first."""
@@ -215,8 +230,7 @@ class Loop:
             self.judged.note(self.state, (*change.judged, ref))
         if found:
             await self.applier.renew()
-            if self.steering is not None:
-                await self.steering.reconcile(self.applier.wanted)
+            await self._reconcile()
         return bool(found)
 
     def _epochs(self, refs: Iterable[Ref]) -> dict[Ref, int]:
@@ -269,15 +283,16 @@ class Loop:
                     self.applier.report('exchange', error)
                     await self.applier.renew()
             if self.steering is not None:
-                await self.steering.exchange(self.applier.wanted)
+                await self._steer(partial(self.steering.exchange, self.applier.wanted))
             self._note_epochs(numbers)
             return reload
 
     async def steer(self, steering: Steering, site: Site) -> None:
         """Make a node's table from what HAProxy has been told, and lead all later changes past it."""
         async with self._turn:
-            await steering.begin(self.applier.wanted, site)
+            self.applier.attempts.append(steering.attempt)
             self.steering = steering
+            await self._steer(partial(steering.begin, self.applier.wanted, site))
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""

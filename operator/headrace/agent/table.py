@@ -27,7 +27,7 @@ class NodeTable:
 
     def __init__(self, nft: Nft, state: Path, seat: Seat | None, listening: Callable[[], bool]) -> None:
         self.seat, self._nft = seat, nft
-        self.steering = Steering(nft, state / 'table.nft', self.trouble, self._is_away)
+        self.steering = Steering(nft, state / 'table.nft', self.trouble, self._is_away, self._failing)
         self.held = asyncio.Event()
         self._listening = listening
         self._loop: Loop | None = None
@@ -46,6 +46,10 @@ class NodeTable:
         """Note what stands in the way, '' for nothing."""
         if self._listening() and self._applier.record.trouble(subject, said) and said:
             log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
+
+    async def _failing(self, error: Exception) -> None:
+        assert self._loop is not None
+        await self._loop.search('table', error)
 
     def _is_away(self) -> bool:
         return self._applier.worker is None

@@ -76,6 +76,8 @@ class Applier:
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
         self._told: set[int] = set()
+        # What else is made of a picture, so that an object on which that fails can be found.
+        self.attempts: list[Callable[[Picture], object]] = []
         # While a reload of our own is under way; and the worker that was there when it began.
         self.reloading = False
         self._leaving: Worker | None = None
@@ -159,7 +161,10 @@ class Applier:
                 pointers = {key: content for key in own if (content := claims.content(key, self.state.fragments))}
                 changes = tuple(PointerChange(key, None, content) for key, content in pointers.items())
                 plan.plan(Change((FragmentChange(ref, None, fragment),), changes), Loaded())
-                renderer.picture(Picture({ref: fragment}, pointers))
+                picture = Picture({ref: fragment}, pointers)
+                renderer.picture(picture)
+                for attempt in self.attempts:
+                    attempt(picture)
             except Exception as error:  # noqa: BLE001  handed on
                 yield ref, error
 

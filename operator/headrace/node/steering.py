@@ -1,14 +1,15 @@
 """Keeping the kernel's table true: changes as they come, a comparison at intervals, and the way past HAProxy.
 
 Promises: what goes is gone before HAProxy forgets it, and what comes is there only when HAProxy knows it. A transaction
-that fails is followed by the whole table anew, until that succeeds. The last good table is kept in a file.
+that fails is followed by the whole table anew, until that succeeds. The last good table is kept in a file. An unexpected
+exception ends no watch: it is handed to `failing`, which finds the object at fault.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,13 +29,26 @@ _STEP_SECONDS = 0.1
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
+# Where a table is built only to see whether that fails.
+_ANYWHERE = Site('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
 
 
 class Steering:
-    """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is."""
+    """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is.
 
-    def __init__(self, nft: Nft, file: Path, trouble: Callable[[str, str], object], away: Callable[[], bool]) -> None:
+    `failing` gets unexpected exceptions beside changes; those of changes are raised.
+    """
+
+    def __init__(
+        self,
+        nft: Nft,
+        file: Path,
+        trouble: Callable[[str, str], object],
+        away: Callable[[], bool],
+        failing: Callable[[Exception], Awaitable[object]] | None = None,
+    ) -> None:
         self._nft, self._file, self._trouble, self._away = nft, file, trouble, away
+        self._failing = failing
         self.table: Table | None = None
         self.good = False
         self.repairs = 0
@@ -66,14 +80,28 @@ class Steering:
         """Make the table true to a picture, which is then followed by `leave` and `come`; one that is true stays."""
         async with self._turn:
             self._picture = picture
-            self.table = Table(picture, site)
-            self._halfway = False
             self._lead_ipv6()
+            table = self._build(site)
             try:
-                await self._adopt(self.table, await self._seen())
+                await self._adopt(table, await self._seen())
             except NftError:
-                await self._anew(self.table)
+                await self._anew(table)
             await self._forget_flows()
+
+    def _build(self, site: Site) -> Table:
+        """Build the table from the picture; one that cannot be built is no good, and `follow` tries it again."""
+        held, self._halfway, self.good = self.good, True, False
+        if self.table is None:
+            # What `reconcile` goes on from.
+            self.table = Table(Picture(), site)
+        self.table = Table(self._picture, site)
+        self.good, self._halfway = held, False
+        return self.table
+
+    @staticmethod
+    def attempt(picture: Picture) -> None:
+        """Build the part of a table that a picture makes, for the exception that it may raise."""
+        Table(picture, _ANYWHERE).text()
 
     async def _adopt(self, table: Table, seen: observed.Observed) -> None:
         """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
@@ -129,8 +157,7 @@ class Steering:
             if made is not None:
                 await self._do(made)
                 return
-            self.table = Table(self._picture, wanted)
-            await self._anew(self.table)
+            await self._anew(self._build(wanted))
 
     async def exchange(self, picture: Picture) -> None:
         """Go on with another picture, as other settings make it."""
@@ -138,12 +165,13 @@ class Steering:
             return
         async with self._turn:
             self._picture = picture
-            before, self.table = self.table, Table(picture, self.table.site)
+            before = self.table
+            table = self._build(before.site)
             if not self.good:
-                await self._anew(self.table)
+                await self._anew(table)
                 return
-            self.table.inherit(before)
-            await self._adopt(self.table, observed.told(before))
+            table.inherit(before)
+            await self._adopt(table, observed.told(before))
 
     async def reconcile(self, picture: Picture) -> None:
         """Make the table true to a picture from what the kernel has: a change of it has failed unexpectedly."""
@@ -200,6 +228,20 @@ class Steering:
 
     async def follow(self) -> None:
         """Watch HAProxy, and make the table anew while it differs, until cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:  # noqa: BLE001  handed on
+                self.good = False
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        """Hand an unexpected exception on, and leave time before the next attempt."""
+        if self._failing is not None:
+            await self._failing(error)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
         tried = float('-inf')
         while True:
             bypass = self._past()
@@ -207,7 +249,8 @@ class Steering:
             if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
                 tried = time.monotonic()
                 async with self._turn:
-                    await self._anew(self.table)
+                    table = self._build(self.table.site) if self._halfway else self.table
+                    await self._anew(table)
             if bypass != self._past():
                 # HAProxy came or went while the kernel was told.
                 continue
@@ -224,7 +267,10 @@ class Steering:
         while True:
             await asyncio.sleep(pause)
             began = time.monotonic()
-            await self._compare()
+            try:
+                await self._compare()
+            except Exception as error:  # noqa: BLE001  handed on
+                await self._failed(error)
             pause = max(seconds, (time.monotonic() - began) / _SHARE)
 
     async def _compare(self) -> None:
@@ -307,7 +353,11 @@ class Steering:
             await self._unsaved.wait()
             self._unsaved.clear()
             began = time.monotonic()
-            await self.save_now()
+            try:
+                await self.save_now()
+            except Exception as error:  # noqa: BLE001  handed on
+                self._unsaved.set()
+                await self._failed(error)
             await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - began) / _SHARE))
 
     async def save_now(self) -> None:
