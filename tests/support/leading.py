@@ -41,7 +41,7 @@ class Calls:
 
     async def lease(self, namespace, name):
         annotations = {'headrace.io/epoch': '5'}
-        return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations))
+        return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations), spec=None)
 
     async def apply_service_status(self, namespace, name, status):
         self.statuses.append((f'{namespace}/{name}', status))
