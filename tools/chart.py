@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'operator'))
 
-from headrace import settings  # noqa: E402
+from headrace.settings import settings  # noqa: E402
 
 CHART = ROOT / 'charts' / 'headrace'
 NAMESPACE = 'headrace-system'

@@ -17,8 +17,9 @@ import jinja2
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'operator'))
 
-from headrace import settings, verdicts  # noqa: E402
+from headrace import diagnostics  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
+from headrace.settings import settings  # noqa: E402
 
 PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
 RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
@@ -30,9 +31,9 @@ SCOPES = {
     keys.Scope.BACKEND: 'How endpoints are chosen, asked and watched',
 }
 LEVELS = {
-    verdicts.Level.ERROR: 'Errors',
-    verdicts.Level.WARNING: 'Warnings',
-    verdicts.Level.INFO: 'Notes',
+    diagnostics.Level.ERROR: 'Errors',
+    diagnostics.Level.WARNING: 'Warnings',
+    diagnostics.Level.INFO: 'Notes',
 }
 # What a text of the settings looks like, said once for each pattern: the pattern is that of the setting named first.
 TEXTS = {
@@ -129,7 +130,7 @@ def pages() -> dict[str, str]:
         'closing': sorted(keys.CLOSING),
         'settings': list(rows(schema)),
         'levels': [
-            (title, [(name, reason) for name, reason in sorted(verdicts.REASONS.items()) if reason.level is level])
+            (title, [(name, reason) for name, reason in sorted(diagnostics.REASONS.items()) if reason.level is level])
             for level, title in LEVELS.items()
         ],
     }

@@ -16,9 +16,9 @@ def main() -> None:
         os.environ.pop(_VARIABLE, None)
         sys.exit(supervisor.main([item for item in arguments if item != _FLAG]))
     if arguments[:1] == ['alive']:
-        from headrace import alive  # noqa: PLC0415  a probe is asked for often
+        from headrace import liveness  # noqa: PLC0415  a probe is asked for often
 
-        sys.exit(alive.main(arguments[1:]))
+        sys.exit(liveness.main(arguments[1:]))
     from headrace.cli import main as command_line  # noqa: PLC0415  the same
 
     command_line.main()

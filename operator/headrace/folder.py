@@ -13,12 +13,12 @@ import msgspec
 import yaml
 
 from headrace import parsing
-from headrace.cluster import fields
-from headrace.cluster.objects import Object
-from headrace.cluster.secrets import DEFAULT_LIMITS
+from headrace.diagnostics import Verdict, shorten
 from headrace.names import Ref
-from headrace.secret_keys import Secrets
-from headrace.verdicts import Verdict, shorten
+from headrace.objects import fields
+from headrace.objects.kinds import Object
+from headrace.objects.secrets import DEFAULT_LIMITS
+from headrace.settings.secret_keys import Secrets
 
 SUFFIXES = ('.yaml', '.yml', '.json')
 _MAX_NAME = 4096

@@ -100,3 +100,8 @@ def stand_in(address: str, number: int, key: bytes) -> str:
     """
     known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6, key=key).digest())
     return str(ipaddress.IPv6Network(STAND_INS)[known << 16 | number])
+
+
+def wildcard(host: str) -> str:
+    """Return the wildcard that matches a host, '' where none does."""
+    return '' if host.startswith('*.') else f'*.{host.partition(".")[2]}'

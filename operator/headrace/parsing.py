@@ -5,17 +5,16 @@ Every source comes this way, so an object on which headrace fails costs that obj
 
 import logging
 
-from headrace.cluster import reading
-from headrace.cluster.reading import Reading
-from headrace.cluster.secrets import DEFAULT_LIMITS
-from headrace.secret_keys import Secrets
+from headrace.objects.parse import Reading, read
+from headrace.objects.secrets import DEFAULT_LIMITS
+from headrace.settings.secret_keys import Secrets
 
 log = logging.getLogger(__name__)
 
 
 def parse(document: object, limits: Secrets = DEFAULT_LIMITS) -> Reading:
     """Return the object that a document holds, and log an unexpected error with its traceback."""
-    found = reading.read(document, limits)
+    found = read(document, limits)
     if found.failed is not None:
         log.error('headrace failed on an object', exc_info=found.failed, extra={'object': str(found.verdicts[0].ref)})
     return found

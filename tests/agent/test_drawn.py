@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from headrace import settings as class_settings
-from headrace.haproxy import files, observed, render
-from headrace.haproxy.render import Renderer
-from headrace.model import view
-from headrace.model.ir import Map
+from headrace.haproxy.plan import live_state
+from headrace.haproxy.render import render
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import files
+from headrace.ir.policy import Map
 from headrace.names import Ref
+from headrace.settings import settings as class_settings
+from headrace.translate import build_context
 from properties import strategies
 from support.haproxy import Haproxy
 from support.live import Ports, until
@@ -37,11 +39,11 @@ COLUMNS = ('type', 'mode', 'cookie', 'slim', 'check_rise', 'check_fall')
 
 def state(ask):
     """Return all that a HAProxy says of what it has been told."""
-    there = observed.backends(ask('show backend'))
-    servers = observed.servers(ask('show servers state'))
+    there = live_state.backends(ask('show backend'))
+    servers = live_state.servers(ask('show servers state'))
     rows = csv.DictReader(ask('show stat').lstrip('# \n').splitlines())
-    texts = {file: ask(f'show ssl cert {file}') for file in observed.names(ask('show ssl cert'))}
-    authorities = {file: ask(f'show ssl ca-file {file}') for file in observed.names(ask('show ssl ca-file'))}
+    texts = {file: ask(f'show ssl cert {file}') for file in live_state.names(ask('show ssl cert'))}
+    authorities = {file: ask(f'show ssl ca-file {file}') for file in live_state.names(ask('show ssl ca-file'))}
     return {
         'backends': sorted(there),
         'servers': sorted(
@@ -57,14 +59,14 @@ def state(ask):
         ),
         'maps': {name: _entries(ask(f'show map maps/{name}.map')) for name in Map},
         'crt-list': sorted(
-            map(observed.crt_list_words, observed.crt_list(ask(f'show ssl crt-list -n {render.CRT_LIST}')).values())
+            map(live_state.crt_list_words, live_state.crt_list(ask(f'show ssl crt-list -n {render.CRT_LIST}')).values())
         ),
-        'materials': {file: observed.fingerprints(text) for file, text in (texts | authorities).items()},
+        'materials': {file: live_state.fingerprints(text) for file, text in (texts | authorities).items()},
     }
 
 
 def _entries(text):
-    return sorted((key, value) for key, values in observed.entries_of(text).items() for value in values)
+    return sorted((key, value) for key, values in live_state.entries_of(text).items() for value in values)
 
 
 def differences(found, wanted):
@@ -113,7 +115,7 @@ class Followed:
         """Return what a HAProxy has that starts from these objects; it listens where the live one does, to nobody."""
         seen = class_settings.parse(self.live.config.read_text())
         made = built(*self.objects.values(), settings=seen, all_secrets=True)
-        assert made.view == view.make(seen, all_secrets=True)
+        assert made.view == build_context.make(seen, all_secrets=True)
         with tempfile.TemporaryDirectory() as folder, Haproxy(self.live.haproxy) as haproxy:
             files.write(Path(folder), Renderer(made.view).render(made))
             haproxy.start(folder)

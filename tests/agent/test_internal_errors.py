@@ -9,11 +9,14 @@ import json
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.haproxy import commands, entries, observed, plan, render
-from headrace.model import changes, hosts, services
-from headrace.model.ir import Fragment
+from headrace.haproxy.encode import commands, map_entries
+from headrace.haproxy.plan import live_state, plan
+from headrace.haproxy.render import render
+from headrace.ir.fragment import Fragment
 from headrace.names import Ref
+from headrace.objects import parse
+from headrace.resolve import changes, hosts
+from headrace.translate import services
 from support import inprocess
 from support.live import until
 from support.objects import endpoint_slice, service
@@ -81,7 +84,7 @@ class Tenants:
     async def change(self, turn, *but):
         """Change everything, but for the objects of some names, in one batch."""
         for document in self.documents(turn):
-            found = reading.read(document).object
+            found = parse.read(document).object
             if not {found.name, getattr(found, 'service', '')} & {*but}:
                 self.agent.store.put(found)
         self.agent._wake(asyncio.get_running_loop().time())
@@ -121,7 +124,7 @@ CHANGES = [
     pytest.param(changes.FragmentChange, 'moved', 'resolve', id='change'),
     pytest.param(plan, 'backends', 'plan', id='plan'),
     pytest.param(commands, 'add_server', 'plan', id='commands'),
-    pytest.param(entries, 'of_fragment', 'plan', id='entries'),
+    pytest.param(map_entries, 'of_fragment', 'plan', id='entries'),
 ]
 
 
@@ -175,7 +178,7 @@ def test_files_are_written_without_an_object_that_cannot_be_rendered(live, town,
 
 def test_the_comparison_goes_on_without_an_object_that_fails(live, town, poison):
     tenants = Tenants(live, town)
-    poison(observed, 'backend_repairs')
+    poison(live_state, 'backend_repairs')
 
     async def work():
         await tenants.serves(0, (*TENANTS, 'mallory'))
@@ -247,7 +250,7 @@ def test_changes_are_kept_and_tried_again_where_nothing_can_be_applied(live, tow
 
 def test_settings_change_without_an_object_that_fails(live, town, poison):
     tenants = Tenants(live, town)
-    poison(entries, 'of_fragment')
+    poison(map_entries, 'of_fragment')
 
     async def work():
         poison.on = True

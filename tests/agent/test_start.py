@@ -3,8 +3,8 @@
 import asyncio
 import json
 
-from headrace.cluster import reading
-from headrace.haproxy import probe
+from headrace.haproxy.runtime import probe
+from headrace.objects import parse
 from support import inprocess
 from support.objects import endpoint_slice, service
 
@@ -20,7 +20,7 @@ def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town,
     def slow(binary):
         # The store has been taken, and there is no loop to wake yet.
         assert agent.admin.loop is None
-        agent.store.put(reading.read(endpoint_slice('web', addresses=[other], port=town.port)).object)
+        agent.store.put(parse.read(endpoint_slice('web', addresses=[other], port=town.port)).object)
         agent._wake(0.0)
         # No later event wakes the loop.
         agent.source._woken = lambda _: None
@@ -51,7 +51,7 @@ def test_an_epoch_that_comes_with_a_change_of_settings_is_reported(live, town):
 
     async def work():
         document = service('web', labels=OURS, annotations={'host': 'a.com', 'epoch': '9'})
-        agent.store.put(reading.read(document).object)
+        agent.store.put(parse.read(document).object)
         await agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         return agent.loop.report().epoch
 

@@ -10,7 +10,7 @@ import pytest
 from tools.bench import varied
 
 from conftest import ROOT, binary
-from headrace.verdicts import Level
+from headrace.diagnostics import Level
 from support.objects import built
 
 ROOM = 60

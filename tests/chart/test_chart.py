@@ -12,9 +12,9 @@ import yaml
 
 import headrace
 from conftest import ROOT, binary
-from headrace import settings as class_settings
-from headrace.haproxy import overrides
+from headrace.haproxy.render import overrides
 from headrace.kube.rights import CLASS_NAMESPACE, RULES, When, Where, class_lease
+from headrace.settings import settings as class_settings
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from headrace.haproxy import check
+from headrace.haproxy.runtime import check
 from support.objects import PREFIX, ca_secret, endpoint_slice, secret, service, tls_secret
 
 MEGABYTE = 'a' * 1_000_000

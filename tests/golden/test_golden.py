@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.cli.main import cli
-from headrace.haproxy import check
+from headrace.haproxy.runtime import check
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob('*/in.yaml'))

@@ -7,14 +7,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy import files, plan
-from headrace.haproxy.plan import Loaded
-from headrace.haproxy.profiles import in_use
-from headrace.haproxy.render import Renderer
-from headrace.model import state, view
-from headrace.settings import Settings
+from headrace.haproxy.encode.profiles import in_use
+from headrace.haproxy.plan import plan
+from headrace.haproxy.plan.plan import Loaded
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import files
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
 from support.haproxy import Haproxy, Ports
 from support.objects import built, endpoint_slice, service
 
@@ -74,11 +76,11 @@ def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haprox
 
 
 def test_compression_is_switched_on_by_a_reload_with_that_reason_and_off_without():
-    store, living = Store(), state.State(view.make(Settings()))
+    store, living = Store(), state.State(build_context.make(Settings()))
 
     def say(value):
         for document in (service(annotations={**HOST, 'compression': value}), endpoint_slice(addresses=['10.0.0.1'])):
-            store.put(reading.read(document).object)
+            store.put(parse.read(document).object)
         change = living.update(store, store.take())
         return plan.plan(change, Loaded(frozenset(in_use((), 'headrace'))))
 

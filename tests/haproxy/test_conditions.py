@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import binary
-from headrace.model.ir import Pointer
-from headrace.model.regular_expressions import parse
+from headrace.ir.pointers import Pointer
 from headrace.names import Ref
+from headrace.translate.regular_expressions import parse
 from support.edge import Endpoints, web
 from support.routed import NEW, OLD, Routed, candidate, chosen, conditions, route
 

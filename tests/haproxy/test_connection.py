@@ -3,13 +3,14 @@
 import asyncio
 import socket
 
-from headrace.haproxy import answers, commands, files
-from headrace.haproxy.answers import Outcome
-from headrace.haproxy.commands import Phase
-from headrace.haproxy.render import Renderer
-from headrace.haproxy.runtime import Connection
-from headrace.model.ir import Entry, Map
-from headrace.settings import Settings
+from headrace.haproxy.encode import commands
+from headrace.haproxy.encode.commands import Phase
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import files, responses
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.haproxy.runtime.sockets import Connection
+from headrace.ir.policy import Entry, Map
+from headrace.settings.settings import Settings
 from support.haproxy import Haproxy, Ports
 from support.objects import built
 
@@ -59,5 +60,5 @@ def test_a_payload_that_arrives_in_parts_is_done(haproxy_34, tmp_path):
     ports.close()
     answer = found.decode().split('\n> ')[1]
     assert answer.count('+') > 1
-    assert answers.judge(add, answer).outcome is Outcome.DONE
+    assert responses.judge(add, answer).outcome is Outcome.DONE
     assert len(entries.split()) == 9

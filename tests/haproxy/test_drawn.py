@@ -7,9 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from headrace.haproxy import answers, files, observed, plan, profiles, render
-from headrace.haproxy.answers import Outcome
-from headrace.model import picture, view
+from headrace.haproxy.encode import profiles
+from headrace.haproxy.plan import live_state, plan
+from headrace.haproxy.render import render
+from headrace.haproxy.runtime import files, responses
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.resolve import model_snapshot
+from headrace.translate import build_context
 from properties import strategies
 from properties.living import SETTINGS, VIEW, Model
 from properties.simulated import Simulated
@@ -31,7 +35,7 @@ def seen_by(ports):
     """Return the view of the properties with free ports."""
     http, https, health = ports
     own = {'addresses': ('127.0.0.1',), 'http_port': http, 'https_port': https, 'health_port': health}
-    return view.make(msgspec.structs.replace(SETTINGS, **own, maxconn=100, threads=1), place=VIEW.place)
+    return build_context.make(msgspec.structs.replace(SETTINGS, **own, maxconn=100, threads=1), place=VIEW.place)
 
 
 def without_tcp_listeners(found):
@@ -45,26 +49,26 @@ def tell(real, command):
     """Send one command, which must not be refused."""
     text = command.text
     if command.locate:
-        number = observed.line_number(real.command(f'show ssl crt-list -n {render.CRT_LIST}'), command.locate)
+        number = live_state.line_number(real.command(f'show ssl crt-list -n {render.CRT_LIST}'), command.locate)
         assert number, command
         text = f'{text}:{number}'
-    answered = answers.judge(command, real.command(text))
+    answered = responses.judge(command, real.command(text))
     assert answered.outcome is Outcome.DONE, (command, answered)
 
 
 def check(real, value):
     """Compare what a real HAProxy has with what it should have."""
-    there = observed.backends(real.command('show backend'))
-    held = observed.servers(real.command('show servers state'))
+    there = live_state.backends(real.command('show backend'))
+    held = live_state.servers(real.command('show servers state'))
     assert sorted(there) == sorted(value['backends'])
     for name, (_, _, servers) in value['backends'].items():
         found = {server: not state.disabled for server, state in held.get(name, {}).items()}
         assert found == {server: enabled for server, (_, _, enabled, _) in servers.items()}
     for file, pairs in value['maps'].items():
-        found = observed.entries_of(real.command(f'show map {file}'))
+        found = live_state.entries_of(real.command(f'show map {file}'))
         assert sorted((key, each) for key, values in found.items() for each in values) == pairs, file
-    lines = observed.crt_list(real.command(f'show ssl crt-list -n {render.CRT_LIST}')).values()
-    assert sorted(map(observed.crt_list_words, lines)) == value['crt-list']
+    lines = live_state.crt_list(real.command(f'show ssl crt-list -n {render.CRT_LIST}')).values()
+    assert sorted(map(live_state.crt_list_words, lines)) == value['crt-list']
 
 
 @FEW
@@ -72,11 +76,11 @@ def check(real, value):
 def test_a_real_haproxy_takes_files_and_plans(ports, haproxy_34, before, events):
     model = Model(seen_by(ports))
     model.change(before)
-    renderer, start = render.Renderer(model.state.view), picture.of_state(model.state)
+    renderer, start = render.Renderer(model.state.view), model_snapshot.of_state(model.state)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), SETTINGS.cookie_name))
     for batch in events:
         model.change(batch)
-    change = start.whole_change_to(picture.of_state(model.state))
+    change = start.whole_change_to(model_snapshot.of_state(model.state))
     made = plan.plan(change, loaded)
     with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34) as real:
         files.write(Path(folder), without_tcp_listeners(renderer.picture(start)))

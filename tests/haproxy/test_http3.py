@@ -6,8 +6,8 @@ import json
 import pytest
 
 from conftest import binary
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 from support import http3
 from support.edge import Edge, Endpoints, web
 from support.objects import ca_secret, secret, tls_secret
@@ -81,7 +81,7 @@ def test_an_unknown_name_is_refused_without_a_default_certificate(edge):
 
 def test_a_client_has_to_show_its_certificate(edge, tmp_path):
     path = tmp_path / 'client.pem'
-    path.write_bytes(standin.certificate(Ref('Secret', '', 'client'))[0])
+    path.write_bytes(placeholder_certificates.certificate(Ref('Secret', '', 'client'))[0])
     assert http3.get(edge.https, 'shown.com', certificate=str(path))[0].status == 200
     with pytest.raises(ConnectionError):
         http3.get(edge.https, 'shown.com')

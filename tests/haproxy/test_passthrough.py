@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from conftest import binary
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 from support.edge import Edge, Endpoints, client_context, web
 from support.objects import tls_secret
 
@@ -17,7 +17,7 @@ PASSED, ENDED, PLAIN = '127.0.9.1', '127.0.9.2', '127.0.9.3'
 
 
 def authority(seed):
-    return standin.certificate(Ref('Secret', '', seed))
+    return placeholder_certificates.certificate(Ref('Secret', '', seed))
 
 
 @pytest.fixture(scope='module')

@@ -7,8 +7,8 @@ import ssl
 import pytest
 
 from conftest import binary
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 from support.edge import Edge, Endpoints, ended, tcp, web
 from support.live import until
 from support.objects import ca_secret, secret, tls_secret
@@ -122,7 +122,7 @@ def tls_edges(started, endpoints):
 def client(tmp_path_factory):
     """A certificate that the authority `ca` has given, with its key."""
     path = tmp_path_factory.mktemp('client') / 'client.pem'
-    path.write_bytes(standin.certificate(Ref('Secret', '', 'client'))[0])
+    path.write_bytes(placeholder_certificates.certificate(Ref('Secret', '', 'client'))[0])
     return str(path)
 
 
@@ -364,7 +364,7 @@ def test_a_preflight_is_answered_before_anybody_has_to_say_who_they_are(plain_ed
 def tls_endpoints(tmp_path_factory):
     """Endpoints with a certificate of the authority `be` that names no host."""
     path = tmp_path_factory.mktemp('endpoint') / 'endpoint.pem'
-    path.write_bytes(standin.certificate(Ref('Secret', '', 'be'))[0])
+    path.write_bytes(placeholder_certificates.certificate(Ref('Secret', '', 'be'))[0])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     with Endpoints(context) as found:

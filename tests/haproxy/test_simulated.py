@@ -5,12 +5,16 @@ What the properties prove on the simulated one is worth as much as this.
 
 import pytest
 
-from headrace.haproxy import answers, commands, files, observed, render
-from headrace.haproxy.answers import Outcome
-from headrace.haproxy.commands import Command, Phase
-from headrace.model.ir import Entry, Map, Shape
+from headrace.haproxy.encode import commands
+from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.plan import live_state
+from headrace.haproxy.render import render
+from headrace.haproxy.runtime import files, responses
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.ir.backend import Shape
+from headrace.ir.policy import Entry, Map
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.settings.settings import Secrets, Settings
 from properties.simulated import Simulated
 from support.haproxy import Haproxy, Ports
 from support.objects import built, ca_secret, endpoint_slice, service, tls_secret
@@ -69,30 +73,30 @@ class Both:
         """Tell both one command, and return what became of it; both must say the same."""
         texts = []
         for numbered in (self.real.command(f'show ssl crt-list -n {LIST}'), self.simulated.numbered()):
-            number = observed.line_number(numbered, command.locate) if command.locate else ''
+            number = live_state.line_number(numbered, command.locate) if command.locate else ''
             assert bool(number) == bool(command.locate), numbered
             texts.append(f'{command.text}:{number}' if number else command.text)
         said = [self.real.command(texts[0]), self.simulated.tell(texts[1])]
-        found = [answers.judge(command, answer).outcome is Outcome.DONE for answer in said]
+        found = [responses.judge(command, answer).outcome is Outcome.DONE for answer in said]
         assert found[0] == found[1], (command, said)
         return found[0]
 
     def check(self):
         """Compare all that both have."""
         value = self.simulated.value()
-        there = observed.backends(self.real.command('show backend'))
+        there = live_state.backends(self.real.command('show backend'))
         assert sorted(there) == sorted(value['backends'])
-        held = observed.servers(self.real.command('show servers state'))
+        held = live_state.servers(self.real.command('show servers state'))
         for name, (_, _, servers) in value['backends'].items():
             states = {server: not found.disabled for server, found in held.get(name, {}).items()}
             assert states == {server: enabled for server, (_, _, enabled, _) in servers.items()}, name
         for file, pairs in value['maps'].items():
-            found = observed.entries_of(self.real.command(f'show map {file}'))
+            found = live_state.entries_of(self.real.command(f'show map {file}'))
             assert sorted((key, each) for key, values in found.items() for each in values) == pairs, file
-        lines = observed.crt_list(self.real.command(f'show ssl crt-list -n {LIST}')).values()
-        assert sorted(map(observed.crt_list_words, lines)) == value['crt-list']
+        lines = live_state.crt_list(self.real.command(f'show ssl crt-list -n {LIST}')).values()
+        assert sorted(map(live_state.crt_list_words, lines)) == value['crt-list']
         for kind, files_held in (('cert', 'certificates'), ('ca-file', 'authorities')):
-            assert sorted(observed.names(self.real.command(f'show ssl {kind}'))) == sorted(value[files_held])
+            assert sorted(live_state.names(self.real.command(f'show ssl {kind}'))) == sorted(value[files_held])
 
 
 @pytest.fixture

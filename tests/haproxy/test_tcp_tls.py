@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from conftest import binary
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 from support.edge import Edge, Endpoints, client_context, tcp, web
 from support.objects import ca_secret, tls_secret
 
@@ -67,7 +67,9 @@ def who(edge, name, sni, *, header=b'', client='127.0.0.1', certificate=None):
             came += part
     if not came:
         raise ConnectionError('closed without a byte')
-    seeds = [seed for seed in ('tcp', 'web') if shown in standin.certificate(Ref('Secret', '', seed))[0]]
+    seeds = [
+        seed for seed in ('tcp', 'web') if shown in placeholder_certificates.certificate(Ref('Secret', '', seed))[0]
+    ]
     return json.loads(came.partition(b'\r\n\r\n')[2])['at'], *seeds
 
 
@@ -112,7 +114,7 @@ def certificates(tmp_path_factory):
     found = {}
     for seed in ('client', 'other', 'stranger'):
         path = tmp_path_factory.mktemp('client') / f'{seed}.pem'
-        path.write_bytes(standin.certificate(Ref('Secret', '', seed))[0])
+        path.write_bytes(placeholder_certificates.certificate(Ref('Secret', '', seed))[0])
         found[seed] = str(path)
     return found
 

@@ -6,8 +6,8 @@ import contextlib
 import pytest
 
 from conftest import binary
-from headrace.haproxy import routes
-from headrace.model.routing import Split, WeightedBackend
+from headrace.haproxy.encode import routes
+from headrace.ir.routing import Split, WeightedBackend
 from headrace.names import Ref
 from support.edge import Endpoints, web
 from support.routed import Routed, candidate, conditions, route

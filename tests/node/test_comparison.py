@@ -6,17 +6,17 @@ import subprocess
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.picture import of_state
-from headrace.model.state import State
-from headrace.model.view import Role
-from headrace.node.layout import Site
-from headrace.node.nft import Nft
-from headrace.node.steering import Steering
-from headrace.settings import Settings
+from headrace.nft.command import Nft
+from headrace.nft.layout import Site
+from headrace.nft.sync import Steering
+from headrace.objects import parse
+from headrace.resolve.model_snapshot import of_state
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.nodes import NODE
 from support.objects import endpoint_slice, node, service
 
@@ -47,12 +47,12 @@ class Told:
     """A state of some documents, the table that follows it, and what stands in its way."""
 
     def __init__(self, folder):
-        self.store, self.state = Store(), State(view.make(Settings(), role=Role.NODE, place=Place('n1')))
+        self.store, self.state = Store(), State(build_context.make(Settings(), role=Role.NODE, place=Place('n1')))
         self.steering = Steering(Nft('nft'), folder / 'table.nft', lambda *_: None, lambda: False)
 
     def change(self, *documents):
         for document in documents:
-            self.store.put(reading.read(document).object)
+            self.store.put(parse.read(document).object)
         return self.state.update(self.store, self.store.take())
 
 

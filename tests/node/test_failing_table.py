@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from headrace.cluster import reading
 from headrace.names import Ref
-from headrace.node import observed, ruleset
+from headrace.nft import live_state, rules
+from headrace.objects import parse
 from support import inprocess, live
 from support.objects import endpoint_slice, service
 
@@ -63,7 +63,7 @@ class Node:
 
     def change(self, *documents):
         for document in documents:
-            self.agent.store.put(reading.read(document).object)
+            self.agent.store.put(parse.read(document).object)
         self.agent._wake(asyncio.get_running_loop().time())
 
     def reasons(self, name):
@@ -73,7 +73,7 @@ class Node:
 @pytest.mark.parametrize('where', ['elements', 'group'])
 def test_a_change_of_a_service_on_which_the_table_fails_costs_that_service(make_agent, poison, where):
     node = Node(make_agent())
-    poison(ruleset, where)
+    poison(rules, where)
 
     async def work():
         await until(lambda: kernel('10.244.1.5 . 8080') and kernel('10.244.1.66 . 8080'))
@@ -94,7 +94,7 @@ def test_a_change_of_a_service_on_which_the_table_fails_costs_that_service(make_
 
 def test_a_table_that_cannot_be_built_at_the_start_is_built_without_the_service_at_fault(make_agent, poison):
     node = Node(make_agent())
-    poison(ruleset, 'elements')
+    poison(rules, 'elements')
     poison.on = True
 
     async def work():
@@ -108,11 +108,11 @@ def test_a_table_that_cannot_be_built_at_the_start_is_built_without_the_service_
 
 @pytest.mark.parametrize(
     ('where', 'name'),
-    [(observed, 'read'), (observed, 'differences'), (ruleset.Table, 'sweep'), (ruleset.Table, 'copy')],
+    [(live_state, 'read'), (live_state, 'differences'), (rules.Table, 'sweep'), (rules.Table, 'copy')],
     ids=lambda item: item if isinstance(item, str) else '',
 )
 def test_a_comparison_or_a_file_that_fails_ends_no_agent(make_agent, poison, monkeypatch, where, name):
-    monkeypatch.setattr('headrace.node.steering._AGAIN_SECONDS', 0.05)
+    monkeypatch.setattr('headrace.nft.sync._AGAIN_SECONDS', 0.05)
     node = Node(make_agent(tableInterval='100ms'))
     poison(where, name, always=True)
 
@@ -131,9 +131,9 @@ def test_a_comparison_or_a_file_that_fails_ends_no_agent(make_agent, poison, mon
 
 
 def test_a_way_past_haproxy_that_fails_ends_no_agent(make_agent, poison, monkeypatch):
-    monkeypatch.setattr('headrace.node.steering._AGAIN_SECONDS', 0.05)
+    monkeypatch.setattr('headrace.nft.sync._AGAIN_SECONDS', 0.05)
     node = Node(make_agent())
-    poison(ruleset.Table, 'switch', always=True)
+    poison(rules.Table, 'switch', always=True)
 
     async def work():
         await until(lambda: kernel('10.244.1.5 . 8080'))

@@ -3,18 +3,26 @@
 import re
 from dataclasses import replace
 
-from headrace.cluster import reading, store
-from headrace.haproxy import adoption, answers, deferred, held, observed, plan, profiles, render
-from headrace.haproxy.answers import Outcome
-from headrace.model import picture, state, view
-from headrace.model.endpoints import Place
-from headrace.model.ir import Kind, Map, Pem, Pointer
+from headrace import store
+from headrace.haproxy.encode import profiles
+from headrace.haproxy.plan import adopted, deferred, live_state, plan
+from headrace.haproxy.render import render
+from headrace.haproxy.runtime import adoption, responses
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.ir.fragment import Kind
+from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Map
+from headrace.ir.tls import Pem
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.objects import parse
+from headrace.resolve import model_snapshot, state
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context
+from headrace.translate.endpoints import Place
 from properties.simulated import Simulated
 
 SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
-VIEW = view.make(SETTINGS, place=Place('n1', 'z1'))
+VIEW = build_context.make(SETTINGS, place=Place('n1', 'z1'))
 RENDERER = render.Renderer(VIEW)
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
 PASSTHROUGH = 'maps/passthrough.map'
@@ -28,7 +36,7 @@ def cheap_files(shown):
         'haproxy/20-profiles.cfg': ''.join(f'defaults {name}\n' for name in names).encode(),
         'haproxy/backends-0000.cfg': RENDERER.backends(fragments),
         **RENDERER.data(shown),
-        **({} if picture.passing(shown) else {'haproxy/31-https.cfg': b'frontend https from base-http\n'}),
+        **({} if model_snapshot.passing(shown) else {'haproxy/31-https.cfg': b'frontend https from base-http\n'}),
     }
 
 
@@ -44,7 +52,7 @@ class Model:
             if isinstance(each, Ref):
                 self.store.drop(each)
             else:
-                self.store.put(reading.read(each).object)
+                self.store.put(parse.read(each).object)
         return self.state.update(self.store, self.store.take())
 
     def scratch(self):
@@ -58,7 +66,7 @@ class Told:
     """A simulated HAProxy that is told plans, and what it has been told. It is looked at between any two commands."""
 
     def __init__(self, model):
-        self.picture = picture.of_state(model.state)
+        self.picture = model_snapshot.of_state(model.state)
         self.start()
 
     def start(self):
@@ -70,12 +78,12 @@ class Told:
 
     def reload(self, model):
         """Start anew from the files of the model."""
-        self.picture = picture.of_state(model.state)
+        self.picture = model_snapshot.of_state(model.state)
         self.start()
 
     def tell(self, model, change):
         """Plan a change, and what still waits; tell it, and return the plan."""
-        whole = picture.of_state(model.state)
+        whole = model_snapshot.of_state(model.state)
         refs, keys = {item.ref for item in change.fragments}, {item.key for item in change.pointers}
         with_all = self.picture.change_to(whole, refs | self.deferred.refs, keys | self.deferred.keys)
         refs, keys = self.deferred.planned_with(refs, keys, self.picture, whole)
@@ -98,18 +106,18 @@ class Told:
 
     def adopt(self, model):
         """Be found by an agent that knows nothing but the model; return what was held for a reload."""
-        wanted, had = picture.of_state(model.state), self.observed()
-        lacked = held.missing(wanted, had, self.loaded.profiles)
-        kept = held.hold(wanted, lacked, had)
+        wanted, had = model_snapshot.of_state(model.state), self.observed()
+        lacked = adopted.missing(wanted, had, self.loaded.profiles)
+        kept = adopted.hold(wanted, lacked, had)
         before = self.served(self.picture)
         self.picture = kept.picture
         both = [key for key in before if key in self.served(wanted)]
         made = adoption.repairs(kept.picture, had) + adoption.material_repairs(wanted, self.materials())
-        for command in observed.ordered(made):
+        for command in live_state.ordered(made):
             self.send(command)
             self.look(command, both)
         self.deferred = deferred.of_difference(self.picture, wanted, kept.refs, kept.keys)
-        self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=picture.passing(kept.picture))
+        self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=model_snapshot.passing(kept.picture))
         if self.simulated.direct:
             self.simulated.listening = {'sni'} if self.loaded.passing else {'https'}
         assert self.simulated.passes_as_it_should()
@@ -117,12 +125,12 @@ class Told:
 
     def observed(self):
         """Return what a worker says that it has."""
-        found = observed.Observed()
+        found = live_state.Observed()
         for name, made in self.simulated.backends.items():
             servers = found.backends[name] = {}
             for server, one in made.servers.items():
                 address, _, port = server.partition('_')[0].rpartition(':')
-                servers[server] = observed.Server(address, int(port), disabled=not one.enabled)
+                servers[server] = live_state.Server(address, int(port), disabled=not one.enabled)
         for name in Map:
             held_entries = found.maps[name] = {}
             for key, value in self.simulated.maps.get(f'maps/{name}.map', ()):
@@ -144,11 +152,11 @@ class Told:
         """Send one command, which must not be refused."""
         text = command.text
         if command.locate:
-            number = observed.line_number(self.simulated.numbered(), command.locate)
+            number = live_state.line_number(self.simulated.numbered(), command.locate)
             assert number, (command, self.simulated.crt_list)
             text = f'{text}:{number}'
         answer = self.simulated.tell(text)
-        assert answers.judge(command, answer).outcome is Outcome.DONE, (command, answer)
+        assert responses.judge(command, answer).outcome is Outcome.DONE, (command, answer)
 
     def served(self, shown):
         """Return the routes, ports and TLS hosts of a picture that have a usable server or certificate."""

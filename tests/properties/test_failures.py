@@ -5,8 +5,8 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.model import services
 from headrace.names import Ref
+from headrace.translate import services
 from properties import strategies
 from properties.living import Model
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.annotations import keys
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy import profiles, render, words
-from headrace.model import picture, state
+from headrace.haproxy.encode import profiles, syntax
+from headrace.haproxy.render import render
+from headrace.objects import parse
+from headrace.resolve import model_snapshot, state
+from headrace.store import Store
 from properties import strategies
 from properties.living import RENDERER, VIEW
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
@@ -42,10 +43,10 @@ def rendered(documents):
     """Return the files of some documents; what cannot be read at all is left out."""
     held, made = Store(), state.State(VIEW)
     for document in documents:
-        if (found := reading.read(document).object) is not None:
+        if (found := parse.read(document).object) is not None:
             held.put(found)
     made.update(held, held.take())
-    return user_files(picture.of_state(made))
+    return user_files(model_snapshot.of_state(made))
 
 
 def user_files(shown):
@@ -55,7 +56,7 @@ def user_files(shown):
     base = profiles.in_use([], 'headrace')
     sections = [profiles.section(name, used[name], {}) for name in used.keys() - base.keys()]
     texts = [
-        renderer._templates.render('profile.cfg.j2', {'profile': each, 'map': words.map_file, 'trusted': ''})
+        renderer._templates.render('profile.cfg.j2', {'profile': each, 'map': syntax.map_file, 'trusted': ''})
         for each in sections
     ]
     return {

@@ -4,23 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.model import picture, view
-from headrace.model.view import Role
-from headrace.settings import Secrets, Settings
+from headrace.resolve import model_snapshot
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
 from properties import strategies
 from properties.living import RENDERER, VIEW, Model
 
 SECRETS = Secrets(namespaces=('*',))
 VIEWS = {
     'edge': VIEW,
-    'node': view.make(Settings(secrets=SECRETS), role=Role.NODE, place=VIEW.place),
-    'node ports': view.make(Settings(tcp_ports='5000-5999', address_source='node-ports', secrets=SECRETS)),
-    'shared paths': view.make(Settings(tcp_ports='5000-5999', host_sharing='paths', secrets=SECRETS)),
-    'shared hosts': view.make(Settings(tcp_ports='5000-5999', host_sharing='all', secrets=SECRETS)),
-    'host policy': view.make(
+    'node': build_context.make(Settings(secrets=SECRETS), role=Role.NODE, place=VIEW.place),
+    'node ports': build_context.make(Settings(tcp_ports='5000-5999', address_source='node-ports', secrets=SECRETS)),
+    'shared paths': build_context.make(Settings(tcp_ports='5000-5999', host_sharing='paths', secrets=SECRETS)),
+    'shared hosts': build_context.make(Settings(tcp_ports='5000-5999', host_sharing='all', secrets=SECRETS)),
+    'host policy': build_context.make(
         Settings(host_policy={'shop': ('*.example.com',), '*': ('*', 'a.example.com')}, secrets=SECRETS)
     ),
-    'default certificate': view.make(Settings(default_certificate='shop/tls', domain='x.example.com', secrets=SECRETS)),
+    'default certificate': build_context.make(
+        Settings(default_certificate='shop/tls', domain='x.example.com', secrets=SECRETS)
+    ),
 }
 
 
@@ -40,14 +43,14 @@ def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(w
 @pytest.mark.parametrize('seen', VIEWS.values(), ids=VIEWS)
 @given(before=strategies.worlds(), events=strategies.batches())
 def test_the_state_after_any_events_is_that_of_its_objects_built_at_once(seen, before, events):
-    model, told = Model(seen), picture.Picture()
+    model, told = Model(seen), model_snapshot.Picture()
     for batch in (before, *events):
         told.tell(model.change(batch))
         made = model.scratch()
         assert model.state.fragments == made.fragments
         assert dict(model.state.pointers()) == dict(made.pointers())
         assert model.state.all_verdicts() == made.all_verdicts()
-        assert told == picture.of_state(model.state)
+        assert told == model_snapshot.of_state(model.state)
 
 
 @given(before=strategies.worlds(), events=strategies.batches())

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.haproxy import plan
-from headrace.haproxy.plan import Loaded
-from headrace.model import picture
+from headrace.haproxy.plan import plan
+from headrace.haproxy.plan.plan import Loaded
+from headrace.resolve import model_snapshot
 from properties import strategies
 from properties.living import Model, Told
 
@@ -20,7 +20,7 @@ def test_commands_lead_to_what_the_files_of_the_same_objects_hold(before, events
         told.tell(model, model.change(batch))
         told.check()
         if not told.deferred:
-            assert told.picture == picture.of_state(model.state)
+            assert told.picture == model_snapshot.of_state(model.state)
 
 
 @given(before=strategies.worlds(), events=strategies.batches(), when=st.integers(0, 3))
@@ -65,8 +65,8 @@ def test_nothing_is_planned_where_nothing_changes(before):
     change = model.change(before)
     assert not change
     assert not plan.plan(change, Loaded())
-    shown = picture.of_state(model.state)
-    assert not plan.plan(shown.whole_change_to(picture.of_state(model.scratch())), Loaded())
+    shown = model_snapshot.of_state(model.state)
+    assert not plan.plan(shown.whole_change_to(model_snapshot.of_state(model.scratch())), Loaded())
 
 
 @given(before=strategies.worlds(), after=strategies.worlds())

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.cluster.objects import Namespace
 from headrace.kube.reflector import Listing, Reflector
+from headrace.objects.kinds import Namespace
 
 NAMES = ('a', 'b', 'c')
 

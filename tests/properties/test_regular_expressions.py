@@ -5,8 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.model import regular_expressions as expressions
-from headrace.model.regular_expressions import Unsupported
+from headrace.translate import regular_expressions as expressions
+from headrace.translate.regular_expressions import Unsupported
 
 CHARACTERS = st.sampled_from([*'abcAB01_- .]', '\t'])
 LITERALS = CHARACTERS.map(re.escape)

@@ -3,10 +3,10 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headrace.haproxy import routes
-from headrace.model.routing import Split, WeightedBackend
-from headrace.model.virtual_hosts import VirtualHosts, merge, rank
+from headrace.haproxy.encode import routes
+from headrace.ir.routing import Split, WeightedBackend
 from headrace.names import Ref
+from headrace.resolve.virtual_hosts import VirtualHosts, merge, rank
 from support.routed import NEW, OLD, by_owner, candidate, conditions, route
 
 PLACES = st.sampled_from([route('/'), route('/a'), route('/a', match='exact'), route('/', host='*.r.com')])

@@ -5,12 +5,16 @@ import time
 import pytest
 
 from conftest import binary
-from headrace.cluster import reading, store
-from headrace.haproxy import entries
-from headrace.model import state, view
-from headrace.model.ir import HostTls, Kind, Map
+from headrace import store
+from headrace.haproxy.encode import map_entries
+from headrace.ir.fragment import Kind
+from headrace.ir.policy import Map
+from headrace.ir.tls import HostTls
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
 from support.edge import Edge, Endpoints, ended, tcp, web
 from support.objects import built, endpoint_slice, fragment, pointer, reasons, service
 
@@ -24,11 +28,11 @@ class Living:
 
     def __init__(self, **settings):
         self.store = store.Store()
-        self.state = state.State(view.make(Settings(tcp_ports='5000-5999', **settings)))
+        self.state = state.State(build_context.make(Settings(tcp_ports='5000-5999', **settings)))
 
     def put(self, *documents):
         for document in documents:
-            self.store.put(reading.read(document).object)
+            self.store.put(parse.read(document).object)
         return self.state.update(self.store, self.store.take())
 
     @property
@@ -53,7 +57,7 @@ def listed(ports, **more):
 
 
 def count(made):
-    return len(entries.of_fragment(fragment(made))) + len(dict(made.pointers()))
+    return len(map_entries.of_fragment(fragment(made))) + len(dict(made.pointers()))
 
 
 def test_a_service_of_some_kilobytes_with_forty_thousand_routes_costs_no_time():

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cluster import reading, store
-from headrace.model import changes, claims, services, state, totals, view
-from headrace.model.ir import Kind
+from headrace import store
+from headrace.ir.fragment import Kind
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.objects import parse
+from headrace.resolve import changes, claims, state, totals
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context, services
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -31,7 +33,7 @@ class Living:
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.view = view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
+        self.view = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
         self.store, self.state = store.Store(), state.State(self.view)
 
     def put(self, *events):
@@ -39,12 +41,12 @@ class Living:
             if isinstance(event, Ref):
                 self.store.drop(event)
             else:
-                self.store.put(reading.read(event).object)
+                self.store.put(parse.read(event).object)
         return self.state.update(self.store, self.store.take())
 
     def scratch(self, seed=0, **settings):
         """Return a state that is built at once, in an order of the seed."""
-        seen = view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)) if settings else self.view
+        seen = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)) if settings else self.view
         made, refs = state.State(seen), [ref for ref in self.store.services() if ref.kind == 'Service']
         random.Random(seed).shuffle(refs)
         made.update(self.store, refs)
@@ -478,7 +480,7 @@ def test_a_closed_path_does_not_lead_to_an_older_object_of_its_host():
 
 def exchanged(living, **settings):
     """Return the state that other settings of the class make of the one that serves."""
-    made = state.State(view.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)))
+    made = state.State(build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)))
     made.succeed(living.state, living.store)
     return made
 

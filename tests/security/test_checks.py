@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.model import view
-from headrace.settings import Settings, SettingsError
+from headrace.settings.settings import Settings, SettingsError
+from headrace.translate import build_context
 from support.objects import built, endpoint_slice, fragment, service
 
 ROUTE = {'host': 'a.example.com', 'check': 'http'}
@@ -43,4 +43,4 @@ def test_what_the_class_allows_is_used(interval, settings, used):
 
 def test_a_default_of_the_class_below_its_own_minimum_is_refused():
     with pytest.raises(SettingsError, match='minCheckInterval'):
-        view.make(Settings(defaults={'check-interval': '10ms'}))
+        build_context.make(Settings(defaults={'check-interval': '10ms'}))

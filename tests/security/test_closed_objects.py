@@ -6,13 +6,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.cluster import reading, store
-from headrace.cluster.objects import Service
-from headrace.model import state, view
-from headrace.model.ir import Kind, Pointer
-from headrace.model.ports import route_key
+from headrace import store
+from headrace.ir.fragment import Kind
+from headrace.ir.pointers import Pointer
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.objects.kinds import Service
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
+from headrace.translate.edge_ports import route_key
 from support.objects import service
 
 PATHS = [f'/admin/{number}' for number in range(1200)]
@@ -24,7 +27,7 @@ class Living:
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.view = view.make(Settings(**settings))
+        self.view = build_context.make(Settings(**settings))
         self.store, self.state = store.Store(), state.State(self.view)
 
     def put(self, *events):
@@ -32,7 +35,7 @@ class Living:
             if isinstance(event, Ref):
                 self.store.drop(event)
             else:
-                self.store.put(reading.read(event).object)
+                self.store.put(parse.read(event).object)
         return self.state.update(self.store, self.store.take())
 
     def scratch(self):

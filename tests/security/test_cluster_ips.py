@@ -2,12 +2,14 @@
 
 import pytest
 
-from headrace.cluster import reading, store
-from headrace.model import state, view
-from headrace.model.endpoints import Place
-from headrace.model.view import Role
+from headrace import store
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.objects import endpoint_slice, node, service
 
 TAKEN = '10.96.0.1'
@@ -19,12 +21,12 @@ class OnNode:
 
     def __init__(self, *documents):
         self.store = store.Store()
-        self.state = state.State(view.make(Settings(), role=Role.NODE, place=Place('n1')))
+        self.state = state.State(build_context.make(Settings(), role=Role.NODE, place=Place('n1')))
         self.put(node(), thief(), endpoint_slice('thief', 'tenant-b', addresses=['10.244.0.5']), *documents)
 
     def put(self, *documents):
         for document in documents:
-            self.store.put(reading.read(document).object)
+            self.store.put(parse.read(document).object)
         self.state.update(self.store, self.store.take())
 
     def drop(self, document):

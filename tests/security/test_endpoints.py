@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from headrace.cli import interfaces
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.ir import Kind
-from headrace.model.state import State
-from headrace.model.view import Role
-from headrace.settings import Settings
+from headrace.ir.fragment import Kind
+from headrace.objects import parse
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.objects import endpoint_slice, fragment, node, service
 
 SETTINGS = Settings(tcp_ports='5000-5999')
 OWN = frozenset(('10.1.2.3', 'fd00::3'))
-EDGE = replace(view.make(SETTINGS), own_addresses=OWN, admin_ports=frozenset((8405,)))
+EDGE = replace(build_context.make(SETTINGS), own_addresses=OWN, admin_ports=frozenset((8405,)))
 HTTP = [{'name': 'http', 'port': 80}]
 OTHER, OTHER_6 = '10.0.0.1', 'fd00::1'
 SPECIAL = (
@@ -31,7 +31,7 @@ LISTENERS = (8080, 8443, 8404, 8405, 5432)
 def model(seen, *documents):
     store, made = Store(), State(seen)
     for document in documents:
-        store.put(reading.read(document).object)
+        store.put(parse.read(document).object)
     made.update(store, store.take())
     return made
 
@@ -111,7 +111,9 @@ def test_of_many_endpoints_that_are_refused_some_are_named():
 @pytest.mark.parametrize('mode', ['http', 'tcp'])
 @pytest.mark.parametrize('affinity', ['None', 'ClientIP'])
 def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_reaches(mode, affinity):
-    seen = replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), api_server=True, own_addresses=OWN)
+    seen = replace(
+        build_context.make(Settings(), role=Role.NODE, place=Place('n1')), api_server=True, own_addresses=OWN
+    )
     document = service(
         annotations={'proxy': 'node', 'mode': mode}, ports=HTTP, clusterIP='10.96.0.1', sessionAffinity=affinity
     )
@@ -131,7 +133,8 @@ def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_re
 
 def of_node(*documents, **settings):
     return model(
-        replace(view.make(Settings(**settings), role=Role.NODE, place=Place('n1')), own_addresses=OWN), *documents
+        replace(build_context.make(Settings(**settings), role=Role.NODE, place=Place('n1')), own_addresses=OWN),
+        *documents,
     )
 
 

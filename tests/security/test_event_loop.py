@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 
-from headrace.cluster import reading
 from headrace.names import Ref
+from headrace.objects import parse
 from support import inprocess
 from support.objects import service
 
@@ -27,7 +27,7 @@ def test_probes_are_answered_while_many_services_come_and_go_at_once(live, town)
 
     async def work():
         for name in NAMES:
-            agent.store.put(reading.read(service(name, annotations={'host': f'{name}.example.com'})).object)
+            agent.store.put(parse.read(service(name, annotations={'host': f'{name}.example.com'})).object)
         come = await steps(agent, agent.loop.settle())
         for name in NAMES:
             agent.store.drop(Ref('Service', 'shop', name))
@@ -54,11 +54,11 @@ def test_a_change_is_applied_before_all_that_another_namespace_wrote_before_it(l
 
     async def work():
         for name in NAMES:
-            agent.store.put(reading.read(service(name, annotations={'host': f'{name}.example.com'})).object)
+            agent.store.put(parse.read(service(name, annotations={'host': f'{name}.example.com'})).object)
         before = len(agent.loop.state.fragments)
         task = asyncio.create_task(agent.loop.settle())
         await turn(lambda: len(agent.loop.state.fragments) > before)
-        agent.store.put(reading.read(service('web', 'tenant-a', annotations={'host': 'a.example.com'})).object)
+        agent.store.put(parse.read(service('web', 'tenant-a', annotations={'host': 'a.example.com'})).object)
         await turn(lambda: ours in agent.loop.state.fragments)
         found = len(agent.loop.state.fragments)
         await task

@@ -7,14 +7,14 @@ import logging
 import pytest
 
 from headrace import parsing
-from headrace.cluster import reading
-from headrace.cluster.store import Store
+from headrace.folder_watch import WatchedFolder
 from headrace.kube.access import Access
 from headrace.kube.resources import SECRETS, SERVICES, Scope
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
-from headrace.settings import Settings
-from headrace.watching import WatchedFolder
+from headrace.objects import parse
+from headrace.settings.settings import Settings
+from headrace.store import Store
 from support.objects import service
 
 BAD, GOOD = Ref('Service', 'shop', 'bad'), Ref('Service', 'shop', 'good')
@@ -26,14 +26,14 @@ class Panic(BaseException):
 
 def fail(monkeypatch, error, kind=('v1', 'Service')):
     """Let the parser of a kind fail on objects called `bad`."""
-    reader = reading._READERS[kind]
+    reader = parse._READERS[kind]
 
     def failing(namespace, name, document):
         if name == 'bad':
             raise error
         return reader(namespace, name, document)
 
-    monkeypatch.setitem(reading._READERS, kind, failing)
+    monkeypatch.setitem(parse._READERS, kind, failing)
 
 
 @pytest.mark.parametrize('error', [ValueError('odd'), RecursionError('deep'), MemoryError(), Panic('rust')], ids=repr)

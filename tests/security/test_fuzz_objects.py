@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from headrace import folder
 from headrace.annotations import keys
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy import check, files
-from headrace.model import state
+from headrace.haproxy.runtime import check, files
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.store import Store
 from properties import strategies
 from properties.living import RENDERER, VIEW
 from security.fuzzing import EXAMPLES, FUZZ, TIMEOUT, VALUES, bounded, changed_document
@@ -47,7 +47,7 @@ SEEDS = [
 def parsed(document):
     """Return the object of a document, if it holds one."""
     with bounded():
-        found = reading.read(document)
+        found = parse.read(document)
     assert found.failed is None, (found.failed, document)
     return found.object
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cluster import reading
-from headrace.haproxy import check
-from headrace.secret_keys import Secrets
+from headrace.haproxy.runtime import check
+from headrace.objects import parse
+from headrace.settings.secret_keys import Secrets
 from security.fuzzing import FUZZ, TIMEOUT, bounded, changed_der
 from support import hostile
 
@@ -41,7 +41,7 @@ def read(**data):
         'data': {name.replace('_', '.'): base64.b64encode(value).decode() for name, value in data.items()},
     }
     with bounded():
-        found = reading.read(document)
+        found = parse.read(document)
     assert found.failed is None, found.failed
     return found.object
 

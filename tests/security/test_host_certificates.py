@@ -7,10 +7,12 @@ import ssl
 import pytest
 
 from conftest import binary
-from headrace.model import standin
-from headrace.model.ir import HostTls, Kind, Reserved
+from headrace.ir.fragment import Kind
+from headrace.ir.pointers import Reserved
+from headrace.ir.tls import HostTls
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import placeholder_certificates
 from support import certificates, http3
 from support.edge import Edge, Endpoints, client_context
 from support.objects import built, ca_secret, endpoint_slice, pointer, reasons, secret, service, tls_secret
@@ -49,7 +51,7 @@ def held(name, namespace, pair):
 def endpoints(tmp_path_factory):
     """Endpoints that speak in the clear, and those of tenant-b, which end TLS themselves."""
     path = tmp_path_factory.mktemp('endpoint') / 'endpoint.pem'
-    path.write_bytes(standin.certificate(Ref('Secret', '', 'passed'))[0])
+    path.write_bytes(placeholder_certificates.certificate(Ref('Secret', '', 'passed'))[0])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     with Endpoints() as plain, Endpoints(context) as passed:
@@ -171,10 +173,10 @@ def test_tls_of_a_host_goes_to_no_passthrough_of_another_namespace_however_the_n
         *serves(claimed('tenant-b', NEW, host=above, mode='tls-passthrough'), endpoints[1], B),
     ]
     passed = ssl.DER_cert_to_PEM_cert(
-        ssl.PEM_cert_to_DER_cert(standin.certificate(Ref('Secret', '', 'passed'))[1].decode())
+        ssl.PEM_cert_to_DER_cert(placeholder_certificates.certificate(Ref('Secret', '', 'passed'))[1].decode())
     )
     with edge(*documents) as found:
-        ours = standin.certificate(Ref('Secret', '', 'ours'))[1]
+        ours = placeholder_certificates.certificate(Ref('Secret', '', 'ours'))[1]
         assert [shown(found, name) for name in spellings(host)][:2] == [ours, ours]
         assert passed.encode() not in [shown(found, name) for name in spellings(host)]
         other = f'x{host[1:]}'

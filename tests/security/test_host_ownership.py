@@ -7,11 +7,15 @@ import ssl
 import pytest
 
 from conftest import binary
-from headrace.cluster import reading, store
-from headrace.model import explanation, standin, state, view
-from headrace.model.ir import HostTls, Kind, Reserved
+from headrace import store
+from headrace.ir.fragment import Kind
+from headrace.ir.pointers import Reserved
+from headrace.ir.tls import HostTls
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.objects import parse
+from headrace.resolve import explanation, state
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context, placeholder_certificates
 from support.edge import Edge, Endpoints, client_context
 from support.objects import built, ca_secret, endpoint_slice, pointer, service, tls_secret
 
@@ -143,11 +147,11 @@ class Living:
 
     def __init__(self, **settings):
         self.store = store.Store()
-        self.state = state.State(view.make(Settings(secrets=SECRETS, **settings)))
+        self.state = state.State(build_context.make(Settings(secrets=SECRETS, **settings)))
 
     def put(self, *documents):
         for document in documents:
-            self.store.put(reading.read(document).object)
+            self.store.put(parse.read(document).object)
         return self.state.update(self.store, self.store.take())
 
     def drop(self, namespace, name='web'):
@@ -188,8 +192,8 @@ def test_one_more_route_of_a_shared_host_judges_no_other_route_anew():
 def explained(target, *documents, **settings):
     held = store.Store()
     for document in documents:
-        held.put(reading.read(document).object)
-    made = state.State(view.make(Settings(secrets=SECRETS, **settings)))
+        held.put(parse.read(document).object)
+    made = state.State(build_context.make(Settings(secrets=SECRETS, **settings)))
     made.update(held, held.take())
     return explanation.explain(made, held, target)
 
@@ -238,7 +242,7 @@ def test_explain_says_whose_host_it_is_where_nothing_is_served():
 
 
 def authority(seed):
-    return standin.certificate(Ref('Secret', '', seed))
+    return placeholder_certificates.certificate(Ref('Secret', '', seed))
 
 
 @pytest.fixture(scope='module')

@@ -4,11 +4,13 @@ import time
 
 import pytest
 
-from headrace.cluster import reading, store
-from headrace.model import state, view
-from headrace.model.endpoints import Place
-from headrace.model.view import Role
-from headrace.settings import Settings
+from headrace import store
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.objects import endpoint_slice, service
 
 # With the square it took 19 s of CPU to read the ports, and 23 s to build a node's fragment of 12,000.
@@ -22,7 +24,7 @@ def bounded(seen, **given):
     began = time.process_time()
     held, made = store.Store(), state.State(seen)
     for document in (service(ports=PORTS, **given), endpoint_slice(addresses=['10.0.0.1'])):
-        held.put(reading.read(document).object)
+        held.put(parse.read(document).object)
     made.update(held, held.services())
     assert time.process_time() - began < SECONDS
     return made
@@ -30,12 +32,14 @@ def bounded(seen, **given):
 
 @pytest.mark.parametrize('more', [{}, {'host': 'a.example.com'}, {'enabled': 'true'}, {f'allow.x{MANY}': '::1'}])
 def test_many_ports_at_the_edge(more):
-    assert bounded(view.make(Settings()), annotations={**LIMITED, **more}) is not None
+    assert bounded(build_context.make(Settings()), annotations={**LIMITED, **more}) is not None
 
 
 def test_many_ports_on_a_node():
     ips = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
     made = bounded(
-        view.make(Settings(), role=Role.NODE, place=Place('n1')), annotations={**LIMITED, 'proxy': 'node'}, **ips
+        build_context.make(Settings(), role=Role.NODE, place=Place('n1')),
+        annotations={**LIMITED, 'proxy': 'node'},
+        **ips,
     )
     assert made.fragments

@@ -6,18 +6,20 @@ from dataclasses import replace
 import pytest
 
 from headrace import names
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy import profiles
-from headrace.haproxy.render import Renderer
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.ir import Balanced, Fate, Kind, Options, Shape
-from headrace.model.state import State
-from headrace.model.view import Role
+from headrace.haproxy.encode import profiles
+from headrace.haproxy.render.render import Renderer
+from headrace.ir.backend import Options, Shape
+from headrace.ir.fragment import Kind
+from headrace.ir.l4 import Balanced, Fate
 from headrace.names import Ref
-from headrace.node import ruleset
-from headrace.settings import Settings
+from headrace.nft import rules
+from headrace.objects import parse
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.objects import built, endpoint_slice, service
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -35,7 +37,7 @@ def test_two_tenants_with_such_shapes_have_a_profile_each():
         service('web', namespace='tenant-a', annotations={'host': 'a.com', 'balance': 'hdr:x-user', 'check': 'http'}, ports=HTTP),
         service('web', namespace='tenant-b', annotations={'host': 'b.com', 'balance': 'hdr:x-user-check-http'}, ports=HTTP),
     )  # fmt: skip
-    text = Renderer(view.make(Settings())).render(made)['haproxy/20-profiles.cfg'].decode()
+    text = Renderer(build_context.make(Settings())).render(made)['haproxy/20-profiles.cfg'].decode()
     used = [backend.shape for fragment in made.fragments.values() for backend in fragment.backends]
     sections = {part.partition(' ')[0]: part for part in text.split('\ndefaults ')}
     checked, plain = (sections[shape.profile] for shape in sorted(used, key=lambda shape: shape.check != 'http'))
@@ -74,7 +76,7 @@ def test_no_two_endpoints_of_one_group_share_a_chain_of_the_kernel():
             (f'2001:db8::{first:x}:{second:x}', 80) for first, second in itertools.product(range(1, 200), range(1, 200))
         )
     )
-    made = ruleset.group(Balanced('group', 'TCP', ends, affinity=60))
+    made = rules.group(Balanced('group', 'TCP', ends, affinity=60))
     assert len(made.chains) == len(ends) + 1
     assert len(made.sets) == len(ends)
 
@@ -94,9 +96,12 @@ def taken_over(name, namespace, address, number, *, created, said=None):
 
 
 def on_a_node(*documents, key=b''):
-    store, made = Store(), State(replace(view.make(Settings(), role=Role.NODE, place=Place('n1')), stand_in_key=key))
+    store, made = (
+        Store(),
+        State(replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), stand_in_key=key)),
+    )
     for document in documents:
-        store.put(reading.read(document).object)
+        store.put(parse.read(document).object)
     made.update(store, store.take())
     return store, made
 
@@ -134,7 +139,7 @@ def test_of_two_addresses_of_one_stand_in_the_younger_is_closed_and_told(documen
 
 def test_the_younger_is_served_when_the_older_leaves_and_closed_when_it_comes_back():
     store, made = on_a_node(*OLDER, *YOUNGER)
-    older = reading.read(OLDER[0]).object
+    older = parse.read(OLDER[0]).object
     store.drop(older.ref)
     change = made.update(store, store.take())
     assert (Kind.DOOR, f'{ALIKE[1]}:80/TCP') in {item.key for item in change.pointers}

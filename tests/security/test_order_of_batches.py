@@ -2,7 +2,7 @@
 
 import asyncio
 
-from headrace.cluster import reading
+from headrace.objects import parse
 from support import inprocess
 from support.objects import service
 
@@ -21,7 +21,7 @@ def test_the_oldest_objects_of_a_batch_of_many_steps_find_room_first(make_live, 
 
     async def work():
         for number in range(MANY):
-            agent.store.put(reading.read(web(number)).object)
+            agent.store.put(parse.read(web(number)).object)
         await agent.loop.settle()
         return [name for (_, _, name), item in agent.loop.state.fragments.items() if item.backends]
 

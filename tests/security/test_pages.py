@@ -8,14 +8,16 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from headrace.agent.judged import Judged
+from headrace import store
+from headrace.agent.diagnostics_index import Judged
 from headrace.agent.pages import Pages
-from headrace.cluster import reading, store
-from headrace.haproxy.record import Record
-from headrace.model import state, view
+from headrace.diagnostics import Verdict
+from headrace.haproxy.runtime.stats import Record
 from headrace.names import Ref
-from headrace.settings import Settings
-from headrace.verdicts import Verdict
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
 from support.objects import service
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -43,9 +45,9 @@ def plain():
 @pytest.fixture(scope='module')
 def pages():
     """What makes the pages of an agent that has read all of this, and has no HAProxy."""
-    held, made = store.Store(), state.State(view.make(Settings(max_routes_per_object=10_000)))
+    held, made = store.Store(), state.State(build_context.make(Settings(max_routes_per_object=10_000)))
     for document in (greedy(), *plain()):
-        held.put(reading.read(document).object)
+        held.put(parse.read(document).object)
     made.update(held, held.take())
     applier = SimpleNamespace(record=Record(), worker=None, old_workers=(), ready=False)
     unread = tuple(Verdict(Ref('Service', 'evil', f'u{number}'), 'InvalidObject', 'no') for number in range(PLAIN))

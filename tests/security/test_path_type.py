@@ -1,8 +1,8 @@
 """A route that was meant for one path alone is not served for all that lies below it."""
 
-from headrace.model.endpoints import Place
-from headrace.model.ir import Kind
-from headrace.model.view import Role
+from headrace.ir.fragment import Kind
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 from support.objects import built, endpoint_slice, fragment, pointer, reasons, service
 
 WRONG = {'host': 'a.com', 'path': '/open', 'path-type': 'exact'}

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from conftest import binary
-from headrace.settings import Secrets
+from headrace.settings.settings import Secrets
 from support.edge import Edge, Endpoints
 from support.objects import endpoint_slice, service, tls_secret
 

@@ -7,8 +7,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from headrace.cluster import reading
-from headrace.secret_keys import Secrets
+from headrace.objects import parse
+from headrace.settings.secret_keys import Secrets
 from support import hostile
 from support.objects import secret
 
@@ -20,7 +20,7 @@ TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
 def tls(crt, key=KEY, **more):
     """Return the Secret that a certificate, a key and a CA become."""
     texts = {name: value.decode('latin-1') for name, value in {'tls_crt': crt, 'tls_key': key, **more}.items()}
-    found = reading.read({**secret('tls', **texts), 'type': 'kubernetes.io/tls'})
+    found = parse.read({**secret('tls', **texts), 'type': 'kubernetes.io/tls'})
     assert found.failed is None
     return found.object
 
@@ -123,7 +123,7 @@ def test_a_certificate_of_a_huge_key_is_refused():
 def test_a_limit_is_a_setting(limits, texts, problem):
     given = {'tls_crt': ISSUED, 'tls_key': KEY, 'ca_crt': ISSUED, 'auth': b'ann:secret', **texts}
     document = secret('tls', **{name: text.decode() for name, text in given.items()})
-    found = reading.read({**document, 'type': 'kubernetes.io/tls'}, Secrets(**limits)).object
+    found = parse.read({**document, 'type': 'kubernetes.io/tls'}, Secrets(**limits)).object
     problems = {
         name for name in ('certificate_problem', 'authorities_problem', 'users_problem') if getattr(found, name)
     }

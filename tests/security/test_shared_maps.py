@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from headrace.haproxy.render import Renderer
-from headrace.model.view import Role
-from headrace.settings import Settings
+from headrace.haproxy.render.render import Renderer
+from headrace.settings.settings import Settings
+from headrace.translate.build_context import Role
 from support.objects import built
 
 # HAProxy looks for these in a tree; the other kinds compare each entry of the map with the sample.

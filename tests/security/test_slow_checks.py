@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from conftest import binary
-from headrace.haproxy import check, culprits, files
-from headrace.haproxy.render import Renderer
-from headrace.haproxy.templating import Overrides
-from headrace.model import picture
-from headrace.model.ir import Kind
-from headrace.model.policies import CLOSED
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.render.templating import Overrides
+from headrace.haproxy.runtime import bisect, check, files
+from headrace.ir.fragment import Kind
 from headrace.names import Ref
-from headrace.settings import Secrets, Settings
+from headrace.resolve import model_snapshot
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate.policies import CLOSED
 from support.live import until
 from support.objects import built, ca_secret, endpoint_slice, service, tls_secret
 
@@ -59,8 +59,8 @@ def model(count, broken=()):
 
 def search(made, haproxy, longest=LONGEST):
     renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
-    told = picture.of_state(made)
-    return culprits.Search(haproxy, renderer, told, culprits.owners(told), longest=longest), sorted(told.fragments)
+    told = model_snapshot.of_state(made)
+    return bisect.Search(haproxy, renderer, told, bisect.owners(told), longest=longest), sorted(told.fragments)
 
 
 def test_a_check_that_takes_too_long_is_a_refusal_and_not_a_missing_haproxy(tmp_path):
@@ -109,7 +109,7 @@ def test_slowness_that_is_nobodys_fault_blames_nobody(tmp_path):
 
 
 def test_a_hundred_refused_objects_of_one_namespace_leave_others_alone_in_bounded_time(monkeypatch):
-    monkeypatch.setattr(culprits, '_SEARCH_SECONDS', 2.0)
+    monkeypatch.setattr(bisect, '_SEARCH_SECONDS', 2.0)
     broken = {('tenant-b', number) for number in range(100)} | {('tenant-c', 7)}
     made = model(101, broken)
     found, suspects = search(made, str(binary('haproxy-3.4')))
@@ -132,8 +132,8 @@ def test_what_an_object_shares_with_one_that_is_left_out_stays(tmp_path):
     made = built(
         tls_secret(), one, two, snippets=frozenset(('broken',)), settings=Settings(secrets=Secrets(namespaces=('*',)))
     )
-    told, bad = picture.of_state(made), Ref('Service', 'shop', 'bad')
-    left = culprits.without(told, culprits.owners(told), frozenset((bad,)))
+    told, bad = model_snapshot.of_state(made), Ref('Service', 'shop', 'bad')
+    left = bisect.without(told, bisect.owners(told), frozenset((bad,)))
     assert {key for kind, key in left.pointers if kind is not Kind.ROUTE} == {'a.example.com', 'shop_tls'}
     assert any(kind is Kind.ROUTE and key.startswith('a.example.com/good') for kind, key in left.pointers)
     assert not any('/bad' in key or key == 'b.example.com' for _, key in left.pointers)
@@ -149,17 +149,17 @@ def test_a_route_that_is_closed_belongs_to_its_object():
     said = {'host': 'a.example.com', 'path': '/x', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}
     younger = service('younger', created='2024-02-01T00:00:00Z', annotations=said)
     made = built(tls_secret(), ca_secret(), older, younger, settings=Settings(secrets=Secrets(namespaces=('*',))))
-    told = picture.of_state(made)
+    told = model_snapshot.of_state(made)
     (key,) = [each for each in told.pointers if each[0] is Kind.ROUTE and each[1].startswith('a.example.com/x')]
     assert CLOSED in told.pointers[key].flags
-    assert culprits.owners(told)[key] == {Ref('Service', 'shop', 'younger')}
+    assert bisect.owners(told)[key] == {Ref('Service', 'shop', 'younger')}
 
 
 def test_a_search_that_is_abandoned_ends_after_the_check_that_is_running(tmp_path):
     made = model(3)
     found, suspects = search(made, slow(tmp_path, 'tenant-b_s[0-9]*', 300))
     found.abandoned.set()
-    with pytest.raises(culprits.SearchAbandonedError):
+    with pytest.raises(bisect.SearchAbandonedError):
         found.slow(suspects)
 
 

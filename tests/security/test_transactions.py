@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from headrace.haproxy import adoption, commands, worker
-from headrace.haproxy.answers import Outcome
-from headrace.haproxy.plan import Loaded
-from headrace.haproxy.runtime import Connection
-from headrace.model.picture import Picture
+from headrace.haproxy.encode import commands
+from headrace.haproxy.plan.plan import Loaded
+from headrace.haproxy.runtime import adoption, worker
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.haproxy.runtime.sockets import Connection
+from headrace.resolve.model_snapshot import Picture
 from support import hostile
 from support.haproxy import Haproxy
 
@@ -63,7 +64,7 @@ def test_authorities_after_one_that_cannot_be_committed_are_loaded(haproxy):
 
     async def script(made):
         await made.send(commands.new_authority('bad', ca))
-        haproxy.command(f'set ssl ca-file {commands.words.authority_file("bad")} <<\n{ca.decode()}\n')
+        haproxy.command(f'set ssl ca-file {commands.syntax.authority_file("bad")} <<\n{ca.decode()}\n')
         # The transaction that is open is of another file, so this one is refused.
         first = await made.send(commands.new_authority('other', ca))
         await made.send(commands.set_authority('bad', ca))

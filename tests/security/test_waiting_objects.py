@@ -2,8 +2,8 @@
 
 import asyncio
 
-from headrace.cluster import reading
-from headrace.haproxy import plan
+from headrace.haproxy.plan import plan
+from headrace.objects import parse
 from support import inprocess
 from support.live import until
 from support.objects import endpoint_slice, service
@@ -30,7 +30,7 @@ def test_a_change_is_planned_without_the_objects_of_others_that_wait(make_live, 
 
     async def settle(*documents):
         for document in documents:
-            agent.store.put(reading.read(document).object)
+            agent.store.put(parse.read(document).object)
         planned.clear()
         await agent.loop.settle()
         return planned

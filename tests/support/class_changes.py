@@ -1,6 +1,6 @@
 """A change of each setting of the class, by what it costs: all keys of `docs/settings.md`, by hand."""
 
-from headrace import settings
+from headrace.settings import settings
 
 # What some settings need to have an effect.
 BASE = {

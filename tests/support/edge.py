@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from headrace.haproxy import files
-from headrace.haproxy.render import Renderer
-from headrace.settings import Settings
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import files
+from headrace.settings.settings import Settings
 from support.haproxy import Haproxy, Ports
 from support.objects import built, endpoint_slice, service
 

@@ -7,12 +7,12 @@ import types
 
 from kubernetes.aio import client
 
-from headrace.cluster import reading
 from headrace.controller.controller import Controller, Options
 from headrace.kube import lease
 from headrace.kube.access import Access
-from headrace.model import view
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
 from support.objects import service
 
 VIP = '192.0.2.10'
@@ -66,7 +66,7 @@ def balanced(name, namespace, **annotations):
         'loadBalancerClass': 'headrace.io/headrace',
         'ports': [{'name': 'http', 'port': 80}],
     }
-    return reading.read(service(name, namespace, annotations=annotations, **spec)).object
+    return parse.read(service(name, namespace, annotations=annotations, **spec)).object
 
 
 def lead(script, *leases, **given):
@@ -76,7 +76,7 @@ def lead(script, *leases, **given):
         calls = Calls(*leases)
         access = Access('http://127.0.0.1:1', tls=False, token=types.SimpleNamespace(), namespace='headrace')
         settings = Settings(**{'status_addresses': (VIP,), 'namespaces': ('aaa', 'zzz'), **given})
-        made = Controller(Options(access, view.make(settings), 'headrace', 'one'), calls)
+        made = Controller(Options(access, build_context.make(settings), 'headrace', 'one'), calls)
         leading = asyncio.create_task(made.lead())
         try:
             async with asyncio.timeout(30):

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from headrace.cluster import reading, store
-from headrace.model import standin, state, view
+from headrace import store
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context, placeholder_certificates
 
 PREFIX = 'headrace.io/'
 
@@ -50,11 +52,11 @@ def endpoint_slice(
 def built(*documents, settings=None, **seen):
     """Return the model of some documents; `seen` are fields of the view (role, place, offline, snippets, …)."""
     more = {key: seen.pop(key) for key in ('api_server', 'own_addresses', 'admin_ports') if key in seen}
-    found = view.make(settings or Settings(tcp_ports='5000-5999,20000-29999'), **seen)
+    found = build_context.make(settings or Settings(tcp_ports='5000-5999,20000-29999'), **seen)
     made = state.State(replace(found, **more))
     held = store.Store()
     for document in documents:
-        found = reading.read(document).object
+        found = parse.read(document).object
         assert found is not None, document
         held.put(found)
     made.update(held, held.take())
@@ -78,13 +80,13 @@ def secret(name='tls', namespace='shop', **texts):
 
 def tls_secret(name='tls', namespace='shop', seed='one'):
     """Return a Secret with a certificate and its key that HAProxy accepts; another seed makes another one."""
-    both, alone = (pem.decode() for pem in standin.certificate(Ref('Secret', '', seed)))
+    both, alone = (pem.decode() for pem in placeholder_certificates.certificate(Ref('Secret', '', seed)))
     return {**secret(name, namespace, tls_crt=alone, tls_key=both.removeprefix(alone)), 'type': 'kubernetes.io/tls'}
 
 
 def ca_secret(name='ca', namespace='shop', seed='one'):
     """Return a Secret with an authority."""
-    return secret(name, namespace, ca_crt=standin.certificate(Ref('Secret', '', seed))[1].decode())
+    return secret(name, namespace, ca_crt=placeholder_certificates.certificate(Ref('Secret', '', seed))[1].decode())
 
 
 def node(name='n1', *, zone='', addresses=('192.0.2.1',), ready=True, labels=None):

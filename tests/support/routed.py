@@ -3,13 +3,14 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from headrace.haproxy import commands, routes
-from headrace.haproxy.commands import Phase
-from headrace.haproxy.render import Renderer
-from headrace.model.ir import Entry, Map, Pointer
-from headrace.model.routing import ALWAYS, Candidate, Conditions, HeaderMatch, QueryMatch, Route
-from headrace.model.virtual_hosts import VirtualHosts
+from headrace.haproxy.encode import commands, routes
+from headrace.haproxy.encode.commands import Phase
+from headrace.haproxy.render.render import Renderer
+from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Entry, Map
+from headrace.ir.routing import ALWAYS, Candidate, Conditions, HeaderMatch, QueryMatch, Route
 from headrace.names import Ref
+from headrace.resolve.virtual_hosts import VirtualHosts
 from support.edge import Edge
 
 OLD, NEW = '2024-01-01T00:00:00Z', '2025-01-01T00:00:00Z'
@@ -78,7 +79,7 @@ class Routed(Edge):
 
 def _difference(name, before, after, *, gone):
     if gone:
-        return [f'del map {name} {commands.words.escaped(key)}' for key in before.keys() - after.keys()]
+        return [f'del map {name} {commands.syntax.escaped(key)}' for key in before.keys() - after.keys()]
     found = [f'add map {name} <<\n{key} {after[key]}\n' for key in sorted(after.keys() - before.keys())]
     changed = [key for key in before.keys() & after.keys() if before[key] != after[key]]
     if name != 'maps/routes.map':

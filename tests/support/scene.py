@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from headrace.model import view
+from headrace.translate import build_context
 from support.live import Live, until
 from support.objects import endpoint_slice, service
 from support.servers import Endpoints
@@ -67,7 +67,7 @@ class Scene:
             'total_reloads_per_minute': 1000,
         }
         settings = msgspec.structs.replace(self.stage.view.settings, **own, hard_stop_after='5s', maxconn=1000)
-        self.stage.view = view.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))
+        self.stage.view = build_context.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))
         self.live = Live(binary, **msgspec.to_builtins(settings))
         self.live.overrides = self.live.root / 'overrides'
         for name, text in SNIPPETS.items():

@@ -13,8 +13,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 
 SLOW = '/slow'
 _SLOW_SECONDS = 0.6
@@ -97,7 +97,7 @@ def _context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(['h2', 'http/1.1'])
     with tempfile.NamedTemporaryFile(suffix='.pem') as file:
-        Path(file.name).write_bytes(standin.certificate(Ref('Secret', '', 'one'))[0])
+        Path(file.name).write_bytes(placeholder_certificates.certificate(Ref('Secret', '', 'one'))[0])
         context.load_cert_chain(file.name)
     return context
 

@@ -19,13 +19,15 @@ from pathlib import Path
 
 from headrace import folder
 from headrace.cli import planning
-from headrace.haproxy import answers, commands, files, observed, plan
-from headrace.haproxy.answers import Outcome
-from headrace.haproxy.render import CRT_LIST, TABLES, Renderer
-from headrace.model import standin, view
-from headrace.model.picture import of_state
+from headrace.haproxy.encode import commands
+from headrace.haproxy.plan import live_state, plan
+from headrace.haproxy.render.render import CRT_LIST, TABLES, Renderer
+from headrace.haproxy.runtime import files, responses
+from headrace.haproxy.runtime.responses import Outcome
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.resolve.model_snapshot import of_state
+from headrace.settings.settings import Settings
+from headrace.translate import build_context, placeholder_certificates
 from support.haproxy import Haproxy
 
 EDGE, TRUSTED = '127.0.0.1', '127.0.0.9'
@@ -130,7 +132,7 @@ class Stage:
             maxconn=100,
             threads=1,
         )
-        self.view = view.make(settings, all_secrets=True)
+        self.view = build_context.make(settings, all_secrets=True)
 
     def objects(self, documents):
         """Return the objects that documents hold, read as from a file."""
@@ -204,7 +206,7 @@ def _context(certificate):
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     if certificate:
         with tempfile.NamedTemporaryFile(suffix='.pem') as file:
-            Path(file.name).write_bytes(standin.certificate(Ref('Secret', '', certificate))[0])
+            Path(file.name).write_bytes(placeholder_certificates.certificate(Ref('Secret', '', certificate))[0])
             context.load_cert_chain(file.name)
     return context
 
@@ -213,21 +215,22 @@ def holdings(haproxy):
     """Return what HAProxy holds, in a form that two processes can be compared in."""
     ask = haproxy.command
     maps = re.findall(r'\((\S+\.map)\)', ask('show map'))
-    lines = observed.crt_list(ask(f'show ssl crt-list -n {CRT_LIST}')).values()
+    lines = live_state.crt_list(ask(f'show ssl crt-list -n {CRT_LIST}')).values()
     return {
-        'backends': sorted(observed.backends(ask('show backend').partition('\n')[2])),
+        'backends': sorted(live_state.backends(ask('show backend').partition('\n')[2])),
         'servers': _servers(ask('show servers state')),
         'limits': _limits(ask('show stat -1 6 -1')),
         'maps': {
             name: Counter(line.partition(' ')[2] for line in ask(f'show map {name}').splitlines()) for name in maps
         },
-        'crt-list': sorted(map(observed.crt_list_words, lines)),
+        'crt-list': sorted(map(live_state.crt_list_words, lines)),
         'certificates': {
-            name: observed.fingerprints(ask(f'show ssl cert {name}')) for name in observed.names(ask('show ssl cert'))
+            name: live_state.fingerprints(ask(f'show ssl cert {name}'))
+            for name in live_state.names(ask('show ssl cert'))
         },
         'authorities': {
-            name: observed.fingerprints(ask(f'show ssl ca-file {name}'))
-            for name in observed.names(ask('show ssl ca-file'))
+            name: live_state.fingerprints(ask(f'show ssl ca-file {name}'))
+            for name in live_state.names(ask('show ssl ca-file'))
         },
     }
 
@@ -235,7 +238,7 @@ def holdings(haproxy):
 def _servers(text):
     """Return backend, name, address, admin state, weights, port, TLS, and whether it is checked."""
     cells = [line.split(' ') for line in text.splitlines() if line.count(' ') > 18 and not line.startswith('#')]
-    ours = [item for item in cells if observed.backends(item[1])]
+    ours = [item for item in cells if live_state.backends(item[1])]
     return sorted((*(item[at] for at in (1, 3, 4, 6, 7, 8, 18, 20)), int(item[13]) & _CHECKED) for item in ours)
 
 
@@ -243,7 +246,7 @@ def _limits(text):
     """Return each backend's algorithm and cookie, and each server's maxconn and cookie."""
     head, *lines = [line.split(',') for line in text.removeprefix('# ').splitlines() if ',' in line]
     at = [head.index(name) for name in ('pxname', 'svname', 'slim', 'algo', 'cookie')]
-    found = [row for line in lines if observed.backends((row := [line[index] for index in at])[0])]
+    found = [row for line in lines if live_state.backends((row := [line[index] for index in at])[0])]
     # The limit of a backend as a whole follows from maxconn, and its reckoning is not what a plan is about.
     return sorted([*row[:2], '' if row[1] == 'BACKEND' else row[2], *row[3:]] for row in found)
 
@@ -254,7 +257,7 @@ def tell(haproxy, commands):
     for command in commands:
         until = time.monotonic() + _SECONDS
         while True:
-            found = answers.judge(command, haproxy.command(_text(haproxy, command)))
+            found = responses.judge(command, haproxy.command(_text(haproxy, command)))
             if found.outcome is not Outcome.BUSY or time.monotonic() > until:
                 break
             time.sleep(0.02)
@@ -267,5 +270,5 @@ def _text(haproxy, command):
     """Return what is sent; the number of a crt-list's line is known to the process alone."""
     if not command.locate:
         return command.text
-    number = observed.line_number(haproxy.command(f'show ssl crt-list -n {CRT_LIST}'), command.locate)
+    number = live_state.line_number(haproxy.command(f'show ssl crt-list -n {CRT_LIST}'), command.locate)
     return f'{command.text}:{number}'

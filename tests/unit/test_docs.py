@@ -11,16 +11,16 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from headrace import settings
 from headrace.agent import connections
-from headrace.annotations import keys, reading
+from headrace.annotations import keys, parse
 from headrace.annotations.settings import BackendSettings
 from headrace.annotations.values import Invalid
-from headrace.cluster.objects import Protocol, ServicePort
-from headrace.haproxy import words
+from headrace.diagnostics import REASONS
+from headrace.haproxy.encode import syntax
 from headrace.kube import reviews
-from headrace.model import exposure, shapes
-from headrace.verdicts import REASONS
+from headrace.objects.kinds import Protocol, ServicePort
+from headrace.settings import settings
+from headrace.translate import exposure, shapes
 from support.objects import built, service
 
 DOCS = ROOT / 'docs'
@@ -200,7 +200,7 @@ def test_every_key_is_in_one_row_of_the_reference():
     assert sorted(found) == sorted((row[0], row[0]) for row in CONTRACT)
 
 
-@pytest.mark.parametrize(('settings_of', 'make'), [('exposure', reading.exposure), ('route', reading.route)])
+@pytest.mark.parametrize(('settings_of', 'make'), [('exposure', parse.exposure), ('route', parse.route)])
 def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
     absent = make({})
     for key in (key for key in keys.KEYS if key.scope == settings_of):
@@ -217,15 +217,15 @@ def test_a_backend_without_annotations_has_the_defaults_of_the_table():
     shape = shapes.shape(BackendSettings(check='http'), 'http', shapes.Context(cookie_name='headrace'))
     options = shapes.options(BackendSettings(check='http'), protocol='http1', ca_file='')
     effective = {
-        'queue-timeout': words.duration(shape.queue),
-        'timeout-connect': words.duration(shape.connect),
-        'timeout-server': words.duration(shape.server),
-        'timeout-tunnel': words.duration(shape.tunnel),
+        'queue-timeout': syntax.duration(shape.queue),
+        'timeout-connect': syntax.duration(shape.connect),
+        'timeout-server': syntax.duration(shape.server),
+        'timeout-tunnel': syntax.duration(shape.tunnel),
         'retries': str(shape.retries),
         'retry-on': ' '.join(shape.retry_on),
         'balance': shape.balance,
         'check-status': shape.expect,
-        'check-interval': words.duration(options.interval),
+        'check-interval': syntax.duration(options.interval),
         'check-rise': str(options.rise),
         'check-fall': str(options.fall),
     }

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from headrace import folder
-from headrace.cluster.objects import Service
 from headrace.names import Ref
+from headrace.objects.kinds import Service
 
 WEB = Ref('Service', 'default', 'web')
 DOCUMENT = {'apiVersion': 'v1', 'kind': 'Service', 'metadata': {'name': 'web'}, 'spec': {'ports': [{'port': 80}]}}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace import settings
-from headrace.settings import Settings, SettingsError
+from headrace.settings import settings
+from headrace.settings.settings import Settings, SettingsError
 
 
 def refused(text):

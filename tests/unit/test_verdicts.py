@@ -2,9 +2,9 @@
 
 import pytest
 
-from headrace import verdicts
+from headrace import diagnostics
+from headrace.diagnostics import Level, Verdict
 from headrace.names import Ref
-from headrace.verdicts import Level, Verdict
 
 WEB = Ref('Service', 'shop', 'web')
 
@@ -16,9 +16,9 @@ def test_a_verdict_has_the_level_of_its_reason(reason, level):
     assert Verdict(WEB, reason, 'message').level is level
 
 
-@pytest.mark.parametrize('name', sorted(verdicts.REASONS))
+@pytest.mark.parametrize('name', sorted(diagnostics.REASONS))
 def test_a_reason_says_what_it_means_and_what_to_do(name):
-    reason = verdicts.REASONS[name]
+    reason = diagnostics.REASONS[name]
     assert name.isalnum()
     assert name[0].isupper()
     for sentence in (reason.meaning, reason.remedy):
@@ -48,7 +48,7 @@ def test_a_reason_says_what_it_means_and_what_to_do(name):
     ],
 )
 def test_a_value_is_shown_short_quoted_and_printable(value, expected):
-    found = verdicts.shorten(value)
+    found = diagnostics.shorten(value)
     assert found == expected
     assert found.isprintable()
 
@@ -58,7 +58,7 @@ def test_what_is_endless_or_vast_is_told_by_its_type():
     endless.append(endless)
     for _ in range(64):
         bomb = [bomb, bomb]
-    assert (verdicts.shorten(endless), verdicts.shorten(bomb)) == ("'(list)'", "'(list)'")
+    assert (diagnostics.shorten(endless), diagnostics.shorten(bomb)) == ("'(list)'", "'(list)'")
 
 
 def test_verdicts_sort_by_object_and_reason():

@@ -16,16 +16,16 @@ from typing import Any, cast
 from kubernetes.aio import client as kubernetes
 from tools.bench import varied
 
-from headrace.cluster import reading
-from headrace.cluster.objects import Service
 from headrace.controller.client import Client
 from headrace.controller.controller import Controller, Options
+from headrace.diagnostics import Verdict
 from headrace.kube import lease as leases
 from headrace.kube.access import Access, Token
-from headrace.model import view
 from headrace.names import Ref
-from headrace.settings import Settings
-from headrace.verdicts import Verdict
+from headrace.objects import parse
+from headrace.objects.kinds import Service
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
 
 Figures = Iterator[tuple[str, float]]
 _CALL_SECONDS = 0.002
@@ -111,7 +111,7 @@ def _lease(name: str, role: str, number: int) -> kubernetes.V1Lease:
 
 
 def _read(document: dict[str, Any]) -> Any:
-    found = reading.read(document).object
+    found = parse.read(document).object
     assert found is not None, json.dumps(document)
     return found
 
@@ -167,7 +167,7 @@ async def _measure(size: int) -> list[tuple[str, float]]:
         node_role=True, status_addresses=(_VIP,), domain='example.com', tcp_ports=varied.tcp_ports(size)
     )
     access = Access('http://127.0.0.1:1', tls=False, token=_NONE, namespace='headrace')
-    controller = Controller(Options(access, view.make(settings), 'headrace', 'bench'), cast('Client', calls))
+    controller = Controller(Options(access, build_context.make(settings), 'headrace', 'bench'), cast('Client', calls))
     calls.controller = controller
     # The Lease of the class has a test of its own.
     controller.class_lease = None

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from tools.bench import client, varied
 from tools.bench.process import Process, loopback
 
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy.render import Renderer
-from headrace.model import standin, view
-from headrace.model.state import State
+from headrace.haproxy.render.render import Renderer
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects import parse
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context, placeholder_certificates
 
 PAIRS = 9
 HOSTS = 20
@@ -137,7 +137,7 @@ frontend http from base
         'haproxy/all.cfg': (text + '\n'.join(backends)).replace('certificate.pem', 'certificates/one.pem')
         .replace('hosts.map', 'maps/hosts.map').encode(),
         'maps/hosts.map': ''.join(lines).encode(),
-        'certificates/one.pem': standin.certificate(Ref('Secret', '', _TLS_NAME))[0],
+        'certificates/one.pem': placeholder_certificates.certificate(Ref('Secret', '', _TLS_NAME))[0],
     }  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def _rendered(address: str, backend: str) -> dict[str, bytes]:
         addresses=(address,), http_port=_HTTP, https_port=_HTTPS, health_port=_HEALTH, tcp_ports=str(_TCP),
         threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}',
     )  # fmt: skip
-    seen = view.make(settings, offline=True)
+    seen = build_context.make(settings, offline=True)
     store, state = Store(), State(seen)
     for number in range(HOSTS + 1):
         exposed = {'port': str(_TCP)} if number == HOSTS else {'host': hosts()[number]}
@@ -188,7 +188,7 @@ def _rendered(address: str, backend: str) -> dict[str, bytes]:
             },
         )  # fmt: skip
         for document in documents:
-            item = reading.read(document).object
+            item = parse.read(document).object
             assert item is not None
             store.put(item)
     state.update(store, store.take())

@@ -19,18 +19,18 @@ from tools.bench import client, node_agent, varied
 from tools.bench.process import Process
 from tools.spaces import Space
 
-from headrace.cluster import reading
-from headrace.cluster.store import Store
-from headrace.haproxy.render import Renderer
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.picture import of_state
-from headrace.model.state import State
-from headrace.model.view import Role
-from headrace.node import sites
-from headrace.node.nft import Nft
-from headrace.node.ruleset import Table
-from headrace.settings import Settings
+from headrace.haproxy.render.render import Renderer
+from headrace.nft import node_facts
+from headrace.nft.command import Nft
+from headrace.nft.rules import Table
+from headrace.objects import parse
+from headrace.resolve.model_snapshot import of_state
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 
 Figures = Iterator[tuple[str, float]]
 ROUNDS = 9
@@ -81,21 +81,21 @@ class Model:
     """The Services that a node serves, as an agent holds them."""
 
     def __init__(self) -> None:
-        self.view = view.make(Settings(threads=1, maxconn=2000), role=Role.NODE, place=Place(_NODE))
+        self.view = build_context.make(Settings(threads=1, maxconn=2000), role=Role.NODE, place=Place(_NODE))
         self.store, self.state = Store(), State(self.view)
         self.put(_node())
 
     def put(self, *documents: varied.Document) -> None:
         """Put objects into the store; nothing is built of them yet."""
         for document in documents:
-            item = reading.read(document).object
+            item = parse.read(document).object
             assert item is not None
             self.store.put(item)
 
     def table(self) -> Table:
         """Return the table of all that is there."""
         self.state.update(self.store, self.store.take())
-        return Table(of_state(self.state), sites.find(self.store.nodes(), self.view))
+        return Table(of_state(self.state), node_facts.find(self.store.nodes(), self.view))
 
 
 def missing() -> str:

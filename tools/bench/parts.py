@@ -19,18 +19,20 @@ from tools.bench import node as node_role
 from tools.bench.process import Process, loopback
 
 from headrace import folder
-from headrace.cluster import reading
-from headrace.cluster.objects import Object
-from headrace.cluster.store import Store
-from headrace.haproxy import files, plan, profiles
-from headrace.haproxy.answers import Outcome
-from headrace.haproxy.plan import Loaded, Plan
-from headrace.haproxy.render import Files, Renderer
-from headrace.haproxy.templating import Overrides
-from headrace.model import view
-from headrace.model.changes import Change
-from headrace.model.state import State
-from headrace.settings import Settings
+from headrace.haproxy.encode import profiles
+from headrace.haproxy.plan import plan
+from headrace.haproxy.plan.plan import Loaded, Plan
+from headrace.haproxy.render.render import Files, Renderer
+from headrace.haproxy.render.templating import Overrides
+from headrace.haproxy.runtime import files
+from headrace.haproxy.runtime.responses import Outcome
+from headrace.objects import parse
+from headrace.objects.kinds import Object
+from headrace.resolve.changes import Change
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
 
 Figures = Iterator[tuple[str, float]]
 SEEDS = (7, 1234, 4321)
@@ -59,7 +61,7 @@ class Model:
 
     def __init__(self, objects: tuple[Object, ...] = (), **settings: object) -> None:
         wanted = {'tcp_ports': varied.tcp_ports(50_000), **settings}
-        self.view = view.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
+        self.view = build_context.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
         self.store, self.state = Store(), State(self.view)
         self.put(objects)
 
@@ -87,7 +89,7 @@ class Model:
 
 def objects(count: int, seed: int = SEEDS[0], network: int = 10) -> tuple[Object, ...]:
     """Return the objects of a cluster."""
-    found = (reading.read(document).object for document in varied.cluster(count, seed, network=network))
+    found = (parse.read(document).object for document in varied.cluster(count, seed, network=network))
     return tuple(item for item in found if item is not None)
 
 
@@ -160,7 +162,7 @@ def endpoint(chosen: Chosen) -> Figures:
         for _ in range(chosen.samples):
             document = source.document()
             began = time.perf_counter()
-            item = reading.read(document).object
+            item = parse.read(document).object
             assert item is not None
             model.store.put(item)
             read = time.perf_counter()
@@ -200,7 +202,7 @@ def _built(count: int, endpoints: int) -> Model:
     """Return a model whose documents came as they come from the API, as bytes, and are gone."""
     model = Model()
     for document in varied.cluster(count, endpoints=endpoints):
-        item = reading.read(json.loads(json.dumps(document))).object
+        item = parse.read(json.loads(json.dumps(document))).object
         assert item is not None
         model.store.put(item)
     model.state.update(model.store, model.store.take())
@@ -225,7 +227,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
     source, spent = Endpoint(count, HERE), list[float]()
     refused = 0
     for _ in range(chosen.samples):
-        item = reading.read(source.document()).object
+        item = parse.read(source.document()).object
         assert item is not None
         change = model.put((item,))
         began = time.perf_counter()
@@ -237,7 +239,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         settings = {'request-headers': f'X-New: {number}', 'rate-limit': '5/s'}
         found = varied.addresses(number, network=HERE)
         documents = (varied.service(number, settings), varied.endpoint_slice(number, found))
-        made = tuple(item for item in (reading.read(document).object for document in documents) if item is not None)
+        made = tuple(item for item in (parse.read(document).object for document in documents) if item is not None)
         began = time.perf_counter()
         refused += _refused(process, plan.plan(model.put(made), loaded))
         spent.append(time.perf_counter() - began)

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headrace.haproxy import answers, files
-from headrace.haproxy.answers import Answered
-from headrace.haproxy.commands import Command
-from headrace.haproxy.render import CONFIG, Files
+from headrace.haproxy.encode.commands import Command
+from headrace.haproxy.render.render import CONFIG, Files
+from headrace.haproxy.runtime import files, responses
+from headrace.haproxy.runtime.responses import Answered
 
 _PROMPT = b'\n> '
 _MEMORY = Path('/dev/shm')
@@ -105,7 +105,7 @@ class Process:
         found: list[str] = []
         for start in range(0, len(commands), _CHUNK):
             found += self._ask([command.text for command in commands[start : start + _CHUNK]])
-        return [answers.judge(command, answer) for command, answer in zip(commands, found, strict=True)]
+        return [responses.judge(command, answer) for command, answer in zip(commands, found, strict=True)]
 
     def _ask(self, texts: list[str]) -> list[str]:
         self._socket.sendall(''.join(f'{text}\n' for text in texts).encode())

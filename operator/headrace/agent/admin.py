@@ -21,7 +21,7 @@ from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.kube.reviews import Reviews
 from headrace.names import HOPS
-from headrace.node.steering import Steering
+from headrace.nft.sync import Steering
 
 # A loop that has not come round for so long hangs.
 _STILL_ALIVE_SECONDS = 30.0

@@ -11,40 +11,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from headrace import alive
-from headrace import settings as class_settings
+from headrace import liveness
 from headrace.agent.admin import Admin
 from headrace.agent.api_certificate import ApiCertificate
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
+from headrace.agent.node_table import NodeTable
 from headrace.agent.serving import Serving
 from headrace.agent.source import SourceOf
-from headrace.agent.table import NodeTable
 from headrace.agent.traffic import Traffic
-from headrace.cluster.store import Store
-from headrace.haproxy import check, probe, worker
-from headrace.haproxy.apply import Applier, Where
-from headrace.haproxy.files import WriteError
-from headrace.haproxy.generations import Generations
-from headrace.haproxy.process import Haproxy, HaproxyStartError
-from headrace.haproxy.reasons import Reason
-from headrace.haproxy.record import Record
-from headrace.haproxy.reloads import Reloads
-from headrace.haproxy.render import Renderer
-from headrace.haproxy.runtime import Connection, RuntimeSocketError
-from headrace.haproxy.templating import Overrides, TemplateError
-from headrace.haproxy.upkeep import Upkeep
-from headrace.haproxy.versions import OldHaproxyError
+from headrace.haproxy.plan.reload_reasons import Reason
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.render.templating import Overrides, TemplateError
+from headrace.haproxy.runtime import check, probe, worker
+from headrace.haproxy.runtime.apply import Applier, Where
+from headrace.haproxy.runtime.files import WriteError
+from headrace.haproxy.runtime.generations import Generations
+from headrace.haproxy.runtime.maintenance import Upkeep
+from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
+from headrace.haproxy.runtime.reloads import Reloads
+from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
+from headrace.haproxy.runtime.stats import Record
+from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.kube import class_held, epochs
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
-from headrace.model import view as views
-from headrace.model.state import State
-from headrace.model.view import Role, View
-from headrace.node.nft import Nft
-from headrace.node.seats import Seat
-from headrace.settings import Settings, SettingsError, milliseconds
+from headrace.nft.command import Nft
+from headrace.nft.instance_slots import Seat
+from headrace.resolve.state import State
+from headrace.settings import settings as class_settings
+from headrace.settings.settings import Settings, SettingsError, milliseconds
+from headrace.store import Store
+from headrace.translate import build_context as views
+from headrace.translate.build_context import Role, View
 
 log = logging.getLogger(__name__)
 _CONFIG_SECONDS = 1.0
@@ -173,7 +173,7 @@ class Agent:
         log.info('listening', extra=shown)
         if options.view.role is Role.NODE:
             options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
-            (options.sockets / alive.ADMIN).write_text('{} {}'.format(*admin))
+            (options.sockets / liveness.ADMIN).write_text('{} {}'.format(*admin))
 
     def _say_ready(self, *, ready: bool) -> None:
         """Let a probe see that HAProxy has everything, where ports are not known before."""

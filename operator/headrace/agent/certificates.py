@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from headrace.cluster.objects import Secret
-from headrace.cluster.store import Store
-from headrace.model.state import State
+from headrace.objects.kinds import Secret
+from headrace.resolve.state import State
+from headrace.store import Store
 
 _MOST = 1000
 _NAME = 'headrace_certificate_not_after_timestamp_seconds'

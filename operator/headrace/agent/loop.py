@@ -10,22 +10,22 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from functools import partial
 
 from headrace.agent.backlog import Backlog
-from headrace.agent.judged import Judged
-from headrace.agent.lingering import Lingering
-from headrace.cluster.objects import Service
-from headrace.cluster.store import NODES, Store
-from headrace.haproxy.apply import Applier
+from headrace.agent.diagnostics_index import Judged
+from headrace.agent.draining import Lingering
+from headrace.diagnostics import OF_AGENTS
+from headrace.haproxy.runtime.apply import Applier
+from headrace.ir.fragment import Fragment
 from headrace.kube import lease
 from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
-from headrace.model.changes import Change, Failure
-from headrace.model.ir import Fragment
-from headrace.model.state import State
 from headrace.names import Ref
-from headrace.node import sites
-from headrace.node.layout import Site
-from headrace.node.steering import Steering
-from headrace.verdicts import OF_AGENTS
+from headrace.nft import node_facts
+from headrace.nft.layout import Site
+from headrace.nft.sync import Steering
+from headrace.objects.kinds import Service
+from headrace.resolve.changes import Change, Failure
+from headrace.resolve.state import State
+from headrace.store import NODES, Store
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Loop:
         if change or change.failures:
             await self._apply(change)
         if self.steering is not None and NODES in refs:
-            await self._steer(partial(self.steering.move, sites.find(self.store.nodes(), self.state.view)))
+            await self._steer(partial(self.steering.move, node_facts.find(self.store.nodes(), self.state.view)))
         return bool(change)
 
     async def _apply(self, change: Change) -> None:

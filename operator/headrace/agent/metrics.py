@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 import headrace
 from headrace.agent.source import Source
-from headrace.haproxy.apply import Applier
-from headrace.haproxy.budget import Why
-from headrace.node.steering import Steering
+from headrace.haproxy.runtime.apply import Applier
+from headrace.haproxy.runtime.reload_budget import Why
+from headrace.nft.sync import Steering
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 

@@ -15,8 +15,8 @@ from headrace.agent.loop import Loop
 from headrace.agent.pace import Pace
 from headrace.agent.source import Source
 from headrace.agent.status import Known, Page
-from headrace.model import explanation
 from headrace.names import Ref
+from headrace.resolve import explanation
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MOST, _USUAL = 1000, 500

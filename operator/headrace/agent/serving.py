@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from headrace.agent.connections import Port
-from headrace.kube.seldom import quiet
+from headrace.kube.log_rate_limit import quiet
 
 _BACKLOG = 128
 _HTTP: dict[str, Any] = {'access_log': None, 'keepalive_timeout': 15.0, 'max_headers': 64, 'lingering_time': 2.0}

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.cluster.store import Store
-from headrace.verdicts import Verdict
+from headrace.diagnostics import Verdict
+from headrace.store import Store
 
 
 class Source(Protocol):

@@ -13,13 +13,13 @@ import msgspec
 
 import headrace
 from headrace.agent.pace import Pace
-from headrace.haproxy import observed
-from headrace.haproxy.apply import Applier
-from headrace.haproxy.runtime import RuntimeSocketError
-from headrace.model.ir import Fragment, Kind
-from headrace.model.state import State
+from headrace.diagnostics import Verdict
+from headrace.haproxy.plan import live_state
+from headrace.haproxy.runtime.apply import Applier
+from headrace.haproxy.runtime.sockets import RuntimeSocketError
+from headrace.ir.fragment import Fragment, Kind
 from headrace.names import Ref
-from headrace.verdicts import Verdict
+from headrace.resolve.state import State
 
 # Of one Service no more than so much is shown.
 _MOST_EXPOSED, _MOST_BACKENDS, _MOST_SERVERS, _MOST_VERDICTS = 100, 100, 500, 100
@@ -106,9 +106,9 @@ async def of_service(state: State, applier: Applier, known: Known, ref: Ref) -> 
     held, pace = applier.worker, Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
     try:
-        seen = await held.observe(names, []) if held else observed.Observed()
+        seen = await held.observe(names, []) if held else live_state.Observed()
     except RuntimeSocketError:
-        seen = observed.Observed()
+        seen = live_state.Observed()
     shown: dict[str, msgspec.Raw] = {}
     for name, servers in seen.backends.items():
         shown[name] = _raw(

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from headrace.haproxy.apply import Applier
-from headrace.haproxy.runtime import RuntimeSocketError
-from headrace.model.picture import Picture
+from headrace.haproxy.runtime.apply import Applier
+from headrace.haproxy.runtime.sockets import RuntimeSocketError
+from headrace.resolve.model_snapshot import Picture
 
 LABELS = ('namespace', 'service', 'port')
 Key = tuple[str, str, str]

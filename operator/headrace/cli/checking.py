@@ -10,14 +10,14 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.rendering import FILES
-from headrace.haproxy import check as haproxy_check
-from headrace.haproxy import files, probe
-from headrace.haproxy.check import HaproxyMissingError, Outcome
-from headrace.haproxy.render import Renderer
-from headrace.haproxy.versions import OldHaproxyError
-from headrace.model import classes
-from headrace.model.state import State
-from headrace.verdicts import Level, Verdict
+from headrace.diagnostics import Level, Verdict
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import check as haproxy_check
+from headrace.haproxy.runtime import files, probe
+from headrace.haproxy.runtime.check import HaproxyMissingError, Outcome
+from headrace.haproxy.runtime.versions import OldHaproxyError
+from headrace.resolve.state import State
+from headrace.translate import class_fragment
 
 _ERRORS, _REFUSED, _NO_HAPROXY = 1, 3, 4
 
@@ -94,5 +94,5 @@ def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome |
     except (HaproxyMissingError, OldHaproxyError) as error:
         return None, str(error), []
     said = probe.lacking(state.view.settings, quic=quic)
-    lacking = [Verdict(classes.ref(state.view), 'BeyondHaproxy', said)] if said else []
+    lacking = [Verdict(class_fragment.ref(state.view), 'BeyondHaproxy', said)] if said else []
     return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), '', lacking

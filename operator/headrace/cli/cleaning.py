@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from headrace.node import route
-from headrace.node.nft import Nft
+from headrace.nft import route
+from headrace.nft.command import Nft
 
 
 @click.command()

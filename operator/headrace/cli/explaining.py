@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import click
 
 from headrace.cli import asking, inputs, output
-from headrace.cluster.store import Store
-from headrace.model import explanation
-from headrace.model.state import State
+from headrace.resolve import explanation
+from headrace.resolve.state import State
+from headrace.store import Store
 
 _NOT_SERVED = 1
 

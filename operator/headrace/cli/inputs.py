@@ -8,17 +8,18 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from headrace import folder, settings
-from headrace.cluster.objects import Object
-from headrace.cluster.store import Store
-from headrace.haproxy import overrides as haproxy_overrides
-from headrace.haproxy.templating import Overrides
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.state import State
-from headrace.model.view import Role, View
-from headrace.settings import Settings, SettingsError
-from headrace.verdicts import Verdict
+from headrace import folder
+from headrace.diagnostics import Verdict
+from headrace.haproxy.render import overrides as haproxy_overrides
+from headrace.haproxy.render.templating import Overrides
+from headrace.objects.kinds import Object
+from headrace.resolve.state import State
+from headrace.settings import settings
+from headrace.settings.settings import Settings, SettingsError
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role, View
+from headrace.translate.endpoints import Place
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
@@ -86,7 +87,7 @@ def look(
     found = settings_of(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
     found = adjust(found)
     overrides = haproxy_overrides.read(options['overrides']) if options['overrides'] else Overrides()
-    made = view.make(
+    made = build_context.make(
         found,
         role=Role(options['role']),
         place=Place(options['node'], options['zone']),

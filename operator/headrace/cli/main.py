@@ -15,16 +15,16 @@ from headrace.cli import checking, cleaning, explaining, planning, releasing, re
 from headrace.cli import status as status_command
 from headrace.cli.asking import AgentUnreachableError
 from headrace.folder import SourceError
-from headrace.haproxy.check import HaproxyMissingError
-from headrace.haproxy.files import WriteError
-from headrace.haproxy.process import HaproxyStartError
-from headrace.haproxy.templating import TemplateError
-from headrace.haproxy.versions import OldHaproxyError
+from headrace.haproxy.render.templating import TemplateError
+from headrace.haproxy.runtime.check import HaproxyMissingError
+from headrace.haproxy.runtime.files import WriteError
+from headrace.haproxy.runtime.process import HaproxyStartError
+from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.kube.access import AccessError
 from headrace.kube.calls import CallError
 from headrace.kube.watch import WatchEndedError
-from headrace.node.nft import NftError
-from headrace.settings import SettingsError
+from headrace.nft.command import NftError
+from headrace.settings.settings import SettingsError
 
 _UNUSABLE, _NO_HAPROXY = 2, 4
 

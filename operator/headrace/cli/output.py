@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
-from headrace.verdicts import Level, Verdict
+from headrace.diagnostics import Level, Verdict
 
 _COLOURS = {Level.ERROR: 'red', Level.WARNING: 'yellow', Level.INFO: 'blue'}
 

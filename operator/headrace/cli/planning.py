@@ -9,16 +9,16 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.inputs import Function
-from headrace.cluster.objects import Object
-from headrace.cluster.store import Store
-from headrace.haproxy import plan as haproxy_plan
-from headrace.haproxy import profiles
-from headrace.haproxy.commands import Command
-from headrace.haproxy.plan import Plan
-from headrace.haproxy.render import crt_lists
-from headrace.model.picture import of_state
-from headrace.model.state import State
-from headrace.model.view import View
+from headrace.haproxy.encode import profiles
+from headrace.haproxy.encode.commands import Command
+from headrace.haproxy.plan import plan as haproxy_plan
+from headrace.haproxy.plan.plan import Plan
+from headrace.haproxy.render.render import crt_lists
+from headrace.objects.kinds import Object
+from headrace.resolve.model_snapshot import of_state
+from headrace.resolve.state import State
+from headrace.store import Store
+from headrace.translate.build_context import View
 
 
 def _paths(name: str, text: str) -> Callable[[Function], Function]:

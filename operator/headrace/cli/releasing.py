@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from headrace.agent import logs
-from headrace.cli import connecting, inputs
+from headrace.cli import inputs, wiring
 from headrace.kube.calls import CallError
-from headrace.settings import SettingsError, milliseconds
+from headrace.settings.settings import SettingsError, milliseconds
 
 
 @click.command()
@@ -57,12 +57,12 @@ def release(services: tuple[str, ...], **given: Any) -> None:
 
 
 async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], seconds: float) -> None:
-    from headrace.controller import client, handback, ownership, release  # noqa: PLC0415  the client costs some 40 MB
+    from headrace.controller import client, ownership, return_to_kube_proxy, uninstall  # noqa: PLC0415  the client costs some 40 MB
 
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
-    way = connecting.access(given)
+    way = wiring.access(given)
     calls = await client.connect(way, held.class_name)
-    which = release.Installation(held.class_name, way.namespace, held.namespaces, f'release-{connecting.pod_name()}')
+    which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, f'release-{wiring.pod_name()}')
     try:
         async with asyncio.timeout(seconds):
             if given['everything'] and not held.namespaces:
@@ -72,12 +72,12 @@ async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], se
                         f'class {held.class_name} is held by another release, {other}: this one has written nothing'
                     )
                     return
-            returned = await handback.give_back(calls, held.class_name, named, click.echo)
+            returned = await return_to_kube_proxy.give_back(calls, held.class_name, named, click.echo)
             # Controllers that stand aside could not give anything back any more.
             if given['wait'] or given['everything']:
-                await handback.wait(calls, held.class_name, returned)
+                await return_to_kube_proxy.wait(calls, held.class_name, returned)
             if given['everything']:
-                count = await release.release(calls, which, wait=given['wait'])
+                count = await uninstall.release(calls, which, wait=given['wait'])
                 click.echo(f'took back what was written to {count} objects')
     except TimeoutError as error:
         raise CallError(f'not everything could be taken back within {seconds:g} s; does a controller run?') from error

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from headrace.cli import inputs, output
-from headrace.haproxy import files
-from headrace.haproxy.render import CONFIG, Renderer
+from headrace.haproxy.render.render import CONFIG, Renderer
+from headrace.haproxy.runtime import files
 
 FILES = click.option('-f', '--file', 'given', type=click.Path(path_type=Path), multiple=True, required=True, help='A file or folder of YAML or JSON; may be given more than once.')  # fmt: skip
 

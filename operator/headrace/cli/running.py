@@ -11,21 +11,21 @@ from typing import Any
 import click
 import msgspec
 
-from headrace import settings
 from headrace.agent import logs
 from headrace.agent.agent import Agent, AgentError, Options
-from headrace.cli import connecting, inputs, interfaces
+from headrace.cli import inputs, interfaces, wiring
 from headrace.cli.asking import ADMIN
-from headrace.cli.connecting import CONTROLLER, KUBE
+from headrace.cli.wiring import CONTROLLER, KUBE
 from headrace.folder import SourceError
-from headrace.haproxy.check import HaproxyMissingError
-from headrace.haproxy.files import WriteError
+from headrace.haproxy.runtime.check import HaproxyMissingError
+from headrace.haproxy.runtime.files import WriteError
 from headrace.kube.access import Access
-from headrace.model.view import Role, View
-from headrace.node import seats, stand_in_key
-from headrace.node.nft import NftError
-from headrace.node.seats import Seat, SeatError
-from headrace.settings import SEAT_STEP, Settings, SettingsError
+from headrace.nft import instance_slots, synthetic_key
+from headrace.nft.command import NftError
+from headrace.nft.instance_slots import Seat, SeatError
+from headrace.settings import settings
+from headrace.settings.settings import SEAT_STEP, Settings, SettingsError
+from headrace.translate.build_context import Role, View
 
 _MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
@@ -156,7 +156,7 @@ def run(**given: Any) -> None:
     logs.set_up(given['log_format'], given['log_level'])
     if given['source'] != KUBE and not Path(given['source']).exists():
         raise SourceError(f'{given["source"]}: no such file or folder')
-    access = connecting.access(given) if given['source'] == KUBE else None
+    access = wiring.access(given) if given['source'] == KUBE else None
     if CONTROLLER in given['role'] and access is None:
         raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
     roles = [role for role in given['role'] if role != CONTROLLER]
@@ -188,7 +188,7 @@ async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
         works.append(agent.run())
     if access is not None and CONTROLLER in given['role']:
         listen = agent.listen_to_signals if agent is not None else None
-        works.append(connecting.control(given, access, _adjustment(given, access), listen))
+        works.append(wiring.control(given, access, _adjustment(given, access), listen))
     tasks = [asyncio.create_task(work) for work in works]
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -225,11 +225,11 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         if view.role is Role.NODE:
-            view = replace(view, stand_in_key=stand_in_key.read_or_make(given['state'].absolute()))
+            view = replace(view, stand_in_key=synthetic_key.read_or_make(given['state'].absolute()))
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
-        source=connecting.source(given, access, view),
+        source=wiring.source(given, access, view),
         state=state,
         sockets=(given['sockets'] or state / 'sockets').absolute(),
         view=view,
@@ -239,7 +239,7 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         admin=admin,
         api=api,
         api_certificate=given['api_certificate'],
-        identity=connecting.identity(access, view) if access is not None else None,
+        identity=wiring.identity(access, view) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
@@ -261,7 +261,7 @@ def _seat(given: dict[str, Any], view: View, own: list[int]) -> Seat:
         return (*found, *(_shifted(port, seat) for port in own if port))
 
     try:
-        return seats.take(given['state'].absolute(), given['sockets'].absolute(), ports)
+        return instance_slots.take(given['state'].absolute(), given['sockets'].absolute(), ports)
     except SeatError as error:
         raise AgentError(str(error)) from error
     except OSError as error:

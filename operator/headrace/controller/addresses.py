@@ -4,14 +4,14 @@ Pure. An address is published only while the Service has something at the edge, 
 service proxy takes a way around headrace (KEP-1860).
 """
 
-from headrace.annotations import reading
-from headrace.cluster.objects import Service, ServiceType
-from headrace.cluster.store import NODES, Store
-from headrace.model import exposure
-from headrace.model.ir import Kind
-from headrace.model.state import State
+from headrace.annotations import parse
+from headrace.ir.fragment import Kind
 from headrace.names import Ref
-from headrace.settings import Settings
+from headrace.objects.kinds import Service, ServiceType
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import NODES, Store
+from headrace.translate import exposure
 
 Ingress = tuple[tuple[str, str], ...]
 _AT_THE_EDGE = (Kind.ROUTE, Kind.PORT, Kind.TLS)
@@ -38,7 +38,7 @@ def published(settings: Settings, store: Store) -> Ingress:
 
 def is_ours(service: Service, state: State) -> bool:
     """Tell whether a Service belongs to the class of a state."""
-    said = reading.read(service.ref, service.annotations, service.ports)
+    said = parse.read(service.ref, service.annotations, service.ports)
     return exposure.is_ours(service, said, state.view)
 
 
@@ -46,12 +46,12 @@ def speaks_of(service: Service, state: State) -> bool:
     """Tell whether the addresses of a Service are this class's to write: by its loadBalancerClass, or the default."""
     if service.type is not ServiceType.LOAD_BALANCER or not state.view.settings.status_addresses:
         return False
-    said = reading.read(service.ref, service.annotations, service.ports)
+    said = parse.read(service.ref, service.annotations, service.ports)
     if not exposure.is_ours(service, said, state.view):
         return False
     # A Service that is served here because of its annotations may have its addresses from another load balancer.
     if service.load_balancer_class:
-        return service.load_balancer_class == reading.PREFIX + state.view.class_name
+        return service.load_balancer_class == parse.PREFIX + state.view.class_name
     return state.view.settings.default_class
 
 

@@ -14,11 +14,11 @@ from kubernetes.aio import client
 
 from headrace import names
 from headrace.controller.client import decoded
+from headrace.diagnostics import REASONS, Verdict
 from headrace.kube import lease as leases
 from headrace.kube.lease import EPOCH, LONGEST, MOST_BYTES, MOST_VERDICTS, NODE, ROLE_LABEL, VERDICTS
-from headrace.model.view import Role
 from headrace.names import Ref
-from headrace.verdicts import REASONS, Verdict
+from headrace.translate.build_context import Role
 
 
 @dataclass(frozen=True, slots=True)

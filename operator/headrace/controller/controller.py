@@ -11,9 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.cluster.objects import Service, ServiceType
-from headrace.cluster.store import Store
-from headrace.controller import addresses, agents, release, wanted
+from headrace.controller import addresses, agents, conditions, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.counter import Counter
@@ -28,9 +26,11 @@ from headrace.kube.epochs import counter_lease
 from headrace.kube.lease import CLASS_LABEL
 from headrace.kube.resources import NODES, SERVICES, Scope
 from headrace.kube.source import KubeSource
-from headrace.model.state import State
-from headrace.model.view import Role, View
 from headrace.names import Ref
+from headrace.objects.kinds import Service, ServiceType
+from headrace.resolve.state import State
+from headrace.store import Store
+from headrace.translate.build_context import Role, View
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
@@ -141,7 +141,7 @@ class Controller:
 
     async def _until_released(self, *, wanted: bool) -> None:
         """Wait until a release is announced, or until none is any more."""
-        selector = release.selector(self.options.view.class_name)
+        selector = uninstall.selector(self.options.view.class_name)
         while True:
             with contextlib.suppress(CallError):
                 leases, now = await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
@@ -265,16 +265,16 @@ class Controller:
             *self.handover.verdicts(ref),
             *([held] if (held := self.writer.conflicts.get(ref)) else []),
         ]
-        found = wanted.errors(own, self.agents.about(ref))
+        found = conditions.errors(own, self.agents.about(ref))
         ingress: addresses.Ingress | None = None
         if addresses.speaks_of(service, self.state):
             ingress = addresses.wanted(service, self.state, self._published)
             if ref in self.writer.conflicts:
                 ingress = None
-        condition = wanted.condition(service, found or wanted.pending(own)) or self._served(service)
-        return Wanted(service, condition, ingress, wanted.occurrences(found))
+        condition = conditions.condition(service, found or conditions.pending(own)) or self._served(service)
+        return Wanted(service, condition, ingress, conditions.occurrences(found))
 
-    def _served(self, service: Service) -> wanted.Condition | None:
+    def _served(self, service: Service) -> conditions.Condition | None:
         """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
         places = []
         if addresses.at_the_edge(service, self.state):
@@ -284,7 +284,7 @@ class Controller:
             places.append('at the edge')
         if self.handover.has(service):
             places.append('by the nodes')
-        return wanted.served(service, places)
+        return conditions.served(service, places)
 
     def _withdrawn(self, service: Service) -> Wanted | None:
         """Have a Service of another class say nothing of ours, once: what is written after that belongs to the other class."""

@@ -19,7 +19,7 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-from headrace.kube.seldom import quiet
+from headrace.kube.log_rate_limit import quiet
 
 log = logging.getLogger(__name__)
 DURATION_SECONDS = 15

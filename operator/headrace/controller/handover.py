@@ -11,18 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.cluster.objects import Service
-from headrace.cluster.reading import CHOSEN_LABEL, PROXY_NAME_LABEL
-from headrace.cluster.store import NODES, Store
 from headrace.controller.agents import Agents
 from headrace.controller.counter import Counter
 from headrace.controller.workqueue import WorkQueue
+from headrace.diagnostics import OF_AGENTS, Level, Verdict
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
-from headrace.model import choice, proxied
-from headrace.model.view import Role, View
 from headrace.names import Ref
-from headrace.verdicts import OF_AGENTS, Level, Verdict
+from headrace.objects.kinds import Service
+from headrace.objects.parse import CHOSEN_LABEL, PROXY_NAME_LABEL
+from headrace.store import NODES, Store
+from headrace.translate import node_services, ownership
+from headrace.translate.build_context import Role, View
 
 log = logging.getLogger(__name__)
 # A hand-over that waits longer than this says what for, and as a mistake after longer.
@@ -152,7 +152,7 @@ class Handover:
     def has(self, service: Service) -> bool:
         """Tell whether the nodes serve a Service, and kube-proxy does not."""
         handed = self.view.settings.node_role and service.proxy_name == self.view.class_name
-        return handed and choice.can_be_ours(service, self.view)
+        return handed and ownership.can_be_ours(service, self.view)
 
     def epochs(self) -> list[int]:
         """Return the epochs of all Services, also those that no controller has written."""
@@ -213,7 +213,7 @@ class Handover:
     async def advance(self, ref: Ref) -> None:
         """Take the next step of a Service, if it has one."""
         service = self.store.get(ref, Service)
-        wished = service is not None and choice.is_wished(service, self.view)
+        wished = service is not None and ownership.is_wished(service, self.view)
         if service is None or not (wished or service.chosen == self.view.class_name):
             self._forget(ref)
             return
@@ -227,7 +227,7 @@ class Handover:
             late,
             waited,
             self.counter.upcoming,
-            choice.is_outgrown(service),
+            ownership.is_outgrown(service),
             self._is_foreign(service),
         )
         self._show(tracked, service, facts)
@@ -261,7 +261,7 @@ class Handover:
         return tracked
 
     def _needs(self, service: Service) -> Iterable[Ref]:
-        found = proxied.needs(service, self.view)
+        found = node_services.needs(service, self.view)
         # Of Nodes only their addresses matter here, which no externalIP may be.
         return found if service.external_ips else (need for need in found if need != NODES)
 
@@ -311,8 +311,8 @@ class Handover:
         """Return why a Service cannot be served completely, or not at all."""
         found = self._eligible(service)
         if not found:
-            snapshot = self.store.snapshot(service.ref, proxied.needs(service, self.view))
-            built = proxied.build(service, snapshot, self.view)
+            snapshot = self.store.snapshot(service.ref, node_services.needs(service, self.view))
+            built = node_services.build(service, snapshot, self.view)
             found = tuple(
                 replace(each, reason='HandoverBlocked') if each.reason == 'NotYet' else each
                 for each in built.verdicts
@@ -331,7 +331,7 @@ class Handover:
         """Return a verdict for a Service that no node role can have."""
         if not self.view.settings.node_role:
             why = 'this installation has no node role (nodeRole)'
-        elif not choice.can_be_ours(service, self.view):
+        elif not ownership.can_be_ours(service, self.view):
             why = 'only a Service with a ClusterIP can be handed over, and never default/kubernetes'
         elif service.proxy_name is not None and service.chosen != self.view.class_name:
             if service.proxy_name == self.view.class_name:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from headrace.controller.agents import Agent
 from headrace.kube.calls import CallError
-from headrace.model.view import Role
+from headrace.translate.build_context import Role
 
 log = logging.getLogger(__name__)
 _STEP_SECONDS = 1.0

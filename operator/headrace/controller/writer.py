@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.cluster.objects import Service
-from headrace.controller import addresses, wanted
+from headrace.controller import addresses, conditions
 from headrace.controller.addresses import Ingress
 from headrace.controller.client import Client
-from headrace.controller.wanted import Condition, Occurrence
+from headrace.controller.conditions import Condition, Occurrence
 from headrace.controller.workqueue import WorkQueue
+from headrace.diagnostics import Verdict
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
-from headrace.verdicts import Verdict
+from headrace.objects.kinds import Service
 
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1 / 20
@@ -236,7 +236,7 @@ def _status(wish: Wanted) -> dict[str, Any]:
     status: dict[str, Any] = {}
     if wish.condition is not None:
         since = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
-        status['conditions'] = [wanted.document(wish.condition, since)]
+        status['conditions'] = [conditions.document(wish.condition, since)]
     if wish.ingress:
         status['loadBalancer'] = {'ingress': addresses.entries(wish.ingress)}
     return status

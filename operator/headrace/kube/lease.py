@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
+from headrace.diagnostics import Level, Verdict
 from headrace.kube.calls import CallError, Calls, ConflictError, NotFoundError
-from headrace.verdicts import Level, Verdict
 
 log = logging.getLogger(__name__)
 CLASS_LABEL = 'headrace.io/class'

@@ -9,8 +9,8 @@ watch goes on, page by page, and deletions that no watch has told are found. Res
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from headrace.cluster.objects import Object
 from headrace.names import Ref
+from headrace.objects.kinds import Object
 
 Listed = tuple[int, Object]
 

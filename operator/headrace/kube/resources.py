@@ -6,7 +6,7 @@ them, Secrets only in the namespaces that the settings name.
 
 from dataclasses import dataclass
 
-from headrace.model.view import Role, View
+from headrace.translate.build_context import Role, View
 
 # Types of Secrets that hold nothing for us, and that some clusters have thousands of.
 _OTHER_SECRETS = ('helm.sh/release.v1', 'kubernetes.io/service-account-token', 'kubernetes.io/dockerconfigjson')

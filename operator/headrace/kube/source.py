@@ -15,9 +15,7 @@ from typing import Any
 import aiohttp
 
 from headrace import parsing
-from headrace.cluster import reading
-from headrace.cluster.reading import Reading
-from headrace.cluster.store import Store
+from headrace.diagnostics import Verdict
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
@@ -25,8 +23,10 @@ from headrace.kube.reflector import Difference, Listing, Reflector
 from headrace.kube.resources import SECRETS, Resource, Scope
 from headrace.kube.watch import Watch, WatchEndedError
 from headrace.names import Ref
-from headrace.settings import Settings, milliseconds
-from headrace.verdicts import Verdict
+from headrace.objects import parse
+from headrace.objects.parse import Reading
+from headrace.settings.settings import Settings, milliseconds
+from headrace.store import Store
 
 log = logging.getLogger(__name__)
 # A path is deaf when a watch that was opened again for its silence brought nothing for about as long.
@@ -171,7 +171,7 @@ class KubeSource:
         path = resource.path(document['metadata'].get('namespace', ''))
         followed = self.followed.get(path) or self.followed[resource.path()]
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
-        ref, version = reading.reference(document), int(document['metadata']['resourceVersion'])
+        ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
             followed.verdicts.pop(ref, None)
             changed = followed.reflector.drop(ref, version) and self.store.drop(ref)

@@ -14,9 +14,9 @@ from typing import Any
 
 import aiohttp
 
-from headrace.kube.absent import absent
+from headrace.kube.import_guard import absent
+from headrace.kube.log_rate_limit import quiet
 from headrace.kube.resources import Resource, Scope
-from headrace.kube.seldom import quiet
 from headrace.kube.session import Pauses
 
 # kopf would load that client for objects of its classes, which are not used here: a fifth of a process's memory.

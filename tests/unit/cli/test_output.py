@@ -1,8 +1,8 @@
 """What people read of verdicts."""
 
 from headrace.cli import output
+from headrace.diagnostics import Verdict
 from headrace.names import Ref
-from headrace.verdicts import Verdict
 
 REF = Ref('Service', 'shop', 'web')
 

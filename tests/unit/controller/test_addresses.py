@@ -2,10 +2,12 @@
 
 import pytest
 
-from headrace.cluster import reading, store
+from headrace import store
 from headrace.controller import addresses
-from headrace.model import state, view
-from headrace.settings import Secrets, Settings
+from headrace.objects import parse
+from headrace.resolve import state
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context
 from support.objects import node, service
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -19,9 +21,9 @@ class Cluster:
     def __init__(self, *documents, **settings):
         given = {'status_addresses': (VIP,), 'domain': 'example.com', 'secrets': Secrets(), **settings}
         self.store = store.Store()
-        self.state = state.State(view.make(Settings(**given)))
+        self.state = state.State(build_context.make(Settings(**given)))
         for document in documents:
-            self.store.put(reading.read(document).object)
+            self.store.put(parse.read(document).object)
         self.state.update(self.store, self.store.take())
 
     def published(self):

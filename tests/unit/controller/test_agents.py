@@ -9,9 +9,9 @@ from kubernetes.aio import client
 
 from headrace.controller import agents
 from headrace.controller.agents import Agent, Agents
+from headrace.diagnostics import Verdict
 from headrace.kube import lease
 from headrace.names import Ref
-from headrace.verdicts import Verdict
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 WEB = Verdict(Ref('Service', 'shop', 'web'), 'RefusedByHaproxy', 'HAProxy says no', 'metadata.annotations')

@@ -5,11 +5,11 @@ import dataclasses
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.cluster.objects import Service
 from headrace.controller import writer
+from headrace.diagnostics import Verdict
 from headrace.names import Ref
-from headrace.verdicts import Verdict
+from headrace.objects import parse
+from headrace.objects.kinds import Service
 from support.leading import agent, lead, put
 from support.objects import node, service
 
@@ -20,7 +20,7 @@ EDGE, NODE = agent('e', 'edge', 0, ''), agent('n', 'node', 5, 'n1')
 
 def web(labels=None, programmed=None, **annotations):
     said = {key.replace('_', '-'): text for key, text in annotations.items()}
-    found = reading.read(service('web', 'aaa', annotations=said, labels=labels, clusterIP='10.96.0.1')).object
+    found = parse.read(service('web', 'aaa', annotations=said, labels=labels, clusterIP='10.96.0.1')).object
     return dataclasses.replace(found, programmed=programmed)
 
 
@@ -29,7 +29,7 @@ def decided(made, *leases):
     found = []
 
     async def script(controller, calls):
-        put(controller, reading.read(node('n1')).object, made)
+        put(controller, parse.read(node('n1')).object, made)
         while controller._dirty or WEB not in controller.store._objects or controller.store._dirty:  # noqa: ASYNC110
             await asyncio.sleep(0)
         while 'aaa' in controller.handover._queue._ready:  # noqa: ASYNC110

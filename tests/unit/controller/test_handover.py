@@ -5,16 +5,16 @@ import datetime as dt
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.cluster.store import NODES, Store
 from headrace.controller import handover
 from headrace.controller.agents import Agents
 from headrace.controller.handover import Facts, Handover
+from headrace.diagnostics import Verdict
 from headrace.kube.calls import CallError, NotFoundError
-from headrace.model import view
 from headrace.names import Ref
-from headrace.settings import Settings
-from headrace.verdicts import Verdict
+from headrace.objects import parse
+from headrace.settings.settings import Settings
+from headrace.store import NODES, Store
+from headrace.translate import build_context
 from support.leading import agent
 from support.objects import node, service
 
@@ -36,7 +36,7 @@ def facts(**given):
 
 
 def read(labels=None, **annotations):
-    return reading.read(service(labels=labels, annotations=annotations or None, clusterIP='10.96.0.1')).object
+    return parse.read(service(labels=labels, annotations=annotations or None, clusterIP='10.96.0.1')).object
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ class World:
     def __init__(self, *nodes, leases=(), **annotations):
         self.store, self.written, self.asked, self.agents = Watched(), [], [], Agents()
         for name in nodes:
-            self.store.put(reading.read(node(name)).object)
-        made = view.make(Settings(node_role=True))
+            self.store.put(parse.read(node(name)).object)
+        made = build_context.make(Settings(node_role=True))
         self.handover = Handover(made, self.store, self.write, self.agents, self.asked.append, Count())
         self.lease(*leases)
         self.put(**annotations)
@@ -142,7 +142,7 @@ class World:
     def put(self, labels=None, spec=None, name='web', **annotations):
         said = {key.replace('_', '-'): value for key, value in annotations.items()}
         spec = {'clusterIP': '10.96.0.1', **(spec or {})}
-        self.store.put(reading.read(service(name, labels=labels, annotations=said, **spec)).object)
+        self.store.put(parse.read(service(name, labels=labels, annotations=said, **spec)).object)
         self.handover.changed(self.store.take())
 
     def drop(self, ref=REF):
@@ -250,7 +250,7 @@ def test_a_canary_and_the_nodes_of_an_external_address_have_their_readers_looked
     world.work()
     world.put(name='next')
     assert world.work() == [Ref('Service', 'shop', 'next'), Ref('Service', 'shop', 'front')]
-    world.store.put(reading.read(node('n1', addresses=['192.0.2.50'])).object)
+    world.store.put(parse.read(node('n1', addresses=['192.0.2.50'])).object)
     world.handover.changed(world.store.take())
     assert world.work() == [Ref('Service', 'shop', 'outside')]
     outside = Ref('Service', 'shop', 'outside')

@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from headrace.cluster import reading
-from headrace.controller import wanted, writer
+from headrace.controller import conditions, writer
 from headrace.controller.writer import Wanted, Writer
+from headrace.diagnostics import Verdict
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
-from headrace.verdicts import Verdict
+from headrace.objects import parse
 from support.objects import service
 
 WEB = Ref('Service', 'shop', 'web')
@@ -61,12 +61,12 @@ class Cluster:
 
 
 def read(name='web', **status):
-    return reading.read({**service(name), 'status': status}).object
+    return parse.read({**service(name), 'status': status}).object
 
 
 def wish(*found, service=None, ingress=None):
     chosen = service or read()
-    return Wanted(chosen, wanted.condition(chosen, found), ingress, wanted.occurrences(found))
+    return Wanted(chosen, conditions.condition(chosen, found), ingress, conditions.occurrences(found))
 
 
 def told(made):
@@ -277,7 +277,7 @@ def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another(
             made.wishes[ref] = wish(dataclasses.replace(BAD, ref=ref), service=read(ref.name))
             made.writer.ask(ref)
         await made.until(lambda: made.cluster.statuses)
-        found = reading.read(service('web', 'other')).object
+        found = parse.read(service('web', 'other')).object
         made.wishes[good] = wish(service=found, ingress=VIP)
         made.writer.ask(good)
         await made.until(lambda: any(name == 'other/web' for name, _ in made.cluster.statuses))
@@ -293,7 +293,7 @@ def test_one_object_with_many_mistakes_has_turns_of_one_event():
         made.wishes[WEB] = wish(*mistakes)
         made.writer.ask(WEB)
         await made.until(lambda: made.cluster.statuses)
-        made.wishes[good] = wish(service=reading.read(service('web', 'other')).object, ingress=VIP)
+        made.wishes[good] = wish(service=parse.read(service('web', 'other')).object, ingress=VIP)
         made.writer.ask(good)
         await made.until(lambda: len(made.cluster.statuses) == 2)
         assert len(made.cluster.events) <= 2
@@ -510,7 +510,7 @@ def test_neither_the_addresses_nor_the_condition_is_tried_again_when_another_hol
 
 def served(service=None):
     chosen = service or read()
-    return Wanted(chosen, wanted.served(chosen, ['at the edge']), None)
+    return Wanted(chosen, conditions.served(chosen, ['at the edge']), None)
 
 
 def test_that_a_service_is_served_is_told_after_all_else_of_its_namespace():

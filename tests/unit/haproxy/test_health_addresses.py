@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.haproxy.render import Renderer
-from headrace.settings import Settings
+from headrace.haproxy.render.render import Renderer
+from headrace.settings.settings import Settings
 from support.objects import built
 
 

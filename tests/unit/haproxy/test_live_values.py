@@ -2,17 +2,21 @@
 
 import pytest
 
-from headrace.haproxy import answers, commands, observed
-from headrace.haproxy.answers import Answered, Outcome
-from headrace.haproxy.commands import Command, Phase
-from headrace.haproxy.journal import Journal
-from headrace.haproxy.observed import Server
-from headrace.haproxy.record import Record
-from headrace.haproxy.removals import Removals
-from headrace.model.changes import Change, FragmentChange, PointerChange
-from headrace.model.ir import Backend, Fragment, Group, Kind, Map, Options, Shape
-from headrace.model.picture import Picture
+from headrace.haproxy.encode import commands
+from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.plan import live_state
+from headrace.haproxy.plan.live_state import Server
+from headrace.haproxy.runtime import responses
+from headrace.haproxy.runtime.journal import Journal
+from headrace.haproxy.runtime.removals import Removals
+from headrace.haproxy.runtime.responses import Answered, Outcome
+from headrace.haproxy.runtime.stats import Record
+from headrace.ir.backend import Backend, Group, Options, Shape
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.policy import Map
 from headrace.names import Ref
+from headrace.resolve.changes import Change, FragmentChange, PointerChange
+from headrace.resolve.model_snapshot import Picture
 
 WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'other')
 KEY = (Kind.ROUTE, 'a/')
@@ -45,14 +49,14 @@ SILENT, SPEAKING = (
     ],
 )  # fmt: skip
 def test_an_answer_is_judged_by_the_line_that_must_be_in_it(command, answer, outcome):
-    assert answers.judge(command, answer).outcome is outcome
+    assert responses.judge(command, answer).outcome is outcome
 
 
 def test_a_refusal_is_told_in_few_words():
-    assert answers.judge(SPEAKING, '').answer == "'no answer'"
-    assert answers.judge(SPEAKING, '+ No such server.\n').answer == "'No such server.'"
-    assert answers.judge(SPEAKING, 'x' * 300).answer == f"'{'x' * 200}'…"
-    assert answers.judge(SILENT, '').answer == ''
+    assert responses.judge(SPEAKING, '').answer == "'no answer'"
+    assert responses.judge(SPEAKING, '+ No such server.\n').answer == "'No such server.'"
+    assert responses.judge(SPEAKING, 'x' * 300).answer == f"'{'x' * 200}'…"
+    assert responses.judge(SILENT, '').answer == ''
 
 
 # --- what a worker says that it has -----------------------------------------------------------------------------------
@@ -67,7 +71,7 @@ short line
 
 
 def test_servers_and_their_states_are_read():
-    found = observed.servers(STATE)
+    found = live_state.servers(STATE)
     assert found == {
         'shop_web_http': {
             '10.0.0.1:80': Server('10.0.0.1', 80, disabled=False),
@@ -79,13 +83,13 @@ def test_servers_and_their_states_are_read():
 
 
 def test_what_is_not_ours_is_no_backend():
-    assert observed.backends('# name\nrate-1s\nheadrace-maps\nshop_web_http\n') == ['shop_web_http']
-    assert observed.is_unknown("\nCan't find backend.\n")
-    assert not observed.is_unknown(STATE)
+    assert live_state.backends('# name\nrate-1s\nheadrace-maps\nshop_web_http\n') == ['shop_web_http']
+    assert live_state.is_unknown("\nCan't find backend.\n")
+    assert not live_state.is_unknown(STATE)
 
 
 def test_entries_are_read_with_all_values_of_a_key_in_their_order():
-    assert observed.entries_of('0x1 a/ b|p|\n0x2 a/ c d\n\n0x3 z \n') == {'a/': ['b|p|', 'c d'], 'z': ['']}
+    assert live_state.entries_of('0x1 a/ b|p|\n0x2 a/ c d\n\n0x3 z \n') == {'a/': ['b|p|', 'c d'], 'z': ['']}
 
 
 LISTED = """# certificates/list.txt
@@ -108,19 +112,19 @@ certificates/bare.pem:4
     ],
 )  # fmt: skip
 def test_a_line_of_the_crt_list_is_found_by_its_number(line, number):
-    assert observed.line_number(LISTED, line) == number
+    assert live_state.line_number(LISTED, line) == number
 
 
 def test_the_crt_list_is_read():
-    assert observed.crt_list(LISTED)['3'] == 'certificates/a.pem b.com'
-    assert observed.crt_list(LISTED)['4'] == 'certificates/bare.pem'
-    assert len(observed.crt_list(LISTED)) == 4
+    assert live_state.crt_list(LISTED)['3'] == 'certificates/a.pem b.com'
+    assert live_state.crt_list(LISTED)['4'] == 'certificates/bare.pem'
+    assert len(live_state.crt_list(LISTED)) == 4
 
 
 def test_fingerprints_and_names_of_files_are_read():
     text = f'Filename: a\nSHA1 FingerPrint: {"ab" * 20}\nSHA1 FingerPrint: {"0C" * 20}\n'
-    assert observed.fingerprints(text) == ('AB' * 20, '0C' * 20)
-    assert observed.names(
+    assert live_state.fingerprints(text) == ('AB' * 20, '0C' * 20)
+    assert live_state.names(
         '# filename\n*certificates/new.pem\n@system\ncertificates/a.pem\nca.pem - 1 certificate(s)\n'
     ) == [
         'certificates/a.pem',
@@ -150,7 +154,7 @@ def lines(made):
     ],
 )
 def test_a_map_is_set_right(held, wanted, expected):
-    made = observed.map_repairs(Map.RATE, held, wanted)
+    made = live_state.map_repairs(Map.RATE, held, wanted)
     assert lines(made) == [text.replace(' M ', ' maps/rate.map ') for text in expected]
 
 
@@ -158,7 +162,7 @@ def test_a_map_is_set_right(held, wanted, expected):
     ('name', 'phase'), [(Map.ROUTES, Phase.POINTERS), (Map.CANARY, Phase.POINTERS), (Map.RATE, Phase.DATA)]
 )
 def test_what_points_is_set_right_after_what_is_pointed_to(name, phase):
-    assert [command.phase for command in observed.map_repairs(name, {}, {'a': '1'})] == [phase]
+    assert [command.phase for command in live_state.map_repairs(name, {}, {'a': '1'})] == [phase]
 
 
 def backend(*addresses, options=None):
@@ -190,13 +194,13 @@ REPAIRS = {
 
 @pytest.mark.parametrize(('held', 'wanted', 'expected'), REPAIRS.values(), ids=REPAIRS)
 def test_a_backend_is_set_right(held, wanted, expected):
-    assert lines(observed.backend_repairs('b', held, wanted)) == expected
+    assert lines(live_state.backend_repairs('b', held, wanted)) == expected
 
 
 def test_repairs_are_ordered_by_phase_and_backends_of_all_fragments_are_wanted():
     later, sooner = Command(Phase.DATA_GONE, 'b'), Command(Phase.DATA, 'a')
-    assert observed.ordered([later, sooner]) == (sooner, later)
-    assert observed.wanted_backends([Fragment(WEB, backends=(backend(),))]) == {'b': backend()}
+    assert live_state.ordered([later, sooner]) == (sooner, later)
+    assert live_state.wanted_backends([Fragment(WEB, backends=(backend(),))]) == {'b': backend()}
 
 
 # --- removals ---------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace import settings
-from headrace.haproxy.render import Renderer
+from headrace.haproxy.render.render import Renderer
+from headrace.settings import settings
 from support.class_changes import BASE, HTTP3, RELOAD, RESTART, RUNTIME, applied
 from support.objects import built, endpoint_slice, service, tls_secret
 

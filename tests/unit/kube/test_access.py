@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives import serialization
 
 from headrace.kube import access
 from headrace.kube.access import AccessError
-from headrace.model import standin
 from headrace.names import Ref
+from headrace.translate import placeholder_certificates
 
 SECRET = 'abcdef-never-to-be-told'
-BOTH, ALONE = standin.certificate(Ref('Secret', '', 'client'))
+BOTH, ALONE = placeholder_certificates.certificate(Ref('Secret', '', 'client'))
 KEY = BOTH.removeprefix(ALONE)
-OTHER = standin.certificate(Ref('Secret', '', 'other'))[1]
+OTHER = placeholder_certificates.certificate(Ref('Secret', '', 'other'))[1]
 LOCKED = serialization.load_pem_private_key(KEY, None).private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b'locked')
 )

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
+from headrace.diagnostics import Verdict
 from headrace.kube import lease
 from headrace.kube.calls import CallError
 from headrace.kube.lease import AgentLease, Identity, Report
 from headrace.names import Ref
-from headrace.verdicts import Verdict
 
 MINE = Identity('headrace', 'pod-1', 'headrace', 'edge', uid='u-1')
 PATH = '/apis/coordination.k8s.io/v1/namespaces/headrace/leases'

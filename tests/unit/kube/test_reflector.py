@@ -5,9 +5,9 @@ That it leads to the truth after any history is a property (tests/properties); h
 
 import pytest
 
-from headrace.cluster.objects import Namespace
 from headrace.kube.reflector import Difference, Reflector
 from headrace.names import Ref
+from headrace.objects.kinds import Namespace
 
 A, B = Ref('Namespace', '', 'a'), Ref('Namespace', '', 'b')
 

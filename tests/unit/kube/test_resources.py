@@ -4,10 +4,10 @@ import pytest
 
 from headrace.kube import resources
 from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Scope
-from headrace.model import view
-from headrace.model.endpoints import Place
-from headrace.model.view import Role
-from headrace.settings import Secrets, Settings
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
 
 BOTH = (SERVICES, SLICES)
 
@@ -43,7 +43,7 @@ def test_a_scope_of_namespaces_has_one_list_for_each_but_one_of_a_kind_without()
 
 def watched(namespaces=(), secrets=(), source='endpoints', **seen):
     made = Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
-    return resources.watched(view.make(made, **seen))
+    return resources.watched(build_context.make(made, **seen))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 from headrace.kube import resources, rights
 from headrace.kube.rights import RULES, When, Where
-from headrace.model import view
-from headrace.model.view import Place, Role
-from headrace.settings import Secrets, Settings
+from headrace.settings.settings import Secrets, Settings
+from headrace.translate import build_context
+from headrace.translate.build_context import Place, Role
 
 SETTINGS = [
     Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
@@ -24,7 +24,7 @@ SETTINGS = [
 @pytest.mark.parametrize('place', [Place(), Place(node='n1'), Place(node='n1', zone='z')], ids=str)
 def test_what_is_watched_has_a_line_that_says_where(role, place):
     for settings in SETTINGS:
-        seen = view.make(settings, role=role, place=place)
+        seen = build_context.make(settings, role=role, place=place)
         uses = [When.ALWAYS]
         if settings.address_source == 'node-ports' or (place.node and not place.zone):
             uses.append(When.NODE_ADDRESSES)

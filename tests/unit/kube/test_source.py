@@ -3,11 +3,11 @@
 import asyncio
 import types
 
-from headrace.cluster.store import Store
 from headrace.kube.access import Access
 from headrace.kube.resources import SERVICES, Scope
 from headrace.kube.source import KubeSource
-from headrace.settings import Settings
+from headrace.settings.settings import Settings
+from headrace.store import Store
 from support.objects import service
 
 SERVICES_PATH = '/api/v1/services'

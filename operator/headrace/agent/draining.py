@@ -1,0 +1,67 @@
+"""Services that have gone back to kube-proxy, or moved to the kernel: how long HAProxy serves its connections to them.
+
+HTTP/1 clients get `Connection: close` with each answer. HTTP/2 hears nothing until its worker is replaced, so a worker on which
+clients of HTTP/2 keep asking is replaced once, before their Services are forgotten.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from headrace.haproxy.plan.reload_reasons import Reason
+from headrace.haproxy.render.render import KEEP_ALIVE_SECONDS
+from headrace.haproxy.runtime.apply import Applier
+from headrace.haproxy.runtime.sockets import RuntimeSocketError
+from headrace.names import Ref
+from headrace.settings.settings import milliseconds
+
+log = logging.getLogger(__name__)
+_SHORTEST_SECONDS = 1.0
+# HAProxy ends what is idle for longer; the time of the last request is known in whole seconds.
+_IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.0
+_TIMER_SECONDS = 0.05
+
+
+class Lingering:
+    """Remembers until when each of these Services lingers; `wake` is called, with the time, when that is over for one."""
+
+    def __init__(self, applier: Applier, wake: Callable[[float], None]) -> None:
+        self._applier, self._wake = applier, wake
+        self._until: dict[Ref, float] = {}
+
+    def follow(self, lingering: set[Ref]) -> None:
+        """Begin with those that are new, and forget those that are no more among them."""
+        for ref in self._until.keys() - lingering:
+            del self._until[ref]
+        for ref in lingering - self._until.keys():
+            self._remember(ref)
+
+    def _remember(self, ref: Ref) -> None:
+        seconds = max(_SHORTEST_SECONDS, milliseconds(self._applier.settings.drain_timeout) / 1000)
+        self._until[ref] = time.monotonic() + seconds
+        asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, lambda: self._wake(time.monotonic()))
+
+    async def over(self) -> frozenset[Ref]:
+        """Return the Services that have lingered long enough; none while clients of HTTP/2 keep them."""
+        now = time.monotonic()
+        found = frozenset(ref for ref, until in self._until.items() if until <= now)
+        if found and await self._are_kept():
+            shown = ', '.join(map(str, sorted(found)[:3]))
+            log.info('clients of HTTP/2 keep connections to lingering Services', extra={'objects': shown})
+            self._applier.on_reasons((Reason('kept-connections', shown, tuple(sorted(found))),))
+            for ref in found:
+                self._remember(ref)
+            return frozenset()
+        for ref in found:
+            del self._until[ref]
+        return found
+
+    async def _are_kept(self) -> bool:
+        worker = self._applier.worker
+        if worker is None:
+            return False
+        try:
+            return time.time() - await worker.kept_at() < _IDLE_SECONDS
+        except RuntimeSocketError:
+            return False

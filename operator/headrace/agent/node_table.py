@@ -1,0 +1,121 @@
+"""An agent's part in its node's table: when it may write it, from what it begins, and how it lets go of it.
+
+Where a node has one agent that is from beginning to end. Where there may be several (see `node.seats`), it is only while
+this one holds the table: until then HAProxy is kept true and warm, and no client is led to it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.agent.loop import Loop
+from headrace.haproxy.runtime.apply import Applier
+from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
+from headrace.nft import node_facts
+from headrace.nft.command import Nft, NftError
+from headrace.nft.instance_slots import Seat
+from headrace.nft.sync import Steering
+from headrace.settings.settings import milliseconds
+
+log = logging.getLogger(__name__)
+
+
+class NodeTable:
+    """The table as one agent has it. `applier` and `loop` are attached when they are made."""
+
+    def __init__(self, nft: Nft, state: Path, seat: Seat | None, listening: Callable[[], bool]) -> None:
+        self.seat, self._nft = seat, nft
+        self.steering = Steering(nft, state / 'table.nft', self.trouble, self._is_away, self._failing)
+        self.held = asyncio.Event()
+        self._listening = listening
+        self._loop: Loop | None = None
+
+    def attach(self, loop: Loop) -> None:
+        """Tell of a loop; it leads changes past the table once that is held."""
+        self._loop = loop
+        self.steering.lost = loop.applier.lost
+
+    @property
+    def _applier(self) -> Applier:
+        assert self._loop is not None
+        return self._loop.applier
+
+    def trouble(self, subject: str, said: str) -> None:
+        """Note what stands in the way, '' for nothing."""
+        if self._listening() and self._applier.record.trouble(subject, said) and said:
+            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
+
+    async def _failing(self, error: Exception) -> None:
+        assert self._loop is not None
+        await self._loop.search('table', error)
+
+    def _is_away(self) -> bool:
+        return self._applier.worker is None
+
+    async def serve_what_was_good(self, haproxy: Haproxy) -> None:
+        """Serve from the last good state until the source has been read: after a boot nothing else does."""
+        if not await self._hold_at_once():
+            log.info('another agent of this node has the table')
+            return
+        await self.steering.restore()
+        if haproxy.binary and haproxy.current.exists() and not await haproxy.running():
+            try:
+                await haproxy.start()
+            except HaproxyStartError as error:
+                log.warning('the last good state cannot be served', extra={'said': str(error)[:500]})
+            else:
+                log.info('serving the last good state')
+
+    async def _hold_at_once(self) -> bool:
+        """Hold the table before HAProxy has anything, where no connection is lost by that.
+
+        The HAProxy of an agent that is just being started again still serves, and ours does not yet.
+        """
+        if self.seat is None:
+            return True
+        with contextlib.suppress(NftError):
+            if self.seat.last or not await self._nft.present():
+                return self.seat.hold()
+        return False
+
+    async def begin(self, *, bypass: bool) -> None:
+        """Make the table, if this agent has it; without HAProxy plain TCP goes past it."""
+        if self.seat is None or self.seat.holds:
+            await self._steer(bypass=bypass)
+
+    async def _steer(self, *, bypass: bool) -> None:
+        loop = self._loop
+        assert loop is not None
+        view, nodes = loop.state.view, loop.store.nodes()
+        if not any(node.name == view.place.node for node in nodes):
+            self.trouble('node', f'there is no Node {view.place.node}')
+        await loop.steer(self.steering, node_facts.find(nodes, view, bypass=bypass))
+        self.held.set()
+
+    async def keep(self) -> None:
+        """Keep the table true from when it is held, until cancelled."""
+        if not self.held.is_set():
+            assert self.seat is not None
+            await self.seat.wait()
+            await self._steer(bypass=self._is_away())
+            log.info('took the table over', extra={'seat': self.seat.number})
+        seconds = milliseconds(self._applier.settings.table_interval) / 1000
+        async with asyncio.TaskGroup() as tasks:
+            for work in (self.steering.follow(), self.steering.compare(seconds), self.steering.save()):
+                tasks.create_task(work)
+
+    async def leave(self) -> None:
+        """Lead past HAProxy, which ends, what can be; and let the next agent have the table, if there is one."""
+        if not self.held.is_set():
+            return
+        self.steering.leaving = True
+        # No client is led to it, so the next agent, if there is one, can as well make it anew.
+        if await self.steering.vanish() and self.seat is not None:
+            await asyncio.to_thread(self.seat.sweep)
+        await self.steering.switch(bypass=True)
+        await self.steering.save_now()
+        if self.seat is not None:
+            await self.steering.let_go()
+            self.seat.release()

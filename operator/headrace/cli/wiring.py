@@ -1,0 +1,96 @@
+"""What `headrace run` needs of a cluster: access, the source, who this process is, and the controller.
+
+The controller's modules are imported only where it runs: the client that they use costs some 40 MB.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headrace.agent.source import Source, SourceOf
+from headrace.cli import inputs
+from headrace.folder_watch import WatchedFolder
+from headrace.kube import access as accesses
+from headrace.kube import resources
+from headrace.kube.access import Access
+from headrace.kube.lease import Identity
+from headrace.kube.source import KubeSource
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate.build_context import Role, View
+
+KUBE = 'kube'
+CONTROLLER = 'controller'
+
+
+def access(given: dict[str, Any]) -> Access:
+    """Return the access that the options name, in the pod's namespace where one is given; raises AccessError."""
+    found = accesses.find(given['kubeconfig'], given['context'])
+    return replace(found, namespace=os.environ.get('POD_NAMESPACE') or found.namespace)
+
+
+def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
+    """Return what makes the source: the API server, or the folder that the options name."""
+
+    def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
+        if way is None:
+            return WatchedFolder(Path(given['source']), store, woken, view.settings.secrets)
+        return KubeSource(way, resources.watched(view), store, woken, view.settings, started)
+
+    return make
+
+
+def pod_name() -> str:
+    """Return the name of this pod, as the downward API tells it, else of this machine."""
+    return os.environ.get('POD_NAME') or socket.gethostname().lower()
+
+
+def identity(way: Access, view: View) -> Identity:
+    """Return who this process is: its pod, as the downward API tells it, else this machine."""
+    return Identity(
+        namespace=way.namespace,
+        name=pod_name(),
+        class_name=view.class_name,
+        role=str(view.role),
+        uid=os.environ.get('POD_UID', ''),
+        node=view.place.node if view.role is Role.NODE else '',
+    )
+
+
+async def control(
+    given: dict[str, Any], way: Access, adjust: Callable[[Settings], Settings], listen: Callable[[], None] | None
+) -> None:
+    """Be a controller until told to stop; raises AccessError, CallError and WatchEndedError.
+
+    `listen` takes the signals for another role of this process; without it they are the controller's own.
+    """
+    from headrace.controller import client, controller  # noqa: PLC0415  see the module
+
+    view = inputs.look({**given, 'role': 'edge'}, adjust).view
+    me = identity(way, view)
+    calls = await client.connect(way, view.class_name)
+    stop = asyncio.Event()
+
+    def take_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    started = listen or take_signals
+    made = controller.Controller(controller.Options(way, view, me.namespace, me.name, started), calls)
+    work = asyncio.create_task(made.run())
+    started()
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, stopping):
+            task.cancel()
+        await asyncio.gather(work, stopping, return_exceptions=True)
+        await calls.close()

@@ -1,0 +1,265 @@
+"""The folder as a live source: files are read again when they change, and the store follows.
+
+Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the verdict says
+so; a file that is gone takes its objects with it, but not at once: a file that is replaced may be removed first. While the
+folder itself is gone, everything stays. An object in two files is the one of the later path.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import watchfiles
+
+from headrace import folder
+from headrace.diagnostics import Verdict
+from headrace.folder import SourceError
+from headrace.names import Ref
+from headrace.objects.kinds import Object
+from headrace.objects.secrets import DEFAULT_LIMITS
+from headrace.settings.secret_keys import Secrets
+from headrace.store import Store
+
+log = logging.getLogger(__name__)
+# How often the watcher looks for news that the kernel has told it, and how long it gathers them, in milliseconds.
+_STEP = 2
+_DEBOUNCE = 20
+# Against events that got lost: everything is looked at again, by inode, size and time.
+_RESCAN_SECONDS = 60.0
+# How soon a folder that was exchanged is noticed.
+_IDLE_SECONDS = 1.0
+_STARTED_SECONDS = 0.5
+# An object that is in no file any more is kept for so long.
+_GONE_SECONDS = 0.1
+_BACK_SECONDS = 1.0
+
+Signature = tuple[int, int, int]
+
+
+class WatchedFolder:
+    """Keeps a store as a folder says. `woken` is called after each change of the store, with the time of the news."""
+
+    def __init__(
+        self, path: Path, store: Store, woken: Callable[[float], None], limits: Secrets = DEFAULT_LIMITS
+    ) -> None:
+        self.path, self.store, self._woken, self._limits = path.absolute(), store, woken, limits
+        self._held: dict[Path, tuple[Object, ...]] = {}
+        self._signatures: dict[Path, Signature] = {}
+        self._holders: dict[Ref, dict[Path, Object]] = {}
+        self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
+        # Objects that are in no file any more, and since when.
+        self._gone: dict[Ref, float] = {}
+        self._root = _Root(self.path)
+        self._roots = self._root.count
+        self._rescanned = 0.0
+        self.events = 0
+        self.missed = 0
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return what is wrong with files and with objects that could not be read."""
+        # By a copy: metrics are made in a thread.
+        return tuple(sorted({verdict for found in list(self._verdicts.values()) for verdict in found}))
+
+    def troubles(self) -> dict[str, str]:
+        """Return what stands in the way, by subject; files that do not parse are verdicts."""
+        return {}
+
+    async def read(self) -> None:
+        """Read everything once; raises SourceError for a missing folder."""
+        self.read_all()
+
+    def silent(self) -> dict[str, float]:
+        """Return how long each watch has told nothing: a folder tells of changes only."""
+        return {}
+
+    def stop(self) -> None:
+        """Do nothing: what follows a folder ends with its task."""
+
+    def read_all(self) -> None:
+        """Read what has changed since last time, all files the first time; raises SourceError for a missing folder."""
+        found = folder.paths([self.path])
+        self._rescanned = time.monotonic()
+        for path in found:
+            if (signature := _signature(path)) is not None and self._signatures.get(path) != signature:
+                self._read(path)
+        for path in self._held.keys() - set(found):
+            self._forget(path)
+
+    async def follow(self) -> None:
+        """Read what changes until cancelled."""
+        trouble = ''
+        while True:
+            # What changes between the last reading and the first watch would be missed.
+            asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
+            try:
+                self._root.look()
+                root = self._root.count
+                if trouble:
+                    log.info('the folder is there again', extra={'folder': str(self.path)})
+                trouble = ''
+                self._catch_up()
+                async with contextlib.aclosing(self._changes()) as changes:
+                    async for changed in changes:
+                        self._look_at(changed)
+                        if not self._root.look() or self._root.count != root:
+                            break
+            except (OSError, RuntimeError, SourceError) as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    log.warning('the folder cannot be watched; what was read stays', extra={'said': trouble})
+                await asyncio.sleep(_IDLE_SECONDS)
+
+    def _catch_up(self) -> None:
+        with contextlib.suppress(SourceError, OSError):
+            self.read_all()
+            self._woken(time.monotonic())
+
+    async def _changes(self) -> AsyncGenerator[set[Path], None]:
+        stop = asyncio.Event()
+        try:
+            async for events in watchfiles.awatch(
+                self.path,
+                watch_filter=None,
+                debounce=_DEBOUNCE,
+                step=_STEP,
+                rust_timeout=int(_IDLE_SECONDS * 1000),
+                yield_on_timeout=True,
+                stop_event=stop,
+                recursive=True,
+            ):
+                yield {Path(path) for _, path in events}
+        finally:
+            stop.set()
+
+    def _look_at(self, changed: set[Path]) -> None:
+        began = time.monotonic()
+        known = {path for path in changed if path.suffix in folder.SUFFIXES and not _hidden(path, self.path)}
+        self.events += len(known)
+        for path in sorted(known):
+            if path.is_file():
+                self._read(path)
+            elif path in self._held:
+                self._forget(path)
+        if self._moves_others(changed - known):
+            self.read_all()
+            # Files that came with a folder may have come before it was watched.
+            asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
+        elif began - self._rescanned >= _RESCAN_SECONDS:
+            self.read_all()
+        elif not known:
+            return
+        self._woken(began)
+
+    def _moves_others(self, changed: set[Path]) -> bool:
+        """Tell whether files of ours came or went with what changed: a folder, or a link as in a ConfigMap's volume."""
+        return any(
+            path.is_symlink()
+            or (path.is_dir() and not _hidden(path, self.path))
+            or (not path.exists() and any(path in held.parents for held in self._held))
+            for path in changed
+        )
+
+    def _read(self, path: Path) -> None:
+        signature = _signature(path)
+        try:
+            contents = folder.parse(path.read_bytes(), str(path), self._limits)
+        except OSError:
+            self._forget(path)
+            return
+        if signature is not None:
+            self._signatures[path] = signature
+        self._verdicts[path] = contents.verdicts
+        if any(verdict.ref.kind == 'File' for verdict in contents.verdicts) and path in self._held:
+            return
+        before = {item.ref: item for item in self._held.get(path, ())}
+        failed = {verdict.ref for verdict in contents.verdicts if verdict.reason == 'InternalError'}
+        now = {item.ref: item for item in (*(before[ref] for ref in failed & before.keys()), *contents.objects)}
+        self._held[path] = tuple(now.values())
+        for ref, item in now.items():
+            self._holders.setdefault(ref, {})[path] = item
+        for ref in before.keys() - now.keys():
+            self._holders[ref].pop(path, None)
+        for ref in before.keys() | now.keys():
+            self._settle(ref)
+
+    def _forget(self, path: Path) -> None:
+        self._signatures.pop(path, None)
+        self._verdicts.pop(path, None)
+        for item in self._held.pop(path, ()):
+            self._holders[item.ref].pop(path, None)
+            self._settle(item.ref)
+
+    def _settle(self, ref: Ref) -> None:
+        holders = self._holders.get(ref)
+        if holders:
+            self._gone.pop(ref, None)
+            self.store.put(holders[max(holders)])
+            return
+        self._holders.pop(ref, None)
+        if not self._gone:
+            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
+        self._gone[ref] = time.monotonic()
+
+    def _drop_gone(self) -> None:
+        """Take out of the store what has been in no file for a while; nothing while the folder itself is gone."""
+        now, there = time.monotonic(), self._root.look()
+        if self._root.count != self._roots:
+            # It is back, or another one; its files may still be on their way.
+            self._roots = self._root.count
+            self._gone = dict.fromkeys(self._gone, now + _BACK_SECONDS)
+            self._catch_up()
+        due = [ref for ref, since in self._gone.items() if there and now - since >= _GONE_SECONDS]
+        for ref in due:
+            del self._gone[ref]
+            self.store.drop(ref)
+        if due:
+            self._woken(now)
+        if self._gone:
+            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
+
+
+class _Root:
+    """A folder that may be removed and made again. `count` grows with each one that is seen at the path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
+        self._held = -1
+        self.look()
+
+    def look(self) -> bool:
+        """Return whether there is a folder now."""
+        try:
+            found = self.path.stat()
+            if self._held < 0 or not os.path.samestat(found, os.fstat(self._held)):
+                # What is open is not reused: another folder has another number.
+                self._release()
+                self._held = os.open(self.path, os.O_PATH)
+                self.count += 1
+        except OSError:
+            self._release()
+            return False
+        return True
+
+    def _release(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    try:
+        return any(part.startswith('.') for part in path.relative_to(root).parts)
+    except ValueError:
+        return True

@@ -1,0 +1,119 @@
+"""The crt-lists of listeners that have certificates of their own, and the commands that lead from one layout to another.
+
+Pure. The first line of a list is a placeholder: HAProxy needs a default certificate from the start, and does not remove
+it. Keys of its kind give way to all others, so it is shown only where the listener is not in use.
+"""
+
+from collections.abc import Iterable
+
+from headrace.haproxy.encode import commands, map_entries, syntax, tls_listeners
+from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.encode.tls_listeners import Layout
+from headrace.ir.backend import Mode
+from headrace.translate import placeholder_certificates
+
+PLACEHOLDER = syntax.certificate_file('nobody')
+FIRST = f'{PLACEHOLDER} *'
+MODES: tuple[Mode, ...] = ('http', 'tcp')
+
+
+def names(layout: Layout) -> list[str]:
+    """Return the names of all listeners."""
+    return [name for mode in MODES for name in layout.every(mode)]
+
+
+def is_one(file: str) -> bool:
+    """Tell whether a file is such a list."""
+    return file.startswith(tls_listeners.crt_list('tls-').removesuffix('.txt')) and file.endswith('.txt')
+
+
+def name_of(file: str) -> str:
+    """Return the listener that has a list."""
+    return file.rpartition('/')[2].removesuffix('.txt')
+
+
+def lines(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """Return the lines of all lists but the first, by the listener's name; none where it is not in use."""
+    owners = layout.owners()
+    return {
+        name: map_entries.certificate_lines('*', layout.held[owners[name]]) if name in owners else ()
+        for name in names(layout)
+    }
+
+
+def text(found: Iterable[str]) -> bytes:
+    """Return the text of a list with these lines besides the first."""
+    return ''.join(f'{line}\n' for line in (FIRST, *found)).encode()
+
+
+def files(layout: Layout) -> dict[str, bytes]:
+    """Return all lists, and the certificate that they begin with."""
+    made = {tls_listeners.crt_list(name): text(found) for name, found in lines(layout).items()}
+    return {PLACEHOLDER: placeholder_certificates.placeholder(), **made}
+
+
+def differing(before: Layout, after: Layout) -> set[str]:
+    """Return the files of the lists that differ between two layouts."""
+    old, new = files(before), files(after)
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def moves(before: Layout, after: Layout) -> list[Command]:
+    """Return the commands that lead from one layout to another of the same sizes, in their order.
+
+    A port comes to a listener only when that is free, so no client ever sees the certificate of another port. Where ports
+    wait for one another, one of them is closed for that moment.
+    """
+    found: list[Command] = []
+    there = {key: (name, map_entries.certificate_lines('*', before.held[key])) for key, name in before.names.items()}
+    for key in sorted(there.keys() - after.names.keys()):
+        found.append(commands.del_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(key), '')))
+        found += _emptied(*there.pop(key))
+    known = set(there)
+    waiting = [
+        key for key, name in sorted(after.names.items())
+        if there.get(key) != (name, map_entries.certificate_lines('*', after.held[key]))
+    ]  # fmt: skip
+    while waiting:
+        taken = {name: key for key, (name, _) in there.items()}
+        free = [key for key in waiting if taken.get(after.names[key], key) == key]
+        if not free:
+            # They wait in a circle, so the first one steps aside.
+            aside = next(key for key in waiting if key in there)
+            found.append(
+                commands.set_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(aside), tls_listeners.NONE))
+            )
+            found += _emptied(*there.pop(aside))
+            continue
+        for key in free:
+            wanted = map_entries.certificate_lines('*', after.held[key])
+            found += _moved(key, there.get(key, ('', ())), (after.names[key], wanted), known=key in known)
+            there[key] = after.names[key], wanted
+            waiting.remove(key)
+    return found
+
+
+_Place = tuple[str, tuple[str, ...]]
+
+
+def _moved(key: str, old: _Place, new: _Place, *, known: bool) -> list[Command]:
+    """Return the commands that let a port have a listener with these lines, and leave the one that it had."""
+    same = old[0] == new[0]
+    kept = set(old[1]) & set(new[1]) if same else set()
+    found = [_add(new[0], line) for line in new[1] if line not in kept]
+    if not same:
+        led = tls_listeners.entry(tls_listeners.policy(key), new[0])
+        found += [commands.set_entry(Phase.POINTERS, led)] if known else commands.add_entries(Phase.POINTERS, [led])
+    return [*found, *_emptied(old[0], [line for line in old[1] if line not in kept])]
+
+
+def _emptied(name: str, gone: Iterable[str]) -> list[Command]:
+    return [_remove(name, line) for line in gone]
+
+
+def _add(name: str, line: str) -> Command:
+    return commands.add_certificate_line(tls_listeners.crt_list(name), line)
+
+
+def _remove(name: str, line: str) -> Command:
+    return commands.del_certificate_line(tls_listeners.crt_list(name), line, Phase.POINTERS)

@@ -1,0 +1,90 @@
+"""From fragments to the entries of maps; what is typed in the model (headers, timeouts) is written here."""
+
+from collections.abc import Iterator
+
+from headrace.haproxy.encode import syntax, tls_listeners, userlists
+from headrace.ir.fragment import Content, Fragment, Kind
+from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
+from headrace.ir.tls import HostTls
+from headrace.resolve.model_snapshot import Picture
+
+# Under which map a claim's content stands; certificates and authorities are files, not entries.
+CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
+
+
+def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
+    """Return the entries that belong to a fragment alone."""
+    if fragment is None:
+        return frozenset()
+    if not fragment.headers and not fragment.timeouts and not fragment.userlists:
+        return frozenset(fragment.data)
+    made = list(fragment.data)
+    for edits in fragment.headers:
+        made += _headers(edits)
+    made += [_timeouts(found) for found in fragment.timeouts]
+    for found in fragment.userlists:
+        made += userlists.entries(found)
+    return frozenset(made)
+
+
+def of_picture(picture: Picture) -> dict[Map, dict[str, str]]:
+    """Return all entries of all maps that a picture stands for, by map and key."""
+    found: dict[Map, dict[str, str]] = {name: {} for name in Map}
+    for fragment in picture.fragments.values():
+        for entry in of_fragment(fragment):
+            found[entry.map][entry.key] = entry.value
+    for (kind, key), content in picture.pointers.items():
+        for entry in of_pointer(kind, key, content):
+            found[entry.map][entry.key] = entry.value
+    for entry in tls_listeners.of_pointers(picture.pointers).entries():
+        found[entry.map][entry.key] = entry.value
+    return found
+
+
+def _headers(edits: HeaderEdits) -> Iterator[Entry]:
+    for kept, gone, headers in (
+        (Map.REQUEST_HEADERS, Map.REQUEST_HEADERS_GONE, edits.request),
+        (Map.RESPONSE_HEADERS, Map.RESPONSE_HEADERS_GONE, edits.response),
+    ):
+        if values := tuple(item for item in headers if item[1]):
+            yield Entry(kept, edits.policy, syntax.header_block(values))
+        if empty := tuple(item for item in headers if not item[1]):
+            yield Entry(gone, edits.policy, syntax.header_names(empty))
+
+
+def _timeouts(found: Timeouts) -> Entry:
+    """Return the entry `server:tunnel:connect:queue` (ms, empty where the profile's holds)."""
+    values = (found.server, found.tunnel, found.connect, found.queue)
+    return Entry(Map.TIMEOUTS, found.policy, ':'.join(str(value or '') for value in values))
+
+
+def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
+    """Return the entries that a claimed key's content makes; a listener's depend on all of them, and are made by `listeners`."""
+    if kind is Kind.LISTENER:
+        return []
+    if isinstance(content, Pointer):
+        return [Entry(CLAIMED[kind], key, content.text)]
+    if isinstance(content, Reserved):
+        return [Entry(Map.CLIENT_CA if kind is Kind.TLS else CLAIMED[kind], key, f'{content.namespace}_')]
+    if isinstance(content, HostTls) and content.certificates:
+        # Where clients show no certificate, the namespace of the host's own one stands there.
+        return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{content.certificates[0].partition("_")[0]}_')]
+    if isinstance(content, HostTls) and content.passthrough:
+        return [Entry(Map.PASSTHROUGH, key, content.passthrough.text)]
+    return []
+
+
+def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
+    """Return the lines of the crt-list that a host's TLS makes.
+
+    Hosts that a wildcard leaves out are named in its own lines: HAProxy takes the certificate of a wildcard for a host that has
+    a line of its own, too, where the wildcard's key is of the kind that it prefers.
+    """
+    if not isinstance(content, HostTls):
+        return ()
+    options = ''
+    if content.client_ca:
+        options = f' [ca-file {syntax.authority_file(content.client_ca)} verify {content.verify}]'
+    names = ' '.join((host, *(f'!{each}' for each in content.excluded)))
+    return tuple(f'{syntax.certificate_file(name)}{options} {names}' for name in content.certificates)

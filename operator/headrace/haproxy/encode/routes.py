@@ -1,0 +1,130 @@
+"""Merged routes as entries of maps: the value of the routing map, and the shares of split backends.
+
+A route without conditions has the value that annotated Services have, `BACKEND|POLICY|FLAGS`. One with conditions has
+`?KEY,CANDIDATE,…,`, which the fetch of `lua/choose.lua` reads:
+
+    CANDIDATE  TARGET!CONDITION!CONDITION…
+    TARGET     BACKEND|POLICY|FLAGS
+    CONDITION  a letter and a name, then the wanted value: `m!METHOD`, `p!EXPRESSION`, `hNAME!VALUE`, `qNAME!VALUE`;
+               `H` and `Q` where the value is a regular expression
+
+All text of users is percent-encoded but for letters, digits and signs without a meaning here, for HAProxy's files or for its
+commands, so the separators need no control characters, which nothing may write into a map.
+
+Of a split, the routing map has the flag `W`, and the map `splits` has a key for each prefix of a draw of three hexadecimal
+digits, `POLICY:PREFIX`, with `BACKEND|POLICY|FLAGS` of the backend that has the draw.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import NamedTuple
+from urllib.parse import quote
+
+from headrace.haproxy.encode import syntax
+from headrace.ir.pointers import Pointer
+from headrace.ir.routing import Conditions, Route, Split, Target, WeightedBackend
+from headrace.resolve.virtual_hosts import Merged
+from headrace.translate.edge_ports import route_key
+from headrace.translate.policies import closed
+
+SPLITS = syntax.map_file('splits')
+SPLIT = 'W'
+# With its key and the name of the map, the command that sets it must fit HAProxy's buffer.
+MAX_VALUE = 8_000
+# The most backends that a split can have, which bounds its entries to 900.
+MAX_BACKENDS = 32
+DRAWS = 16**3
+# Besides letters, digits and `_.-~`.
+_SAFE = '/:*+?()[]{}^$|=@'
+
+
+class Range(NamedTuple):
+    """The draws that a backend of a split has: from `first` up to, but not with, `end`."""
+
+    first: int
+    end: int
+    backend: WeightedBackend
+
+
+def key(route: Route) -> str:
+    """Return the key of a route in the routing map; listeners other than the class's own have a prefix, `LISTENER:`."""
+    listener = f'{route.listener}:' if route.listener else ''
+    return listener + route_key(route.host, route.path, exact=route.match == 'exact')
+
+
+def value(route: Route, merged: Merged) -> str:
+    """Return the value of a route in the routing map; one that would not fit a command closes the route."""
+    if merged.plain is not None:
+        return _pointer(merged.plain).text
+    candidates = (_candidate(found.target, found.conditions) for found in merged.candidates)
+    text = ''.join(f'{part},' for part in (f'?{_encoded(key(route))}', *candidates))
+    return text if len(text) <= MAX_VALUE else closed(_pointer(merged.candidates[0].target)).text
+
+
+def splits(merged: Iterable[Merged]) -> dict[str, str]:
+    """Return the entries of the map `splits` that some routes need."""
+    found: dict[str, str] = {}
+    for route in merged:
+        for candidate in route.candidates:
+            if isinstance(candidate.target, Split):
+                found |= shares(candidate.target)
+    return found
+
+
+def shares(split: Split) -> dict[str, str]:
+    """Return the entries of one split; none where it is closed."""
+    return {
+        f'{split.policy}:{prefix}': Pointer(backend.backend, backend.policy, backend.flags).text
+        for first, end, backend in _ranges(split)
+        for prefix in prefixes(first, end)
+    }
+
+
+def prefixes(first: int, end: int) -> Iterator[str]:
+    """Yield the shortest prefixes, in hexadecimal, of three digits that cover the draws from `first` up to `end`."""
+    while first < end:
+        size, digits = 1, 3
+        while digits and not first % (size * 16) and first + size * 16 <= end:
+            size, digits = size * 16, digits - 1
+        yield f'{first // size:0{digits}X}' if digits else ''
+        first += size
+
+
+def _ranges(split: Split) -> list[Range]:
+    """Return who has which draws: each bound is rounded by itself, so no share is off by more than one draw."""
+    weights = [backend.weight for backend in split.backends]
+    total = sum(weights)
+    if not total or len(weights) > MAX_BACKENDS:
+        return []
+    ends = [(2 * DRAWS * sofar + total) // (2 * total) for sofar in accumulate(weights)]
+    return [Range(*found) for found in zip([0, *ends], ends, split.backends, strict=False)]
+
+
+def _pointer(target: Target) -> Pointer:
+    """Return what stands for a target in the routing map: for a split its first backend, which names the namespace."""
+    if isinstance(target, Pointer):
+        return target
+    first = target.backends[0].backend if target.backends else ''
+    found = Pointer(first, target.policy, ''.join(sorted({*target.flags, SPLIT})))
+    return found if _ranges(target) else closed(found)
+
+
+def _candidate(target: Target, conditions: Conditions) -> str:
+    return '!'.join([_pointer(target).text, *_conditions(conditions)])
+
+
+def _conditions(wanted: Conditions) -> Iterator[str]:
+    """Yield names and values of conditions by turns; those that cost least to judge come first."""
+    if wanted.method:
+        yield from ('m', _encoded(wanted.method))
+    for letter, matches in (('h', wanted.headers), ('q', wanted.query)):
+        for match in matches:
+            yield (letter.upper() if match.expression else letter) + _encoded(match.name)
+            yield _encoded(match.value)
+    if wanted.path:
+        yield from ('p', _encoded(wanted.path))
+
+
+def _encoded(text: str) -> str:
+    # A text from JSON can have halves of pairs of UTF-16, which are no characters.
+    return quote(text.encode(errors='surrogatepass'), safe=_SAFE)

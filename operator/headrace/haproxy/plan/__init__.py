@@ -1,0 +1,1 @@
+"""From a change of the model to runtime commands, or to a reload with its reasons. Pure."""

@@ -1,0 +1,348 @@
+"""From the model to files: the folder that HAProxy starts and reloads from.
+
+Promises: the same objects give the same bytes, in whatever order they came. All references are relative to the folder
+(`default-path parent`), so it can be moved. `haproxy -f FOLDER/haproxy` loads it.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from importlib import resources
+from typing import NamedTuple
+
+from headrace import names
+from headrace.haproxy.encode import (
+    access_log,
+    certificate_lists,
+    error_pages,
+    map_entries,
+    profiles,
+    routes,
+    syntax,
+    tls_listeners,
+    userlists,
+)
+from headrace.haproxy.render.templating import Block, Overrides, Templates
+from headrace.ir.backend import Shape
+from headrace.ir.fragment import Content, Fragment, Kind
+from headrace.ir.policy import Map
+from headrace.ir.tls import HostTls, Pem
+from headrace.names import Ref
+from headrace.resolve.claims import ClaimKey
+from headrace.resolve.model_snapshot import Picture, of_state, passing
+from headrace.resolve.state import State
+from headrace.translate import refused_addresses
+from headrace.translate.build_context import Role, View
+from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
+
+Files = Mapping[str, bytes]
+SHARDS = 1024
+CONFIG = 'haproxy'
+# Its entry `ready` is what the health port says; a folder that was rendered whole is ready.
+HEALTH = syntax.map_file('health')
+# It sorts before the frontends, whose crt-list names certificates of it.
+MATERIALS = f'{CONFIG}/15-materials.cfg'
+# Of a folder in which no TLS is passed through.
+HTTPS = f'{CONFIG}/31-https.cfg'
+CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
+# Hashes that only HAProxy can judge.
+USERS = f'{CONFIG}/25-users.cfg'
+# It chooses among the candidates of routes with conditions. HAProxy reads no file of the folder that is no `.cfg` by itself.
+CHOOSE = f'{CONFIG}/choose.lua'
+
+
+class Table(NamedTuple):
+    """A table of rates: the period in seconds, and for how long a client is remembered, the window."""
+
+    name: str
+    seconds: int
+    window: int
+
+
+TABLES = (Table('rate-1s', 1, 10), Table('rate-1m', 60, 120), Table('rate-1h', 3600, 7200))
+# So often may a request pass through headrace.
+MOST_HOPS = 10
+# So many wrong passwords for hashes may a client send in a minute.
+GUESSES = 30
+# HAProxy itself ends connections of clients that have been idle for so long.
+KEEP_ALIVE_SECONDS = 60
+COMPRESSION = (
+    'compression algo gzip',
+    'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
+)
+_HTTPS = 443
+_NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near', 'node_tls', 'node_tls_near')
+_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'health')
+# The claim that decides about the first line of the crt-list, and about `strict-sni`.
+DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
+
+
+def shard(service: Ref) -> int:
+    """Return the number of the shard that holds a Service's backends: by its key, which no change of shape moves."""
+    return int(names.digest(f'{service.namespace}/{service.name}', 8), 16) % SHARDS
+
+
+def shard_file(number: int) -> str:
+    """Return the name of a shard's file; it sorts after all other sections."""
+    return f'{CONFIG}/backends-{number:04d}.cfg'
+
+
+class Renderer:
+    """Renders for one view and one administrator's overrides; `quic` says whether HAProxy was built with all of QUIC.
+
+    With `conditions` routes can have conditions and split backends: a class that serves what has them has it from its start,
+    so that the first one needs no reload.
+    """
+
+    def __init__(
+        self, view: View, overrides: Overrides | None = None, *, quic: bool = True, conditions: bool = False
+    ) -> None:
+        self.view, self.quic = view, quic
+        self.conditions = conditions and view.role is Role.EDGE
+        self.overrides = overrides or Overrides()
+        self._templates = Templates(self.overrides)
+
+    def with_view(self, view: View) -> 'Renderer':
+        """Return a renderer for another view, with the same overrides."""
+        return Renderer(view, self.overrides, quic=self.quic, conditions=self.conditions)
+
+    def render(self, state: State) -> dict[str, bytes]:
+        """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
+        return self.picture(of_state(state))
+
+    def picture(self, picture: Picture) -> dict[str, bytes]:
+        """Return all files of a picture; raises TemplateError when an administrator's template cannot be used."""
+        fragments = [picture.fragments[ref] for ref in sorted(picture.fragments)]
+        files = self.sections(fragments)
+        by_shard: dict[int, list[Fragment]] = {}
+        for fragment in fragments:
+            if fragment.backends:
+                by_shard.setdefault(shard(fragment.ref), []).append(fragment)
+        for number, members in sorted(by_shard.items()):
+            files[shard_file(number)] = self.backends(members)
+        if (direct := self.https(picture)) is not None:
+            files[HTTPS] = direct
+        return files | self.data(picture)
+
+    def https(self, picture: Picture) -> bytes | None:
+        """Return the frontend that ends TLS itself; None where TLS is passed through, so that SNI is looked at first."""
+        if self.view.role is Role.NODE or passing(picture):
+            return None
+        return self._templates.render('frontend-https.cfg.j2', self._values([*picture.fragments.values()])).encode()
+
+    def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
+        """Return the sections that are no backends: global, defaults, profiles and frontends."""
+        values = self._values(fragments)
+        frontends = ['frontend-http.cfg.j2', 'frontend-sni.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
+        if self.view.role is Role.NODE:
+            frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
+        elif not self.view.settings.ranges():
+            del frontends[2]
+        wanted = profiles.in_use(
+            fragments, self.view.settings.cookie_name, external=self.view.settings.allow_external_name
+        )
+        found = {
+            f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
+            f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values),
+            f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values),
+            USERS: userlists.section(userlists.needed(fragments)),
+            f'{CONFIG}/30-frontends.cfg': '\n'.join(self._templates.render(name, values) for name in frontends),
+        }
+        unread = [name for name in Map if not any(syntax.map_file(name) in text for text in found.values())]
+        if unread:
+            maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
+            found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
+        if self.conditions:
+            found[CHOOSE] = resources.files('headrace.haproxy').joinpath('lua', 'choose.lua').read_text()
+        return {name: text.encode() for name, text in found.items()} | error_pages.files(self.view.settings)
+
+    def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
+        snippets = dict(self.overrides.snippets)
+        return ''.join(
+            self._templates.render(
+                'profile.cfg.j2', {**values, 'profile': profiles.section(name, wanted[name], snippets)}
+            )
+            for name in sorted(wanted)
+        )
+
+    def _values(self, fragments: list[Fragment]) -> dict[str, object]:
+        settings, default = self.view.settings, any(map(has_default_certificate, fragments))
+        strict = '' if default else ' strict-sni'
+        return {
+            'settings': settings,
+            'overrides': self.overrides,
+            'role': str(self.view.role),
+            'tables': TABLES,
+            'map': syntax.map_file,
+            'health': HEALTH,
+            'binds': self._binds(),
+            'http3': settings.http3 and self.quic,
+            'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
+            'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
+            'sockets': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/',
+            'listeners': self._listeners(fragments),
+            'tls_hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/tcp-tls.sock"',
+            'crt_list': CRT_LIST,
+            'strict': strict,
+            'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1{strict}',
+            'stand_ins': names.STAND_INS,
+            'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
+            'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
+            'default_certificate': default,
+            'about_listener': self._about_listener(),
+            'pages': error_pages.lines(settings),
+            'said': partial(error_pages.answer, settings),
+            'log': access_log.target(settings),
+            'log_http': access_log.of_http(settings),
+            'log_tcp': access_log.of_tcp(settings),
+            'log_agent': settings.access_log_http == access_log.JSON,
+            'guesses': GUESSES,
+            'foreign_networks': ' '.join(refused_addresses.NETWORKS) if self.view.api_server else '',
+            'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.view))),
+            'hops': names.HOPS,
+            'most_hops': MOST_HOPS,
+            'keep_alive': KEEP_ALIVE_SECONDS,
+            'hashes': bool(userlists.needed(fragments)),
+            'conditions': self.conditions,
+            'choose': CHOOSE,
+            'splits': routes.SPLITS,
+        }
+
+    def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
+        """Return the listeners of ports that end TLS, by mode, each with its list of certificates."""
+        if self.view.role is not Role.NODE:
+            return {}
+        layout = tls_listeners.of_fragments(fragments)
+        return {
+            mode: [{'name': name, 'crt_list': tls_listeners.crt_list(name)} for name in layout.every(mode)]
+            for mode in certificate_lists.MODES
+        }
+
+    def _about_listener(self) -> dict[str, str]:
+        """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
+        settings = self.view.settings
+        if self.view.role is Role.NODE or settings.trusted_proxies:
+            return {}
+        return {
+            proto: syntax.header_bytes(
+                (('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)), (names.HOPS, '1'))
+            ).hex()
+            for proto, port in (('http', settings.http_port), ('https', settings.https_port))
+        }
+
+    def _binds(self) -> dict[str, list[str]]:
+        settings = self.view.settings
+        ranges = [f'{first}-{last}' if first != last else str(first) for first, last in settings.ranges()]
+        return {
+            'http': _bind(settings.addresses, [str(settings.http_port)]),
+            'https': _bind(settings.addresses, [str(settings.https_port)]),
+            'quic': self._quic(),
+            'health': self._health_binds(),
+            'tcp': _bind(settings.addresses, ranges),
+            **{
+                name: _bind(settings.addresses, [str(port)])
+                for name, port in zip(_NODE, self.view.node_ports, strict=True)
+            },
+        }
+
+    def _quic(self) -> list[str]:
+        settings = self.view.settings
+        if not settings.http3 or not self.quic:
+            return []
+        found = _bind(settings.addresses, [str(settings.https_port)])
+        return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
+
+    def _health_binds(self) -> list[str]:
+        settings = self.view.settings
+        if self.view.role is Role.NODE:
+            # In the host's network everybody would reach it.
+            return _bind(('127.0.0.1',), [str(self.view.node_health_port)])
+        return _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)])
+
+    def backends(self, fragments: Iterable[Fragment]) -> bytes:
+        """Return the backends of some fragments, one shard's file."""
+        sections = [
+            {
+                'name': backend.name,
+                'profile': backend.shape.rendered.profile,
+                'lines': COMPRESSION if backend.shape.compression else (),
+                'servers': Block(''.join(f'  server {line}\n' for line in syntax.server_lines(backend))),
+            }
+            for fragment in fragments
+            for backend in fragment.backends
+        ]
+        return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
+
+    def materials(self, pointers: Mapping[ClaimKey, Content]) -> bytes | None:
+        """Return the sections that name each certificate and authority, so that all are loaded; None for no file."""
+        found = {
+            kind: sorted(pem_file(kind, key) for where, key in pointers if where is kind)
+            for kind in (Kind.CERTIFICATE, Kind.AUTHORITY)
+        }
+        if not any(found.values()):
+            return None
+        values = {'certificates': found[Kind.CERTIFICATE], 'authorities': found[Kind.AUTHORITY]}
+        return self._templates.render('materials.cfg.j2', values).encode()
+
+    def data(self, picture: Picture) -> dict[str, bytes]:
+        """Return maps, certificates, authorities, and what names these."""
+        files = {
+            pem_file(kind, key): content.data
+            for (kind, key), content in picture.pointers.items()
+            if isinstance(content, Pem)
+        }
+        if self.view.role is Role.NODE:
+            files |= certificate_lists.files(tls_listeners.of_pointers(picture.pointers))
+        files[CRT_LIST] = crt_list(picture.pointers)
+        if (named := self.materials(picture.pointers)) is not None:
+            files[MATERIALS] = named
+        files[HEALTH] = b'ready yes\n'
+        if self.conditions:
+            files[routes.SPLITS] = b''
+        for name, found in map_entries.of_picture(picture).items():
+            files[syntax.map_file(name)] = map_text(found)
+        return files
+
+
+def has_default_certificate(fragment: Fragment) -> bool:
+    """Tell whether a fragment is that of a class whose default certificate is there."""
+    return fragment.ref.kind == 'Class' and bool(fragment.claims)
+
+
+def pem_file(kind: Kind, key: str) -> str:
+    """Return the file of a certificate's or an authority's claim."""
+    return syntax.certificate_file(key) if kind is Kind.CERTIFICATE else syntax.authority_file(key)
+
+
+def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
+    """Return the text of the crt-list: the default certificate first, where there is one."""
+    claimed = sorted(
+        (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
+    )
+    found = [line for key, content in claimed for line in map_entries.certificate_lines(key, content)]
+    if DEFAULT in pointers:
+        found.insert(0, f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
+    return ''.join(f'{line}\n' for line in found).encode()
+
+
+def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
+    """Return the texts of all crt-lists by file."""
+    return {CRT_LIST: crt_list(pointers), **certificate_lists.files(tls_listeners.of_pointers(pointers))}
+
+
+def map_text(found: Mapping[str, str]) -> bytes:
+    """Return the text of a map's file: one entry a line, sorted by key."""
+    return ''.join(f'{key} {syntax.checked(found[key])}\n' for key in sorted(found)).encode()
+
+
+def _own_ipv4(view: View) -> list[str]:
+    """Return the own IPv4 addresses that are none of loopback; names are resolved to IPv4 alone."""
+    return sorted(text for text in view.own_addresses if ':' not in text and not text.startswith('127.'))
+
+
+def _bind(addresses: tuple[str, ...], ports: list[str]) -> list[str]:
+    """Return the words of binds: each address has its own, and IPv6 ones take no IPv4 clients."""
+    return [
+        f'[{address}]:{port} v6only' if ':' in address else f'{address}:{port}'
+        for port in ports
+        for address in addresses
+    ]

@@ -1,0 +1,1 @@
+"""Running HAProxy: sockets, workers, adoption, reloads, maintenance."""

@@ -1,0 +1,474 @@
+"""Applying changes of the model to HAProxy: the worker that serves gets commands at once, the files follow.
+
+Promises: a change is sent when it comes; nothing waits for files, checks or reloads. A worker that is lost or new is
+brought up to date from the journal, or from what it says itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headrace.haproxy.encode import userlists
+from headrace.haproxy.encode.commands import Command
+from headrace.haproxy.plan import plan
+from headrace.haproxy.plan.plan import Loaded, started
+from headrace.haproxy.plan.reload_reasons import Reason
+from headrace.haproxy.render.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
+from headrace.haproxy.render.templating import TemplateError
+from headrace.haproxy.runtime import adoption, files, worker
+from headrace.haproxy.runtime.files import WriteError
+from headrace.haproxy.runtime.generations import Generation, Generations
+from headrace.haproxy.runtime.journal import Journal
+from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
+from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
+from headrace.haproxy.runtime.staging import Candidate, usage
+from headrace.haproxy.runtime.stats import PlanRecord, Record
+from headrace.haproxy.runtime.versions import OldHaproxyError
+from headrace.haproxy.runtime.worker import PlanError, Worker
+from headrace.names import Ref
+from headrace.resolve.changes import Change, FragmentChange, PointerChange
+from headrace.resolve.claims import ClaimKey
+from headrace.resolve.model_snapshot import Picture, of_state
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings, milliseconds
+
+log = logging.getLogger(__name__)
+# The sections of a worker that no command changes; profiles have names of their own.
+_STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
+_MOST_RELAYED = 2000
+# A change of more pointers holds the event loop for some milliseconds in each of its steps.
+_LARGE = 100
+_READY = f'set map {HEALTH} ready'
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What HAProxy is: its folder of state, the process, and the binary that judges candidates."""
+
+    generations: Generations
+    haproxy: Haproxy
+    checker: str
+    quic: bool
+
+
+class Applier:
+    """Tells one HAProxy what the model says. `wanted` is the picture that it makes true; it follows by `apply`."""
+
+    def __init__(self, where: Where, renderer: Renderer, state: State, record: Record) -> None:
+        self.where, self.state, self.record = where, state, record
+        self.wanted = wanted = of_state(state)
+        self.candidate = Candidate(where.generations.folder / 'candidate', renderer, wanted)
+        self.journal = Journal()
+        self.worker: Worker | None = None
+        self.ready = True
+        self.on_reasons: Callable[[Iterable[Reason]], None] = lambda _: None
+        # Searches the objects that an unexpected exception is about, and lets them go back to what could be applied.
+        self.search: Callable[[str, Exception], Awaitable[None]] = _nothing
+        self.lost = asyncio.Event()
+        self.behind = asyncio.Event()
+        self.removing = asyncio.Event()
+        self.touched: set[Ref] = set()
+        self.behind_since = 0.0
+        self._turn = asyncio.Lock()
+        self._freezing = asyncio.Lock()
+        self._told: set[int] = set()
+        # What else is made of a picture, so that an object on which that fails can be found.
+        self.attempts: list[Callable[[Picture], object]] = []
+        # While a reload of our own is under way; and the worker that was there when it began.
+        self.reloading = False
+        self._leaving: Worker | None = None
+        self.unasked: set[Reason] = set()
+        self.old_workers: tuple[int, ...] = ()
+        self.relayed: asyncio.Queue[Command] = asyncio.Queue(_MOST_RELAYED)
+
+    @property
+    def settings(self) -> Settings:
+        """Return the class's settings."""
+        return self.candidate.renderer.view.settings
+
+    @property
+    def _drain_seconds(self) -> float:
+        return milliseconds(self.settings.drain_timeout) / 1000
+
+    async def apply(self, change: Change, *, administrator: bool = False) -> None:
+        """Make a change true: the worker now, the files soon. Errors of the worker are kept, not raised.
+
+        `administrator` says that the change comes from the settings, and not from objects.
+
+        An unexpected exception is raised, and leaves everything as it was before.
+        """
+        async with self._turn:
+            self.wanted.tell(change)
+            try:
+                self.candidate.note(change)
+            except Exception:
+                self.wanted.tell(change.inverse)
+                raise
+            self.journal.note(change)
+            self._files_behind()
+            if len(change.pointers) > _LARGE:
+                # Probes are answered between the steps of a large change.
+                await asyncio.sleep(0)
+            if self.worker is None:
+                return
+            refs = {item.ref for item in change.fragments}
+            keys = {item.key for item in change.pointers}
+            try:
+                await self._tell(self.worker, refs, keys, administrator=administrator)
+            except PlanError:
+                self.wanted.tell(change.inverse)
+                self.candidate.note(change.inverse)
+                raise
+
+    async def renew(self) -> None:
+        """Take all of the state, without a plan: what it was has objects that cannot be planned.
+
+        The files are made anew, and the worker is adopted by what it reports.
+        """
+        async with self._turn:
+            change = self.wanted.whole_change_to(of_state(self.state))
+            self.wanted.tell(change)
+            self.journal.note(change)
+            self.candidate.renew()
+            self._files_behind()
+            if self.worker is not None:
+                self.lose('an object could not be applied')
+
+    def report(self, stage: str, error: Exception, ref: Ref | None = None) -> None:
+        """Log and count an unexpected exception, with the object that it is about where that is known."""
+        self.record.internal_errors[stage] += 1
+        cause = error.__cause__ if isinstance(error, PlanError) and error.__cause__ is not None else error
+        log.error('internal error', extra={'stage': stage, 'object': str(ref or '')}, exc_info=cause)
+
+    def note(self, change: Change) -> None:
+        """Take a change of diagnostics alone, which needs no command."""
+        self.wanted.tell(change)
+
+    def culprits(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Exception]]:
+        """Yield the objects that cannot be planned and rendered, each by itself."""
+        renderer = self.candidate.renderer
+        for ref in refs:
+            fragment, claims = self.state.fragments.get(ref), self.state.claims
+            if fragment is None:
+                continue
+            keys = [(claim.kind, claim.key) for claim in fragment.claims]
+            own = [key for key in keys if claims.claimants(key)[:1] == (ref,)]
+            try:
+                pointers = {key: content for key in own if (content := claims.content(key, self.state.fragments))}
+                changes = tuple(PointerChange(key, None, content) for key, content in pointers.items())
+                plan.plan(Change((FragmentChange(ref, None, fragment),), changes), Loaded())
+                picture = Picture({ref: fragment}, pointers)
+                renderer.picture(picture)
+                for attempt in self.attempts:
+                    attempt(picture)
+            except Exception as error:  # noqa: BLE001  handed on
+                yield ref, error
+
+    async def exchange(self, state: State) -> bool:
+        """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
+        async with self._turn:
+            self.state = state
+            held, renderer = self.candidate.renderer, self.candidate.renderer.with_view(state.view)
+            self.candidate.use(renderer)
+            if self.worker is not None:
+                self.worker.removals.drain_seconds = self._drain_seconds
+        await self.apply(self.wanted.whole_change_to(of_state(state)), administrator=True)
+        return held.sections([]) != renderer.sections([])
+
+    def _files_behind(self) -> None:
+        if self.candidate.stale and not self.behind.is_set():
+            self.behind_since = time.monotonic()
+            self.behind.set()
+
+    async def _tell(
+        self, told: Worker, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], *, administrator: bool = False
+    ) -> bool:
+        """Tell a worker what is wanted at some objects and keys, and keep the record; return whether it answered."""
+        waited = frozenset(told.deferred.refs) if administrator else frozenset()
+        try:
+            done = await told.apply(self.wanted, refs, keys)
+        except RuntimeSocketError as error:
+            self.lose(str(error))
+            return False
+        except PlanError:
+            raise
+        except Exception as error:  # noqa: BLE001  reported
+            # Commands may have been sent, so only the worker knows what it has.
+            self.report('send', error)
+            self.lose(f'internal error: {type(error).__name__}')
+            return False
+        record, change = self.record, done.change
+        record.commands += done.sent
+        record.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
+        for item in done.refused:
+            record.refused[item.command.line.partition(' ')[0]] += 1
+            log.warning('HAProxy refused a command', extra={'command': item.command.named, 'answer': item.answer})
+        shown = tuple(str(item.ref) for item in change.fragments[:5])
+        reasons = tuple(str(reason) for reason in done.reasons)
+        record.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))
+        log.info(
+            'applied',
+            extra={
+                'objects': len(change.fragments),
+                'first': ', '.join(shown),
+                'commands': done.sent,
+                'refused': len(done.refused),
+                'reload': '; '.join(reasons[:3]),
+                'milliseconds': round(done.seconds * 1000, 2),
+            },
+        )
+        # What the worker lacks that is being replaced is asked of the next one, which may serve before the reload ends.
+        # What has waited before the settings changed waits for its own sake.
+        asked = [
+            replace(
+                reason, administrator=reason.administrator or (administrator and not waited.issuperset(reason.refs))
+            )
+            for reason in done.reasons
+        ]
+        if self.reloading and told is self._leaving:
+            self.unasked.update(asked)
+        elif asked:
+            self.on_reasons(asked)
+        if self.old_workers:
+            self._relay(done.plan.commands)
+        self.touched.update(item.ref for item in change.fragments)
+        self.removing.set()
+        return True
+
+    def _relay(self, told: Iterable[Command]) -> None:
+        """Let old workers, which still hold connections, know too; what does not fit into the queue is not worth it."""
+        with contextlib.suppress(asyncio.QueueFull):
+            for command in told:
+                if not command.payload and not command.removes and not command.locate:
+                    self.relayed.put_nowait(command)
+
+    def lose(self, said: str) -> None:
+        """Note that the worker does not answer any more; `follow` finds the next one."""
+        held, self.worker = self.worker, None
+        if held is not None:
+            # An open connection would keep a worker alive that has been replaced.
+            held.connection.abort()
+        if self.record.trouble('worker', said):
+            log.warning('lost the worker', extra={'said': said})
+        self.lost.set()
+
+    def _ended(self, which: Worker) -> None:
+        if self.worker is which:
+            self.lose('the worker has ended the connection')
+
+    def begin_reload(self) -> None:
+        """Note that the worker is about to be replaced, before what is wanted is frozen."""
+        self.reloading, self._leaving = True, self.worker
+        self.unasked.clear()
+
+    def end_reload(self) -> None:
+        """Note that the reload has come to its end, whatever became of it."""
+        self.reloading, self._leaving = False, None
+
+    async def let_go(self) -> None:
+        """Close the connection to the worker, which could not end while it is open."""
+        held, self.worker = self.worker, None
+        if held is not None:
+            await held.close()
+
+    async def freeze(self) -> Generation:
+        """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
+
+        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
+            self.journal.open(number)
+            return await self.candidate.freeze(folder)
+
+        return await self._generation(write)
+
+    async def freeze_part(self, base: Generation, picture: Picture) -> Generation:
+        """Return a generation of a part of the picture that another one was made from.
+
+        It has no change that came after the other one: the journal brings these to its worker, and what stands now where
+        the part has nothing. Raises WriteError and TemplateError.
+        """
+        renderer = self.candidate.renderer
+
+        def render(folder: Path) -> frozenset[str]:
+            # Only files that differ are written.
+            files.link(base.folder, folder)
+            files.write(folder, renderer.picture(picture), sync=True)
+            shapes = usage(renderer)
+            for fragment in picture.fragments.values():
+                shapes.exchange(None, fragment)
+            return frozenset(shapes.wanted())
+
+        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
+            refs = base.picture.fragments.keys() - picture.fragments.keys()
+            keys = base.picture.pointers.keys() - picture.pointers.keys()
+            self.journal.fork(number, base.number, refs, keys)
+            return picture, await asyncio.to_thread(render, folder)
+
+        return await self._generation(write)
+
+    async def _generation(self, write: Callable[[str, Path], Awaitable[tuple[Picture, frozenset[str]]]]) -> Generation:
+        """Return a new generation of what is written to its folder; `write` returns its picture and its profiles."""
+        async with self._freezing:
+            generations = self.where.generations
+            number, folder = generations.new()
+            self.journal.keep({*generations.known, number})
+            try:
+                picture, brought = await write(number, folder)
+                return generations.seal(number, folder, picture, brought)
+            except (WriteError, TemplateError):
+                generations.drop(number)
+                raise
+            except Exception as error:
+                generations.drop(number)
+                await self.search('render', error)
+                raise TemplateError(f'internal error: {type(error).__name__}') from error
+            except BaseException:
+                generations.drop(number)
+                raise
+
+    async def join(self) -> None:
+        """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError and OldHaproxyError."""
+        haproxy = self.where.haproxy
+        connection = await Connection.open(haproxy.runtime_socket)
+        try:
+            found = Worker(connection, await worker.facts(connection), self._drain_seconds)
+            async with self._turn:
+                await self._bring_up_to_date(found)
+        except BaseException:
+            connection.abort()
+            raise
+
+    async def _bring_up_to_date(self, found: Worker) -> None:
+        if found.facts.stopping:
+            raise RuntimeSocketError('this worker is stopping')
+        known = self.where.generations.known.get(found.facts.generation)
+        since = self.journal.since(found.facts.generation)
+        if known is not None and since is not None and found.facts.pid not in self._told:
+            found.picture = known.picture.copy()
+            found.loaded = started(known.picture, known.profiles)
+            self._told.add(found.facts.pid)
+            await found.settle()
+            if not await self._tell(found, *since):
+                raise RuntimeSocketError('the new worker does not answer')
+        else:
+            self._told.add(found.facts.pid)
+            await self._adopt(found)
+        await found.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
+        before, self.worker = self.worker, found
+        self.where.generations.serving = found.facts.generation
+        found.connection.on_end(lambda: self._ended(found))
+        if before is not None:
+            await before.close()
+        self.lost.clear()
+        # What this worker has to forget was noted before it was adopted.
+        self.removing.set()
+        if self.record.trouble('worker', ''):
+            log.info('a worker serves again', extra={'pid': found.facts.pid})
+
+    async def _adopt(self, found: Worker) -> None:
+        folder = self.where.generations.root / found.facts.generation
+        loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder), users=loaded_users(folder))
+        done = await adoption.adopt(found, self.wanted.copy(), loaded)
+        await found.settle()
+        self.record.adoptions += 1
+        self.record.commands += done.sent
+        reasons = set(done.reasons)
+        if not found.facts.generation or not same_static(folder, self.candidate.folder):
+            reasons.add(Reason('settings', 'HAProxy runs with other settings', administrator=True))
+        log.info(
+            'adopted the worker',
+            extra={'pid': found.facts.pid, 'commands': done.sent, 'reload': '; '.join(map(str, sorted(reasons)))},
+        )
+        if reasons:
+            self.on_reasons(reasons)
+        self.removing.set()
+
+    async def start(self) -> None:
+        """Start HAProxy from the promoted generation; raises HaproxyStartError."""
+        self.record.starts += 1
+        await self.where.haproxy.start()
+
+    async def follow(self) -> None:
+        """Keep a worker: find the next one when it is lost or replaced, and start HAProxy when it is gone."""
+        pause = 0.05
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.lost.wait()
+            try:
+                if self.worker is None:
+                    await self._find()
+                elif not self.reloading:
+                    await self._still_there(self.worker)
+                pause = 0.05
+            except (RuntimeSocketError, HaproxyStartError) as error:
+                self.lose(str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            except OldHaproxyError:
+                raise
+            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
+                self.lose(f'internal error: {type(error).__name__}')
+                await self.search('adopt', error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    async def _find(self) -> None:
+        if self.where.haproxy.binary and not await self.where.haproxy.running():
+            log.warning('HAProxy is gone; starting it')
+            await self.start()
+        await self.join()
+
+    async def _still_there(self, held: Worker) -> None:
+        """Raise RuntimeSocketError when the connected worker is not the one that serves."""
+        workers = await self.where.haproxy.master.workers()
+        pids = {process.pid: process.old for process in workers}
+        self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != held.facts.pid)
+        if self.worker is held and pids and pids.get(held.facts.pid, True) and not all(pids.values()):
+            raise RuntimeSocketError(f'worker {held.facts.pid} has been replaced')
+
+    async def refuse_readiness(self) -> None:
+        """Let HAProxy's health port say that it is not ready, from now on."""
+        self.ready = False
+        if self.worker is not None:
+            with contextlib.suppress(RuntimeSocketError):
+                await self.worker.connection.tell(f'{_READY} no')
+
+
+async def _nothing(_stage: str, _error: Exception) -> None:
+    pass
+
+
+def loaded_profiles(folder: Path) -> frozenset[str]:
+    """Return the names of the profiles in a generation's files; none when it is not there any more."""
+    try:
+        text = (folder / CONFIG / '20-profiles.cfg').read_text()
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r'^defaults (\S+)', text, re.MULTILINE))
+
+
+def loaded_users(folder: Path) -> frozenset[str]:
+    """Return the names of the hashes in a generation's files; none when it is not there any more."""
+    try:
+        return userlists.of_section((folder / USERS).read_text())
+    except OSError:
+        return frozenset()
+
+
+def ends_directly(folder: Path) -> bool:
+    """Tell whether a generation has the frontend that ends TLS without a hop."""
+    return (folder / HTTPS).exists()
+
+
+def same_static(folder: Path, other: Path) -> bool:
+    """Tell whether two folders agree in what no command changes."""
+    try:
+        return all((folder / CONFIG / name).read_bytes() == (other / CONFIG / name).read_bytes() for name in _STATIC)
+    except OSError:
+        return False

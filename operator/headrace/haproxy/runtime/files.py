@@ -1,0 +1,103 @@
+"""Writing rendered files to a folder: only those that differ, each whole, and those no longer rendered removed."""
+
+import os
+import re
+from pathlib import Path
+
+from headrace.haproxy.encode import syntax
+from headrace.haproxy.render.render import CONFIG, USERS, Files
+from headrace.ir.policy import Map
+
+_OWN = (CONFIG, syntax.MAPS, syntax.CERTIFICATES, syntax.AUTHORITIES, syntax.ERRORS)
+# What headrace writes, and what is left of a file that was never finished.
+_FILES = r'haproxy/(?:(?:\d\d-[a-z]+|backends-\d{4})\.cfg|choose\.lua)|maps/[a-z0-9-]+\.map|certificates/(?:(?:list|tls-[a-z]+-\d+)\.txt|[a-z0-9._-]+\.pem)|authorities/[a-z0-9._-]+\.pem|errors/\d{3}-[0-9a-f]{8}(?:\.http)?'
+_OURS = re.compile(rf'(?:{_FILES})|[a-z]+/\.[a-z0-9._-]+\.new')
+_CREDENTIALS = (syntax.map_file(Map.AUTH), syntax.map_file(Map.AUTH_CRYPT), USERS)
+_PRIVATE = 0o640
+_PUBLIC = 0o644
+
+
+class WriteError(Exception):
+    """The folder cannot be written, or holds something that headrace did not put there."""
+
+
+def judge(folder: Path) -> None:
+    """Raise WriteError where `write` would remove a file that headrace did not put there."""
+    try:
+        for path in (path for name in _OWN if (folder / name).exists() for path in sorted((folder / name).iterdir())):
+            if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
+                raise WriteError(f'{path} was not put there by headrace; choose another folder')
+    except OSError as error:
+        raise WriteError(f'{folder}: {error}') from error
+
+
+def write(folder: Path, files: Files, *, sync: bool = False) -> None:
+    """Make a folder hold exactly these files below its own sub-folders; raises WriteError.
+
+    With `sync` each file reaches the disk first.
+    """
+    try:
+        for name in _OWN:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            _write(folder / name, data, _mode(name), sync=sync)
+        for name in _OWN:
+            for path in (folder / name).iterdir():
+                if path.relative_to(folder).as_posix() not in files:
+                    path.unlink()
+    except OSError as error:
+        raise WriteError(f'{folder}: {error}') from error
+
+
+def put(folder: Path, name: str, data: bytes) -> None:
+    """Write one file whole, and let it reach the disk first; raises WriteError."""
+    try:
+        _write(folder / name, data, _mode(name), sync=True)
+    except OSError as error:
+        raise WriteError(f'{folder / name}: {error}') from error
+
+
+def drop(folder: Path, name: str) -> None:
+    """Remove a file, if it is there; raises WriteError."""
+    try:
+        (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(f'{folder / name}: {error}') from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Make a folder that holds the same files as another by hard links, so that it costs neither time nor memory.
+
+    Files are replaced, never written to, so the links keep what stood there. Raises WriteError.
+    """
+    try:
+        for name in _OWN:
+            (target / name).mkdir(parents=True, exist_ok=True)
+            with os.scandir(source / name) as found:
+                for entry in found:
+                    if not entry.name.startswith('.'):
+                        os.link(entry.path, target / name / entry.name)
+    except OSError as error:
+        raise WriteError(f'{target}: {error}') from error
+
+
+def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
+    """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
+    try:
+        if path.read_bytes() == data:
+            return
+    except FileNotFoundError:
+        pass
+    temporary = path.with_name(f'.{path.name}.new')
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, 'wb') as file:
+        file.write(data)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _mode(name: str) -> int:
+    """Return the mode of a file: keys, and hashes of passwords, are for HAProxy's group alone."""
+    return _PRIVATE if name.startswith(syntax.CERTIFICATES) or name in _CREDENTIALS else _PUBLIC

@@ -1,0 +1,85 @@
+"""Servers and backends that are to be forgotten, and hold on to connections.
+
+Pure but for the clock that callers give. They are disabled and nothing leads to them; what is left is to delete them
+as soon as their connections have ended, or to end those after the drain timeout.
+"""
+
+from dataclasses import dataclass, field
+
+from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.runtime.responses import Answered, Outcome
+
+_FIRST_WAIT = 0.02
+_LONGEST_WAIT = 5.0
+# One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
+_BACKENDS_AT_ONCE, _MOST_BACKENDS_AT_ONCE = 1, 10
+_SERVERS_AT_ONCE, _MOST_SERVERS_AT_ONCE = 20, 200
+# Where more are due, a part of them is tried at once: else those that change all the time pile up.
+_PART = 10
+_GIVE_UP_AFTER = 5
+
+
+@dataclass(slots=True)
+class Removal:
+    """One thing to be forgotten: when to try (monotonic seconds), how long to wait after, and when it must end."""
+
+    command: Command
+    due: float
+    wait: float
+    deadline: float
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Removals:
+    """What one worker still has to forget, by name: BACKEND/SERVER or BACKEND."""
+
+    drain_seconds: float
+    pending: dict[str, Removal] = field(default_factory=dict)
+
+    def put(self, command: Command, now: float) -> None:
+        """Note a command that removes something."""
+        self.pending.setdefault(command.removes, Removal(command, now, _FIRST_WAIT, now + self.drain_seconds))
+
+    def cancel(self, name: str) -> bool:
+        """Keep what was to be forgotten, because it is wanted again; return whether it was there."""
+        return self.pending.pop(name, None) is not None
+
+    def next_due(self) -> float | None:
+        """Return when the next attempt is due, None when nothing is left to forget."""
+        return min((item.due for item in self.pending.values()), default=None)
+
+    def batch(self, now: float) -> tuple[list[Command], list[str]]:
+        """Return the attempts that are due, a few, and the servers whose connections must end first.
+
+        Backends come after all servers of theirs are gone.
+        """
+        due = [item for item in self.pending.values() if item.due <= now]
+        servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE]
+        servers = servers[: min(max(_SERVERS_AT_ONCE, len(servers) // _PART), _MOST_SERVERS_AT_ONCE)]
+        overdue = [item.command.removes for item in servers if item.deadline <= now]
+        busy = {name.partition('/')[0] for name in self.pending if '/' in name}
+        backends = [item for item in due if '/' not in item.command.removes]
+        for item in backends:
+            if item.command.removes in busy:
+                item.due = now + item.wait
+        free = [item for item in backends if item.command.removes not in busy]
+        free = free[: min(max(_BACKENDS_AT_ONCE, len(free) // _PART), _MOST_BACKENDS_AT_ONCE)]
+        return [item.command for item in (*servers, *free)], overdue
+
+    def note(self, answered: Answered, now: float) -> bool:
+        """Note how an attempt ended; return whether it was given up."""
+        name = answered.command.removes
+        item = self.pending.get(name)
+        if item is None:
+            return False
+        if answered.outcome is Outcome.DONE:
+            del self.pending[name]
+            return False
+        if answered.outcome is Outcome.REFUSED:
+            item.refused += 1
+            if item.refused >= _GIVE_UP_AFTER:
+                del self.pending[name]
+                return True
+        item.due, item.wait = now + item.wait, min(item.wait * 2, _LONGEST_WAIT)
+        return False

@@ -1,0 +1,235 @@
+"""The candidate: a folder that follows the model, from which generations are frozen.
+
+Owns which files a change touches. A change costs as much as the shards and maps that it is in. Nothing starts from
+this folder; `generations` freezes it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from headrace.haproxy.encode import certificate_lists, map_entries, tls_listeners
+from headrace.haproxy.encode.profiles import Usage
+from headrace.haproxy.encode.syntax import map_file
+from headrace.haproxy.render import render
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime import files
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.policy import Entry, Map
+from headrace.ir.tls import Pem
+from headrace.names import Ref
+from headrace.resolve.changes import Change, FragmentChange, PointerChange
+from headrace.resolve.model_snapshot import Picture
+
+# So many files are written in one go, after which others get their turn.
+_CHUNK = 16
+_SECTIONS = 'sections'
+
+
+class Candidate:
+    """Follows one picture, which its owner changes; `note` every change of it, then `flush`."""
+
+    def __init__(self, folder: Path, renderer: Renderer, picture: Picture) -> None:
+        self.folder, self.renderer, self.picture = folder, renderer, picture
+        self._shards: dict[int, set[Ref]] = {}
+        self._maps: dict[Map, dict[str, str]] = {name: {} for name in Map}
+        self._usage = usage(renderer)
+        self._listeners = tls_listeners.of({})
+        self._stale: set[str] = set()
+        self._stale_shards: set[int] = set()
+        # What changed since all files were written, as it was then.
+        self.written: dict[Ref, Fragment | None] = {}
+        self._turn = asyncio.Lock()
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether files are behind the picture."""
+        return bool(self._stale or self._stale_shards)
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """Return the names of the profiles that the picture needs."""
+        return frozenset(self._usage.wanted())
+
+    def use(self, renderer: Renderer) -> None:
+        """Render with another renderer from now on."""
+        self.renderer = renderer
+        self._usage.base = usage(renderer).base
+        self._stale.add(_SECTIONS)
+
+    def fill(self) -> None:
+        """Write everything, and keep what later changes are made from; raises WriteError and TemplateError."""
+        self.renew()
+        files.write(self.folder, self.renderer.picture(self.picture))
+        self._stale.clear()
+        self._stale_shards.clear()
+
+    def note(self, change: Change) -> None:
+        """Mark the files that a change of the picture touches; what raises does so before anything is marked."""
+        entries_of = {
+            item.ref: (map_entries.of_fragment(item.old), map_entries.of_fragment(item.new))
+            for item in change.fragments
+            if _differ(item)
+        }
+        pointed = [
+            (map_entries.of_pointer(*item.key, item.old), map_entries.of_pointer(*item.key, item.new))
+            for item in change.pointers
+        ]
+        for item in change.fragments:
+            self.written.setdefault(item.ref, item.old)
+            self._place(item.ref, item.old, item.new)
+            if self._usage.exchange(item.old, item.new):
+                self._stale.add(_SECTIONS)
+            old, new = item.old, item.new
+            if item.ref in entries_of:
+                self._exchange(*entries_of[item.ref])
+            if (old.userlists if old else ()) != (new.userlists if new else ()):
+                self._stale.add(_SECTIONS)
+        for pointer, (before, after) in zip(change.pointers, pointed, strict=True):
+            self._exchange(before, after)
+            self._point(pointer)
+        self._listen(change.pointers)
+
+    def _listen(self, changes: Iterable[PointerChange]) -> None:
+        before, self._listeners = self._listeners, self._listeners.after(changes)
+        if before is self._listeners:
+            return
+        self._exchange(before.entries(), self._listeners.entries())
+        self._stale |= certificate_lists.differing(before, self._listeners)
+        if before.sizes != self._listeners.sizes:
+            self._stale.add(_SECTIONS)
+
+    def _point(self, change: PointerChange) -> None:
+        kind, key = change.key
+        if isinstance(change.old, Pem) or isinstance(change.new, Pem):
+            self._stale.add(render.pem_file(kind, key))
+        if kind in (Kind.TLS, Kind.CERTIFICATE):
+            self._stale.add(render.CRT_LIST)
+        if kind is Kind.TLS:
+            self._stale.add(render.HTTPS)
+        if kind in (Kind.CERTIFICATE, Kind.AUTHORITY) and (change.old is None or change.new is None):
+            self._stale.add(render.MATERIALS)
+        if change.key == render.DEFAULT and (change.old is None or change.new is None):
+            self._stale.add(_SECTIONS)
+
+    def _exchange(self, old: Iterable[Entry], new: Iterable[Entry]) -> None:
+        before, after = frozenset(old), frozenset(new)
+        for entry in before - after:
+            self._maps[entry.map].pop(entry.key, None)
+            self._stale.add(map_file(entry.map))
+        for entry in after - before:
+            self._maps[entry.map][entry.key] = entry.value
+            self._stale.add(map_file(entry.map))
+
+    def _place(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> None:
+        if old is not None and new is not None and old.backends == new.backends and old.timeouts == new.timeouts:
+            return
+        number = render.shard(ref)
+        members = self._shards.setdefault(number, set())
+        if new is not None and new.backends:
+            members.add(ref)
+        else:
+            members.discard(ref)
+        self._stale_shards.add(number)
+
+    def renew(self) -> None:
+        """Make anew what files are made from, and mark them all: a change could not be noted."""
+        self._shards.clear()
+        self._usage = usage(self.renderer)
+        for ref, fragment in self.picture.fragments.items():
+            self._place(ref, None, fragment)
+            self._usage.exchange(None, fragment)
+        self._maps = map_entries.of_picture(self.picture)
+        before, self._listeners = self._listeners, tls_listeners.of_pointers(self.picture.pointers)
+        self._stale |= {_SECTIONS, render.CRT_LIST, render.MATERIALS, *map(map_file, Map)}
+        self._stale |= certificate_lists.differing(before, self._listeners)
+        self._stale |= {
+            render.pem_file(*key) for key, content in self.picture.pointers.items() if isinstance(content, Pem)
+        }
+
+    async def flush(self) -> None:
+        """Write what is behind; raises WriteError and TemplateError, and keeps what it could not write as stale."""
+        async with self._turn:
+            while self._stale or self._stale_shards:
+                await self._write_some()
+
+    async def freeze(self, target: Path) -> tuple[Picture, frozenset[str]]:
+        """Write what is behind, link the folder to `target`, and return the picture and the profiles that it now holds."""
+        async with self._turn:
+            while self._stale or self._stale_shards:
+                await self._write_some()
+            held, brought = self.picture.copy(), self.profiles
+            await asyncio.to_thread(files.link, self.folder, target)
+        return held, brought
+
+    async def _write_some(self) -> None:
+        numbers = sorted(self._stale_shards)[:_CHUNK]
+        names = sorted(self._stale)[:_CHUNK] if not numbers else []
+        # Not stale from now on: what changes while this is written makes it stale again.
+        self._stale_shards.difference_update(numbers)
+        self._stale.difference_update(names)
+        try:
+            wanted: dict[str, bytes | None] = {}
+            for number in numbers:
+                wanted[render.shard_file(number)] = self._shard(number)
+            for name in names:
+                wanted |= self._file(name)
+            await asyncio.to_thread(_write, self.folder, wanted)
+            if not self._stale and not self._stale_shards:
+                self.written.clear()
+        except BaseException:
+            self._stale_shards.update(numbers)
+            self._stale.update(names)
+            raise
+
+    def _shard(self, number: int) -> bytes | None:
+        fragments = [self.picture.fragments[ref] for ref in sorted(self._shards[number])]
+        return self.renderer.backends(fragments) if fragments else None
+
+    def _file(self, name: str) -> dict[str, bytes | None]:
+        if name == _SECTIONS:
+            sections = self.renderer.sections([*self.picture.fragments.values()])
+            return {**sections, **self._file(render.HTTPS)}
+        if name == render.HTTPS:
+            return {name: self.renderer.https(self.picture)}
+        if name == render.CRT_LIST:
+            return {name: render.crt_list(self.picture.pointers)}
+        if certificate_lists.is_one(name):
+            return {name: certificate_lists.files(self._listeners).get(name)}
+        if name == render.MATERIALS:
+            return {name: self.renderer.materials(self.picture.pointers)}
+        for each in Map:
+            if name == map_file(each):
+                return {name: render.map_text(self._maps[each])}
+        return {name: self._pem(name)}
+
+    def _pem(self, name: str) -> bytes | None:
+        for kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
+            content = self.picture.pointers.get((kind, Path(name).stem))
+            if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
+                return content.data
+        return None
+
+
+def _differ(item: FragmentChange) -> bool:
+    """Tell whether the entries of a fragment may have changed."""
+    old, new = item.old, item.new
+    return (
+        old is None
+        or new is None
+        or (old.data, old.headers, old.timeouts, old.userlists) != (new.data, new.headers, new.timeouts, new.userlists)
+    )
+
+
+def usage(renderer: Renderer) -> Usage:
+    """Return the use of shapes of which no fragment has any yet."""
+    settings = renderer.view.settings
+    return Usage(settings.cookie_name, external=settings.allow_external_name)
+
+
+def _write(folder: Path, wanted: dict[str, bytes | None]) -> None:
+    for name, data in wanted.items():
+        if data is None:
+            files.drop(folder, name)
+        else:
+            files.put(folder, name, data)

@@ -1,0 +1,61 @@
+"""What a node does with connections to the addresses that it takes over."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Fate(StrEnum):
+    """What a node does with a connection to one of its addresses."""
+
+    SERVE = 'serve'
+    REFUSE = 'refuse'
+    DROP = 'drop'
+
+
+Way = Literal['http', 'tcp', 'tls', 'kernel']
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What clients of one kind get at a door.
+
+    `group` names the endpoints among which the kernel balances, '' where HAProxy does; `spare` are some of those that
+    the kernel can send clients to while HAProxy is away.
+    """
+
+    fate: Fate = Fate.REFUSE
+    group: str = ''
+    spare: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One address, port and protocol that a node takes over, and where it leads: to a listener of HAProxy, or past it.
+
+    `far` is for clients from elsewhere, `near` for this node and its pods. `outer` tells an address that is reached from
+    outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel forwards
+    them. `ranges` are the only networks that may connect; None for all. `stand_in` is what HAProxy sees as the destination
+    over IPv6, '' where it sees the address itself.
+    """
+
+    way: Way
+    far: Side
+    near: Side
+    outer: bool = False
+    masked: bool = False
+    ranges: tuple[str, ...] | None = None
+    stand_in: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Balanced:
+    """Endpoints of one port that the kernel can balance by itself, as address and port, sorted.
+
+    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all.
+    """
+
+    name: str
+    protocol: str
+    endpoints: tuple[tuple[str, int], ...]
+    affinity: int = 0

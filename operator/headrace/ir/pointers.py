@@ -1,0 +1,29 @@
+"""Where a claimed key leads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a claimed key leads: to a backend, under a policy with these flags (letters in their order).
+
+    `cluster` is the backend of all endpoints, for clients of this node, where others get those of this node alone.
+    """
+
+    backend: str
+    policy: str
+    flags: str = ''
+    cluster: str = ''
+
+    @property
+    def text(self) -> str:
+        """Return the value of a routing map."""
+        value = f'{self.backend}|{self.policy}|{self.flags}'
+        return f'{value}|{self.cluster}' if self.cluster else value
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What stands at a host's route `/` that is not claimed: wildcards of other namespaces do not serve the host."""
+
+    namespace: str

@@ -1,0 +1,150 @@
+"""What the kernel remembers of UDP flows: those to endpoints that are gone are removed, so that clients reach others.
+
+A client of UDP keeps its port for long, and the kernel keeps sending it to the endpoint that it once had (rule 37).
+Spoken by netlink (linux/netfilter/nfnetlink_conntrack.h), because the program `conntrack` is rarely there.
+"""
+
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from headrace.ir.l4 import Balanced, Door, Fate
+
+_NETLINK_NETFILTER, _CTNETLINK = 12, 1
+_GET, _DELETE = 1, 2
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_ORIGINAL, _REPLY = 1, 2
+_ADDRESSES, _PORTS = 1, 2
+_SOURCE: dict[int, int] = {socket.AF_INET: 1, socket.AF_INET6: 3}
+_TARGET: dict[int, int] = {socket.AF_INET: 2, socket.AF_INET6: 4}
+_PROTOCOL, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
+_MASK = 0x3FFF
+_HEAD = struct.Struct('=IHHII')
+_BUFFER = 1 << 18
+
+
+class ConntrackError(Exception):
+    """The kernel does not tell its flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow: where its client sent to, who answers, and the tuple by which it is removed."""
+
+    family: int
+    protocol: int
+    target: tuple[str, int]
+    answers: tuple[str, int]
+    original: bytes
+
+
+def forget(doors: Mapping[str, Door], groups: Mapping[str, Balanced]) -> int:
+    """Remove the UDP flows to doors whose endpoint is none any more; return how many. Raises ConntrackError."""
+    usable = {}
+    for key, door in doors.items():
+        where, _, protocol = key.rpartition('/')
+        if protocol == 'UDP':
+            address, _, number = where.rpartition(':')
+            usable[address, int(number)] = {
+                endpoint
+                for side in (door.far, door.near)
+                if side.fate is Fate.SERVE and side.group in groups
+                for endpoint in groups[side.group].endpoints
+            }
+    if not usable:
+        return 0
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as asked:
+        asked.bind((0, 0))
+        asked.settimeout(10)
+        gone = [
+            flow
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for flow in _flows(asked, family)
+            if flow.protocol == socket.IPPROTO_UDP and is_idle(flow, usable)
+        ]
+        return sum(_remove(asked, flow) for flow in gone)
+
+
+def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) -> bool:
+    """Tell whether a flow leads from a door to no endpoint that serves; where none serves at all, flows are left (rule 37)."""
+    endpoints = usable.get(flow.target)
+    return endpoints is not None and bool(endpoints) and flow.answers not in endpoints
+
+
+def _flows(asked: socket.socket, family: int) -> list[Flow]:
+    _send(asked, _GET, _REQUEST | _DUMP, family, b'')
+    return [flow for body in _answers(asked) if (flow := _flow(body)) is not None]
+
+
+def _remove(asked: socket.socket, flow: Flow) -> bool:
+    _send(asked, _DELETE, _REQUEST | _ACK, flow.family, _attribute(_ORIGINAL | 0x8000, flow.original))
+    try:
+        list(_answers(asked))
+    except ConntrackError:
+        # It has ended by itself meanwhile.
+        return False
+    return True
+
+
+def _send(asked: socket.socket, kind: int, flags: int, family: int, body: bytes) -> None:
+    text = struct.pack('=BBH', family, 0, 0) + body
+    asked.send(_HEAD.pack(_HEAD.size + len(text), _CTNETLINK << 8 | kind, flags, 1, 0) + text)
+
+
+def _answers(asked: socket.socket) -> Iterator[bytes]:
+    """Yield the messages that answer a request, without their heads; raises ConntrackError."""
+    while True:
+        data = asked.recv(_BUFFER)
+        while len(data) >= _HEAD.size:
+            size, kind, flags, _, _ = _HEAD.unpack_from(data)
+            body, data = data[_HEAD.size : size], data[(size + 3) & ~3 :]
+            if kind == _DONE:
+                return
+            if kind == _ERROR:
+                number = -struct.unpack_from('=i', body)[0]
+                if number:
+                    raise ConntrackError(os.strerror(number))
+                return
+            yield body
+            if not flags & 2:
+                return
+
+
+def _flow(body: bytes) -> Flow | None:
+    """Return the flow in a message: a head of four bytes, then attributes."""
+    found = dict(_attributes(body[4:]))
+    original, reply = found.get(_ORIGINAL), found.get(_REPLY)
+    if original is None or reply is None:
+        return None
+    family = body[0]
+    target, answers = _end(original, family, _TARGET, _TARGET_PORT), _end(reply, family, _SOURCE, _SOURCE_PORT)
+    if target is None or answers is None:
+        return None
+    return Flow(family, target[2], target[:2], answers[:2], original)
+
+
+def _end(text: bytes, family: int, address: dict[int, int], port: int) -> tuple[str, int, int] | None:
+    """Return address, port and protocol of one end of a tuple."""
+    parts = dict(_attributes(text))
+    addresses, ports = dict(_attributes(parts.get(_ADDRESSES, b''))), dict(_attributes(parts.get(_PORTS, b'')))
+    where = addresses.get(address.get(family, 0))
+    if where is None or _PROTOCOL not in ports or port not in ports:
+        return None
+    return str(ipaddress.ip_address(where)), struct.unpack('>H', ports[port][:2])[0], ports[_PROTOCOL][0]
+
+
+def _attributes(text: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(text) >= 4:  # noqa: PLR2004  an attribute's head
+        size, kind = struct.unpack_from('=HH', text)
+        if size < 4:  # noqa: PLR2004
+            return
+        yield kind & _MASK, text[4:size]
+        text = text[(size + 3) & ~3 :]
+
+
+def _attribute(kind: int, text: bytes) -> bytes:
+    return struct.pack('=HH', len(text) + 4, kind) + text + b'\0' * (-len(text) % 4)

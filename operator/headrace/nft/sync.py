@@ -1,0 +1,395 @@
+"""Keeping the kernel's table true: changes as they come, a comparison at intervals, and the way past HAProxy.
+
+Promises: what goes is gone before HAProxy forgets it, and what comes is there only when HAProxy knows it. A transaction
+that fails is followed by the whole table anew, until that succeeds. The last good table is kept in a file. An unexpected
+exception ends no watch: it is handed to `failing`, which finds the object at fault.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from headrace.ir.fragment import Kind
+from headrace.ir.l4 import Door
+from headrace.nft import conntrack, live_state, route
+from headrace.nft.command import Nft, NftError, NoTableError
+from headrace.nft.conntrack import ConntrackError
+from headrace.nft.layout import Site
+from headrace.nft.route import RouteError
+from headrace.nft.rules import Table, Transaction
+from headrace.resolve.changes import Change
+from headrace.resolve.model_snapshot import Picture
+
+log = logging.getLogger(__name__)
+_STEP_SECONDS = 0.1
+# A comparison, and keeping the table in a file, may take this part of the time at most.
+_SHARE = 0.02
+_SAVE_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0
+# Where a table is built only to see whether that fails.
+_ANYWHERE = Site('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
+
+
+class Steering:
+    """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is.
+
+    `failing` gets unexpected exceptions beside changes; those of changes are raised.
+    """
+
+    def __init__(
+        self,
+        nft: Nft,
+        file: Path,
+        trouble: Callable[[str, str], object],
+        away: Callable[[], bool],
+        failing: Callable[[Exception], Awaitable[object]] | None = None,
+    ) -> None:
+        self._nft, self._file, self._trouble, self._away = nft, file, trouble, away
+        self._failing = failing
+        self.table: Table | None = None
+        self.good = False
+        self.repairs = 0
+        self.transactions = 0
+        self.leaving = False
+        # Set when HAProxy is lost, by the task that notices first.
+        self.lost = asyncio.Event()
+        self._picture = Picture()
+        # A change has been noted in the table, and not all of it is in the kernel yet.
+        self._halfway = False
+        self._turn = asyncio.Lock()
+        self._unsaved = asyncio.Event()
+
+    async def restore(self) -> bool:
+        """Load the last good table where the kernel has none, as after a boot; return whether that was done."""
+        try:
+            with contextlib.suppress(RouteError):
+                route.add()
+            if await self._nft.present() or not self._file.exists():
+                return False
+            await self._nft.apply(await asyncio.to_thread(self._file.read_text))
+        except (NftError, OSError) as error:
+            log.warning('the last good table cannot be restored', extra={'said': str(error)})
+            return False
+        log.info('restored the last good table')
+        return True
+
+    async def begin(self, picture: Picture, site: Site) -> None:
+        """Make the table true to a picture, which is then followed by `leave` and `come`; one that is true stays."""
+        async with self._turn:
+            self._picture = picture
+            self._lead_ipv6()
+            table = self._build(site)
+            try:
+                await self._adopt(table, await self._seen())
+            except NftError:
+                await self._anew(table)
+            await self._forget_flows()
+
+    def _build(self, site: Site) -> Table:
+        """Build the table from the picture; one that cannot be built is no good, and `follow` tries it again."""
+        held, self._halfway, self.good = self.good, True, False
+        if self.table is None:
+            # What `reconcile` goes on from.
+            self.table = Table(Picture(), site)
+        self.table = Table(self._picture, site)
+        self.good, self._halfway = held, False
+        return self.table
+
+    @staticmethod
+    def attempt(picture: Picture) -> None:
+        """Build the part of a table that a picture makes, for the exception that it may raise."""
+        Table(picture, _ANYWHERE).text()
+
+    async def _adopt(self, table: Table, seen: live_state.Observed) -> None:
+        """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
+        text = live_state.mending(table, seen)
+        if text is None:
+            await self._anew(table)
+            return
+        self.good = True
+        if text:
+            await self._try(text)
+        self._trouble('table', '')
+        self._unsaved.set()
+
+    def _lead_ipv6(self) -> None:
+        """Make the stand-ins of IPv6 addresses the node's own; where there is no IPv6 they are not needed."""
+        try:
+            route.add()
+        except RouteError as error:
+            wanted = any(kind is Kind.DOOR and key.count(':') > 1 for kind, key in self._picture.pointers)
+            self._trouble('route', str(error) if wanted else '')
+        else:
+            self._trouble('route', '')
+
+    async def leave(self, change: Change) -> Transaction:
+        """Take away what goes for good, and return what `come` has to be told when HAProxy knows it all."""
+        if self.table is None:
+            return Transaction()
+        async with self._turn:
+            self._halfway = True
+            first, rest = self.table.change(change).split()
+            await self._do(first)
+        return rest
+
+    async def come(self, rest: Transaction, change: Change) -> None:
+        """Bring what is left of a change."""
+        if self.table is None:
+            return
+        async with self._turn:
+            await self._do(rest)
+            self._halfway = False
+            if _speaks_of_flows(change):
+                await self._forget_flows()
+
+    async def move(self, site: Site) -> None:
+        """Go on at another site: the Node has other addresses, or there are other pods' networks."""
+        if self.table is None:
+            return
+        async with self._turn:
+            wanted = replace(site, bypass=self.table.site.bypass)
+            if wanted == self.table.site:
+                return
+            made = self.table.move(wanted)
+            if made is not None:
+                await self._do(made)
+                return
+            await self._anew(self._build(wanted))
+
+    async def exchange(self, picture: Picture) -> None:
+        """Go on with another picture, as other settings make it."""
+        if self.table is None:
+            return
+        async with self._turn:
+            self._picture = picture
+            before = self.table
+            table = self._build(before.site)
+            if not self.good:
+                await self._anew(table)
+                return
+            table.inherit(before)
+            await self._adopt(table, live_state.told(before))
+
+    async def reconcile(self, picture: Picture) -> None:
+        """Make the table true to a picture from what the kernel has: a change of it has failed unexpectedly."""
+        if self.table is not None:
+            await self.begin(picture, self.table.site)
+
+    async def let_go(self) -> None:
+        """Leave the table as it is from now on: another agent has it."""
+        async with self._turn:
+            self.table = None
+
+    async def vanish(self) -> bool:
+        """Remove a table that leads no client, with its route and its file; return whether that was so.
+
+        After an uninstall no other process would do it.
+        """
+        async with self._turn:
+            if self.table is None or any(kind is Kind.DOOR for kind, _ in self._picture.pointers):
+                return False
+            try:
+                await self._nft.remove()
+            except NftError as error:
+                log.warning('the table cannot be removed', extra={'said': str(error)})
+                return False
+            self.table = None
+            await asyncio.to_thread(route.remove)
+            self._file.unlink(missing_ok=True)
+            log.info('removed the table: no Service is served here any more')
+            return True
+
+    async def switch(self, *, bypass: bool) -> None:
+        """Lead plain TCP past HAProxy, or to it again."""
+        if self.table is None or self.table.site.bypass is bypass:
+            return
+        async with self._turn:
+            text = self.table.switch(bypass=bypass)
+            if self.good:
+                await self._try(text)
+            log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
+
+    def _is_held(self) -> bool:
+        """Tell whether there is a table that is this agent's; that may have changed while others had their turn."""
+        return self.table is not None
+
+    def _is_whole(self) -> bool:
+        """Tell whether the table is still this agent's, and in the kernel as it is here.
+
+        It may have been let go, or a change of it begun, while others had their turn.
+        """
+        return self.table is not None and not self._halfway
+
+    def _past(self) -> bool:
+        return self.leaving or self._away()
+
+    async def follow(self) -> None:
+        """Watch HAProxy, and make the table anew while it differs, until cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:  # noqa: BLE001  handed on
+                self.good = False
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        """Hand an unexpected exception on, and leave time before the next attempt."""
+        if self._failing is not None:
+            await self._failing(error)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
+        tried = float('-inf')
+        while True:
+            bypass = self._past()
+            await self.switch(bypass=bypass)
+            if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
+                tried = time.monotonic()
+                async with self._turn:
+                    table = self._build(self.table.site) if self._halfway else self.table
+                    await self._anew(table)
+            if bypass != self._past():
+                # HAProxy came or went while the kernel was told.
+                continue
+            if self._away():
+                await asyncio.sleep(_STEP_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STEP_SECONDS):
+                    await self.lost.wait()
+
+    async def compare(self, seconds: float) -> None:
+        """Compare the table with what the kernel has, and remove what is idle, every so many seconds, until cancelled."""
+        pause = seconds
+        while True:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            try:
+                await self._compare()
+            except Exception as error:  # noqa: BLE001  handed on
+                await self._failed(error)
+            pause = max(seconds, (time.monotonic() - began) / _SHARE)
+
+    async def _compare(self) -> None:
+        if self.table is None or not self.good:
+            return
+        async with self._turn:
+            if not self._is_whole():
+                return
+            self._lead_ipv6()
+            if text := self.table.sweep():
+                await self._try(text)
+        # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
+        before = self.transactions
+        try:
+            seen = await self._seen()
+        except NoTableError:
+            seen = live_state.Observed()
+        except NftError as error:
+            self._trouble('table', str(error))
+            return
+        async with self._turn:
+            if before != self.transactions or not self._is_whole():
+                return
+            if found := live_state.differences(self.table, seen):
+                self.repairs += 1
+                log.warning(
+                    'the table was changed by another program; making it anew', extra={'first': '; '.join(found[:5])}
+                )
+                await self._anew(self.table)
+
+    async def _seen(self) -> live_state.Observed:
+        """Return the table as the kernel has it; raises NftError. A large one takes seconds to read."""
+        return await asyncio.to_thread(live_state.read, await self._nft.listing())
+
+    async def _do(self, made: Transaction) -> None:
+        if made and self.good:
+            await self._try(made.text)
+
+    async def _try(self, text: str) -> None:
+        """Do a transaction; one that fails is followed by the whole table."""
+        self.transactions += 1
+        try:
+            await self._nft.apply(text)
+        except NftError as error:
+            log.warning('nft has refused a transaction; making the table anew', extra={'said': str(error)})
+            assert self.table is not None
+            await self._anew(self.table)
+            return
+        self._unsaved.set()
+
+    async def _anew(self, table: Table) -> None:
+        self.transactions += 1
+        table.stale.clear()
+        try:
+            await self._nft.apply(await asyncio.to_thread(table.text))
+        except NftError as error:
+            self.good = False
+            self._trouble('table', str(error))
+            return
+        self.good = True
+        self._trouble('table', '')
+        self._unsaved.set()
+
+    async def _forget_flows(self) -> None:
+        """Remove what the kernel remembers of flows to endpoints that are gone; TCP notices by itself."""
+        assert self.table is not None
+        doors = {key: content for (kind, key), content in self._picture.pointers.items() if isinstance(content, Door)}
+        try:
+            gone = await asyncio.to_thread(conntrack.forget, doors, dict(self.table.groups))
+        except (ConntrackError, OSError) as error:
+            self._trouble('conntrack', str(error))
+            return
+        self._trouble('conntrack', '')
+        if gone:
+            log.info('forgot flows to endpoints that are gone', extra={'flows': gone})
+
+    async def save(self) -> None:
+        """Keep the last good table in the file, until cancelled; a large one less often, for it takes longer to write."""
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            began = time.monotonic()
+            try:
+                await self.save_now()
+            except Exception as error:  # noqa: BLE001  handed on
+                self._unsaved.set()
+                await self._failed(error)
+            await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - began) / _SHARE))
+
+    async def save_now(self) -> None:
+        """Write the table as it is to be loaded after a boot, before HAProxy runs."""
+        async with self._turn:
+            if self.table is None:
+                return
+            kept = self.table.copy(replace(self.table.site, bypass=True))
+        text = await asyncio.to_thread(kept.text)
+        temporary = self._file.with_suffix('.new')
+        try:
+            await asyncio.to_thread(temporary.write_text, text)
+            if not self._is_held():
+                # It has vanished meanwhile, and its file with it, or another agent keeps that.
+                temporary.unlink()
+                return
+            temporary.replace(self._file)
+        except OSError as error:
+            log.warning('the table cannot be kept in a file', extra={'said': str(error)})
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _speaks_of_flows(change: Change) -> bool:
+    """Tell whether a change can leave flows behind that the kernel would go on with: those of UDP."""
+    doors = any(item.key[0] is Kind.DOOR and item.key[1].endswith('/UDP') for item in change.pointers)
+    groups = any(
+        held.protocol == 'UDP'
+        for item in change.fragments
+        for fragment in (item.old, item.new)
+        if fragment is not None
+        for held in fragment.balanced
+    )
+    return doors or groups

@@ -1,0 +1,173 @@
+"""Reading EndpointSlices, and v1 Endpoints as the slices that the mirroring controller would make of them.
+
+The rules are those of kube-proxy (pkg/proxy/endpointslicecache.go): only the first address of an endpoint counts; a
+missing `ready` or `serving` means true, a missing `terminating` false; a port without number is no port; FQDN slices
+and slices without the label `kubernetes.io/service-name` are ignored. An endpoint with a condition that is no boolean
+is reported, and not used.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+from operator import itemgetter
+
+from headrace.diagnostics import Verdict, shorten
+from headrace.names import Ref
+from headrace.objects import fields
+from headrace.objects.kinds import Endpoint, Endpoints, Hints, Protocol, Slice, SlicePort
+
+SERVICE_LABEL = 'kubernetes.io/service-name'
+HEADLESS_LABEL = 'service.kubernetes.io/headless'
+SKIP_MIRROR_LABEL = 'endpointslice.kubernetes.io/skip-mirror'
+LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
+MIRRORED_PER_SUBSET = 1000
+_FAMILIES = {'IPv4': 4, 'IPv6': 6}
+_CONDITIONS = {'ready': bool, 'serving': bool, 'terminating': bool}
+_FLAGS = frozenset((bool, type(None)))
+_NO_HINTS = Hints()
+_NO_CONDITIONS: fields.Document = {}
+_ADDRESS = itemgetter(0)
+
+
+def read(namespace: str, name: str, document: fields.Document) -> Slice:
+    """Return the slice; one that belongs to no Service or has no usable family has no endpoints."""
+    labels = fields.mapping(fields.mapping(document, 'metadata'), 'labels')
+    kind = fields.text(document, 'addressType')
+    family = _FAMILIES.get(kind, 0)
+    service = fields.text(labels, SERVICE_LABEL)
+    if kind == 'FQDN' or not fields.is_name(service):
+        return Slice(namespace, name, '', family)
+    ref = Ref('EndpointSlice', namespace, name)
+    if not family:
+        message = f'{shorten(document.get("addressType"))} is no type of addresses'
+        return Slice(namespace, name, service, 0, problems=(Verdict(ref, 'InvalidObject', message, 'addressType'),))
+    found = fields.documents(document, 'endpoints')
+    entries = [entry for entry in found if entry.get('addresses')]
+    made = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
+    if HEADLESS_LABEL in labels:
+        made = replace(made, headless=True)
+    if len(found) != len(fields.sequence(document, 'endpoints')):
+        verdict = Verdict(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
+        made = replace(made, problems=(*made.problems, verdict))
+    return made
+
+
+def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endpoints:
+    """Return an Endpoints object as slices: one for each subset and family, at most 1,000 addresses of a subset."""
+    metadata = fields.mapping(document, 'metadata')
+    skipped = fields.text(fields.mapping(metadata, 'labels'), SKIP_MIRROR_LABEL) == 'true'
+    if skipped or LEADER_ANNOTATION in fields.mapping(metadata, 'annotations'):
+        return Endpoints(namespace, name, ())
+    made: list[Slice] = []
+    ref = Ref('Endpoints', namespace, name)
+    for number, subset in enumerate(fields.documents(document, 'subsets')):
+        ready = [_mirrored(entry, ready=True) for entry in fields.documents(subset, 'addresses')]
+        waiting = [_mirrored(entry, ready=False) for entry in fields.documents(subset, 'notReadyAddresses')]
+        entries = (ready + waiting)[:MIRRORED_PER_SUBSET]
+        ports = _ports([{'name': '', **entry} for entry in fields.documents(subset, 'ports')])
+        for family in (4, 6):
+            chosen = [entry for entry in entries if fields.family(_first(entry)) == family]
+            if chosen:
+                made.append(_slice(ref, name, family, ports, chosen, part=f'{name}-{number}-{family}'))
+    return Endpoints(namespace, name, tuple(made))
+
+
+def _mirrored(entry: fields.Document, *, ready: bool) -> fields.Document:
+    """Return the endpoint of a slice that stands for an address of a subset."""
+    return {
+        'addresses': [fields.text(entry, 'ip')],
+        'conditions': {'ready': ready, 'serving': ready, 'terminating': False},
+        'nodeName': entry.get('nodeName'),
+    }
+
+
+def _first(entry: fields.Document) -> str:
+    """Return an endpoint's first address, which is the only one that counts; '' for none."""
+    found = entry.get('addresses')
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ''
+
+
+def _slice(
+    ref: Ref, service: str, family: int, ports: tuple[SlicePort, ...], entries: list[fields.Document], part: str = ''
+) -> Slice:
+    """Return the slice of some endpoints. It runs for every change of an endpoint, so the plain case is short."""
+    ready: list[tuple[str, str, Hints]] = []
+    others: list[Endpoint] = []
+    problems: list[Verdict] = []
+    named = hinted = False
+    for address, entry in zip(
+        fields.addresses([_first(entry) for entry in entries], wanted=family), entries, strict=True
+    ):
+        if not address:
+            message = f'{shorten(_first(entry))} is no IPv{family} address'
+            problems.append(Verdict(ref, 'InvalidObject', message, 'endpoints[].addresses'))
+            continue
+        conditions, node = entry.get('conditions'), entry.get('nodeName')
+        if not isinstance(conditions, dict):
+            conditions = _NO_CONDITIONS
+        if not isinstance(node, str):
+            node = ''
+        # The set is tried first, for speed; it also holds conditions of later API versions.
+        if not _FLAGS.issuperset(map(type, conditions.values())) and (wrong := fields.misfits(conditions, _CONDITIONS)):
+            message = f'{wrong[0]} of {address} is {shorten(conditions[wrong[0]])}, which is no boolean'
+            problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))
+            continue
+        if conditions.get('ready') is not False and conditions.get('terminating') is not True:
+            hints = _hints(entry) if 'hints' in entry else _NO_HINTS
+            named, hinted = named or bool(node), hinted or hints is not _NO_HINTS
+            ready.append((address, node, hints))
+        else:
+            serving = conditions.get('serving') is not False
+            terminating = conditions.get('terminating') is True
+            ready_too = conditions.get('ready') is not False
+            others.append(Endpoint(address, ready_too, serving, terminating, _intern(node), _hints(entry)))
+    ready.sort(key=_ADDRESS)
+    return Slice(
+        namespace=ref.namespace,
+        name=part or ref.name,
+        service=service,
+        family=family,
+        ports=ports,
+        ready=tuple([address for address, _, _ in ready]),
+        nodes=tuple([_intern(node) for _, node, _ in ready]) if named else (),
+        hints=tuple([hints for _, _, hints in ready]) if hinted else (),
+        others=tuple(sorted(others, key=lambda item: item.address)),
+        mirrored=bool(part),
+        problems=tuple(problems),
+    )
+
+
+@lru_cache(maxsize=8192)
+def _intern(node: str) -> str:
+    """Return one text for all endpoints of a node."""
+    return node
+
+
+@lru_cache(maxsize=8192)
+def _hint(zones: tuple[str, ...], nodes: tuple[str, ...]) -> Hints:
+    return Hints(zones, nodes)
+
+
+def _hints(entry: fields.Document) -> Hints:
+    hints = entry.get('hints')
+    if not isinstance(hints, dict):
+        return _NO_HINTS
+    zones = tuple(fields.text(zone, 'name') for zone in fields.documents(hints, 'forZones'))
+    nodes = tuple(fields.text(node, 'name') for node in fields.documents(hints, 'forNodes'))
+    return _hint(zones, nodes) if zones or nodes else _NO_HINTS
+
+
+@lru_cache(maxsize=8192)
+def _interned(ports: tuple[tuple[str, str, int], ...]) -> tuple[SlicePort, ...]:
+    return tuple(SlicePort(name, Protocol(protocol), number) for name, protocol, number in ports)
+
+
+def _ports(entries: list[fields.Document]) -> tuple[SlicePort, ...]:
+    """Return the ports that have a name (it may be empty) and a number."""
+    found = {
+        (name, protocol, number)
+        for entry in entries
+        if isinstance(name := entry.get('name', ''), str)
+        and (number := fields.port(entry, 'port'))
+        and (protocol := fields.text(entry, 'protocol', 'TCP')) in Protocol.__members__
+    }
+    return _interned(tuple(sorted(found)))

@@ -1,0 +1,200 @@
+"""Which form of an object stands: the one that it asks for, its last good one, or a closed one.
+
+Owns the order of forms of an object for which a budget leaves no room, and who waits for room. What serves is never taken
+away for an older object that comes later. Pure.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from headrace.annotations.parse import PREFIX
+from headrace.ir.backend import Backend
+from headrace.ir.fragment import Fragment
+from headrace.names import Ref
+from headrace.resolve import totals
+from headrace.resolve.hosts import Rank, rank
+from headrace.resolve.totals import Cost, Totals
+from headrace.translate import affinity, budgets
+from headrace.translate.budgets import Excess
+from headrace.translate.build_context import Role, View
+
+Refresh = Callable[[Fragment], Fragment]
+_FIELD_OF_CHECKS = f'metadata.annotations[{PREFIX}check]'
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What an object waits for: room for one of these forms, for its checks (thousandths a second), or for its servers."""
+
+    rank: Rank
+    forms: tuple[Cost, ...] = ()
+    checks: int = 0
+    servers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is known of an object besides its fragment.
+
+    `good` is what it was before it exceeded a budget; `replaced` tells that another form than its own stands for it.
+    """
+
+    good: Fragment | None = None
+    replaced: bool = False
+    wait: _Wait | None = None
+
+
+_OWN = _Standing()
+
+
+class Admission:
+    """What stands for objects that a budget leaves no room for, and what waits. Only at the edge there are budgets."""
+
+    def __init__(self, view: View) -> None:
+        self.totals = Totals(view.settings)
+        self._active = view.role is Role.EDGE
+        # Of objects whose own form stands without a wait nothing is kept.
+        self._standing: dict[Ref, _Standing] = {}
+        self._before: dict[Ref, _Standing] = {}
+        self._waiting: dict[str, set[Ref]] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether any object waits for room."""
+        return bool(self._waiting)
+
+    @property
+    def replaced(self) -> set[Ref]:
+        """Return the objects for which another form than their own stands."""
+        return {ref for ref, standing in self._standing.items() if standing.replaced}
+
+    def charge(self, ref: Ref, fragment: Fragment | None) -> None:
+        """Note what stands for an object now."""
+        if self._active:
+            self.totals.charge(ref, fragment)
+
+    def begin(self) -> None:
+        """Begin a change to which `undo` can lead back."""
+        self._before.clear()
+
+    def undo(self, refs: Iterable[Ref]) -> None:
+        """Let some objects wait, and keep their last good form, as before the change."""
+        for ref in refs:
+            self._set(ref, self._before.get(ref, self._standing.get(ref, _OWN)))
+
+    def forget(self, ref: Ref) -> None:
+        """Forget an object that is gone."""
+        self._set(ref, _OWN)
+
+    def admit(self, built: Fragment, held: Fragment | None, refresh: Refresh) -> Fragment:
+        """Return what stands for an object that was built anew; `held` stands for it until now."""
+        ref, wanted = built.ref, totals.cost(built)
+        excess = self.totals.excess(ref, wanted)
+        if excess is None and not built.closed:
+            return self._checked(built, _OWN)
+        standing = self._standing.get(ref, _OWN)
+        good = _with_checks(held) if held is not None and held.claims and not standing.replaced else standing.good
+        good = refresh(good) if good is not None else None
+        said = built.verdicts if excess is None or built.closed else (*built.verdicts, excess.verdict(ref))
+        forms = tuple(_forms(replace(built, verdicts=tuple(sorted(said))), good))
+        costs = tuple(totals.cost(form) for form in forms)
+        place, form = next(
+            (place, form) for place, form in enumerate(forms) if self.totals.excess(ref, costs[place]) is None
+        )
+        # What is too large by itself needs another object to be written, unless there is no room for its closed form.
+        waits = (*(() if excess is None else (wanted,)), *costs[:place])
+        return self._checked(form, _Standing(good, replaced=True, wait=_Wait(rank(built), waits) if waits else None))
+
+    def follow(self, built: Fragment) -> Fragment:
+        """Return what stands for an object of which only endpoints have changed: they and their checks alone count."""
+        standing = self._standing.get(built.ref, _OWN)
+        if standing.wait is None or not (standing.wait.checks or standing.wait.servers):
+            return self._checked(built, standing)
+        wait = replace(standing.wait, checks=0, servers=0) if standing.wait.forms else None
+        return self._checked(_with_checks(built), replace(standing, wait=wait))
+
+    def _checked(self, fragment: Fragment, standing: _Standing) -> Fragment:
+        """Return a fragment with as many endpoints as there is room for, and with checks if there is room for all of them."""
+        fragment, standing = self._bounded(fragment, standing)
+        rate = totals.checks(fragment)
+        excess = self.totals.excess_of_checks(fragment.ref, rate) if rate else None
+        if excess is not None:
+            wait = replace(standing.wait or _Wait(rank(fragment)), checks=rate)
+            standing = replace(standing, wait=wait)
+            verdict = replace(excess.verdict(fragment.ref), field=_FIELD_OF_CHECKS)
+            fragment = replace(_checking(fragment, lambda _: False), unchecked=(verdict,))
+        self._set(fragment.ref, standing)
+        return fragment
+
+    def _bounded(self, fragment: Fragment, standing: _Standing) -> tuple[Fragment, _Standing]:
+        """Return a fragment with as many of its endpoints as there is room for; where that is not all, it waits."""
+        wanted, room = totals.servers(fragment), self.totals.room_for_servers(fragment.ref)
+        if wanted <= room:
+            return fragment, standing
+        most = self.totals.settings.max_endpoints_per_namespace
+        what = f'endpoints of namespace {fragment.ref.namespace}'
+        excess = Excess(what, most - room + wanted, most, 'maxEndpointsPerNamespace')
+        verdicts = (*fragment.endpoint_verdicts, replace(excess.verdict(fragment.ref), field=''))
+        bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(verdicts)))
+        return bounded, replace(standing, wait=replace(standing.wait or _Wait(rank(fragment)), servers=wanted))
+
+    def ready(self, changed: Iterable[Ref]) -> list[Ref]:
+        """Return the waiting objects that have room now that some objects have changed, the oldest first.
+
+        Crypt hashes are counted over all namespaces, so objects that wait with some are looked at after any change.
+        """
+        namespaces = {ref.namespace for ref in changed}
+        found = [
+            (wait, ref)
+            for namespace, waiting in self._waiting.items()
+            for ref in waiting
+            if (wait := self._standing[ref].wait) is not None
+            and (namespace in namespaces or any(form.hashes for form in wait.forms))
+        ]
+        trial, ready = self.totals.copy(), list[Ref]()
+        for wait, ref in sorted(found, key=lambda item: item[0].rank):
+            form = next((form for form in wait.forms if trial.excess(ref, form) is None), None)
+            checked = wait.checks and trial.excess_of_checks(ref, wait.checks) is None
+            served = wait.servers and trial.room_for_servers(ref) > trial.taken(ref).servers
+            if form is None and not checked and not served:
+                continue
+            trial.attempt(ref, form, wait.checks if checked else 0, wait.servers)
+            ready.append(ref)
+        return ready
+
+    def _set(self, ref: Ref, standing: _Standing) -> None:
+        held = self._standing.get(ref, _OWN)
+        if standing == held:
+            return
+        self._before.setdefault(ref, held)
+        if standing == _OWN:
+            del self._standing[ref]
+        else:
+            self._standing[ref] = standing
+        if standing.wait is not None:
+            self._waiting.setdefault(ref.namespace, set()).add(ref)
+        elif held.wait is not None:
+            self._waiting[ref.namespace].discard(ref)
+            if not self._waiting[ref.namespace]:
+                del self._waiting[ref.namespace]
+
+
+def _forms(built: Fragment, good: Fragment | None) -> Iterable[Fragment]:
+    """Yield what can stand for a fragment, the best first; the last one takes nothing."""
+    if good is not None:
+        yield replace(good, created=built.created, needs=built.needs, verdicts=built.verdicts)
+    closed = budgets.closed_form(built)
+    yield closed
+    yield budgets.without_claims(closed)
+
+
+def _with_checks(fragment: Fragment) -> Fragment:
+    """Return a fragment with the checks that its object asks for, which it has lost for want of room."""
+    if not fragment.unchecked:
+        return fragment
+    return replace(_checking(fragment, lambda backend: backend.shape.check != 'off'), unchecked=())
+
+
+def _checking(fragment: Fragment, check: Callable[[Backend], bool]) -> Fragment:
+    backends = (replace(each, options=replace(each.options, check=check(each))) for each in fragment.backends)
+    return replace(fragment, backends=tuple(backends))

@@ -1,0 +1,305 @@
+"""Claims: who holds what only one object can have.
+
+Owns rule 7 of the contract: the oldest creationTimestamp wins, then namespace and name; the loser waits and takes over
+when the winner leaves. Objects that want the same TLS for a host, or the same file, share it without a conflict. A claim
+for a host's TLS that nothing can be made of yields to one that serves. A host belongs to a namespace (`hosts`): claims
+of others for it wait whatever their age.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from headrace.diagnostics import Verdict
+from headrace.ir.fragment import Claim, Content, Fragment, Kind
+from headrace.ir.l4 import Door, Side
+from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.tls import HostTls
+from headrace.names import Ref, wildcard
+from headrace.resolve.hosts import Hosts, Named, Rank, named, rank
+from headrace.translate.policies import closed
+
+ClaimKey = tuple[Kind, str]
+Fragments = Mapping[Ref, Fragment]
+_ADDRESSES = (Kind.ADDRESS, Kind.DOOR)
+_SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
+# HAProxy shows a line of a crt-list in one buffer (tune.bufsize, 16,384 by default), and a line that it cuts cannot be found.
+_MOST_EXCLUDED_BYTES = 10_000
+
+
+def find(fragment: Fragment, key: ClaimKey) -> Claim | None:
+    """Return a fragment's claim for a key; its claims are sorted, so a search by halves needs no index in memory."""
+    claims = fragment.claims
+    place = bisect_left(claims, key, key=_key_of)
+    return claims[place] if place < len(claims) and _key_of(claims[place]) == key else None
+
+
+def routes_of(fragment: Fragment | None, host: str) -> Iterator[ClaimKey]:
+    """Yield the keys of a fragment's routes of one host."""
+    claims, start = fragment.claims if fragment else (), f'{host}/'
+    for place in range(bisect_left(claims, (Kind.ROUTE, start), key=_key_of), len(claims)):
+        claim = claims[place]
+        if claim.kind is not Kind.ROUTE or not claim.key.startswith(start):
+            return
+        yield claim.kind, claim.key
+
+
+def _key_of(claim: Claim) -> ClaimKey:
+    return claim.kind, claim.key
+
+
+def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, Rank]:
+    """Return what orders the claimants of a key: who would serve nothing comes last, else the rank decides.
+
+    An address belongs to the Service whose ClusterIP it is, whichever others name it.
+    """
+    claim = find(fragment, key)
+    tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
+    idle = tls is not None and not tls.certificates and not tls.passthrough
+    foreign = key[0] in _ADDRESSES and claim is not None and claim.field != 'spec.clusterIPs'
+    return idle or foreign, rank(fragment)
+
+
+class Claims:
+    """The claimants of each key, the winner first. Holds references only; what they claim is in their fragments."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
+        self._claimants: dict[Kind, dict[str, Ref | tuple[Ref, ...]]] = {kind: {} for kind in Kind}
+        self._barred: dict[ClaimKey, tuple[Ref, ...]] = {}
+        # Hosts that objects beyond a limit name, and these objects.
+        self._shut: dict[str, frozenset[Ref]] = {}
+
+    def claimants(self, key: ClaimKey) -> tuple[Ref, ...]:
+        """Return who claims a key and may have it, the winner first."""
+        found = self._claimants[key[0]].get(key[1], ())
+        return (found,) if isinstance(found, Ref) else found
+
+    def parties(self, key: ClaimKey) -> tuple[Ref, ...]:
+        """Return all who claim a key: those of namespaces that its host does not belong to come last."""
+        return (*self.claimants(key), *self._barred.get(key, ()))
+
+    def replace(self, ref: Ref, old: Iterable[ClaimKey], new: Iterable[ClaimKey], fragments: Fragments) -> None:
+        """Exchange the claims of one object; `fragments` has its new fragment already, if there is one."""
+        for kind, key in old:
+            left = tuple(item for item in self.claimants((kind, key)) if item != ref)
+            self._put(kind, key, left)
+            self._put_barred((kind, key), {*self._barred.get((kind, key), ())} - {ref})
+        for kind, key in new:
+            claim = find(fragments[ref], (kind, key))
+            if claim is not None and not self.hosts.admits(ref.namespace, claim):
+                self._put_barred((kind, key), {*self._barred.get((kind, key), ()), ref})
+                continue
+            found = [item for item in self.claimants((kind, key)) if item != ref]
+            if found:
+                # A claimant whose place would be another one goes and comes anew, so those that stay are in their order.
+                insort(found, ref, key=lambda item: _order(fragments[item], (kind, key)))
+            self._put(kind, key, tuple(found) or (ref,))
+
+    def settle(self, keys: Iterable[ClaimKey], fragments: Fragments) -> None:
+        """Judge anew who may have some keys, after their hosts have come to other namespaces."""
+        for key in keys:
+            claims = {ref: claim for ref in self.parties(key) if (claim := find(fragments[ref], key))}
+            admitted = [ref for ref, claim in claims.items() if self.hosts.admits(ref.namespace, claim)]
+            self._put(*key, tuple(sorted(admitted, key=lambda item: _order(fragments[item], key))))
+            self._put_barred(key, claims.keys() - set(admitted))
+
+    def saved(self, keys: Iterable[ClaimKey]) -> dict[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]:
+        """Return who claims some keys now, admitted or not, for `restore`."""
+        found = ((key, self.claimants(key)) for key in keys)
+        return {key: (held, tuple(ref for ref in self.parties(key) if ref not in held)) for key, held in found}
+
+    def restore(self, saved: Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]) -> None:
+        """Return to the claimants of before, after a change of claims that has failed in the middle."""
+        for key, (held, barred) in saved.items():
+            self._put(*key, held)
+            self._put_barred(key, barred)
+
+    def _put(self, kind: Kind, key: str, refs: tuple[Ref, ...]) -> None:
+        if refs:
+            self._claimants[kind][key] = refs[0] if len(refs) == 1 else refs
+        else:
+            self._claimants[kind].pop(key, None)
+
+    def _put_barred(self, key: ClaimKey, refs: Iterable[Ref]) -> None:
+        if found := tuple(sorted(refs)):
+            self._barred[key] = found
+        else:
+            self._barred.pop(key, None)
+
+    def content(self, key: ClaimKey, fragments: Fragments) -> Content | None:
+        """Return what stands at a key: the winner's value, or what keeps wildcards of other namespaces out; else None."""
+        found = self._claimants[key[0]].get(key[1])
+        if found is None:
+            return self._reserved(key)
+        winner = fragments[found if isinstance(found, Ref) else found[0]]
+        claim = find(winner, key)
+        assert claim is not None
+        if key[0] is Kind.ROUTE and isinstance(claim.value, Pointer):
+            unsafe = self._unprotected(winner, key[1], fragments) or self._shutter(winner.ref, claim)
+            return closed(claim.value) if unsafe else claim.value
+        if isinstance(claim.value, HostTls) and claim.value.passthrough and self._shutter(winner.ref, claim):
+            return HostTls(passthrough=closed(claim.value.passthrough))
+        if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
+            return replace(claim.value, far=Side(), near=Side())
+        if isinstance(claim.value, HostTls) and claim.value.certificates and (others := self.hosts.outside(key[1])):
+            return _excluding(claim.value, others)
+        return claim.value
+
+    def shut(self, ref: Ref, old: Iterable[str], new: Iterable[str]) -> None:
+        """Exchange the hosts that an object beyond a limit names without a claim for all of their paths."""
+        for host in old:
+            self._shut[host] -= {ref}
+            if not self._shut[host]:
+                del self._shut[host]
+        for host in new:
+            self._shut[host] = self._shut.get(host, frozenset()) | {ref}
+
+    def _shutter(self, ref: Ref, claim: Claim) -> Ref | None:
+        """Return the object of the same namespace that shuts the host of a claim, so that the claim leads nowhere."""
+        found = self._shut.get(claim.key.partition('/')[0], ()) if self._shut else ()
+        return min((each for each in found if each.namespace == ref.namespace and each != ref), default=None)
+
+    def on(self, hosts: AbstractSet[str]) -> set[ClaimKey]:
+        """Return all claimed keys of routes and TLS of some hosts, of all objects."""
+        found = {(Kind.TLS, host) for host in hosts}
+        return found.union((Kind.ROUTE, key) for key in self._claimants[Kind.ROUTE] if key.partition('/')[0] in hosts)
+
+    def _has_stand_in(self, ref: Ref, door: Door) -> bool:
+        """Tell whether the address that HAProxy sees behind a door is its owner's; two addresses can have the same one."""
+        return not door.stand_in or self.claimants((Kind.ADDRESS, door.stand_in))[:1] == (ref,)
+
+    def _unprotected(self, winner: Fragment, route: str, fragments: Fragments) -> bool:
+        """Tell whether a route wants client certificates, but another object's TLS holds for its host."""
+        key = (Kind.TLS, route.partition('/')[0])
+        own = find(winner, key)
+        if own is None or not isinstance(own.value, HostTls) or not own.value.client_ca:
+            return False
+        return not _is_same_tls(self.content(key, fragments), own.value)
+
+    def _reserved(self, key: ClaimKey) -> Reserved | None:
+        """Return what stands at a key of a named host that no object holds: the namespace of the host, where it is needed.
+
+        At its route `/`, so that no wildcard of another namespace gets what the host's own routes leave. For its TLS only
+        where that route is one of another namespace, and so does not tell whose the host is.
+        """
+        host = (
+            _whole(key)
+            if key[0] is Kind.ROUTE
+            else key[1]
+            if key[0] is Kind.TLS and self.hosts.sharing == 'paths'
+            else ''
+        )
+        owner = self.hosts.owner(host) if host else ''
+        if key[0] is Kind.TLS and all(ref.namespace == owner for ref in self.claimants((Kind.ROUTE, f'{host}/'))[:1]):
+            return None
+        return Reserved(owner) if owner else None
+
+    def of_host(self, host: str, named: Named, fragments: Fragments) -> set[ClaimKey]:
+        """Return all keys whose content depends on the namespace of a host; `named` tells who names hosts from now on."""
+        found: set[ClaimKey] = {(Kind.ROUTE, f'{host}/'), (Kind.TLS, host)}
+        if self.hosts.is_shared(host, named):
+            found.add((Kind.TLS, wildcard(host)))
+        for ref in self.hosts.namers(host):
+            found.update(routes_of(fragments.get(ref), host))
+        return found
+
+    def dependents(self, key: ClaimKey, fragments: Fragments) -> set[ClaimKey]:
+        """Return the keys whose content depends on what stands at this one besides their own claims."""
+        if key[0] is Kind.ADDRESS:
+            found = (find(fragments[ref], key) for ref in self.claimants(key))
+            return {_door(claim) for claim in found if claim is not None and claim.address}
+        if key[0] is Kind.ROUTE and self.hosts.sharing == 'paths' and (host := _whole(key)):
+            return {(Kind.TLS, host)}
+        if key[0] is not Kind.TLS:
+            return set()
+        return {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
+
+    def verdicts(self, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
+        """Return a verdict for each key that a fragment claims and another object holds."""
+        found: list[Verdict] = []
+        for claim in fragment.claims:
+            holder = next(iter(self.claimants((claim.kind, claim.key))), None)
+            if holder == fragment.ref:
+                found += self._closed(claim, fragment, fragments)
+                continue
+            if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
+                found.append(Verdict(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
+                continue
+            if claim.kind in _SHARED and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
+                continue
+            message = f'{_shown(claim)} is held by {holder}'
+            if claim.address and self.claimants(_door(claim))[:1] == (fragment.ref,):
+                message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
+            found.append(Verdict(fragment.ref, 'Conflict', message, claim.field))
+        return found
+
+    def _closed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
+        """Return why a claim that a fragment holds leads nowhere: its host is shut, or too many are below a wildcard."""
+        if claim.kind not in (Kind.ROUTE, Kind.TLS):
+            return []
+        if by := self._shutter(fragment.ref, claim):
+            message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
+            return [Verdict(fragment.ref, 'RouteClosed', message, claim.field)]
+        others = self.hosts.outside(claim.key) if claim.kind is Kind.TLS else ()
+        if others and self.content((claim.kind, claim.key), fragments) == HostTls() != claim.value:
+            message = f'{_shown(claim)} is refused: {len(others)} hosts below it belong to other namespaces, which are too many'
+            return [Verdict(fragment.ref, 'Conflict', message, claim.field)]
+        return []
+
+    def keys_of(self, kind: Kind) -> list[str]:
+        """Return all keys of a kind that an object holds, as of now."""
+        return list(self._claimants[kind])
+
+    def _belongs(self, host: str) -> str:
+        """Return whose a host is, for an object that may not have it."""
+        found = self.hosts.holder(host)
+        assert found is not None
+        holder, by = found
+        return f'host {host} belongs to namespace {holder.namespace}: {by if by != host else "it"} is held by {holder}'
+
+    def keys(self) -> set[ClaimKey]:
+        """Return all keys at which anything can stand."""
+        found = {(kind, key) for kind, held in self._claimants.items() for key in held}
+        found.update((Kind.ROUTE, f'{host}/') for host in self.hosts)
+        if self.hosts.sharing == 'paths':
+            found.update((Kind.TLS, host) for host in self.hosts)
+        return found
+
+
+def _whole(key: ClaimKey) -> str:
+    """Return the host of a route that is its whole host's, '' for others."""
+    host, _, path = key[1].partition('/')
+    return '' if path else host
+
+
+def _excluding(tls: HostTls, hosts: Collection[str]) -> HostTls:
+    """Return a wildcard's TLS without some hosts below it; no TLS at all where they do not fit into one line of HAProxy's."""
+    if sum(map(len, hosts)) + 2 * len(hosts) > _MOST_EXCLUDED_BYTES:
+        return HostTls()
+    return replace(tls, excluded=tuple(sorted(hosts)))
+
+
+def _is_same_tls(content: Content | None, wanted: Content) -> bool:
+    """Tell whether what stands at a key is what an object wants there, apart from hosts that are left out."""
+    return content == wanted or (isinstance(content, HostTls) and replace(content, excluded=()) == wanted)
+
+
+def _door(claim: Claim) -> ClaimKey:
+    """Return the key of the door that leads to a stand-in."""
+    return Kind.DOOR, f'{claim.address}/TCP'
+
+
+def _shown(claim: Claim) -> str:
+    """Return a claim's key as its owner wrote it."""
+    if claim.kind is Kind.ROUTE:
+        exact = claim.key.endswith('/#')
+        host, _, path = claim.key.removesuffix('/#').partition('/')
+        return f'{host}/{path} ({"exactly" if exact else "prefix"})'
+    if claim.kind is Kind.DOOR:
+        # Where HAProxy serves it, both conflicts have the same message, and so one.
+        return f'address {claim.key.removesuffix("/TCP")}'
+    return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(
+        claim.kind, claim.kind
+    ) + f' {claim.address or claim.key}'

@@ -1,0 +1,63 @@
+"""Which objects each fragment is made from, and which ports of other Services it demands a backend for.
+
+Follows the fragments one by one, so that an object that changes leads to the fragments that it touches.
+"""
+
+from headrace.ir.fragment import Fragment
+from headrace.names import Ref
+from headrace.translate.services import Demand
+
+
+class Dependencies:
+    """The dependencies of all fragments, by the object that they depend on."""
+
+    def __init__(self) -> None:
+        self._readers: dict[Ref, set[Ref]] = {}
+        self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+
+    def readers(self, ref: Ref) -> frozenset[Ref]:
+        """Return the fragments that are made from an object besides their own."""
+        return frozenset(self._readers.get(ref, ()))
+
+    def demands(self, ref: Ref) -> frozenset[Demand]:
+        """Return the ports of a Service, with a mode each, that others need a backend for."""
+        return frozenset(self._demanders.get(ref, ()))
+
+    def needed(self, kind: str) -> list[Ref]:
+        """Return the objects of a kind that fragments are made from, besides their own, in no order."""
+        return [ref for ref in self._readers if ref.kind == kind]
+
+    def follow(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+        """Note what a fragment depends on, and return the objects of which others are demanded now."""
+        self._read(ref, held, built)
+        return self._demand(ref, held, built)
+
+    def _read(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
+        if held is not None and built is not None and held.needs == built.needs:
+            return
+        before, after = set(held.needs if held else ()), set(built.needs if built else ())
+        for need in before - after:
+            self._readers[need].discard(ref)
+            if not self._readers[need]:
+                del self._readers[need]
+        for need in after - before:
+            self._readers.setdefault(need, set()).add(ref)
+
+    def _demand(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+        """Note what a fragment demands of others, and return those of which others are demanded now."""
+        if held is not None and built is not None and held.demands == built.demands:
+            return set()
+        before, after = set(held.demands if held else ()), set(built.demands if built else ())
+        touched: set[Ref] = set()
+        for target, label, mode in before - after:
+            owners = self._demanders[target][label, mode]
+            owners.discard(ref)
+            if not owners:
+                del self._demanders[target][label, mode]
+                touched.add(target)
+        for target, label, mode in after - before:
+            held_by = self._demanders.setdefault(target, {})
+            if (label, mode) not in held_by:
+                touched.add(target)
+            held_by.setdefault((label, mode), set()).add(ref)
+        return touched

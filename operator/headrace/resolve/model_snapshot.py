@@ -1,0 +1,114 @@
+"""Snapshot of the model as last sent to one worker of HAProxy or written to one folder: its fragments and pointers.
+
+Pure. The difference of two pictures is what `plan` takes, so a worker that started from an older picture is brought up
+to date by exactly what has changed since.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from headrace.ir.backend import Backend, Group
+from headrace.ir.fragment import Content, Fragment, Kind
+from headrace.ir.tls import HostTls
+from headrace.names import Ref
+from headrace.resolve.changes import Change, FragmentChange, PointerChange
+from headrace.resolve.claims import ClaimKey
+from headrace.resolve.state import State
+
+
+@dataclass(slots=True)
+class Picture:
+    """Fragments by reference, and what stands at each claimed key. Only its owner changes it."""
+
+    fragments: dict[Ref, Fragment] = field(default_factory=dict)
+    pointers: dict[ClaimKey, Content] = field(default_factory=dict)
+
+    def copy(self) -> 'Picture':
+        """Return a picture that later changes of this one do not reach."""
+        return Picture(dict(self.fragments), dict(self.pointers))
+
+    def change_to(self, wanted: 'Picture', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
+        """Return what leads from here to `wanted`, looking at these references and keys only."""
+        fragments = tuple(
+            FragmentChange(ref, old, new)
+            for ref in sorted(refs)
+            if (old := self.fragments.get(ref)) is not (new := wanted.fragments.get(ref)) and old != new
+        )
+        pointers = tuple(
+            PointerChange(key, before, after)
+            for key in sorted(keys)
+            if (before := self.pointers.get(key)) is not (after := wanted.pointers.get(key)) and before != after
+        )
+        return Change(fragments, pointers)
+
+    def whole_change_to(self, wanted: 'Picture') -> Change:
+        """Return all that leads from here to `wanted`."""
+        return self.change_to(
+            wanted,
+            self.fragments.keys() | wanted.fragments.keys(),
+            self.pointers.keys() | wanted.pointers.keys(),
+        )
+
+    def tell(self, change: Change) -> None:
+        """Note that a change has been told."""
+        for item in change.fragments:
+            if item.new is None:
+                self.fragments.pop(item.ref, None)
+            else:
+                self.fragments[item.ref] = item.new
+        for pointer in change.pointers:
+            if pointer.new is None:
+                self.pointers.pop(pointer.key, None)
+            else:
+                self.pointers[pointer.key] = pointer.new
+
+    def tell_endpoints(self, item: FragmentChange) -> None:
+        """Note that of a change only the endpoints of backends that stay have been told; the rest waits."""
+        held = self.fragments.get(item.ref)
+        if held is not None and item.new is not None:
+            self.fragments[item.ref] = with_endpoints(held, item.new)
+
+
+def with_endpoints(held: Fragment, wanted: Fragment) -> Fragment:
+    """Return a fragment with the endpoints of another one, whose backends may have other shapes and so other names."""
+    same = {backend.name: backend for backend in wanted.backends}
+    alike = {_port(backend): backend for backend in wanted.backends}
+    return replace(
+        held,
+        backends=tuple(
+            same.get(backend.name)
+            or replace(backend, groups=alike[_port(backend)].groups if _port(backend) in alike else _left(backend))
+            for backend in held.backends
+        ),
+    )
+
+
+def _left(backend: Backend) -> tuple[Group, ...]:
+    """Return the endpoints of a backend that is not wanted any more: those it has, but for a pin, whose endpoint is gone."""
+    return () if backend.pin else backend.groups
+
+
+def _port(backend: Backend) -> tuple[Ref, str, str, str]:
+    return backend.service, backend.port, backend.shape.mode, backend.pin
+
+
+def passing(picture: Picture) -> frozenset[str]:
+    """Return the hosts whose TLS is passed through."""
+    return frozenset(
+        key
+        for (kind, key), content in picture.pointers.items()
+        if kind is Kind.TLS and isinstance(content, HostTls) and content.passthrough
+    )
+
+
+def files_of(content: Content | None) -> list[ClaimKey]:
+    """Return the files that TLS names."""
+    if not isinstance(content, HostTls):
+        return []
+    authority = [(Kind.AUTHORITY, content.client_ca)] if content.client_ca else []
+    return [*((Kind.CERTIFICATE, name) for name in content.certificates), *authority]
+
+
+def of_state(state: State) -> Picture:
+    """Return the picture of a whole state."""
+    return Picture(dict(state.fragments), dict(state.pointers()))

@@ -1,0 +1,1 @@
+"""The class's settings: one YAML file, typed and judged whole, with a JSON schema."""

@@ -1,0 +1,394 @@
+"""The keys of a class's settings: their types, bounds and defaults, and what a change of each costs.
+
+`x-applied` of a key is runtime, reload or restart; the reference in the documentation is made from this.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from headrace.names import DEFAULT_CLASS
+from headrace.settings import key_forms as forms
+from headrace.settings.key_forms import Duration, Port, meta
+from headrace.settings.secret_keys import Secrets
+
+PortRange = tuple[int, int]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename='camel'):
+    """The settings of one class (one installation)."""
+
+    class_name: Annotated[
+        str,
+        meta('Name of this installation; `headrace.io/NAME` is its loadBalancerClass.', 'restart', pattern=forms.NAME),
+    ] = msgspec.field(default=DEFAULT_CLASS, name='class')
+    default_class: Annotated[
+        bool, meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
+    ] = False
+    domain: Annotated[
+        str,
+        meta(
+            'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
+            'runtime',
+            pattern=f'{forms.HOST}|^{forms.END}',
+        ),
+    ] = ''
+    addresses: Annotated[
+        tuple[str, ...], meta('Addresses that the listeners bind; IPv6 ones are bound for IPv6 alone.', 'reload')
+    ] = ('0.0.0.0', '::')  # noqa: S104
+    health_addresses: Annotated[
+        tuple[str, ...],
+        meta(
+            'Addresses that the health port binds, which serves metrics too and need not be public; empty: as `addresses`.',
+            'reload',
+        ),
+    ] = ()
+    http_port: Annotated[Port, meta('Port for HTTP.', 'reload')] = 8080
+    https_port: Annotated[Port, meta('Port for HTTPS and TLS.', 'reload')] = 8443
+    health_port: Annotated[
+        Port, meta("Port of HAProxy's own readiness (`/readyz`) and metrics (`/metrics`).", 'reload')
+    ] = 8404
+    https_public_port: Annotated[
+        Port, meta('Port that clients are redirected to for HTTPS; it is left out of URLs when it is 443.', 'reload')
+    ] = 443
+    node_role: Annotated[
+        bool,
+        meta('There are agents of the node role on all Nodes: the controller hands Services over to them.', 'restart'),
+    ] = False
+    startup_taint: Annotated[
+        str,
+        meta(
+            'Key of a taint that kubelets register their Nodes with; the controller takes it away when the Node has an agent that serves. Empty: none.',
+            'restart',
+            pattern=forms.TAINT,
+        ),
+    ] = ''
+    node_http_port: Annotated[
+        Port,
+        meta(
+            "Port of the node role's HTTP listener, closed to direct access; the next one is for clients of the node itself.",
+            'restart',
+        ),
+    ] = 10280
+    node_tcp_port: Annotated[
+        Port,
+        meta(
+            "Port of the node role's TCP listener, closed to direct access; the next one is for clients of the node itself.",
+            'restart',
+        ),
+    ] = 10282
+    node_tls_port: Annotated[
+        Port,
+        meta(
+            "Port of the node role's listener for TLS that is ended here, closed to direct access; the next one is for clients of the node itself.",
+            'restart',
+        ),
+    ] = 10286
+    node_health_port: Annotated[
+        Port,
+        meta(
+            "Port of the node role's own readiness and metrics, on loopback alone, in the stead of `healthPort`.",
+            'restart',
+        ),
+    ] = 10284
+    pod_networks: Annotated[
+        tuple[str, ...],
+        meta(
+            'Networks of pods, for the node role: whom policy Local does not hold for, and whose addresses endpoints see. Empty: `podCIDRs` of the Nodes.',
+            'restart',
+        ),
+    ] = ()
+    service_networks: Annotated[
+        tuple[str, ...],
+        meta(
+            'Networks of ClusterIPs; the node role takes no externalIP in them, and gives no endpoint in them traffic.',
+            'restart',
+        ),
+    ] = ()
+    tcp_ports: Annotated[
+        str,
+        meta(
+            'Ranges of TCP ports at the edge, as in `5432,20000-20999`; bound at start.', 'reload', pattern=forms.RANGES
+        ),
+    ] = ''
+    tcp_client_timeout: Annotated[Duration, meta('Timeout of clients on TCP ports.', 'reload')] = '60s'
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        meta('CIDRs of proxies in front whose X-Forwarded-For and PROXY headers are believed.', 'reload'),
+    ] = ()
+    accept_proxy: Annotated[
+        bool, meta('The trusted proxies send a PROXY header on the HTTP and HTTPS listeners.', 'reload')
+    ] = False
+    host_policy: Annotated[
+        dict[str, tuple[str, ...]],
+        meta(
+            'Hosts that a namespace may claim: exact, `*.suffix` of any depth, or `*`. The key `*` speaks of all namespaces that are not named; without it they may claim none. Empty: no limits.',
+            'runtime',
+        ),
+    ] = msgspec.field(default_factory=dict)
+    host_sharing: Annotated[
+        Literal['none', 'paths', 'all'],
+        meta(
+            'What other namespaces may have of a host, which belongs to the namespace of the oldest object that names it: nothing; `paths`: paths of their own, never its TLS; `all`: its TLS too, path by path the oldest object, and what its own routes leave to `*.x` and `*`.',
+            'reload',
+        ),
+    ] = 'none'
+    max_routes_per_object: Annotated[
+        int, meta('Routes (hosts by paths of all ports) that one object may have.', 'runtime', ge=1, le=1_000_000)
+    ] = 2048
+    max_entries_per_object: Annotated[
+        int,
+        meta(
+            'Map entries of routes and of networks (`allow`, `deny`) that one object may have; a network takes up to 8.',
+            'runtime',
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
+    max_entries_per_namespace: Annotated[
+        int, meta('Map entries of all objects of a namespace.', 'runtime', ge=1, le=10_000_000)
+    ] = 100_000
+    max_bytes_per_namespace: Annotated[
+        int,
+        meta(
+            'Bytes of rendered data of a namespace, about, without endpoints; a client CA counts for each host that asks for it.',
+            'runtime',
+            ge=1,
+            le=1_000_000_000,
+        ),
+    ] = 32_000_000
+    max_certificates_per_namespace: Annotated[
+        int,
+        meta(
+            'Certificates of a namespace, counted for each host that has one, and CA files of each object.',
+            'runtime',
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1000
+    max_crypt_hashes_per_namespace: Annotated[
+        int,
+        meta(
+            'Different crypt hashes of passwords in a namespace (bcrypt, SHA-256 and others that HAProxy judges).',
+            'runtime',
+            ge=0,
+            le=10_000,
+        ),
+    ] = 50
+    max_crypt_hashes: Annotated[
+        int, meta('Different crypt hashes of passwords in all namespaces.', 'runtime', ge=0, le=10_000)
+    ] = 500
+    max_checks_per_namespace: Annotated[
+        int, meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
+    ] = 500
+    max_endpoints_per_namespace: Annotated[
+        int,
+        meta(
+            'Endpoints of a namespace, for each port that they serve; with `sessionAffinity` twice.',
+            'runtime',
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 10_000
+    default_certificate: Annotated[
+        str,
+        meta(
+            'NAMESPACE/NAME of the Secret whose certificate answers for unknown hosts.',
+            'reload',
+            pattern=f'{forms.REFERENCE}|^{forms.END}',
+        ),
+    ] = ''
+    tls_min_version: Annotated[
+        Literal['TLSv1.2', 'TLSv1.3'], meta('The oldest version of TLS that clients may use.', 'reload')
+    ] = 'TLSv1.2'
+    tls_ciphers: Annotated[
+        str,
+        meta(
+            'Ciphers for TLS 1.2, as OpenSSL names them, separated by colons; empty: those with forward secrecy and authenticated encryption.',
+            'reload',
+            pattern=forms.CIPHERS,
+        ),
+    ] = ''
+    secrets: Annotated[Secrets, meta('Where Secrets may be read, and the limits of what each may hold.', 'restart')] = (
+        Secrets()
+    )
+    namespaces: Annotated[
+        tuple[str, ...], meta('Namespaces that exist for this installation; empty: all.', 'restart')
+    ] = ()
+    address_source: Annotated[
+        Literal['endpoints', 'node-ports'],
+        meta(
+            'Where servers come from: endpoints, or each ready Node and the nodePort, for a HAProxy that cannot reach pods.',
+            'runtime',
+        ),
+    ] = 'endpoints'
+    allow_external_name: Annotated[
+        bool,
+        meta(
+            'Serve Services of type ExternalName, whose names HAProxy asks the name servers in /etc/resolv.conf for.',
+            'reload',
+        ),
+    ] = False
+    http3: Annotated[
+        bool,
+        meta(
+            'Serve HTTP/3 on `httpsPort` (UDP) too, and say so in answers over TLS (`Alt-Svc`). It needs a HAProxy that has QUIC without restrictions, and excludes `acceptProxy`; hosts whose TLS is passed through have none.',
+            'reload',
+        ),
+    ] = False
+    error_pages: Annotated[
+        dict[str, str],
+        meta(
+            'Bodies of answers that HAProxy or headrace give themselves, by status, as in `"503": <h1>Sorry</h1>`; for 400, 401, 403, 404, 408, 411, 413, 414, 421, 429, 431, 500, 501, 502, 503 and 504.',
+            'reload',
+        ),
+    ] = msgspec.field(default_factory=dict)
+    error_page_type: Annotated[str, meta('Content-Type of all `errorPages`.', 'reload', pattern=forms.MEDIA_TYPE)] = (
+        'text/html; charset=utf-8'
+    )
+    access_log: Annotated[
+        str,
+        meta(
+            "Where a line for each request and TCP connection goes: `stdout` or `stderr` of HAProxy's container, ADDRESS:PORT of a syslog server (UDP), or `off`.",
+            'reload',
+            pattern=forms.LOG,
+        ),
+    ] = 'off'
+    access_log_http: Annotated[
+        str,
+        meta("Format of the lines for requests: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+    ] = 'json'
+    access_log_tcp: Annotated[
+        str,
+        meta("Format of the lines for TCP connections: `json`, or a text in HAProxy's `log-format`.", 'reload'),
+    ] = 'json'
+    cookie_name: Annotated[
+        str, meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=forms.COOKIE)
+    ] = 'headrace'
+    defaults: Annotated[
+        dict[str, str],
+        meta(
+            "Defaults of the backend's keys of annotations, without the prefix, as in `timeout-server: 30s`.", 'runtime'
+        ),
+    ] = msgspec.field(default_factory=dict)
+    min_check_interval: Annotated[
+        Duration,
+        meta('The shortest `headrace.io/check-interval` that a Service may ask for.', 'runtime'),
+    ] = '500ms'
+    status_addresses: Annotated[
+        tuple[str, ...],
+        meta(
+            'What the controller writes into `status.loadBalancer` of Services of this class: addresses or host names, `service:NAMESPACE/NAME` for those of that Service, `nodes` for those of the usable Nodes. Empty: nothing.',
+            'restart',
+        ),
+    ] = ()
+    maxconn: Annotated[int, meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
+    threads: Annotated[int, meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
+    file_descriptors: Annotated[
+        int, meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)
+    ] = 0
+    table_size: Annotated[
+        int,
+        meta(
+            'Clients that each table of rate limits remembers; twice `rateLimitClients` for each namespace that may reach that at a time.',
+            'reload',
+            ge=100,
+            le=100_000_000,
+        ),
+    ] = 200_000
+    rate_limit_clients: Annotated[
+        int,
+        meta(
+            'Clients of one namespace whose rates are counted one by one, in the time for which one is remembered (10 s, 2 minutes or 2 hours for rates by second, minute and hour); others of a route share one count.',
+            'reload',
+            ge=1,
+            le=100_000_000,
+        ),
+    ] = 20_000
+    rate_limit_ipv6_prefix: Annotated[
+        int, meta('Length of the prefix that is one client of IPv6 for rate limits.', 'reload', ge=1, le=128)
+    ] = 64
+    drain_timeout: Annotated[
+        Duration,
+        meta(
+            'How long connections to an endpoint that is gone, or to a Service that has gone back to kube-proxy, may finish.',
+            'runtime',
+        ),
+    ] = '5m'
+    reload_interval: Annotated[
+        Duration, meta('The shortest time between two reloads; the first after a while comes at once.', 'runtime')
+    ] = '2s'
+    reloads_per_minute: Annotated[
+        int,
+        meta(
+            'So many reloads a minute may the objects of one namespace cause; what needs more of them waits.',
+            'runtime',
+            ge=1,
+            le=1000,
+        ),
+    ] = 5
+    total_reloads_per_minute: Annotated[
+        int,
+        meta(
+            'The same for all namespaces together. Reloads for changes of the settings are not counted.',
+            'runtime',
+            ge=1,
+            le=1000,
+        ),
+    ] = 20
+    compare_interval: Annotated[
+        Duration, meta('How often everything that HAProxy has is compared with what it should have.', 'runtime')
+    ] = '5m'
+    table_interval: Annotated[
+        Duration,
+        meta("How often a node's table of nftables is compared with what it should be, and repaired.", 'restart'),
+    ] = '10s'
+    sweep_interval: Annotated[
+        Duration,
+        meta('How often the lists of the API server are read again to find what no watch has told.', 'restart'),
+    ] = '5m'
+    watch_silence: Annotated[
+        Duration,
+        meta(
+            'A watch of the API server that brings nothing for so long is opened again; something comes about once a minute.',
+            'restart',
+        ),
+    ] = '70s'
+    drain_delay: Annotated[
+        Duration,
+        meta('How long an agent that stops says "not ready" before HAProxy closes its listeners.', 'runtime'),
+    ] = '1s'
+    service_metrics: Annotated[bool, meta('Publish metrics of each Service.', 'restart')] = True
+    max_old_workers: Annotated[
+        int,
+        meta(
+            'So many workers may still finish connections. A reload that settings or the default certificate cause waits for one to end, and after `oldWorkerTimeout` ends the oldest; one that namespaces cause already waits when there are two less, and ends none.',
+            'runtime',
+            ge=1,
+            le=100,
+        ),
+    ] = 8
+    old_worker_timeout: Annotated[
+        Duration,
+        meta(
+            'How long a reload that settings or the default certificate cause waits for an old worker to end, where there are `maxOldWorkers`.',
+            'runtime',
+        ),
+    ] = '60s'
+    hard_stop_after: Annotated[
+        Duration, meta('How long connections on an old worker may live after a reload.', 'reload')
+    ] = '10m'
+
+    def ranges(self) -> tuple[PortRange, ...]:
+        """Return the TCP ports as ranges of first and last, sorted."""
+        found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
+        return tuple(sorted((part[0], part[-1]) for part in found))
+
+    def node_ports(self, seat: int = 0) -> tuple[int, ...]:
+        """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""
+        first = (self.node_http_port, self.node_tcp_port, self.node_tls_port)
+        return tuple(port + forms.SEAT_STEP * seat + near for port in first for near in (0, 1))
+
+    def reserved_ports(self) -> frozenset[int]:
+        """Return the ports that headrace itself listens on."""
+        return frozenset((self.http_port, self.https_port, self.health_port))

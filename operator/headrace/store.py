@@ -1,0 +1,203 @@
+"""The store: the objects as last seen, and what has changed since the last `take`.
+
+Promises: `put` and `drop` cost as much as the object, never as the cluster; a snapshot is immutable and holds
+all that a fragment may read. Slices are kept under their Service's key, because endpoints move between slices.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+
+from headrace.names import Ref
+from headrace.objects.kinds import Endpoints, Namespace, Node, Object, Secret, Service, Slice
+
+NODES = Ref('Node', '', '*')
+# What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
+CLUSTER_IP = 'ClusterIP'
+_Value = TypeVar('_Value')
+_NOTHING: Mapping[Ref, 'Secret | Service | Node'] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one fragment is made from: the Service, its slices by name, and the objects that it refers to."""
+
+    service: Service | None
+    slices: tuple[Slice, ...] = ()
+    others: Mapping[Ref, 'Secret | Service | Node'] = field(default_factory=lambda: _NOTHING)
+    nodes: tuple[Node, ...] = ()
+
+    def secret(self, ref: Ref) -> Secret | None:
+        """Return a Secret that the fragment has asked for, or None when there is none."""
+        found = self.others.get(ref)
+        return found if isinstance(found, Secret) else None
+
+    def other_service(self, ref: Ref) -> Service | None:
+        """Return another Service that the fragment has asked for, or None when there is none."""
+        found = self.others.get(ref)
+        return found if isinstance(found, Service) else None
+
+
+class Store:
+    """Objects by reference. Not thread-safe; one task owns it."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Ref, Object] = {}
+        self._slices: dict[tuple[str, str], tuple[Slice, ...]] = {}
+        self._nodes: tuple[Node, ...] | None = None
+        self._dirty: set[Ref] = set()
+        # Whose each ClusterIP is, once any is asked for.
+        self._owners: dict[str, tuple[Ref, ...]] | None = None
+
+    def put(self, wanted: Object) -> bool:
+        """Keep an object, new or changed; return whether it differs from what was kept."""
+        ref = wanted.ref
+        held = self._objects.get(ref)
+        if isinstance(wanted, Secret) and isinstance(held, Secret):
+            # A renewal that went wrong must not cost what still serves.
+            wanted = wanted.after(held)
+        if held == wanted:
+            return False
+        self._objects[ref] = wanted
+        if isinstance(held, Slice):
+            self._forget(held)
+        if isinstance(wanted, Slice):
+            self._keep(wanted)
+        self._mark(ref, held, wanted)
+        return True
+
+    def drop(self, ref: Ref) -> bool:
+        """Forget an object; return whether it was kept."""
+        held = self._objects.pop(ref, None)
+        if held is None:
+            return False
+        if isinstance(held, Slice):
+            self._forget(held)
+        self._mark(ref, held, None)
+        return True
+
+    def take(self) -> frozenset[Ref]:
+        """Return the references of all that changed since the last call: a slice counts as a change of its Service's endpoints.
+
+        Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
+        Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a snapshot has needed one.
+        """
+        taken = frozenset(self._dirty)
+        self._dirty.clear()
+        return taken
+
+    def snapshot(self, ref: Ref, needs: Iterable[Ref] = ()) -> Snapshot:
+        """Return what a fragment of the Service `ref` that needs `needs` besides is made from."""
+        found = self._objects.get(ref)
+        service = found if isinstance(found, Service) else None
+        others: dict[Ref, Secret | Service | Node] = {}
+        nodes: tuple[Node, ...] = ()
+        for need in needs:
+            if need == NODES:
+                nodes = self.nodes()
+            elif need.kind == CLUSTER_IP:
+                if (owner := self._owner(need.name)) is not None:
+                    others[need] = owner
+            elif isinstance(other := self._objects.get(need), Secret | Service | Node):
+                others[need] = other
+        return Snapshot(service, self.slices(ref), MappingProxyType(others) if others else _NOTHING, nodes)
+
+    def slices(self, service: Ref) -> tuple[Slice, ...]:
+        """Return the slices of a Service, by name; those mirrored from Endpoints when it has no others."""
+        held = self._slices.get((service.namespace, service.name), ())
+        if held:
+            return held
+        endpoints = self._objects.get(Ref('Endpoints', service.namespace, service.name))
+        return endpoints.slices if isinstance(endpoints, Endpoints) else ()
+
+    def _owner(self, address: str) -> Service | None:
+        """Return the Service with a ClusterIP; in a folder several can have the same one."""
+        if self._owners is None:
+            self._owners = {}
+            for ref in self.services():
+                self._note_owner(self._owners, ref, None, self.get(ref, Service))
+        found = self._owners.get(address)
+        return self.get(found[0], Service) if found else None
+
+    def _note_owner(
+        self, owners: dict[str, tuple[Ref, ...]], ref: Ref, held: Object | None, wanted: Object | None
+    ) -> set[str]:
+        """Note the ClusterIPs of a Service, and return those that have come or gone."""
+        before = set(held.cluster_ips if isinstance(held, Service) else ())
+        after = set(wanted.cluster_ips if isinstance(wanted, Service) else ())
+        for address in before ^ after:
+            others = tuple(each for each in owners.get(address, ()) if each != ref)
+            owners[address] = (*others, ref) if address in after else others
+            if not owners[address]:
+                del owners[address]
+        return before ^ after
+
+    @contextlib.contextmanager
+    def showing(self, earlier: Iterable[Object]) -> Iterator[None]:
+        """Show Services, Secrets and Namespaces as they were earlier, within this block; nothing becomes dirty."""
+        found = {item.ref: item for item in earlier}
+        held = {ref: self._objects.get(ref) for ref in found}
+        self._objects.update(found)
+        try:
+            yield
+        finally:
+            for ref, item in held.items():
+                if item is None:
+                    del self._objects[ref]
+                else:
+                    self._objects[ref] = item
+
+    def services(self) -> list[Ref]:
+        """Return the references of all Services."""
+        return [ref for ref in self._objects if ref.kind == 'Service']
+
+    def get(self, ref: Ref, kind: type[_Value]) -> _Value | None:
+        """Return the object of this reference, or None when there is none of this type."""
+        found = self._objects.get(ref)
+        return found if isinstance(found, kind) else None
+
+    def objects(self) -> Iterable[Object]:
+        """Return all objects, in no order."""
+        return self._objects.values()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return all Nodes, by name."""
+        if self._nodes is None:
+            found = [item for item in self._objects.values() if isinstance(item, Node)]
+            self._nodes = tuple(sorted(found, key=lambda node: node.name))
+        return self._nodes
+
+    def _mark(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
+        if self._owners is not None and ref.kind == 'Service':
+            changed = self._note_owner(self._owners, ref, held, wanted)
+            self._dirty.update(Ref(CLUSTER_IP, '', address) for address in changed)
+        for item in (held, wanted):
+            match item:
+                case Slice() if item.service:
+                    self._dirty.add(Ref('EndpointSlice', item.namespace, item.service))
+                case Endpoints():
+                    self._dirty.add(Ref('EndpointSlice', item.namespace, item.name))
+                case Node():
+                    self._nodes = None
+                    self._dirty |= {ref, NODES}
+                case Service() | Secret() | Namespace():
+                    self._dirty.add(ref)
+                case _:
+                    pass
+
+    def _keep(self, wanted: Slice) -> None:
+        if wanted.service:
+            key = (wanted.namespace, wanted.service)
+            others = self._slices.get(key)
+            found = (*others, wanted) if others else (wanted,)
+            self._slices[key] = tuple(sorted(found, key=lambda item: item.name)) if others else found
+
+    def _forget(self, held: Slice) -> None:
+        key = (held.namespace, held.service)
+        left = tuple(item for item in self._slices.get(key, ()) if item.name != held.name)
+        if left:
+            self._slices[key] = left
+        else:
+            self._slices.pop(key, None)

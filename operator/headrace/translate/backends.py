@@ -1,0 +1,251 @@
+"""From a Service port to its backend: shape, options, data, and servers.
+
+The same functions make the backend that its own Service needs and the name by which another one (a canary's owner)
+points to it, so the two cannot differ.
+"""
+
+from dataclasses import dataclass, replace
+
+from headrace import names
+from headrace.annotations import parse, values
+from headrace.annotations.parse import PREFIX, Annotations
+from headrace.annotations.settings import BackendSettings
+from headrace.diagnostics import Verdict
+from headrace.ir.backend import Backend, Group, Mode, Options, Shape
+from headrace.ir.policy import Entry, Map, Timeouts
+from headrace.names import Ref
+from headrace.objects.kinds import Service, ServicePort, ServiceType, Slice
+from headrace.settings.settings import milliseconds
+from headrace.store import Snapshot
+from headrace.translate import endpoints, refused_addresses, shapes
+from headrace.translate.build_context import Role, View
+
+_HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
+_CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
+
+# A file that does not exist: what was to verify the endpoints cannot be read, so none of them can be used.
+_MISSING = 'nobody'
+# A server of this address has that of the connection, which is what the name stands for.
+_ANYWHERE = '0.0.0.0'  # noqa: S104
+# Settings that choose among endpoints, or look at them.
+_OF_MANY = ('balance', 'cookie', 'check', 'check-path', 'check-host', 'check-status')
+_HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A backend before its servers are known. `ca` is the Secret with the endpoints' authority, if one is named."""
+
+    port: ServicePort
+    settings: BackendSettings
+    shape: Shape
+    options: Options
+    ca: Ref | None = None
+
+    def name(self, service: Ref, variant: str = '') -> str:
+        """Return the backend's name."""
+        return names.backend(service, self.port.label, variant=variant, shape=self.shape.suffix)
+
+
+def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, view: View) -> Wanted:
+    """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise."""
+    given = said.values(port.label)
+    if _is_checked_too_often(given, view):
+        given = {key: value for key, value in given.items() if key != 'check-interval'}
+    settings = parse.backend({**dict(view.defaults), **given})
+    context = shapes.Context(
+        cookie_name=view.settings.cookie_name,
+        default_balance='random(1)' if view.role is Role.NODE else 'random',
+    )
+    if not view.snippets.issuperset(settings.snippets):
+        settings = replace(settings, snippets=tuple(name for name in settings.snippets if name in view.snippets))
+    protocol = settings.backend_protocol or endpoint
+    if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
+        protocol = 'http1' if mode == 'http' else 'tcp'
+    unread = 'backend-ca-secret' in said.closing(port.label)
+    named = '' if unread else settings.backend_ca_secret
+    ca = Ref('Secret', service.namespace, named) if named else None
+    if is_external(service, view):
+        # Its name is one server, which is no address that could be checked.
+        settings = replace(
+            settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
+        )
+    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _MISSING if unread else '')
+    used = options.tls is not None and options.tls.verify
+    shape = shapes.shape(settings, mode, context, affinity=bool(service.affinity_seconds))
+    if is_external(service, view):
+        shape = replace(shape, affinity=False, external=True)
+    return Wanted(port, settings, shape, options, ca if used else None)
+
+
+def _is_checked_too_often(given: dict[str, object], view: View) -> bool:
+    """Tell whether a Service asks for more checks than the class allows: its check-interval counts as absent then."""
+    interval = given.get('check-interval')
+    return isinstance(interval, int) and interval < milliseconds(view.settings.min_check_interval)
+
+
+def is_external(service: Service, view: View) -> bool:
+    """Tell whether a Service is a name outside of the cluster that the class serves."""
+    return service.type is ServiceType.EXTERNAL_NAME and view.settings.allow_external_name
+
+
+def authorities(service: Service, said: Annotations, label: str, view: View) -> list[Ref]:
+    """Return the Secret that a port's backend may need to verify its endpoints, as a list of one or none."""
+    named = {**dict(view.defaults), **said.values(label)}.get('backend-ca-secret')
+    return [Ref('Secret', service.namespace, str(named))] if named is not None else []
+
+
+def data(service: Service, wanted: Wanted, name: str, view: View) -> list[Entry]:
+    """Return the entries of maps that the backend's rules and checks read under its name."""
+    if wanted.shape.external:
+        known = not isinstance(values.plain_host(service.external_name), values.Invalid)
+        own = refused_addresses.is_own_port(wanted.port.number, view)
+        return (
+            [Entry(Map.EXTERNAL, name, f'{service.external_name}|own' if own else service.external_name)]
+            if known
+            else []
+        )
+    if wanted.shape.check != 'http':
+        return []
+    found = ((Map.CHECK_PATH, wanted.settings.check_path), (Map.CHECK_HOST, wanted.settings.check_host))
+    return [Entry(where, name, value) for where, value in found if value is not None]
+
+
+def timeouts(wanted: Wanted, policy: str) -> Timeouts | None:
+    """Return the timeouts of an HTTP route that are not the profile's, or None."""
+    settings = wanted.settings
+    given = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
+    if wanted.shape.mode != 'http' or not any(given):
+        return None
+    return Timeouts(policy, *(value or 0 for value in given))
+
+
+def slices(service: Service, snapshot: Snapshot) -> tuple[Slice, ...]:
+    """Return the slices that count: those marked as headless are for headless Services only (rule 3)."""
+    if service.headless or not any(piece.headless for piece in snapshot.slices):
+        return snapshot.slices
+    return tuple(piece for piece in snapshot.slices if not piece.headless)
+
+
+def edge_family(service: Service, snapshot: Snapshot) -> int:
+    """Return the family whose endpoints the edge uses: the Service's first that has any, so that no pod counts twice."""
+    found = endpoints.families(slices(service, snapshot))
+    for family in (*service.ip_families, 4, 6):
+        if family in found:
+            return family
+    return 4
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers of a backend, and what is to be said about them."""
+
+    groups: tuple[Group, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> Servers:
+    """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
+    if is_external(service, view):
+        if isinstance(values.plain_host(service.external_name), values.Invalid):
+            return Servers((), (_nothing(service, port, 'spec.externalName is no name of a host'),))
+        return Servers((Group(port.number, (_ANYWHERE,)),), ())
+    family = edge_family(service, snapshot)
+    if view.settings.address_source == 'node-ports':
+        local = endpoints.nodes_with_endpoints(slices(service, snapshot)) if service.external_local else None
+        family = service.ip_families[0] if service.ip_families else 4
+        groups = endpoints.node_ports(snapshot.nodes, node_port=port.node_port, family=family, with_endpoints=local)
+        return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
+    found = endpoints.select(
+        slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, place=view.place
+    )
+    groups, refused = refused_addresses.split(found.groups, view)
+    verdicts = refused_addresses.judge(service, port, refused)
+    if not groups:
+        why = 'no endpoint may be used' if refused else 'no endpoint is ready'
+        return Servers((), (*verdicts, _nothing(service, port, why)))
+    if found.terminating:
+        message = f'no endpoint of port {port.label} is ready; those that still serve while they terminate are used'
+        verdicts = (*verdicts, Verdict(service.ref, 'TerminatingOnly', message))
+    return Servers(groups, verdicts)
+
+
+def _nothing(service: Service, port: ServicePort, why: str) -> Verdict:
+    return Verdict(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
+
+
+def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: str = '') -> Backend:
+    """Return the backend with its servers."""
+    return Backend(
+        name=wanted.name(service.ref, variant),
+        service=service.ref,
+        port=wanted.port.label,
+        shape=wanted.shape,
+        options=wanted.options,
+        groups=groups,
+        affinity=service.affinity_seconds if wanted.shape.affinity else 0,
+    )
+
+
+def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view: View) -> list[Verdict]:
+    """Return what is wrong with a backend's settings though each value parses."""
+    settings, given = wanted.settings, said.values(wanted.port.label)
+    found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
+    if wanted.options.tls is None:
+        needing = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in given]
+        found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]
+    if wanted.shape.external:
+        found += [
+            ('NotApplicable', key, 'a name outside of the cluster is one server') for key in _OF_MANY if key in given
+        ]
+    if settings.client_ip == 'preserve' and view.role is Role.EDGE:
+        found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
+    # A default of the class that does not fit a Service is no mistake of the Service's owner.
+    found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
+    if _is_checked_too_often(given, view):
+        least = view.settings.min_check_interval
+        message = f"{given['check-interval']}ms is less than the class's minCheckInterval, {least}"
+        found.append(('InvalidValue', 'check-interval', message))
+    if 'snippets' in given:
+        unknown = [name for name in parse.backend(given).snippets if name not in view.snippets]
+        found += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]
+    return [
+        Verdict(
+            service.ref,
+            reason,
+            f'{PREFIX}{key} of port {wanted.port.label}: {message}',
+            f'metadata.annotations[{PREFIX}{key}]',
+        )
+        for reason, key, message in found
+    ]
+
+
+_Remark = tuple[str, str, str]
+
+
+def _judge_checks(settings: BackendSettings) -> list[_Remark]:
+    kind = shapes.check(settings)
+    if kind == 'off':
+        needing = [key for key in (*_CHECK_KEYS, 'eject_after') if getattr(settings, key) is not None]
+        return [('NotApplicable', key.replace('_', '-'), f'it needs {PREFIX}check') for key in needing]
+    if kind == 'tcp' and any(getattr(settings, key) is not None for key in _HTTP_CHECK_KEYS):
+        return [('ContradictoryKeys', 'check', 'tcp counts, the keys of an http check do not')]
+    return []
+
+
+def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
+    given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)]
+    found: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in given]
+    if settings.balance == 'uri' or (settings.balance or '').startswith('hdr:'):
+        found.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))
+    if settings.client_ip == 'forwarded':
+        found.append(('NotApplicable', 'client-ip', 'only HTTP has headers; the address is not told'))
+    if settings.backend_protocol in ('http1', 'h2c', 'https', 'h2'):
+        found.append(('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for HTTP; tcp is used'))
+    return found
+
+
+def _judge_http(settings: BackendSettings) -> list[_Remark]:
+    if settings.backend_protocol in ('tcp', 'tls'):
+        return [('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for TCP; http1 is used')]
+    return []

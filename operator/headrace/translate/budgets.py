@@ -1,0 +1,184 @@
+"""How much one object may become, and what stands for one that would become more.
+
+Pure. Sizes are computed from what an object says, before anything is built. Nothing of such an object is left out: it
+keeps its last good fragment, else it is closed. A part that is lost could open what it protects.
+"""
+
+from collections.abc import Container, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from headrace import names
+from headrace.annotations import parse
+from headrace.annotations.parse import Annotations
+from headrace.annotations.values import Network
+from headrace.diagnostics import Verdict
+from headrace.ir.fragment import Claim, Fragment, Kind
+from headrace.ir.pointers import Pointer
+from headrace.ir.tls import HostTls
+from headrace.names import Ref, wildcard
+from headrace.objects.kinds import Service
+from headrace.translate import policies
+from headrace.translate.build_context import View
+from headrace.translate.edge_ports import route_key
+from headrace.translate.exposure import Exposed, Exposures
+from headrace.translate.source_ranges import allowed_by_source_ranges
+
+REASON = 'BudgetExceeded'
+# What is closed has at least so many routes, where it asks for more than it may have.
+MOST_CLOSED = 1000
+_SHARING = frozenset((
+    'allow', 'class', 'deny', 'enabled', 'host', 'maintenance', 'mode', 'path', 'path-type', 'port', 'tls-redirect', 'tls-secret',
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A budget that an object exceeds: what is counted, how much it is, the most, and the setting that says so."""
+
+    what: str
+    amount: int
+    most: int
+    setting: str
+
+    def verdict(self, ref: Ref) -> Verdict:
+        """Return the diagnostic for the object."""
+        message = f'{self.amount} {self.what} are more than {self.most} ({self.setting})'
+        return Verdict(ref, REASON, message, 'metadata.annotations')
+
+
+def shared(service: Service, said: Annotations, exposures: Exposures, view: View) -> dict[str, str]:
+    """Return for exposed ports, where there are several, whose policy it has: its own, or that of an earlier port with the same lists.
+
+    Only ports that ask for nothing besides lists of networks share them: rates, users and times are a port's own.
+    """
+    if len(exposures.ports) == 1:
+        return {}
+    first: dict[object, str] = {}
+    found: dict[str, str] = {}
+    # A list that speaks of all ports is one value, of which the hash is taken once.
+    known: dict[int, int] = {}
+    values_seen: dict[tuple[Network, ...] | None, int] = {}
+
+    def number(networks: tuple[Network, ...] | None) -> int:
+        if id(networks) not in known:
+            known[id(networks)] = values_seen.setdefault(networks, len(values_seen))
+        return known[id(networks)]
+
+    for exposed in exposures.ports:
+        label = exposed.port.label
+        values, route = said.values(label), parse.route(said.values(label))
+        found[label] = label
+        lists = route.allow or route.deny or service.source_ranges
+        if lists and values.keys() <= _SHARING and not service.affinity_seconds and not view.defaults:
+            found[label] = first.setdefault(
+                (exposed.spoken.mode == 'http', number(route.allow), number(route.deny)), label
+            )
+    return found
+
+
+def excess(
+    service: Service, said: Annotations, exposures: Exposures, view: View, sharing: dict[str, str]
+) -> Excess | None:
+    """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
+    settings = view.settings
+    routes = _routes(exposures)
+    if routes > settings.max_routes_per_object:
+        return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
+    found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
+    for label in {sharing.get(exposed.port.label, exposed.port.label) for exposed in exposures.ports}:
+        if ranges is not None and not ranges and not {'allow', 'deny'} & said.values(label).keys():
+            continue
+        route = parse.route(said.values(label))
+        allow = route.allow if route.allow is not None else ranges
+        for networks in filter(None, (allow, route.deny)):
+            if id(networks) not in known:
+                known[id(networks)] = sum(map(policies.keys_of, networks))
+            found += known[id(networks)]
+    if found > settings.max_entries_per_object:
+        return Excess('map entries', found, settings.max_entries_per_object, 'maxEntriesPerObject')
+    return None
+
+
+def _routes(exposures: Exposures) -> int:
+    return sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+
+
+def closed(
+    service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...], view: View
+) -> Fragment:
+    """Return what stands for a Service that would become too much: its routes answer 503, its TCP ports a reset.
+
+    Hosts come first, then their paths. Where these are more than an object may have, its hosts are shut.
+    """
+    most = max(MOST_CLOSED, view.settings.max_routes_per_object)
+    whole = _routes(exposures) <= most
+    claims: dict[tuple[Kind, str], Claim] = {}
+    for kind, key, exposed in _keys(exposures):
+        if not whole and len(claims) >= most:
+            break
+        label = exposed.port.label
+        shut = Pointer(names.backend(service.ref, label), names.policy(service.ref, label), policies.CLOSED)
+        value = shut if kind is not Kind.TLS else HostTls(passthrough=shut)
+        claims.setdefault((kind, key), Claim(kind, key, value, 'metadata.annotations'))
+    return Fragment(
+        service.ref,
+        created=service.created,
+        claims=tuple(claims[key] for key in sorted(claims)),
+        closed=True,
+        shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
+        needs=needs,
+        verdicts=tuple(sorted(set(verdicts))),
+    )
+
+
+def _shut(keys: AbstractSet[tuple[Kind, str]], claimed: Container[tuple[Kind, str]] = ()) -> tuple[str, ...]:
+    """Return the hosts of some keys, and the wildcards that would serve those hosts that are not claimed."""
+    hosts = {item: item[1].partition('/')[0] for item in keys if item[0] in (Kind.ROUTE, Kind.TLS)}
+    above = {each for item, host in hosts.items() if item not in claimed for each in (wildcard(host), '*')}
+    return tuple(sorted({*hosts.values(), *above} - {''}))
+
+
+def _keys(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
+    """Yield what closes some ports: their numbers, then their hosts, then each path of each host."""
+    yield from _hosts(exposures)
+    for exposed in exposures.ports:
+        if exposed.spoken.mode == 'http':
+            exact = exposed.exposure.path_type == 'Exact'
+            for path in exposed.paths:
+                for host in exposed.hosts:
+                    yield Kind.ROUTE, route_key(host, path, exact=exact), exposed
+
+
+def _hosts(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
+    for exposed in exposures.ports:
+        if exposed.number:
+            yield Kind.PORT, str(exposed.number), exposed
+    for exposed in exposures.ports:
+        if not exposed.number:
+            is_http = exposed.spoken.mode == 'http'
+            for host in exposed.hosts:
+                yield Kind.ROUTE if is_http else Kind.TLS, f'{host}/' if is_http else host, exposed
+
+
+def closed_form(built: Fragment) -> Fragment:
+    """Return the closed form of a fragment for which its namespace has no room."""
+    claims = (replace(claim, value=value) for claim in built.claims if (value := _closed(claim)) is not None)
+    bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, verdicts=built.verdicts)
+    return replace(bare, claims=tuple(claims), shut=built.shut)
+
+
+def without_claims(closed: Fragment) -> Fragment:
+    """Return what stands for a closed object where its namespace has no room for closed routes either."""
+    keys = {(claim.kind, claim.key) for claim in closed.claims}
+    return replace(closed, claims=(), shut=_shut(keys | {(Kind.ROUTE, host) for host in closed.shut}))
+
+
+def _closed(claim: Claim) -> Pointer | HostTls | None:
+    """Return what closes a claimed key; None where nothing is needed to keep it closed."""
+    value = claim.value
+    if isinstance(value, Pointer):
+        return replace(value, flags=policies.CLOSED)
+    if isinstance(value, HostTls) and value.passthrough:
+        return HostTls(passthrough=replace(value.passthrough, flags=policies.CLOSED))
+    return None

@@ -1,0 +1,154 @@
+"""What a fragment depends on besides its snapshot: the class's settings, the role, and where this process runs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from headrace.annotations import keys, values
+from headrace.objects.kinds import Node, Object
+from headrace.settings.settings import SEAT_STEP, SEATS, Settings, SettingsError, milliseconds
+from headrace.translate.endpoints import Place
+
+
+class Role(StrEnum):
+    """What an agent does: the way into the cluster, or the node's stand-in for kube-proxy."""
+
+    EDGE = 'edge'
+    NODE = 'node'
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The class as an agent sees it.
+
+    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
+    of the node's sets of ports this agent has, None where it is the only one; `stand_in_key`: the secret of the node's
+    stand-ins of IPv6 addresses, empty where nothing is served.
+    `api_server`: the objects come from one, and not from a folder; `own_addresses`: those of this machine or pod;
+    `admin_ports`: the agent's own.
+    `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
+    read, as from a folder.
+    """
+
+    settings: Settings
+    role: Role = Role.EDGE
+    place: Place = field(default_factory=Place)
+    offline: bool = False
+    all_secrets: bool = False
+    snippets: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, object], ...] = ()
+    labelled: bool = False
+    seat: int | None = None
+    stand_in_key: bytes = field(default=b'', repr=False)
+    api_server: bool = False
+    own_addresses: frozenset[str] = frozenset()
+    admin_ports: frozenset[int] = frozenset()
+
+    @property
+    def class_name(self) -> str:
+        """Return the name of the class."""
+        return self.settings.class_name
+
+    @property
+    def node_ports(self) -> tuple[int, ...]:
+        """Return the ports of the node role's listeners here."""
+        return self.settings.node_ports(self.seat or 0)
+
+    @property
+    def node_health_port(self) -> int:
+        """Return the port of the node role's readiness here."""
+        return self.settings.node_health_port + SEAT_STEP * (self.seat or 0)
+
+    @property
+    def own_ports(self) -> frozenset[int]:
+        """Return the ports of this agent's listeners, but for the edge's TCP ports."""
+        if self.role is Role.NODE:
+            seats = range(SEATS) if self.seat is not None else (0,)
+            every = (port for seat in seats for port in self.settings.node_ports(seat))
+            return frozenset((*every, self.node_health_port, *self.admin_ports))
+        return self.settings.reserved_ports() | self.admin_ports
+
+    @property
+    def tcp_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Return the ranges of the edge's TCP ports, none in the node role."""
+        return self.settings.ranges() if self.role is Role.EDGE else ()
+
+    @property
+    def closed_ports(self) -> tuple[int, ...]:
+        """Return the ports of all agents that may be on the node, none where there can be no other."""
+        if self.seat is None:
+            return ()
+        return tuple(port for seat in range(SEATS) for port in self.settings.node_ports(seat))
+
+    def may_read_secrets(self, namespace: str) -> bool:
+        """Tell whether Secrets of a namespace may be read."""
+        if self.offline or self.all_secrets:
+            return True
+        return namespace in self.settings.secrets.namespaces or '*' in self.settings.secrets.namespaces
+
+    def placed_by(self, objects: Iterable[Object]) -> 'View':
+        """Return the view with the zone that its Node has, where the Node is there and no zone was given."""
+        if not self.place.node or self.place.zone:
+            return self
+        zones = [item.zone for item in objects if isinstance(item, Node) and item.name == self.place.node]
+        return replace(self, place=Place(self.place.node, zones[0])) if zones else self
+
+    def exists(self, namespace: str) -> bool:
+        """Tell whether a namespace exists for this installation."""
+        return not self.settings.namespaces or namespace in self.settings.namespaces
+
+    def may_claim(self, namespace: str, host: str) -> bool:
+        """Tell whether the class's host policy gives a host to a namespace."""
+        return not self.settings.host_policy or self.grant(namespace, host) > 0
+
+    def grant(self, namespace: str, host: str) -> int:
+        """Return how narrowly the class's host policy gives a host to a namespace; 0 where it does not."""
+        policy = self.settings.host_policy
+        patterns = policy.get(namespace, policy.get('*', ()))
+        return max((_narrowness(pattern) for pattern in patterns if _covers(pattern, host)), default=0)
+
+
+def _narrowness(pattern: str) -> int:
+    """Return a number that is greater for a narrower pattern: `*`, `*.x`, `*.a.x`, `a.x`."""
+    return len(pattern) if pattern.startswith('*') else 1000
+
+
+def _covers(pattern: str, host: str) -> bool:
+    """Tell whether a pattern of the host policy covers a host: exact, `*.suffix` of any depth, or `*`."""
+    lower = pattern.lower()
+    return lower in ('*', host) or (lower.startswith('*.') and host.endswith(lower[1:]))
+
+
+def make(
+    settings: Settings,
+    *,
+    role: Role = Role.EDGE,
+    place: Place | None = None,
+    offline: bool = False,
+    all_secrets: bool = False,
+    snippets: frozenset[str] = frozenset(),
+) -> View:
+    """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
+    found = View(settings, role, place or Place(), offline, all_secrets, snippets)
+    return with_settings(found, settings)
+
+
+def with_settings(held: View, settings: Settings) -> View:
+    """Return a view with other settings; raises SettingsError as `make` does."""
+    defaults: dict[str, object] = {}
+    for name, text in settings.defaults.items():
+        key = keys.BY_NAME.get(name)
+        if key is None or key.scope is not keys.Scope.BACKEND:
+            raise SettingsError(f"defaults: {name} is none of the backend's keys")
+        value = key.parse(text)
+        if isinstance(value, values.Invalid):
+            raise SettingsError(f'defaults: {name} must be {value.expected}')
+        defaults[name] = value
+    interval = defaults.get('check-interval')
+    if isinstance(interval, int) and interval < milliseconds(settings.min_check_interval):
+        raise SettingsError(f'defaults: check-interval is less than minCheckInterval, {settings.min_check_interval}')
+    wanted = defaults.get('snippets', ())
+    assert isinstance(wanted, tuple)
+    if unknown := [snippet for snippet in wanted if snippet not in held.snippets]:
+        raise SettingsError(f'defaults: snippets names {unknown[0]}, and there is no such snippet')
+    return replace(held, settings=settings, defaults=tuple(sorted(defaults.items())))

@@ -1,0 +1,39 @@
+"""What the edge and the node role share of canaries: which port of the other Service is meant, and what leads to it."""
+
+from headrace import names
+from headrace.annotations.settings import RouteSettings
+from headrace.ir.backend import Shape
+from headrace.ir.policy import Map
+from headrace.names import Ref
+from headrace.objects.kinds import Protocol, Service, ServicePort
+from headrace.translate import backends, fragment_builder, policies
+from headrace.translate.policies import Policy
+
+
+def target(other: Service | None, port: ServicePort) -> ServicePort | None:
+    """Return the port of another Service that a canary of this port goes to: that of its name, else of its number."""
+    ports = [each for each in other.ports if each.protocol is Protocol.TCP] if other else []
+    named = next((each for each in ports if each.name and each.name == port.name), None)
+    return named or next((each for each in ports if each.number == port.number), None)
+
+
+def missing(ref: Ref, other: Service | None) -> str:
+    """Return what is wrong where there is no such port."""
+    return f'{ref} {"has no port of this name or number" if other else "does not exist"}'
+
+
+def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.Wanted, name: str) -> None:
+    """Add to a policy what leads a part of its requests to another Service's backend.
+
+    What a request needs of that backend's own settings comes with it, whichever route it took.
+    """
+    own = Policy(names.policy(ref, label))
+    fragment_builder.of_backend(own, wanted)
+    policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name).text}'))
+    policies.apply_canary_matches(policy, route)
+
+
+def stay(policy: Policy, *shapes: Shape) -> None:
+    """Let clients that stay with an endpoint, of the route's own backend or of the canary's, stay on one side too."""
+    if any(shape.cookie or shape.affinity for shape in shapes):
+        policy.add(policies.CANARY_STAYS)

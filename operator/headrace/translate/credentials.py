@@ -1,0 +1,25 @@
+"""What the edge and the node role share of basic authentication: a Secret's users, or why they cannot be let in."""
+
+from headrace.ir.policy import Userlist
+from headrace.names import Ref
+from headrace.store import Snapshot
+from headrace.translate import policies, tls_material
+from headrace.translate.build_context import View
+from headrace.translate.policies import Policy
+from headrace.translate.tls_material import Say
+
+
+def apply(
+    policy: Policy, secret: Ref, key: str, snapshot: Snapshot, view: View, say: Say
+) -> tuple[str, tuple[Userlist, ...]]:
+    """Let only a Secret's users in; return why that cannot be ('' when it is done), and the list of crypt hashes if any."""
+    if (problem := tls_material.problem(secret, 'users', snapshot, view)) is not None:
+        say(problem[0], key, problem[1])
+        return f'{secret} cannot be used', ()
+    held = snapshot.secret(secret)
+    assert held is not None
+    hashed = policies.apply_users(policy, held.users)
+    if hashed is None:
+        return '', ()
+    say('CostlyHash', key, f'{secret} holds crypt hashes')
+    return '', (hashed,)

@@ -1,0 +1,168 @@
+"""From slices to the servers of one port: which endpoints are used, and which are not.
+
+The rules are those of kube-proxy (pkg/proxy/topology.go, endpointslicecache.go): slices are merged, a port is found by
+name and protocol and never by number, `ready` alone decides, and when nothing is ready those that serve while they
+terminate get the traffic, without regard to topology. Only endpoints of one address family go together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.ir.backend import Group
+from headrace.objects.kinds import Hints, Node, Protocol, Slice
+
+_NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this process runs, for hints and local policies; empty where it is not known."""
+
+    node: str = ''
+    zone: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The endpoints to use; `terminating` tells that none of them is ready."""
+
+    groups: tuple[Group, ...] = ()
+    terminating: bool = False
+
+
+def families(slices: Iterable[Slice]) -> frozenset[int]:
+    """Return the address families that have any endpoint that could be used."""
+    return frozenset(
+        piece.family
+        for piece in slices
+        if piece.ready or any(e.ready or (e.serving and e.terminating) for e in piece.others)
+    )
+
+
+def select(
+    slices: Iterable[Slice], *, port: str, protocol: Protocol, family: int, place: Place, local: bool = False
+) -> Selection:
+    """Return the endpoints of a port in one family: all that rule 16 allows, or (`local`) those on this node only."""
+    pieces = [
+        (piece, entry.number)
+        for piece in slices
+        if piece.family == family
+        for entry in piece.ports
+        if entry.name == port and entry.protocol is protocol
+    ]
+    ready = _local(pieces, place.node) if local else _ready(pieces, place)
+    if any(addresses for _, addresses in ready):
+        return Selection(_grouped(ready))
+    # An address that a pod took over which is not ready yet is no longer that of the pod that terminates (rule 11).
+    taken = {(e.address, number) for piece, number in pieces for e in piece.others if not e.terminating}
+    waiting = [
+        (
+            number,
+            tuple(
+                e.address
+                for e in piece.others
+                if e.serving and e.terminating and (e.address, number) not in taken and _is_here(e.node, place, local)
+            ),
+        )
+        for piece, number in pieces
+    ]
+    groups = _grouped(waiting)
+    return Selection(groups, terminating=bool(groups))
+
+
+def _is_here(node: str, place: Place, local: bool) -> bool:  # noqa: FBT001
+    """Tell whether a policy lets this node use an endpoint on `node`; one whose node is not known is not local."""
+    return not local or (node != '' and node == place.node)
+
+
+def _ready_others(piece: Slice) -> tuple[str, ...]:
+    """Return the endpoints that are ready although they terminate, as publishNotReadyAddresses makes them."""
+    return tuple(e.address for e in piece.others if e.ready)
+
+
+def _ready(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]]:
+    if place != Place() and any(_is_hinted(piece) for piece, _ in pieces):
+        hinted = _hinted(pieces, place)
+        if hinted is not None:
+            return hinted
+    found: list[tuple[int, tuple[str, ...]]] = []
+    for piece, number in pieces:
+        found.append((number, piece.ready))
+        if piece.others and (more := _ready_others(piece)):
+            found.append((number, more))
+    return found
+
+
+def _hinted(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]] | None:
+    """Return the endpoints that hints give to this node, else to this zone; None when hints are not complete."""
+    every = [(number, _with_hints(piece)) for piece, number in pieces]
+    for kind, here in (('nodes', place.node), ('zones', place.zone)):
+        wanted = [getattr(hints, kind) for _, found in every for _, hints in found]
+        if here and all(wanted) and any(here in names for names in wanted):
+            return [
+                (number, tuple(sorted(address for address, hints in found if here in getattr(hints, kind))))
+                for number, found in every
+            ]
+    return None
+
+
+def _is_hinted(piece: Slice) -> bool:
+    return bool(piece.hints) or any(e.ready and e.hints != _NO_HINTS for e in piece.others)
+
+
+def _with_hints(piece: Slice) -> list[tuple[str, Hints]]:
+    """Return all ready endpoints of a slice with their hints, those too that are ready while they terminate."""
+    plain = zip(piece.ready, piece.hints or (_NO_HINTS,) * len(piece.ready), strict=True)
+    return [*plain, *((e.address, e.hints) for e in piece.others if e.ready)]
+
+
+def _local(pieces: list[tuple[Slice, int]], node: str) -> list[tuple[int, tuple[str, ...]]]:
+    found: list[tuple[int, tuple[str, ...]]] = []
+    for piece, number in pieces:
+        if piece.nodes and node:
+            found.append((number, tuple(a for a, at in zip(piece.ready, piece.nodes, strict=True) if at == node)))
+        found.append((number, tuple(e.address for e in piece.others if e.ready and e.node and e.node == node)))
+    return found
+
+
+def _grouped(found: list[tuple[int, tuple[str, ...]]]) -> tuple[Group, ...]:
+    """Return groups by port number; a slice's own tuple is kept when it is the only one of its number."""
+    by_port: dict[int, list[tuple[str, ...]]] = {}
+    for number, addresses in found:
+        if addresses:
+            by_port.setdefault(number, []).append(addresses)
+    return tuple(
+        Group(
+            number,
+            parts[0] if len(parts) == 1 and _is_set(parts[0]) else tuple(sorted({a for part in parts for a in part})),
+        )
+        for number, parts in sorted(by_port.items())
+    )
+
+
+def _is_set(addresses: tuple[str, ...]) -> bool:
+    """Tell whether sorted addresses hold no repetition."""
+    return len(set(addresses)) == len(addresses)
+
+
+def node_ports(
+    nodes: Iterable[Node], *, node_port: int, family: int, with_endpoints: frozenset[str] | None
+) -> tuple[Group, ...]:
+    """Return the node port on every usable Node of the family, or only on those that have an endpoint."""
+    if not node_port:
+        return ()
+    found = sorted(
+        address
+        for node in nodes
+        if node.usable and (with_endpoints is None or node.name in with_endpoints)
+        for address in node.addresses
+        if (6 if ':' in address else 4) == family
+    )
+    return (Group(node_port, tuple(dict.fromkeys(found))),) if found else ()
+
+
+def nodes_with_endpoints(slices: Iterable[Slice]) -> frozenset[str]:
+    """Return the Nodes that have a ready endpoint, for externalTrafficPolicy Local."""
+    ready = {node for piece in slices for node in piece.nodes}
+    odd = {e.node for piece in slices for e in piece.others if e.ready}
+    return frozenset((ready | odd) - {''})

@@ -1,0 +1,31 @@
+"""Keys that say something about another key, and nothing without it."""
+
+from collections.abc import Iterator
+
+from headrace.annotations.parse import PREFIX, Annotations
+from headrace.translate.exposure import Exposures
+
+PARTNERS = {
+    'redirect-code': 'redirect-to',
+    'client-verify': 'client-ca-secret',
+    'cors-allow-methods': 'cors-allow-origin',
+    'cors-allow-headers': 'cors-allow-origin',
+    'cors-expose-headers': 'cors-allow-origin',
+    'cors-allow-credentials': 'cors-allow-origin',
+    'cors-max-age': 'cors-allow-origin',
+    'canary-weight': 'canary-service',
+    'canary-header': 'canary-service',
+    'canary-cookie': 'canary-service',
+}
+
+
+def missing(said: Annotations, exposures: Exposures) -> Iterator[tuple[str, str, str]]:
+    """Yield each key of an HTTP port that lacks its partner, the port's label, and why it has no effect."""
+    for exposed in exposures.ports:
+        label = exposed.port.label
+        values = said.values(label)
+        if exposed.spoken.mode != 'http':
+            continue
+        for key, partner in PARTNERS.items():
+            if key in values and partner not in values and partner not in said.closing(label):
+                yield key, label, f'it needs {PREFIX}{partner}'

@@ -1,0 +1,422 @@
+"""From a Service that is taken over from kube-proxy to its fragment on a node.
+
+Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its door, which the
+kernel keeps, and where HAProxy serves it one for `ADDRESS:PORT`, which HAProxy finds by the original destination of a
+connection. Families never mix, and a policy Local has a backend of its own. Servers, shapes and options are those of
+the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from headrace import names
+from headrace.annotations import parse
+from headrace.annotations.parse import PREFIX, Annotations
+from headrace.annotations.settings import RouteSettings
+from headrace.diagnostics import Verdict
+from headrace.ir.backend import Backend, Mode, Shape
+from headrace.ir.fragment import Claim, Fragment, Kind
+from headrace.ir.l4 import Balanced, Side, Way
+from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
+from headrace.names import Ref
+from headrace.objects.kinds import Protocol, Service, ServicePort
+from headrace.store import NODES, Snapshot
+from headrace.translate import (
+    affinity,
+    backends,
+    canaries,
+    credentials,
+    endpoints,
+    exposure,
+    fragment_builder,
+    node_tls,
+    ownership,
+    policies,
+    tls_material,
+    virtual_addresses,
+)
+from headrace.translate.build_context import View
+from headrace.translate.policies import Policy
+from headrace.translate.virtual_addresses import Address, Doors
+
+NEEDS = (NODES,)
+Demand = tuple[str, Mode]
+# Keys that only say who serves a port, or how it is called.
+_CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
+# What a policy says of addresses to which HAProxy gets no new connection.
+_LINGERING = frozenset((policies.LEAVING, policies.GONE))
+# What is not applied here, and why.
+_IN_THE_CLEAR = "at the Service's own address clients speak no TLS, and so show no certificate"
+_PASSED = 'TLS that is passed through cannot be ended here'
+_ONE_PORT = "a Service's own port speaks TLS or it does not, so no client is sent from one to the other"
+_NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
+_NO_SOURCE = (
+    'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
+    'on a TCP port that nothing else is said of, the kernel keeps it'
+)
+
+
+def needs(service: Service, view: View) -> tuple[Ref, ...]:
+    """Return the other objects that the fragment of a Service needs, all Nodes and owners of its externalIPs among them."""
+    said = parse.read(service.ref, service.annotations, service.ports)
+    found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
+    at_edge = exposure.is_asked(service, said, view)
+    for port in service.ports:
+        route = parse.route(said.values(port.label))
+        for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
+            if name is not None:
+                found.add(Ref(kind, service.namespace, name))
+        if not at_edge:
+            found.update(node_tls.secrets(service.namespace, parse.exposure(said.values(port.label))))
+    return (*NEEDS, *sorted(found), *virtual_addresses.owners(service))
+
+
+def build(
+    service: Service,
+    snapshot: Snapshot,
+    view: View,
+    demands: frozenset[Demand] = frozenset(),
+    *,
+    ours: bool = True,
+    lingers: bool = False,
+) -> Fragment:
+    """Return the fragment of a Service on this node.
+
+    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. HAProxy serves
+    the connections that it has to one that `lingers`: to all of it, without doors, if it has gone back to kube-proxy,
+    else to the ports that the kernel serves now.
+    """
+    said = parse.read(service.ref, service.annotations, service.ports)
+    back = lingers and not ours
+    draft = _Draft(service, said, snapshot, view, _first_flags(service, view, lingers=back), lingers=lingers)
+    for port in service.ports if ours or lingers else ():
+        if port.protocol is Protocol.TCP:
+            draft.add(port)
+        else:
+            draft.forward(port)
+    for port in service.ports:
+        for label, mode in sorted(demands):
+            if port.label == label:
+                draft.lend(port, mode)
+    if ours:
+        draft.judge()
+    return Fragment(
+        ref=service.ref,
+        created=service.created,
+        claims=_sorted(claim for claim in draft.claims if not (back and claim.kind is Kind.DOOR)),
+        data=tuple(sorted(draft.data)),
+        backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
+        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not back),
+        headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
+        timeouts=tuple(sorted(draft.timeouts, key=lambda found: found.policy)),
+        userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
+        demands=tuple(sorted(draft.demands)),
+        needs=needs(service, view),
+        endpoint_verdicts=() if back else tuple(sorted(draft.endpoint_verdicts)),
+        verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})) if ours else (),
+    )
+
+
+def _sorted(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    return tuple(sorted(set(claims), key=lambda claim: (claim.kind, claim.key)))
+
+
+class _Draft:
+    """A node's fragment while it is put together."""
+
+    def __init__(
+        self,
+        service: Service,
+        said: Annotations,
+        snapshot: Snapshot,
+        view: View,
+        flags: frozenset[str],
+        *,
+        lingers: bool,
+    ) -> None:
+        self.service, self.said, self.snapshot, self.view, self.flags = service, said, snapshot, view, flags
+        self.lingers = lingers
+        self.claims: list[Claim] = []
+        self.data: list[Entry] = []
+        self.backends: dict[str, Backend] = {}
+        self.balanced: dict[str, Balanced] = {}
+        self.headers: list[HeaderEdits] = []
+        self.timeouts: list[Timeouts] = []
+        self.userlists: list[Userlist] = []
+        self.demands: set[tuple[Ref, str, Mode]] = set()
+        self.verdicts: list[Verdict] = []
+        self.endpoint_verdicts: set[Verdict] = {verdict for piece in snapshot.slices for verdict in piece.problems}
+        # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
+        self.at_the_edge = exposure.is_asked(service, said, view)
+
+    def add(self, port: ServicePort) -> None:
+        """Add one port: its policy, its backends by family and policy, and its addresses."""
+        values = self.said.values(port.label)
+        named = parse.exposure(values).mode
+        spoken = exposure.spoken(port, named, has_host=False, asked=False)
+        ends = not self.at_the_edge and 'tls-secret' in values
+        # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, unless it is ended on the way.
+        mode: Mode = 'http' if spoken.mode == 'http' and (named or ends or spoken.endpoint != 'https') else 'tcp'
+        wanted = backends.want(
+            self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
+        )
+        policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
+        paths = parse.exposure(values).path
+        route = parse.route(values)
+        policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
+        self._ignored(port, values, mode)
+        self._users(port, policy, route, mode)
+        self._canary(port, policy, route, mode, wanted.shape)
+        if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+            policy.add(policies.NOT_FORWARDED)
+        usable = self._usable(port, policy, wanted, mode)
+        wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
+        if (
+            not _CHOOSING.issuperset(self.said.closing(port.label))
+            or not usable
+            or (self.at_the_edge and 'client-ca-secret' in values)
+        ):
+            policy.add(policies.CLOSED)
+        if policy.headers is not None:
+            self.headers.append(policy.headers)
+        self.data += policy.entries
+        self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
+        made = self._doors(port, way='tls' if ends else mode)
+        wanted = self._stay(made, values, policy, wanted)
+        made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
+        served = False
+        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.view):
+            self._open(made, where, usable=usable)
+            if made.way == 'kernel':
+                served = served or bool(made.select(where.family, local=where.local).groups)
+            if made.way != 'kernel' or self.lingers:
+                served = self._lead(made, policy, wanted, where, usable=usable) or served
+        self.balanced |= made.groups
+        self.endpoint_verdicts.update(made.judge())
+        if usable and not served:
+            self._judge_endpoints(port)
+
+    def _lead(self, made: Doors, policy: Policy, wanted: backends.Wanted, where: Address, *, usable: bool) -> bool:
+        """Claim an address for HAProxy; return whether there are endpoints behind it."""
+        found = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
+        if where.local and where.outer:
+            # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
+            found.append(self._backend(made, wanted, where.family, local=False, usable=usable))
+        if timeouts := backends.timeouts(wanted, policy.name):
+            policy.add(policies.TIMEOUTS)
+            self.timeouts += [timeouts] if timeouts not in self.timeouts else []
+        value = policy.pointer(*(backend.name for backend in found))
+        key, stand_in = f'{where.address}:{where.number}', made.stand_in(where)
+        self.claims.append(Claim(Kind.ADDRESS, stand_in or key, value, where.source, key if stand_in else ''))
+        return any(backend.groups for backend in found)
+
+    def forward(self, port: ServicePort) -> None:
+        """Add one port that the kernel balances by itself: UDP or SCTP."""
+        made = self._doors(port, way='kernel')
+        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.view):
+            self._open(made, where, usable=True)
+        self.balanced |= made.groups
+        self.endpoint_verdicts.update(made.judge())
+        if not any(made.select(family, local=False).groups for family in (4, 6)):
+            self._judge_endpoints(port)
+        given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
+        for key in given:
+            self._say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
+
+    def _doors(self, port: ServicePort, way: Way) -> Doors:
+        slices = backends.slices(self.service, self.snapshot)
+        return Doors(self.service, port, slices, self.snapshot, self.view, way)
+
+    def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
+        """Claim the door of an address; one that cannot be served as asked is closed at once."""
+        door = made.door(where)
+        if not usable:
+            door = replace(door, far=Side(), near=Side())
+        key = virtual_addresses.key(where.address, where.number, made.port.protocol)
+        self.claims.append(Claim(Kind.DOOR, key, door, where.source))
+
+    def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
+        """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
+        verified = wanted.ca is None or self._authority(wanted.ca, port)
+        verified = verified and 'backend-ca-secret' not in self.said.closing(port.label)
+        return (self.at_the_edge or self._own_tls(port, policy, mode)) and verified
+
+    def _own_tls(self, port: ServicePort, policy: Policy, mode: Mode) -> bool:
+        """End TLS for clients of the Service itself, if the port asks for it; return whether it can be served."""
+        values, closing = self.said.values(port.label), self.said.closing(port.label)
+        if 'tls-secret' in closing or 'client-ca-secret' in closing:
+            return False
+        exposed = parse.exposure(values)
+        if exposed.tls_secret is None:
+            return exposed.client_ca_secret is None
+
+        def key(name: str) -> str:
+            return self._key(name, port)
+
+        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.snapshot, self.view, self._say)
+        good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
+        self.claims += ended.claims
+        if not good:
+            self._say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
+        return good
+
+    def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> backends.Wanted:
+        """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
+        if self._by_kernel(values, policy, wanted):
+            made.way = 'kernel'
+            if self.lingers:
+                policy.flags |= _LINGERING
+                # The kernel keeps new clients; HAProxy has only the connections from before.
+                return replace(wanted, shape=replace(wanted.shape, affinity=False))
+        elif wanted.shape.affinity:
+            policy.add(policies.AFFINITY)
+            self.data += affinity.data(policy.name, self.service.affinity_seconds)
+        return wanted
+
+    def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> bool:
+        """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
+        preserved = values.get('client-ip') == 'preserve' and wanted.shape.mode == 'tcp'
+        if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
+            return False
+        return not policy.flags - self.flags and wanted.options.tls is None and not wanted.options.proxy
+
+    def judge(self) -> None:
+        """Tell which addresses of the Service itself are left out."""
+        self.verdicts += virtual_addresses.judge(self.service, self.snapshot, self.view)
+        if self.service.health_port:
+            self._not_yet('the health checks of the load balancer would get no answer', 'spec.healthCheckNodePort')
+
+    def _not_yet(self, message: str, field: str) -> None:
+        self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
+
+    def _ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
+        """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
+        found, ends = dict[str, str](), not self.at_the_edge and 'tls-secret' in values
+        if values.get('client-ip') == 'preserve' and (others := _beyond_kernel(values, preserved=mode == 'tcp')):
+            found['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(others)}' if mode == 'tcp' else '')
+        if not self.at_the_edge and 'rewrite-path' in values and parse.exposure(values).path not in (None, (), ('/',)):
+            found['rewrite-path'] = _NO_PATHS
+        if 'client-ca-secret' in values and not ends:
+            found['client-ca-secret'] = _IN_THE_CLEAR
+            self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
+        if ends and parse.exposure(values).mode == 'tls-passthrough':
+            found['tls-secret'] = _PASSED
+        for key, why in sorted(found.items()):
+            self._say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
+        if not self.at_the_edge and values.get('tls-redirect'):
+            self._say('NotApplicable', self._key('tls-redirect', port), _ONE_PORT)
+
+    def _key(self, key: str, port: ServicePort) -> str:
+        """Return a key as the user wrote it for a port."""
+        return f'{key}.{port.label}' if self.said.says(key, port.label) else key
+
+    def _users(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let only users of a Secret in; close the port where that cannot be."""
+        if route.basic_auth_secret is None:
+            return
+        key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
+        why = 'only HTTP has authentication'
+        if mode == 'http':
+            why, hashed = credentials.apply(policy, ref, key, self.snapshot, self.view, self._say)
+            self.userlists += hashed
+        if why:
+            policy.add(policies.CLOSED)
+            self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
+
+    def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
+        """Let a part of the requests go to another Service's endpoints, whatever serves the addresses of that one."""
+        if route.canary_service is None or mode != 'http':
+            return
+        ref = Ref('Service', self.service.namespace, route.canary_service)
+        other = self.snapshot.other_service(ref)
+        target = canaries.target(other, port)
+        if other is None or target is None:
+            self._say('ServiceMissing', self._key('canary-service', port), canaries.missing(ref, other))
+            return
+        said = parse.read(ref, other.annotations, other.ports)
+        wanted = _lent(other, said, target, mode, self.view)
+        name = wanted.name(ref, _variant(_lent_family(other), local=False))
+        self.demands.add((ref, target.label, mode))
+        canaries.lead(policy, route, ref, target.label, wanted, name)
+        canaries.stay(policy, home, wanted.shape)
+
+    def lend(self, port: ServicePort, mode: Mode) -> None:
+        """Add the backend that another Service needs of a port, with all its endpoints of one family."""
+        wanted = _lent(self.service, self.said, port, mode, self.view)
+        usable = wanted.ca is None or self._authority(wanted.ca, port)
+        wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
+        made = self._doors(port, way='http' if mode == 'http' else 'tcp')
+        backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
+        self.endpoint_verdicts.update(made.judge())
+        policy = Policy(names.policy(self.service.ref, port.label))
+        self.timeouts += [item for item in fragment_builder.of_backend(policy, wanted) if item not in self.timeouts]
+        self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
+        if usable and not backend.groups:
+            self._judge_endpoints(port)
+
+    def _judge_endpoints(self, port: ServicePort) -> None:
+        """Tell that a port has no usable endpoint on any node; to have none on this one is no mistake."""
+        pieces = backends.slices(self.service, self.snapshot)
+        for family in (4, 6):
+            if endpoints.select(
+                pieces, port=port.name, protocol=port.protocol, family=family, place=self.view.place
+            ).groups:
+                return
+        self.endpoint_verdicts.add(Verdict(self.service.ref, 'NoEndpoints', f'port {port.label}: no endpoint is ready'))
+
+    def _authority(self, secret: Ref, port: ServicePort) -> bool:
+        """Claim the file with the authorities of a port's endpoints; return whether there is one."""
+        key = self._key('backend-ca-secret', port)
+        claim = tls_material.claim(secret, key, 'authorities', self.snapshot, self.view, self._say)
+        self.claims += [claim] if claim else []
+        return claim is not None
+
+    def _say(self, reason: str, key: str, message: str) -> None:
+        field = f'metadata.annotations[{PREFIX}{key}]'
+        self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+
+    def _backend(self, made: Doors, wanted: backends.Wanted, family: int, *, local: bool, usable: bool) -> Backend:
+        variant = _variant(family, local=local)
+        name = wanted.name(self.service.ref, variant)
+        if name not in self.backends:
+            found = made.select(family, local=local)
+            self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
+            self.data += backends.data(self.service, wanted, name, self.view)
+        return self.backends[name]
+
+
+def _variant(family: int, *, local: bool) -> str:
+    return '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
+
+
+def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, view: View) -> backends.Wanted:
+    """Return the backend that another Service needs of a port."""
+    endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
+    return backends.want(service, said, port, mode, fragment_builder.fitting(endpoint, mode), view)
+
+
+def _lent_family(service: Service) -> int:
+    return 6 if service.cluster_ips and all(':' in address for address in service.cluster_ips) else 4
+
+
+def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
+    """Return the keys of a TCP port that only HAProxy gives; `preserved` if the kernel is to keep its clients' addresses."""
+    return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
+
+
+def _first_flags(service: Service, view: View, *, lingers: bool) -> frozenset[str]:
+    """Return what each port's policy begins with: how its clients find their way back to kube-proxy."""
+    if lingers:
+        return _LINGERING
+    return frozenset((policies.LEAVING,)) if ownership.is_leaving(service, view) else frozenset()
+
+
+def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:
+    """Tell whether a port asks for nothing that only HAProxy gives, so that the kernel can stand in for it."""
+    options = wanted.options
+    return (
+        wanted.shape.mode == 'tcp'
+        and not policy.flags - {policies.LEAVING}
+        and options.tls is None
+        and not options.proxy
+    )

@@ -1,0 +1,51 @@
+"""Who serves a Service's own addresses: kube-proxy, or this node.
+
+Pure. The wish is an annotation; in a cluster the controller turns it into the labels by which agents choose, one step
+at a time.
+"""
+
+from headrace.names import DEFAULT_CLASS, Ref
+from headrace.objects.kinds import Service, ServiceType
+from headrace.translate.build_context import View
+
+_API = Ref('Service', 'default', 'kubernetes')
+# Keys that say who serves a Service, and nothing of how.
+_NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
+
+
+def is_ours(service: Service, view: View) -> bool:
+    """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
+    if not can_be_ours(service, view):
+        return False
+    if service.proxy_name is not None:
+        return service.proxy_name == view.class_name
+    if view.labelled:
+        return service.chosen == view.class_name
+    return is_wished(service, view)
+
+
+def can_be_ours(service: Service, view: View) -> bool:
+    """Tell whether a Service is one that kube-proxy serves, and that may be taken over."""
+    if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
+        return False
+    return view.exists(service.namespace)
+
+
+def is_wished(service: Service, view: View) -> bool:
+    """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
+    said = dict(service.annotations)
+    return said.get('proxy', '').strip() == 'node' and said.get('class', DEFAULT_CLASS).strip() == view.class_name
+
+
+def is_leaving(service: Service, view: View) -> bool:
+    """Tell whether a Service is about to go back: it does not stay, and kube-proxy has been told."""
+    stays = is_wished(service, view) and not is_outgrown(service)
+    return view.labelled and service.proxy_name is None and not stays
+
+
+def is_outgrown(service: Service) -> bool:
+    """Tell whether a Service has to go back: its load balancer would take all nodes for broken (healthCheckNodePort).
+
+    One with keys that only headrace applies stays, and says so: without them it could be open to more clients.
+    """
+    return bool(service.health_port) and all(key in _NEUTRAL for key, _ in service.annotations)

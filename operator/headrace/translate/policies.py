@@ -1,0 +1,187 @@
+"""From a route's settings to its policy: flags, and entries of maps under the policy's name.
+
+Each flag switches on one static group of rules, which reads its own map (see the templates). The letters are part of
+the values of the routing maps, so they are fixed here once. What cannot be used closes the route.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from headrace.annotations.settings import RouteSettings
+from headrace.annotations.values import Headers, Network
+from headrace.ir.backend import Mode
+from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Entry, HeaderEdits, Map, Userlist
+from headrace.objects.kinds import User
+
+CLOSED = 'X'
+MAINTENANCE = 'x'
+HTTPS = 'L'
+REDIRECT = 'R'
+DENY = 'd'
+ALLOW = 'a'
+RATE = 'r'
+AUTH = 'b'
+AUTH_CRYPT = 'B'
+BODY = 'm'
+REWRITE = 'w'
+REQUEST_HEADERS = 'h'
+REQUEST_HEADERS_GONE = 'H'
+RESPONSE_HEADERS = 'o'
+RESPONSE_HEADERS_GONE = 'O'
+CORS = 'C'
+CANARY = 'c'
+CANARY_MATCH = 'k'
+CANARY_STAYS = 'K'
+TIMEOUTS = 't'
+CLIENT_TIMEOUT = 'T'
+HSTS = 'S'
+NOT_FORWARDED = 'n'
+ACCEPT_PROXY = 'p'
+TLS = 'e'
+AFFINITY = 's'
+CLIENT_CERTIFICATE = 'v'
+CLIENT_CERTIFICATE_OPTIONAL = 'u'
+LEAVING = 'l'
+GONE = 'g'
+_DIGIT_BITS = 4
+
+
+@dataclass(slots=True)
+class Policy:
+    """A policy while it is put together: flags, entries and header edits."""
+
+    name: str
+    flags: set[str] = field(default_factory=set)
+    entries: list[Entry] = field(default_factory=list)
+    headers: HeaderEdits | None = None
+
+    def add(self, flag: str, *entries: tuple[Map, str, str]) -> None:
+        """Set a flag, and add entries of maps."""
+        self.flags.add(flag)
+        self.entries += [Entry(where, key, value) for where, key, value in entries]
+
+    def pointer(self, backend: str, cluster: str = '') -> Pointer:
+        """Return what leads to `backend` with this policy."""
+        return Pointer(backend, self.name, ''.join(sorted(self.flags)), cluster)
+
+
+def closed(pointer: Pointer) -> Pointer:
+    """Return a pointer whose route is closed besides."""
+    return replace(pointer, flags=''.join(sorted({*pointer.flags, CLOSED})))
+
+
+def network_keys(name: str, network: Network) -> list[str]:
+    """Return the keys whose prefix match (`map_beg`) is a network: at most 8, family digit and hex digits."""
+    whole, rest = divmod(network.length, _DIGIT_BITS)
+    stem = f'{name}:{network.family}{network.digits[:whole]}'
+    if not rest:
+        return [stem]
+    first = int(network.digits[whole], 16)
+    return [f'{stem}{digit:X}' for digit in range(first, first + 2 ** (_DIGIT_BITS - rest))]
+
+
+def keys_of(network: Network) -> int:
+    """Return how many keys a network has, without making them."""
+    rest = network.length % _DIGIT_BITS
+    return 2 ** (_DIGIT_BITS - rest) if rest else 1
+
+
+def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
+    """Add to a policy what a route's settings say, but for those that name other objects."""
+    if settings.maintenance:
+        policy.add(MAINTENANCE)
+    for flag, where, networks in ((DENY, Map.DENY, settings.deny), (ALLOW, Map.ALLOW, settings.allow)):
+        if networks is not None:
+            found = {key for network in networks for key in network_keys(policy.name, network)}
+            policy.add(flag, *((where, key, '1') for key in found))
+    if settings.rate_limit is not None:
+        rate = settings.rate_limit
+        policy.add(RATE, (Map.RATE, policy.name, f'{rate.seconds}|{rate.count}'))
+    if mode == 'http':
+        _apply_http(policy, settings)
+
+
+def _apply_http(policy: Policy, settings: RouteSettings) -> None:
+    name = policy.name
+    if settings.hsts:
+        policy.add(HSTS, (Map.HSTS, name, str(settings.hsts // 1000)))
+    if settings.timeout_client is not None:
+        policy.add(CLIENT_TIMEOUT, (Map.CLIENT_TIMEOUT, name, str(settings.timeout_client)))
+    if settings.max_body_size is not None:
+        policy.add(BODY, (Map.BODY, name, str(settings.max_body_size)))
+    if settings.redirect_to is not None:
+        policy.add(REDIRECT, (Map.REDIRECT, name, f'{settings.redirect_code}|{settings.redirect_to}'))
+    if settings.rewrite_path is not None:
+        policy.add(REWRITE, (Map.REWRITE, name, settings.rewrite_path.rstrip('/') or '/'))
+    _apply_headers(policy, settings.request_headers, settings.response_headers)
+    _apply_cors(policy, settings)
+
+
+def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:
+    if not request and not response:
+        return
+    policy.headers = HeaderEdits(policy.name, request, response)
+    for headers, kept, gone in (
+        (request, REQUEST_HEADERS, REQUEST_HEADERS_GONE),
+        (response, RESPONSE_HEADERS, RESPONSE_HEADERS_GONE),
+    ):
+        if any(value for _, value in headers):
+            policy.flags.add(kept)
+        if any(not value for _, value in headers):
+            policy.flags.add(gone)
+
+
+def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
+    if settings.cors_allow_origin is None:
+        return
+    name, headers = policy.name, ', '.join(settings.cors_allow_headers)
+    answer = f'{settings.cors_max_age // 1000}|{", ".join(settings.cors_allow_methods)}|{headers}'
+    policy.add(
+        CORS,
+        (Map.CORS, name, answer),
+        *((Map.CORS_ORIGIN, f'{name}:{origin}', '1') for origin in settings.cors_allow_origin),
+    )
+    # With any origin allowed there are no credentials (Fetch standard, CORS protocol and credentials).
+    trusting = settings.cors_allow_credentials and '*' not in settings.cors_allow_origin
+    if trusting or settings.cors_expose_headers:
+        credentials = 'true' if trusting else 'false'
+        policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
+
+
+def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:
+    """Add what a request says to go to the canary, or not to: a header, or a cookie whose value is `always` or `never`.
+
+    The keys are texts as the rules make them of a request: `%`, comma and blank are percent-encoded.
+    """
+    header, cookie = settings.canary_header, settings.canary_cookie
+    if header is not None:
+        line = f'{header.name.lower()}:' + (f' {header.value}' if header.value else '')
+        end = '<' if header.value else ''
+        policy.add(CANARY_MATCH, (Map.CANARY_ALWAYS, f'{policy.name}>{_encoded(line)}{end}', '1'))
+    if cookie is not None:
+        for where, value in ((Map.CANARY_ALWAYS, 'always'), (Map.CANARY_NEVER, 'never')):
+            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(cookie)}={value}<', '1'))
+
+
+def _encoded(text: str) -> str:
+    return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
+
+
+def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:
+    """Add basic authentication; return the users whose hashes are of a kind that is no data (crypt), None for none."""
+    data = [user for user in users if user.scheme != 'crypt']
+    policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in data))
+    hashed = tuple((user.name, user.secret) for user in users if user.scheme == 'crypt')
+    if not hashed:
+        return None
+    policy.add(AUTH_CRYPT)
+    return Userlist(policy.name, hashed)
+
+
+def _credential(name: str, user: User) -> str:
+    """Return the key of the map that a client with the right name and password makes: hashes only, no free text."""
+    who = hashlib.sha256(user.name.encode()).hexdigest().upper()
+    if user.scheme == 'sha1':
+        return f'{name}:{who}:{user.secret}'
+    return f'{name}:{who}:{hashlib.sha256(f"{name}{user.secret}".encode()).hexdigest().upper()}'

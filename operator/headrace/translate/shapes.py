@@ -1,0 +1,98 @@
+"""From a backend's settings to its shape and its servers' options.
+
+Owns which setting is part of the shape (the `defaults` section), which stands on the server's line, and what is
+left out as data. The base set is what every installation renders in advance, so that Services of the usual kinds never
+cost a reload.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrace.annotations.settings import BackendSettings
+from headrace.ir.backend import DEFAULT_RETRY_ON, SECOND, Mode, Options, ServerTls, Shape
+
+BALANCES: dict[Mode, tuple[str, ...]] = {
+    'http': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source', 'uri'),
+    'tcp': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source'),
+}
+CHECKS = ('off', 'tcp', 'http')
+CONNECT, SERVER, TUNNEL, QUEUE = 5 * SECOND, 60 * SECOND, 3600 * SECOND, 5 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a shape depends on besides the settings: the class's cookie name, the role's balance, what exists."""
+
+    cookie_name: str
+    default_balance: str = 'random'
+
+
+def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
+    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default.
+
+    `external` tells that Services of type ExternalName are served.
+    """
+    if external:
+        yield from (Shape(mode=mode, external=True) for mode in BALANCES)
+    for mode, balances in BALANCES.items():
+        for balance in balances:
+            for check in CHECKS:
+                for cookie in ('', cookie_name) if mode == 'http' else ('',):
+                    yield Shape(mode=mode, balance=balance, check=check, cookie=cookie)
+                yield Shape(mode=mode, balance=balance, check=check, affinity=True)
+
+
+def shape(settings: BackendSettings, mode: Mode, context: Context, *, affinity: bool = False) -> Shape:
+    """Return the shape of a backend; `affinity` tells that its Service wants clients to stay with their endpoints."""
+    http = mode == 'http'
+    balance = settings.balance or context.default_balance
+    if not http and (balance == 'uri' or balance.startswith('hdr:')):
+        balance = context.default_balance
+    cookie = settings.cookie or ''
+    return Shape(
+        mode=mode,
+        balance=balance,
+        check=check(settings),
+        expect=settings.check_status or '200-399' if check(settings) == 'http' else '200-399',
+        cookie=(context.cookie_name if cookie == 'true' else cookie) if http else '',
+        retries=3 if settings.retries is None else settings.retries,
+        retry_on=(settings.retry_on or DEFAULT_RETRY_ON) if http else DEFAULT_RETRY_ON,
+        connect=CONNECT if http else settings.timeout_connect or CONNECT,
+        server=SERVER if http else settings.timeout_server or SERVER,
+        tunnel=TUNNEL if http else settings.timeout_tunnel or TUNNEL,
+        queue=QUEUE if http else settings.queue_timeout or QUEUE,
+        snippets=settings.snippets,
+        compression=settings.compression and http,
+        # A cookie tells clients apart that share an address, so it is the one that counts.
+        affinity=affinity and not (http and cookie),
+    )
+
+
+def check(settings: BackendSettings) -> str:
+    """Return the kind of active check; a path, host or status implies http."""
+    if settings.check is not None:
+        return settings.check
+    implied = (settings.check_path, settings.check_host, settings.check_status)
+    return 'http' if any(value is not None for value in implied) else 'off'
+
+
+def options(settings: BackendSettings, *, protocol: str, ca_file: str) -> Options:
+    """Return the options of a backend's servers; `protocol` is what its endpoints speak."""
+    checked = check(settings) != 'off'
+    return Options(
+        protocol='h2' if protocol in ('h2c', 'h2') else '',
+        tls=_tls(settings, ca_file) if protocol in ('https', 'h2', 'tls') else None,
+        proxy=settings.client_ip[-2:] if settings.client_ip in ('proxy-v1', 'proxy-v2') else '',  # type: ignore[arg-type]
+        check=checked,
+        interval=settings.check_interval or 2 * SECOND if checked else 2 * SECOND,
+        rise=settings.check_rise or 2 if checked else 2,
+        fall=settings.check_fall or 3 if checked else 3,
+        eject_after=settings.eject_after or 0 if checked else 0,
+        slow_start=settings.slow_start or 0,
+        max_connections=settings.max_connections or 0,
+    )
+
+
+def _tls(settings: BackendSettings, ca_file: str) -> ServerTls:
+    verify = bool(ca_file) and settings.backend_verify is not False
+    return ServerTls(verify=verify, ca_file=ca_file if verify else '', sni=settings.backend_sni or '')

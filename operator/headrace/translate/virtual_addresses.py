@@ -1,0 +1,207 @@
+"""The addresses of a Service on a node, and what becomes of connections to each (kube-proxy's rules 4, 19-23, 29-33).
+
+A door is one address, port and protocol. Which endpoints count behind it depends on the policy, and for clients of this
+node on the cluster's endpoints too: what comes from a node or its pods to an external address counts as coming from
+outside, where it may reach every endpoint (rule 20).
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from headrace import names
+from headrace.diagnostics import Verdict
+from headrace.ir.l4 import Balanced, Door, Fate, Side, Way
+from headrace.names import Ref
+from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType, Slice
+from headrace.store import CLUSTER_IP as OWNER
+from headrace.store import Snapshot
+from headrace.translate import endpoints, refused_addresses
+from headrace.translate.build_context import View
+from headrace.translate.endpoints import Selection
+
+# Among so many endpoints the kernel balances plain TCP while HAProxy is away.
+SLOTS = 16
+CLUSTER_IP, NODE_PORT, EXTERNAL, BALANCER = 'spec.clusterIPs', 'spec.ports', 'spec.externalIPs', 'status.loadBalancer'
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address and port of a Service. `source` is the field it comes from, `local` if only local endpoints count."""
+
+    address: str
+    number: int
+    source: str
+    local: bool
+
+    @property
+    def outer(self) -> bool:
+        """Tell whether it is reached from outside of the cluster."""
+        return self.source != CLUSTER_IP
+
+    @property
+    def family(self) -> int:
+        """Return 4 or 6."""
+        return family(self.address)
+
+
+def family(address: str) -> int:
+    """Return 6 for an address with a colon, else 4."""
+    return 6 if ':' in address else 4
+
+
+def key(address: str, number: int, protocol: Protocol) -> str:
+    """Return what a door is claimed by."""
+    return f'{address}:{number}/{protocol}'
+
+
+def addresses(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> list[Address]:
+    """Return all addresses of a port, sorted; a ClusterIP counts as such, whatever else names the same address."""
+    outer = [
+        *((address, port.number, EXTERNAL) for address in service.external_ips if not refused(address, snapshot, view)),
+        *((address, port.number, BALANCER) for address in service.load_balancer_ips),
+    ]
+    if port.node_port:
+        here = [node for node in snapshot.nodes if node.name == view.place.node]
+        outer += [(address, port.node_port, NODE_PORT) for node in here for address in node.addresses]
+    found = {
+        (address, number): Address(address, number, source, service.external_local) for address, number, source in outer
+    }
+    for address in service.cluster_ips:
+        found[address, port.number] = Address(address, port.number, CLUSTER_IP, service.internal_local)
+    return [found[where] for where in sorted(found)]
+
+
+def owners(service: Service) -> list[Ref]:
+    """Return what stands for the Services that may have one of a Service's externalIPs as their ClusterIP."""
+    return [Ref(OWNER, '', address) for address in service.external_ips]
+
+
+def refused(address: str, snapshot: Snapshot, view: View) -> str:
+    """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
+    found = ipaddress.ip_address(address)
+    if found.is_loopback or found.is_link_local or found.is_multicast:
+        return 'it is no address that others can reach'
+    if any(address in node.addresses for node in snapshot.nodes):
+        return 'it is the address of a Node'
+    owner = snapshot.other_service(Ref(OWNER, '', address))
+    if owner is not None and snapshot.service is not None and owner.ref != snapshot.service.ref:
+        return f'it is the ClusterIP of {owner.ref}'
+    for networks, whose in (
+        (view.settings.service_networks, 'Services'),
+        ((*view.settings.pod_networks, *(network for node in snapshot.nodes for network in node.pods)), 'pods'),
+    ):
+        if any(found in ipaddress.ip_network(network) for network in networks if family(network) == family(address)):
+            return f'it is in the network of {whose}'
+    return ''
+
+
+def judge(service: Service, snapshot: Snapshot, view: View) -> list[Verdict]:
+    """Return a verdict for each externalIP that is left out."""
+    return [
+        Verdict(service.ref, 'AddressRefused', f'{address} is not taken over: {why}', EXTERNAL)
+        for address in service.external_ips
+        if (why := refused(address, snapshot, view))
+    ]
+
+
+@dataclass(slots=True)
+class Doors:
+    """Makes the doors of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out."""
+
+    service: Service
+    port: ServicePort
+    slices: tuple[Slice, ...]
+    snapshot: Snapshot
+    view: View
+    way: Way = 'kernel'
+    forwarded: bool = True
+    groups: dict[str, Balanced] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    _found: dict[tuple[int, bool], Selection] = field(default_factory=dict)
+
+    def select(self, of: int, *, local: bool) -> Selection:
+        """Return the endpoints of a family: all, or those of this node."""
+        if (of, local) not in self._found:
+            found = endpoints.select(
+                self.slices,
+                port=self.port.name,
+                protocol=self.port.protocol,
+                family=of,
+                place=self.view.place,
+                local=local,
+            )
+            groups, refused = refused_addresses.split(found.groups, self.view, self._ends())
+            self.refused.update(refused)
+            self._found[of, local] = replace(found, groups=groups) if refused else found
+        return self._found[of, local]
+
+    def door(self, where: Address) -> Door:
+        """Return the door of an address."""
+        far = self._side(where.family, local=where.local)
+        near = self._side(where.family, local=False) if where.local and where.outer else far
+        ranged = where.source == BALANCER and self.service.type is ServiceType.LOAD_BALANCER
+        ranges = _ranges(self.service.source_ranges, where, self._node_addresses()) if ranged else None
+        stand_in = '' if self.way == 'kernel' else self.stand_in(where)
+        return Door(self.way, far, near, where.outer, where.outer and not where.local, ranges, stand_in)
+
+    def stand_in(self, where: Address) -> str:
+        """Return what HAProxy sees in the place of an IPv6 address, '' for others."""
+        if where.family == 4:  # noqa: PLR2004
+            return ''
+        return names.stand_in(where.address, where.number, self.view.stand_in_key)
+
+    def judge(self) -> tuple[Verdict, ...]:
+        """Return the diagnostic about the endpoints that are left out."""
+        return refused_addresses.judge(self.service, self.port, tuple(sorted(self.refused)))
+
+    def _ends(self) -> frozenset[tuple[str, int]]:
+        """Return all addresses and ports of the Service, those at other Nodes too: a connection could come back from there."""
+        service = self.service
+        here = (address for port in service.ports for address in addresses(service, port, self.snapshot, self.view))
+        ports = [port.node_port for port in service.ports if port.node_port]
+        nodes = ((address, port) for node in self.snapshot.nodes for address in node.addresses for port in ports)
+        return frozenset((*((each.address, each.number) for each in here), *nodes))
+
+    def _node_addresses(self) -> Iterable[str]:
+        return (
+            address for node in self.snapshot.nodes if node.name == self.view.place.node for address in node.addresses
+        )
+
+    def _side(self, of: int, *, local: bool) -> Side:
+        found = self.select(of, local=local)
+        if not found.groups:
+            elsewhere = local and self.select(of, local=False).groups
+            return Side(Fate.DROP if elsewhere else Fate.REFUSE)
+        if self.way == 'kernel':
+            return Side(Fate.SERVE, group=self._group(found, of, local=local))
+        return Side(Fate.SERVE, spare=_listed(found)[:SLOTS] if self.forwarded else ())
+
+    def _group(self, found: Selection, of: int, *, local: bool) -> str:
+        service, port = self.service, self.port
+        text = f'{service.namespace}/{service.name}/{port.label}/{port.protocol}/{of}/{"local" if local else "all"}'
+        name = names.digest(text)
+        if name not in self.groups:
+            self.groups[name] = Balanced(name, str(port.protocol), _listed(found), service.affinity_seconds)
+        return name
+
+
+def _listed(found: Selection) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((address, group.port) for group in found.groups for address in group.addresses))
+
+
+def _ranges(given: tuple[str, ...], where: Address, own: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the networks that may connect to a load balancer's address; None for all, and none where one is no CIDR."""
+    if not given:
+        return None
+    try:
+        networks = [ipaddress.ip_network(text, strict=False) for text in given]
+    except ValueError:
+        return ()
+    kept = [network for network in networks if network.version == where.family]
+    if not kept or any(network.prefixlen == 0 for network in kept):
+        return None
+    # A node that reaches the address by itself may have it as its source (rule 31).
+    if any(ipaddress.ip_address(address) in network for address in own for network in kept):
+        kept.append(ipaddress.ip_network(where.address))
+    return tuple(map(str, ipaddress.collapse_addresses(kept)))  # type: ignore[type-var]

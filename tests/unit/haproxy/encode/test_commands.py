@@ -1,0 +1,160 @@
+"""Commands as values: what is sent, and what is shown."""
+
+import pytest
+
+from headrace.haproxy.encode import commands, map_entries
+from headrace.haproxy.encode.commands import MAX_PAYLOAD, Command, Phase
+from headrace.ir.backend import Backend, Options, Shape
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
+from headrace.ir.tls import HostTls, Pem
+from headrace.names import Ref
+from headrace.resolve.model_snapshot import Picture
+
+WEB = Ref('Service', 'shop', 'web')
+POINTER = Pointer('b', 'p')
+PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
+
+
+def test_a_line_to_look_up_is_in_the_list_that_the_command_names():
+    line = 'certificates/a.pem [verify required] a.example.com'
+    made = commands.del_certificate_line('certificates/list.txt', line)
+    assert (made.line, made.locate) == ('del ssl crt-list certificates/list.txt certificates/a.pem', line)
+    assert made.located_in == 'certificates/list.txt'
+
+
+def test_a_payload_ends_with_the_line_end_that_its_sender_adds():
+    assert Command(Phase.DATA, 'add map m', 'a b\n').text == 'add map m <<\na b\n'
+    assert Command(Phase.DATA, 'del map m a').text == 'del map m a'
+
+
+def test_key_material_is_never_shown():
+    secret = Command(Phase.DATA, 'set ssl cert f', 'key\n', payload_shown='PEM')
+    assert secret.shown == 'set ssl cert f << (PEM)'
+    assert Command(Phase.DATA, 'add map m', 'a b\n').shown == 'add map m <<\na b\n'
+    assert Command(Phase.DATA, 'del map m a').shown == 'del map m a'
+    assert repr(secret) == 'Command(DATA: set ssl cert f)'
+    for command in commands.new_certificate('c', PEM) + commands.new_authority('a', PEM):
+        assert 'AAAA' not in command.shown + repr(command)
+
+
+def test_a_pem_has_no_empty_line_which_would_end_it():
+    payload = commands.set_certificate('c', PEM)[0].payload
+    assert payload == '-----BEGIN X-----\nAAAA\n-----END X-----\n'
+
+
+def test_entries_are_one_payload_for_each_map_sorted():
+    made = commands.add_entries(
+        Phase.DATA, [Entry(Map.RATE, 'b', '1'), Entry(Map.ALLOW, 'z', '1'), Entry(Map.RATE, 'a', '2')]
+    )
+    assert [(command.line, command.payload) for command in made] == [
+        ('add map maps/allow.map', 'z 1\n'),
+        ('add map maps/rate.map', 'a 2\nb 1\n'),
+    ]
+
+
+def test_a_payload_fits_haproxys_buffer():
+    wanted = [Entry(Map.ALLOW, f'{number:04}', 'é' * 100) for number in range(200)]
+    made = commands.add_entries(Phase.DATA, wanted)
+    assert len(made) == 4
+    assert all(len(command.payload.encode()) <= MAX_PAYLOAD for command in made)
+    assert ''.join(command.payload for command in made) == ''.join(f'{entry.key} {entry.value}\n' for entry in wanted)
+
+
+def test_an_entry_that_is_longer_than_a_payload_is_sent_alone():
+    made = commands.add_entries(Phase.DATA, [Entry(Map.ALLOW, 'a', 'x' * 13_000), Entry(Map.ALLOW, 'b', 'y')])
+    assert [command.payload[0] for command in made] == ['a', 'b']
+
+
+def test_a_server_is_forgotten_once_its_connections_have_ended():
+    assert [command.line for command in commands.del_server('b/s')] == [
+        'wait 2s srv-removable b/s',
+        'del server b/s',
+    ]
+
+
+def test_commands_say_what_they_make_and_remove():
+    made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()))
+    assert [(command.makes, command.removes) for command in made] == [('b', ''), ('', '')]
+    (*_, gone) = commands.del_backend('b', ['s'])
+    assert (gone.line, gone.removes) == ('del backend b', 'b')
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+EDITS = HeaderEdits('p', request=(('X-A', 'b'), ('X-B', '')), response=())
+FRAGMENT = Fragment(
+    WEB, data=(Entry(Map.RATE, 'p', '1|5'),), headers=(EDITS,), timeouts=(Timeouts('p', server=1000, queue=5),)
+)
+
+
+def test_headers_and_timeouts_are_data():
+    assert map_entries.of_fragment(FRAGMENT) == {
+        Entry(Map.RATE, 'p', '1|5'),
+        Entry(Map.TIMEOUTS, 'p', '1000:::5'),
+        Entry(Map.REQUEST_HEADERS, 'p', 'A3gtYQFiAAA='),
+        Entry(Map.REQUEST_HEADERS_GONE, 'p', 'A3gtYgA='),
+    }
+    assert map_entries.of_fragment(None) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ('kind', 'content', 'expected'),
+    [
+        pytest.param(Kind.ROUTE, POINTER, [Entry(Map.ROUTES, 'k', 'b|p|')], id='route'),
+        pytest.param(Kind.PORT, POINTER, [Entry(Map.PORTS, 'k', 'b|p|')], id='port'),
+        pytest.param(Kind.ADDRESS, POINTER, [Entry(Map.ADDRESSES, 'k', 'b|p|')], id='address'),
+        pytest.param(Kind.TLS, HostTls(certificates=('c',)), [Entry(Map.CLIENT_CA, 'k', 'c_')], id='certificate'),
+        pytest.param(
+            Kind.TLS,
+            HostTls(certificates=('c',), client_ca='a', verify='optional'),
+            [Entry(Map.CLIENT_CA, 'k', 'a')],
+            id='client CA',
+        ),
+        pytest.param(Kind.CERTIFICATE, Pem(PEM), [], id='a file is no entry'),
+        pytest.param(Kind.ROUTE, None, [], id='nothing'),
+    ],
+)
+def test_what_a_claimed_key_becomes(kind, content, expected):
+    assert map_entries.of_pointer(kind, 'k', content) == expected
+
+
+@pytest.mark.parametrize(
+    ('content', 'lines'),
+    [
+        pytest.param(HostTls(certificates=('c',)), ('certificates/c.pem a.com',), id='certificate'),
+        pytest.param(
+            HostTls(certificates=('c',), client_ca='a', verify='required'),
+            ('certificates/c.pem [ca-file authorities/a.pem verify required] a.com',),
+            id='client CA',
+        ),
+        pytest.param(
+            HostTls(certificates=('c', 'd')), ('certificates/c.pem a.com', 'certificates/d.pem a.com'), id='two kinds'
+        ),
+        pytest.param(HostTls(passthrough=POINTER), (), id='passed through'),
+        pytest.param(None, (), id='nothing'),
+        pytest.param(POINTER, (), id='a route'),
+    ],
+)
+def test_the_lines_of_the_crt_list(content, lines):
+    assert map_entries.certificate_lines('a.com', content) == lines
+
+
+def test_all_maps_of_a_picture_are_there_even_if_empty():
+    found = map_entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): POINTER}))
+    assert set(found) == set(Map)
+    assert {name: held for name, held in found.items() if held} == {
+        Map.RATE: {'p': '1|5'},
+        Map.TIMEOUTS: {'p': '1000:::5'},
+        Map.REQUEST_HEADERS: {'p': 'A3gtYQFiAAA='},
+        Map.REQUEST_HEADERS_GONE: {'p': 'A3gtYgA='},
+        Map.ROUTES: {'a/': 'b|p|'},
+    }
+
+
+def test_a_transaction_that_is_committed_is_aborted_too_and_nothing_else_is():
+    set_, commit = commands.set_certificate('shop_tls', b'PEM\n')
+    assert (set_.abort, commit.abort) == ('', 'abort ssl cert certificates/shop_tls.pem')
+    *_, commit = commands.new_authority('shop_ca', b'PEM\n')
+    assert commit.abort == 'abort ssl ca-file authorities/shop_ca.pem'

@@ -1,0 +1,46 @@
+"""Pieces of HAProxy's files that whole cases do not show."""
+
+from headrace.haproxy.plan import live_state
+from headrace.haproxy.plan.live_state import Server
+from headrace.haproxy.render import render
+from headrace.ir.backend import Backend, Group, Options, Shape
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.tls import HostTls, Pem
+from headrace.names import Ref
+from support.objects import built, service
+
+WEB = Ref('Service', 'shop', 'web')
+
+
+def test_the_default_certificate_is_the_first_of_the_list_whatever_its_name_and_is_shown_for_all_names():
+    pointers = {
+        (Kind.TLS, 'a.example.com'): HostTls(certificates=('a_a',)),
+        (Kind.CERTIFICATE, 'a_a'): Pem(b'a'),
+        (Kind.CERTIFICATE, 'default'): Pem(b'd'),
+    }
+    text = 'certificates/default.pem *\ncertificates/a_a.pem a.example.com\n'
+    assert render.crt_list(pointers).decode() == text
+    del pointers[Kind.CERTIFICATE, 'default']
+    assert render.crt_list(pointers).decode() == 'certificates/a_a.pem a.example.com\n'
+
+
+def test_an_adopted_server_gets_the_limit_that_is_wanted():
+    wanted = Backend('b', WEB, 'http', Shape(), Options(max_connections=7), (Group(80, ('10.0.0.1',)),))
+    (name,) = live_state.wanted_backends([Fragment(WEB, backends=(wanted,))])['b'].groups[0].addresses
+    (server,) = render.syntax.servers(wanted)
+    had = {server: Server(name, 80, disabled=False)}
+    made = live_state.backend_repairs('b', had, wanted, limits=True)
+    assert [command.line for command in made] == [f'set maxconn server b/{server} 7']
+    assert live_state.backend_repairs('b', had, wanted, limits=False) == []
+
+
+def test_routes_with_conditions_add_what_they_need_and_nothing_without_them():
+    made = built(service('web', annotations={'host': 'a.com'}))
+    plain, more = (
+        render.Renderer(made.view).render(made),
+        render.Renderer(made.view, conditions=True).with_view(made.view).render(made),
+    )
+    assert more.keys() - plain.keys() == {'haproxy/choose.lua', 'maps/splits.map'}
+    assert b'lua' not in b''.join(plain.values())
+    assert b'lua-load-per-thread haproxy/choose.lua' in more['haproxy/00-global.cfg']
+    assert more['maps/routes.map'] == plain['maps/routes.map']

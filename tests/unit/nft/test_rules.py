@@ -1,0 +1,332 @@
+"""The table as text, what a change of the model does to it, and how it is compared with what the kernel has."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headrace.names import Ref
+from headrace.nft import live_state, node_facts
+from headrace.nft.layout import Site
+from headrace.nft.rules import Table, Transaction
+from headrace.objects import parse
+from headrace.resolve.model_snapshot import of_state
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
+from support.objects import endpoint_slice, node, service
+
+CASE = Path(__file__).parents[2] / 'golden' / 'node'
+SITE = Site('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283, 10286, 10287))
+HERE = {'role': Role.NODE, 'place': Place('n1')}
+
+
+def world(*documents):
+    """Return a store and a state of some documents."""
+    store, state = Store(), State(build_context.make(Settings(), **HERE))
+    for document in documents:
+        store.put(parse.read(document).object)
+    state.update(store, store.take())
+    return store, state
+
+
+def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), said=None, **spec):
+    """Return a Service that is taken over, and its slice; each endpoint is on the node n1, or n2 with an address of 10.244.2."""
+    wanted = port or {'name': 'p', 'port': 80}
+    endpoints = [{'addresses': [end], 'nodeName': 'n2' if end.startswith('10.244.2.') else 'n1'} for end in ends]
+    protocol = wanted.get('protocol', 'TCP')
+    return (
+        service(
+            name, annotations={'proxy': 'node', **(said or {})}, ports=[wanted], clusterIP=f'10.96.0.{number}', **spec
+        ),
+        endpoint_slice(name, port=8080, port_name=wanted['name'], protocol=protocol, endpoints=endpoints),
+    )
+
+
+def test_the_golden_case_is_the_table_that_is_kept(update_golden):
+    documents = [each for each in yaml.safe_load_all((CASE / 'in.yaml').read_text()) if each]
+    store, state = world(*documents)
+    text = Table(of_state(state), node_facts.find(store.nodes(), state.view)).text()
+    if update_golden:
+        (CASE / 'table.nft').write_text(text)
+    assert text == (CASE / 'table.nft').read_text()
+
+
+def changed(table, store, state, *documents):
+    """Return the transaction for documents that are new or others."""
+    for document in documents:
+        store.put(parse.read(document).object)
+    return table.change(state.update(store, store.take()))
+
+
+def test_one_more_service_costs_its_own_elements_and_no_chain():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web('more', 2, ends=('10.244.1.6',)))
+    assert made.gone == {}
+    assert made.come == {
+        ('far4', '10.96.0.2 . tcp . 80'): '192.0.2.1 . 10282',
+        **{('spare4', f'10.96.0.2 . tcp . 80 . {slot}'): '10.244.1.6 . 8080' for slot in range(16)},
+        ('spareinner4', '10.96.0.2 . tcp . 80'): '',
+        ('hairpin4', '10.244.1.6 . 10.244.1.6'): '',
+    }
+    # A chain that a map leads to makes the kernel walk all of them at each change.
+    assert made.chains == {}
+
+
+def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
+    port = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
+    store, state = world(*web(port=port), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web(port=port, ends=('10.244.1.5', '10.244.2.6')))
+    assert (made.gone, list(made.come)) == ({}, [('hairpin4', '10.244.2.6 . 10.244.2.6')])
+    [(name, chain)] = made.chains.items()
+    assert chain.rules == (
+        'meta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.244.1.5 . 8080, 1 : 10.244.2.6 . 8080 }',
+    )
+    assert f'flush chain inet headrace {name}\n' in made.text
+
+
+def test_clients_that_stay_are_remembered_in_a_set_of_each_endpoint():
+    _, state = world(*web(ends=('10.244.1.5', '10.244.2.6'), sessionAffinity='ClientIP'), node())
+    remembered = {name: text for name, text in Table(of_state(state), SITE).sets().items() if name.startswith('a-')}
+    assert len(remembered) == 2
+    assert all('timeout 10800s' in text for text in remembered.values())
+
+
+def test_a_door_is_shut_before_haproxy_is_told_and_opened_after():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    key = ('shut4', '10.96.0.1 . tcp . 80')
+    first, rest = changed(table, store, state, *web(ends=())).split()
+    assert first.come == {key: 'goto refuse'}
+    assert ('far4', key[1]) in first.gone
+    assert not rest.come
+    first, rest = changed(table, store, state, *web()).split()
+    assert not first
+    assert (rest.gone, ('far4', key[1]) in rest.come) == ({key: 'goto refuse'}, True)
+
+
+AT = '10.96.0.1 . tcp . 80'
+PRESERVE = {'client-ip': 'preserve'}
+
+
+def test_a_door_moves_to_the_kernel_before_haproxy_forgets_it_and_back_when_it_knows_it():
+    store, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
+    assert not rest
+    assert {('far4', AT), ('spareinner4', AT)} < first.gone.keys()
+    assert first.come.keys() == {('hit4', AT), ('inner4', AT)}
+    assert [*first.chains] == [first.come['hit4', AT].removeprefix('goto ')]
+    first, rest = changed(table, store, state, *web()).split()
+    assert not first
+    assert rest.gone.keys() == {('hit4', AT), ('inner4', AT)}
+    assert {('far4', AT), ('spareinner4', AT)} < rest.come.keys()
+
+
+def test_a_door_of_the_kernel_opens_and_closes_before_haproxy_is_told_of_anything():
+    store, state = world(*web(said=PRESERVE, ends=()), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
+    assert (first.gone, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert {('hit4', AT), ('hairpin4', '10.244.1.5 . 10.244.1.5')} < first.come.keys()
+    first, rest = changed(table, store, state, *web(said=PRESERVE, ends=())).split()
+    assert (first.come, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert ('hit4', AT) in first.gone
+
+
+def test_an_endpoint_that_goes_costs_one_transaction_and_who_meets_himself_may_so_to_the_end():
+    store, state = world(*web(ends=('10.244.1.5', '10.244.1.6')), node())
+    table = Table(of_state(state), SITE)
+    first, rest = changed(table, store, state, *web(ends=('10.244.1.6',))).split()
+    assert not first
+    assert ('hairpin4', '10.244.1.5 . 10.244.1.5') in rest.gone
+
+
+def test_what_nobody_leads_to_is_swept_later_and_chains_before_their_sets():
+    affinity = {'sessionAffinity': 'ClientIP'}
+    store, state = world(*web(ends=('10.244.1.5', '10.244.1.6'), **affinity), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *web(ends=('10.244.1.5',), **affinity))
+    assert 'delete chain' not in made.text
+    verbs = [line.split(' ')[1:2] + line.split(' ')[-1][:2].split() for line in table.sweep().splitlines()]
+    assert verbs == [['chain', 'e-'], ['set', 'a-']]
+    assert table.sweep() == ''
+
+
+def test_the_bypass_is_two_chains():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    on, off = table.switch(bypass=True), table.switch(bypass=False)
+    assert 'map @spare4' in on
+    assert off == 'flush chain inet headrace bypass\nflush chain inet headrace nearbypass\n'
+
+
+def led(elements):
+    """Return the doors that lead somewhere."""
+    return {key for name, key in elements if name in ('far4', 'hit4', 'shut4')}
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
+    """And what the transactions did, applied to what was there, is that table too."""
+    chance = random.Random(seed)
+    store, state = world(node())
+    table = Table(of_state(state), SITE)
+    kernel, chains = dict(table.elements), {}
+    for _ in range(40):
+        name = chance.choice('abc')
+        if chance.random() < 0.2:
+            store.drop(Ref('Service', 'shop', name))
+        else:
+            ends = chance.sample(['10.244.1.5', '10.244.1.6', '10.244.2.7'], chance.randrange(4))
+            spec = chance.choice([{}, {'sessionAffinity': 'ClientIP'}, {'externalTrafficPolicy': 'Local'}])
+            port = {
+                'name': chance.choice(('p', 'http')),
+                'port': 80,
+                'protocol': chance.choice(('TCP', 'UDP')),
+                'nodePort': 30000,
+            }
+            extra = {'externalIPs': ['203.0.113.1'], 'type': 'NodePort'}
+            said = chance.choice([{}, PRESERVE])
+            for document in web(name, 'abc'.index(name) + 1, port=port, ends=ends, said=said, **extra, **spec):
+                store.put(parse.read(document).object)
+        made = table.change(state.update(store, store.take()))
+        before = led(kernel)
+        for part in made.split():
+            for key in part.gone:
+                del kernel[key]
+            assert kernel.keys().isdisjoint(part.come)
+            kernel |= part.come
+            # What leads somewhere before and after leads somewhere at each moment, or is shut.
+            assert before & led(table.elements) <= led(kernel)
+        chains |= made.chains
+        fresh = Table(of_state(state), SITE)
+        assert table.elements == fresh.elements == kernel
+        assert table.chains() == fresh.chains()
+        assert all(chains[name] == chain for name, chain in fresh.chains().items() if name[1] == '-')
+
+
+def test_a_listing_of_the_kernel_is_compared_element_by_element_and_rule_by_rule():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    seen = live_state.Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    assert live_state.differences(table, seen) == []
+    seen.chains['far'] = seen.chains['far'][:-1]
+    del seen.elements['far4', '10.96.0.1 . tcp . 80']
+    seen.elements['shut4', '10.96.0.1 . tcp . 80'] = 'drop'
+    assert live_state.differences(table, seen) == [
+        'chain far',
+        'missing in far4: 10.96.0.1 . tcp . 80',
+        'surplus in shut4: 10.96.0.1 . tcp . 80',
+    ]
+
+
+def test_a_listing_is_read_as_the_ruleset_writes_it():
+    listing = {
+        'nftables': [
+            {'metainfo': {'version': '1.0.9'}},
+            {'table': {'family': 'inet', 'name': 'headrace'}},
+            {'set': {'name': 'nodes4', 'elem': ['192.0.2.1', {'elem': {'val': '192.0.2.2', 'timeout': 9}}]}},
+            {'set': {'name': 'pods4', 'elem': [{'prefix': {'addr': '10.244.0.0', 'len': 16}}, {'prefix': {'addr': '10.9.9.9', 'len': 32}}]}},
+            {'set': {'name': 'empty4'}},
+            # Clients that affinity remembers come and go by themselves.
+            {'set': {'name': 'a-shop', 'elem': ['10.0.0.1']}},
+            {'map': {'name': 'far4', 'elem': [[{'concat': ['10.96.0.1', 'tcp', 80]}, {'goto': {'target': 'to-tcp'}}]]}},
+            {'map': {'name': 'shut4', 'elem': [[{'elem': {'val': {'concat': ['10.96.0.2', 'udp', 53]}}}, {'drop': None}]]}},
+            {'chain': {'name': 'far'}},
+            {'rule': {'chain': 'far', 'comment': 'one'}},
+            {'rule': {'chain': 'far'}},
+        ]
+    }  # fmt: skip
+    assert live_state.read(listing) == live_state.Observed(
+        {
+            ('nodes4', '192.0.2.1'): '',
+            ('nodes4', '192.0.2.2'): '',
+            ('pods4', '10.244.0.0/16'): '',
+            ('pods4', '10.9.9.9'): '',
+            ('far4', '10.96.0.1 . tcp . 80'): 'goto to-tcp',
+            ('shut4', '10.96.0.2 . udp . 53'): 'drop',
+        },
+        {'far': ('one', '')},
+    )
+    assert live_state.read({}) == live_state.Observed()
+
+
+def test_another_network_of_pods_is_its_own_elements():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    wider = Site(SITE.address, SITE.here, ('10.240.0.0/12',), SITE.ports)
+    made = table.move(wider)
+    assert {(name, key) for name, key in made.gone} == {('pods4', '10.244.0.0/16')}
+    assert {(name, key) for name, key in made.come} == {('pods4', '10.240.0.0/12')}
+    assert table.elements == Table(of_state(state), wider).elements
+
+
+@pytest.mark.parametrize(
+    'site',
+    [
+        pytest.param(Site('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
+        pytest.param(Site(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
+        pytest.param(Site(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'),
+    ],
+)
+def test_a_site_whose_chains_differ_is_a_table_anew(site):
+    _, state = world(*web(), node())
+    assert Table(of_state(state), SITE).move(site) is None
+
+
+def test_a_door_with_other_endpoints_for_clients_near_and_ranges_has_elements_of_both():
+    ends = ['10.244.1.5', '10.244.2.7']
+    wanted = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'loadBalancerSourceRanges': ['198.51.100.0/24']}
+    document, slices = web(ends=ends, **wanted)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '203.0.113.7'}]}}
+    _, state = world(document, slices, node())
+    elements = Table(of_state(state), SITE).elements
+    at = '203.0.113.7 . tcp . 80'
+    assert elements['ranged4', at] == ''
+    assert elements['ranges4', f'{at} . 198.51.100.0/24'] == ''
+    assert ('near4', at) in elements
+    assert ('far4', at) in elements
+
+
+def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_another_is_made_anew():
+    _, state = world(*web(), node())
+    before = Table(of_state(state), replace(SITE, bypass=True))
+    after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291, 10294, 10295), closed=SITE.ports))
+    seen = live_state.told(before)
+    assert live_state.mending(after, seen).splitlines() == [
+        'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
+        'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
+        'flush chain inet headrace bypass',
+        'flush chain inet headrace nearbypass',
+    ]
+    assert live_state.mending(before, seen) == ''
+    seen.chains['far'] = ()
+    assert live_state.mending(after, seen) is None
+
+
+def test_a_table_made_anew_knows_what_the_one_before_has_left_behind():
+    affinity = {'sessionAffinity': 'ClientIP'}
+    _, state = world(*web(ends=('10.244.1.5',), **affinity), node())
+    before = Table(of_state(state), SITE)
+    after = Table(of_state(world(node())[1]), SITE)
+    after.inherit(before)
+    assert {name[:2] for name in after.stale} == {'b-', 'e-', 'a-'}
+    assert [line.split(' ')[1] for line in after.sweep().splitlines()] == ['chain', 'chain', 'set']
+
+
+def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():
+    documents = [node('n1'), node('n2', addresses=('192.0.2.2', 'fd00::2'))]
+    for number, document in enumerate(documents):
+        document['spec'] = {'podCIDRs': [f'10.244.{number}.0/24', 'no network']}
+    store, state = world(*documents)
+    assert node_facts.find(store.nodes(), state.view) == Site(
+        '192.0.2.1', ('10.244.0.0/24',), ('10.244.0.0/23',), (10280, 10281, 10282, 10283, 10286, 10287)
+    )

@@ -1,0 +1,137 @@
+"""The store: what is kept, what has changed since somebody asked, and what a fragment is made from."""
+
+import pytest
+
+from headrace.names import Ref
+from headrace.objects import parse
+from headrace.objects.kinds import Node, Secret, Service, Slice
+from headrace.store import NODES, Store
+from support.objects import endpoint_slice, node, secret, service, tls_secret
+
+WEB = Ref('Service', 'shop', 'web')
+ENDPOINTS = Ref('EndpointSlice', 'shop', 'web')
+
+
+def read(document):
+    return parse.read(document).object
+
+
+def piece(name='web-1', of='web', *addresses):
+    return read(endpoint_slice(of, name=name, addresses=addresses or ['10.0.0.1']))
+
+
+def endpoints(*addresses):
+    subsets = [{'addresses': [{'ip': address} for address in addresses], 'ports': [{'port': 8080}]}]
+    metadata = {'name': 'web', 'namespace': 'shop'}
+    return read({'apiVersion': 'v1', 'kind': 'Endpoints', 'metadata': metadata, 'subsets': subsets})
+
+
+def holding(*objects):
+    """Return a store with objects whose changes have been taken."""
+    store = Store()
+    for item in objects:
+        store.put(item)
+    store.take()
+    return store
+
+
+def test_a_certificate_outlives_a_change_of_its_secret_that_went_wrong():
+    good, other = read(tls_secret('tls')), read(tls_secret('tls', seed='two'))
+    broken = read(secret('tls', tls_crt='junk', tls_key='junk'))
+    store = holding(good)
+    assert store.put(broken)
+    held = store.get(good.ref, Secret)
+    assert (held.certificate, held.certificate_problem) == (good.certificate, broken.certificate_problem)
+    assert not store.put(broken)
+    assert store.put(other)
+    assert store.get(good.ref, Secret) == other
+    store.drop(good.ref)
+    store.put(broken)
+    assert store.get(good.ref, Secret).certificate is None
+
+
+NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 'shop'}})
+
+
+@pytest.mark.parametrize(
+    ('item', 'dirty'),
+    [
+        pytest.param(read(service()), {WEB}, id='Service'),
+        pytest.param(read(secret('tls')), {Ref('Secret', 'shop', 'tls')}, id='Secret'),
+        pytest.param(NAMESPACE, {Ref('Namespace', '', 'shop')}, id='Namespace'),
+        pytest.param(read(node('n1')), {Ref('Node', '', 'n1'), NODES}, id='Node'),
+        pytest.param(piece(), {ENDPOINTS}, id='EndpointSlice, as its Service'),
+        pytest.param(endpoints('10.0.0.1'), {ENDPOINTS}, id='Endpoints, as its Service'),
+        pytest.param(Slice('shop', 'stray', '', 4), set(), id='a slice of nobody'),
+    ],
+)
+def test_an_object_that_comes_stays_or_goes_marks_whom_it_touches_once(item, dirty):
+    store = Store()
+    assert store.put(item)
+    assert store.take() == dirty
+    assert store.take() == frozenset()
+    assert not store.put(item)
+    assert store.take() == frozenset()
+    assert store.drop(item.ref)
+    assert store.take() == dirty
+    assert not store.drop(item.ref)
+    assert store.take() == frozenset()
+
+
+def test_a_slice_that_moves_to_another_service_marks_both():
+    store = holding(piece('s', 'web'))
+    store.put(piece('s', 'api'))
+    assert store.take() == {ENDPOINTS, Ref('EndpointSlice', 'shop', 'api')}
+    assert store.slices(WEB) == ()
+    assert [item.name for item in store.slices(Ref('Service', 'shop', 'api'))] == ['s']
+
+
+def test_slices_of_a_service_are_merged_by_name_and_changed_in_place():
+    store = holding(piece('b', 'web', '10.0.0.2'), piece('a', 'web', '10.0.0.1'), piece('c', 'api', '10.0.0.3'))
+    assert [item.name for item in store.slices(WEB)] == ['a', 'b']
+    store.put(piece('a', 'web', '10.0.0.9'))
+    assert [item.ready for item in store.slices(WEB)] == [('10.0.0.9',), ('10.0.0.2',)]
+    store.drop(Ref('EndpointSlice', 'shop', 'a'))
+    assert [item.name for item in store.slices(WEB)] == ['b']
+
+
+def test_endpoints_count_only_where_there_is_no_slice():
+    store = holding(endpoints('10.0.0.7'))
+    assert [item.ready for item in store.slices(WEB)] == [('10.0.0.7',)]
+    store.put(piece('a', 'web', '10.0.0.1'))
+    assert [item.ready for item in store.slices(WEB)] == [('10.0.0.1',)]
+    store.drop(Ref('EndpointSlice', 'shop', 'a'))
+    assert [item.ready for item in store.slices(WEB)] == [('10.0.0.7',)]
+
+
+def test_a_snapshot_holds_what_a_fragment_asks_for_and_nothing_else():
+    web, api, held = read(service()), read(service('api')), read(secret('tls'))
+    nodes = [read(node('n2')), read(node('n1'))]
+    store = holding(web, api, held, piece(), *nodes)
+    bare = store.snapshot(WEB)
+    assert (bare.service, bare.slices, dict(bare.others), bare.nodes) == (web, (piece(),), {}, ())
+    full = store.snapshot(WEB, (held.ref, api.ref, NODES, Ref('Secret', 'shop', 'missing'), NAMESPACE.ref))
+    assert dict(full.others) == {held.ref: held, api.ref: api}
+    assert [item.name for item in full.nodes] == ['n1', 'n2']
+    assert (full.secret(held.ref), full.other_service(api.ref)) == (held, api)
+    assert (full.secret(api.ref), full.other_service(held.ref)) == (None, None)
+
+
+def test_a_snapshot_does_not_change_with_the_store():
+    store = holding(read(service()), piece('a', 'web', '10.0.0.1'), read(node('n1')))
+    taken = store.snapshot(WEB, (NODES,))
+    store.put(piece('b', 'web', '10.0.0.2'))
+    store.drop(WEB)
+    store.put(read(node('n2')))
+    assert ([item.name for item in taken.slices], [item.name for item in taken.nodes]) == (['a'], ['n1'])
+    assert taken.service is not None
+    assert [item.name for item in store.nodes()] == ['n1', 'n2']
+    assert store.nodes() is store.nodes()
+    assert store.snapshot(WEB).service is None
+
+
+def test_an_object_is_found_by_reference_and_type():
+    store = holding(read(service()), read(node('n1')))
+    assert store.get(WEB, Service) == read(service())
+    assert store.get(WEB, Secret) is None
+    assert store.get(Ref('Node', '', 'n2'), Node) is None

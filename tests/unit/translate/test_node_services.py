@@ -1,0 +1,423 @@
+"""Services taken over from kube-proxy on a node: which, at which addresses, and with which endpoints."""
+
+from dataclasses import replace
+
+import pytest
+
+from headrace.ir.fragment import Kind
+from headrace.ir.l4 import Fate
+from headrace.ir.policy import Map
+from headrace.objects import parse
+from headrace.settings.settings import Secrets, Settings
+from headrace.store import Snapshot
+from headrace.translate import build_context, node_services
+from headrace.translate.build_context import Role
+from headrace.translate.endpoints import Place
+from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, secret, service
+
+IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
+OURS = {'annotations': {'proxy': 'node'}}
+LABEL = 'service.kubernetes.io/service-proxy-name'
+
+
+def doors(made):
+    return [claim.key for claim in fragment(made).claims if claim.kind is Kind.DOOR]
+
+
+def door(made, key):
+    return pointer(made, Kind.DOOR, key)
+
+
+def on_node(*documents, settings=None, place=None, **seen):
+    known = settings or Settings(secrets=Secrets(namespaces=('shop',)))
+    return built(*documents, settings=known, role=Role.NODE, place=place or Place('n1'), **seen)
+
+
+def addresses(made):
+    """Return the addresses that are served, and by which backend."""
+    found = fragment(made)
+    claims = found.claims if found else ()
+    return {claim.address or claim.key: claim.value.backend for claim in claims if claim.kind is Kind.ADDRESS}
+
+
+def servers(made, name):
+    (backend,) = [backend for backend in fragment(made).backends if backend.name == name]
+    return [address for group in backend.groups for address in group.addresses]
+
+
+@pytest.mark.parametrize(
+    ('document', 'settings', 'ours'),
+    [
+        pytest.param(service(**OURS, **IP), {}, True, id='asks for it'),
+        pytest.param(service(**IP), {}, False, id='does not ask'),
+        pytest.param(service(annotations={'enabled': 'true', 'host': 'a.example.com'}, **IP), {}, False, id='asks for the edge only'),
+        pytest.param(service(annotations={'proxy': 'Node'}, **IP), {}, False, id='another value'),
+        pytest.param(service(**OURS), {}, False, id='no ClusterIP'),
+        pytest.param(service(**OURS, clusterIP='None'), {}, False, id='headless'),
+        pytest.param(service(**OURS, **IP, type='ExternalName'), {}, False, id='ExternalName, even with a ClusterIP'),
+        pytest.param(service('kubernetes', 'default', **OURS, **IP), {}, False, id='the API itself'),
+        pytest.param(service(labels={LABEL: 'headrace'}, **IP), {}, True, id='the label, set by hand'),
+        pytest.param(service(labels={LABEL: 'other'}, **OURS, **IP), {}, False, id='the label of another proxy'),
+        pytest.param(service(labels={LABEL: ''}, **OURS, **IP), {}, False, id='the label, empty'),
+        pytest.param(service(annotations={'proxy': 'node', 'class': 'other'}, **IP), {}, False, id='another class'),
+        pytest.param(service(annotations={'proxy': 'node', 'class': 'other'}, **IP), {'class_name': 'other'}, True, id='the class of this installation'),
+        pytest.param(service(**OURS, **IP), {'namespaces': ('else',)}, False, id='a namespace that does not exist here'),
+    ],
+)  # fmt: skip
+def test_a_service_is_taken_over_only_when_it_asks(document, settings, ours):
+    made = on_node(document, settings=Settings(**settings))
+    name, namespace = document['metadata']['name'], document['metadata']['namespace']
+    assert (fragment(made, name, namespace) is not None) is ours
+
+
+def test_each_address_of_a_service_is_served_on_its_port_and_families_never_mix():
+    document = service(
+        **OURS, type='LoadBalancer', clusterIPs=['10.96.0.1', 'fd00::96'], externalIPs=['192.0.2.7'],
+        ports=[{'name': 'tcp', 'port': 80, 'nodePort': 30080}, {'name': 'dns', 'port': 53, 'protocol': 'UDP'}],
+    )  # fmt: skip
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
+    made = on_node(
+        document,
+        node('n1', addresses=('192.0.2.1', 'fd00::1')),
+        node('n2', addresses=('192.0.2.2',)),
+        endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'),
+        endpoint_slice(name='six', family='IPv6', addresses=['fd00::a'], port_name='tcp'),
+    )
+    four, six = 'shop_web_tcp', 'shop_web_tcp_v6'
+    found = addresses(made)
+    shape = found['10.96.0.1:80'].removeprefix(four)
+    assert found == {
+        '10.96.0.1:80': four + shape, '192.0.2.7:80': four + shape, '198.51.100.7:80': four + shape,
+        '192.0.2.1:30080': four + shape, 'fd00::96:80': six + shape, 'fd00::1:30080': six + shape,
+    }  # fmt: skip
+    assert servers(made, four + shape) == ['10.0.0.1']
+    assert servers(made, six + shape) == ['fd00::a']
+
+
+@pytest.mark.parametrize(
+    ('policy', 'inner', 'outer'),
+    [
+        pytest.param({}, ['10.0.0.1', '10.0.0.2'], ['10.0.0.1', '10.0.0.2'], id='Cluster'),
+        pytest.param({'internalTrafficPolicy': 'Local'}, ['10.0.0.1'], ['10.0.0.1', '10.0.0.2'], id='internal Local'),
+        pytest.param({'externalTrafficPolicy': 'Local'}, ['10.0.0.1', '10.0.0.2'], ['10.0.0.1'], id='external Local'),
+    ],
+)
+def test_a_local_policy_rules_its_own_addresses_only(policy, inner, outer):
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+    made = on_node(service(**OURS, **IP, **policy, externalIPs=['192.0.2.7']), endpoint_slice(endpoints=ends))
+    found = addresses(made)
+    assert (servers(made, found['10.96.0.1:80']), servers(made, found['192.0.2.7:80'])) == (inner, outer)
+
+
+def test_a_slice_that_is_marked_as_headless_is_not_used():
+    marked = endpoint_slice(addresses=['10.0.0.1'])
+    marked['metadata']['labels']['service.kubernetes.io/headless'] = ''
+    made = on_node(service(**OURS, **IP), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
+    assert servers(made, addresses(made)['10.96.0.1:80']) == ['10.0.0.2']
+
+
+@pytest.mark.parametrize('port', [{'name': 'http', 'port': 80}, {'name': 'tcp', 'port': 80}], ids=['http', 'tcp'])
+def test_a_protecting_key_that_does_not_parse_closes_the_address(port):
+    made = on_node(service(annotations={'proxy': 'node', 'allow': 'everybody'}, ports=[port], **IP))
+    assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+
+
+@pytest.mark.parametrize('key', ['backend-ca-secret', 'backend-ca-secret.https'])
+@pytest.mark.parametrize('held', [True, False])
+def test_endpoints_whose_authority_is_not_there_are_not_used(key, held):
+    document = service(
+        annotations={'proxy': 'node', 'mode': 'http', 'backend-protocol': 'https', key: 'ca'},
+        ports=[{'name': 'https', 'port': 443}],
+        **IP,
+    )
+    secrets = [ca_secret('ca')] if held else []
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='https'), *secrets)
+    where = pointer(made, Kind.ADDRESS, '10.96.0.1:443')
+    assert ('X' in where.flags) is not held
+    assert servers(made, where.backend) == (['10.0.0.1'] if held else [])
+    said = [(verdict.reason, verdict.field) for verdict in made.all_verdicts() if verdict.reason.startswith('Secret')]
+    assert said == ([] if held else [('SecretMissing', f'metadata.annotations[headrace.io/{key}]')])
+
+
+def test_timeouts_and_headers_of_a_port_are_those_of_all_its_addresses():
+    said = {'proxy': 'node', 'mode': 'http', 'timeout-server': '5s', 'request-headers': 'X-Node: yes'}
+    made = on_node(service(annotations=said, clusterIPs=['10.96.0.1', '10.96.0.2', 'fd00::96']))
+    found = fragment(made)
+    assert [edits.request for edits in found.headers] == [(('X-Node', 'yes'),)]
+    assert [item.server for item in found.timeouts] == [5000]
+    for claim in (each for each in found.claims if each.kind is Kind.ADDRESS):
+        assert {'h', 't'} <= set(claim.value.flags), claim.key
+
+
+@pytest.mark.parametrize(
+    'said',
+    [
+        pytest.param({'basic-auth-secret': 'users'}, id='users, of TCP'),
+        pytest.param({'basic-auth-secret': 'no', 'mode': 'http'}, id='users that are not there'),
+        pytest.param({'basic-auth-secret.80': 'crypt', 'mode': 'http'}, id='hashes that are none'),
+        pytest.param({'client-ca-secret': 'ca'}, id='certificates'),
+        pytest.param({'client-ca-secret.80': 'ca', 'mode': 'http'}, id='certificates of a port'),
+    ],
+)
+def test_a_protection_that_cannot_be_given_closes_the_address_and_says_so(said):
+    secrets = [secret('users', auth='ann:{SHA}x'), secret('crypt', auth='ann:$6$salt$hash')]
+    document = service(annotations={'proxy': 'node', **said}, **IP)
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1']), *secrets)
+    assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+    assert 'RouteClosed' in [verdict.reason for verdict in made.all_verdicts()]
+
+
+def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_the_policy():
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+    spec = {'externalTrafficPolicy': 'Local', 'internalTrafficPolicy': 'Local', 'externalIPs': ['192.0.2.7']}
+    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=ends))
+    found = pointer(made, Kind.ADDRESS, '192.0.2.7:80')
+    assert (servers(made, found.backend), servers(made, found.cluster)) == (['10.0.0.1'], ['10.0.0.1', '10.0.0.2'])
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').cluster == ''
+
+
+@pytest.mark.parametrize(
+    ('said', 'spec', 'field'),
+    [
+        pytest.param({'rewrite-path': '/a', 'path': '/b'}, {}, 'metadata.annotations[headrace.io/rewrite-path]', id='rewrite of a path'),
+        pytest.param({'client-ip': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve'),
+        pytest.param({'client-ip.tcp': 'preserve'}, {}, 'metadata.annotations[headrace.io/client-ip.tcp]', id='preserve, of a port'),
+        pytest.param({'client-ip': 'preserve', 'mode': 'tcp', 'max-connections': '5'}, {}, 'metadata.annotations[headrace.io/client-ip]', id='preserve, with what only HAProxy gives'),
+    ],
+)  # fmt: skip
+def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
+    spec = {'ports': [{'name': 'tcp', 'port': 80}], **spec}
+    document = service(annotations={'proxy': 'node', 'mode': 'http', **said}, **spec, **IP)
+    made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'))
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [('NotYet', field)]
+    assert 'w' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+
+
+def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
+    known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **IP)).object
+    seen = replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    made = node_services.build(known, Snapshot(known), seen)
+    assert [claim.value.flags for claim in made.claims if claim.kind is Kind.ADDRESS] == ['l']
+
+
+def test_affinity_stays_with_the_kernel_while_a_service_goes_back():
+    spec = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 60}}}
+    known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **spec, **IP)).object
+    seen = replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    slices = parse.read(endpoint_slice(addresses=['10.0.0.1'])).object
+    made = node_services.build(known, Snapshot(known, (slices,)), seen)
+    assert {claim.kind for claim in made.claims} == {Kind.DOOR}
+    assert [balanced.protocol for balanced in made.balanced] == ['TCP']
+
+
+def test_keys_for_a_port_that_the_kernel_balances_are_told():
+    ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
+    said = {'proxy': 'node', 'mode.dns': 'tcp', 'max-connections.dns': '5'}
+    made = on_node(
+        service(annotations=said, ports=ports, **IP),
+        endpoint_slice(addresses=['10.0.0.1'], port_name='dns', protocol='UDP'),
+    )
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+        ('NotApplicable', 'metadata.annotations[headrace.io/max-connections.dns]')
+    ]
+
+
+@pytest.mark.parametrize(
+    ('said', 'way', 'seconds'),
+    [
+        pytest.param({}, 'kernel', 0, id='nothing else is asked: the kernel'),
+        pytest.param({'host': 'a.example.com'}, 'kernel', 0, id='a name changes nothing'),
+        pytest.param({'max-connections': '5'}, 'haproxy', 10800, id='something that HAProxy does: HAProxy'),
+        pytest.param({'allow': '10.0.0.0/8'}, 'haproxy', 10800, id='a rule: HAProxy'),
+    ],
+)
+def test_who_keeps_clients_with_their_endpoints(said, way, seconds):
+    asked = service(annotations={'proxy': 'node', **said}, sessionAffinity='ClientIP', **IP)
+    made = on_node(asked, endpoint_slice(addresses=['10.0.0.1']))
+    assert (door(made, '10.96.0.1:80/TCP').way == 'kernel') is (way == 'kernel')
+    assert {backend.affinity for backend in fragment(made).backends} - {0} == ({seconds} if seconds else set())
+
+
+def test_a_node_that_load_balancers_ask_for_its_health_would_give_no_answer():
+    spec = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
+    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=BOTH))
+    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+        ('NotYet', 'spec.healthCheckNodePort')
+    ]
+
+
+def test_users_and_a_rewrite_are_those_of_the_edge():
+    said = {'proxy': 'node', 'mode': 'http', 'rewrite-path': '/v2/', 'basic-auth-secret': 'users'}
+    held = secret('users', type='kubernetes.io/basic-auth', username='ann', password='pw')
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']), held)
+    assert made.all_verdicts() == ()
+    flags = pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+    assert {'w', 'b'} <= set(flags)
+    assert 'X' not in flags
+    data = [(entry.map, entry.value) for entry in fragment(made).data if entry.map in (Map.REWRITE, Map.AUTH)]
+    assert data == [(Map.AUTH, '1'), (Map.REWRITE, '/v2')]
+
+
+def test_users_with_crypt_hashes_are_judged_as_at_the_edge():
+    said = {'proxy': 'node', 'mode': 'http', 'basic-auth-secret': 'users'}
+    hashed = f'$5$salt${"a" * 43}'
+    made = on_node(
+        service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']), secret('users', auth=f'ann:{hashed}')
+    )
+    (listed,) = fragment(made).userlists
+    assert listed.users == (('ann', hashed),)
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').policy == listed.policy
+    assert [verdict.reason for verdict in made.all_verdicts()] == ['CostlyHash']
+
+
+@pytest.mark.parametrize('taken', [False, True], ids=['of kube-proxy', 'taken over'])
+def test_a_canary_lends_its_backend_whoever_serves_its_own_address(taken):
+    said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next', 'canary-weight': '10'}
+    lent = {'clusterIP': '10.96.0.2', 'clusterIPs': ['10.96.0.2'], **(OURS if taken else {})}
+    made = on_node(
+        service(annotations=said, **IP),
+        endpoint_slice(addresses=['10.0.0.1']),
+        service('next', **lent),
+        endpoint_slice('next', addresses=['10.0.0.2']),
+    )
+    (entry,) = [entry for entry in fragment(made).data if entry.map is Map.CANARY]
+    weight, name, _, flags = entry.value.split('|')
+    (backend,) = [each for each in fragment(made, 'next').backends if each.name == name]
+    assert (weight, backend.groups[0].addresses, backend.shape.mode, flags) == ('1000', ('10.0.0.2',), 'http', '')
+    assert bool(pointer(made, Kind.ADDRESS, '10.96.0.2:80')) is taken
+    assert made.all_verdicts() == ()
+
+
+def test_a_canary_that_is_not_there_is_left_out_and_told():
+    said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert [verdict.reason for verdict in made.all_verdicts()] == ['ServiceMissing']
+    assert 'c' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+
+
+def test_a_client_who_is_not_to_be_forwarded_is_not():
+    said = {'proxy': 'node', 'mode': 'http', 'client-ip': 'none'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert 'n' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
+
+
+def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
+    said = {'proxy': 'node', 'mode': 'http', 'host': 'a.example.com', 'tls-secret': 'tls', 'rewrite-path': '/a'}
+    made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
+    assert made.all_verdicts() == ()
+
+
+def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all():
+    spec = {'type': 'LoadBalancer', 'loadBalancerSourceRanges': ['10.0.0.0/8'], 'externalIPs': ['198.51.100.8']}
+    document = service(**OURS, **IP, **spec)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}, {'ip': 'fd00::7'}]}}
+    made = on_node(document)
+    found = {key: door(made, key).ranges for key in doors(made)}
+    assert found == {
+        '10.96.0.1:80/TCP': None,
+        '198.51.100.7:80/TCP': ('10.0.0.0/8',),
+        '198.51.100.8:80/TCP': None,
+        # Ranges of one family leave the other one open (rule 31).
+        'fd00::7:80/TCP': None,
+    }
+
+
+@pytest.mark.parametrize(
+    ('ranges', 'kept'),
+    [
+        pytest.param(['10.0.0.0/8', 'nonsense'], (), id='one that is none: nobody'),
+        pytest.param(['10.0.0.0/8', '0.0.0.0/0'], None, id='all'),
+        pytest.param(['fd00::/8'], None, id='of the other family alone'),
+        pytest.param(['10.0.0.0/9', '10.128.0.0/9'], ('10.0.0.0/8',), id='neighbours are one'),
+        # The node reaches the address by itself, and has it as its source then (rule 31).
+        pytest.param(['192.0.2.0/24'], ('192.0.2.0/24', '198.51.100.7/32'), id='with the node in it'),
+    ],
+)
+def test_ranges_of_a_load_balancer_address(ranges, kept):
+    document = service(**OURS, **IP, type='LoadBalancer', loadBalancerSourceRanges=ranges)
+    document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
+    made = on_node(document, node('n1', addresses=['192.0.2.1']))
+    assert door(made, '198.51.100.7:80/TCP').ranges == kept
+
+
+@pytest.mark.parametrize(
+    ('node_of', 'expected'),
+    [pytest.param(None, ['NoEndpoints'], id='none at all'), pytest.param('n2', [], id='only on another node')],
+)
+def test_a_port_without_any_endpoint_is_told_and_one_without_a_local_one_is_not(node_of, expected):
+    ends = [{'addresses': ['10.0.0.1'], 'nodeName': node_of}] if node_of else []
+    made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ends))
+    assert [verdict.reason for verdict in made.all_verdicts()] == expected
+
+
+BOTH = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+ELSEWHERE = [{'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+
+
+@pytest.mark.parametrize(
+    ('ends', 'policy', 'far', 'near'),
+    [
+        pytest.param(BOTH, {}, Fate.SERVE, Fate.SERVE, id='endpoints'),
+        pytest.param([], {}, Fate.REFUSE, Fate.REFUSE, id='none'),
+        pytest.param([], {'externalTrafficPolicy': 'Local'}, Fate.REFUSE, Fate.REFUSE, id='none, policy Local'),
+        pytest.param(ELSEWHERE, {}, Fate.SERVE, Fate.SERVE, id='on another node'),
+        pytest.param(ELSEWHERE, {'externalTrafficPolicy': 'Local'}, Fate.DROP, Fate.SERVE, id='on another node, policy Local'),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_connection_to_an_external_address(ends, policy, far, near):
+    made = on_node(service(**OURS, **IP, externalIPs=['198.51.100.8'], **policy), endpoint_slice(endpoints=ends))
+    found = door(made, '198.51.100.8:80/TCP')
+    assert (found.far.fate, found.near.fate) == (far, near)
+
+
+def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_elsewhere_only():
+    made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ELSEWHERE))
+    found = door(made, '10.96.0.1:80/TCP')
+    assert (found.far.fate, found.near.fate) == (Fate.DROP, Fate.DROP)
+
+
+@pytest.mark.parametrize(
+    ('address', 'said'),
+    [
+        pytest.param('192.0.2.1', 'the address of a Node', id='a Node'),
+        pytest.param('127.0.0.1', 'no address that others can reach', id='loopback'),
+        pytest.param('169.254.1.1', 'no address that others can reach', id='link-local'),
+        pytest.param('10.244.0.5', 'the network of pods', id='a pod'),
+        pytest.param('10.96.0.5', 'the network of Services', id='a ClusterIP'),
+    ],
+)
+def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address, said):
+    known = Settings(service_networks=('10.96.0.0/16',), pod_networks=('10.244.0.0/16',))
+    made = on_node(service(**OURS, **IP, externalIPs=[address]), endpoint_slice(endpoints=BOTH), node(), settings=known)
+    assert doors(made) == ['10.96.0.1:80/TCP']
+    [verdict] = made.all_verdicts()
+    assert (verdict.reason, verdict.field) == ('AddressRefused', 'spec.externalIPs')
+    assert said in verdict.message
+
+
+def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
+    thief = service('thief', created='2020-01-01T00:00:00Z', **OURS, clusterIP='10.96.0.2', externalIPs=['10.96.0.1'])
+    owner = service('web', created='2024-01-01T00:00:00Z', **OURS, **IP)
+    slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])
+    made = on_node(thief, owner, *slices)
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').backend.startswith('shop_web_80')
+    assert [(verdict.reason, verdict.ref.name) for verdict in made.all_verdicts()] == [('AddressRefused', 'thief')]
+
+
+def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
+    ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
+    made = on_node(service(ports=ports, **OURS, **IP), endpoint_slice(endpoints=BOTH, protocol='UDP', port_name='dns'))
+    udp = door(made, '10.96.0.1:53/UDP')
+    assert (udp.way, [held.endpoints for held in fragment(made).balanced]) == (
+        'kernel',
+        [(('10.0.0.1', 8080), ('10.0.0.2', 8080))],
+    )
+    made = on_node(service(**OURS, **IP, sessionAffinity='ClientIP'), endpoint_slice(endpoints=BOTH))
+    sticky = door(made, '10.96.0.1:80/TCP')
+    assert (sticky.way, [held.affinity for held in fragment(made).balanced]) == ('kernel', [10800])
+    made = on_node(service(**OURS, **IP), endpoint_slice(endpoints=BOTH))
+    plain = door(made, '10.96.0.1:80/TCP')
+    assert (plain.way, plain.far.spare) == ('tcp', (('10.0.0.1', 8080), ('10.0.0.2', 8080)))
+    made = on_node(service(annotations={'proxy': 'node', 'allow': '10.0.0.0/8'}, **IP), endpoint_slice(endpoints=BOTH))
+    guarded = door(made, '10.96.0.1:80/TCP')
+    assert (guarded.way, guarded.far.spare) == ('tcp', ())
