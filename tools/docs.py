@@ -1,4 +1,4 @@
-"""Write the reference documentation from the code: annotations, settings and verdicts.
+"""Write the reference documentation from the code: annotations, settings and diagnostics.
 
 `python -m tools.docs` writes the pages into docs/; `--check` writes nothing, and names those that differ from the code.
 The prose is in tools/templates; what a page lists (keys, settings, reasons, what is not served yet) comes from the
@@ -21,7 +21,7 @@ from headrace import diagnostics  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
 from headrace.settings import settings  # noqa: E402
 
-PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
+PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
 RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
 SCHEMA = 'settings.schema.json'
 SCOPES = {

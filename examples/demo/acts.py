@@ -42,7 +42,7 @@ def a_folder(performance: Performance) -> None:
         'The folder holds no certificate for pay.example.com, and headrace says so; all else is served.',
         'headrace status',
         expected='RouteClosed of Service shop/pay, SecretMissing of Service shop/pay',
-        found=', '.join(sorted(stage.agent.verdicts())) or 'nothing is wrong',
+        found=', '.join(sorted(stage.agent.diagnostics())) or 'nothing is wrong',
     )
     for scene in (by_host_and_path, redirects_and_walls, tcp_by_port):
         scene(performance)

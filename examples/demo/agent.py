@@ -73,9 +73,9 @@ class Agent:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def verdicts(self) -> set[str]:
+    def diagnostics(self) -> set[str]:
         """Return what the agent finds wrong: reason and object."""
-        return {f'{item["reason"]} of {item["object"]}' for item in self.status()['verdicts']}
+        return {f'{item["reason"]} of {item["object"]}' for item in self.status()['diagnostics']}
 
     def reasons_of_reloads(self, count: int) -> list[str]:
         """Return the kinds of reasons of all reloads, once there were so many; a reload is told of when it is through."""

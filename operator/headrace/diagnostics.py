@@ -1,7 +1,7 @@
-"""Verdicts: what is wrong with an object, or how it was understood, as a value.
+"""Diagnostics: what is wrong with an object, or how it was understood, as a value.
 
 Owns the list of reasons with their level and what a user does about each; the reference in the documentation is
-generated from it. A user's mistake is always a verdict, never an exception.
+generated from it. A user's mistake is always a diagnostic, never an exception.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Verdict:
-    """One verdict: about whom, its reason (a key of REASONS), a sentence, and the field it speaks of."""
+class Diagnostic:
+    """One diagnostic: about whom, its reason (a key of REASONS), a sentence, and the field it speaks of."""
 
     ref: Ref
     reason: str
@@ -45,7 +45,7 @@ class Verdict:
 
     @property
     def value(self) -> dict[str, str]:
-        """Return the verdict as a value for JSON."""
+        """Return the diagnostic as a value for JSON."""
         return {
             'level': self.level,
             'reason': self.reason,
@@ -85,7 +85,7 @@ OF_AGENTS = frozenset(
         'RouteClosed',
         'SecretForbidden',
         'SecretMissing',
-        'StandInCertificate',
+        'PlaceholderCertificate',
     )
 )
 
@@ -115,6 +115,7 @@ REASONS: dict[str, Reason] = {
     'NoEndpoints': Reason(_WARNING, 'No endpoint is usable; clients get 503 (http) or a reset (tcp).', 'Check the readiness of the pods behind the Service.'),
     'NotApplicable': Reason(_WARNING, 'The key has no meaning for this port or kind and is ignored.', 'Remove it, or change the mode of the port.'),
     'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
+    'PlaceholderCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),
     'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),
     'RefusedByHaproxy': Reason(_ERROR, 'HAProxy refuses the configuration that the object becomes, so it is left out; the rest is served.', 'Change the object; the message holds what HAProxy said. Tell the administrator when a snippet or template is at fault.'),
@@ -123,7 +124,6 @@ REASONS: dict[str, Reason] = {
     'SecretForbidden': Reason(_ERROR, 'headrace may not read Secrets of this namespace.', 'Ask the administrator to add the namespace to `secrets.namespaces`.'),
     'SecretMissing': Reason(_ERROR, 'The Secret does not exist; what depends on it is closed.', 'Create the Secret in the namespace of the object.'),
     'ServiceMissing': Reason(_ERROR, 'The Service, or its port, does not exist; the rule is left out.', 'Correct the name, or create the Service.'),
-    'StandInCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'TerminatingOnly': Reason(_INFO, 'No endpoint is ready; those that are terminating but still serving get the traffic.', 'None, if a roll-out is going on.'),
     'UnknownAppProtocol': Reason(_WARNING, 'The appProtocol is none that headrace knows and counts as unset.', 'Set `headrace.io/mode` to say what the port speaks.'),
     'UnknownKey': Reason(_WARNING, 'The key is none of headrace\'s.', 'The message names the nearest known key.'),

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from headrace import parsing
-from headrace.diagnostics import Verdict, shorten
+from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import fields
 from headrace.objects.kinds import Object
@@ -57,7 +57,7 @@ class Contents:
     """The objects of some files, and what was wrong with the rest."""
 
     objects: tuple[Object, ...]
-    verdicts: tuple[Verdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def paths(given: Iterable[Path]) -> list[Path]:
@@ -79,7 +79,7 @@ def paths(given: Iterable[Path]) -> list[Path]:
 def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
     """Return the objects of files and folders; raises SourceError for a path that cannot be read."""
     objects: list[Object] = []
-    verdicts: list[Verdict] = []
+    diagnostics: list[Diagnostic] = []
     for path in paths(given):
         try:
             data = path.read_bytes()
@@ -87,31 +87,31 @@ def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
             raise SourceError(f'{path}: {error.strerror}') from error
         found = parse(data, str(path), limits)
         objects += found.objects
-        verdicts += found.verdicts
+        diagnostics += found.diagnostics
     seen: dict[Ref, Object] = {}
     for item in objects:
         if item.ref in seen and seen[item.ref] != item:
             message = 'the input holds this object twice, with different contents; the last one counts'
-            verdicts.append(Verdict(item.ref, 'InvalidObject', message))
+            diagnostics.append(Diagnostic(item.ref, 'InvalidObject', message))
         seen[item.ref] = item
-    return Contents(tuple(seen.values()), tuple(sorted(set(verdicts))))
+    return Contents(tuple(seen.values()), tuple(sorted(set(diagnostics))))
 
 
 def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
-    """Return the objects in one file's contents; `name` is what verdicts call it, `limits` are those of a Secret."""
+    """Return the objects in one file's contents; `name` is what diagnostics call it, `limits` are those of a Secret."""
     objects: list[Object] = []
-    verdicts: list[Verdict] = []
+    diagnostics: list[Diagnostic] = []
     try:
         for document in _documents(data):
             found = parsing.parse(document, limits)
-            verdicts += found.verdicts
+            diagnostics += found.diagnostics
             if found.object is not None:
                 objects.append(found.object)
     except Exception as error:  # noqa: BLE001  PyYAML lets through what Python raises, as for `!!bool maybe`
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
         ref = Ref('File', '', name if name.isprintable() else shorten(name, _MAX_NAME))
-        verdicts.append(Verdict(ref, 'InvalidObject', message))
-    return Contents(tuple(objects), tuple(verdicts))
+        diagnostics.append(Diagnostic(ref, 'InvalidObject', message))
+    return Contents(tuple(objects), tuple(diagnostics))
 
 
 def _documents(data: bytes) -> Iterator[object]:

@@ -1,6 +1,6 @@
 """The folder as a live source: files are read again when they change, and the store follows.
 
-Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the verdict says
+Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the diagnostic says
 so; a file that is gone takes its objects with it, but not at once: a file that is replaced may be removed first. While the
 folder itself is gone, everything stays. An object in two files is the one of the later path.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import watchfiles
 
 from headrace import folder
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.folder import SourceError
 from headrace.names import Ref
 from headrace.objects.kinds import Object
@@ -50,7 +50,7 @@ class WatchedFolder:
         self._held: dict[Path, tuple[Object, ...]] = {}
         self._signatures: dict[Path, Signature] = {}
         self._holders: dict[Ref, dict[Path, Object]] = {}
-        self._verdicts: dict[Path, tuple[Verdict, ...]] = {}
+        self._diagnostics: dict[Path, tuple[Diagnostic, ...]] = {}
         # Objects that are in no file any more, and since when.
         self._gone: dict[Ref, float] = {}
         self._root = _Root(self.path)
@@ -59,13 +59,13 @@ class WatchedFolder:
         self.events = 0
         self.missed = 0
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with files and with objects that could not be read."""
         # By a copy: metrics are made in a thread.
-        return tuple(sorted({verdict for found in list(self._verdicts.values()) for verdict in found}))
+        return tuple(sorted({diagnostic for found in list(self._diagnostics.values()) for diagnostic in found}))
 
-    def troubles(self) -> dict[str, str]:
-        """Return what stands in the way, by subject; files that do not parse are verdicts."""
+    def problems(self) -> dict[str, str]:
+        """Return what stands in the way, by subject; files that do not parse are diagnostics."""
         return {}
 
     async def read(self) -> None:
@@ -91,16 +91,16 @@ class WatchedFolder:
 
     async def follow(self) -> None:
         """Read what changes until cancelled."""
-        trouble = ''
+        problem = ''
         while True:
             # What changes between the last reading and the first watch would be missed.
             asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
             try:
                 self._root.look()
                 root = self._root.count
-                if trouble:
+                if problem:
                     log.info('the folder is there again', extra={'folder': str(self.path)})
-                trouble = ''
+                problem = ''
                 self._catch_up()
                 async with contextlib.aclosing(self._changes()) as changes:
                     async for changed in changes:
@@ -108,9 +108,9 @@ class WatchedFolder:
                         if not self._root.look() or self._root.count != root:
                             break
             except (OSError, RuntimeError, SourceError) as error:
-                if str(error) != trouble:
-                    trouble = str(error)
-                    log.warning('the folder cannot be watched; what was read stays', extra={'said': trouble})
+                if str(error) != problem:
+                    problem = str(error)
+                    log.warning('the folder cannot be watched; what was read stays', extra={'said': problem})
                 await asyncio.sleep(_IDLE_SECONDS)
 
     def _catch_up(self) -> None:
@@ -172,11 +172,11 @@ class WatchedFolder:
             return
         if signature is not None:
             self._signatures[path] = signature
-        self._verdicts[path] = contents.verdicts
-        if any(verdict.ref.kind == 'File' for verdict in contents.verdicts) and path in self._held:
+        self._diagnostics[path] = contents.diagnostics
+        if any(diagnostic.ref.kind == 'File' for diagnostic in contents.diagnostics) and path in self._held:
             return
         before = {item.ref: item for item in self._held.get(path, ())}
-        failed = {verdict.ref for verdict in contents.verdicts if verdict.reason == 'InternalError'}
+        failed = {diagnostic.ref for diagnostic in contents.diagnostics if diagnostic.reason == 'InternalError'}
         now = {item.ref: item for item in (*(before[ref] for ref in failed & before.keys()), *contents.objects)}
         self._held[path] = tuple(now.values())
         for ref, item in now.items():
@@ -188,7 +188,7 @@ class WatchedFolder:
 
     def _forget(self, path: Path) -> None:
         self._signatures.pop(path, None)
-        self._verdicts.pop(path, None)
+        self._diagnostics.pop(path, None)
         for item in self._held.pop(path, ()):
             self._holders[item.ref].pop(path, None)
             self._settle(item.ref)

@@ -21,7 +21,7 @@ DIGITS = 32
 # The header of requests to which each pass through headrace adds a value.
 HOPS = 'X-Headrace-Hops'
 # The network of stand-ins, on every node by itself: a unique local one (RFC 4193) that spells "headrac".
-STAND_INS = 'fd68:6561:6472:6163::/64'
+SYNTHETIC_ADDRESSES = 'fd68:6561:6472:6163::/64'
 
 
 class Ref(NamedTuple):
@@ -32,7 +32,7 @@ class Ref(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """Return `Kind namespace/name`, as verdicts and logs show it."""
+        """Return `Kind namespace/name`, as diagnostics and logs show it."""
         return f'{self.kind} {self.namespace}/{self.name}' if self.namespace else f'{self.kind} {self.name}'
 
 
@@ -91,7 +91,7 @@ def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str
 
 
 @lru_cache(maxsize=65536)
-def stand_in(address: str, number: int, key: bytes) -> str:
+def synthetic_address(address: str, number: int, key: bytes) -> str:
     """Return the address that stands for an IPv6 address and port on a node; its last two bytes are the port.
 
     HAProxy asks the kernel for the original destination of a connection over IPv4 only, so over IPv6 the address that
@@ -99,7 +99,7 @@ def stand_in(address: str, number: int, key: bytes) -> str:
     stand-in is that of another Service.
     """
     known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6, key=key).digest())
-    return str(ipaddress.IPv6Network(STAND_INS)[known << 16 | number])
+    return str(ipaddress.IPv6Network(SYNTHETIC_ADDRESSES)[known << 16 | number])
 
 
 def wildcard(host: str) -> str:

@@ -16,5 +16,7 @@ def parse(document: object, limits: Secrets = DEFAULT_LIMITS) -> Reading:
     """Return the object that a document holds, and log an unexpected error with its traceback."""
     found = read(document, limits)
     if found.failed is not None:
-        log.error('headrace failed on an object', exc_info=found.failed, extra={'object': str(found.verdicts[0].ref)})
+        log.error(
+            'headrace failed on an object', exc_info=found.failed, extra={'object': str(found.diagnostics[0].ref)}
+        )
     return found

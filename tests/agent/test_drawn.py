@@ -115,9 +115,9 @@ class Followed:
         """Return what a HAProxy has that starts from these objects; it listens where the live one does, to nobody."""
         seen = class_settings.parse(self.live.config.read_text())
         made = built(*self.objects.values(), settings=seen, all_secrets=True)
-        assert made.view == build_context.make(seen, all_secrets=True)
+        assert made.context == build_context.make(seen, all_secrets=True)
         with tempfile.TemporaryDirectory() as folder, Haproxy(self.live.haproxy) as haproxy:
-            files.write(Path(folder), Renderer(made.view).render(made))
+            files.write(Path(folder), Renderer(made.context).render(made))
             haproxy.start(folder)
             return state(haproxy.command)
 

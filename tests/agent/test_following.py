@@ -220,13 +220,13 @@ def test_settings_are_read_again_and_say_what_they_cost(live, town):
     assert live.reloads()[0]['reasons'] == ['settings: maxconn']
     assert 'Maxconn: 600' in live.ask('show info')
     live.write(live.config, 'maxconn: many')
-    until(lambda: 'maxconn' in live.status()['troubles'].get('settings', ''))
+    until(lambda: 'maxconn' in live.status()['problems'].get('settings', ''))
     assert get(town, live)[0] == 200
     live.set(**{'class': 'other'})
-    until(lambda: live.status()['troubles'].get('settings') == 'class: changed, and need a restart')
+    until(lambda: live.status()['problems'].get('settings') == 'class: changed, and need a restart')
     assert live.status()['class'] == 'headrace'
     live.set(**{'class': 'headrace'})
-    until(lambda: live.status()['troubles'] == {})
+    until(lambda: live.status()['problems'] == {})
 
 
 def test_three_hundred_changes_in_a_second_all_arrive(live, town):
@@ -262,10 +262,10 @@ def test_a_file_that_is_being_written_changes_nothing_until_it_is_whole(live, to
     with path.open('w') as file:
         file.write(whole[: len(whole) // 2])
         file.flush()
-        until(lambda: any(item['reason'] == 'InvalidObject' for item in live.status()['verdicts']))
+        until(lambda: any(item['reason'] == 'InvalidObject' for item in live.status()['diagnostics']))
         assert get(town, live)[0] == 200
         file.write(whole[len(whole) // 2 :])
-    until(lambda: live.status()['verdicts'] == [])
+    until(lambda: live.status()['diagnostics'] == [])
     assert get(town, live)[0] == 200
     assert live.metric('headrace_commands_total') == before
 

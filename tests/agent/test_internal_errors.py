@@ -110,8 +110,8 @@ class Tenants:
 
         await asyncio.to_thread(until, served, 'the tenants are served')
 
-    def verdicts(self):
-        return {verdict.reason for verdict in self.agent.loop.judged.verdicts.get(BAD, ())}
+    def diagnostics(self):
+        return {diagnostic.reason for diagnostic in self.agent.loop.judged.diagnostics.get(BAD, ())}
 
     async def until(self, true):
         await asyncio.to_thread(until, true)
@@ -138,8 +138,8 @@ def test_a_change_of_one_tenant_that_fails_costs_that_change_only(live, town, po
         poison.on = True
         await tenants.change(1)
         assert poison.raised
-        await tenants.until(lambda: 'InternalError' in tenants.verdicts())
-        record = tenants.agent.applier.record
+        await tenants.until(lambda: 'InternalError' in tenants.diagnostics())
+        record = tenants.agent.applier.stats
         assert record.internal_errors == {stage: 1}
         assert 'bad-0.mallory.com/' in live.routes()
         raised = poison.raised
@@ -150,7 +150,7 @@ def test_a_change_of_one_tenant_that_fails_costs_that_change_only(live, town, po
         poison.on = False
         await tenants.change(3)
         await tenants.serves(3, ('mallory',))
-        assert 'InternalError' not in tenants.verdicts()
+        assert 'InternalError' not in tenants.diagnostics()
         assert not record.last_reloads
         labels = {'stage': stage}
         assert tenants.agent.metrics.registry.get_sample_value('headrace_internal_errors_total', labels) == 1
@@ -165,13 +165,13 @@ def test_files_are_written_without_an_object_that_cannot_be_rendered(live, town,
     async def work():
         poison.on = True
         await tenants.change(1)
-        await tenants.until(lambda: 'InternalError' in tenants.verdicts())
-        await tenants.until(lambda: not tenants.agent.applier.candidate.stale)
+        await tenants.until(lambda: 'InternalError' in tenants.diagnostics())
+        await tenants.until(lambda: not tenants.agent.applier.staging.stale)
         files = ''.join(path.read_text() for path in (live.state / 'candidate').rglob('*.cfg'))
         for tenant in TENANTS:
             assert f'10.1.0.{len(tenant)}' in files
         await tenants.change(2, 'bad')
-        await tenants.until(lambda: not tenants.agent.applier.candidate.stale)
+        await tenants.until(lambda: not tenants.agent.applier.staging.stale)
 
     asyncio.run(inprocess.serving(tenants.agent, work))
 
@@ -193,7 +193,7 @@ def test_the_comparison_goes_on_without_an_object_that_fails(live, town, poison)
         live.ask(f'disable server {where}/{server}')
         tenants.agent.applier.touched |= {BAD, Ref('Service', 'alpha', 'web-0')}
         await asyncio.to_thread(until, lambda: backend in live.servers(), 'it is enabled again')
-        assert tenants.agent.applier.record.internal_errors['compare']
+        assert tenants.agent.applier.stats.internal_errors['compare']
 
     asyncio.run(inprocess.serving(tenants.agent, work))
 
@@ -205,7 +205,7 @@ def test_an_agent_starts_without_an_object_that_cannot_be_rendered(live, town, p
 
     async def work():
         await tenants.serves(0, TENANTS)
-        assert 'InternalError' in tenants.verdicts()
+        assert 'InternalError' in tenants.diagnostics()
         await tenants.change(1)
 
     asyncio.run(inprocess.serving(tenants.agent, work))
@@ -219,7 +219,7 @@ def test_a_worker_is_adopted_without_an_object_that_fails(live, town, poison):
         await tenants.serves(0, (*TENANTS, 'mallory'))
         poison.on = True
         tenants.agent.applier.lose('the test says so')
-        await tenants.until(lambda: 'InternalError' in tenants.verdicts())
+        await tenants.until(lambda: 'InternalError' in tenants.diagnostics())
         await tenants.change(1)
 
     asyncio.run(inprocess.serving(tenants.agent, work))
@@ -238,9 +238,9 @@ def test_changes_are_kept_and_tried_again_where_nothing_can_be_applied(live, tow
         await tenants.serves(0, (*TENANTS, 'mallory'))
         monkeypatch.setattr(plan, 'plan', fails)
         changed = asyncio.create_task(tenants.change(1))
-        record = tenants.agent.applier.record
+        record = tenants.agent.applier.stats
         await tenants.until(lambda: record.internal_errors['batch'] >= 2)
-        assert tenants.verdicts() == set()
+        assert tenants.diagnostics() == set()
         failing.clear()
         await changed
         await tenants.serves(1, ('mallory',))

@@ -16,7 +16,7 @@ def test_each_setting_is_applied_as_its_page_says(make_live, town):
     until(lambda: live.times('read the settings again'), 'the settings are read')
     live.set(**RESTART)
     said = f'{", ".join(sorted(RESTART))}: changed, and need a restart'
-    until(lambda: live.status()['troubles'].get('settings') == said, 'what needs a restart is said')
+    until(lambda: live.status()['problems'].get('settings') == said, 'what needs a restart is said')
     assert (live.worker(), live.times('reloading')) == (worker, 0)
     ports = Ports(*PORTS)
     try:
@@ -40,7 +40,7 @@ def test_a_service_beyond_a_limit_is_served_as_it_was_when_a_setting_changes(mak
     live.start()
 
     def shown():
-        return [item['reason'] for item in live.status()['verdicts']]
+        return [item['reason'] for item in live.status()['diagnostics']]
 
     def status(path):
         client = Client(live.ports['http'])

@@ -47,7 +47,7 @@ def test_an_agent_without_a_worker_is_alive_and_not_ready_and_says_why(sidecar, 
     assert said.startswith('worker: ')
     assert sidecar.admin('/livez')[0] == 200
     assert sidecar.metric('headrace_worker_connected') == 0
-    assert sidecar.metric('headrace_troubles') == 1
+    assert sidecar.metric('headrace_problems') == 1
 
 
 def test_metrics_count_what_was_done(live, town):
@@ -60,7 +60,11 @@ def test_metrics_count_what_was_done(live, town):
     live.web([two], town.port, annotations={'retries': '7'})
     until(lambda: live.metric('headrace_reloads_total', reason='profile', result='good') == 1)
     live.web([two], town.port, name='bad', host='bad.example.com', annotations={'balance': 'nonsense'})
-    until(lambda: live.metric('headrace_verdicts', level='error') or live.metric('headrace_verdicts', level='warning'))
+    until(
+        lambda: (
+            live.metric('headrace_diagnostics', level='error') or live.metric('headrace_diagnostics', level='warning')
+        )
+    )
     assert live.metric('headrace_events_total') > events
     assert live.metric('headrace_commands_total') > commands
     assert live.metric('headrace_plans_total', kind='runtime') >= 1
@@ -112,7 +116,7 @@ def test_figures_of_services_can_be_left_out(make_live, town):
     assert live.metric('headrace_worker_connected') == 1
 
 
-def test_status_shows_services_reloads_and_verdicts_and_one_service_with_its_servers(live, town):
+def test_status_shows_services_reloads_and_diagnostics_and_one_service_with_its_servers(live, town):
     one, two = town.pods(2)
     live.web([one, two], town.port)
     live.web([one], town.port, name='late', host='shop.example.com')

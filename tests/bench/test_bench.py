@@ -55,7 +55,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
 def test_a_varied_cluster_is_whole_and_has_its_kinds_in_their_shares(seed):
     documents = list(varied.cluster(1000, seed))
     made = built(*documents)
-    assert [verdict for verdict in made.all_verdicts() if verdict.level is not Level.INFO] == []
+    assert [diagnostic for diagnostic in made.all_diagnostics() if diagnostic.level is not Level.INFO] == []
     assert sum(ref.kind == 'Service' for ref in made.fragments) == 1000
     settings = [set(item['metadata']['annotations']) for item in documents[::2]]
     exposed = {f'headrace.io/{key}' for key in ('enabled', 'mode', 'host')}

@@ -22,8 +22,11 @@ class Outcome:
 
     @property
     def said(self):
-        """Reason and object of each verdict."""
-        return [(verdict['reason'], f'{verdict["namespace"]}/{verdict["name"]}') for verdict in self.values['verdicts']]
+        """Reason and object of each diagnostic."""
+        return [
+            (diagnostic['reason'], f'{diagnostic["namespace"]}/{diagnostic["name"]}')
+            for diagnostic in self.values['diagnostics']
+        ]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_render_says_what_it_wrote_and_how_to_start_it(headrace, given, tmp_path
     count = len(rendered(target))
     assert (
         outcome.out
-        == f'{count} files with 1 backends in {target}; no verdicts\nstart it with: haproxy -f {target}/haproxy\n'
+        == f'{count} files with 1 backends in {target}; no diagnostics\nstart it with: haproxy -f {target}/haproxy\n'
     )
 
 
@@ -33,11 +33,11 @@ def test_render_for_programs_names_each_file_with_its_size(headrace, given, tmp_
     assert outcome.values == {
         'folder': str(tmp_path / 'out'),
         'files': {name: len(data) for name, data in files.items()},
-        'verdicts': [],
+        'diagnostics': [],
     }
 
 
-def test_verdicts_of_render_go_to_standard_error_and_do_not_change_its_exit_code(headrace, given, tmp_path):
+def test_diagnostics_of_render_go_to_standard_error_and_do_not_change_its_exit_code(headrace, given, tmp_path):
     outcome = headrace('render', '-f', given(hosted(retries='many')), '-o', tmp_path / 'out')
     assert outcome.code == 0
     first, second = outcome.err.splitlines()
@@ -93,12 +93,12 @@ def test_certificates_can_be_read_by_their_owner_and_group_only(headrace, given,
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
-def test_check_for_programs_holds_verdicts_haproxys_answer_and_descriptors(headrace, given, haproxy_34):
+def test_check_for_programs_holds_diagnostics_haproxys_answer_and_descriptors(headrace, given, haproxy_34):
     path = given(hosted(retries='many'), READY)
     outcome = headrace('check', '-f', path, '--haproxy', haproxy_34, '--format', 'json')
     assert outcome.code == 1
     found = outcome.values
-    assert found['verdicts'] == [
+    assert found['diagnostics'] == [
         {
             'level': 'error', 'reason': 'InvalidValue', 'kind': 'Service', 'namespace': 'shop', 'name': 'web',
             'field': 'metadata.annotations[headrace.io/retries]',
@@ -139,7 +139,7 @@ def test_check_does_the_sum_of_descriptors_that_haproxy_does_not(headrace, given
 
 
 @pytest.mark.parametrize('binary', ['/nowhere/haproxy', '/bin/true'])
-def test_check_without_a_haproxy_still_tells_verdicts(headrace, given, binary):
+def test_check_without_a_haproxy_still_tells_diagnostics(headrace, given, binary):
     outcome = headrace('check', '-f', given(hosted()), '--haproxy', binary)
     assert outcome.code == 4
     assert 'NoEndpoints' in outcome.out
@@ -160,8 +160,8 @@ def test_a_secret_that_is_not_in_the_input_is_replaced_and_named(headrace, given
     document = hosted(tls_secret='shop-tls', client_ca_secret='partners')
     outcome = headrace('check', '-f', given(document, READY), '--haproxy', haproxy_34, '--format', 'json')
     assert outcome.code == 0
-    assert outcome.said == [('StandInCertificate', 'shop/web')] * 2
-    messages = ' '.join(verdict['message'] for verdict in outcome.values['verdicts'])
+    assert outcome.said == [('PlaceholderCertificate', 'shop/web')] * 2
+    messages = ' '.join(diagnostic['message'] for diagnostic in outcome.values['diagnostics'])
     assert 'Secret shop/shop-tls is not in the input' in messages
     assert 'Secret shop/partners is not in the input' in messages
 
@@ -178,7 +178,7 @@ def test_plan_of_nothing_is_nothing_to_do(headrace, given):
     outcome = planned(headrace, given, [hosted(), READY], [READY, hosted()])
     assert (outcome.code, outcome.out, outcome.err) == (0, 'nothing to do\n', '')
     values = planned(headrace, given, [hosted(), READY], [hosted(), READY], '--format', 'json').values
-    assert values == {'commands': [], 'reload': [], 'verdicts': []}
+    assert values == {'commands': [], 'reload': [], 'diagnostics': []}
 
 
 def test_plan_of_an_endpoint_is_its_commands_and_no_reload(headrace, given):
@@ -209,7 +209,7 @@ def test_plan_of_what_commands_cannot_do_is_a_reload_with_its_reason(headrace, g
     assert [set(reason) for reason in values['reload']] == [{'reason', 'detail'}]
 
 
-def test_verdicts_of_plan_are_those_of_the_second_set_on_standard_error(headrace, given):
+def test_diagnostics_of_plan_are_those_of_the_second_set_on_standard_error(headrace, given):
     outcome = planned(headrace, given, [hosted(retries='many'), READY], [hosted(cookie='a b'), READY])
     assert outcome.code == 0
     assert 'headrace.io/cookie' in outcome.err

@@ -28,7 +28,7 @@ def test_what_is_not_served_is_told_with_exit_code_1(headrace, given):
     assert outcome.out == 'b.example.com: not served: no object has a route for this host: 404\n'
 
 
-def test_who_waits_for_a_contested_host_is_told_with_the_verdicts(headrace, given):
+def test_who_waits_for_a_contested_host_is_told_with_the_diagnostics(headrace, given):
     young = web('young', created='2024-06-01T00:00:00Z')
     outcome = headrace('explain', 'a.example.com', '-f', given(web(), READY, young))
     assert outcome.code == 0
@@ -54,9 +54,9 @@ def test_programs_get_one_value(headrace, given):
                 'moreWaiting': 0,
             }
         ],
-        'verdicts': [],
+        'diagnostics': [],
         'moreClaims': 0,
-        'moreVerdicts': 0,
+        'moreDiagnostics': 0,
     }
 
 

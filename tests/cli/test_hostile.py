@@ -1,7 +1,7 @@
 """Input by somebody who means harm, or is merely mistaken: it costs the object that holds it, and no other.
 
 Every case is an object of its own that asks to be served; all of them together stand in one folder beside a good
-Service. Nothing crashes, the good Service is served as if it were alone, what is wrong has a verdict, and both
+Service. Nothing crashes, the good Service is served as if it were alone, what is wrong has a diagnostic, and both
 HAProxy accepts the whole.
 """
 
@@ -213,18 +213,18 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def rendered():
-    """The folder and the verdicts of what has been rendered of it."""
+    """The folder and the diagnostics of what has been rendered of it."""
     return []
 
 
 @pytest.fixture
 def harm(headrace, folder, rendered, tmp_path_factory):
-    """Render all of it, if that is not done yet, and return the folder and the verdicts, both to be read only."""
+    """Render all of it, if that is not done yet, and return the folder and the diagnostics, both to be read only."""
     if not rendered:
         out = tmp_path_factory.mktemp('harm') / 'out'
         outcome = headrace('render', '-f', folder, '-o', out, '--tcp-ports', '5432', '--format', 'json')
         assert outcome.code == 0, outcome.err
-        rendered[:] = out, outcome.values['verdicts']
+        rendered[:] = out, outcome.values['diagnostics']
     return rendered
 
 
@@ -258,14 +258,14 @@ def test_a_good_service_is_served_as_if_it_were_alone(harm, headrace, given, tmp
         assert [line for line in mine if line not in all_lines] == []
     (shard,) = (alone / 'haproxy').glob('backends-*.cfg')
     assert shard.read_text().strip() in (harm[0] / 'haproxy' / shard.name).read_text()
-    assert [verdict for verdict in harm[1] if verdict['name'] in ('good', 'good-1', 'good-tls')] == []
+    assert [diagnostic for diagnostic in harm[1] if diagnostic['name'] in ('good', 'good-1', 'good-tls')] == []
 
 
-def test_every_hostile_annotation_has_a_verdict_or_became_a_typed_value(harm):
+def test_every_hostile_annotation_has_a_diagnostic_or_became_a_typed_value(harm):
     told = {
-        verdict['name']
-        for verdict in harm[1]
-        if verdict['reason'] not in ('NoEndpoints', 'NotYet', 'StandInCertificate')
+        diagnostic['name']
+        for diagnostic in harm[1]
+        if diagnostic['reason'] not in ('NoEndpoints', 'NotYet', 'PlaceholderCertificate')
     }
     silent = {name for name, _ in CASES if name.startswith(('a-', 'b-')) and name not in told}
     # Free text is text in a header's value, a path may be good after its slash, a tab separates hosts and Secrets, and the names of
@@ -274,11 +274,11 @@ def test_every_hostile_annotation_has_a_verdict_or_became_a_typed_value(harm):
     assert {name for name in silent if not name.endswith('-1') and not any(part in name for part in fine)} == set()
 
 
-def test_verdicts_can_be_printed_and_are_short(harm):
-    for verdict in harm[1]:
-        for text in verdict.values():
-            assert text.isprintable(), verdict
-            assert len(text) < 700, verdict
+def test_diagnostics_can_be_printed_and_are_short(harm):
+    for diagnostic in harm[1]:
+        for text in diagnostic.values():
+            assert text.isprintable(), diagnostic
+            assert len(text) < 700, diagnostic
 
 
 def test_check_and_plan_take_all_of_it(headrace, folder, given, haproxy_34):
@@ -315,6 +315,6 @@ def test_the_longest_names_that_kubernetes_allows_are_served(headrace, given, tm
     ]  # fmt: skip
     arguments = ('-o', tmp_path / 'out', '--format', 'json')
     outcome = headrace('render', '-f', given(*documents), *arguments)
-    assert (outcome.code, outcome.values['verdicts']) == (0, [])
+    assert (outcome.code, outcome.values['diagnostics']) == (0, [])
     answer = check.check(haproxy_34, tmp_path / 'out')
     assert answer.accepted, answer.output[:2000]

@@ -139,7 +139,7 @@ def test_an_empty_folder_is_a_configuration_without_objects(headrace, tmp_path, 
     (tmp_path / 'in').mkdir()
     outcome = headrace('check', '-f', tmp_path / 'in', '--haproxy', haproxy_34)
     assert (outcome.code, outcome.err) == (0, '')
-    assert outcome.out == '0 objects: no verdicts\nHAProxy accepts the configuration\n'
+    assert outcome.out == '0 objects: no diagnostics\nHAProxy accepts the configuration\n'
 
 
 def test_a_file_that_is_no_yaml_is_told_and_the_rest_is_served(headrace, given, tmp_path, haproxy_34):
@@ -179,7 +179,7 @@ def test_the_order_of_objects_and_files_does_not_matter(headrace, given, tmp_pat
         target = tmp_path / f'out-{seed}'
         arguments = [word for path in paths for word in ('-f', path)]
         outcome = headrace('render', *arguments, '-o', target, '--tcp-ports', '5432', '--format', 'json')
-        results.append((rendered(target), outcome.values['verdicts']))
+        results.append((rendered(target), outcome.values['diagnostics']))
     assert all(result == results[0] for result in results)
 
 

@@ -201,7 +201,7 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
             'storefront.yaml',
             ('headrace.io/balance', 'headrace.io/balanse'),
             ('expected: RouteClosed of Service shop/pay, Secret', 'UnknownKey of Service shop/storefront'),
-            id='a verdict more',
+            id='a diagnostic more',
         ),
         pytest.param(
             'pay.yaml',

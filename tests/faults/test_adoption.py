@@ -57,7 +57,7 @@ def test_endpoints_of_a_service_that_waits_for_its_reload_stay_true_after_an_ado
     # No reload is let through.
     live.set(fileDescriptors=1)
     live.start()
-    until(lambda: live.status()['troubles'].get('reload'), 'the reload does not come')
+    until(lambda: live.status()['problems'].get('reload'), 'the reload does not come')
     with under_load(town, live) as load:
         live.web([two], town.port, annotations={'retries': '7'})
         live.serves([two], 'shop_web_80')

@@ -100,7 +100,7 @@ def test_an_object_that_haproxy_refuses_costs_itself_and_says_so(live, town):
     live.web([one], town.port)
     live.start()
     live.web([two], town.port, name='bad', host='bad.example.com', annotations={'snippets': 'broken'})
-    until(lambda: any(item['reason'] == 'RefusedByHaproxy' for item in live.status()['verdicts']), 'the verdict')
+    until(lambda: any(item['reason'] == 'RefusedByHaproxy' for item in live.status()['diagnostics']), 'the diagnostic')
     live.web([two], town.port)
     live.serves([two])
     assert live.admin('/healthz')[0] == 200

@@ -17,7 +17,7 @@ def healthy(live):
 
 
 def troubled(live, subject):
-    return until(lambda: live.status()['troubles'].get(subject), f'{subject} is said to stand in the way')
+    return until(lambda: live.status()['problems'].get(subject), f'{subject} is said to stand in the way')
 
 
 def failed_reloads(live):
@@ -64,10 +64,12 @@ def test_an_object_that_haproxy_refuses_is_served_again_when_it_is_mended(live, 
     live.start()
     with under_load(town, live):
         live.web([two], town.port, name='bad', host='bad.example.com', annotations={'snippets': 'broken'})
-        until(lambda: [item['object'] for item in live.status()['verdicts']] == ['Service shop/bad'], 'the verdict')
+        until(
+            lambda: [item['object'] for item in live.status()['diagnostics']] == ['Service shop/bad'], 'the diagnostic'
+        )
         live.web([two], town.port, name='bad', host='bad.example.com')
         live.serves([two], 'shop_bad_80')
-        until(lambda: not live.status()['verdicts'], 'the verdict is gone')
+        until(lambda: not live.status()['diagnostics'], 'the diagnostic is gone')
         healthy(live)
 
 

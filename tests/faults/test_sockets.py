@@ -15,7 +15,7 @@ def healthy(live):
 
 
 def troubled(live, subject):
-    return until(lambda: live.status()['troubles'].get(subject), f'{subject} is said to stand in the way')
+    return until(lambda: live.status()['problems'].get(subject), f'{subject} is said to stand in the way')
 
 
 def put_many(live, pods, town):

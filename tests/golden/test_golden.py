@@ -1,7 +1,7 @@
 """What whole inputs become, byte by byte, and that HAProxy accepts it.
 
 A case is a folder: `in.yaml`, perhaps `config.yaml` (settings), `args` (options of `headrace render`) and `overrides/`.
-`expected/` holds the files that are rendered, and `verdicts.txt` what was said. To keep them readable, files that are as in
+`expected/` holds the files that are rendered, and `diagnostics.txt` what was said. To keep them readable, files that are as in
 the case `empty` are left out, the sections of every installation are stored as their difference from `empty`, and of key
 material only its digest is stored.
 
@@ -65,7 +65,7 @@ def difference(before, after):
 
 
 def stored(case, folder):
-    """Render a case, and return what is kept of it, and its verdicts."""
+    """Render a case, and return what is kept of it, and its diagnostics."""
     said = render(case, folder / case)
     found = contents(folder / case)
     if case != BASE:
@@ -75,7 +75,7 @@ def stored(case, folder):
             for name, text in found.items()
             if base.get(name) != text
         }
-    return found, ''.join(map(told, said['verdicts'])).replace(f'{HERE}/', '')
+    return found, ''.join(map(told, said['diagnostics'])).replace(f'{HERE}/', '')
 
 
 @functools.cache
@@ -86,28 +86,28 @@ def rendered_base():
         return contents(Path(folder) / BASE)
 
 
-def told(verdict):
-    """Return a verdict as it is kept."""
-    about = '/'.join(filter(None, (verdict['namespace'], verdict['name'])))
-    head = [verdict['level'], verdict['reason'], f'{verdict["kind"]} {about}', verdict['field']]
-    return f'{"  ".join(filter(None, head))}\n    {verdict["message"]}\n'
+def told(diagnostic):
+    """Return a diagnostic as it is kept."""
+    about = '/'.join(filter(None, (diagnostic['namespace'], diagnostic['name'])))
+    head = [diagnostic['level'], diagnostic['reason'], f'{diagnostic["kind"]} {about}', diagnostic['field']]
+    return f'{"  ".join(filter(None, head))}\n    {diagnostic["message"]}\n'
 
 
 def expected(case):
-    """Return what is kept of a case, and its verdicts."""
-    text = HERE / case / 'verdicts.txt'
+    """Return what is kept of a case, and its diagnostics."""
+    text = HERE / case / 'diagnostics.txt'
     return contents(HERE / case / 'expected'), text.read_text() if text.exists() else ''
 
 
 def update(case, folder):
     """Write what a case becomes."""
-    found, verdicts = stored(case, folder)
+    found, diagnostics = stored(case, folder)
     shutil.rmtree(HERE / case / 'expected', ignore_errors=True)
     for file, text in found.items():
         path = HERE / case / 'expected' / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (HERE / case / 'verdicts.txt').write_text(verdicts)
+    (HERE / case / 'diagnostics.txt').write_text(diagnostics)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -120,10 +120,10 @@ def _updated(update_golden, tmp_path_factory):
 
 @pytest.mark.parametrize('case', CASES)
 def test_the_case_is_rendered_as_expected(case, tmp_path):
-    found, verdicts = stored(case, tmp_path)
+    found, diagnostics = stored(case, tmp_path)
     files, said = expected(case)
     assert found == files
-    assert verdicts == said
+    assert diagnostics == said
 
 
 @pytest.mark.parametrize('case', [case for case in CASES if not (HERE / case / 'refused').exists()])

@@ -20,7 +20,7 @@ SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Place:
+class Topology:
     """An edge, and the certificate that its hosts show."""
 
     edge: Edge
@@ -45,7 +45,7 @@ def place(tmp_path_factory):
         documents = [*(item for group in services for item in group), certificates.tls_secret('tls', key, certificate)]
         seen = {'all_secrets': True}
         with Edge(binary('haproxy-3.4'), *documents, seen=seen) as found:
-            yield Place(found, certificate, str(file))
+            yield Topology(found, certificate, str(file))
 
 
 def program(name):

@@ -59,7 +59,7 @@ def test_answers_are_compressed_where_the_service_says_so(said, endpoint, haprox
         endpoint_slice(addresses=['127.0.0.1'], port=endpoint),
         settings=known,
     )
-    files.write(tmp_path, Renderer(made.view).render(made))
+    files.write(tmp_path, Renderer(made.context).render(made))
     with Haproxy(haproxy_34) as haproxy:
         haproxy.start(tmp_path)
         asked = http.client.HTTPConnection('127.0.0.1', main, timeout=10)

@@ -20,7 +20,7 @@ def write(folder, ports):
     http, https, health = ports.numbers
     settings = Settings(addresses=('127.0.0.1',), http_port=http, https_port=https, health_port=health, maxconn=100)
     empty = built(settings=settings)
-    files.write(folder, Renderer(empty.view).render(empty))
+    files.write(folder, Renderer(empty.context).render(empty))
 
 
 def test_answers_stay_with_their_commands_after_one_with_a_payload(haproxy_34, tmp_path):

@@ -35,7 +35,7 @@ def seen_by(ports):
     """Return the view of the properties with free ports."""
     http, https, health = ports
     own = {'addresses': ('127.0.0.1',), 'http_port': http, 'https_port': https, 'health_port': health}
-    return build_context.make(msgspec.structs.replace(SETTINGS, **own, maxconn=100, threads=1), place=VIEW.place)
+    return build_context.make(msgspec.structs.replace(SETTINGS, **own, maxconn=100, threads=1), topology=VIEW.topology)
 
 
 def without_tcp_listeners(found):
@@ -76,18 +76,18 @@ def check(real, value):
 def test_a_real_haproxy_takes_files_and_plans(ports, haproxy_34, before, events):
     model = Model(seen_by(ports))
     model.change(before)
-    renderer, start = render.Renderer(model.state.view), model_snapshot.of_state(model.state)
+    renderer, start = render.Renderer(model.state.context), model_snapshot.of_state(model.state)
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), SETTINGS.cookie_name))
     for batch in events:
         model.change(batch)
     change = start.whole_change_to(model_snapshot.of_state(model.state))
     made = plan.plan(change, loaded)
     with tempfile.TemporaryDirectory() as folder, Haproxy(haproxy_34) as real:
-        files.write(Path(folder), without_tcp_listeners(renderer.picture(start)))
+        files.write(Path(folder), without_tcp_listeners(renderer.snapshot(start)))
         real.start(folder)
         settle(real, loaded)
         for command in made.commands:
             tell(real, command)
         plan.tell(start, change, made)
-        check(real, Simulated(renderer.picture(start)).value())
+        check(real, Simulated(renderer.snapshot(start)).value())
         assert real.alive()

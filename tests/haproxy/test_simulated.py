@@ -102,7 +102,7 @@ class Both:
 @pytest.fixture
 def both(ports, tmp_path, haproxy_34):
     made = built(*objects(), settings=known(ports))
-    found = render.Renderer(made.view).render(made)
+    found = render.Renderer(made.context).render(made)
     files.write(tmp_path, found)
     with Haproxy(haproxy_34) as real:
         real.start(tmp_path)

@@ -116,14 +116,14 @@ def test_agents_of_a_second_release_serve_and_show_who_holds_the_class(make, con
     agent.start()
     holder = f'{namespace}/{first.account}'
     said = f'another release, {holder}, holds the class: the controllers of this one write nothing'
-    until(lambda: agent.status()['troubles'].get('class') == said, 'the page shows it', seconds=LATE)
+    until(lambda: agent.status()['problems'].get('class') == said, 'the page shows it', seconds=LATE)
     shown = {'class': 'headrace', 'release': holder}
     assert agent.metric('headrace_class_held', **shown) == 1
     assert agent.admin('/healthz')[0] == 503
     # Nothing is wrong with what it serves.
     assert (agent.admin('/livez')[0], agent.admin('/readyz')[0], agent.readiness()) == (200, 200, 200)
     release(first)
-    until(lambda: not agent.status()['troubles'], 'it is over', seconds=LATE)
+    until(lambda: not agent.status()['problems'], 'it is over', seconds=LATE)
     assert agent.metric('headrace_class_held', **{'class': 'headrace', 'release': ''}) == 0
 
 

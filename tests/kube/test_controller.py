@@ -94,7 +94,7 @@ def test_addresses_come_from_a_service_from_nodes_and_from_values_and_follow_the
     assert ingress(controller, 'edge') == theirs['loadBalancer']['ingress']
 
 
-def test_addresses_that_another_controller_has_written_stay_and_the_verdict_says_so(make_cluster):
+def test_addresses_that_another_controller_has_written_stay_and_the_diagnostic_says_so(make_cluster):
     controller = make_cluster(role='controller', statusAddresses=['192.0.2.7'])
     controller.put('lb', lb(host='lb.example.com'))
     theirs = [{'ip': '198.51.100.9', 'ipMode': 'VIP'}]

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from headrace.nft.command import Nft
-from headrace.nft.layout import Site
-from headrace.nft.sync import Steering
+from headrace.nft.layout import NodeFacts
+from headrace.nft.sync import TableSync
 from headrace.objects import parse
 from headrace.resolve.model_snapshot import of_state
 from headrace.resolve.state import State
@@ -16,11 +16,11 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.nodes import NODE
 from support.objects import endpoint_slice, node, service
 
-SITE = Site(NODE[0], ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283))
+SITE = NodeFacts(NODE[0], ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283))
 CLIENT = '10.244.1.10'
 
 
@@ -47,8 +47,8 @@ class Told:
     """A state of some documents, the table that follows it, and what stands in its way."""
 
     def __init__(self, folder):
-        self.store, self.state = Store(), State(build_context.make(Settings(), role=Role.NODE, place=Place('n1')))
-        self.steering = Steering(Nft('nft'), folder / 'table.nft', lambda *_: None, lambda: False)
+        self.store, self.state = Store(), State(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')))
+        self.table_sync = TableSync(Nft('nft'), folder / 'table.nft', lambda *_: None, lambda: False)
 
     def change(self, *documents):
         for document in documents:
@@ -58,7 +58,7 @@ class Told:
 
 def remember(told):
     """Let the kernel remember a client of an endpoint."""
-    name = next(name for name in told.steering.table.sets() if name.startswith('a-'))
+    name = next(name for name in told.table_sync.table.sets() if name.startswith('a-'))
     command = ['nft', 'add', 'element', 'inet', 'headrace', name, f'{{ {CLIENT} }}']
     subprocess.run(command, check=True, capture_output=True)
 
@@ -73,18 +73,18 @@ def test_a_comparison_while_haproxy_is_told_of_a_change_forgets_no_client(tmp_pa
     async def work():
         told = Told(tmp_path)
         told.change(*web('10.244.1.11'), node('n1'))
-        await told.steering.begin(of_state(told.state), SITE)
+        await told.table_sync.begin(of_state(told.state), SITE)
         remember(told)
         change = told.change(*web('10.244.1.11', '10.244.1.12'))
-        rest = await told.steering.leave(change)
+        rest = await told.table_sync.leave(change)
         # HAProxy is being told, and the time for a comparison has come.
-        await told.steering._compare()
-        await told.steering.come(rest, change)
-        await told.steering._compare()
-        return told.steering
+        await told.table_sync._compare()
+        await told.table_sync.come(rest, change)
+        await told.table_sync._compare()
+        return told.table_sync
 
-    steering = asyncio.run(work())
-    assert (steering.repairs, clients()) == (0, [CLIENT])
+    table_sync = asyncio.run(work())
+    assert (table_sync.repairs, clients()) == (0, [CLIENT])
 
 
 @pytest.mark.usefixtures('table')
@@ -92,11 +92,11 @@ def test_what_somebody_has_changed_is_still_found_after_a_change(tmp_path):
     async def work():
         told = Told(tmp_path)
         told.change(*web('10.244.1.11'), node('n1'))
-        await told.steering.begin(of_state(told.state), SITE)
+        await told.table_sync.begin(of_state(told.state), SITE)
         change = told.change(*web('10.244.1.12'))
-        await told.steering.come(await told.steering.leave(change), change)
+        await told.table_sync.come(await told.table_sync.leave(change), change)
         flush()
-        await told.steering._compare()
-        return told.steering
+        await told.table_sync._compare()
+        return told.table_sync
 
     assert asyncio.run(work()).repairs == 1

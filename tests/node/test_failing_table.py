@@ -119,9 +119,9 @@ def test_a_comparison_or_a_file_that_fails_ends_no_agent(make_agent, poison, mon
     async def work():
         await until(lambda: kernel('10.244.1.5 . 8080'))
         poison.on = True
-        steering = node.agent.table.steering
-        steering.table.stale.add('b-idle')
-        steering._unsaved.set()
+        table_sync = node.agent.table.table_sync
+        table_sync.table.stale.add('b-idle')
+        table_sync._unsaved.set()
         await until(lambda: poison.raised > 1)
         node.change(*web('good', GOOD, '10.244.1.6'))
         await until(lambda: kernel('10.244.1.6 . 8080'))
@@ -138,11 +138,11 @@ def test_a_way_past_haproxy_that_fails_ends_no_agent(make_agent, poison, monkeyp
     async def work():
         await until(lambda: kernel('10.244.1.5 . 8080'))
         poison.on = True
-        steering = node.agent.table.steering
-        steering.leaving = True
+        table_sync = node.agent.table.table_sync
+        table_sync.leaving = True
         await until(lambda: poison.raised > 1)
-        poison.on = steering.leaving = False
+        poison.on = table_sync.leaving = False
         node.change(*web('good', GOOD, '10.244.1.6'))
-        await until(lambda: kernel('10.244.1.6 . 8080') and steering.good)
+        await until(lambda: kernel('10.244.1.6 . 8080') and table_sync.good)
 
     asyncio.run(inprocess.serving(node.agent, work))

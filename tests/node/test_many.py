@@ -65,7 +65,7 @@ def listener(found):
     return found['concat'][1]
 
 
-def test_every_door_is_in_the_kernel_and_in_haproxy_and_a_restart_changes_nothing(nodes, agent):
+def test_every_virtual_address_is_in_the_kernel_and_in_haproxy_and_a_restart_changes_nothing(nodes, agent):
     numbers = range(COUNT)
     agent.put('many', *(document for number in numbers for document in one(number)))
     agent.put('last', *one(COUNT))
@@ -74,25 +74,25 @@ def test_every_door_is_in_the_kernel_and_in_haproxy_and_a_restart_changes_nothin
     items = listing()
     found = elements(items)
 
-    def doors(*kinds):
+    def virtual_addresses(*kinds):
         return {
             f'{address(number)} {protocol(number).lower()} 80' for number in (*numbers, COUNT) if kind(number) in kinds
         }
 
-    assert found['far4'].keys() == doors('tcp', 'http')
-    assert {listener(found['far4'][key]) for key in doors('tcp')} == {10282}
-    assert {listener(found['far4'][key]) for key in doors('http')} == {10280}
-    assert found['hit4'].keys() == doors('preserve', 'dns')
-    assert found['shut4'].keys() == doors('empty')
-    assert len(found['spare4']) == 16 * len(doors('tcp'))
+    assert found['far4'].keys() == virtual_addresses('tcp', 'http')
+    assert {listener(found['far4'][key]) for key in virtual_addresses('tcp')} == {10282}
+    assert {listener(found['far4'][key]) for key in virtual_addresses('http')} == {10280}
+    assert found['hit4'].keys() == virtual_addresses('preserve', 'dns')
+    assert found['shut4'].keys() == virtual_addresses('empty')
+    assert len(found['spare4']) == 16 * len(virtual_addresses('tcp'))
     # One chain for each group that the kernel balances, none for anything else.
     chains = [item['chain']['name'] for item in items if 'chain' in item]
-    assert len([name for name in chains if name.startswith('b-')]) == len(doors('preserve', 'dns'))
+    assert len([name for name in chains if name.startswith('b-')]) == len(virtual_addresses('preserve', 'dns'))
     assert {key.rpartition(':')[0] for key in agent.routes('addresses')} == {
         address(number) for number in (*numbers, COUNT) if kind(number) in ('tcp', 'http', 'empty')
     }
     served = agent.servers()
-    assert len(served) == 2 * len(doors('tcp', 'http'))
+    assert len(served) == 2 * len(virtual_addresses('tcp', 'http'))
 
     agent.kill()
     agent.start()

@@ -143,7 +143,7 @@ def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_th
         first.kill()
         until(lambda: second.times('took the table over'), 'the second has the table')
         clients.more()
-        # It comes back to its own seat, and finds the table in good hands.
+        # It comes back to its own instance slot, and finds the table in good hands.
         first.start()
         assert first.times('another agent of this node has the table') == 1
         assert listeners() == {10288, 10290, 10294}

@@ -143,7 +143,7 @@ def test_annotations_hold_behind_tls_and_tcp_ends_it_too(nodes, agent):
                 assert (shown(connection), say(connection)['pod']) == ('two', 'three')
         with pytest.raises(REFUSED), secured(nodes, 'two', LINE[index], 5432) as connection:
             say(connection)
-    assert 'NotApplicable' in {found['reason'] for found in agent.status()['verdicts']}
+    assert 'NotApplicable' in {found['reason'] for found in agent.status()['diagnostics']}
 
 
 def test_users_are_asked_for_behind_tls_and_answers_are_compressed(nodes, agent):
@@ -189,7 +189,7 @@ def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_no
     assert ask(nodes, ONE[1], sni=None)[0] == 'new'
     # What replaces a good one and is broken is not used, and the good one goes on.
     agent.put('secret', secret('one', tls_crt='none', tls_key='none'))
-    until(lambda: 'CertificateKept' in {found['reason'] for found in agent.status()['verdicts']}, 'it is said')
+    until(lambda: 'CertificateKept' in {found['reason'] for found in agent.status()['diagnostics']}, 'it is said')
     assert ask(nodes, ONE[0])[0] == 'new'
     agent.drop('secret')
     until(lambda: refused(nodes, ONE[0]) and refused(nodes, ONE[1]), 'it is closed')

@@ -18,18 +18,18 @@ from headrace.objects import parse
 from headrace.resolve import model_snapshot, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from properties.simulated import Simulated
 
 SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
-VIEW = build_context.make(SETTINGS, place=Place('n1', 'z1'))
+VIEW = build_context.make(SETTINGS, topology=Topology('n1', 'z1'))
 RENDERER = render.Renderer(VIEW)
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
 PASSTHROUGH = 'maps/passthrough.map'
 
 
 def cheap_files(shown):
-    """Return the files of a picture that plans are about: backends, data, and the names of profiles."""
+    """Return the files of a snapshot that plans are about: backends, data, and the names of profiles."""
     fragments = [shown.fragments[ref] for ref in sorted(shown.fragments)]
     names = profiles.in_use(fragments, SETTINGS.cookie_name)
     return {
@@ -57,7 +57,7 @@ class Model:
 
     def scratch(self):
         """Return a state that is built from the same objects at once."""
-        made = state.State(self.state.view)
+        made = state.State(self.state.context)
         made.update(self.store, [item.ref for item in self.store.objects() if item.ref.kind == 'Service'])
         return made
 
@@ -66,37 +66,37 @@ class Told:
     """A simulated HAProxy that is told plans, and what it has been told. It is looked at between any two commands."""
 
     def __init__(self, model):
-        self.picture = model_snapshot.of_state(model.state)
+        self.snapshot = model_snapshot.of_state(model.state)
         self.start()
 
     def start(self):
         """Start from the files of what is told, as a reload does."""
-        files = cheap_files(self.picture)
+        files = cheap_files(self.snapshot)
         self.simulated = Simulated(files)
-        self.loaded = plan.started(self.picture, self.simulated.profiles)
+        self.loaded = plan.started(self.snapshot, self.simulated.profiles)
         self.deferred = deferred.Deferred()
 
     def reload(self, model):
         """Start anew from the files of the model."""
-        self.picture = model_snapshot.of_state(model.state)
+        self.snapshot = model_snapshot.of_state(model.state)
         self.start()
 
     def tell(self, model, change):
         """Plan a change, and what still waits; tell it, and return the plan."""
         whole = model_snapshot.of_state(model.state)
         refs, keys = {item.ref for item in change.fragments}, {item.key for item in change.pointers}
-        with_all = self.picture.change_to(whole, refs | self.deferred.refs, keys | self.deferred.keys)
-        refs, keys = self.deferred.planned_with(refs, keys, self.picture, whole)
-        wanted = self.picture.change_to(whole, refs, keys)
+        with_all = self.snapshot.change_to(whole, refs | self.deferred.refs, keys | self.deferred.keys)
+        refs, keys = self.deferred.planned_with(refs, keys, self.snapshot, whole)
+        wanted = self.snapshot.change_to(whole, refs, keys)
         made, expected = plan.plan(wanted, self.loaded), plan.plan(with_all, self.loaded)
         self.deferred.note(refs, keys, wanted, made)
         # What waits and is not planned again would have come to the same.
         assert made.commands == expected.commands
         assert (self.deferred.refs, self.deferred.keys) == (expected.held, expected.held_keys)
-        before = self.picture.copy()
-        plan.tell(self.picture, wanted, made)
+        before = self.snapshot.copy()
+        plan.tell(self.snapshot, wanted, made)
         served = self.served(before)
-        both = [key for key in served if key in self.served(self.picture)]
+        both = [key for key in served if key in self.served(self.snapshot)]
         for command in made.commands:
             self.send(command)
             self.look(command, both)
@@ -109,15 +109,15 @@ class Told:
         wanted, had = model_snapshot.of_state(model.state), self.observed()
         lacked = adopted.missing(wanted, had, self.loaded.profiles)
         kept = adopted.hold(wanted, lacked, had)
-        before = self.served(self.picture)
-        self.picture = kept.picture
+        before = self.served(self.snapshot)
+        self.snapshot = kept.snapshot
         both = [key for key in before if key in self.served(wanted)]
-        made = adoption.repairs(kept.picture, had) + adoption.material_repairs(wanted, self.materials())
+        made = adoption.repairs(kept.snapshot, had) + adoption.material_repairs(wanted, self.materials())
         for command in live_state.ordered(made):
             self.send(command)
             self.look(command, both)
-        self.deferred = deferred.of_difference(self.picture, wanted, kept.refs, kept.keys)
-        self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=model_snapshot.passing(kept.picture))
+        self.deferred = deferred.of_difference(self.snapshot, wanted, kept.refs, kept.keys)
+        self.loaded = replace(self.loaded, missing=frozenset(lacked), passing=model_snapshot.passing(kept.snapshot))
         if self.simulated.direct:
             self.simulated.listening = {'sni'} if self.loaded.passing else {'https'}
         assert self.simulated.passes_as_it_should()
@@ -125,7 +125,7 @@ class Told:
 
     def observed(self):
         """Return what a worker says that it has."""
-        found = live_state.Observed()
+        found = live_state.LiveState()
         for name, made in self.simulated.backends.items():
             servers = found.backends[name] = {}
             for server, one in made.servers.items():
@@ -159,7 +159,7 @@ class Told:
         assert responses.judge(command, answer).outcome is Outcome.DONE, (command, answer)
 
     def served(self, shown):
-        """Return the routes, ports and TLS hosts of a picture that have a usable server or certificate."""
+        """Return the routes, ports and TLS hosts of a snapshot that have a usable server or certificate."""
         endpoints = {
             backend.name: bool(backend.groups) for item in shown.fragments.values() for backend in item.backends
         }
@@ -195,6 +195,6 @@ class Told:
 
     def check(self):
         """Compare what HAProxy has with the files of what it has been told."""
-        expected = Simulated(cheap_files(self.picture)).value()
+        expected = Simulated(cheap_files(self.snapshot)).value()
         found = self.simulated.value()
         assert found == expected

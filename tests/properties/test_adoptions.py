@@ -16,7 +16,7 @@ def test_what_serves_before_and_after_serves_all_the_time_and_a_reload_brings_th
         model.change(batch)
     kept = told.adopt(model)
     if not kept.refs:
-        assert told.picture == model_snapshot.of_state(model.state)
+        assert told.snapshot == model_snapshot.of_state(model.state)
         told.check()
     told.reload(model)
     told.check()
@@ -33,7 +33,7 @@ def test_changes_after_an_adoption_lead_where_files_lead(before, missed, later):
     for batch in later:
         told.tell(model, model.change(batch))
         if not told.deferred:
-            assert told.picture == model_snapshot.of_state(model.state)
+            assert told.snapshot == model_snapshot.of_state(model.state)
 
 
 @given(before=strategies.worlds(unusual=False), events=strategies.batches(unusual=False))

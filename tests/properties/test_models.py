@@ -1,4 +1,4 @@
-"""The order of events and how they are batched change nothing: not the state, not the verdicts, not a byte."""
+"""The order of events and how they are batched change nothing: not the state, not the diagnostics, not a byte."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from properties.living import RENDERER, VIEW, Model
 SECRETS = Secrets(namespaces=('*',))
 VIEWS = {
     'edge': VIEW,
-    'node': build_context.make(Settings(secrets=SECRETS), role=Role.NODE, place=VIEW.place),
+    'node': build_context.make(Settings(secrets=SECRETS), role=Role.NODE, topology=VIEW.topology),
     'node ports': build_context.make(Settings(tcp_ports='5000-5999', address_source='node-ports', secrets=SECRETS)),
     'shared paths': build_context.make(Settings(tcp_ports='5000-5999', host_sharing='paths', secrets=SECRETS)),
     'shared hosts': build_context.make(Settings(tcp_ports='5000-5999', host_sharing='all', secrets=SECRETS)),
@@ -28,7 +28,7 @@ VIEWS = {
 
 
 @given(world=strategies.worlds(), data=st.data())
-def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(world, data):
+def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_diagnostics(world, data):
     one, other = Model(), Model()
     one.change(world)
     rest = data.draw(st.permutations(world))
@@ -36,20 +36,20 @@ def test_objects_in_any_order_and_any_batches_give_the_same_bytes_and_verdicts(w
         size = data.draw(st.integers(1, len(rest)))
         other.change(rest[:size])
         rest = rest[size:]
-    assert one.state.all_verdicts() == other.state.all_verdicts()
+    assert one.state.all_diagnostics() == other.state.all_diagnostics()
     assert RENDERER.render(one.state) == RENDERER.render(other.state)
 
 
 @pytest.mark.parametrize('seen', VIEWS.values(), ids=VIEWS)
 @given(before=strategies.worlds(), events=strategies.batches())
 def test_the_state_after_any_events_is_that_of_its_objects_built_at_once(seen, before, events):
-    model, told = Model(seen), model_snapshot.Picture()
+    model, told = Model(seen), model_snapshot.ModelSnapshot()
     for batch in (before, *events):
         told.tell(model.change(batch))
         made = model.scratch()
         assert model.state.fragments == made.fragments
         assert dict(model.state.pointers()) == dict(made.pointers())
-        assert model.state.all_verdicts() == made.all_verdicts()
+        assert model.state.all_diagnostics() == made.all_diagnostics()
         assert told == model_snapshot.of_state(model.state)
 
 

@@ -20,7 +20,7 @@ def test_commands_lead_to_what_the_files_of_the_same_objects_hold(before, events
         told.tell(model, model.change(batch))
         told.check()
         if not told.deferred:
-            assert told.picture == model_snapshot.of_state(model.state)
+            assert told.snapshot == model_snapshot.of_state(model.state)
 
 
 @given(before=strategies.worlds(), events=strategies.batches(), when=st.integers(0, 3))

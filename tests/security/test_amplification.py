@@ -74,7 +74,7 @@ def test_the_most_routes_that_an_object_may_have_cost_little_time():
     document = square(1, 32, 64)
     began = time.process_time()
     made = built(document)
-    assert made.all_verdicts()
+    assert made.all_diagnostics()
     assert time.process_time() - began < 2
     assert (len(dict(made.pointers())), 'BudgetExceeded' in reasons(made)) == (2080, False)
 
@@ -92,8 +92,8 @@ def test_ports_that_ask_for_more_than_lists_share_nothing_and_are_bounded(own):
     settings = Settings(tcp_ports='5000-5999')
     assert sum(entry.map is Map.ALLOW for entry in fragment(built(listed(3, **own), settings=settings)).data) == 24000
     made = built(listed(400, **own), settings=settings)
-    (verdict,) = [each for each in made.all_verdicts() if each.reason == 'BudgetExceeded']
-    assert verdict.message == '3200400 map entries are more than 100000 (maxEntriesPerObject)'
+    (diagnostic,) = [each for each in made.all_diagnostics() if each.reason == 'BudgetExceeded']
+    assert diagnostic.message == '3200400 map entries are more than 100000 (maxEntriesPerObject)'
     assert count(made) == 400
     assert pointer(made, Kind.PORT, '5399').flags == 'X'
 
@@ -128,7 +128,7 @@ def test_an_object_that_grows_beyond_a_budget_keeps_what_it_was_and_follows_its_
     before = living.held.claims
     living.put(square(2, 2, 2))
     assert living.held.claims == before
-    assert [each.reason for each in living.held.verdicts] == ['BudgetExceeded']
+    assert [each.reason for each in living.held.diagnostics] == ['BudgetExceeded']
     living.put(endpoint_slice(addresses=['10.0.0.1'], port_name='p0'))
     assert [group.addresses for backend in living.held.backends for group in backend.groups] == [('10.0.0.1',)]
     living.put(service(annotations={'host': 'other.a.com', 'path': '/1,/2,/3,/4'}, ports=[{'name': 'new', 'port': 1}]))
@@ -136,7 +136,7 @@ def test_an_object_that_grows_beyond_a_budget_keeps_what_it_was_and_follows_its_
     living.put(endpoint_slice(addresses=['10.0.0.2'], port_name='p0'))
     assert living.held.claims == before
     living.put(square(1, 1, 3))
-    assert 'BudgetExceeded' not in [each.reason for each in living.held.verdicts]
+    assert 'BudgetExceeded' not in [each.reason for each in living.held.diagnostics]
     assert len(living.held.claims) == 3
 
 

@@ -33,8 +33,8 @@ class Living:
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.view = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
-        self.store, self.state = store.Store(), state.State(self.view)
+        self.context = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
+        self.store, self.state = store.Store(), state.State(self.context)
 
     def put(self, *events):
         for event in events:
@@ -46,7 +46,9 @@ class Living:
 
     def scratch(self, seed=0, **settings):
         """Return a state that is built at once, in an order of the seed."""
-        seen = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)) if settings else self.view
+        seen = (
+            build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings)) if settings else self.context
+        )
         made, refs = state.State(seen), [ref for ref in self.store.services() if ref.kind == 'Service']
         random.Random(seed).shuffle(refs)
         made.update(self.store, refs)
@@ -92,7 +94,7 @@ def shown(made, namespace='shop'):
 
 
 def said(made, name, namespace='shop'):
-    return [each.message for each in made.verdicts(ref(name, namespace)) if each.reason == 'BudgetExceeded']
+    return [each.message for each in made.diagnostics(ref(name, namespace)) if each.reason == 'BudgetExceeded']
 
 
 def test_routes_beyond_the_budget_of_a_namespace_are_closed_the_youngest_first():
@@ -390,7 +392,7 @@ def test_totals_never_exceed_and_what_is_alone_has_room_again(batches):
     rest = sorted(item for item in living.store.services())
     living.put(*(ref(item.name, item.namespace) for item in rest[1:]))
     made = living.scratch()
-    if not any(each.reason == 'BudgetExceeded' for each in made.all_verdicts()):
+    if not any(each.reason == 'BudgetExceeded' for each in made.all_diagnostics()):
         assert living.state.fragments == made.fragments
 
 
@@ -430,7 +432,7 @@ def test_after_faults_and_undone_changes_totals_and_waits_are_those_of_what_stan
             if not change.failures:
                 assert standing(living.state) == before
             living.state.rebuild(living.store, {item.ref for item in change.fragments} | bad)
-        scratch = totals.Totals(living.view.settings)
+        scratch = totals.Totals(living.context.settings)
         for item, fragment in living.state.fragments.items():
             scratch.charge(item, fragment)
         for namespace in ('shop', 'bank'):

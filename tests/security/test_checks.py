@@ -14,7 +14,7 @@ def checked(interval, **settings):
     document = service(annotations={**ROUTE, 'check-interval': interval})
     made = built(document, endpoint_slice(addresses=['10.0.0.1']), settings=Settings(**settings))
     (backend,) = fragment(made).backends
-    return backend.options.interval, [(verdict.reason, verdict.message) for verdict in made.all_verdicts()]
+    return backend.options.interval, [(diagnostic.reason, diagnostic.message) for diagnostic in made.all_diagnostics()]
 
 
 @pytest.mark.parametrize('interval', ['1ms', '499ms'])

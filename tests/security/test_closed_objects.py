@@ -27,8 +27,8 @@ class Living:
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.view = build_context.make(Settings(**settings))
-        self.store, self.state = store.Store(), state.State(self.view)
+        self.context = build_context.make(Settings(**settings))
+        self.store, self.state = store.Store(), state.State(self.context)
 
     def put(self, *events):
         for event in events:
@@ -39,7 +39,7 @@ class Living:
         return self.state.update(self.store, self.store.take())
 
     def scratch(self):
-        made = state.State(self.view)
+        made = state.State(self.context)
         made.update(self.store, self.store.services())
         return made
 
@@ -79,7 +79,7 @@ def test_a_path_beyond_the_closed_ones_does_not_lead_to_another_object(number):
     living = Living(max_routes_per_object=10)
     living.put(web('root', 1, ['x.example.com']), web('admin', 2, ['x.example.com'], PATHS, deny='10.0.0.0/8'))
     assert not is_open(route(living.state, 'x.example.com', PATHS[number]))
-    told = [each.message for each in living.state.verdicts(Ref('Service', 'shop', 'root'))]
+    told = [each.message for each in living.state.diagnostics(Ref('Service', 'shop', 'root'))]
     assert 'host x.example.com is closed: Service shop/admin names it, and exceeds a limit' in told
     living.put(Ref('Service', 'shop', 'admin'))
     assert is_open(route(living.state, 'x.example.com', PATHS[number]))

@@ -9,7 +9,7 @@ from headrace.resolve import state
 from headrace.settings.settings import Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import endpoint_slice, node, service
 
 TAKEN = '10.96.0.1'
@@ -21,7 +21,7 @@ class OnNode:
 
     def __init__(self, *documents):
         self.store = store.Store()
-        self.state = state.State(build_context.make(Settings(), role=Role.NODE, place=Place('n1')))
+        self.state = state.State(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')))
         self.put(node(), thief(), endpoint_slice('thief', 'tenant-b', addresses=['10.244.0.5']), *documents)
 
     def put(self, *documents):
@@ -35,10 +35,10 @@ class OnNode:
         self.state.update(self.store, self.store.take())
 
     def takes(self, address=TAKEN):
-        """Tell whether the node takes the address over, and that its Service gets a verdict where it does not."""
+        """Tell whether the node takes the address over, and that its Service gets a diagnostic where it does not."""
         found = any(key.startswith(f'{address}:') for (_, key), _ in self.state.pointers())
-        assert found is not any(each.reason == 'AddressRefused' for each in self.state.verdicts(THIEF))
-        scratch = state.State(self.state.view)
+        assert found is not any(each.reason == 'AddressRefused' for each in self.state.diagnostics(THIEF))
+        scratch = state.State(self.state.context)
         scratch.update(self.store, self.store.services())
         assert [*scratch.pointers()] == [*self.state.pointers()]
         return found

@@ -12,7 +12,7 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import endpoint_slice, fragment, node, service
 
 SETTINGS = Settings(tcp_ports='5000-5999')
@@ -44,7 +44,7 @@ def served(address, port, seen):
     )
     made = model(seen, service(annotations={'host': 'a.com'}, ports=HTTP), piece)
     (backend,) = fragment(made).backends
-    told = [verdict for verdict in made.all_verdicts() if verdict.reason == 'EndpointRefused']
+    told = [diagnostic for diagnostic in made.all_diagnostics() if diagnostic.reason == 'EndpointRefused']
     return {end for group in backend.groups for end in group.addresses} - {other}, told
 
 
@@ -96,13 +96,13 @@ def test_others_are_endpoints(address, port, api_server):
 def test_without_another_endpoint_the_service_has_none():
     piece = endpoint_slice(port=9000, port_name='http', addresses=['127.0.0.1'])
     made = model(replace(EDGE, api_server=True), service(annotations={'host': 'a.com'}, ports=HTTP), piece)
-    assert [verdict.reason for verdict in made.all_verdicts()] == ['EndpointRefused', 'NoEndpoints']
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['EndpointRefused', 'NoEndpoints']
 
 
 def test_of_many_endpoints_that_are_refused_some_are_named():
     piece = endpoint_slice(port=9000, port_name='http', addresses=[f'127.0.0.{number}' for number in range(1, 100)])
     made = model(replace(EDGE, api_server=True), service(annotations={'host': 'a.com'}, ports=HTTP), piece)
-    told = made.all_verdicts()[0]
+    told = made.all_diagnostics()[0]
     assert told.message.startswith(
         'port http: no traffic for 127.0.0.1:9000, 127.0.0.10:9000, 127.0.0.11:9000 and 96 more: '
     )
@@ -112,7 +112,7 @@ def test_of_many_endpoints_that_are_refused_some_are_named():
 @pytest.mark.parametrize('affinity', ['None', 'ClientIP'])
 def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_reaches(mode, affinity):
     seen = replace(
-        build_context.make(Settings(), role=Role.NODE, place=Place('n1')), api_server=True, own_addresses=OWN
+        build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), api_server=True, own_addresses=OWN
     )
     document = service(
         annotations={'proxy': 'node', 'mode': mode}, ports=HTTP, clusterIP='10.96.0.1', sessionAffinity=affinity
@@ -125,15 +125,15 @@ def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_re
     found = fragment(made)
     ends = {end for backend in found.backends for group in backend.groups for end in group.addresses}
     ends |= {end for group in found.balanced for end, _ in group.endpoints}
-    ends |= {end for claim in found.claims if claim.kind is Kind.DOOR for end, _ in claim.value.far.spare}
+    ends |= {end for claim in found.claims if claim.kind is Kind.VIRTUAL_ADDRESS for end, _ in claim.value.far.spare}
     assert ends == {OTHER}
-    (told,) = made.all_verdicts()
+    (told,) = made.all_diagnostics()
     assert told.reason == 'EndpointRefused'
 
 
 def of_node(*documents, **settings):
     return model(
-        replace(build_context.make(Settings(**settings), role=Role.NODE, place=Place('n1')), own_addresses=OWN),
+        replace(build_context.make(Settings(**settings), role=Role.NODE, topology=Topology('n1')), own_addresses=OWN),
         *documents,
     )
 
@@ -170,7 +170,7 @@ def test_on_a_node_an_address_of_a_service_is_no_endpoint(network, address, is_r
         document, endpoint_slice(port_name='http', family=family, addresses=[address]), service_networks=(network,)
     )
     assert ends_of(made) == (set() if is_refused else {address})
-    assert ('EndpointRefused' in {each.reason for each in made.all_verdicts()}) is is_refused
+    assert ('EndpointRefused' in {each.reason for each in made.all_diagnostics()}) is is_refused
 
 
 @pytest.mark.parametrize(

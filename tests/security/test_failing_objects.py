@@ -41,8 +41,8 @@ def test_any_error_is_a_diagnostic_and_a_traceback_in_the_log(monkeypatch, caplo
     fail(monkeypatch, error)
     found = parsing.parse(service('bad'))
     assert found.object is None
-    (verdict,) = found.verdicts
-    assert (verdict.ref, verdict.reason) == (BAD, 'InternalError')
+    (diagnostic,) = found.diagnostics
+    assert (diagnostic.ref, diagnostic.reason) == (BAD, 'InternalError')
     (record,) = caplog.records
     assert (record.levelno, record.exc_info[1], record.object) == (logging.ERROR, error, 'Service shop/bad')
 
@@ -65,7 +65,7 @@ def test_in_a_folder_the_object_stays_as_it_was(monkeypatch, tmp_path):
         await watched.read()
         assert store.get(BAD, object) is before
         assert store.get(GOOD, object).ports[0].number == 8080
-        assert [verdict.reason for verdict in watched.verdicts()] == ['InternalError']
+        assert [diagnostic.reason for diagnostic in watched.diagnostics()] == ['InternalError']
 
     asyncio.run(script())
 
@@ -101,10 +101,10 @@ def test_in_a_cluster_the_object_stays_as_it_was_through_events_and_lists(monkey
         assert source.store.get(GOOD, object).ports[0].number == 8080
         await services.page(listed(9, versioned(7, service('bad')), versioned(8, service('good'))), first=True)
         assert source.store.get(BAD, object) is before
-        assert [verdict.reason for verdict in source.verdicts()] == ['InternalError']
+        assert [diagnostic.reason for diagnostic in source.diagnostics()] == ['InternalError']
         await source._event(SERVICES, 'DELETED', versioned(10, service('bad')))
         assert source.store.get(BAD, object) is None
-        assert source.verdicts() == ()
+        assert source.diagnostics() == ()
 
     asyncio.run(script())
 
@@ -114,9 +114,9 @@ def test_an_object_that_is_parsed_again_has_its_diagnostic_no_more(monkeypatch, 
         with monkeypatch.context() as patch:
             fail(patch, ValueError('odd'))
             await source._event(SERVICES, 'ADDED', versioned(7, service('bad')))
-        assert len(source.verdicts()) == 1
+        assert len(source.diagnostics()) == 1
         await source._event(SERVICES, 'MODIFIED', versioned(8, service('bad')))
-        assert source.verdicts() == ()
+        assert source.diagnostics() == ()
         assert source.store.get(BAD, object) is not None
 
     asyncio.run(script())

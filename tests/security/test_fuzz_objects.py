@@ -60,7 +60,7 @@ def modelled(documents):
             held.put(found)
     with bounded():
         made.update(held, held.take())
-        made.all_verdicts()
+        made.all_diagnostics()
     return made
 
 

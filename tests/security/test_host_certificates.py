@@ -254,7 +254,7 @@ def test_a_wildcard_below_which_too_many_hosts_belong_to_others_shows_no_certifi
     ]
     made = model(*named, *wildcard(NEW))
     assert pointer(made, Kind.TLS, WILD) == HostTls()
-    (told,) = [each for each in made.all_verdicts() if each.reason == 'Conflict']
+    (told,) = [each for each in made.all_diagnostics() if each.reason == 'Conflict']
     assert (told.ref.namespace, told.message) == (
         'tenant-b',
         f'TLS of host {WILD} is refused: 600 hosts below it belong to other namespaces, which are too many',

@@ -41,7 +41,7 @@ def model(*documents, **settings):
 
 
 def conflicts(made, namespace):
-    found = [each for each in made.all_verdicts() if each.reason == 'Conflict']
+    found = [each for each in made.all_diagnostics() if each.reason == 'Conflict']
     return [each.message for each in found if each.ref.namespace == namespace]
 
 
@@ -172,7 +172,7 @@ def test_who_waits_for_a_host_takes_over_when_its_holder_leaves(older):
     assert pointer(living.state, Kind.ROUTE, f'{HOST}/login/') is None
 
 
-def test_the_verdict_names_the_next_holder_of_the_same_namespace():
+def test_the_diagnostic_names_the_next_holder_of_the_same_namespace():
     living = Living()
     living.put(claimed('tenant-a', OLD), claimed('tenant-a', NEW, 'next', path='/n'), claimed('tenant-b', LAST))
     change = living.drop('tenant-a')
@@ -209,7 +209,7 @@ def test_explain_names_all_who_want_something_of_a_host():
     assert found.served
     parties = {f'{ref.namespace}' for claim in found.claims for ref in (claim.holder, *claim.waiting)}
     assert parties == {'tenant-a', 'tenant-b', 'tenant-c'}
-    assert {verdict.ref.namespace for verdict in found.verdicts if verdict.reason == 'Conflict'} == {
+    assert {diagnostic.ref.namespace for diagnostic in found.diagnostics if diagnostic.reason == 'Conflict'} == {
         'tenant-b',
         'tenant-c',
     }

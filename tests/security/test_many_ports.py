@@ -10,7 +10,7 @@ from headrace.resolve import state
 from headrace.settings.settings import Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import endpoint_slice, service
 
 # With the square it took 19 s of CPU to read the ports, and 23 s to build a node's fragment of 12,000.
@@ -38,7 +38,7 @@ def test_many_ports_at_the_edge(more):
 def test_many_ports_on_a_node():
     ips = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
     made = bounded(
-        build_context.make(Settings(), role=Role.NODE, place=Place('n1')),
+        build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')),
         annotations={**LIMITED, 'proxy': 'node'},
         **ips,
     )

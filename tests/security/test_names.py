@@ -10,7 +10,7 @@ from headrace.haproxy.encode import profiles
 from headrace.haproxy.render.render import Renderer
 from headrace.ir.backend import Options, Shape
 from headrace.ir.fragment import Kind
-from headrace.ir.l4 import Balanced, Fate
+from headrace.ir.l4 import Action, Balanced
 from headrace.names import Ref
 from headrace.nft import rules
 from headrace.objects import parse
@@ -19,7 +19,7 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import built, endpoint_slice, service
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -98,7 +98,7 @@ def taken_over(name, namespace, address, number, *, created, said=None):
 def on_a_node(*documents, key=b''):
     store, made = (
         Store(),
-        State(replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), stand_in_key=key)),
+        State(replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), synthetic_key=key)),
     )
     for document in documents:
         store.put(parse.read(document).object)
@@ -109,9 +109,9 @@ def on_a_node(*documents, key=b''):
 def led(made, address):
     """Return where the kernel leads clients of an address, and the backend that HAProxy finds there."""
     pointers = dict(made.pointers())
-    door = pointers[Kind.DOOR, f'{address}:80/TCP']
-    found = pointers.get((Kind.ADDRESS, door.stand_in))
-    return door.far.fate, found and found.backend.partition('_')[0]
+    virtual_address = pointers[Kind.VIRTUAL_ADDRESS, f'{address}:80/TCP']
+    found = pointers.get((Kind.ADDRESS, virtual_address.synthetic_address))
+    return virtual_address.far.action, found and found.backend.partition('_')[0]
 
 
 OLDER = taken_over('web', 'tenant-a', ALIKE[0], 10, created='2020-01-01T00:00:00Z')
@@ -120,17 +120,17 @@ YOUNGER = taken_over('web', 'tenant-b', ALIKE[1], 11, created='2021-01-01T00:00:
 
 def test_with_a_secret_of_the_node_no_user_can_look_for_an_address_of_the_same_stand_in():
     _, made = on_a_node(*OLDER, *YOUNGER, key=b'a secret of the node')
-    assert led(made, ALIKE[0]) == (Fate.SERVE, 'tenant-a')
-    assert led(made, ALIKE[1]) == (Fate.SERVE, 'tenant-b')
-    assert names.stand_in(ALIKE[0], 80, b'one') != names.stand_in(ALIKE[0], 80, b'two')
+    assert led(made, ALIKE[0]) == (Action.SERVE, 'tenant-a')
+    assert led(made, ALIKE[1]) == (Action.SERVE, 'tenant-b')
+    assert names.synthetic_address(ALIKE[0], 80, b'one') != names.synthetic_address(ALIKE[0], 80, b'two')
 
 
 @pytest.mark.parametrize('documents', [(*OLDER, *YOUNGER), (*YOUNGER, *OLDER)], ids=['older first', 'younger first'])
 def test_of_two_addresses_of_one_stand_in_the_younger_is_closed_and_told(documents):
     _, made = on_a_node(*documents)
-    assert led(made, ALIKE[0]) == (Fate.SERVE, 'tenant-a')
-    assert led(made, ALIKE[1])[0] is Fate.REFUSE
-    (told,) = [verdict for verdict in made.all_verdicts() if verdict.reason == 'Conflict']
+    assert led(made, ALIKE[0]) == (Action.SERVE, 'tenant-a')
+    assert led(made, ALIKE[1])[0] is Action.REFUSE
+    (told,) = [diagnostic for diagnostic in made.all_diagnostics() if diagnostic.reason == 'Conflict']
     assert told.ref.namespace == 'tenant-b'
     assert told.message == (
         f'what stands for address {ALIKE[1]}:80 in HAProxy stands for one of Service tenant-a/web too'
@@ -142,15 +142,15 @@ def test_the_younger_is_served_when_the_older_leaves_and_closed_when_it_comes_ba
     older = parse.read(OLDER[0]).object
     store.drop(older.ref)
     change = made.update(store, store.take())
-    assert (Kind.DOOR, f'{ALIKE[1]}:80/TCP') in {item.key for item in change.pointers}
-    assert led(made, ALIKE[1]) == (Fate.SERVE, 'tenant-b')
+    assert (Kind.VIRTUAL_ADDRESS, f'{ALIKE[1]}:80/TCP') in {item.key for item in change.pointers}
+    assert led(made, ALIKE[1]) == (Action.SERVE, 'tenant-b')
     store.put(older)
     made.update(store, store.take())
-    assert led(made, ALIKE[1])[0] is Fate.REFUSE
+    assert led(made, ALIKE[1])[0] is Action.REFUSE
 
 
 def test_two_services_that_name_one_address_are_told_once():
     again = taken_over('web', 'tenant-b', ALIKE[0], 11, created='2021-01-01T00:00:00Z')
     _, made = on_a_node(*OLDER, *again)
-    (told,) = [verdict for verdict in made.all_verdicts() if verdict.reason == 'Conflict']
+    (told,) = [diagnostic for diagnostic in made.all_diagnostics() if diagnostic.reason == 'Conflict']
     assert told.message == f'address {ALIKE[0]}:80 is held by Service tenant-a/web'

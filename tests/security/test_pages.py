@@ -9,10 +9,10 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from headrace import store
-from headrace.agent.diagnostics_index import Judged
+from headrace.agent.diagnostics_index import DiagnosticsIndex
 from headrace.agent.pages import Pages
-from headrace.diagnostics import Verdict
-from headrace.haproxy.runtime.stats import Record
+from headrace.diagnostics import Diagnostic
+from headrace.haproxy.runtime.stats import Stats
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import state
@@ -49,12 +49,12 @@ def pages():
     for document in (greedy(), *plain()):
         held.put(parse.read(document).object)
     made.update(held, held.take())
-    applier = SimpleNamespace(record=Record(), worker=None, old_workers=(), ready=False)
-    unread = tuple(Verdict(Ref('Service', 'evil', f'u{number}'), 'InvalidObject', 'no') for number in range(PLAIN))
-    loop = SimpleNamespace(state=made, store=held, applier=applier, judged=Judged(made))
+    applier = SimpleNamespace(record=Stats(), worker=None, old_workers=(), ready=False)
+    unread = tuple(Diagnostic(Ref('Service', 'evil', f'u{number}'), 'InvalidObject', 'no') for number in range(PLAIN))
+    loop = SimpleNamespace(state=made, store=held, applier=applier, judged=DiagnosticsIndex(made))
 
     def make():
-        found = Pages(SimpleNamespace(verdicts=lambda: unread))
+        found = Pages(SimpleNamespace(diagnostics=lambda: unread))
         found.loop = loop
         return found
 

@@ -2,7 +2,7 @@
 
 from headrace.ir.fragment import Kind
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import built, endpoint_slice, fragment, pointer, reasons, service
 
 WRONG = {'host': 'a.com', 'path': '/open', 'path-type': 'exact'}
@@ -24,6 +24,8 @@ def test_it_does_not_close_what_has_no_paths():
 
 def test_it_does_not_close_the_services_own_address_on_a_node():
     document = service(annotations={**WRONG, 'proxy': 'node', 'mode': 'http'}, ports=BOTH[:1], clusterIP='10.96.0.1')
-    made = built(document, endpoint_slice(addresses=['10.0.0.1'], port_name='http'), role=Role.NODE, place=Place('n1'))
+    made = built(
+        document, endpoint_slice(addresses=['10.0.0.1'], port_name='http'), role=Role.NODE, topology=Topology('n1')
+    )
     assert 'X' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
     assert fragment(made).backends[0].groups

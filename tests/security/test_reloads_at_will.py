@@ -27,8 +27,8 @@ def ask_for_reloads(live, town, pod, seconds, every=0.4):
 
 
 def delayed(live):
-    """Return the objects of which a verdict says that they wait for a reload."""
-    return {item['object'] for item in live.status()['verdicts'] if item['reason'] == 'ReloadDelayed'}
+    """Return the objects of which a diagnostic says that they wait for a reload."""
+    return {item['object'] for item in live.status()['diagnostics'] if item['reason'] == 'ReloadDelayed'}
 
 
 def reloads(live):

@@ -58,14 +58,14 @@ def model(count, broken=()):
 
 
 def search(made, haproxy, longest=LONGEST):
-    renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
+    renderer = Renderer(made.context, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
     told = model_snapshot.of_state(made)
     return bisect.Search(haproxy, renderer, told, bisect.owners(told), longest=longest), sorted(told.fragments)
 
 
 def test_a_check_that_takes_too_long_is_a_refusal_and_not_a_missing_haproxy(tmp_path):
     made = built(service(namespace='tenant-b', annotations={'host': 'b.example.com'}))
-    files.write(tmp_path / 'config', Renderer(made.view).render(made))
+    files.write(tmp_path / 'config', Renderer(made.context).render(made))
     began = time.monotonic()
     found = check.check(slow(tmp_path, 'tenant-b_web', 60_000), tmp_path / 'config', 0.5)
     assert (found.accepted, found.timed_out) == (False, True)
@@ -137,8 +137,8 @@ def test_what_an_object_shares_with_one_that_is_left_out_stays(tmp_path):
     assert {key for kind, key in left.pointers if kind is not Kind.ROUTE} == {'a.example.com', 'shop_tls'}
     assert any(kind is Kind.ROUTE and key.startswith('a.example.com/good') for kind, key in left.pointers)
     assert not any('/bad' in key or key == 'b.example.com' for _, key in left.pointers)
-    renderer = Renderer(made.view, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
-    files.write(tmp_path, renderer.picture(left))
+    renderer = Renderer(made.context, Overrides(snippets=(('broken', ('no-such-keyword',)),)))
+    files.write(tmp_path, renderer.snapshot(left))
     found = check.check(str(binary('haproxy-3.4')), tmp_path)
     assert found.accepted, found.output
 
@@ -190,7 +190,7 @@ def test_a_namespace_that_writes_refused_objects_all_the_time_stops_no_reload_of
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        until(lambda: live.metric('headrace_verdicts', reason='RefusedByHaproxy'), 'objects are refused')
+        until(lambda: live.metric('headrace_diagnostics', reason='RefusedByHaproxy'), 'objects are refused')
         ends = endpoint_slice('web', 'tenant-c', addresses=[pod], port=town.port)
         wanted = service('web', 'tenant-c', annotations={'host': 'c.example.com', 'cookie': 'legitimate'})
         live.put('tenant-c', wanted, ends)

@@ -9,7 +9,7 @@ from headrace.haproxy.plan.plan import Loaded
 from headrace.haproxy.runtime import adoption, worker
 from headrace.haproxy.runtime.responses import Outcome
 from headrace.haproxy.runtime.sockets import Connection
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 from support import hostile
 from support.haproxy import Haproxy
 
@@ -84,7 +84,7 @@ def test_a_transaction_that_an_agent_has_left_open_is_aborted_at_an_adoption(hap
     assert '*left.pem' in haproxy.command(f'show ssl {kind}')
 
     async def script(made):
-        await adoption.adopt(made, Picture(), Loaded())
+        await adoption.adopt(made, ModelSnapshot(), Loaded())
 
     with_worker(haproxy, script)
     assert '*' not in haproxy.command(f'show ssl {kind}')

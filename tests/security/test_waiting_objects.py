@@ -38,7 +38,7 @@ def test_a_change_is_planned_without_the_objects_of_others_that_wait(make_live, 
     async def work():
         # The only reload that there is tokens for.
         await settle(waiting('first'))
-        await asyncio.to_thread(until, lambda: agent.applier.record.last_reloads, 'the reload is over')
+        await asyncio.to_thread(until, lambda: agent.applier.stats.last_reloads, 'the reload is over')
         await settle(*map(waiting, range(MANY)))
         worker = agent.applier.worker
         assert len(worker.deferred.refs) == MANY

@@ -113,7 +113,7 @@ class Cluster(Live):
         """Return the agents' Leases by name: what their annotations hold."""
         found = self.plane.api.list(self.path('Lease', api=LEASES), labelSelector='headrace.io/class=headrace')['items']
         return {
-            item['metadata']['name']: json.loads(item['metadata']['annotations']['headrace.io/verdicts'])
+            item['metadata']['name']: json.loads(item['metadata']['annotations']['headrace.io/diagnostics'])
             for item in found
         }
 

@@ -132,13 +132,13 @@ class Edge:
             self._closing = closing.pop_all()
         return self
 
-    def renderer(self, view):
+    def renderer(self, context):
         """Return what renders the folder."""
-        return Renderer(view, quic=self.quic)
+        return Renderer(context, quic=self.quic)
 
     def rendered(self, made):
         """Return the files of the folder."""
-        return self.renderer(made.view).render(made)
+        return self.renderer(made.context).render(made)
 
     def _settings(self, health):
         return Settings(

@@ -64,8 +64,8 @@ def built(*documents, settings=None, **seen):
 
 
 def reasons(made):
-    """Return the reasons of all verdicts, sorted."""
-    return sorted(verdict.reason for verdict in made.all_verdicts())
+    """Return the reasons of all diagnostics, sorted."""
+    return sorted(diagnostic.reason for diagnostic in made.all_diagnostics())
 
 
 def secret(name='tls', namespace='shop', **texts):

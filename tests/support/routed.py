@@ -8,7 +8,7 @@ from headrace.haproxy.encode.commands import Phase
 from headrace.haproxy.render.render import Renderer
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, Map
-from headrace.ir.routing import ALWAYS, Candidate, Conditions, HeaderMatch, QueryMatch, Route
+from headrace.ir.routing import ALWAYS, Conditions, HeaderMatch, QueryMatch, Route, Staging
 from headrace.names import Ref
 from headrace.resolve.virtual_hosts import VirtualHosts
 from support.edge import Edge
@@ -29,7 +29,7 @@ def conditions(method='', headers=(), query=(), path=''):
 def candidate(backend, wanted=ALWAYS, *, owner='a', namespace='shop', created=OLD, rule=0, target=None):
     """Return a candidate of the object OWNER that leads to the Service BACKEND."""
     ref = Ref('HTTPRoute', namespace, owner)
-    return Candidate(ref, created, rule, target or Pointer(f'{namespace}_{backend}_http', ''), wanted)
+    return Staging(ref, created, rule, target or Pointer(f'{namespace}_{backend}_http', ''), wanted)
 
 
 def route(path='/', host='r.com', match='prefix'):
@@ -46,8 +46,8 @@ class Routed(Edge):
         for ref, found in by_owner(wanted).items():
             self.hosts.replace(ref, found)
 
-    def renderer(self, view):
-        return Renderer(view, quic=self.quic, conditions=True)
+    def renderer(self, context):
+        return Renderer(context, quic=self.quic, conditions=True)
 
     def rendered(self, made):
         files = super().rendered(made)

@@ -66,8 +66,8 @@ class Scene:
             'reloads_per_minute': 1000,
             'total_reloads_per_minute': 1000,
         }
-        settings = msgspec.structs.replace(self.stage.view.settings, **own, hard_stop_after='5s', maxconn=1000)
-        self.stage.view = build_context.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))
+        settings = msgspec.structs.replace(self.stage.context.settings, **own, hard_stop_after='5s', maxconn=1000)
+        self.stage.context = build_context.make(settings, all_secrets=True, snippets=frozenset(SNIPPETS))
         self.live = Live(binary, **msgspec.to_builtins(settings))
         self.live.overrides = self.live.root / 'overrides'
         for name, text in SNIPPETS.items():

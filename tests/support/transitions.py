@@ -132,7 +132,7 @@ class Stage:
             maxconn=100,
             threads=1,
         )
-        self.view = build_context.make(settings, all_secrets=True)
+        self.context = build_context.make(settings, all_secrets=True)
 
     def objects(self, documents):
         """Return the objects that documents hold, read as from a file."""
@@ -145,14 +145,14 @@ class Stage:
 
     def between(self, before, after):
         """Return the plan as `headrace plan` makes it."""
-        return planning.between(self.objects(before), self.objects(after), self.view)[1]
+        return planning.between(self.objects(before), self.objects(after), self.context)[1]
 
     @contextlib.contextmanager
     def serving(self, documents):
         """Start HAProxy from the files that `headrace render` writes for these objects."""
-        state, _ = planning.between((), self.objects(documents), self.view)
+        state, _ = planning.between((), self.objects(documents), self.context)
         with tempfile.TemporaryDirectory(prefix='hr-') as rendered, Haproxy(self.binary) as haproxy:
-            files.write(Path(rendered), Renderer(self.view).render(state))
+            files.write(Path(rendered), Renderer(self.context).render(state))
             started = haproxy.start(Path(rendered))
             settle(started, plan.started(of_state(state), ()))
             yield started

@@ -24,7 +24,7 @@ from headrace.translate import exposure, shapes
 from support.objects import built, service
 
 DOCS = ROOT / 'docs'
-PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'verdicts.md')
+PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
 FILES = (*PAGES, 'settings.schema.json')
 BOOLEAN = (('true', 'false'), ('True', 'yes', 'on', '1', ''))
 NAME = (('shop', 'shop-2', 'a'), ('Shop', 'shop_2', '-shop', 'shop/other', ''))
@@ -144,13 +144,13 @@ def test_the_pages_are_what_the_code_says():
 def test_a_check_names_each_file_that_differs_or_is_missing_and_writes_nothing(tmp_path):
     assert tool('--folder', tmp_path).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    (tmp_path / 'verdicts.md').unlink()
+    (tmp_path / 'diagnostics.md').unlink()
     with (tmp_path / 'settings.md').open('a') as file:
         file.write('by hand\n')
     found = tool('--check', '--folder', tmp_path)
     assert found.returncode == 1
-    assert [name for name in FILES if name in found.stderr] == ['settings.md', 'verdicts.md']
-    assert not (tmp_path / 'verdicts.md').exists()
+    assert [name for name in FILES if name in found.stderr] == ['settings.md', 'diagnostics.md']
+    assert not (tmp_path / 'diagnostics.md').exists()
 
 
 def test_writing_mends_only_what_differs(tmp_path):
@@ -214,7 +214,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
 
 
 def test_a_backend_without_annotations_has_the_defaults_of_the_table():
-    shape = shapes.shape(BackendSettings(check='http'), 'http', shapes.Context(cookie_name='headrace'))
+    shape = shapes.shape(BackendSettings(check='http'), 'http', shapes.ShapeContext(cookie_name='headrace'))
     options = shapes.options(BackendSettings(check='http'), protocol='http1', ca_file='')
     effective = {
         'queue-timeout': syntax.duration(shape.queue),
@@ -260,7 +260,7 @@ def test_every_key_is_served_at_the_edge(base):
                 settings=settings.Settings(tcp_ports='80,5432'),
                 offline=True,
             )
-            found |= {verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotYet'}
+            found |= {diagnostic.field for diagnostic in made.all_diagnostics() if diagnostic.reason == 'NotYet'}
     assert found == set()
 
 
@@ -287,7 +287,7 @@ def test_the_page_names_the_keys_of_which_a_value_may_need_a_reload():
 def test_every_reason_has_one_row_under_its_level():
     titles = {'error': 'Errors', 'warning': 'Warnings', 'info': 'Notes'}
     for level, title in titles.items():
-        found = [re.search('`(.*)`', row[0])[1] for row in table_rows(section('verdicts.md', title))]
+        found = [re.search('`(.*)`', row[0])[1] for row in table_rows(section('diagnostics.md', title))]
         assert found == sorted(name for name, reason in REASONS.items() if reason.level == level)
 
 

@@ -18,7 +18,7 @@ YAML = 'apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{por
 def parsed(data, name='in.yaml'):
     """Return the names of objects, and the messages."""
     found = folder.parse(data if isinstance(data, bytes) else data.encode(), name)
-    return [item.name for item in found.objects], [verdict.message for verdict in found.verdicts]
+    return [item.name for item in found.objects], [diagnostic.message for diagnostic in found.diagnostics]
 
 
 def listed(kind, *items):
@@ -82,14 +82,14 @@ def test_documents_are_found_in_yaml_and_json(data, names):
         pytest.param(b'\tkey: value', id='a tab'),
     ],
 )
-def test_a_file_that_does_not_parse_is_one_verdict_that_names_it(data):
+def test_a_file_that_does_not_parse_is_one_diagnostic_that_names_it(data):
     found = folder.parse(data, '/somewhere/in.yaml')
     assert found.objects == ()
-    (verdict,) = found.verdicts
-    assert (str(verdict.ref), verdict.reason) == ('File /somewhere/in.yaml', 'InvalidObject')
-    assert verdict.message.startswith('not YAML: ')
-    assert len(verdict.message) < 300
-    assert verdict.message.isprintable()
+    (diagnostic,) = found.diagnostics
+    assert (str(diagnostic.ref), diagnostic.reason) == ('File /somewhere/in.yaml', 'InvalidObject')
+    assert diagnostic.message.startswith('not YAML: ')
+    assert len(diagnostic.message) < 300
+    assert diagnostic.message.isprintable()
 
 
 def test_the_documents_before_a_broken_one_count():
@@ -99,9 +99,9 @@ def test_the_documents_before_a_broken_one_count():
 
 def test_a_file_name_with_control_characters_is_shown_without_them():
     for name in ('a\nb.yaml', 'a\x1b[31m.yaml', 'a\udcff.yaml'):
-        (verdict,) = folder.parse(b'a: b: c', name).verdicts
-        assert verdict.ref.name.isprintable()
-        assert verdict.ref.name.isascii()
+        (diagnostic,) = folder.parse(b'a: b: c', name).diagnostics
+        assert diagnostic.ref.name.isprintable()
+        assert diagnostic.ref.name.isascii()
 
 
 def test_a_few_lines_that_stand_for_billions_are_read_at_once():
@@ -166,7 +166,7 @@ def test_a_broken_file_does_not_harm_its_neighbours(tmp_path):
     write(tmp_path / 'b.yaml', YAML % ('web', 80))
     found = folder.read([tmp_path])
     assert [item.ref for item in found.objects] == [WEB]
-    assert [str(verdict.ref) for verdict in found.verdicts] == [f'File {tmp_path / "a.yaml"}']
+    assert [str(diagnostic.ref) for diagnostic in found.diagnostics] == [f'File {tmp_path / "a.yaml"}']
 
 
 def test_a_file_and_its_folder_together_are_the_same_objects_once(tmp_path):
@@ -182,8 +182,8 @@ def test_two_objects_of_one_name_are_told_and_the_last_one_counts(tmp_path):
     (item,) = found.objects
     assert isinstance(item, Service)
     assert item.ports[0].number == 81
-    assert [(verdict.ref, verdict.reason) for verdict in found.verdicts] == [(WEB, 'InvalidObject')]
-    assert 'the last one counts' in found.verdicts[0].message
+    assert [(diagnostic.ref, diagnostic.reason) for diagnostic in found.diagnostics] == [(WEB, 'InvalidObject')]
+    assert 'the last one counts' in found.diagnostics[0].message
 
 
 def test_no_paths_are_no_objects():
@@ -194,8 +194,8 @@ def test_a_file_whose_name_is_no_text_is_read(tmp_path):
     path = os.fsencode(tmp_path) + b'/\xff.yaml'
     with open(path, 'wb') as file:  # noqa: PTH123  a name that pathlib takes as text only
         file.write(b'a: b: c')
-    (verdict,) = folder.read([tmp_path]).verdicts
-    assert verdict.ref.name.isascii()
+    (diagnostic,) = folder.read([tmp_path]).diagnostics
+    assert diagnostic.ref.name.isascii()
 
 
 @pytest.mark.parametrize('written', ['1:30', '1:2:3', '1:30.5', '1:' + ':'.join(['1'] * 100_000)], ids=len)

@@ -18,7 +18,7 @@ from tools.bench import varied
 
 from headrace.controller.client import Client
 from headrace.controller.controller import Controller, Options
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube import lease as leases
 from headrace.kube.access import Access, Token
 from headrace.names import Ref
@@ -100,8 +100,8 @@ class Calls:
 
 def _lease(name: str, role: str, number: int) -> kubernetes.V1Lease:
     refused = tuple(
-        Verdict(Ref('Service', f'tenant-{number % 10}', f'refused-{item}'), 'RefusedByHaproxy', 'no')
-        for item in range(leases.MOST_VERDICTS)
+        Diagnostic(Ref('Service', f'tenant-{number % 10}', f'refused-{item}'), 'RefusedByHaproxy', 'no')
+        for item in range(leases.MOST_DIAGNOSTICS)
     )
     annotations = leases.annotations(leases.Report(_EPOCH, refused))
     if role == 'node':

@@ -30,7 +30,7 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 
 Figures = Iterator[tuple[str, float]]
 ROUNDS = 9
@@ -66,7 +66,7 @@ _KUBE_PROXY = f"""table ip proxied {{
     numgen random mod 1 vmap {{ 0 : goto endpoint }}
   }}
   map services {{
-    type ipv4_addr . inet_proto . inet_service : verdict
+    type ipv4_addr . inet_proto . inet_service : diagnostic
     elements = {{ {_KERNEL} . tcp . {_PORT} : goto service }}
   }}
   chain prerouting {{
@@ -81,8 +81,8 @@ class Model:
     """The Services that a node serves, as an agent holds them."""
 
     def __init__(self) -> None:
-        self.view = build_context.make(Settings(threads=1, maxconn=2000), role=Role.NODE, place=Place(_NODE))
-        self.store, self.state = Store(), State(self.view)
+        self.context = build_context.make(Settings(threads=1, maxconn=2000), role=Role.NODE, topology=Topology(_NODE))
+        self.store, self.state = Store(), State(self.context)
         self.put(_node())
 
     def put(self, *documents: varied.Document) -> None:
@@ -95,7 +95,7 @@ class Model:
     def table(self) -> Table:
         """Return the table of all that is there."""
         self.state.update(self.store, self.store.take())
-        return Table(of_state(self.state), node_facts.find(self.store.nodes(), self.view))
+        return Table(of_state(self.state), node_facts.find(self.store.nodes(), self.context))
 
 
 def missing() -> str:
@@ -245,7 +245,7 @@ def _ways(held: contextlib.ExitStack, binary: str) -> Ways:
     for name, address in (('tcp', _TCP), ('http', _HTTP)):
         model.put(*_led(name, address))
     table = model.table()
-    files = Renderer(model.view).render(model.state)
+    files = Renderer(model.context).render(model.state)
     held.enter_context(Process(binary, files)).start()
     machine.run('nft', '-f', '-', text=table.text() + _KUBE_PROXY)
     held.callback(machine.run, 'nft', 'flush', 'ruleset')

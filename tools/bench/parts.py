@@ -61,8 +61,8 @@ class Model:
 
     def __init__(self, objects: tuple[Object, ...] = (), **settings: object) -> None:
         wanted = {'tcp_ports': varied.tcp_ports(50_000), **settings}
-        self.view = build_context.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
-        self.store, self.state = Store(), State(self.view)
+        self.context = build_context.make(Settings(**wanted), offline=True)  # type: ignore[arg-type]
+        self.store, self.state = Store(), State(self.context)
         self.put(objects)
 
     def put(self, objects: tuple[Object, ...]) -> Change:
@@ -79,12 +79,12 @@ class Model:
 
     def loaded(self) -> Loaded:
         """Return what a HAProxy that was started with this has loaded."""
-        return Loaded(frozenset(profiles.in_use(self.state.fragments.values(), self.view.settings.cookie_name)))
+        return Loaded(frozenset(profiles.in_use(self.state.fragments.values(), self.context.settings.cookie_name)))
 
     def files(self) -> Files:
         """Return the rendered files."""
         # With so many checked servers the limit of descriptors may be too low; that is not what is measured.
-        return Renderer(self.view, Overrides(global_lines=('no strict-limits',))).render(self.state)
+        return Renderer(self.context, Overrides(global_lines=('no strict-limits',))).render(self.state)
 
 
 def objects(count: int, seed: int = SEEDS[0], network: int = 10) -> tuple[Object, ...]:

@@ -60,7 +60,7 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.agentLeaseRules" -}}
-# The pod's own Lease: the epoch it has applied, and verdicts that only it can know. Of the controllers' Leases, the
+# The pod's own Lease: the epoch it has applied, and diagnostics that only it can know. Of the controllers' Leases, the
 # highest epoch that they have written, and which other release holds the class.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

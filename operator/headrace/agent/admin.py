@@ -21,7 +21,7 @@ from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.kube.reviews import Reviews
 from headrace.names import HOPS
-from headrace.nft.sync import Steering
+from headrace.nft.sync import TableSync
 
 # A loop that has not come round for so long hangs.
 _STILL_ALIVE_SECONDS = 30.0
@@ -47,20 +47,20 @@ class Admin:
         self.synced = False
         self._scrape = asyncio.Lock()
 
-    def attach(self, loop: Loop, traffic: Traffic, steering: Steering | None) -> None:
+    def attach(self, loop: Loop, traffic: Traffic, table_sync: TableSync | None) -> None:
         """Tell of a loop from now on; before it there is a source only."""
         self.loop = self.pages.loop = loop
         self.traffic = traffic
-        name = loop.state.view.class_name
+        name = loop.state.context.class_name
         sources = Sources(name, loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))
         self.metrics.registry.register(traffic)
         self.metrics.registry.register(self.certificates)
-        if steering is not None:
-            self.metrics.registry.register(TableCollector(steering))
+        if table_sync is not None:
+            self.metrics.registry.register(TableCollector(table_sync))
 
     def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
-        held = Counter((str(verdict.level), verdict.reason) for verdict in self.source.verdicts())
+        held = Counter((str(diagnostic.level), diagnostic.reason) for diagnostic in self.source.diagnostics())
         return held + loop.judged.counts
 
     def application(self) -> web.Application:
@@ -98,12 +98,12 @@ class Admin:
 
     async def serve_troubles(self, _: web.Request) -> web.Response:
         """Tell what stands in the way."""
-        troubles = self._troubles()
-        said = ''.join(f'{subject}: {text}\n' for subject, text in sorted(troubles.items()))
-        return web.Response(status=503 if troubles else 200, text=said or 'healthy\n')
+        problems = self._troubles()
+        said = ''.join(f'{subject}: {text}\n' for subject, text in sorted(problems.items()))
+        return web.Response(status=503 if problems else 200, text=said or 'healthy\n')
 
     def _troubles(self) -> dict[str, str]:
-        return self.source.troubles() | (self.loop.applier.record.troubles if self.loop else {})
+        return self.source.problems() | (self.loop.applier.stats.problems if self.loop else {})
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Tell whether HAProxy has been told everything once, and is not draining."""

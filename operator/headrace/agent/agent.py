@@ -24,27 +24,27 @@ from headrace.haproxy.plan.reload_reasons import Reason
 from headrace.haproxy.render.render import Renderer
 from headrace.haproxy.render.templating import Overrides, TemplateError
 from headrace.haproxy.runtime import check, probe, worker
-from headrace.haproxy.runtime.apply import Applier, Where
+from headrace.haproxy.runtime.apply import Applier, Instance
 from headrace.haproxy.runtime.files import WriteError
 from headrace.haproxy.runtime.generations import Generations
-from headrace.haproxy.runtime.maintenance import Upkeep
+from headrace.haproxy.runtime.maintenance import Maintenance
 from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
 from headrace.haproxy.runtime.reloads import Reloads
 from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
-from headrace.haproxy.runtime.stats import Record
+from headrace.haproxy.runtime.stats import Stats
 from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.kube import class_held, epochs
 from headrace.kube.lease import AgentLease, Identity
 from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
 from headrace.nft.command import Nft
-from headrace.nft.instance_slots import Seat
+from headrace.nft.instance_slots import InstanceSlot
 from headrace.resolve.state import State
 from headrace.settings import settings as class_settings
 from headrace.settings.settings import Settings, SettingsError, milliseconds
 from headrace.store import Store
-from headrace.translate import build_context as views
-from headrace.translate.build_context import Role, View
+from headrace.translate import build_context as contexts
+from headrace.translate.build_context import BuildContext, Role
 
 log = logging.getLogger(__name__)
 _CONFIG_SECONDS = 1.0
@@ -74,7 +74,7 @@ class Options:
     source: SourceOf
     state: Path
     sockets: Path
-    view: View
+    context: BuildContext
     overrides: Overrides
     start: str
     checker: str
@@ -86,7 +86,7 @@ class Options:
     adjust: Callable[[Settings], Settings] = lambda settings: settings
     keep: bool = False
     nft: str = 'nft'
-    seat: Seat | None = None
+    seat: InstanceSlot | None = None
 
 
 class AgentError(Exception):
@@ -155,7 +155,7 @@ class Agent:
     async def _serve_what_was_good(self) -> None:
         """On a node, begin with what the agent before has left."""
         options = self.options
-        if options.view.role is Role.NODE:
+        if options.context.role is Role.NODE:
             nft = Nft(options.nft)
             self.table = NodeTable(nft, options.state, options.seat, lambda: self.admin.loop is not None)
             await self.table.serve_what_was_good(self.haproxy)
@@ -171,13 +171,13 @@ class Agent:
             tls = self.api_certificate.tls
             shown['api'] = ':'.join(map(str, await serving.listen('--api', options.api, self.admin.api(reviews), tls)))
         log.info('listening', extra=shown)
-        if options.view.role is Role.NODE:
+        if options.context.role is Role.NODE:
             options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
             (options.sockets / liveness.ADMIN).write_text('{} {}'.format(*admin))
 
     def _say_ready(self, *, ready: bool) -> None:
         """Let a probe see that HAProxy has everything, where ports are not known before."""
-        if self.options.view.role is Role.NODE:
+        if self.options.context.role is Role.NODE:
             with contextlib.suppress(OSError):
                 file = self.options.sockets / READY
                 file.touch() if ready else file.unlink(missing_ok=True)
@@ -198,30 +198,30 @@ class Agent:
     async def _build(self) -> None:
         """Make the model of what was read, and what tells HAProxy of it."""
         options = self.options
-        view = options.view.placed_by(self.store.objects())
-        state = State(view)
+        context = options.context.placed_by(self.store.objects())
+        state = State(context)
         failures = state.update(self.store, self.store.take()).failures
         quic = await asyncio.to_thread(probe.has_quic, options.checker)
-        where = Where(Generations(options.state), self.haproxy, options.checker, quic)
-        self.applier = Applier(where, Renderer(view, options.overrides, quic=quic), state, Record())
+        instance = Instance(Generations(options.state), self.haproxy, options.checker, quic)
+        self.applier = Applier(instance, Renderer(context, options.overrides, quic=quic), state, Stats())
         for failure in failures:
             self.applier.report(failure.stage, failure.error, failure.ref)
         self._lacking()
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
         self.reloads.delay = self.loop.delay
-        self.upkeep = Upkeep(self.applier)
-        traffic = Traffic(view.settings.service_metrics)
+        self.maintenance = Maintenance(self.applier)
+        traffic = Traffic(context.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
         if self.table is not None:
             self.table.attach(self.loop)
-        self.admin.attach(self.loop, traffic, self.table.steering if self.table else None)
+        self.admin.attach(self.loop, traffic, self.table.table_sync if self.table else None)
 
     def _lacking(self) -> None:
         """Note what of the settings this HAProxy cannot do."""
         applier = self.applier
-        said = probe.lacking(applier.settings, quic=applier.where.quic)
-        if applier.record.trouble('build', said) and said:
+        said = probe.lacking(applier.settings, quic=applier.instance.quic)
+        if applier.stats.problem('build', said) and said:
             log.error('HAProxy cannot do what the settings ask for', extra={'said': said})
 
     def listen_to_signals(self) -> None:
@@ -280,14 +280,14 @@ class Agent:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
-        applier, reloads, upkeep = self.applier, self.reloads, self.upkeep
+        applier, reloads, maintenance = self.applier, self.reloads, self.maintenance
         return [
             self.loop.run(),
             applier.follow(),
-            upkeep.write_files(),
-            upkeep.remove(),
-            upkeep.relay(),
-            upkeep.compare(),
+            maintenance.write_files(),
+            maintenance.remove(),
+            maintenance.relay(),
+            maintenance.compare(),
             reloads.run(),
             reloads.promote_in_background(),
             self._follow_config(),
@@ -306,15 +306,15 @@ class Agent:
             # None counts before the controller's counter has been read.
             self.loop.epochs.trust(0)
             found.append(self._keep_lease(self.lease))
-            where = source.calls, identity.namespace, identity.class_name
-            found.append(epochs.follow(self.loop.epochs, *where))
-            found.append(class_held.follow(*where, self.applier.record.note_class))
+            instance = source.calls, identity.namespace, identity.class_name
+            found.append(epochs.follow(self.loop.epochs, *instance))
+            found.append(class_held.follow(*instance, self.applier.stats.note_class))
         if self.api_certificate is not None:
             found.append(self.api_certificate.follow(self._note_api_certificate))
         return found
 
     def _note_api_certificate(self, said: str) -> None:
-        if self.applier.record.trouble('api-certificate', said) and said:
+        if self.applier.stats.problem('api-certificate', said) and said:
             log.error('the certificate of --api cannot be used; the one before stays', extra={'said': said})
 
     async def _keep_lease(self, lease: AgentLease) -> None:
@@ -326,7 +326,7 @@ class Agent:
     async def _begin(self) -> None:
         """Find HAProxy or start it, and tell it everything."""
         await self._fill()
-        haproxy = self.applier.where.haproxy
+        haproxy = self.applier.instance.haproxy
         running = await haproxy.running()
         if self.table is not None:
             await self.table.begin(bypass=not running)
@@ -353,16 +353,16 @@ class Agent:
     async def _fill(self) -> None:
         """Write all files; objects that cannot be rendered are left out. Raises WriteError and TemplateError."""
         try:
-            await asyncio.to_thread(self.applier.candidate.fill)
+            await asyncio.to_thread(self.applier.staging.fill)
         except (WriteError, TemplateError):
             raise
         except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
             await self.loop.search('render', error)
-            await asyncio.to_thread(self.applier.candidate.fill)
+            await asyncio.to_thread(self.applier.staging.fill)
 
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
-        generations = self.applier.where.generations
+        generations = self.applier.instance.generations
         generations.promote(await self.applier.freeze())
         try:
             await self.applier.start()
@@ -387,22 +387,22 @@ class Agent:
                     seen = text
                     await self._reread(text)
             except (OSError, UnicodeDecodeError, SettingsError) as error:
-                if self.applier.record.trouble('settings', str(error)):
+                if self.applier.stats.problem('settings', str(error)):
                     log.error('the settings cannot be used; the old ones stay', extra={'said': str(error)})  # noqa: TRY400
             await asyncio.sleep(_CONFIG_SECONDS)
 
     async def _reread(self, text: str) -> None:
-        held = self.loop.state.view
+        held = self.loop.state.context
         wanted = self.options.adjust(class_settings.parse(text))
         fixed = class_settings.changed(held.settings, wanted, 'restart')
         found = class_settings.with_old(held.settings, wanted, fixed)
         said = f'{", ".join(sorted(fixed))}: changed, and need a restart' if fixed else ''
-        self.applier.record.trouble('settings', said)
+        self.applier.stats.problem('settings', said)
         if found == held.settings:
             return
         changed = sorted(class_settings.changed(held.settings, found, 'reload'))
-        view = views.with_settings(held, found)
-        reload = await self.loop.exchange(State(view))
+        context = contexts.with_settings(held, found)
+        reload = await self.loop.exchange(State(context))
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:
@@ -442,9 +442,9 @@ class Agent:
     async def _end(self) -> None:
         """Let HAProxy close its listeners, finish its connections, and end."""
         await self.applier.let_go()
-        if self.applier.where.haproxy.binary:
+        if self.applier.instance.haproxy.binary:
             seconds = milliseconds(self.applier.settings.hard_stop_after) / 1000
-            await self.applier.where.haproxy.stop(seconds, self.hurry)
+            await self.applier.instance.haproxy.stop(seconds, self.hurry)
         log.info('stopped')
 
 

@@ -23,18 +23,18 @@ _IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.0
 _TIMER_SECONDS = 0.05
 
 
-class Lingering:
+class Draining:
     """Remembers until when each of these Services lingers; `wake` is called, with the time, when that is over for one."""
 
     def __init__(self, applier: Applier, wake: Callable[[float], None]) -> None:
         self._applier, self._wake = applier, wake
         self._until: dict[Ref, float] = {}
 
-    def follow(self, lingering: set[Ref]) -> None:
+    def follow(self, draining: set[Ref]) -> None:
         """Begin with those that are new, and forget those that are no more among them."""
-        for ref in self._until.keys() - lingering:
+        for ref in self._until.keys() - draining:
             del self._until[ref]
-        for ref in lingering - self._until.keys():
+        for ref in draining - self._until.keys():
             self._remember(ref)
 
     def _remember(self, ref: Ref) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from functools import partial
 
 from headrace.agent.backlog import Backlog
-from headrace.agent.diagnostics_index import Judged
-from headrace.agent.draining import Lingering
+from headrace.agent.diagnostics_index import DiagnosticsIndex
+from headrace.agent.draining import Draining
 from headrace.diagnostics import OF_AGENTS
 from headrace.haproxy.runtime.apply import Applier
 from headrace.ir.fragment import Fragment
@@ -20,8 +20,8 @@ from headrace.kube.epochs import Epochs
 from headrace.kube.lease import Report
 from headrace.names import Ref
 from headrace.nft import node_facts
-from headrace.nft.layout import Site
-from headrace.nft.sync import Steering
+from headrace.nft.layout import NodeFacts
+from headrace.nft.sync import TableSync
 from headrace.objects.kinds import Service
 from headrace.resolve.changes import Change, Failure
 from headrace.resolve.state import State
@@ -47,9 +47,9 @@ class Loop:
         self._wake = asyncio.Event()
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
-        self.judged = Judged(state)
-        self.steering: Steering | None = None
-        self._lingering = Lingering(applier, self.wake)
+        self.judged = DiagnosticsIndex(state)
+        self.table_sync: TableSync | None = None
+        self._draining = Draining(applier, self.wake)
         self.batches = 0
         self._backlog = Backlog()
         self._pause = _FIRST_PAUSE_SECONDS
@@ -78,8 +78,8 @@ class Loop:
             self._wake.clear()
             began = self._woken_at
             async with self._turn:
-                over = await self._lingering.over()
-                self.state.lingering -= over
+                over = await self._draining.over()
+                self.state.draining -= over
                 dirty = self.store.take() | over
                 # Epochs are read before the change is applied: a Service may get its next one meanwhile.
                 self._backlog.add(self._by_age(dirty), self._epochs(dirty))
@@ -115,14 +115,14 @@ class Loop:
 
     async def _settle(self, refs: Sequence[Ref]) -> bool:
         change = self.state.update(self.store, refs)
-        self._lingering.follow(self.state.lingering)
+        self._draining.follow(self.state.draining)
         if len(change.pointers) > _APPLIED_AT_ONCE:
             # Others get their turn between the steps of an object's large change.
             await asyncio.sleep(0)
         if change or change.failures:
             await self._apply(change)
-        if self.steering is not None and NODES in refs:
-            await self._steer(partial(self.steering.move, node_facts.find(self.store.nodes(), self.state.view)))
+        if self.table_sync is not None and NODES in refs:
+            await self._steer(partial(self.table_sync.move, node_facts.find(self.store.nodes(), self.state.context)))
         return bool(change)
 
     async def _apply(self, change: Change) -> None:
@@ -137,20 +137,20 @@ class Loop:
             self.judged.note(self.state, change.judged)
 
     async def _tell(self, change: Change) -> None:
-        if self.steering is None:
+        if self.table_sync is None:
             await self.applier.apply(change)
             return
-        rest = await self.steering.leave(change)
+        rest = await self.table_sync.leave(change)
         await self.applier.apply(change)
         try:
-            await self.steering.come(rest, change)
+            await self.table_sync.come(rest, change)
         except Exception as error:  # noqa: BLE001  HAProxy has it all, so the table is what is to be mended
             self.applier.report('table', error)
             await self._reconcile()
 
     async def _reconcile(self) -> None:
-        if self.steering is not None:
-            await self._steer(partial(self.steering.reconcile, self.applier.wanted))
+        if self.table_sync is not None:
+            await self._steer(partial(self.table_sync.reconcile, self.applier.wanted))
 
     async def _steer(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something to the table; objects on which that fails go back to what could be applied."""
@@ -220,7 +220,7 @@ class Loop:
         for start in range(0, len(refs), _TRIED_AT_ONCE):
             found += self.applier.culprits(refs[start : start + _TRIED_AT_ONCE])
             await asyncio.sleep(0)
-        written = self.applier.candidate.written
+        written = self.applier.staging.written
         for ref, error in found:
             failure = Failure(ref, stage, error)
             change = self.state.fail(self.store, failure, written.get(ref))
@@ -239,7 +239,7 @@ class Loop:
         for ref in refs:
             if ref.kind == 'Service':
                 service = self.store.get(ref, Service)
-                ours = service is not None and service.chosen == self.state.view.class_name
+                ours = service is not None and service.chosen == self.state.context.class_name
                 said = dict(service.annotations).get(EPOCH, '') if service is not None and ours else ''
                 found[ref] = lease.epoch(said)
         return found
@@ -268,12 +268,12 @@ class Loop:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             numbers = self._backlog.clear() | self._epochs(self.store.take())
-            state.lingering |= self.state.lingering
+            state.draining |= self.state.draining
             state.delayed = self.state.delayed
             change = state.succeed(self.state, self.store)
-            self._lingering.follow(self.state.lingering)
+            self._draining.follow(self.state.draining)
             self.state = state
-            self.judged = Judged(state)
+            self.judged = DiagnosticsIndex(state)
             self._report(change.failures)
             try:
                 reload = await self.applier.exchange(state)
@@ -282,17 +282,17 @@ class Loop:
                 if not await self._search('exchange'):
                     self.applier.report('exchange', error)
                     await self.applier.renew()
-            if self.steering is not None:
-                await self._steer(partial(self.steering.exchange, self.applier.wanted))
+            if self.table_sync is not None:
+                await self._steer(partial(self.table_sync.exchange, self.applier.wanted))
             self._note_epochs(numbers)
             return reload
 
-    async def steer(self, steering: Steering, site: Site) -> None:
+    async def steer(self, table_sync: TableSync, facts: NodeFacts) -> None:
         """Make a node's table from what HAProxy has been told, and lead all later changes past it."""
         async with self._turn:
-            self.applier.attempts.append(steering.attempt)
-            self.steering = steering
-            await self._steer(partial(steering.begin, self.applier.wanted, site))
+            self.applier.attempts.append(table_sync.attempt)
+            self.table_sync = table_sync
+            await self._steer(partial(table_sync.begin, self.applier.wanted, facts))
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
@@ -304,7 +304,7 @@ class Loop:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
         worker = self.applier.worker
         whole = worker is not None and not worker.deferred
-        return whole and (self.steering is None or self.steering.good)
+        return whole and (self.table_sync is None or self.table_sync.good)
 
     async def beat(self) -> None:
         """Show that the process is alive, until cancelled."""

@@ -12,7 +12,7 @@ import headrace
 from headrace.agent.source import Source
 from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.reload_budget import Why
-from headrace.nft.sync import Steering
+from headrace.nft.sync import TableSync
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -25,7 +25,7 @@ class Sources:
     applier: Applier
     source: Source
     batches: Callable[[], int]
-    verdicts: Callable[[], Counts[tuple[str, str]]]
+    diagnostics: Callable[[], Counts[tuple[str, str]]]
 
 
 class Metrics:
@@ -60,7 +60,7 @@ class AgentCollector:
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
         applier = self.sources.applier
-        record = applier.record
+        stats = applier.stats
         yield _gauge('headrace_info', 'The version that runs.', 1, version=headrace.__version__)
         yield _counter('headrace_events', 'Changes that the source has told.', self.sources.source.events)
         yield _counter(
@@ -73,38 +73,36 @@ class AgentCollector:
             silence.add_metric((path,), seconds)
         yield silence
         yield _counter('headrace_builds', 'Batches of changes that were built.', self.sources.batches())
-        yield _counters('headrace_plans', 'Plans by what they needed.', 'kind', record.plans)
-        yield _counter('headrace_commands', 'Runtime commands that were sent.', record.commands)
-        yield _counters(
-            'headrace_commands_refused', 'Runtime commands that HAProxy refused.', 'command', record.refused
-        )
+        yield _counters('headrace_plans', 'Plans by what they needed.', 'kind', stats.plans)
+        yield _counter('headrace_commands', 'Runtime commands that were sent.', stats.commands)
+        yield _counters('headrace_commands_refused', 'Runtime commands that HAProxy refused.', 'command', stats.refused)
         reloads = CounterMetricFamily('headrace_reloads', 'Reloads by reason.', labels=('reason', 'result'))
-        for (reason, result), value in sorted(record.reloads.items()):
+        for (reason, result), value in sorted(stats.reloads.items()):
             reloads.add_metric((reason, result), value)
         yield reloads
         yield self._waiting()
-        yield _counters('headrace_internal_errors', 'Unexpected exceptions, by stage.', 'stage', record.internal_errors)
-        yield _counter('headrace_checks', 'Candidates that HAProxy was asked about.', record.checks)
-        yield _counter('headrace_adoptions', 'Running workers that were adopted.', record.adoptions)
-        yield _counter('headrace_haproxy_starts', 'How often HAProxy was started.', record.starts)
-        yield _counter('headrace_drift', 'Comparisons that found HAProxy other than it should be.', record.drift)
-        yield _counter('headrace_old_workers_ended', 'Old workers that were ended to make room.', record.ended_workers)
+        yield _counters('headrace_internal_errors', 'Unexpected exceptions, by stage.', 'stage', stats.internal_errors)
+        yield _counter('headrace_checks', 'Candidates that HAProxy was asked about.', stats.checks)
+        yield _counter('headrace_adoptions', 'Running workers that were adopted.', stats.adoptions)
+        yield _counter('headrace_haproxy_starts', 'How often HAProxy was started.', stats.starts)
+        yield _counter('headrace_drift', 'Comparisons that found HAProxy other than it should be.', stats.drift)
+        yield _counter('headrace_old_workers_ended', 'Old workers that were ended to make room.', stats.ended_workers)
         yield _gauge('headrace_old_workers', 'Workers that finish their connections.', len(applier.old_workers))
         pending = len(applier.worker.removals.pending) if applier.worker else 0
         yield _gauge('headrace_pending_removals', 'Servers and backends that wait for their connections.', pending)
-        yield _counter('headrace_repairs', 'Commands that set right what HAProxy had otherwise.', record.repairs)
-        age = time.monotonic() - applier.behind_since if applier.candidate.stale else 0.0
+        yield _counter('headrace_repairs', 'Commands that set right what HAProxy had otherwise.', stats.repairs)
+        age = time.monotonic() - applier.behind_since if applier.staging.stale else 0.0
         yield _gauge('headrace_files_behind_seconds', 'How far the files are behind HAProxy.', age)
         yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
-        yield _gauge('headrace_troubles', 'What stands in the way now.', len(record.troubles))
-        held = {'class': self.sources.class_name, 'release': record.class_held_by}
+        yield _gauge('headrace_problems', 'What stands in the way now.', len(stats.problems))
+        held = {'class': self.sources.class_name, 'release': stats.class_held_by}
         text = 'Whether another release holds the class, so that the controllers of this one write nothing.'
-        yield _gauge('headrace_class_held', text, float(bool(record.class_held_by)), **held)
-        yield from self._verdicts()
+        yield _gauge('headrace_class_held', text, float(bool(stats.class_held_by)), **held)
+        yield from self._diagnostics()
 
     def _waiting(self) -> Metric:
         counts = Counts({str(why): 0 for why in Why})
-        counts.update(item.why for item in self.sources.applier.record.waiting)
+        counts.update(item.why for item in self.sources.applier.stats.waiting)
         gauge = GaugeMetricFamily(
             'headrace_reloads_waiting', 'What waits for a reload, by why it waits.', labels=('why',)
         )
@@ -112,9 +110,11 @@ class AgentCollector:
             gauge.add_metric((why,), value)
         return gauge
 
-    def _verdicts(self) -> Iterator[Metric]:
-        gauge = GaugeMetricFamily('headrace_verdicts', 'Verdicts by level and reason.', labels=('level', 'reason'))
-        for labels, value in sorted(self.sources.verdicts().items()):
+    def _diagnostics(self) -> Iterator[Metric]:
+        gauge = GaugeMetricFamily(
+            'headrace_diagnostics', 'Diagnostics by level and reason.', labels=('level', 'reason')
+        )
+        for labels, value in sorted(self.sources.diagnostics().items()):
             gauge.add_metric(labels, value)
         yield gauge
 
@@ -123,19 +123,19 @@ class AgentCollector:
 class TableCollector:
     """Reads the figures of a node's table, when asked."""
 
-    steering: Steering
+    table_sync: TableSync
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
-        steering, table = self.steering, self.steering.table
-        yield _counter('headrace_table_transactions', 'Transactions that nft was given.', steering.transactions)
+        table_sync, table = self.table_sync, self.table_sync.table
+        yield _counter('headrace_table_transactions', 'Transactions that nft was given.', table_sync.transactions)
         yield _counter(
-            'headrace_table_repairs', 'Comparisons that found the table other than it should be.', steering.repairs
+            'headrace_table_repairs', 'Comparisons that found the table other than it should be.', table_sync.repairs
         )
-        yield _gauge('headrace_table_good', 'Whether the kernel has the table as it should be.', float(steering.good))
+        yield _gauge('headrace_table_good', 'Whether the kernel has the table as it should be.', float(table_sync.good))
         yield _gauge('headrace_table_elements', 'Elements of the table.', len(table.elements) if table else 0)
         yield _gauge('headrace_table_held', "Whether the table is this agent's to write.", float(table is not None))
-        past = float(table is not None and table.site.bypass)
+        past = float(table is not None and table.facts.bypass)
         yield _gauge('headrace_table_bypass', 'Whether plain TCP goes past HAProxy.', past)
 
 

@@ -15,8 +15,8 @@ from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
 from headrace.nft import node_facts
 from headrace.nft.command import Nft, NftError
-from headrace.nft.instance_slots import Seat
-from headrace.nft.sync import Steering
+from headrace.nft.instance_slots import InstanceSlot
+from headrace.nft.sync import TableSync
 from headrace.settings.settings import milliseconds
 
 log = logging.getLogger(__name__)
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 class NodeTable:
     """The table as one agent has it. `applier` and `loop` are attached when they are made."""
 
-    def __init__(self, nft: Nft, state: Path, seat: Seat | None, listening: Callable[[], bool]) -> None:
+    def __init__(self, nft: Nft, state: Path, seat: InstanceSlot | None, listening: Callable[[], bool]) -> None:
         self.seat, self._nft = seat, nft
-        self.steering = Steering(nft, state / 'table.nft', self.trouble, self._is_away, self._failing)
+        self.table_sync = TableSync(nft, state / 'table.nft', self.problem, self._is_away, self._failing)
         self.held = asyncio.Event()
         self._listening = listening
         self._loop: Loop | None = None
@@ -35,16 +35,16 @@ class NodeTable:
     def attach(self, loop: Loop) -> None:
         """Tell of a loop; it leads changes past the table once that is held."""
         self._loop = loop
-        self.steering.lost = loop.applier.lost
+        self.table_sync.lost = loop.applier.lost
 
     @property
     def _applier(self) -> Applier:
         assert self._loop is not None
         return self._loop.applier
 
-    def trouble(self, subject: str, said: str) -> None:
+    def problem(self, subject: str, said: str) -> None:
         """Note what stands in the way, '' for nothing."""
-        if self._listening() and self._applier.record.trouble(subject, said) and said:
+        if self._listening() and self._applier.stats.problem(subject, said) and said:
             log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
 
     async def _failing(self, error: Exception) -> None:
@@ -59,7 +59,7 @@ class NodeTable:
         if not await self._hold_at_once():
             log.info('another agent of this node has the table')
             return
-        await self.steering.restore()
+        await self.table_sync.restore()
         if haproxy.binary and haproxy.current.exists() and not await haproxy.running():
             try:
                 await haproxy.start()
@@ -88,10 +88,10 @@ class NodeTable:
     async def _steer(self, *, bypass: bool) -> None:
         loop = self._loop
         assert loop is not None
-        view, nodes = loop.state.view, loop.store.nodes()
-        if not any(node.name == view.place.node for node in nodes):
-            self.trouble('node', f'there is no Node {view.place.node}')
-        await loop.steer(self.steering, node_facts.find(nodes, view, bypass=bypass))
+        context, nodes = loop.state.context, loop.store.nodes()
+        if not any(node.name == context.topology.node for node in nodes):
+            self.problem('node', f'there is no Node {context.topology.node}')
+        await loop.steer(self.table_sync, node_facts.find(nodes, context, bypass=bypass))
         self.held.set()
 
     async def keep(self) -> None:
@@ -103,19 +103,19 @@ class NodeTable:
             log.info('took the table over', extra={'seat': self.seat.number})
         seconds = milliseconds(self._applier.settings.table_interval) / 1000
         async with asyncio.TaskGroup() as tasks:
-            for work in (self.steering.follow(), self.steering.compare(seconds), self.steering.save()):
+            for work in (self.table_sync.follow(), self.table_sync.compare(seconds), self.table_sync.save()):
                 tasks.create_task(work)
 
     async def leave(self) -> None:
         """Lead past HAProxy, which ends, what can be; and let the next agent have the table, if there is one."""
         if not self.held.is_set():
             return
-        self.steering.leaving = True
+        self.table_sync.leaving = True
         # No client is led to it, so the next agent, if there is one, can as well make it anew.
-        if await self.steering.vanish() and self.seat is not None:
+        if await self.table_sync.vanish() and self.seat is not None:
             await asyncio.to_thread(self.seat.sweep)
-        await self.steering.switch(bypass=True)
-        await self.steering.save_now()
+        await self.table_sync.switch(bypass=True)
+        await self.table_sync.save_now()
         if self.seat is not None:
-            await self.steering.let_go()
+            await self.table_sync.let_go()
             self.seat.release()

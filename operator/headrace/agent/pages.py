@@ -40,7 +40,7 @@ class Pages:
         }
 
     def _known(self, loop: Loop) -> Known:
-        return Known(loop.judged.verdicts, self._source.verdicts)
+        return Known(loop.judged.diagnostics, self._source.diagnostics)
 
     async def serve_status(self, request: web.Request) -> web.Response:
         """Return a page of what is served; `limit` and `continue` as in lists of the Kubernetes API."""
@@ -75,7 +75,7 @@ class Pages:
 
 
 async def _explained(loop: Loop, target: str) -> bytes:
-    pace, judged = Pace(), loop.judged.verdicts
+    pace, judged = Pace(), loop.judged.diagnostics
     steps = explanation.explaining(loop.state, loop.store, target, lambda ref: judged.get(ref, ()))
     while True:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.store import Store
 
 
@@ -13,13 +13,13 @@ class Source(Protocol):
     events: int
     missed: int
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with what could not be read."""
 
     def silent(self) -> dict[str, float]:
         """Return for each watch how many seconds it has told nothing."""
 
-    def troubles(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject."""
 
     async def read(self) -> None:

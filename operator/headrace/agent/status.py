@@ -1,4 +1,4 @@
-"""What is served, as JSON for `headrace status`: Services, backends, servers, plans, verdicts; in pages.
+"""What is served, as JSON for `headrace status`: Services, backends, servers, plans, diagnostics; in pages.
 
 Each page is bounded. It is made and encoded piece by piece: an encoder that runs in a thread would hold the interpreter
 for the whole page.
@@ -13,7 +13,7 @@ import msgspec
 
 import headrace
 from headrace.agent.pace import Pace
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.haproxy.plan import live_state
 from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.sockets import RuntimeSocketError
@@ -22,7 +22,7 @@ from headrace.names import Ref
 from headrace.resolve.state import State
 
 # Of one Service no more than so much is shown.
-_MOST_EXPOSED, _MOST_BACKENDS, _MOST_SERVERS, _MOST_VERDICTS = 100, 100, 500, 100
+_MOST_EXPOSED, _MOST_BACKENDS, _MOST_SERVERS, _MOST_DIAGNOSTICS = 100, 100, 500, 100
 _MOST_REASONS = 20
 _CHUNK = 2000
 _EXPOSED = {Kind.ROUTE: 'http', Kind.PORT: 'tcp', Kind.TLS: 'tls', Kind.ADDRESS: 'address'}
@@ -38,44 +38,44 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The verdicts that are known: of the model by object, and of what could not be read, which takes long to collect."""
+    """The diagnostics that are known: of the model by object, and of what could not be read, which takes long to collect."""
 
-    judged: Mapping[Ref, tuple[Verdict, ...]]
-    unread: Callable[[], tuple[Verdict, ...]]
+    judged: Mapping[Ref, tuple[Diagnostic, ...]]
+    unread: Callable[[], tuple[Diagnostic, ...]]
 
 
 async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> bytes:
     """Return one page; servers are in `of_service`. What is not of a Service is in the first page."""
-    record, held, pace = applier.record, applier.worker, Pace()
+    stats, held, pace = applier.stats, applier.worker, Pace()
     refs = await _after(state, page, pace)
     shown = refs[: page.limit]
     services: list[msgspec.Raw] = []
-    verdicts: list[msgspec.Raw] = []
+    diagnostics: list[msgspec.Raw] = []
     if page.after is None:
         others = [ref for ref in list(known.judged) if ref.kind != 'Service']
-        found = [verdict for ref in sorted(others) for verdict in known.judged.get(ref, ())]
+        found = [diagnostic for ref in sorted(others) for diagnostic in known.judged.get(ref, ())]
         found += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, known.unread()))
-        verdicts += [_raw(verdict.value) for verdict in found[: page.limit]]
+        diagnostics += [_raw(diagnostic.value) for diagnostic in found[: page.limit]]
     for ref in shown:
         fragment = state.fragments.get(ref)
         if fragment is not None:
             services.append(_raw(_service(state, fragment)))
-            verdicts += [_raw(verdict.value) for verdict in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+            diagnostics += [_raw(diagnostic.value) for diagnostic in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
         await pace.rest()
     return msgspec.json.encode(
         {
             'version': headrace.__version__,
-            'class': state.view.class_name,
-            'role': str(state.view.role),
+            'class': state.context.class_name,
+            'role': str(state.context.role),
             'worker': {'pid': held.facts.pid, 'version': held.facts.version} if held else None,
             'oldWorkers': list(applier.old_workers),
             'ready': applier.ready and held is not None,
-            'troubles': dict(record.troubles),
+            'problems': dict(stats.problems),
             'services': services,
-            'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_plans],
-            'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in record.last_reloads],
-            'waiting': [asdict(item) for item in record.waiting[:_MOST_REASONS]],
-            'verdicts': verdicts,
+            'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_plans],
+            'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_reloads],
+            'waiting': [asdict(item) for item in stats.waiting[:_MOST_REASONS]],
+            'diagnostics': diagnostics,
             'continue': f'{shown[-1].namespace}/{shown[-1].name}' if len(refs) > page.limit else '',
         }
     )
@@ -102,13 +102,13 @@ async def of_service(state: State, applier: Applier, known: Known, ref: Ref) -> 
     if fragment is None:
         return None
     found = _service(state, fragment)
-    found['verdicts'] = [item.value for item in known.judged.get(ref, ())[:_MOST_VERDICTS]]
+    found['diagnostics'] = [item.value for item in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
     held, pace = applier.worker, Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
     try:
-        seen = await held.observe(names, []) if held else live_state.Observed()
+        seen = await held.observe(names, []) if held else live_state.LiveState()
     except RuntimeSocketError:
-        seen = live_state.Observed()
+        seen = live_state.LiveState()
     shown: dict[str, msgspec.Raw] = {}
     for name, servers in seen.backends.items():
         shown[name] = _raw(

@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.sockets import RuntimeSocketError
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 LABELS = ('namespace', 'service', 'port')
 Key = tuple[str, str, str]
@@ -79,11 +79,11 @@ class Traffic:
             texts: dict[int, str] = {}
             for pid in workers:
                 with contextlib.suppress(RuntimeSocketError):
-                    texts[pid] = await applier.where.haproxy.master.tell(
+                    texts[pid] = await applier.instance.haproxy.master.tell(
                         pid, 'show stat -1 2 -1', patience.get(pid, _SECONDS)
                     )
             # What is about to be replaced, or held until a reload, has clients still.
-            owners = {**_owners(held.picture), **_owners(applier.wanted)}
+            owners = {**_owners(held.snapshot), **_owners(applier.wanted)}
             await asyncio.to_thread(self.take, texts, workers, owners)
 
     def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:
@@ -141,10 +141,10 @@ class Traffic:
             yield gauge
 
 
-def _owners(picture: Picture) -> dict[str, Key]:
+def _owners(snapshot: ModelSnapshot) -> dict[str, Key]:
     return {
         backend.name: (backend.service.namespace, backend.service.name, backend.port)
-        for fragment in picture.fragments.values()
+        for fragment in snapshot.fragments.values()
         for backend in fragment.backends
     }
 

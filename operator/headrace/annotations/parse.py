@@ -1,4 +1,4 @@
-"""Reading annotations: from pairs of texts to typed values by port, with a verdict for all that is wrong.
+"""Reading annotations: from pairs of texts to typed values by port, with a diagnostic for all that is wrong.
 
 Promises: a mistake costs its own key; a key that protects something (`closes` in the table) and does not parse is in
 `closed` of every port it speaks of.
@@ -11,7 +11,7 @@ from functools import lru_cache
 from headrace.annotations.keys import BY_NAME, Key, Scope
 from headrace.annotations.settings import BackendSettings, Exposure, RouteSettings
 from headrace.annotations.values import MAX_LENGTH, Invalid
-from headrace.diagnostics import Verdict, shorten
+from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, ServicePort
 
@@ -41,7 +41,7 @@ class Annotations:
     common: dict[str, object]
     by_port: dict[str, dict[str, object]]
     closed: dict[str, tuple[str, ...]]
-    verdicts: tuple[Verdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
     misplaced: tuple[tuple[str, str], ...] = ()
 
     def says(self, key: str, port: str = '') -> bool:
@@ -77,21 +77,21 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     common: dict[str, object] = {}
     by_port: dict[str, dict[str, object]] = {}
     closed: dict[str, list[str]] = {}
-    verdicts: list[Verdict] = []
+    diagnostics: list[Diagnostic] = []
     misplaced: list[tuple[str, str]] = []
     named = _by_suffix(ports) if any('.' in name for name, _ in pairs) else {}
     for name, text in pairs:
-        if len(verdicts) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
+        if len(diagnostics) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
             continue
-        key, port, verdict = _resolve(ref, name, named)
+        key, port, diagnostic = _resolve(ref, name, named)
         if key is None:
-            if verdict is not None:
-                verdicts.append(verdict)
+            if diagnostic is not None:
+                diagnostics.append(diagnostic)
                 misplaced += _close_all(name, closed)
             continue
         value = key.parse(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
         if isinstance(value, Invalid):
-            verdicts.append(_invalid(ref, name, key, text, value))
+            diagnostics.append(_invalid(ref, name, key, text, value))
             if key.closes:
                 closed.setdefault(port, []).append(key.name)
             if key.name not in _INSTEAD:
@@ -101,13 +101,13 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
             service[key.name] = value
         elif port:
             held = by_port.setdefault(port, {})
-            verdicts += _contradiction(ref, name, held.get(key.name, value) != value)
+            diagnostics += _contradiction(ref, name, held.get(key.name, value) != value)
             held[key.name] = value
         else:
             common[key.name] = value
     by_port |= _astray('path', common, by_port, pairs, ports)
     shut = {port: tuple(keys) for port, keys in closed.items()}
-    return Annotations(service, common, by_port, shut, tuple(verdicts), tuple(misplaced))
+    return Annotations(service, common, by_port, shut, tuple(diagnostics), tuple(misplaced))
 
 
 def _astray(
@@ -125,10 +125,10 @@ def _astray(
     return {port.label: {key: _INSTEAD[key], **by_port.get(port.label, {})} for port in ports}
 
 
-def _contradiction(ref: Ref, name: str, found: bool) -> list[Verdict]:  # noqa: FBT001
-    """Return a verdict where a port has another value under its number; in the order of the pairs its name comes later."""
+def _contradiction(ref: Ref, name: str, found: bool) -> list[Diagnostic]:  # noqa: FBT001
+    """Return a diagnostic where a port has another value under its number; in the order of the pairs its name comes later."""
     message = f'{PREFIX}{name} counts; another value is given for the same port by its number'
-    return [Verdict(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if found else []
+    return [Diagnostic(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if found else []
 
 
 def _by_suffix(ports: tuple[ServicePort, ...]) -> dict[str, str]:
@@ -145,7 +145,7 @@ def _by_suffix(ports: tuple[ServicePort, ...]) -> dict[str, str]:
     return found | named
 
 
-def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, str, Verdict | None]:
+def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, str, Diagnostic | None]:
     """Return the key of a name, the label of the port it speaks of ('' for all), and what is wrong with it."""
     field = f'metadata.annotations[{PREFIX}{name}]' if _can_be_shown(name) else 'metadata.annotations'
     if key := BY_NAME.get(name):
@@ -156,14 +156,14 @@ def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, st
         if name in WRITTEN_BY_US:
             return None, '', None
         message = f'{shorten(PREFIX + name)} is no key; the nearest is {PREFIX}{_nearest(stem[:64])}'
-        return None, '', Verdict(ref, 'UnknownKey', message, field)
+        return None, '', Diagnostic(ref, 'UnknownKey', message, field)
     if key.scope is Scope.SERVICE:
         message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
-        return None, '', Verdict(ref, 'NotApplicable', message, field)
+        return None, '', Diagnostic(ref, 'NotApplicable', message, field)
     if suffix in named:
         return key, named[suffix], None
     message = f'the Service has no port {shorten(suffix)}'
-    return None, '', Verdict(ref, 'UnknownPort', message, field)
+    return None, '', Diagnostic(ref, 'UnknownPort', message, field)
 
 
 @lru_cache(maxsize=4096)
@@ -192,12 +192,12 @@ def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]
     return []
 
 
-def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Verdict:
+def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Diagnostic:
     consequence = '; the route is closed until it does' if key.closes else ''
     if key.name == 'path':
         consequence = '; nothing is served until it does'
     message = f'{PREFIX}{name} must be {value.expected}, not {shorten(text)}{consequence}'
-    return Verdict(ref, 'InvalidValue', message, f'metadata.annotations[{PREFIX}{name}]')
+    return Diagnostic(ref, 'InvalidValue', message, f'metadata.annotations[{PREFIX}{name}]')
 
 
 @lru_cache(maxsize=1)

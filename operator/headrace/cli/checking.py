@@ -10,7 +10,7 @@ import click
 
 from headrace.cli import inputs, output
 from headrace.cli.rendering import FILES
-from headrace.diagnostics import Level, Verdict
+from headrace.diagnostics import Diagnostic, Level
 from headrace.haproxy.render.render import Renderer
 from headrace.haproxy.runtime import check as haproxy_check
 from headrace.haproxy.runtime import files, probe
@@ -38,23 +38,23 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     objects, wrong = inputs.load(given, seen)
     state = inputs.build(seen, objects)
     outcome, problem, lacking = _ask(binary, seen, state)
-    verdicts = (*wrong, *state.all_verdicts(), *lacking)
-    needed = haproxy_check.descriptors(seen.view, state.fragments.values())
-    limit = seen.view.settings.file_descriptors
+    diagnostics = (*wrong, *state.all_diagnostics(), *lacking)
+    needed = haproxy_check.descriptors(seen.context, state.fragments.values())
+    limit = seen.context.settings.file_descriptors
     short = bool(limit) and needed > limit
     if seen.json:
         output.echo_json(
             {
-                'verdicts': output.verdict_values(verdicts),
+                'diagnostics': output.diagnostic_values(diagnostics),
                 'haproxy': {'accepted': outcome.accepted, 'output': outcome.output} if outcome else None,
                 'problem': problem,
                 'descriptors': {'needed': needed, 'limit': limit},
             }
         )
     else:
-        for line in output.verdict_lines(verdicts):
+        for line in output.diagnostic_lines(diagnostics):
             click.echo(line)
-        click.echo(f'{len(objects)} objects: {output.summary(verdicts)}')
+        click.echo(f'{len(objects)} objects: {output.summary(diagnostics)}')
         if outcome is not None and not outcome.accepted:
             click.echo(outcome.output)
         click.echo(_said(outcome, problem))
@@ -66,7 +66,7 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
         sys.exit(_NO_HAPROXY)
     if not outcome.accepted or short:
         sys.exit(_REFUSED)
-    if any(verdict.level is Level.ERROR for verdict in verdicts):
+    if any(diagnostic.level is Level.ERROR for diagnostic in diagnostics):
         sys.exit(_ERRORS)
 
 
@@ -80,7 +80,7 @@ def _said(outcome: Outcome | None, problem: str) -> str:
     )
 
 
-def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str, list[Verdict]]:
+def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome | None, str, list[Diagnostic]]:
     """Return what HAProxy says of the configuration, or why it could not be asked, and what it cannot do."""
     found = binary or shutil.which('haproxy')
     if found is None:
@@ -89,10 +89,10 @@ def _ask(binary: str | None, seen: inputs.Seen, state: State) -> tuple[Outcome |
         haproxy_check.version(found)
         quic = probe.has_quic(found)
         with tempfile.TemporaryDirectory(prefix='headrace-check-') as folder:
-            files.write(Path(folder), Renderer(state.view, seen.overrides, quic=quic).render(state))
+            files.write(Path(folder), Renderer(state.context, seen.overrides, quic=quic).render(state))
             outcome = haproxy_check.check(found, Path(folder))
     except (HaproxyMissingError, OldHaproxyError) as error:
         return None, str(error), []
-    said = probe.lacking(state.view.settings, quic=quic)
-    lacking = [Verdict(class_fragment.ref(state.view), 'BeyondHaproxy', said)] if said else []
+    said = probe.lacking(state.context.settings, quic=quic)
+    lacking = [Diagnostic(class_fragment.ref(state.context), 'BeyondHaproxy', said)] if said else []
     return Outcome(outcome.accepted, outcome.output.replace(f'{folder}/', '')), '', lacking

@@ -36,9 +36,9 @@ def explain(target: str, given: tuple[Path, ...], **options: Any) -> None:
     if given:
         seen = inputs.look(options)
         objects, wrong = inputs.load(given, seen)
-        for line in output.verdict_lines(wrong):
+        for line in output.diagnostic_lines(wrong):
             click.echo(line, err=True)
-        store, state = Store(), State(seen.view.placed_by(objects))
+        store, state = Store(), State(seen.context.placed_by(objects))
         for item in objects:
             store.put(item)
         state.update(store, store.take())
@@ -71,9 +71,9 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
     if rows:
         yield ''
         yield from output.table([('  CLAIM', 'KEY', 'HOLDER', 'WAITING', 'LEADS TO'), *rows])
-    if found['verdicts']:
+    if found['diagnostics']:
         yield ''
-        yield from output.verdict_rows(found['verdicts'])
-    if found['moreClaims'] or found['moreVerdicts']:
+        yield from output.diagnostic_rows(found['diagnostics'])
+    if found['moreClaims'] or found['moreDiagnostics']:
         yield ''
-        yield f'and {found["moreClaims"]} more claims, {found["moreVerdicts"]} more verdicts'
+        yield f'and {found["moreClaims"]} more claims, {found["moreDiagnostics"]} more diagnostics'

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from headrace import folder
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.haproxy.render import overrides as haproxy_overrides
 from headrace.haproxy.render.templating import Overrides
 from headrace.objects.kinds import Object
@@ -18,8 +18,8 @@ from headrace.settings import settings
 from headrace.settings.settings import Settings, SettingsError
 from headrace.store import Store
 from headrace.translate import build_context
-from headrace.translate.build_context import Role, View
-from headrace.translate.endpoints import Place
+from headrace.translate.build_context import BuildContext, Role
+from headrace.translate.endpoints import Topology
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
@@ -28,7 +28,7 @@ Function = TypeVar('Function', bound=Callable[..., Any])
 class Seen:
     """From where the input is seen: the view, the administrator's overrides, and how to print."""
 
-    view: View
+    context: BuildContext
     overrides: Overrides
     json: bool
 
@@ -90,7 +90,7 @@ def look(
     made = build_context.make(
         found,
         role=Role(options['role']),
-        place=Place(options['node'], options['zone']),
+        topology=Topology(options['node'], options['zone']),
         offline=not live,
         all_secrets=all_secrets,
         snippets=frozenset(overrides.snippets),
@@ -108,15 +108,15 @@ def settings_of(config: Path | None, given: dict[str, str | None]) -> Settings:
     return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
 
 
-def load(given: tuple[Path, ...], seen: Seen) -> tuple[tuple[Object, ...], tuple[Verdict, ...]]:
+def load(given: tuple[Path, ...], seen: Seen) -> tuple[tuple[Object, ...], tuple[Diagnostic, ...]]:
     """Return the objects of files and folders, and what was wrong with the rest; raises SourceError."""
-    contents = folder.read(given, seen.view.settings.secrets)
-    return contents.objects, contents.verdicts
+    contents = folder.read(given, seen.context.settings.secrets)
+    return contents.objects, contents.diagnostics
 
 
 def build(seen: Seen, objects: tuple[Object, ...]) -> State:
     """Return the model of some objects."""
-    store, state = Store(), State(seen.view.placed_by(objects))
+    store, state = Store(), State(seen.context.placed_by(objects))
     for item in objects:
         store.put(item)
     state.update(store, store.take())

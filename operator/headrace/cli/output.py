@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
-from headrace.diagnostics import Level, Verdict
+from headrace.diagnostics import Diagnostic, Level
 
 _COLOURS = {Level.ERROR: 'red', Level.WARNING: 'yellow', Level.INFO: 'blue'}
 
@@ -25,22 +25,22 @@ def _padded(cell: str, width: int) -> str:
     return cell + ' ' * (width - len(click.unstyle(cell)))
 
 
-def verdict_lines(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return verdicts as a table: level, reason, object, field and message."""
+def diagnostic_lines(diagnostics: Iterable[Diagnostic]) -> list[str]:
+    """Return diagnostics as a table: level, reason, object, field and message."""
     return table(
         (
-            click.style(verdict.level, fg=_COLOURS[verdict.level]),
-            verdict.reason,
-            str(verdict.ref),
-            verdict.field or '-',
-            verdict.message,
+            click.style(diagnostic.level, fg=_COLOURS[diagnostic.level]),
+            diagnostic.reason,
+            str(diagnostic.ref),
+            diagnostic.field or '-',
+            diagnostic.message,
         )
-        for verdict in verdicts
+        for diagnostic in diagnostics
     )
 
 
-def verdict_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
-    """Return verdicts that an agent told as a table."""
+def diagnostic_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return diagnostics that an agent told as a table."""
     return table(
         (
             click.style(item['level'], fg=_COLOURS[Level(item['level'])]),
@@ -53,19 +53,19 @@ def verdict_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
     )
 
 
-def verdict_values(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
-    """Return verdicts as values for JSON."""
+def diagnostic_values(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str]]:
+    """Return diagnostics as values for JSON."""
     return [
         {
-            'level': verdict.level,
-            'reason': verdict.reason,
-            'kind': verdict.ref.kind,
-            'namespace': verdict.ref.namespace,
-            'name': verdict.ref.name,
-            'field': verdict.field,
-            'message': verdict.message,
+            'level': diagnostic.level,
+            'reason': diagnostic.reason,
+            'kind': diagnostic.ref.kind,
+            'namespace': diagnostic.ref.namespace,
+            'name': diagnostic.ref.name,
+            'field': diagnostic.field,
+            'message': diagnostic.message,
         }
-        for verdict in verdicts
+        for diagnostic in diagnostics
     ]
 
 
@@ -74,11 +74,11 @@ def echo_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return how many verdicts of each level there are, as in `2 errors, 1 warning`."""
-    counts = [(level, sum(verdict.level is level for verdict in verdicts)) for level in Level]
+def summary(diagnostics: Sequence[Diagnostic]) -> str:
+    """Return how many diagnostics of each level there are, as in `2 errors, 1 warning`."""
+    counts = [(level, sum(diagnostic.level is level for diagnostic in diagnostics)) for level in Level]
     names = {Level.ERROR: 'error', Level.WARNING: 'warning', Level.INFO: 'note'}
     return (
         ', '.join(f'{count} {names[level]}{"s" if count != 1 else ""}' for level, count in counts if count)
-        or 'no verdicts'
+        or 'no diagnostics'
     )

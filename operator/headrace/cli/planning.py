@@ -18,7 +18,7 @@ from headrace.objects.kinds import Object
 from headrace.resolve.model_snapshot import of_state
 from headrace.resolve.state import State
 from headrace.store import Store
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 
 def _paths(name: str, text: str) -> Callable[[Function], Function]:
@@ -33,17 +33,17 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
     """Print the runtime commands that lead from one set of objects to another, in their order.
 
     Where commands cannot do it, `reload:` lines give the reasons, and the commands are those that do not wait for it.
-    Verdicts are those of the second set, on standard error.
+    Diagnostics are those of the second set, on standard error.
     """
     seen = inputs.look(options)
     before, _ = inputs.load(options['from'], seen)
     after, wrong = inputs.load(to, seen)
-    state, made = between(before, after, seen.view)
-    verdicts = (*wrong, *state.all_verdicts())
+    state, made = between(before, after, seen.context)
+    diagnostics = (*wrong, *state.all_diagnostics())
     if seen.json:
-        output.echo_json({**_values(made), 'verdicts': output.verdict_values(verdicts)})
+        output.echo_json({**_values(made), 'diagnostics': output.diagnostic_values(diagnostics)})
         return
-    for line in output.verdict_lines(verdicts):
+    for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)
     for reason in made.reasons:
         click.echo(f'{click.style("reload:", fg="yellow")} {reason}')
@@ -53,10 +53,10 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
         click.echo('nothing to do')
 
 
-def between(before: Iterable[Object], after: Iterable[Object], view: View) -> tuple[State, Plan]:
+def between(before: Iterable[Object], after: Iterable[Object], context: BuildContext) -> tuple[State, Plan]:
     """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
     wanted = tuple(after)
-    store, state = Store(), State(view.placed_by(wanted))
+    store, state = Store(), State(context.placed_by(wanted))
     for item in before:
         store.put(item)
     state.update(store, store.take())
@@ -64,7 +64,7 @@ def between(before: Iterable[Object], after: Iterable[Object], view: View) -> tu
     loaded = haproxy_plan.started(
         shown,
         profiles.in_use(
-            shown.fragments.values(), view.settings.cookie_name, external=view.settings.allow_external_name
+            shown.fragments.values(), context.settings.cookie_name, external=context.settings.allow_external_name
         ),
     )
     gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}

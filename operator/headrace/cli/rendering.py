@@ -29,21 +29,21 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
     start it with `haproxy -f FOLDER/haproxy`. What is there from an earlier time is replaced; a folder that holds
     other files in these places is refused.
-    Verdicts go to standard error; they do not change the exit code (`headrace check` does that).
+    Diagnostics go to standard error; they do not change the exit code (`headrace check` does that).
     """
     seen = inputs.look(options)
     objects, wrong = inputs.load(given, seen)
     state = inputs.build(seen, objects)
-    rendered = Renderer(state.view, seen.overrides).render(state)
+    rendered = Renderer(state.context, seen.overrides).render(state)
     files.judge(target)
     files.write(target, rendered)
-    verdicts = (*wrong, *state.all_verdicts())
+    diagnostics = (*wrong, *state.all_diagnostics())
     if seen.json:
         sizes = {name: len(data) for name, data in sorted(rendered.items())}
-        output.echo_json({'folder': str(target), 'files': sizes, 'verdicts': output.verdict_values(verdicts)})
+        output.echo_json({'folder': str(target), 'files': sizes, 'diagnostics': output.diagnostic_values(diagnostics)})
         return
-    for line in output.verdict_lines(verdicts):
+    for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)
     backends = sum(not backend.pin for fragment in state.fragments.values() for backend in fragment.backends)
-    click.echo(f'{len(rendered)} files with {backends} backends in {target}; {output.summary(verdicts)}')
+    click.echo(f'{len(rendered)} files with {backends} backends in {target}; {output.summary(diagnostics)}')
     click.echo(f'start it with: haproxy -f {target / CONFIG}')

@@ -22,10 +22,10 @@ from headrace.haproxy.runtime.files import WriteError
 from headrace.kube.access import Access
 from headrace.nft import instance_slots, synthetic_key
 from headrace.nft.command import NftError
-from headrace.nft.instance_slots import Seat, SeatError
+from headrace.nft.instance_slots import InstanceSlot, InstanceSlotError
 from headrace.settings import settings
-from headrace.settings.settings import SEAT_STEP, Settings, SettingsError
-from headrace.translate.build_context import Role, View
+from headrace.settings.settings import INSTANCE_SLOT_STEP, Settings, SettingsError
+from headrace.translate.build_context import BuildContext, Role
 
 _MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
@@ -202,8 +202,8 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
     adjust = _adjustment(given, access)
     seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
     # In a cluster the controller chooses; a folder has no controller.
-    view = replace(
-        seen.view,
+    context = replace(
+        seen.context,
         labelled=access is not None,
         api_server=access is not None,
         own_addresses=interfaces.addresses(),
@@ -214,32 +214,32 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
     if api is None and given['api_certificate'] is not None:
         raise SettingsError('--api-certificate is for the port of --api')
-    seat = _seat(given, view, [admin[1], api[1] if api else 0]) if given['seats'] else None
+    seat = _seat(given, context, [admin[1], api[1] if api else 0]) if given['seats'] else None
     if seat is not None:
-        state, view = seat.folder, replace(view, seat=seat.number)
+        state, context = seat.folder, replace(context, seat=seat.number)
         admin = (admin[0], _shifted(admin[1], seat.number))
         api = (api[0], _shifted(api[1], seat.number)) if api else None
-    view = replace(view, admin_ports=frozenset({admin[1], api[1] if api else 0} - {0}))
+    context = replace(context, admin_ports=frozenset({admin[1], api[1] if api else 0} - {0}))
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if view.role is Role.NODE:
-            view = replace(view, stand_in_key=synthetic_key.read_or_make(given['state'].absolute()))
+        if context.role is Role.NODE:
+            context = replace(context, synthetic_key=synthetic_key.read_or_make(given['state'].absolute()))
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
-        source=wiring.source(given, access, view),
+        source=wiring.source(given, access, context),
         state=state,
         sockets=(given['sockets'] or state / 'sockets').absolute(),
-        view=view,
+        context=context,
         overrides=seen.overrides,
         start=start,
         checker=checker,
         admin=admin,
         api=api,
         api_certificate=given['api_certificate'],
-        identity=wiring.identity(access, view) if access is not None else None,
+        identity=wiring.identity(access, context) if access is not None else None,
         config=given['config'],
         adjust=adjust,
         keep=given['keep_haproxy'],
@@ -249,20 +249,20 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
 
 
 def _shifted(port: int, seat: int) -> int:
-    return port and port + SEAT_STEP * seat
+    return port and port + INSTANCE_SLOT_STEP * seat
 
 
-def _seat(given: dict[str, Any], view: View, own: list[int]) -> Seat:
-    if view.role is not Role.NODE or not given['sockets']:
+def _seat(given: dict[str, Any], context: BuildContext, own: list[int]) -> InstanceSlot:
+    if context.role is not Role.NODE or not given['sockets']:
         raise SettingsError('--seats is for --role node, and needs --sockets, a folder of this agent alone')
 
     def ports(seat: int) -> tuple[int, ...]:
-        found = (*view.settings.node_ports(seat), replace(view, seat=seat).node_health_port)
+        found = (*context.settings.node_ports(seat), replace(context, seat=seat).node_health_port)
         return (*found, *(_shifted(port, seat) for port in own if port))
 
     try:
         return instance_slots.take(given['state'].absolute(), given['sockets'].absolute(), ports)
-    except SeatError as error:
+    except InstanceSlotError as error:
         raise AgentError(str(error)) from error
     except OSError as error:
         raise WriteError(f'--state {given["state"]}, --sockets {given["sockets"]}: {error.strerror}') from error

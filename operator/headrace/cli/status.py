@@ -35,7 +35,7 @@ def _every_page(given: dict[str, Any]) -> Any:
     token = found.pop('continue')
     while token:
         more = asking.fetch(given, f'/status?{urlencode({"continue": token})}')
-        for part in ('services', 'verdicts'):
+        for part in ('services', 'diagnostics'):
             found[part] += more[part]
         token = more['continue']
     return found
@@ -45,7 +45,7 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
     worker = found['worker']
     yield f'headrace {found["version"]}, class {found["class"]}, role {found["role"]}'
     yield f'HAProxy {worker["version"]}, PID {worker["pid"]}' if worker else 'HAProxy does not answer'
-    for subject, said in found['troubles'].items():
+    for subject, said in found['problems'].items():
         yield click.style(f'{subject}: {said}', fg='red')
     yield ''
     yield from output.table(
@@ -60,9 +60,9 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
             for item in found['services']
         ]
     )
-    if found['verdicts']:
+    if found['diagnostics']:
         yield ''
-        yield from output.verdict_rows(found['verdicts'])
+        yield from output.diagnostic_rows(found['diagnostics'])
     if found['reloads']:
         yield ''
         yield from output.table(
@@ -99,9 +99,9 @@ def _one(found: dict[str, Any]) -> Iterable[str]:
         yield from output.table(
             ('  ' + item['name'], f'{item["address"]}:{item["port"]}', item['state']) for item in servers
         )
-    if found['verdicts']:
+    if found['diagnostics']:
         yield ''
-        yield from output.verdict_rows(found['verdicts'])
+        yield from output.diagnostic_rows(found['diagnostics'])
 
 
 def _several(item: dict[str, Any]) -> str:

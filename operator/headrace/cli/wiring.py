@@ -22,7 +22,7 @@ from headrace.kube.lease import Identity
 from headrace.kube.source import KubeSource
 from headrace.settings.settings import Settings
 from headrace.store import Store
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 KUBE = 'kube'
 CONTROLLER = 'controller'
@@ -34,13 +34,13 @@ def access(given: dict[str, Any]) -> Access:
     return replace(found, namespace=os.environ.get('POD_NAMESPACE') or found.namespace)
 
 
-def source(given: dict[str, Any], way: Access | None, view: View) -> SourceOf:
+def source(given: dict[str, Any], way: Access | None, context: BuildContext) -> SourceOf:
     """Return what makes the source: the API server, or the folder that the options name."""
 
     def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
         if way is None:
-            return WatchedFolder(Path(given['source']), store, woken, view.settings.secrets)
-        return KubeSource(way, resources.watched(view), store, woken, view.settings, started)
+            return WatchedFolder(Path(given['source']), store, woken, context.settings.secrets)
+        return KubeSource(way, resources.watched(context), store, woken, context.settings, started)
 
     return make
 
@@ -50,15 +50,15 @@ def pod_name() -> str:
     return os.environ.get('POD_NAME') or socket.gethostname().lower()
 
 
-def identity(way: Access, view: View) -> Identity:
+def identity(way: Access, context: BuildContext) -> Identity:
     """Return who this process is: its pod, as the downward API tells it, else this machine."""
     return Identity(
         namespace=way.namespace,
         name=pod_name(),
-        class_name=view.class_name,
-        role=str(view.role),
+        class_name=context.class_name,
+        role=str(context.role),
         uid=os.environ.get('POD_UID', ''),
-        node=view.place.node if view.role is Role.NODE else '',
+        node=context.topology.node if context.role is Role.NODE else '',
     )
 
 
@@ -71,9 +71,9 @@ async def control(
     """
     from headrace.controller import client, controller  # noqa: PLC0415  see the module
 
-    view = inputs.look({**given, 'role': 'edge'}, adjust).view
-    me = identity(way, view)
-    calls = await client.connect(way, view.class_name)
+    context = inputs.look({**given, 'role': 'edge'}, adjust).context
+    me = identity(way, context)
+    calls = await client.connect(way, context.class_name)
     stop = asyncio.Event()
 
     def take_signals() -> None:
@@ -81,7 +81,7 @@ async def control(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     started = listen or take_signals
-    made = controller.Controller(controller.Options(way, view, me.namespace, me.name, started), calls)
+    made = controller.Controller(controller.Options(way, context, me.namespace, me.name, started), calls)
     work = asyncio.create_task(made.run())
     started()
     stopping = asyncio.create_task(stop.wait())

@@ -39,20 +39,20 @@ def published(settings: Settings, store: Store) -> Ingress:
 def is_ours(service: Service, state: State) -> bool:
     """Tell whether a Service belongs to the class of a state."""
     said = parse.read(service.ref, service.annotations, service.ports)
-    return exposure.is_ours(service, said, state.view)
+    return exposure.is_ours(service, said, state.context)
 
 
 def speaks_of(service: Service, state: State) -> bool:
     """Tell whether the addresses of a Service are this class's to write: by its loadBalancerClass, or the default."""
-    if service.type is not ServiceType.LOAD_BALANCER or not state.view.settings.status_addresses:
+    if service.type is not ServiceType.LOAD_BALANCER or not state.context.settings.status_addresses:
         return False
     said = parse.read(service.ref, service.annotations, service.ports)
-    if not exposure.is_ours(service, said, state.view):
+    if not exposure.is_ours(service, said, state.context):
         return False
     # A Service that is served here because of its annotations may have its addresses from another load balancer.
     if service.load_balancer_class:
-        return service.load_balancer_class == parse.PREFIX + state.view.class_name
-    return state.view.settings.default_class
+        return service.load_balancer_class == parse.PREFIX + state.context.class_name
+    return state.context.settings.default_class
 
 
 def sources(settings: Settings) -> frozenset[Ref]:
@@ -75,7 +75,7 @@ def at_the_edge(service: Service, state: State) -> bool:
 
 def wanted(service: Service, state: State, published: Ingress) -> Ingress:
     """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
-    return published if state.view.exists(service.namespace) and at_the_edge(service, state) else ()
+    return published if state.context.exists(service.namespace) and at_the_edge(service, state) else ()
 
 
 def entries(ingress: Ingress) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What the agents tell in their Leases: who lives, which epoch each has applied, and verdicts that only they can know.
+"""What the agents tell in their Leases: who lives, which epoch each has applied, and diagnostics that only they can know.
 
 Such a Lease is trusted no more than needed: what does not parse is left out, and texts are shortened.
 """
@@ -14,9 +14,9 @@ from kubernetes.aio import client
 
 from headrace import names
 from headrace.controller.client import decoded
-from headrace.diagnostics import REASONS, Verdict
+from headrace.diagnostics import REASONS, Diagnostic
 from headrace.kube import lease as leases
-from headrace.kube.lease import EPOCH, LONGEST, MOST_BYTES, MOST_VERDICTS, NODE, ROLE_LABEL, VERDICTS
+from headrace.kube.lease import DIAGNOSTICS, EPOCH, LONGEST, MOST_BYTES, MOST_DIAGNOSTICS, NODE, ROLE_LABEL
 from headrace.names import Ref
 from headrace.translate.build_context import Role
 
@@ -28,7 +28,7 @@ class Agent:
     name: str
     role: str
     epoch: int
-    verdicts: tuple[Verdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
     node: str = ''
 
 
@@ -41,12 +41,12 @@ def lives(lease: client.V1Lease, now: dt.datetime) -> bool:
 
 
 def _text(lease: client.V1Lease) -> str:
-    """Return the verdicts of a Lease as they are written."""
+    """Return the diagnostics of a Lease as they are written."""
     annotations = (lease.metadata and lease.metadata.annotations) or {}
-    return str(annotations.get(VERDICTS, ''))
+    return str(annotations.get(DIAGNOSTICS, ''))
 
 
-def _agent(lease: client.V1Lease, counter: int, found: tuple[Verdict, ...]) -> Agent:
+def _agent(lease: client.V1Lease, counter: int, found: tuple[Diagnostic, ...]) -> Agent:
     metadata = lease.metadata
     assert metadata is not None
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
@@ -60,23 +60,23 @@ def _agent(lease: client.V1Lease, counter: int, found: tuple[Verdict, ...]) -> A
     )
 
 
-def verdicts(text: str) -> tuple[Verdict, ...]:
-    """Return the verdicts in a Lease's annotation."""
+def diagnostics(text: str) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics in a Lease's annotation."""
     try:
         held = decoded(text) if len(text) <= MOST_BYTES else None
     except RecursionError:
         held = None
-    items = held[:MOST_VERDICTS] if isinstance(held, list) else []
-    return tuple(sorted(verdict for item in items if (verdict := _verdict(item)) is not None))
+    items = held[:MOST_DIAGNOSTICS] if isinstance(held, list) else []
+    return tuple(sorted(diagnostic for item in items if (diagnostic := _diagnostic(item)) is not None))
 
 
-def _verdict(item: Any) -> Verdict | None:
+def _diagnostic(item: Any) -> Diagnostic | None:
     reason = item.get('reason') if isinstance(item, dict) else None
     if not isinstance(reason, str) or reason not in REASONS:
         return None
     texts = [str(item.get(key, ''))[:LONGEST] for key in ('kind', 'namespace', 'name', 'message', 'field')]
     kind, namespace, name, message, field = texts
-    return Verdict(Ref(kind, namespace, name), reason, message, field)
+    return Diagnostic(Ref(kind, namespace, name), reason, message, field)
 
 
 class Agents:
@@ -92,15 +92,15 @@ class Agents:
         # The epoch that each Node's agent has applied.
         self.applied: dict[str, int] = {}
         self._known: dict[str, Agent] = {}
-        self._parsed: dict[str, tuple[Verdict, ...]] = {}
-        self._told: dict[Ref, dict[str, tuple[Verdict, ...]]] = {}
+        self._parsed: dict[str, tuple[Diagnostic, ...]] = {}
+        self._told: dict[Ref, dict[str, tuple[Diagnostic, ...]]] = {}
 
     async def take(self, found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
         """Take the Leases as they are now, and return the objects with other diagnostics than before.
 
         An agent that tells an epoch above the controller's counter has it from another source, and has applied nothing known.
         """
-        parsed: dict[str, tuple[Verdict, ...]] = {}
+        parsed: dict[str, tuple[Diagnostic, ...]] = {}
         known: dict[str, Agent] = {}
         for lease in found:
             if lives(lease, now):
@@ -122,14 +122,14 @@ class Agents:
                 self.applied[agent.node] = max(agent.epoch, self.applied.get(agent.node, -1))
         return changed
 
-    async def _read(self, lease: client.V1Lease, counter: int, parsed: dict[str, tuple[Verdict, ...]]) -> Agent:
+    async def _read(self, lease: client.V1Lease, counter: int, parsed: dict[str, tuple[Diagnostic, ...]]) -> Agent:
         text = _text(lease)
         key = names.digest(text[: MOST_BYTES + 1])
         if key not in parsed:
             if key not in self._parsed:
                 # To parse the most that a Lease may hold takes milliseconds.
                 await asyncio.sleep(0)
-            parsed[key] = self._parsed.get(key) or verdicts(text)
+            parsed[key] = self._parsed.get(key) or diagnostics(text)
         return _agent(lease, counter, parsed[key])
 
     def _replace(self, name: str, before: Agent | None, after: Agent | None) -> set[Ref]:
@@ -138,20 +138,20 @@ class Agents:
             del self._known[name]
         else:
             self._known[name] = after
-            if before is not None and (before.role, before.verdicts) == (after.role, after.verdicts):
+            if before is not None and (before.role, before.diagnostics) == (after.role, after.diagnostics):
                 return set()
-        for verdict in before.verdicts if before else ():
-            self._told.get(verdict.ref, {}).pop(name, None)
-        for verdict in after.verdicts if after else ():
-            told = self._told.setdefault(verdict.ref, {})
-            told[name] = (*told.get(name, ()), verdict)
-        touched = {verdict.ref for agent in (before, after) if agent for verdict in agent.verdicts}
+        for diagnostic in before.diagnostics if before else ():
+            self._told.get(diagnostic.ref, {}).pop(name, None)
+        for diagnostic in after.diagnostics if after else ():
+            told = self._told.setdefault(diagnostic.ref, {})
+            told[name] = (*told.get(name, ()), diagnostic)
+        touched = {diagnostic.ref for agent in (before, after) if agent for diagnostic in agent.diagnostics}
         for ref in touched:
             if not self._told.get(ref):
                 self._told.pop(ref, None)
         return touched
 
-    def about(self, ref: Ref, role: str = '') -> tuple[Verdict, ...]:
+    def about(self, ref: Ref, role: str = '') -> tuple[Diagnostic, ...]:
         """Return what agents, those of a role or all, tell about an object."""
         told = self._told.get(ref, {})
         found = {each for name in told if role in ('', self._known[name].role) for each in told[name]}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headrace import names
-from headrace.diagnostics import OF_AGENTS, Level, Verdict
+from headrace.diagnostics import OF_AGENTS, Diagnostic, Level
 from headrace.objects.kinds import Service
 from headrace.objects.parse import PROGRAMMED
 
@@ -21,34 +21,34 @@ Condition = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One Event: the verdict that it tells, and a name that is the same for the same news."""
+    """One Event: the diagnostic that it tells, and a name that is the same for the same news."""
 
     name: str
-    verdict: Verdict
+    diagnostic: Diagnostic
 
 
-def errors(own: Iterable[Verdict], told: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts of level error that hold for an object: of the controller's model, and of the agents."""
-    judged = [verdict for verdict in own if verdict.reason not in OF_AGENTS]
-    judged += [verdict for verdict in told if verdict.reason in OF_AGENTS]
-    return tuple(sorted({verdict for verdict in judged if verdict.level is Level.ERROR}))
+def errors(own: Iterable[Diagnostic], told: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of level error that hold for an object: of the controller's model, and of the agents."""
+    judged = [diagnostic for diagnostic in own if diagnostic.reason not in OF_AGENTS]
+    judged += [diagnostic for diagnostic in told if diagnostic.reason in OF_AGENTS]
+    return tuple(sorted({diagnostic for diagnostic in judged if diagnostic.level is Level.ERROR}))
 
 
-def pending(own: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Return the verdicts about what a Service waits for, without a mistake in it."""
-    return tuple(sorted(verdict for verdict in own if verdict.reason in _PENDING))
+def pending(own: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics about what a Service waits for, without a mistake in it."""
+    return tuple(sorted(diagnostic for diagnostic in own if diagnostic.reason in _PENDING))
 
 
 def digest(service: Service) -> str:
-    """Return what stands for the part of a Service that verdicts speak of; a Service has no generation."""
+    """Return what stands for the part of a Service that diagnostics speak of; a Service has no generation."""
     return names.digest(repr((service.annotations, service.ports, service.type, service.load_balancer_class)), 8)
 
 
-def condition(service: Service, found: tuple[Verdict, ...]) -> Condition | None:
+def condition(service: Service, found: tuple[Diagnostic, ...]) -> Condition | None:
     """Return status, reason and message of the condition; None when there is nothing to say."""
     if not found:
         return None
-    message = '; '.join(verdict.message for verdict in found[:_MOST_SAID])
+    message = '; '.join(diagnostic.message for diagnostic in found[:_MOST_SAID])
     if len(found) > _MOST_SAID:
         message += f'; and {len(found) - _MOST_SAID} more'
     return ('False', found[0].reason, f'{message[:_LONGEST_MESSAGE]} [of {digest(service)}]')
@@ -60,9 +60,11 @@ def served(service: Service, places: Iterable[str]) -> Condition | None:
     return ('True', 'Programmed', f'served {text} [of {digest(service)}]') if text else None
 
 
-def occurrences(found: Iterable[Verdict]) -> tuple[Occurrence, ...]:
-    """Return the Events for some verdicts about one object."""
-    return tuple(Occurrence(f'{verdict.ref.name}.{names.digest(repr(verdict), 16)}', verdict) for verdict in found)
+def occurrences(found: Iterable[Diagnostic]) -> tuple[Occurrence, ...]:
+    """Return the Events for some diagnostics about one object."""
+    return tuple(
+        Occurrence(f'{diagnostic.ref.name}.{names.digest(repr(diagnostic), 16)}', diagnostic) for diagnostic in found
+    )
 
 
 def document(made: Condition, since: str) -> dict[str, str]:

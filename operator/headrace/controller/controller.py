@@ -30,7 +30,7 @@ from headrace.names import Ref
 from headrace.objects.kinds import Service, ServiceType
 from headrace.resolve.state import State
 from headrace.store import Store
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
@@ -48,17 +48,17 @@ class Options:
     """
 
     access: Access
-    view: View
+    context: BuildContext
     namespace: str
     identity: str
     started: Callable[[], None] = lambda: None
 
 
-def scopes(view: View) -> tuple[Scope, ...]:
+def scopes(context: BuildContext) -> tuple[Scope, ...]:
     """Return what the controller watches: Services, and Nodes where their addresses are published or all must agree."""
-    needed = 'nodes' in view.settings.status_addresses or view.settings.node_role
+    needed = 'nodes' in context.settings.status_addresses or context.settings.node_role
     resources = (SERVICES, NODES) if needed else (SERVICES,)
-    return (Scope(resources, view.settings.namespaces),)
+    return (Scope(resources, context.settings.namespaces),)
 
 
 class Controller:
@@ -67,20 +67,22 @@ class Controller:
     def __init__(self, options: Options, client: Client) -> None:
         self.options, self.client = options, client
         self.store = Store()
-        self.state = State(options.view)
+        self.state = State(options.context)
         self._woken = asyncio.Event()
-        view = options.view
-        self._published = addresses.published(view.settings, self.store)
-        self.source = KubeSource(options.access, scopes(view), self.store, self._wake, view.settings, options.started)
-        lease = counter_lease(options.view.class_name)
+        context = options.context
+        self._published = addresses.published(context.settings, self.store)
+        self.source = KubeSource(
+            options.access, scopes(context), self.store, self._wake, context.settings, options.started
+        )
+        lease = counter_lease(options.context.class_name)
         self.election = Election(client.api, options.namespace, lease, options.identity)
         self.counter = Counter(client, options.namespace, lease)
-        everywhere = not options.view.settings.namespaces
-        self.class_lease = ClassLease(client, options.view.class_name, options.namespace) if everywhere else None
+        everywhere = not options.context.settings.namespaces
+        self.class_lease = ClassLease(client, options.context.class_name, options.namespace) if everywhere else None
         self.writer = Writer(client, options.identity, self.decide)
         self.agents = Agents()
-        self.handover = Handover(view, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
-        taint = view.settings.startup_taint
+        self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
+        taint = context.settings.startup_taint
         self.startup = (
             Startup(taint, client, lambda: self.agents.living, lambda: self.handover.handed_epoch) if taint else None
         )
@@ -141,7 +143,7 @@ class Controller:
 
     async def _until_released(self, *, wanted: bool) -> None:
         """Wait until a release is announced, or until none is any more."""
-        selector = uninstall.selector(self.options.view.class_name)
+        selector = uninstall.selector(self.options.context.class_name)
         while True:
             with contextlib.suppress(CallError):
                 leases, now = await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
@@ -195,7 +197,7 @@ class Controller:
 
     async def _begin_count(self) -> None:
         """Find where the epochs have come to; an older controller has left them on Services and in agents' Leases."""
-        selector = f'{CLASS_LABEL}={self.options.view.class_name}'
+        selector = f'{CLASS_LABEL}={self.options.context.class_name}'
         while True:
             try:
                 leases = await self.client.leases(self.options.namespace, selector)
@@ -236,7 +238,7 @@ class Controller:
 
     def _follow_addresses(self) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""
-        settings = self.options.view.settings
+        settings = self.options.context.settings
         if not settings.status_addresses or self._dirty.isdisjoint(addresses.sources(settings)):
             return
         published = addresses.published(settings, self.store)
@@ -261,8 +263,8 @@ class Controller:
         self._let_go.pop(ref, None)
         self.writer.reconsider(service)
         own = [
-            *self.state.verdicts(ref),
-            *self.handover.verdicts(ref),
+            *self.state.diagnostics(ref),
+            *self.handover.diagnostics(ref),
             *([held] if (held := self.writer.conflicts.get(ref)) else []),
         ]
         found = conditions.errors(own, self.agents.about(ref))
@@ -302,7 +304,7 @@ class Controller:
 
     async def _ask_agents(self) -> None:
         """Read the agents' Leases, and have the objects looked at of which they tell something else than before."""
-        selector = f'{CLASS_LABEL}={self.options.view.class_name}'
+        selector = f'{CLASS_LABEL}={self.options.context.class_name}'
         try:
             leases = await self.client.leases(self.options.namespace, selector)
         except CallError as error:

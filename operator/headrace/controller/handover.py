@@ -14,7 +14,7 @@ from typing import Any
 from headrace.controller.agents import Agents
 from headrace.controller.counter import Counter
 from headrace.controller.workqueue import WorkQueue
-from headrace.diagnostics import OF_AGENTS, Level, Verdict
+from headrace.diagnostics import OF_AGENTS, Diagnostic, Level
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
 from headrace.names import Ref
@@ -22,7 +22,7 @@ from headrace.objects.kinds import Service
 from headrace.objects.parse import CHOSEN_LABEL, PROXY_NAME_LABEL
 from headrace.store import NODES, Store
 from headrace.translate import node_services, ownership
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 log = logging.getLogger(__name__)
 # A hand-over that waits longer than this says what for, and as a mistake after longer.
@@ -103,9 +103,9 @@ class _Tracked:
     since: float
     epoch: int = 0
     stale: bool = True
-    problems: tuple[Verdict, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
     needs: frozenset[Ref] = frozenset()
-    shown: tuple[Verdict, ...] = ()
+    shown: tuple[Diagnostic, ...] = ()
     written: tuple[object, float] | None = None
     announced: bool = False
 
@@ -114,7 +114,7 @@ class _Tracked:
 class Handover:
     """Takes the steps of all Services that ask for the node role or have it, each when something changes for it."""
 
-    view: View
+    context: BuildContext
     store: Store
     patch: Patch
     agents: Agents
@@ -132,14 +132,14 @@ class Handover:
 
     def __post_init__(self) -> None:
         """See the Services as a node does."""
-        self.view = replace(self.view, role=Role.NODE)
+        self.context = replace(self.context, role=Role.NODE)
 
     @property
     def waits(self) -> bool:
         """Tell whether a Service waits for agents, which are worth asking more often then."""
         return bool(self._waiting)
 
-    def verdicts(self, ref: Ref) -> tuple[Verdict, ...]:
+    def diagnostics(self, ref: Ref) -> tuple[Diagnostic, ...]:
         """Return what stands in the way of a Service's hand-over, or what it waits for."""
         tracked = self._tracked.get(ref)
         return tracked.shown if tracked else ()
@@ -151,8 +151,8 @@ class Handover:
 
     def has(self, service: Service) -> bool:
         """Tell whether the nodes serve a Service, and kube-proxy does not."""
-        handed = self.view.settings.node_role and service.proxy_name == self.view.class_name
-        return handed and ownership.can_be_ours(service, self.view)
+        handed = self.context.settings.node_role and service.proxy_name == self.context.class_name
+        return handed and ownership.can_be_ours(service, self.context)
 
     def epochs(self) -> list[int]:
         """Return the epochs of all Services, also those that no controller has written."""
@@ -184,7 +184,7 @@ class Handover:
 
     def _note(self, ref: Ref) -> None:
         service = self.store.get(ref, Service)
-        if service is not None and service.proxy_name == self.view.class_name:
+        if service is not None and service.proxy_name == self.context.class_name:
             self._handed[ref] = _epoch(service)
         else:
             self._handed.pop(ref, None)
@@ -213,15 +213,15 @@ class Handover:
     async def advance(self, ref: Ref) -> None:
         """Take the next step of a Service, if it has one."""
         service = self.store.get(ref, Service)
-        wished = service is not None and ownership.is_wished(service, self.view)
-        if service is None or not (wished or service.chosen == self.view.class_name):
+        wished = service is not None and ownership.is_wished(service, self.context)
+        if service is None or not (wished or service.chosen == self.context.class_name):
             self._forget(ref)
             return
         tracked, now = self._track(service, wished=wished), time.monotonic()
         late = not 0 < tracked.epoch <= self._applied_everywhere()
         waited = now - tracked.since
         facts = Facts(
-            self.view.class_name,
+            self.context.class_name,
             wished,
             bool(tracked.problems),
             late,
@@ -233,7 +233,7 @@ class Handover:
         self._show(tracked, service, facts)
         wanted = step(service, facts)
         if wanted is None:
-            leaving = service.chosen == self.view.class_name and (not wished or facts.outgrown)
+            leaving = service.chosen == self.context.class_name and (not wished or facts.outgrown)
             if leaving and service.proxy_name is None and waited < _GRACE_SECONDS:
                 self._queue.add(ref, after=_GRACE_SECONDS - waited)
         elif tracked.written is None or tracked.written[0] != tracked.shape or now >= tracked.written[1]:
@@ -261,7 +261,7 @@ class Handover:
         return tracked
 
     def _needs(self, service: Service) -> Iterable[Ref]:
-        found = node_services.needs(service, self.view)
+        found = node_services.needs(service, self.context)
         # Of Nodes only their addresses matter here, which no externalIP may be.
         return found if service.external_ips else (need for need in found if need != NODES)
 
@@ -295,7 +295,7 @@ class Handover:
             tracked.shown = shown
             self.ask(ref)
 
-    def _announce(self, tracked: _Tracked, late: Verdict) -> None:
+    def _announce(self, tracked: _Tracked, late: Diagnostic) -> None:
         """Log once that a Service waits; of many that wait for the same Nodes one every few seconds."""
         now = time.monotonic()
         if not tracked.announced and now - self._announced_at >= _NOTICE_SECONDS:
@@ -307,15 +307,15 @@ class Handover:
     def _is_foreign(self, service: Service) -> bool:
         return not 0 < _epoch(service) <= self.counter.value
 
-    def problems(self, service: Service) -> tuple[Verdict, ...]:
+    def problems(self, service: Service) -> tuple[Diagnostic, ...]:
         """Return why a Service cannot be served completely, or not at all."""
         found = self._eligible(service)
         if not found:
-            snapshot = self.store.snapshot(service.ref, node_services.needs(service, self.view))
-            built = node_services.build(service, snapshot, self.view)
+            snapshot = self.store.snapshot(service.ref, node_services.needs(service, self.context))
+            built = node_services.build(service, snapshot, self.context)
             found = tuple(
                 replace(each, reason='HandoverBlocked') if each.reason == 'NotYet' else each
-                for each in built.verdicts
+                for each in built.diagnostics
                 if (each.level is Level.ERROR and each.reason not in OF_AGENTS) or each.reason == 'NotYet'
             )
         refused = (each for each in self.agents.about(service.ref) if each.reason == 'RefusedByHaproxy')
@@ -327,21 +327,21 @@ class Handover:
         )
         return (*found, *refused, *cannot)
 
-    def _eligible(self, service: Service) -> tuple[Verdict, ...]:
-        """Return a verdict for a Service that no node role can have."""
-        if not self.view.settings.node_role:
+    def _eligible(self, service: Service) -> tuple[Diagnostic, ...]:
+        """Return a diagnostic for a Service that no node role can have."""
+        if not self.context.settings.node_role:
             why = 'this installation has no node role (nodeRole)'
-        elif not ownership.can_be_ours(service, self.view):
+        elif not ownership.can_be_ours(service, self.context):
             why = 'only a Service with a ClusterIP can be handed over, and never default/kubernetes'
-        elif service.proxy_name is not None and service.chosen != self.view.class_name:
-            if service.proxy_name == self.view.class_name:
+        elif service.proxy_name is not None and service.chosen != self.context.class_name:
+            if service.proxy_name == self.context.class_name:
                 return ()
             why = f'{PROXY_NAME_LABEL} gives it to another service proxy'
         else:
             return ()
-        return (Verdict(service.ref, 'HandoverBlocked', why, 'metadata.annotations[headrace.io/proxy]'),)
+        return (Diagnostic(service.ref, 'HandoverBlocked', why, 'metadata.annotations[headrace.io/proxy]'),)
 
-    def _late(self, service: Service, *, patient: bool) -> Verdict:
+    def _late(self, service: Service, *, patient: bool) -> Diagnostic:
         """Return a diagnostic that names the Nodes that a Service waits for."""
         missing = behind(service, (node.name for node in self.store.nodes()), self.agents.applied) or ('any Node',)
         named = ', '.join(missing[:_MOST_NAMED]) + (
@@ -349,7 +349,7 @@ class Handover:
         )
         message = f'no agent has taken it over on {named}; kube-proxy keeps it until then'
         reason = 'HandoverPending' if patient else 'HandoverBlocked'
-        return Verdict(service.ref, reason, message, 'metadata.annotations[headrace.io/proxy]')
+        return Diagnostic(service.ref, reason, message, 'metadata.annotations[headrace.io/proxy]')
 
     async def _write(self, tracked: _Tracked, service: Service, wanted: dict[str, Any]) -> None:
         shape, pause = tracked.shape, _SEEN_SECONDS

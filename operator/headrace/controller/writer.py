@@ -1,7 +1,7 @@
 """Writing what is wanted to the objects, one after the other, at a bounded rate, and never against another controller.
 
 Promises: at most 20 writes a second, which namespaces share in turns of one status and one Event; what is there already
-is not written again; a field that another controller holds stays its, and a verdict says so. What could not be written
+is not written again; a field that another controller holds stays its, and a diagnostic says so. What could not be written
 is tried again.
 """
 
@@ -18,7 +18,7 @@ from headrace.controller.addresses import Ingress
 from headrace.controller.client import Client
 from headrace.controller.conditions import Condition, Occurrence
 from headrace.controller.workqueue import WorkQueue
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
 from headrace.objects.kinds import Service
@@ -77,7 +77,7 @@ class Writer:
     identity: str
     decide: Callable[[Ref], Wanted | None]
     counts: Counts = field(default_factory=Counts)
-    conflicts: dict[Ref, Verdict] = field(default_factory=dict)
+    conflicts: dict[Ref, Diagnostic] = field(default_factory=dict)
     _queue: WorkQueue = field(default_factory=WorkQueue)
     # What was written last, and until when it is not written again, whatever the Service shows.
     _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
@@ -177,9 +177,9 @@ class Writer:
         if wish.ingress is None:
             return False
         message = f'another controller holds what headrace would write: {error}'[:300]
-        self.conflicts[ref] = Verdict(ref, 'HeldByAnother', message, 'status.loadBalancer')
+        self.conflicts[ref] = Diagnostic(ref, 'HeldByAnother', message, 'status.loadBalancer')
         self._held[ref] = service.ingress, time.monotonic()
-        # So that the verdict of the conflict is written; not at once, for the watch may show it first.
+        # So that the diagnostic of the conflict is written; not at once, for the watch may show it first.
         self.ask(ref, after=_RETRY_SECONDS)
         try:
             await self._apply(Wanted(service, wish.condition, None))
@@ -244,14 +244,14 @@ def _status(wish: Wanted) -> dict[str, Any]:
 
 def _event(service: Service, uid: str, occurrence: Occurrence, identity: str, now: str) -> dict[str, Any]:
     """Return an Event as the API takes it (events.k8s.io/v1)."""
-    verdict = occurrence.verdict
+    diagnostic = occurrence.diagnostic
     regarding = {
         'apiVersion': 'v1',
         'kind': 'Service',
         'namespace': service.namespace,
         'name': service.name,
         'uid': uid,
-        'fieldPath': verdict.field,
+        'fieldPath': diagnostic.field,
     }
     return {
         'apiVersion': 'events.k8s.io/v1',
@@ -259,8 +259,8 @@ def _event(service: Service, uid: str, occurrence: Occurrence, identity: str, no
         'metadata': {'name': occurrence.name, 'namespace': service.namespace},
         'eventTime': now,
         'type': 'Warning',
-        'reason': verdict.reason,
-        'note': verdict.message[:1024],
+        'reason': diagnostic.reason,
+        'note': diagnostic.message[:1024],
         'action': 'Program',
         'regarding': regarding,
         'reportingController': 'headrace.io/controller',

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
-from headrace.ir.l4 import Balanced, Door
+from headrace.ir.l4 import Balanced, VirtualAddress
 from headrace.ir.pointers import Pointer, Reserved
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.tls import HostTls, Pem
@@ -18,14 +18,14 @@ class Kind(StrEnum):
     ROUTE = 'route'
     PORT = 'port'
     ADDRESS = 'address'
-    DOOR = 'door'
+    VIRTUAL_ADDRESS = 'virtual address'
     TLS = 'tls'
     LISTENER = 'listener'
     CERTIFICATE = 'certificate'
     AUTHORITY = 'authority'
 
 
-Content = Pointer | Reserved | HostTls | Pem | Door
+Content = Pointer | Reserved | HostTls | Pem | VirtualAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Claim:
 class Fragment:
     """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
-    `endpoint_verdicts` are those that follow from its endpoints, which change far more often than all the rest. Of an
+    `endpoint_diagnostics` are those that follow from its endpoints, which change far more often than all the rest. Of an
     object that exceeds a limit, `closed` tells the closed form, and `shut` are the hosts that it names without a claim
-    for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the verdict of one that
+    for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the diagnostic of one that
     has no checks for want of room.
     """
 
@@ -64,12 +64,12 @@ class Fragment:
     demands: tuple[tuple[Ref, str, Mode], ...] = ()
     closed: bool = False
     shut: tuple[str, ...] = ()
-    unchecked: tuple[Verdict, ...] = ()
+    unchecked: tuple[Diagnostic, ...] = ()
     needs: tuple[Ref, ...] = ()
-    endpoint_verdicts: tuple[Verdict, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    endpoint_diagnostics: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
-    def with_endpoints(self, backends: tuple[Backend, ...], verdicts: tuple[Verdict, ...]) -> 'Fragment':
+    def with_endpoints(self, backends: tuple[Backend, ...], diagnostics: tuple[Diagnostic, ...]) -> 'Fragment':
         """Return the fragment with other endpoints; see `Backend.with_groups`."""
         return Fragment(
             self.ref,
@@ -86,6 +86,6 @@ class Fragment:
             self.shut,
             self.unchecked,
             self.needs,
-            verdicts,
-            self.verdicts,
+            diagnostics,
+            self.diagnostics,
         )

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 
-class Fate(StrEnum):
+class Action(StrEnum):
     """What a node does with a connection to one of its addresses."""
 
     SERVE = 'serve'
@@ -13,24 +13,24 @@ class Fate(StrEnum):
     DROP = 'drop'
 
 
-Way = Literal['http', 'tcp', 'tls', 'kernel']
+Datapath = Literal['http', 'tcp', 'tls', 'kernel']
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """What clients of one kind get at a door.
+class TrafficPath:
+    """What clients of one kind get at a virtual address.
 
     `group` names the endpoints among which the kernel balances, '' where HAProxy does; `spare` are some of those that
     the kernel can send clients to while HAProxy is away.
     """
 
-    fate: Fate = Fate.REFUSE
+    action: Action = Action.REFUSE
     group: str = ''
     spare: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class VirtualAddress:
     """One address, port and protocol that a node takes over, and where it leads: to a listener of HAProxy, or past it.
 
     `far` is for clients from elsewhere, `near` for this node and its pods. `outer` tells an address that is reached from
@@ -39,13 +39,13 @@ class Door:
     over IPv6, '' where it sees the address itself.
     """
 
-    way: Way
-    far: Side
-    near: Side
+    datapath: Datapath
+    external_path: TrafficPath
+    local_path: TrafficPath
     outer: bool = False
     masked: bool = False
     ranges: tuple[str, ...] | None = None
-    stand_in: str = ''
+    synthetic_address: str = ''
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ Target = Pointer | Split
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Staging:
     """What one object wants to stand at a route. `rule` is the position of its rule in the object."""
 
     owner: Ref

@@ -1,4 +1,4 @@
-"""An agent's own Lease: that it lives, the epoch that it has applied, and verdicts that only it can know.
+"""An agent's own Lease: that it lives, the epoch that it has applied, and diagnostics that only it can know.
 
 Promises: written at most every five seconds for news, and every ten without; bounded, whatever is wrong with how many
 objects, and shared fairly between namespaces. It is the only object that an agent writes.
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.diagnostics import Level, Verdict
+from headrace.diagnostics import Diagnostic, Level
 from headrace.kube.calls import CallError, Calls, ConflictError, NotFoundError
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,9 @@ ROLE_LABEL = 'headrace.io/role'
 EPOCH = 'headrace.io/epoch'
 EPOCH_HOLDER = 'headrace.io/epoch-holder'
 NODE = 'headrace.io/node-name'
-VERDICTS = 'headrace.io/verdicts'
-OMITTED = 'headrace.io/verdicts-omitted'
-MOST_VERDICTS = 100
+DIAGNOSTICS = 'headrace.io/diagnostics'
+OMITTED = 'headrace.io/diagnostics-omitted'
+MOST_DIAGNOSTICS = 100
 MOST_BYTES = 64 * 1024
 # Of a text; a longer one would take the place of others.
 LONGEST = 1000
@@ -63,50 +63,50 @@ class Report:
     """What an agent has to say."""
 
     epoch: int = 0
-    verdicts: tuple[Verdict, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def annotations(report: Report) -> dict[str, str]:
-    """Return a report as the Lease's annotations: at most 100 verdicts and 64 kB of them, and how many are left out.
+    """Return a report as the Lease's annotations: at most 100 diagnostics and 64 kB of them, and how many are left out.
 
     The worst come first; of equally bad ones the first of each namespace, then the second of each.
     """
     kept: list[bytes] = []
     omitted: Counter[str] = Counter()
     size = 2
-    for verdict in _fairly(report.verdicts):
-        text = msgspec.json.encode(_value(verdict)) if len(kept) < MOST_VERDICTS else b''
+    for diagnostic in _fairly(report.diagnostics):
+        text = msgspec.json.encode(_value(diagnostic)) if len(kept) < MOST_DIAGNOSTICS else b''
         # One that is too long must not hide those after it.
         if text and size + len(text) + 1 <= MOST_BYTES:
             size += len(text) + 1
             kept.append(text)
         else:
-            omitted[verdict.ref.namespace] += 1
-    made = {EPOCH: str(report.epoch), VERDICTS: '[' + b','.join(kept).decode() + ']'}
+            omitted[diagnostic.ref.namespace] += 1
+    made = {EPOCH: str(report.epoch), DIAGNOSTICS: '[' + b','.join(kept).decode() + ']'}
     if omitted:
-        made[OMITTED] = msgspec.json.encode(dict(omitted.most_common(MOST_VERDICTS))).decode()
+        made[OMITTED] = msgspec.json.encode(dict(omitted.most_common(MOST_DIAGNOSTICS))).decode()
     return made
 
 
-def _fairly(verdicts: Iterable[Verdict]) -> list[Verdict]:
+def _fairly(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     turns: Counter[tuple[Level, str]] = Counter()
-    order: list[tuple[int, int, Verdict]] = []
-    for verdict in sorted(verdicts):
-        turn = (verdict.level, verdict.ref.namespace)
-        order.append((_ORDER.index(verdict.level), turns[turn], verdict))
+    order: list[tuple[int, int, Diagnostic]] = []
+    for diagnostic in sorted(diagnostics):
+        turn = (diagnostic.level, diagnostic.ref.namespace)
+        order.append((_ORDER.index(diagnostic.level), turns[turn], diagnostic))
         turns[turn] += 1
-    return [verdict for _, _, verdict in sorted(order)]
+    return [diagnostic for _, _, diagnostic in sorted(order)]
 
 
-def _value(verdict: Verdict) -> dict[str, str]:
-    ref = verdict.ref
+def _value(diagnostic: Diagnostic) -> dict[str, str]:
+    ref = diagnostic.ref
     return {
         'kind': ref.kind,
         'namespace': ref.namespace,
         'name': ref.name,
-        'reason': verdict.reason,
-        'message': verdict.message[:LONGEST],
-        'field': verdict.field,
+        'reason': diagnostic.reason,
+        'message': diagnostic.message[:LONGEST],
+        'field': diagnostic.field,
     }
 
 
@@ -135,7 +135,7 @@ class AgentLease:
         self._version = ''
         self._written = Report()
         self._written_at = float('-inf')
-        self.trouble = ''
+        self.problem = ''
         self._turn = asyncio.Lock()
 
     @property
@@ -156,11 +156,11 @@ class AgentLease:
         try:
             await self._write(report)
         except CallError as error:
-            if not self.trouble:
+            if not self.problem:
                 log.warning('the Lease cannot be written', extra={'said': str(error)})
-            self.trouble = str(error)
+            self.problem = str(error)
             return
-        self.trouble, self._written = '', report
+        self.problem, self._written = '', report
 
     async def _write(self, report: Report) -> None:
         wanted = document(self.identity, report, dt.datetime.now(dt.UTC))

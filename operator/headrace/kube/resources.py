@@ -6,7 +6,7 @@ them, Secrets only in the namespaces that the settings name.
 
 from dataclasses import dataclass
 
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 # Types of Secrets that hold nothing for us, and that some clusters have thousands of.
 _OTHER_SECRETS = ('helm.sh/release.v1', 'kubernetes.io/service-account-token', 'kubernetes.io/dockerconfigjson')
@@ -59,15 +59,15 @@ NODES = Resource('Node', '', 'v1', 'nodes', namespaced=False)
 EVERYWHERE = '*'
 
 
-def watched(view: View) -> tuple[Scope, ...]:
+def watched(context: BuildContext) -> tuple[Scope, ...]:
     """Return what a view needs, as few scopes as its namespaces allow."""
     found = [SERVICES, SLICES]
-    if view.role is Role.NODE or view.settings.address_source == 'node-ports':
+    if context.role is Role.NODE or context.settings.address_source == 'node-ports':
         found.append(NODES)
-    elif view.place.node and not view.place.zone:
-        only = f'metadata.name={view.place.node}'
+    elif context.topology.node and not context.topology.zone:
+        only = f'metadata.name={context.topology.node}'
         found.append(Resource('Node', '', 'v1', 'nodes', namespaced=False, field_selector=only))
-    namespaces, readable = view.settings.namespaces, view.settings.secrets.namespaces
+    namespaces, readable = context.settings.namespaces, context.settings.secrets.namespaces
     if EVERYWHERE in readable:
         readable = namespaces
     elif namespaces:

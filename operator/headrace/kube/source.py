@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from headrace import parsing
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
@@ -50,7 +50,7 @@ class Followed:
         self.missed = 0
         self.said = ''
         # What is wrong with objects that could not be read, and their resource versions.
-        self.verdicts: dict[Ref, tuple[int, tuple[Verdict, ...]]] = {}
+        self.diagnostics: dict[Ref, tuple[int, tuple[Diagnostic, ...]]] = {}
         self._listing: Listing | None = None
 
     async def page(self, body: dict[str, Any], *, first: bool) -> None:
@@ -81,22 +81,24 @@ class Followed:
             self.note(version, item)
         listing.page(
             [(version, item.object) for version, item in zip(versions, found, strict=True) if item.object is not None],
-            [item.verdicts[0].ref for item in found if item.object is None and item.verdicts],
+            [item.diagnostics[0].ref for item in found if item.object is None and item.diagnostics],
         )
 
     def note(self, version: int, found: Reading) -> None:
         """Note what is wrong with an object, or that nothing is any more."""
         if found.object is not None:
-            self.verdicts.pop(found.object.ref, None)
-        elif found.verdicts:
-            self.verdicts[found.verdicts[0].ref] = (version, found.verdicts)
+            self.diagnostics.pop(found.object.ref, None)
+        elif found.diagnostics:
+            self.diagnostics[found.diagnostics[0].ref] = (version, found.diagnostics)
 
     def take(self, listing: Listing, version: int) -> Difference:
         """Let the store follow a whole list; return what it changed."""
         found = self.reflector.finish(listing, version)
         self.unheard = set()
         self._source.follow_list(found)
-        self.verdicts = {ref: held for ref, held in self.verdicts.items() if held[0] > version or ref in listing.failed}
+        self.diagnostics = {
+            ref: held for ref, held in self.diagnostics.items() if held[0] > version or ref in listing.failed
+        }
         return found
 
     def refused(self, status: int) -> None:
@@ -137,11 +139,11 @@ class KubeSource:
             self._session = sessions.make(self.access, self.followed)
         return self._session
 
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with objects that could not be read."""
         # By a copy: metrics are made in a thread.
-        held = [found for followed in self.followed.values() for _, found in list(followed.verdicts.values())]
-        return tuple(sorted({verdict for found in held for verdict in found}))
+        held = [found for followed in self.followed.values() for _, found in list(followed.diagnostics.values())]
+        return tuple(sorted({diagnostic for found in held for diagnostic in found}))
 
     async def parse(self, resource: Resource, documents: Iterable[dict[str, Any]]) -> list[Reading]:
         """Parse objects of one kind; Secrets off the event loop, because keys and certificates take milliseconds each.
@@ -173,7 +175,7 @@ class KubeSource:
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
         ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
-            followed.verdicts.pop(ref, None)
+            followed.diagnostics.pop(ref, None)
             changed = followed.reflector.drop(ref, version) and self.store.drop(ref)
         else:
             (found,) = await self.parse(resource, (document,))
@@ -202,7 +204,7 @@ class KubeSource:
         now = time.monotonic()
         return {path: now - item.heard_at for path, item in self.followed.items()}
 
-    def troubles(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject."""
         found = {
             f'list {path}': item.said or 'has not been read yet'

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from headrace.ir.l4 import Balanced, Door, Fate
+from headrace.ir.l4 import Action, Balanced, VirtualAddress
 
 _NETLINK_NETFILTER, _CTNETLINK = 12, 1
 _GET, _DELETE = 1, 2
@@ -42,18 +42,18 @@ class Flow:
     original: bytes
 
 
-def forget(doors: Mapping[str, Door], groups: Mapping[str, Balanced]) -> int:
-    """Remove the UDP flows to doors whose endpoint is none any more; return how many. Raises ConntrackError."""
+def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str, Balanced]) -> int:
+    """Remove the UDP flows to virtual addresses whose endpoint is none any more; return how many. Raises ConntrackError."""
     usable = {}
-    for key, door in doors.items():
+    for key, virtual_address in virtual_addresses.items():
         where, _, protocol = key.rpartition('/')
         if protocol == 'UDP':
             address, _, number = where.rpartition(':')
             usable[address, int(number)] = {
                 endpoint
-                for side in (door.far, door.near)
-                if side.fate is Fate.SERVE and side.group in groups
-                for endpoint in groups[side.group].endpoints
+                for path in (virtual_address.external_path, virtual_address.local_path)
+                if path.action is Action.SERVE and path.group in groups
+                for endpoint in groups[path.group].endpoints
             }
     if not usable:
         return 0
@@ -70,7 +70,7 @@ def forget(doors: Mapping[str, Door], groups: Mapping[str, Balanced]) -> int:
 
 
 def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) -> bool:
-    """Tell whether a flow leads from a door to no endpoint that serves; where none serves at all, flows are left (rule 37)."""
+    """Tell whether a flow leads from a virtual address to no endpoint that serves; where none serves at all, flows are left (rule 37)."""
     endpoints = usable.get(flow.target)
     return endpoints is not None and bool(endpoints) and flow.answers not in endpoints
 

@@ -1,6 +1,6 @@
-"""Several agents on one node, as while a DaemonSet surges: each has a seat, and one of them holds the table.
+"""Several agents on one node, as while a DaemonSet surges: each has an instance slot, and one of them holds the table.
 
-A seat is a folder and a set of ports; an agent whose predecessor in the pod had it finds it again by a file beside the
+A instance slot is a folder and a set of ports; an agent whose predecessor in the pod had it finds it again by a file beside the
 sockets. The table, and what is loaded at a boot, belong to the one that holds the lock; the kernel lets go of it when
 the process ends, however that comes.
 """
@@ -17,21 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from headrace.settings.settings import SEATS
+from headrace.settings.settings import INSTANCE_SLOTS
 
-# Beside the sockets: a link to the seat's folder, by which HAProxy is started.
+# Beside the sockets: a link to the instance slot's folder, by which HAProxy is started.
 LINK = 'state'
 _STEP_SECONDS = 0.05
 _NUMBER = 'seat'
 
 
-class SeatError(Exception):
-    """There is no seat to be had; the message says why."""
+class InstanceSlotError(Exception):
+    """There is no instance slot to be had; the message says why."""
 
 
 @dataclass(slots=True)
-class Seat:
-    """A seat that this process has, and the lock of the table, which it may hold.
+class InstanceSlot:
+    """A instance slot that this process has, and the lock of the table, which it may hold.
 
     `last` tells that its last agent was the last to hold the table.
     """
@@ -44,7 +44,7 @@ class Seat:
 
     @property
     def folder(self) -> Path:
-        """Return the folder that is this seat's alone."""
+        """Return the folder that is this instance slot's alone."""
         return _folder(self.root, self.number)
 
     @property
@@ -73,28 +73,28 @@ class Seat:
             self._table = None
 
     def sweep(self) -> None:
-        """Remove what agents that are gone have left in other seats: files, and keys in them."""
-        for number in range(SEATS):
+        """Remove what agents that are gone have left in other instance slots: files, and keys in them."""
+        for number in range(INSTANCE_SLOTS):
             folder = _folder(self.root, number)
             if number != self.number and folder.exists() and (file := _locked(self.root / f'{number}.lock')):
                 shutil.rmtree(folder, ignore_errors=True)
                 file.close()
 
     def close(self) -> None:
-        """Leave the seat."""
+        """Leave the instance slot."""
         self.release()
         self._file.close()
 
 
-def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> Seat:
-    """Return a seat: the one that these sockets belong to, else the last good one, else a free one, swept.
+def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> InstanceSlot:
+    """Return an instance slot: the one that these sockets belong to, else the last good one, else a free one, swept.
 
-    `ports` are those of a seat. Raises SeatError and OSError.
+    `ports` are those of an instance slot. Raises SeatError and OSError.
     """
     root.mkdir(mode=0o750, parents=True, exist_ok=True)
     sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
     own, last = _number(sockets / _NUMBER), _number(root / _NUMBER)
-    for number in [own] if own is not None else sorted(range(SEATS), key=lambda each: each != last):
+    for number in [own] if own is not None else sorted(range(INSTANCE_SLOTS), key=lambda each: each != last):
         file = _locked(root / f'{number}.lock')
         if file is None:
             continue
@@ -114,8 +114,10 @@ def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> Se
         link.unlink(missing_ok=True)
         link.symlink_to(folder)
         link.replace(sockets / LINK)
-        return Seat(number, root, number == last, file)
-    raise SeatError(f'{root}: another agent is in seat {own}' if own is not None else f'{root}: all seats are taken')
+        return InstanceSlot(number, root, number == last, file)
+    raise InstanceSlotError(
+        f'{root}: another agent is in seat {own}' if own is not None else f'{root}: all seats are taken'
+    )
 
 
 def _folder(root: Path, number: int) -> Path:
@@ -135,7 +137,7 @@ def _locked(path: Path) -> IO[str] | None:
 def _number(path: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         found = int(path.read_text())
-        return found if found in range(SEATS) else None
+        return found if found in range(INSTANCE_SLOTS) else None
     return None
 
 

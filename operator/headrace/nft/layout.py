@@ -28,15 +28,15 @@ TABLE = 'inet headrace'
 FAMILIES = (4, 6)
 # Neither kube-proxy (0x4000, 0x8000) nor Calico or Cilium use this bit.
 _HIDE = '0x2000'
-_DOOR_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
+_VIRTUAL_ADDRESS_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
 _VERDICTS = ('shut', 'nearshut')
 # The chains that lead past HAProxy while it is away, and are empty otherwise.
 PAST = ('bypass', 'nearbypass')
-_DOOR_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
+_VIRTUAL_ADDRESS_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class NodeFacts:
     """Where the table is: the node's IPv4 address, '' where it has none, its pods' networks and those of all pods.
 
     `ports` are HAProxy's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS; `closed` are all that
@@ -89,45 +89,45 @@ def sets() -> dict[str, str]:
     found = {}
     for of in FAMILIES:
         address = f'ipv{of}_addr'
-        door = f'{address} . inet_proto . inet_service'
-        for name, leads in _DOOR_MAPS.items():
+        virtual_address = f'{address} . inet_proto . inet_service'
+        for name, leads in _VIRTUAL_ADDRESS_MAPS.items():
             value = f'{address} . inet_service' if leads else 'verdict'
-            found[f'{name}{of}'] = f'map {name}{of} {{ type {door} : {value}; }}'
+            found[f'{name}{of}'] = f'map {name}{of} {{ type {virtual_address} : {value}; }}'
         for name in ('spare', 'nearspare'):
             found[f'{name}{of}'] = f'map {name}{of} {{ typeof {_slot(of, "tcp")} : {word(of)} daddr . tcp dport; }}'
         for name in _VERDICTS:
-            found[f'{name}{of}'] = f'map {name}{of} {{ type {door} : verdict; }}'
-        for name in _DOOR_SETS:
-            found[f'{name}{of}'] = f'set {name}{of} {{ type {door}; }}'
-        found[f'ranges{of}'] = f'set ranges{of} {{ type {door} . {address}; flags interval; }}'
+            found[f'{name}{of}'] = f'map {name}{of} {{ type {virtual_address} : verdict; }}'
+        for name in _VIRTUAL_ADDRESS_SETS:
+            found[f'{name}{of}'] = f'set {name}{of} {{ type {virtual_address}; }}'
+        found[f'ranges{of}'] = f'set ranges{of} {{ type {virtual_address} . {address}; flags interval; }}'
         found[f'hairpin{of}'] = f'set hairpin{of} {{ type {address} . {address}; }}'
         for name in ('here', 'pods'):
             found[f'{name}{of}'] = f'set {name}{of} {{ type {address}; flags interval; }}'
     return found
 
 
-def fixed_elements(site: Site) -> dict[tuple[str, str], str]:
+def fixed_elements(facts: NodeFacts) -> dict[tuple[str, str], str]:
     """Return the elements that follow from the site alone."""
     return {
         (f'{name}{family(network)}', host(network)): ''
-        for name, networks in (('here', site.here), ('pods', site.pods))
+        for name, networks in (('here', facts.here), ('pods', facts.pods))
         for network in networks
     }
 
 
-def chains(site: Site) -> dict[str, Chain]:
+def chains(facts: NodeFacts) -> dict[str, Chain]:
     """Return the fixed chains by name, in an order in which each is there before it is jumped to."""
-    pods = {family(network) for network in site.pods}
-    listeners = ', '.join(map(str, site.closed or site.ports))
+    pods = {family(network) for network in facts.pods}
+    listeners = ', '.join(map(str, facts.closed or facts.ports))
     return {
         'refuse': Chain('', ('meta l4proto tcp reject with tcp reset', 'reject with icmpx type port-unreachable')),
-        'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if site.bypass else ()),
-        'bypass': Chain('', tuple(rule for of in FAMILIES for rule in _past(of, pods)) if site.bypass else ()),
+        'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if facts.bypass else ()),
+        'bypass': Chain('', tuple(rule for of in FAMILIES for rule in _past(of, pods)) if facts.bypass else ()),
         'near': Chain(
             '',
             (
                 'jump nearbypass',
-                *(f'{_door(of)} vmap @nearhit{of}' for of in FAMILIES),
+                *(f'{_virtual_address(of)} vmap @nearhit{of}' for of in FAMILIES),
                 *(_lead('near', of) for of in FAMILIES),
             ),
         ),
@@ -135,7 +135,7 @@ def chains(site: Site) -> dict[str, Chain]:
             '',
             (
                 'jump bypass',
-                *(rule for of in FAMILIES for rule in (*_marks(of, '', pods), f'{_door(of)} vmap @hit{of}')),
+                *(rule for of in FAMILIES for rule in (*_marks(of, '', pods), f'{_virtual_address(of)} vmap @hit{of}')),
                 *(_lead('far', of) for of in FAMILIES),
             ),
         ),
@@ -145,14 +145,14 @@ def chains(site: Site) -> dict[str, Chain]:
         ),
         'output': Chain('type nat hook output priority -101', ('jump near', 'jump far')),
         'postrouting': Chain('type nat hook postrouting priority 99', _hide()),
-        'shut-near': Chain('', tuple(f'{_door(of)} vmap @nearshut{of}' for of in FAMILIES)),
+        'shut-near': Chain('', tuple(f'{_virtual_address(of)} vmap @nearshut{of}' for of in FAMILIES)),
         'filter-prerouting': Chain(
             'type filter hook prerouting priority -150',
             (
                 'ct state != new accept',
                 *_ranges(),
                 *(f'{word(of)} saddr @here{of} jump shut-near' for of in FAMILIES),
-                *(f'{_door(of)} vmap @shut{of}' for of in FAMILIES),
+                *(f'{_virtual_address(of)} vmap @shut{of}' for of in FAMILIES),
             ),
         ),
         'filter-output': Chain(
@@ -161,20 +161,20 @@ def chains(site: Site) -> dict[str, Chain]:
                 'ct state != new accept',
                 *_ranges(),
                 'jump shut-near',
-                *(f'{_door(of)} vmap @shut{of}' for of in FAMILIES),
+                *(f'{_virtual_address(of)} vmap @shut{of}' for of in FAMILIES),
             ),
         ),
         'guard': Chain(
             'type filter hook input priority -1',
             (
                 f'tcp dport {{ {listeners} }} ct status & dnat == 0 reject with tcp reset',
-                f'ip6 daddr {names.STAND_INS} ct status & dnat == 0 drop',
+                f'ip6 daddr {names.SYNTHETIC_ADDRESSES} ct status & dnat == 0 drop',
             ),
         ),
     }
 
 
-def _door(of: int) -> str:
+def _virtual_address(of: int) -> str:
     return f'{word(of)} daddr . meta l4proto . th dport'
 
 
@@ -194,18 +194,21 @@ def _past(of: int, pods: Container[int]) -> tuple[str, ...]:
 def _marks(of: int, prefix: str, pods: Container[int]) -> tuple[str, ...]:
     """Return the rules that mark who is to be hidden behind the node."""
     mark = f'meta mark set meta mark | {_HIDE}'
-    found = (f'{_door(of)} @{prefix}masq{of} {mark}',)
+    found = (f'{_virtual_address(of)} @{prefix}masq{of} {mark}',)
     if of not in pods:
         return found
-    return (*found, f'{word(of)} saddr != @pods{of} {_door(of)} @{prefix}inner{of} {mark}')
+    return (*found, f'{word(of)} saddr != @pods{of} {_virtual_address(of)} @{prefix}inner{of} {mark}')
 
 
 def _lead(name: str, of: int) -> str:
-    return f'dnat {word(of)} to {_door(of)} map @{name}{of}'
+    return f'dnat {word(of)} to {_virtual_address(of)} map @{name}{of}'
 
 
 def _ranges() -> tuple[str, ...]:
-    return tuple(f'{_door(of)} @ranged{of} {_door(of)} . {word(of)} saddr != @ranges{of} drop' for of in FAMILIES)
+    return tuple(
+        f'{_virtual_address(of)} @ranged{of} {_virtual_address(of)} . {word(of)} saddr != @ranges{of} drop'
+        for of in FAMILIES
+    )
 
 
 def _hide() -> tuple[str, ...]:

@@ -11,16 +11,16 @@ from headrace.nft.rules import Elements, Table, Transaction
 
 
 @dataclass(slots=True)
-class Observed:
+class LiveState:
     """The table as the kernel has it: its elements, and the comments of each chain's rules."""
 
     elements: Elements = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read(document: dict[str, Any]) -> Observed:
+def read(document: dict[str, Any]) -> LiveState:
     """Return what a listing holds; of chains that lie fallow nothing depends, so they are not read."""
-    found = Observed()
+    found = LiveState()
     for item in document.get('nftables', ()):
         for kind, value in item.items():
             if kind in ('set', 'map') and not value['name'].startswith('a-'):
@@ -34,12 +34,12 @@ def read(document: dict[str, Any]) -> Observed:
     return found
 
 
-def told(table: Table) -> Observed:
+def told(table: Table) -> LiveState:
     """Return what the kernel has after a table was applied, and no other program has changed it."""
-    return Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    return LiveState(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
 
 
-def differences(table: Table, seen: Observed) -> list[str]:
+def differences(table: Table, seen: LiveState) -> list[str]:
     """Return how the kernel's table differs from what it should be, in words; the first ten of a kind."""
     wanted = {name: chain.comments for name, chain in table.chains().items()}
     said = [f'chain {name}' for name, comments in wanted.items() if seen.chains.get(name) != comments][:10]
@@ -51,7 +51,7 @@ def differences(table: Table, seen: Observed) -> list[str]:
     return said + [f'surplus in {name}: {key}' for (name, key), _ in surplus[:10]]
 
 
-def mending(table: Table, seen: Observed) -> str | None:
+def mending(table: Table, seen: LiveState) -> str | None:
     """Return the transaction that makes the kernel's table true, '' for none; None where more than elements differ.
 
     Whether HAProxy is away is the one thing of the chains that comes and goes.
@@ -61,7 +61,7 @@ def mending(table: Table, seen: Observed) -> str | None:
         return None
     gone = {key: value for key, value in seen.elements.items() if table.elements.get(key) != value}
     come = {key: value for key, value in table.elements.items() if seen.elements.get(key) != value}
-    return Transaction(gone=gone, come=come).text + (table.switch(bypass=table.site.bypass) if chains else '')
+    return Transaction(gone=gone, come=come).text + (table.switch(bypass=table.facts.bypass) if chains else '')
 
 
 def _element(element: Any, *, is_map: bool) -> tuple[str, str]:

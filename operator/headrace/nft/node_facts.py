@@ -3,22 +3,22 @@
 import ipaddress
 from collections.abc import Iterable
 
-from headrace.nft.layout import Site
+from headrace.nft.layout import NodeFacts
 from headrace.objects.kinds import Node
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 
-def find(nodes: Iterable[Node], view: View, *, bypass: bool = False) -> Site:
+def find(nodes: Iterable[Node], context: BuildContext, *, bypass: bool = False) -> NodeFacts:
     """Return the site of the node that a view is placed on; without its Node it has no address."""
     known = tuple(nodes)
-    own = [node for node in known if node.name == view.place.node]
-    named = view.settings.pod_networks
-    return Site(
+    own = [node for node in known if node.name == context.topology.node]
+    named = context.settings.pod_networks
+    return NodeFacts(
         address=next((address for node in own for address in node.addresses if ':' not in address), ''),
         here=_collapsed(named or [network for node in own for network in node.pods]),
         pods=_collapsed(named or [network for node in known for network in node.pods]),
-        ports=view.node_ports,
-        closed=view.closed_ports,
+        ports=context.node_ports,
+        closed=context.closed_ports,
         bypass=bypass,
     )
 

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-from headrace.names import STAND_INS
+from headrace.names import SYNTHETIC_ADDRESSES
 
 _NEW, _DELETE = 24, 25
 _REQUEST, _ACK, _REPLACE, _CREATE = 0x1, 0x4, 0x100, 0x400
@@ -36,7 +36,7 @@ def remove() -> bool:
 
 
 def _tell(kind: int, flags: int) -> None:
-    network = ipaddress.IPv6Network(STAND_INS)
+    network = ipaddress.IPv6Network(SYNTHETIC_ADDRESSES)
     head = struct.pack(
         '=8BI',
         socket.AF_INET6,
@@ -58,7 +58,7 @@ def _tell(kind: int, flags: int) -> None:
             asked.send(_HEAD.pack(_HEAD.size + len(body), kind, flags, 1, 0) + body)
             answer = asked.recv(4096)
     except OSError as error:
-        raise RouteError(f'the route to {STAND_INS}: {error.strerror or error}') from error
+        raise RouteError(f'the route to {SYNTHETIC_ADDRESSES}: {error.strerror or error}') from error
     number = -struct.unpack_from('=i', answer, _HEAD.size)[0]
     if number:
-        raise RouteError(f'the route to {STAND_INS}: {os.strerror(number)}')
+        raise RouteError(f'the route to {SYNTHETIC_ADDRESSES}: {os.strerror(number)}')

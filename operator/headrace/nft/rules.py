@@ -1,6 +1,6 @@
 """From the model to the node's table, and from a change of the model to a transaction of element changes.
 
-Pure. A door is a handful of elements, a group of endpoints one chain (with affinity one more for each endpoint), so one
+Pure. A virtual address is a handful of elements, a group of endpoints one chain (with affinity one more for each endpoint), so one
 change costs as much as itself. What nft gets is text: its JSON parser (1.0.6) crashes on a rule that leads to the
 address and port in a map. Nothing of that text comes from an object but parsed addresses, ports and hashes.
 """
@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace.ir.fragment import Fragment, Kind
-from headrace.ir.l4 import Balanced, Door, Fate, Side
+from headrace.ir.l4 import Action, Balanced, TrafficPath, VirtualAddress
 from headrace.nft import layout
-from headrace.nft.layout import TABLE, Chain, Site, family, host, word
+from headrace.nft.layout import TABLE, Chain, NodeFacts, family, host, word
 from headrace.resolve.changes import Change, PointerChange
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 from headrace.translate.virtual_addresses import SLOTS
 
 Element = tuple[str, str]
 Elements = dict[Element, str]
 # So many clients an endpoint remembers, so that clients cannot fill the kernel's memory.
 _AFFINITY_SIZE = 262_144
-# Where the ports of the listener that a door leads to begin.
+# Where the ports of the listener that a virtual address leads to begin.
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
 # The maps that lead to HAProxy or stand in for it, and those that lead to what the kernel balances.
 _LED = frozenset(('far', 'near', 'spare', 'nearspare'))
@@ -33,57 +33,62 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of endpoints as chains of the table, by name, the one that doors lead to last; and the sets they use."""
+    """A group of endpoints as chains of the table, by name, the one that virtual addresses lead to last; and the sets they use."""
 
     chains: Mapping[str, Chain]
     sets: Mapping[str, str]
 
 
-def elements(key: str, door: Door, site: Site) -> Elements:
-    """Return the elements that a door is made of."""
+def elements(key: str, virtual_address: VirtualAddress, facts: NodeFacts) -> Elements:
+    """Return the elements that a virtual address is made of."""
     where, _, protocol = key.rpartition('/')
     address, _, number = where.rpartition(':')
     of = family(address)
     at = f'{address} . {protocol.lower()} . {number}'
-    found = _side(door, door.far, 'far', at, site)
-    if door.near != door.far:
-        near = _side(door, door.near, 'near', at, site)
-        if door.near.fate is Fate.SERVE and door.far.fate is not Fate.SERVE:
-            near['nearshut', at] = 'accept'
-        found |= near
-    if door.ranges is not None:
+    found = _side(virtual_address, virtual_address.external_path, 'far', at, facts)
+    if virtual_address.local_path != virtual_address.external_path:
+        local_path = _side(virtual_address, virtual_address.local_path, 'near', at, facts)
+        if (
+            virtual_address.local_path.action is Action.SERVE
+            and virtual_address.external_path.action is not Action.SERVE
+        ):
+            local_path['nearshut', at] = 'accept'
+        found |= local_path
+    if virtual_address.ranges is not None:
         found['ranged', at] = ''
-        found |= {('ranges', f'{at} . {host(network)}'): '' for network in door.ranges}
+        found |= {('ranges', f'{at} . {host(network)}'): '' for network in virtual_address.ranges}
     return {(f'{name}{of}', text): value for (name, text), value in found.items()}
 
 
-def _side(door: Door, side: Side, whose: str, at: str, site: Site) -> Elements:
+def _side(virtual_address: VirtualAddress, path: TrafficPath, whose: str, at: str, facts: NodeFacts) -> Elements:
     prefix = '' if whose == 'far' else 'near'
-    if side.fate is not Fate.SERVE:
-        return {(f'{prefix}shut', at): 'drop' if side.fate is Fate.DROP else 'goto refuse'}
-    if door.way == 'kernel':
-        return {(f'{prefix}hit', at): f'goto b-{side.group}', **_hidden(door, prefix, '', at)}
-    address = door.stand_in or (site.address if ':' not in at else '')
-    port = site.ports[_LISTENERS[door.way] + (whose == 'near')]
+    if path.action is not Action.SERVE:
+        return {(f'{prefix}shut', at): 'drop' if path.action is Action.DROP else 'goto refuse'}
+    if virtual_address.datapath == 'kernel':
+        return {(f'{prefix}hit', at): f'goto b-{path.group}', **_hidden(virtual_address, prefix, '', at)}
+    address = virtual_address.synthetic_address or (facts.address if ':' not in at else '')
+    port = facts.ports[_LISTENERS[virtual_address.datapath] + (whose == 'near')]
     found: Elements = {(whose, at): f'{address} . {port}'} if address else {}
-    if side.spare:
-        found |= _hidden(door, prefix, 'spare', at)
+    if path.spare:
+        found |= _hidden(virtual_address, prefix, 'spare', at)
         for slot in range(SLOTS):
-            endpoint, to = side.spare[slot % len(side.spare)]
+            endpoint, to = path.spare[slot % len(path.spare)]
             found[f'{prefix}spare', f'{at} . {slot}'] = f'{endpoint} . {to}'
     return found
 
 
-def _spares(door: Door) -> set[str]:
-    """Return the addresses that a door can lead to past HAProxy."""
-    return {address for side in (door.far, door.near) for address, _ in side.spare}
+def _spares(virtual_address: VirtualAddress) -> set[str]:
+    """Return the addresses that a virtual address can lead to past HAProxy."""
+    return {
+        address for path in (virtual_address.external_path, virtual_address.local_path) for address, _ in path.spare
+    }
 
 
-def _hidden(door: Door, prefix: str, kind: str, at: str) -> Elements:
-    """Return what hides clients behind the node: all of an outer door, of an inner one those that are no pods."""
-    if prefix or (door.outer and not door.masked):
+def _hidden(virtual_address: VirtualAddress, prefix: str, kind: str, at: str) -> Elements:
+    """Return what hides clients behind the node: all of an outer virtual address, of an inner one those that are no pods."""
+    if prefix or (virtual_address.outer and not virtual_address.masked):
         return {}
-    return {(f'{kind}masq' if door.outer else f'{kind}inner', at): ''}
+    return {(f'{kind}masq' if virtual_address.outer else f'{kind}inner', at): ''}
 
 
 def group(held: Balanced) -> Group:
@@ -128,25 +133,27 @@ class Transaction:
     def split(self) -> tuple['Transaction', 'Transaction']:
         """Return what is to be done before HAProxy gets its commands, and what only after them.
 
-        Doors that go are gone, and those that close are shut, before it has no server for their clients. One that
+        Virtual addresses that go are gone, and those that close are shut, before it has no server for their clients. One that
         moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
         from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
         """
         first, rest = Transaction(sets=self.sets, chains=self.chains), Transaction()
         led, balanced = self._coming(_LED), self._coming(_BALANCED)
         for key in sorted(self.gone, key=_meets):
-            late = bool(rest.gone) if _meets(key) else _door_of(key) in led
+            late = bool(rest.gone) if _meets(key) else _virtual_address_of(key) in led
             if _shuts(key):
-                late = key not in self.come and _door_of(key) not in balanced
+                late = key not in self.come and _virtual_address_of(key) not in balanced
             (rest if late else first).gone[key] = self.gone[key]
         for key in sorted(self.come, key=_meets):
-            late = not (first.come or first.chains) if _meets(key) else _door_of(key) in led and not _shuts(key)
+            late = (
+                not (first.come or first.chains) if _meets(key) else _virtual_address_of(key) in led and not _shuts(key)
+            )
             (rest if late else first).come[key] = self.come[key]
         return first, rest
 
     def _coming(self, maps: frozenset[str]) -> set[str]:
-        """Return the doors that get an element in one of these maps."""
-        return {_door_of(key) for key in self.come if key[0][:-1] in maps}
+        """Return the virtual addresses that get an element in one of these maps."""
+        return {_virtual_address_of(key) for key in self.come if key[0][:-1] in maps}
 
     @property
     def text(self) -> str:
@@ -185,25 +192,25 @@ def _named(verb: str, found: Mapping[Element, str]) -> list[str]:
 class Table:
     """The table as it should be. Only its owner changes it; `stale` are chains and sets that are not reachable any more."""
 
-    def __init__(self, picture: Picture, site: Site) -> None:
-        self.site = site
-        self.elements: Elements = layout.fixed_elements(site)
+    def __init__(self, snapshot: ModelSnapshot, facts: NodeFacts) -> None:
+        self.facts = facts
+        self.elements: Elements = layout.fixed_elements(facts)
         self.groups: dict[str, Balanced] = {}
         self.stale: set[str] = set()
         self._users: Counter[str] = Counter()
-        for (kind, key), content in picture.pointers.items():
-            if kind is Kind.DOOR and isinstance(content, Door):
-                self.elements |= elements(key, content, site)
+        for (kind, key), content in snapshot.pointers.items():
+            if kind is Kind.VIRTUAL_ADDRESS and isinstance(content, VirtualAddress):
+                self.elements |= elements(key, content, facts)
                 self._users.update(_spares(content))
-        for fragment in picture.fragments.values():
+        for fragment in snapshot.fragments.values():
             for held in fragment.balanced:
                 self.groups[held.name] = held
                 self._meet(held, 1)
         self.elements |= {_hairpin(address): '' for address in self._users}
 
-    def copy(self, site: Site) -> 'Table':
+    def copy(self, facts: NodeFacts) -> 'Table':
         """Return the table as it is now and stays, at another site that differs in `bypass` alone; only for its text."""
-        made = Table(Picture(), site)
+        made = Table(ModelSnapshot(), facts)
         made.elements, made.groups = dict(self.elements), dict(self.groups)
         return made
 
@@ -216,7 +223,7 @@ class Table:
         found: dict[str, Chain] = {}
         for name in sorted(self.groups):
             found |= group(self.groups[name]).chains
-        return layout.chains(self.site) | found
+        return layout.chains(self.facts) | found
 
     def sets(self) -> dict[str, str]:
         """Return the declarations of all sets and maps."""
@@ -243,7 +250,7 @@ class Table:
         touched: set[Element] = set()
         wanted: Elements = {}
         for pointer in change.pointers:
-            if pointer.key[0] is Kind.DOOR:
+            if pointer.key[0] is Kind.VIRTUAL_ADDRESS:
                 self._reopen(pointer, touched, wanted)
         for item in change.fragments:
             self._regroup(item.old, item.new, made, touched)
@@ -263,12 +270,12 @@ class Table:
 
     def _reopen(self, pointer: PointerChange, touched: set[Element], wanted: Elements) -> None:
         where = pointer.key[1]
-        if isinstance(pointer.old, Door):
-            touched.update(elements(where, pointer.old, self.site))
+        if isinstance(pointer.old, VirtualAddress):
+            touched.update(elements(where, pointer.old, self.facts))
             self._users.subtract(spares := _spares(pointer.old))
             touched.update(map(_hairpin, spares))
-        if isinstance(pointer.new, Door):
-            wanted.update(elements(where, pointer.new, self.site))
+        if isinstance(pointer.new, VirtualAddress):
+            wanted.update(elements(where, pointer.new, self.facts))
             self._users.update(spares := _spares(pointer.new))
             touched.update(map(_hairpin, spares))
 
@@ -293,18 +300,18 @@ class Table:
             else:
                 del self.groups[name]
 
-    def move(self, site: Site) -> Transaction | None:
+    def move(self, facts: NodeFacts) -> Transaction | None:
         """Note another site, and return what leads to it; None where the table has to be made anew."""
-        held = self.site
-        families = ({family(network) for network in each.pods} for each in (held, site))
-        moved = replace(site, here=held.here, pods=held.pods) != held
+        held = self.facts
+        families = ({family(network) for network in each.pods} for each in (held, facts))
+        moved = replace(facts, here=held.here, pods=held.pods) != held
         if moved or len(set(map(frozenset, families))) > 1:
             return None
-        before, after = layout.fixed_elements(held), layout.fixed_elements(site)
+        before, after = layout.fixed_elements(held), layout.fixed_elements(facts)
         made = Transaction(
             gone={key: '' for key in before if key not in after}, come={key: '' for key in after if key not in before}
         )
-        self.site = site
+        self.facts = facts
         self.elements = {key: value for key, value in self.elements.items() if key not in made.gone} | made.come
         return made
 
@@ -315,8 +322,8 @@ class Table:
 
     def switch(self, *, bypass: bool) -> str:
         """Note that HAProxy is away, or back, and return the transaction that leads plain TCP past it, or to it again."""
-        self.site = replace(self.site, bypass=bypass)
-        chains = layout.chains(self.site)
+        self.facts = replace(self.facts, bypass=bypass)
+        chains = layout.chains(self.facts)
         lines = []
         for name in layout.PAST:
             lines += [f'flush chain {TABLE} {name}', *rules(name, chains[name])]
@@ -341,7 +348,7 @@ def _meets(key: Element) -> bool:
     return key[0].startswith('hairpin')
 
 
-def _door_of(key: Element) -> str:
+def _virtual_address_of(key: Element) -> str:
     """Return the address, protocol and port that an element begins with."""
     return ' . '.join(key[1].split(' . ')[:3])
 

@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace.ir.fragment import Kind
-from headrace.ir.l4 import Door
+from headrace.ir.l4 import VirtualAddress
 from headrace.nft import conntrack, live_state, route
 from headrace.nft.command import Nft, NftError, NoTableError
 from headrace.nft.conntrack import ConntrackError
-from headrace.nft.layout import Site
+from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
 from headrace.nft.rules import Table, Transaction
 from headrace.resolve.changes import Change
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 log = logging.getLogger(__name__)
 _STEP_SECONDS = 0.1
@@ -31,10 +31,10 @@ _SHARE = 0.02
 _SAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 # Where a table is built only to see whether that fails.
-_ANYWHERE = Site('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
+_ANYWHERE = NodeFacts('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
 
 
-class Steering:
+class TableSync:
     """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is.
 
     `failing` gets unexpected exceptions beside changes; those of changes are raised.
@@ -44,11 +44,11 @@ class Steering:
         self,
         nft: Nft,
         file: Path,
-        trouble: Callable[[str, str], object],
+        problem: Callable[[str, str], object],
         away: Callable[[], bool],
         failing: Callable[[Exception], Awaitable[object]] | None = None,
     ) -> None:
-        self._nft, self._file, self._trouble, self._away = nft, file, trouble, away
+        self._nft, self._file, self._trouble, self._away = nft, file, problem, away
         self._failing = failing
         self.table: Table | None = None
         self.good = False
@@ -57,7 +57,7 @@ class Steering:
         self.leaving = False
         # Set when HAProxy is lost, by the task that notices first.
         self.lost = asyncio.Event()
-        self._picture = Picture()
+        self._snapshot = ModelSnapshot()
         # A change has been noted in the table, and not all of it is in the kernel yet.
         self._halfway = False
         self._turn = asyncio.Lock()
@@ -77,34 +77,34 @@ class Steering:
         log.info('restored the last good table')
         return True
 
-    async def begin(self, picture: Picture, site: Site) -> None:
-        """Make the table true to a picture, which is then followed by `leave` and `come`; one that is true stays."""
+    async def begin(self, snapshot: ModelSnapshot, facts: NodeFacts) -> None:
+        """Make the table true to a snapshot, which is then followed by `leave` and `come`; one that is true stays."""
         async with self._turn:
-            self._picture = picture
+            self._snapshot = snapshot
             self._lead_ipv6()
-            table = self._build(site)
+            table = self._build(facts)
             try:
                 await self._adopt(table, await self._seen())
             except NftError:
                 await self._anew(table)
             await self._forget_flows()
 
-    def _build(self, site: Site) -> Table:
-        """Build the table from the picture; one that cannot be built is no good, and `follow` tries it again."""
+    def _build(self, facts: NodeFacts) -> Table:
+        """Build the table from the snapshot; one that cannot be built is no good, and `follow` tries it again."""
         held, self._halfway, self.good = self.good, True, False
         if self.table is None:
             # What `reconcile` goes on from.
-            self.table = Table(Picture(), site)
-        self.table = Table(self._picture, site)
+            self.table = Table(ModelSnapshot(), facts)
+        self.table = Table(self._snapshot, facts)
         self.good, self._halfway = held, False
         return self.table
 
     @staticmethod
-    def attempt(picture: Picture) -> None:
-        """Build the part of a table that a picture makes, for the exception that it may raise."""
-        Table(picture, _ANYWHERE).text()
+    def attempt(snapshot: ModelSnapshot) -> None:
+        """Build the part of a table that a snapshot makes, for the exception that it may raise."""
+        Table(snapshot, _ANYWHERE).text()
 
-    async def _adopt(self, table: Table, seen: live_state.Observed) -> None:
+    async def _adopt(self, table: Table, seen: live_state.LiveState) -> None:
         """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
         text = live_state.mending(table, seen)
         if text is None:
@@ -121,7 +121,7 @@ class Steering:
         try:
             route.add()
         except RouteError as error:
-            wanted = any(kind is Kind.DOOR and key.count(':') > 1 for kind, key in self._picture.pointers)
+            wanted = any(kind is Kind.VIRTUAL_ADDRESS and key.count(':') > 1 for kind, key in self._snapshot.pointers)
             self._trouble('route', str(error) if wanted else '')
         else:
             self._trouble('route', '')
@@ -146,13 +146,13 @@ class Steering:
             if _speaks_of_flows(change):
                 await self._forget_flows()
 
-    async def move(self, site: Site) -> None:
+    async def move(self, facts: NodeFacts) -> None:
         """Go on at another site: the Node has other addresses, or there are other pods' networks."""
         if self.table is None:
             return
         async with self._turn:
-            wanted = replace(site, bypass=self.table.site.bypass)
-            if wanted == self.table.site:
+            wanted = replace(facts, bypass=self.table.facts.bypass)
+            if wanted == self.table.facts:
                 return
             made = self.table.move(wanted)
             if made is not None:
@@ -160,24 +160,24 @@ class Steering:
                 return
             await self._anew(self._build(wanted))
 
-    async def exchange(self, picture: Picture) -> None:
-        """Go on with another picture, as other settings make it."""
+    async def exchange(self, snapshot: ModelSnapshot) -> None:
+        """Go on with another snapshot, as other settings make it."""
         if self.table is None:
             return
         async with self._turn:
-            self._picture = picture
+            self._snapshot = snapshot
             before = self.table
-            table = self._build(before.site)
+            table = self._build(before.facts)
             if not self.good:
                 await self._anew(table)
                 return
             table.inherit(before)
             await self._adopt(table, live_state.told(before))
 
-    async def reconcile(self, picture: Picture) -> None:
-        """Make the table true to a picture from what the kernel has: a change of it has failed unexpectedly."""
+    async def reconcile(self, snapshot: ModelSnapshot) -> None:
+        """Make the table true to a snapshot from what the kernel has: a change of it has failed unexpectedly."""
         if self.table is not None:
-            await self.begin(picture, self.table.site)
+            await self.begin(snapshot, self.table.facts)
 
     async def let_go(self) -> None:
         """Leave the table as it is from now on: another agent has it."""
@@ -190,7 +190,7 @@ class Steering:
         After an uninstall no other process would do it.
         """
         async with self._turn:
-            if self.table is None or any(kind is Kind.DOOR for kind, _ in self._picture.pointers):
+            if self.table is None or any(kind is Kind.VIRTUAL_ADDRESS for kind, _ in self._snapshot.pointers):
                 return False
             try:
                 await self._nft.remove()
@@ -205,7 +205,7 @@ class Steering:
 
     async def switch(self, *, bypass: bool) -> None:
         """Lead plain TCP past HAProxy, or to it again."""
-        if self.table is None or self.table.site.bypass is bypass:
+        if self.table is None or self.table.facts.bypass is bypass:
             return
         async with self._turn:
             text = self.table.switch(bypass=bypass)
@@ -250,7 +250,7 @@ class Steering:
             if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
                 tried = time.monotonic()
                 async with self._turn:
-                    table = self._build(self.table.site) if self._halfway else self.table
+                    table = self._build(self.table.facts) if self._halfway else self.table
                     await self._anew(table)
             if bypass != self._past():
                 # HAProxy came or went while the kernel was told.
@@ -288,7 +288,7 @@ class Steering:
         try:
             seen = await self._seen()
         except NoTableError:
-            seen = live_state.Observed()
+            seen = live_state.LiveState()
         except NftError as error:
             self._trouble('table', str(error))
             return
@@ -302,7 +302,7 @@ class Steering:
                 )
                 await self._anew(self.table)
 
-    async def _seen(self) -> live_state.Observed:
+    async def _seen(self) -> live_state.LiveState:
         """Return the table as the kernel has it; raises NftError. A large one takes seconds to read."""
         return await asyncio.to_thread(live_state.read, await self._nft.listing())
 
@@ -338,9 +338,13 @@ class Steering:
     async def _forget_flows(self) -> None:
         """Remove what the kernel remembers of flows to endpoints that are gone; TCP notices by itself."""
         assert self.table is not None
-        doors = {key: content for (kind, key), content in self._picture.pointers.items() if isinstance(content, Door)}
+        virtual_addresses = {
+            key: content
+            for (kind, key), content in self._snapshot.pointers.items()
+            if isinstance(content, VirtualAddress)
+        }
         try:
-            gone = await asyncio.to_thread(conntrack.forget, doors, dict(self.table.groups))
+            gone = await asyncio.to_thread(conntrack.forget, virtual_addresses, dict(self.table.groups))
         except (ConntrackError, OSError) as error:
             self._trouble('conntrack', str(error))
             return
@@ -366,7 +370,7 @@ class Steering:
         async with self._turn:
             if self.table is None:
                 return
-            kept = self.table.copy(replace(self.table.site, bypass=True))
+            kept = self.table.copy(replace(self.table.facts, bypass=True))
         text = await asyncio.to_thread(kept.text)
         temporary = self._file.with_suffix('.new')
         try:
@@ -384,7 +388,9 @@ class Steering:
 
 def _speaks_of_flows(change: Change) -> bool:
     """Tell whether a change can leave flows behind that the kernel would go on with: those of UDP."""
-    doors = any(item.key[0] is Kind.DOOR and item.key[1].endswith('/UDP') for item in change.pointers)
+    virtual_addresses = any(
+        item.key[0] is Kind.VIRTUAL_ADDRESS and item.key[1].endswith('/UDP') for item in change.pointers
+    )
     groups = any(
         held.protocol == 'UDP'
         for item in change.fragments
@@ -392,4 +398,4 @@ def _speaks_of_flows(change: Change) -> bool:
         if fragment is not None
         for held in fragment.balanced
     )
-    return doors or groups
+    return virtual_addresses or groups

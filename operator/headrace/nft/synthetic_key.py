@@ -1,4 +1,4 @@
-"""The secret by which a node makes the stand-ins of IPv6 addresses, kept beside the seats so that all agents of the node agree."""
+"""The secret by which a node makes the stand-ins of IPv6 addresses, kept beside the instance slots so that all agents of the node agree."""
 
 import contextlib
 import os

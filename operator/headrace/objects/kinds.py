@@ -7,7 +7,7 @@ plain endpoints are one sorted tuple of addresses; only odd endpoints (not ready
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 
 
@@ -74,7 +74,7 @@ class Service:
     health_port: int = 0
     ingress: tuple[tuple[str, str], ...] = ()
     programmed: tuple[str, str, str] | None = None
-    problems: tuple[Verdict, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
 
     @property
     def ref(self) -> Ref:
@@ -135,7 +135,7 @@ class Slice:
     others: tuple[Endpoint, ...] = ()
     mirrored: bool = False
     headless: bool = False
-    problems: tuple[Verdict, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
 
     @property
     def ref(self) -> Ref:

@@ -1,6 +1,6 @@
 """Reading documents into objects: one function for each kind, none of which raises on a user's mistake.
 
-A document without a usable name is no object at all, only a verdict. A field that is wrong costs that field, and is
+A document without a usable name is no object at all, only a diagnostic. A field that is wrong costs that field, and is
 told in the object's `problems`. What `read` returns is what Kubernetes' validation would have let through, so that a
 folder cannot hold what an API server would have refused. An unexpected error costs the object that is read.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from headrace.diagnostics import Verdict, is_scalar, shorten
+from headrace.diagnostics import Diagnostic, is_scalar, shorten
 from headrace.names import Ref
 from headrace.objects import fields, secrets, slices
 from headrace.objects.kinds import Namespace, Node, Object, Protocol, Service, ServicePort, ServiceType
@@ -46,7 +46,7 @@ class Reading:
     """
 
     object: Object | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     failed: BaseException | None = None
 
 
@@ -64,7 +64,7 @@ def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS) -> Reading:
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, and a panic of Rust code is no Exception
         message = f'{type(error).__name__} while the object was read; what was known of it before stays'
-        return Reading(verdicts=(Verdict(reference(document), 'InternalError', message),), failed=error)
+        return Reading(diagnostics=(Diagnostic(reference(document), 'InternalError', message),), failed=error)
 
 
 def reference(document: fields.Document) -> Ref:
@@ -82,12 +82,12 @@ def _read(kind: str, reader: _Reader, document: fields.Document) -> Reading:
     if namespace is None or not fields.is_name(name, subdomain=kind not in _LABELS):
         shown, where = shorten(metadata.get('name')), shorten(metadata.get('namespace', ''))
         message = f'name {shown} in namespace {where} is none that Kubernetes allows'
-        return Reading(verdicts=(Verdict(Ref(kind, where, shown), 'InvalidObject', message, 'metadata.name'),))
+        return Reading(diagnostics=(Diagnostic(Ref(kind, where, shown), 'InvalidObject', message, 'metadata.name'),))
     # Without its annotations or labels an object would be another one: served without what protects it.
     if wrong := fields.misfits(metadata, {'annotations': dict, 'labels': dict}):
         message = f'{wrong[0]} must be a mapping, so the object is ignored'
         return Reading(
-            verdicts=(Verdict(Ref(kind, namespace, name), 'InvalidObject', message, f'metadata.{wrong[0]}'),)
+            diagnostics=(Diagnostic(Ref(kind, namespace, name), 'InvalidObject', message, f'metadata.{wrong[0]}'),)
         )
     return Reading(object=reader(namespace, name, document))
 
@@ -108,7 +108,7 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
     problems = _misfits(ref, document, spec)
     kind = fields.text(spec, 'type', 'ClusterIP')
     if kind not in ServiceType.__members__.values():
-        problems.append(Verdict(ref, 'InvalidObject', f'{shorten(kind)} is no type of Service', 'spec.type'))
+        problems.append(Diagnostic(ref, 'InvalidObject', f'{shorten(kind)} is no type of Service', 'spec.type'))
         kind = 'ClusterIP'
     affinity = 0
     if fields.text(spec, 'sessionAffinity') == 'ClientIP':
@@ -142,10 +142,10 @@ def _service(namespace: str, name: str, document: fields.Document) -> Service:
     )
 
 
-def _misfits(ref: Ref, document: fields.Document, spec: fields.Document) -> list[Verdict]:
-    """Return a verdict for each field of a Service that holds another type than Kubernetes wants there."""
+def _misfits(ref: Ref, document: fields.Document, spec: fields.Document) -> list[Diagnostic]:
+    """Return a diagnostic for each field of a Service that holds another type than Kubernetes wants there."""
     wrong = [*fields.misfits(document, {'spec': dict}), *(f'spec.{key}' for key in fields.misfits(spec, _SPEC))]
-    return [Verdict(ref, 'InvalidObject', f'{field} is of the wrong type and ignored', field) for field in wrong]
+    return [Diagnostic(ref, 'InvalidObject', f'{field} is of the wrong type and ignored', field) for field in wrong]
 
 
 def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ def _interned(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
     return ports
 
 
-def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[ServicePort, ...]:
+def _ports(spec: fields.Document, ref: Ref, problems: list[Diagnostic]) -> tuple[ServicePort, ...]:
     found: list[ServicePort] = []
     known: set[object] = set()
     entries = fields.sequence(spec, 'ports')
@@ -194,9 +194,9 @@ def _ports(spec: fields.Document, ref: Ref, problems: list[Verdict]) -> tuple[Se
             found.append(port)
             known |= {port.name, (port.number, port.protocol)}
         else:
-            problems.append(Verdict(ref, 'InvalidObject', port, f'spec.ports[{index}]'))
+            problems.append(Diagnostic(ref, 'InvalidObject', port, f'spec.ports[{index}]'))
     if not entries and fields.text(spec, 'type') != ServiceType.EXTERNAL_NAME:
-        problems.append(Verdict(ref, 'InvalidObject', 'the Service has no ports', 'spec.ports'))
+        problems.append(Diagnostic(ref, 'InvalidObject', 'the Service has no ports', 'spec.ports'))
     return _interned(tuple(found))
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 
-from headrace.diagnostics import Verdict, shorten
+from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import fields
 from headrace.objects.kinds import Endpoint, Endpoints, Hints, Protocol, Slice, SlicePort
@@ -39,15 +39,15 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     ref = Ref('EndpointSlice', namespace, name)
     if not family:
         message = f'{shorten(document.get("addressType"))} is no type of addresses'
-        return Slice(namespace, name, service, 0, problems=(Verdict(ref, 'InvalidObject', message, 'addressType'),))
+        return Slice(namespace, name, service, 0, problems=(Diagnostic(ref, 'InvalidObject', message, 'addressType'),))
     found = fields.documents(document, 'endpoints')
     entries = [entry for entry in found if entry.get('addresses')]
     made = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
     if HEADLESS_LABEL in labels:
         made = replace(made, headless=True)
     if len(found) != len(fields.sequence(document, 'endpoints')):
-        verdict = Verdict(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
-        made = replace(made, problems=(*made.problems, verdict))
+        diagnostic = Diagnostic(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
+        made = replace(made, problems=(*made.problems, diagnostic))
     return made
 
 
@@ -92,14 +92,14 @@ def _slice(
     """Return the slice of some endpoints. It runs for every change of an endpoint, so the plain case is short."""
     ready: list[tuple[str, str, Hints]] = []
     others: list[Endpoint] = []
-    problems: list[Verdict] = []
+    problems: list[Diagnostic] = []
     named = hinted = False
     for address, entry in zip(
         fields.addresses([_first(entry) for entry in entries], wanted=family), entries, strict=True
     ):
         if not address:
             message = f'{shorten(_first(entry))} is no IPv{family} address'
-            problems.append(Verdict(ref, 'InvalidObject', message, 'endpoints[].addresses'))
+            problems.append(Diagnostic(ref, 'InvalidObject', message, 'endpoints[].addresses'))
             continue
         conditions, node = entry.get('conditions'), entry.get('nodeName')
         if not isinstance(conditions, dict):
@@ -109,7 +109,7 @@ def _slice(
         # The set is tried first, for speed; it also holds conditions of later API versions.
         if not _FLAGS.issuperset(map(type, conditions.values())) and (wrong := fields.misfits(conditions, _CONDITIONS)):
             message = f'{wrong[0]} of {address} is {shorten(conditions[wrong[0]])}, which is no boolean'
-            problems.append(Verdict(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))
+            problems.append(Diagnostic(ref, 'InvalidObject', message, f'endpoints[].conditions.{wrong[0]}'))
             continue
         if conditions.get('ready') is not False and conditions.get('terminating') is not True:
             hints = _hints(entry) if 'hints' in entry else _NO_HINTS

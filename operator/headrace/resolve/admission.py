@@ -16,7 +16,7 @@ from headrace.resolve.hosts import Rank, rank
 from headrace.resolve.totals import Cost, Totals
 from headrace.translate import affinity, budgets
 from headrace.translate.budgets import Excess
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 Refresh = Callable[[Fragment], Fragment]
 _FIELD_OF_CHECKS = f'metadata.annotations[{PREFIX}check]'
@@ -50,9 +50,9 @@ _OWN = _Standing()
 class Admission:
     """What stands for objects that a budget leaves no room for, and what waits. Only at the edge there are budgets."""
 
-    def __init__(self, view: View) -> None:
-        self.totals = Totals(view.settings)
-        self._active = view.role is Role.EDGE
+    def __init__(self, context: BuildContext) -> None:
+        self.totals = Totals(context.settings)
+        self._active = context.role is Role.EDGE
         # Of objects whose own form stands without a wait nothing is kept.
         self._standing: dict[Ref, _Standing] = {}
         self._before: dict[Ref, _Standing] = {}
@@ -95,8 +95,8 @@ class Admission:
         standing = self._standing.get(ref, _OWN)
         good = _with_checks(held) if held is not None and held.claims and not standing.replaced else standing.good
         good = refresh(good) if good is not None else None
-        said = built.verdicts if excess is None or built.closed else (*built.verdicts, excess.verdict(ref))
-        forms = tuple(_forms(replace(built, verdicts=tuple(sorted(said))), good))
+        said = built.diagnostics if excess is None or built.closed else (*built.diagnostics, excess.diagnostic(ref))
+        forms = tuple(_forms(replace(built, diagnostics=tuple(sorted(said))), good))
         costs = tuple(totals.cost(form) for form in forms)
         place, form = next(
             (place, form) for place, form in enumerate(forms) if self.totals.excess(ref, costs[place]) is None
@@ -121,8 +121,8 @@ class Admission:
         if excess is not None:
             wait = replace(standing.wait or _Wait(rank(fragment)), checks=rate)
             standing = replace(standing, wait=wait)
-            verdict = replace(excess.verdict(fragment.ref), field=_FIELD_OF_CHECKS)
-            fragment = replace(_checking(fragment, lambda _: False), unchecked=(verdict,))
+            diagnostic = replace(excess.diagnostic(fragment.ref), field=_FIELD_OF_CHECKS)
+            fragment = replace(_checking(fragment, lambda _: False), unchecked=(diagnostic,))
         self._set(fragment.ref, standing)
         return fragment
 
@@ -134,8 +134,8 @@ class Admission:
         most = self.totals.settings.max_endpoints_per_namespace
         what = f'endpoints of namespace {fragment.ref.namespace}'
         excess = Excess(what, most - room + wanted, most, 'maxEndpointsPerNamespace')
-        verdicts = (*fragment.endpoint_verdicts, replace(excess.verdict(fragment.ref), field=''))
-        bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(verdicts)))
+        diagnostics = (*fragment.endpoint_diagnostics, replace(excess.diagnostic(fragment.ref), field=''))
+        bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(diagnostics)))
         return bounded, replace(standing, wait=replace(standing.wait or _Wait(rank(fragment)), servers=wanted))
 
     def ready(self, changed: Iterable[Ref]) -> list[Ref]:
@@ -182,7 +182,7 @@ class Admission:
 def _forms(built: Fragment, good: Fragment | None) -> Iterable[Fragment]:
     """Yield what can stand for a fragment, the best first; the last one takes nothing."""
     if good is not None:
-        yield replace(good, created=built.created, needs=built.needs, verdicts=built.verdicts)
+        yield replace(good, created=built.created, needs=built.needs, diagnostics=built.diagnostics)
     closed = budgets.closed_form(built)
     yield closed
     yield budgets.without_claims(closed)

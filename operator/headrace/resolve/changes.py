@@ -5,7 +5,7 @@ Pure values; two changes that follow one another are one change, and each has an
 
 from dataclasses import dataclass
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Fragment
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
@@ -50,16 +50,16 @@ class Failure:
     error: Exception
 
     @property
-    def verdict(self) -> Verdict:
+    def diagnostic(self) -> Diagnostic:
         """Return what the object's author sees; the exception's text may hold anything, and is for the log."""
-        return Verdict(self.ref, 'InternalError', f'{self.stage}: {type(self.error).__name__}')
+        return Diagnostic(self.ref, 'InternalError', f'{self.stage}: {type(self.error).__name__}')
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """All that an update changed.
 
-    `judged` are the objects whose verdicts may be others now, `failures` those that keep their previous fragment.
+    `judged` are the objects whose diagnostics may be others now, `failures` those that keep their previous fragment.
     """
 
     fragments: tuple[FragmentChange, ...] = ()

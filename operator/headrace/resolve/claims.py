@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Content, Fragment, Kind
-from headrace.ir.l4 import Door, Side
+from headrace.ir.l4 import TrafficPath, VirtualAddress
 from headrace.ir.pointers import Pointer, Reserved
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
@@ -22,7 +22,7 @@ from headrace.translate.policies import closed
 
 ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
-_ADDRESSES = (Kind.ADDRESS, Kind.DOOR)
+_ADDRESSES = (Kind.ADDRESS, Kind.VIRTUAL_ADDRESS)
 _SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
 # HAProxy shows a line of a crt-list in one buffer (tune.bufsize, 16,384 by default), and a line that it cuts cannot be found.
 _MOST_EXCLUDED_BYTES = 10_000
@@ -141,8 +141,8 @@ class Claims:
             return closed(claim.value) if unsafe else claim.value
         if isinstance(claim.value, HostTls) and claim.value.passthrough and self._shutter(winner.ref, claim):
             return HostTls(passthrough=closed(claim.value.passthrough))
-        if isinstance(claim.value, Door) and not self._has_stand_in(winner.ref, claim.value):
-            return replace(claim.value, far=Side(), near=Side())
+        if isinstance(claim.value, VirtualAddress) and not self._has_synthetic_address(winner.ref, claim.value):
+            return replace(claim.value, external_path=TrafficPath(), local_path=TrafficPath())
         if isinstance(claim.value, HostTls) and claim.value.certificates and (others := self.hosts.outside(key[1])):
             return _excluding(claim.value, others)
         return claim.value
@@ -166,9 +166,11 @@ class Claims:
         found = {(Kind.TLS, host) for host in hosts}
         return found.union((Kind.ROUTE, key) for key in self._claimants[Kind.ROUTE] if key.partition('/')[0] in hosts)
 
-    def _has_stand_in(self, ref: Ref, door: Door) -> bool:
-        """Tell whether the address that HAProxy sees behind a door is its owner's; two addresses can have the same one."""
-        return not door.stand_in or self.claimants((Kind.ADDRESS, door.stand_in))[:1] == (ref,)
+    def _has_synthetic_address(self, ref: Ref, virtual_address: VirtualAddress) -> bool:
+        """Tell whether the address that HAProxy sees behind a virtual address is its owner's; two addresses can have the same one."""
+        return not virtual_address.synthetic_address or self.claimants(
+            (Kind.ADDRESS, virtual_address.synthetic_address)
+        )[:1] == (ref,)
 
     def _unprotected(self, winner: Fragment, route: str, fragments: Fragments) -> bool:
         """Tell whether a route wants client certificates, but another object's TLS holds for its host."""
@@ -209,43 +211,43 @@ class Claims:
         """Return the keys whose content depends on what stands at this one besides their own claims."""
         if key[0] is Kind.ADDRESS:
             found = (find(fragments[ref], key) for ref in self.claimants(key))
-            return {_door(claim) for claim in found if claim is not None and claim.address}
+            return {_virtual_address(claim) for claim in found if claim is not None and claim.address}
         if key[0] is Kind.ROUTE and self.hosts.sharing == 'paths' and (host := _whole(key)):
             return {(Kind.TLS, host)}
         if key[0] is not Kind.TLS:
             return set()
         return {route for ref in self.claimants(key) for route in routes_of(fragments[ref], key[1])}
 
-    def verdicts(self, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
-        """Return a verdict for each key that a fragment claims and another object holds."""
-        found: list[Verdict] = []
+    def diagnostics(self, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
+        """Return a diagnostic for each key that a fragment claims and another object holds."""
+        found: list[Diagnostic] = []
         for claim in fragment.claims:
             holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
                 found += self._closed(claim, fragment, fragments)
                 continue
             if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
-                found.append(Verdict(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
+                found.append(Diagnostic(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
                 continue
             if claim.kind in _SHARED and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
                 continue
             message = f'{_shown(claim)} is held by {holder}'
-            if claim.address and self.claimants(_door(claim))[:1] == (fragment.ref,):
+            if claim.address and self.claimants(_virtual_address(claim))[:1] == (fragment.ref,):
                 message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
-            found.append(Verdict(fragment.ref, 'Conflict', message, claim.field))
+            found.append(Diagnostic(fragment.ref, 'Conflict', message, claim.field))
         return found
 
-    def _closed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Verdict]:
+    def _closed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
         """Return why a claim that a fragment holds leads nowhere: its host is shut, or too many are below a wildcard."""
         if claim.kind not in (Kind.ROUTE, Kind.TLS):
             return []
         if by := self._shutter(fragment.ref, claim):
             message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
-            return [Verdict(fragment.ref, 'RouteClosed', message, claim.field)]
+            return [Diagnostic(fragment.ref, 'RouteClosed', message, claim.field)]
         others = self.hosts.outside(claim.key) if claim.kind is Kind.TLS else ()
         if others and self.content((claim.kind, claim.key), fragments) == HostTls() != claim.value:
             message = f'{_shown(claim)} is refused: {len(others)} hosts below it belong to other namespaces, which are too many'
-            return [Verdict(fragment.ref, 'Conflict', message, claim.field)]
+            return [Diagnostic(fragment.ref, 'Conflict', message, claim.field)]
         return []
 
     def keys_of(self, kind: Kind) -> list[str]:
@@ -286,9 +288,9 @@ def _is_same_tls(content: Content | None, wanted: Content) -> bool:
     return content == wanted or (isinstance(content, HostTls) and replace(content, excluded=()) == wanted)
 
 
-def _door(claim: Claim) -> ClaimKey:
-    """Return the key of the door that leads to a stand-in."""
-    return Kind.DOOR, f'{claim.address}/TCP'
+def _virtual_address(claim: Claim) -> ClaimKey:
+    """Return the key of the virtual address that leads to a stand-in."""
+    return Kind.VIRTUAL_ADDRESS, f'{claim.address}/TCP'
 
 
 def _shown(claim: Claim) -> str:
@@ -297,7 +299,7 @@ def _shown(claim: Claim) -> str:
         exact = claim.key.endswith('/#')
         host, _, path = claim.key.removesuffix('/#').partition('/')
         return f'{host}/{path} ({"exactly" if exact else "prefix"})'
-    if claim.kind is Kind.DOOR:
+    if claim.kind is Kind.VIRTUAL_ADDRESS:
         # Where HAProxy serves it, both conflicts have the same message, and so one.
         return f'address {claim.key.removesuffix("/TCP")}'
     return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from headrace.annotations import parse
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
@@ -21,10 +21,10 @@ from headrace.resolve.hosts import named
 from headrace.resolve.state import State
 from headrace.store import Store
 from headrace.translate import exposure, path_normalisation
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.policies import CLOSED
 
-# The answer holds no more than so many claims and verdicts, and so many objects that wait for one claim.
+# The answer holds no more than so many claims and diagnostics, and so many objects that wait for one claim.
 MOST = 500
 MOST_WAITING = 20
 # One step looks at so many keys.
@@ -49,22 +49,22 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One sentence that answers, the claims that it rests on, and the verdicts about the objects in question.
+    """One sentence that answers, the claims that it rests on, and the diagnostics about the objects in question.
 
-    `more_claims` and `more_verdicts` are how many are left out.
+    `more_claims` and `more_diagnostics` are how many are left out.
     """
 
     target: str
     served: bool
     because: str
     claims: tuple[Claimed, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     more_claims: int = 0
-    more_verdicts: int = 0
+    more_diagnostics: int = 0
 
 
 Steps = Generator[None, None, Explanation]
-VerdictsOf = Callable[[Ref], tuple[Verdict, ...]]
+DiagnosticsOf = Callable[[Ref], tuple[Diagnostic, ...]]
 
 
 def explain(state: State, store: Store, target: str) -> Explanation:
@@ -72,7 +72,7 @@ def explain(state: State, store: Store, target: str) -> Explanation:
 
     What names a Service of the input is one; anything else is a host.
     """
-    steps = explaining(state, store, target, state.verdicts)
+    steps = explaining(state, store, target, state.diagnostics)
     while True:
         try:
             next(steps)
@@ -81,32 +81,32 @@ def explain(state: State, store: Store, target: str) -> Explanation:
             return found
 
 
-def explaining(state: State, store: Store, target: str, verdicts: VerdictsOf) -> Steps:
-    """Return the steps that lead to the same answer, each of bounded work; `verdicts` tells those about an object."""
+def explaining(state: State, store: Store, target: str, diagnostics: DiagnosticsOf) -> Steps:
+    """Return the steps that lead to the same answer, each of bounded work; `diagnostics` tells those about an object."""
     namespace, slash, name = target.partition('/')
     ref = Ref('Service', namespace, name)
     if slash and (store.get(ref, Service) is not None or ('.' not in namespace and '*' not in namespace and name)):
-        return _of_service(state, store, ref, verdicts)
-    return _of_host(state, target, verdicts)
+        return _of_service(state, store, ref, diagnostics)
+    return _of_host(state, target, diagnostics)
 
 
 def _bounded(
-    target: str, because: str, claims: list[Claimed], verdicts: Iterable[Verdict], *, served: bool, more: int = 0
+    target: str, because: str, claims: list[Claimed], diagnostics: Iterable[Diagnostic], *, served: bool, more: int = 0
 ) -> Explanation:
     """Return an answer that holds no more than it may; `more` claims are left out already."""
-    told = tuple(verdicts)
+    told = tuple(diagnostics)
     left = max(0, len(told) - MOST)
     return Explanation(target, served, because, tuple(claims[:MOST]), told[:MOST], more, left)
 
 
-def _of_service(state: State, store: Store, ref: Ref, verdicts: VerdictsOf) -> Steps:
+def _of_service(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf) -> Steps:
     service, fragment = store.get(ref, Service), state.fragments.get(ref)
     shown = f'{ref.namespace}/{ref.name}'
     if service is None:
         return Explanation(shown, served=False, because=f'there is no {ref}')
-    told = verdicts(ref)
+    told = diagnostics(ref)
     if fragment is None:
-        return _bounded(shown, _unasked(service, state.view), [], told, served=False)
+        return _bounded(shown, _unasked(service, state.context), [], told, served=False)
     claims: list[Claimed] = []
     held = total = 0
     for number, claim in enumerate(fragment.claims):
@@ -120,7 +120,7 @@ def _of_service(state: State, store: Store, ref: Ref, verdicts: VerdictsOf) -> S
             claims.append(found)
             yield
     served, because = _judged(held, total, elsewhere=bool(fragment.backends))
-    if held and any(verdict.reason == 'RouteClosed' for verdict in told):
+    if held and any(diagnostic.reason == 'RouteClosed' for diagnostic in told):
         because += '; a route is closed until what protects it can be used'
     return _bounded(shown, because, claims, told, served=served, more=total - len(claims))
 
@@ -133,20 +133,20 @@ def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
         return False, 'everything that it claims is held by others'
     if elsewhere:
         return True, 'it is reached through other Services only, as their canary'
-    return False, 'it asks to be served, but nothing of it can be exposed; the verdicts say why'
+    return False, 'it asks to be served, but nothing of it can be exposed; the diagnostics say why'
 
 
-def _unasked(service: Service, view: View) -> str:
+def _unasked(service: Service, context: BuildContext) -> str:
     """Return why a Service has no fragment at all."""
-    if not view.exists(service.namespace):
+    if not context.exists(service.namespace):
         return f'namespace {service.namespace} is not among the namespaces of this installation'
-    if view.role is Role.NODE:
-        return _not_taken_over(service, view)
+    if context.role is Role.NODE:
+        return _not_taken_over(service, context)
     said = parse.read(service.ref, service.annotations, service.ports)
-    if not exposure.is_ours(service, said, view):
+    if not exposure.is_ours(service, said, context):
         named = said.service.get('class') or service.load_balancer_class
         whose = f'it belongs to class {named}' if named else 'it names no class'
-        return f'{whose}, and this is class {view.class_name}'
+        return f'{whose}, and this is class {context.class_name}'
     if said.service.get('enabled') is False:
         return 'headrace.io/enabled is false'
     if service.type is ServiceType.LOAD_BALANCER and not service.load_balancer_class:
@@ -154,15 +154,15 @@ def _unasked(service: Service, view: View) -> str:
     return 'nothing asks for it: no headrace.io/host, headrace.io/port or headrace.io/enabled: "true"'
 
 
-def _not_taken_over(service: Service, view: View) -> str:
+def _not_taken_over(service: Service, context: BuildContext) -> str:
     """Return why a node leaves a Service to kube-proxy."""
     said = dict(service.annotations)
-    if service.proxy_name is not None and service.proxy_name != view.class_name:
+    if service.proxy_name is not None and service.proxy_name != context.class_name:
         return f'its label gives it to the service proxy {service.proxy_name}'
     if service.proxy_name is None and said.get('proxy') != 'node':
         return 'it does not ask for the node role: headrace.io/proxy: node'
-    if service.proxy_name is None and (named := said.get('class', DEFAULT_CLASS)) != view.class_name:
-        return f'it belongs to class {named}, and this is class {view.class_name}'
+    if service.proxy_name is None and (named := said.get('class', DEFAULT_CLASS)) != context.class_name:
+        return f'it belongs to class {named}, and this is class {context.class_name}'
     return 'the node role serves clusterIPs, and it has none that headrace may take over'
 
 
@@ -185,7 +185,7 @@ def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
     return Claimed(_SHOWN[kind], shown, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
 
 
-def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:
+def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
     """Return who serves `HOST[/PATH]`, as HAProxy would find it: exact host, `*.` and the rest, then any host."""
     host, slash, rest = target.partition('/')
     host, path = host.lower().partition(':')[0].rstrip('.'), (slash + rest).partition('?')[0] or '/'
@@ -193,7 +193,7 @@ def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:
     barred = yield from _barred(state, host)
     key = _found(state, tried, path)
     if key is not None and (found := _claimed(state, Kind.ROUTE, key)) is not None:
-        return _of_route(state, target, (path, tried), [found, *barred], verdicts)
+        return _of_route(state, target, (path, tried), [found, *barred], diagnostics)
     known = yield from _routes(state, tried)
     owner = _owner(state, tried)
     for stem in tried:
@@ -210,9 +210,9 @@ def _of_host(state: State, target: str, verdicts: VerdictsOf) -> Steps:
         if passed is not None and owner in ('', passed.holder.namespace):
             whole = Claimed(passed.what, stem, passed.holder, passed.waiting, more=passed.more)
             because = f'{passed.holder} has its TLS as it comes; without TLS: 404'
-            return _bounded(target, because, [whole, *barred], _about([passed, *barred], verdicts), served=True)
+            return _bounded(target, because, [whole, *barred], _about([passed, *barred], diagnostics), served=True)
     because = f'host {host} belongs to namespace {owner}, which has no' if barred else 'no object has a'
-    told = _about(barred, verdicts)
+    told = _about(barred, diagnostics)
     return _bounded(target, f'{because} route for this host: 404', barred, told, served=False)
 
 
@@ -254,7 +254,7 @@ def _owner(state: State, stems: list[str]) -> str:
 
 
 def _of_route(
-    state: State, target: str, asked: tuple[str, list[str]], claims: list[Claimed], verdicts: VerdictsOf
+    state: State, target: str, asked: tuple[str, list[str]], claims: list[Claimed], diagnostics: DiagnosticsOf
 ) -> Explanation:
     """Return what becomes of a request, its path and the hosts to try, that a route was found for: the first claim."""
     (path, tried), found = asked, claims[0]
@@ -268,12 +268,12 @@ def _of_route(
         because += f', before {", ".join(map(str, found.waiting))}{others}: the oldest has it'
     if _is_closed(state, found.key):
         because += '; it is closed until what protects it can be used: 503'
-    return _bounded(target, because, claims, _about(claims, verdicts), served=True)
+    return _bounded(target, because, claims, _about(claims, diagnostics), served=True)
 
 
-def _about(claims: Iterable[Claimed], verdicts: VerdictsOf) -> Iterable[Verdict]:
+def _about(claims: Iterable[Claimed], diagnostics: DiagnosticsOf) -> Iterable[Diagnostic]:
     refs = dict.fromkeys(ref for claim in claims for ref in (claim.holder, *claim.waiting))
-    return (verdict for ref in refs for verdict in verdicts(ref))
+    return (diagnostic for ref in refs for diagnostic in diagnostics(ref))
 
 
 def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, list[str]]]:
@@ -341,7 +341,7 @@ def value(found: Explanation) -> dict[str, object]:
             }
             for claim in found.claims
         ],
-        'verdicts': [verdict.value for verdict in found.verdicts],
+        'diagnostics': [diagnostic.value for diagnostic in found.diagnostics],
         'moreClaims': found.more_claims,
-        'moreVerdicts': found.more_verdicts,
+        'moreDiagnostics': found.more_diagnostics,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.names import Ref, wildcard
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 Rank = tuple[str, str, str, str]
 Named = Mapping[str, tuple['Namer', ...]]
@@ -46,9 +46,9 @@ def named(claim: Claim) -> str:
 class Hosts:
     """Who names which host, the oldest first. Keeps nothing where hosts are shared without limits."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self.sharing = view.settings.host_sharing
+    def __init__(self, context: BuildContext) -> None:
+        self._context = context
+        self.sharing = context.settings.host_sharing
         self._named: dict[str, tuple[Namer, ...]] = {}
         self._below: dict[str, set[str]] = {}
         self._outside: dict[str, set[str]] = {}
@@ -110,7 +110,7 @@ class Hosts:
 
     def _is_given(self, namespace: str, host: str, other: str) -> bool:
         """Tell whether the host policy gives a host to a namespace more narrowly than to another one."""
-        return self._view.grant(namespace, host) > self._view.grant(other, host)
+        return self._context.grant(namespace, host) > self._context.grant(other, host)
 
     def after(self, changes: Iterable[tuple[Fragment | None, Fragment | None]]) -> tuple[Named, set[str]]:
         """Return who names each host whose names change with fragments, and which hosts another object holds then.
@@ -145,7 +145,7 @@ class Hosts:
     def _namer(self, fragment: Fragment | None, host: str) -> Namer | None:
         if fragment is None:
             return None
-        home = f'.{fragment.ref.namespace}.{self._view.settings.domain}'
+        home = f'.{fragment.ref.namespace}.{self._context.settings.domain}'
         return Namer('.' in host.removesuffix(home), rank(fragment))
 
     def noted(self, hosts: Iterable[str]) -> Named:

@@ -1,6 +1,6 @@
 """Snapshot of the model as last sent to one worker of HAProxy or written to one folder: its fragments and pointers.
 
-Pure. The difference of two pictures is what `plan` takes, so a worker that started from an older picture is brought up
+Pure. The difference of two snapshots is what `plan` takes, so a worker that started from an older snapshot is brought up
 to date by exactly what has changed since.
 """
 
@@ -17,17 +17,17 @@ from headrace.resolve.state import State
 
 
 @dataclass(slots=True)
-class Picture:
+class ModelSnapshot:
     """Fragments by reference, and what stands at each claimed key. Only its owner changes it."""
 
     fragments: dict[Ref, Fragment] = field(default_factory=dict)
     pointers: dict[ClaimKey, Content] = field(default_factory=dict)
 
-    def copy(self) -> 'Picture':
-        """Return a picture that later changes of this one do not reach."""
-        return Picture(dict(self.fragments), dict(self.pointers))
+    def copy(self) -> 'ModelSnapshot':
+        """Return a snapshot that later changes of this one do not reach."""
+        return ModelSnapshot(dict(self.fragments), dict(self.pointers))
 
-    def change_to(self, wanted: 'Picture', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
+    def change_to(self, wanted: 'ModelSnapshot', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
         """Return what leads from here to `wanted`, looking at these references and keys only."""
         fragments = tuple(
             FragmentChange(ref, old, new)
@@ -41,7 +41,7 @@ class Picture:
         )
         return Change(fragments, pointers)
 
-    def whole_change_to(self, wanted: 'Picture') -> Change:
+    def whole_change_to(self, wanted: 'ModelSnapshot') -> Change:
         """Return all that leads from here to `wanted`."""
         return self.change_to(
             wanted,
@@ -92,11 +92,11 @@ def _port(backend: Backend) -> tuple[Ref, str, str, str]:
     return backend.service, backend.port, backend.shape.mode, backend.pin
 
 
-def passing(picture: Picture) -> frozenset[str]:
+def passing(snapshot: ModelSnapshot) -> frozenset[str]:
     """Return the hosts whose TLS is passed through."""
     return frozenset(
         key
-        for (kind, key), content in picture.pointers.items()
+        for (kind, key), content in snapshot.pointers.items()
         if kind is Kind.TLS and isinstance(content, HostTls) and content.passthrough
     )
 
@@ -109,6 +109,6 @@ def files_of(content: Content | None) -> list[ClaimKey]:
     return [*((Kind.CERTIFICATE, name) for name in content.certificates), *authority]
 
 
-def of_state(state: State) -> Picture:
-    """Return the picture of a whole state."""
-    return Picture(dict(state.fragments), dict(state.pointers()))
+def of_state(state: State) -> ModelSnapshot:
+    """Return the snapshot of a whole state."""
+    return ModelSnapshot(dict(state.fragments), dict(state.pointers()))

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Fragment, Kind
-from headrace.ir.l4 import Door
+from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
 from headrace.objects.kinds import Service
 from headrace.resolve import claims
@@ -25,7 +25,7 @@ from headrace.resolve.hosts import Hosts, Named, Rank
 from headrace.resolve.last_good import LastGood
 from headrace.store import Store
 from headrace.translate import class_fragment, node_services, ownership, services
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 # A change, and the keys whose claims it takes away and makes.
 _Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
@@ -34,13 +34,13 @@ _Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
 class State:
     """The fragments of one agent. Not thread-safe; one task owns it."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
+    def __init__(self, context: BuildContext) -> None:
+        self.context = context
         self.fragments: dict[Ref, Fragment] = {}
-        self.claims = Claims(Hosts(view))
+        self.claims = Claims(Hosts(context))
         self.dependencies = Dependencies()
         self._refused: dict[Ref, tuple[Fragment, str]] = {}
-        self.admission = Admission(view)
+        self.admission = Admission(context)
         self.last_good = LastGood()
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
@@ -48,8 +48,8 @@ class State:
         self.failed: set[Ref] = set()
         # Services of a node that have gone back to kube-proxy, or have ports that have moved from HAProxy to the kernel:
         # HAProxy serves on those who are connected.
-        self.lingering: set[Ref] = set()
-        self._refreshable = view.role is Role.EDGE and view.settings.address_source == 'endpoints'
+        self.draining: set[Ref] = set()
+        self._refreshable = context.role is Role.EDGE and context.settings.address_source == 'endpoints'
         self._fitting = False
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
@@ -147,7 +147,7 @@ class State:
         return self._left_out(ref, built) if ref in self._refused else built
 
     def _kept(self, store: Store, failure: Failure, held: Fragment | None) -> Fragment:
-        """Return what stands for an object that failed: its previous fragment, if there is one, and the verdict."""
+        """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic."""
         ref = failure.ref
         self.failed.add(ref)
         needs = set(held.needs if held else ())
@@ -160,17 +160,17 @@ class State:
             # What it has served is served on, by the endpoints that there are.
             with contextlib.suppress(Exception):
                 held = self._refresh(store, held) or held
-        verdicts = tuple(verdict for verdict in held.verdicts if verdict.reason != 'InternalError')
-        return replace(held, needs=tuple(sorted(needs)), verdicts=(*verdicts, failure.verdict))
+        diagnostics = tuple(diagnostic for diagnostic in held.diagnostics if diagnostic.reason != 'InternalError')
+        return replace(held, needs=tuple(sorted(needs)), diagnostics=(*diagnostics, failure.diagnostic))
 
     def _needs(self, store: Store, ref: Ref) -> Iterable[Ref]:
         """Return what a fragment would be made from besides its own object."""
         service = store.get(ref, Service)
         if service is None:
             return ()
-        if self.view.role is Role.NODE:
-            return node_services.needs(service, self.view)
-        found = services.interpret(service, self.view, self.dependencies.demands(ref))
+        if self.context.role is Role.NODE:
+            return node_services.needs(service, self.context)
+        found = services.interpret(service, self.context, self.dependencies.demands(ref))
         return found.needs if found is not None else ()
 
     def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> Change:
@@ -250,7 +250,7 @@ class State:
 
     def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
         """Return the fragments that are touched, and those of them of which only endpoints changed."""
-        own = class_fragment.ref(self.view)
+        own = class_fragment.ref(self.context)
         queue: set[Ref] = set() if own in self.fragments else {own}
         refreshed: set[Ref] = set()
         for ref in dirty:
@@ -266,54 +266,54 @@ class State:
     def _refresh(self, store: Store, held: Fragment) -> Fragment:
         service = store.get(held.ref, Service)
         assert service is not None
-        return services.refresh(held, service, store.snapshot(held.ref), self.view)
+        return services.refresh(held, service, store.snapshot(held.ref), self.context)
 
     def _build(self, store: Store, ref: Ref, held: Fragment | None) -> Fragment | None:
-        if ref == class_fragment.ref(self.view):
-            return class_fragment.build(self.view, store.snapshot(ref, class_fragment.needs(self.view)))
+        if ref == class_fragment.ref(self.context):
+            return class_fragment.build(self.context, store.snapshot(ref, class_fragment.needs(self.context)))
         service = store.get(ref, Service)
         if service is None:
-            self.lingering.discard(ref)
+            self.draining.discard(ref)
             self.admission.forget(ref)
             return None
         demands = self.dependencies.demands(ref)
-        if self.view.role is Role.NODE:
-            ours, lingers = ownership.is_ours(service, self.view), self._lingers(service)
-            if not ours and not lingers and not demands:
+        if self.context.role is Role.NODE:
+            ours, drains = ownership.is_ours(service, self.context), self._drains(service)
+            if not ours and not drains and not demands:
                 return None
-            snapshot = store.snapshot(ref, node_services.needs(service, self.view))
-            built = node_services.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
-            if ours and self._moves(built) != lingers:
-                lingers = not lingers
-                (self.lingering.add if lingers else self.lingering.discard)(ref)
-                built = node_services.build(service, snapshot, self.view, demands, ours=ours, lingers=lingers)
+            snapshot = store.snapshot(ref, node_services.needs(service, self.context))
+            built = node_services.build(service, snapshot, self.context, demands, ours=ours, drains=drains)
+            if ours and self._moves(built) != drains:
+                drains = not drains
+                (self.draining.add if drains else self.draining.discard)(ref)
+                built = node_services.build(service, snapshot, self.context, demands, ours=ours, drains=drains)
             return built
-        found = services.interpret(service, self.view, demands)
+        found = services.interpret(service, self.context, demands)
         if found is None:
             self.admission.forget(ref)
             return None
-        built = services.build(found, store.snapshot(ref, found.needs), self.view, demands)
+        built = services.build(found, store.snapshot(ref, found.needs), self.context, demands)
         return self.admission.admit(built, held, lambda good: self._refresh(store, good))
 
-    def _lingers(self, service: Service) -> bool:
+    def _drains(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
         held = self.fragments.get(service.ref)
-        if not ownership.can_be_ours(service, self.view):
-            self.lingering.discard(service.ref)
-        elif ownership.is_ours(service, self.view):
+        if not ownership.can_be_ours(service, self.context):
+            self.draining.discard(service.ref)
+        elif ownership.is_ours(service, self.context):
             # Whether its ports linger is known when it is built: see `_moves`.
             pass
-        elif held is not None and {Kind.DOOR, Kind.ADDRESS} <= {claim.kind for claim in held.claims}:
-            self.lingering.add(service.ref)
-        return service.ref in self.lingering
+        elif held is not None and {Kind.VIRTUAL_ADDRESS, Kind.ADDRESS} <= {claim.kind for claim in held.claims}:
+            self.draining.add(service.ref)
+        return service.ref in self.draining
 
     def _moves(self, built: Fragment) -> bool:
         """Tell whether the kernel serves a port to which HAProxy may have connections."""
-        ports = {key for key, way in _ways(built).items() if way == 'kernel' and key.endswith('/TCP')}
-        if built.ref in self.lingering:
+        ports = {key for key, datapath in _datapaths(built).items() if datapath == 'kernel' and key.endswith('/TCP')}
+        if built.ref in self.draining:
             return bool(ports)
         held = self.fragments.get(built.ref)
-        return held is not None and any(_ways(held).get(key, 'kernel') != 'kernel' for key in ports)
+        return held is not None and any(_datapaths(held).get(key, 'kernel') != 'kernel' for key in ports)
 
     def refuse(self, fragment: Fragment, said: str) -> None:
         """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""
@@ -321,13 +321,13 @@ class State:
             self._refused[fragment.ref] = (_form(fragment), said)
 
     def _left_out(self, ref: Ref, built: Fragment | None) -> Fragment | None:
-        """Return what stands for a refused fragment: nothing but the verdict; the fragment itself once it is another."""
+        """Return what stands for a refused fragment: nothing but the diagnostic; the fragment itself once it is another."""
         form, said = self._refused[ref]
         if built is None or _form(built) != form:
             del self._refused[ref]
             return built
-        verdict = Verdict(ref, 'RefusedByHaproxy', said)
-        return Fragment(ref, created=built.created, needs=built.needs, verdicts=(*built.verdicts, verdict))
+        diagnostic = Diagnostic(ref, 'RefusedByHaproxy', said)
+        return Fragment(ref, created=built.created, needs=built.needs, diagnostics=(*built.diagnostics, diagnostic))
 
     def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
         named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
@@ -384,25 +384,25 @@ class State:
             if (content := self.claims.content(key, self.fragments)) is not None:
                 yield key, content
 
-    def verdicts(self, ref: Ref) -> tuple[Verdict, ...]:
-        """Return all verdicts about one object, those of conflicts among them."""
+    def diagnostics(self, ref: Ref) -> tuple[Diagnostic, ...]:
+        """Return all diagnostics about one object, those of conflicts among them."""
         fragment = self.fragments.get(ref)
         if fragment is None:
             return ()
         said = self.delayed.get(ref)
-        waits = () if said is None else (Verdict(ref, 'ReloadDelayed', f'a change waits for a reload: {said}'),)
-        claimed = self.claims.verdicts(fragment, self.fragments)
-        own = (*fragment.verdicts, *fragment.unchecked, *fragment.endpoint_verdicts)
+        waits = () if said is None else (Diagnostic(ref, 'ReloadDelayed', f'a change waits for a reload: {said}'),)
+        claimed = self.claims.diagnostics(fragment, self.fragments)
+        own = (*fragment.diagnostics, *fragment.unchecked, *fragment.endpoint_diagnostics)
         return tuple(sorted({*own, *claimed, *waits}))
 
-    def all_verdicts(self) -> tuple[Verdict, ...]:
-        """Return all verdicts about all objects, sorted."""
-        return tuple(verdict for ref in sorted(self.fragments) for verdict in self.verdicts(ref))
+    def all_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Return all diagnostics about all objects, sorted."""
+        return tuple(diagnostic for ref in sorted(self.fragments) for diagnostic in self.diagnostics(ref))
 
 
-def _ways(fragment: Fragment) -> dict[str, str]:
-    """Return who serves each door of a fragment."""
-    return {claim.key: claim.value.way for claim in fragment.claims if isinstance(claim.value, Door)}
+def _datapaths(fragment: Fragment) -> dict[str, str]:
+    """Return who serves each virtual address of a fragment."""
+    return {claim.key: claim.value.datapath for claim in fragment.claims if isinstance(claim.value, VirtualAddress)}
 
 
 def _shut(fragment: Fragment | None) -> tuple[str, ...]:
@@ -412,7 +412,7 @@ def _shut(fragment: Fragment | None) -> tuple[str, ...]:
 def _form(fragment: Fragment) -> Fragment:
     """Return a fragment without its endpoints: an endpoint that comes makes no configuration good."""
     bare = tuple(replace(backend, groups=()) for backend in fragment.backends if not backend.pin)
-    return replace(fragment, backends=bare, endpoint_verdicts=())
+    return replace(fragment, backends=bare, endpoint_diagnostics=())
 
 
 def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:

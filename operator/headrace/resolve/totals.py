@@ -253,7 +253,7 @@ def _same(held: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
     old, known = held
     if old.claims is not new.claims or old.data is not new.data or old.headers is not new.headers:
         return None
-    if old.userlists is not new.userlists or old.verdicts is not new.verdicts:
+    if old.userlists is not new.userlists or old.diagnostics is not new.diagnostics:
         return None
     rate, count = checks(new), servers(new)
     return known if (rate, count) == (known.checks, known.servers) else replace(known, checks=rate, servers=count)

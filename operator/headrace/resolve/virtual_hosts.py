@@ -8,7 +8,7 @@ routes alone.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.ir.routing import ALWAYS, Candidate, Conditions, Route, Target
+from headrace.ir.routing import ALWAYS, Conditions, Route, Staging, Target
 from headrace.names import Ref
 
 Rank = tuple[bool, bool, int, int, str, str, str, str, int]
@@ -18,15 +18,15 @@ Rank = tuple[bool, bool, int, int, str, str, str, str, int]
 class Shadowed:
     """A candidate that never serves, because another one has the same conditions and goes before it."""
 
-    candidate: Candidate
-    by: Candidate
+    candidate: Staging
+    by: Staging
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
     """What stands at a route: the candidates that can serve, the first one first, and those that cannot."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Staging, ...]
     shadowed: tuple[Shadowed, ...] = ()
 
     @property
@@ -41,7 +41,7 @@ class Merged:
         return self.candidates[-1].conditions != ALWAYS
 
 
-def rank(candidate: Candidate) -> Rank:
+def rank(candidate: Staging) -> Rank:
     """Return what orders candidates of one route: the most specific conditions first, then the oldest object.
 
     The Gateway API names, in this order: a method, most headers, most query parameters, the oldest object, namespace and
@@ -61,13 +61,13 @@ def rank(candidate: Candidate) -> Rank:
     )
 
 
-def merge(candidates: Iterable[Candidate]) -> Merged:
+def merge(candidates: Iterable[Staging]) -> Merged:
     """Return what some candidates of one route, in the order of `rank`, become together.
 
     A candidate without conditions sorts last, and one whose conditions include those of another one sorts before it; so
     only equal conditions keep a candidate from ever serving.
     """
-    serving: dict[Conditions, Candidate] = {}
+    serving: dict[Conditions, Staging] = {}
     shadowed: list[Shadowed] = []
     for candidate in candidates:
         first = serving.setdefault(candidate.conditions, candidate)
@@ -81,7 +81,7 @@ class VirtualHosts:
 
     def __init__(self) -> None:
         self._merged: dict[Route, Merged] = {}
-        self._candidates: dict[Route, tuple[Candidate, ...]] = {}
+        self._candidates: dict[Route, tuple[Staging, ...]] = {}
         self._routes: dict[Ref, frozenset[Route]] = {}
 
     def at(self, route: Route) -> Merged | None:
@@ -92,9 +92,9 @@ class VirtualHosts:
         """Return all routes at which something stands."""
         return sorted(self._merged)
 
-    def replace(self, ref: Ref, wanted: Iterable[tuple[Route, Candidate]]) -> set[Route]:
+    def replace(self, ref: Ref, wanted: Iterable[tuple[Route, Staging]]) -> set[Route]:
         """Exchange the candidates of one object; return the routes at which something else stands now."""
-        new: dict[Route, list[Candidate]] = {}
+        new: dict[Route, list[Staging]] = {}
         for route, candidate in wanted:
             new.setdefault(route, []).append(candidate)
         old = self._routes.pop(ref, frozenset())
@@ -102,7 +102,7 @@ class VirtualHosts:
             self._routes[ref] = frozenset(new)
         return {route for route in old | new.keys() if self._exchange(route, ref, new.get(route, []))}
 
-    def _exchange(self, route: Route, ref: Ref, new: list[Candidate]) -> bool:
+    def _exchange(self, route: Route, ref: Ref, new: list[Staging]) -> bool:
         """Exchange an object's candidates of one route; return whether something else stands there now."""
         others = [candidate for candidate in self._candidates.get(route, ()) if candidate.owner != ref]
         if not others and not new:

@@ -24,7 +24,7 @@ MAX_PORT = 65535
 # The least is that of OpenSSL's security level 2.
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
 # So many agents of the node role can be on one node at a time, each with its ports so far from those before.
-SEATS, SEAT_STEP = 4, 8
+INSTANCE_SLOTS, INSTANCE_SLOT_STEP = 4, 8
 
 Port = Annotated[int, Meta(ge=1, le=MAX_PORT)]
 Duration = Annotated[str, Meta(pattern=DURATION)]

@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domain: Annotated[
         str,
         meta(
-            'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a verdict.',
+            'HTTP ports without a host get NAME.NAMESPACE.DOMAIN; empty: they get a diagnostic.',
             'runtime',
             pattern=f'{forms.HOST}|^{forms.END}',
         ),
@@ -387,7 +387,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def node_ports(self, seat: int = 0) -> tuple[int, ...]:
         """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""
         first = (self.node_http_port, self.node_tcp_port, self.node_tls_port)
-        return tuple(port + forms.SEAT_STEP * seat + near for port in first for near in (0, 1))
+        return tuple(port + forms.INSTANCE_SLOT_STEP * seat + near for port in first for near in (0, 1))
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""

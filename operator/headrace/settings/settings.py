@@ -1,6 +1,6 @@
 """The class's settings: one YAML file, typed and judged whole, with a JSON schema.
 
-Settings are the administrator's, so a mistake is an error that names the key, not a verdict. Each key says what a
+Settings are the administrator's, so a mistake is an error that names the key, not a diagnostic. Each key says what a
 change of it costs (`x-applied`: runtime, reload or restart); the reference in the documentation is made from this.
 """
 
@@ -12,14 +12,22 @@ from collections.abc import Callable, Iterable
 import msgspec
 import yaml
 
-from headrace.settings.key_forms import HOST, MAX_PORT, OWN_PAGES, REFERENCE, RULES_PAGES, SEAT_STEP, SEATS
+from headrace.settings.key_forms import (
+    HOST,
+    INSTANCE_SLOT_STEP,
+    INSTANCE_SLOTS,
+    MAX_PORT,
+    OWN_PAGES,
+    REFERENCE,
+    RULES_PAGES,
+)
 from headrace.settings.schema import Settings
 from headrace.settings.secret_keys import Secrets
 
 __all__ = [
+    'INSTANCE_SLOTS',
+    'INSTANCE_SLOT_STEP',
     'OWN_PAGES',
-    'SEATS',
-    'SEAT_STEP',
     'Secrets',
     'Settings',
     'SettingsError',
@@ -217,15 +225,17 @@ def _judge_ports(found: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
-    seats = [(*found.node_ports(seat), found.node_health_port + SEAT_STEP * seat) for seat in range(SEATS)]
+    seats = [
+        (*found.node_ports(seat), found.node_health_port + INSTANCE_SLOT_STEP * seat) for seat in range(INSTANCE_SLOTS)
+    ]
     if max(map(max, seats)) > MAX_PORT:
         raise SettingsError(
-            f'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: {SEAT_STEP * (SEATS - 1)} on is no port'
+            f'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: {INSTANCE_SLOT_STEP * (INSTANCE_SLOTS - 1)} on is no port'
         )
-    if len({port for seat in seats for port in seat}) < len(seats[0]) * SEATS:
+    if len({port for seat in seats for port in seat}) < len(seats[0]) * INSTANCE_SLOTS:
         raise SettingsError(
             'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ, '
-            f'and those {SEAT_STEP} on, up to {SEATS - 1} times'
+            f'and those {INSTANCE_SLOT_STEP} on, up to {INSTANCE_SLOTS - 1} times'
         )
 
 

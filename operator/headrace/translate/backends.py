@@ -10,7 +10,7 @@ from headrace import names
 from headrace.annotations import parse, values
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Group, Mode, Options, Shape
 from headrace.ir.policy import Entry, Map, Timeouts
 from headrace.names import Ref
@@ -18,7 +18,7 @@ from headrace.objects.kinds import Service, ServicePort, ServiceType, Slice
 from headrace.settings.settings import milliseconds
 from headrace.store import Snapshot
 from headrace.translate import endpoints, refused_addresses, shapes
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
 _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
@@ -47,59 +47,61 @@ class Wanted:
         return names.backend(service, self.port.label, variant=variant, shape=self.shape.suffix)
 
 
-def want(service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, view: View) -> Wanted:
+def want(
+    service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, context: BuildContext
+) -> Wanted:
     """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise."""
     given = said.values(port.label)
-    if _is_checked_too_often(given, view):
+    if _is_checked_too_often(given, context):
         given = {key: value for key, value in given.items() if key != 'check-interval'}
-    settings = parse.backend({**dict(view.defaults), **given})
-    context = shapes.Context(
-        cookie_name=view.settings.cookie_name,
-        default_balance='random(1)' if view.role is Role.NODE else 'random',
+    settings = parse.backend({**dict(context.defaults), **given})
+    traits = shapes.ShapeContext(
+        cookie_name=context.settings.cookie_name,
+        default_balance='random(1)' if context.role is Role.NODE else 'random',
     )
-    if not view.snippets.issuperset(settings.snippets):
-        settings = replace(settings, snippets=tuple(name for name in settings.snippets if name in view.snippets))
+    if not context.snippets.issuperset(settings.snippets):
+        settings = replace(settings, snippets=tuple(name for name in settings.snippets if name in context.snippets))
     protocol = settings.backend_protocol or endpoint
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
     unread = 'backend-ca-secret' in said.closing(port.label)
     named = '' if unread else settings.backend_ca_secret
     ca = Ref('Secret', service.namespace, named) if named else None
-    if is_external(service, view):
+    if is_external(service, context):
         # Its name is one server, which is no address that could be checked.
         settings = replace(
             settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
         )
     options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _MISSING if unread else '')
     used = options.tls is not None and options.tls.verify
-    shape = shapes.shape(settings, mode, context, affinity=bool(service.affinity_seconds))
-    if is_external(service, view):
+    shape = shapes.shape(settings, mode, traits, affinity=bool(service.affinity_seconds))
+    if is_external(service, context):
         shape = replace(shape, affinity=False, external=True)
     return Wanted(port, settings, shape, options, ca if used else None)
 
 
-def _is_checked_too_often(given: dict[str, object], view: View) -> bool:
+def _is_checked_too_often(given: dict[str, object], context: BuildContext) -> bool:
     """Tell whether a Service asks for more checks than the class allows: its check-interval counts as absent then."""
     interval = given.get('check-interval')
-    return isinstance(interval, int) and interval < milliseconds(view.settings.min_check_interval)
+    return isinstance(interval, int) and interval < milliseconds(context.settings.min_check_interval)
 
 
-def is_external(service: Service, view: View) -> bool:
+def is_external(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service is a name outside of the cluster that the class serves."""
-    return service.type is ServiceType.EXTERNAL_NAME and view.settings.allow_external_name
+    return service.type is ServiceType.EXTERNAL_NAME and context.settings.allow_external_name
 
 
-def authorities(service: Service, said: Annotations, label: str, view: View) -> list[Ref]:
+def authorities(service: Service, said: Annotations, label: str, context: BuildContext) -> list[Ref]:
     """Return the Secret that a port's backend may need to verify its endpoints, as a list of one or none."""
-    named = {**dict(view.defaults), **said.values(label)}.get('backend-ca-secret')
+    named = {**dict(context.defaults), **said.values(label)}.get('backend-ca-secret')
     return [Ref('Secret', service.namespace, str(named))] if named is not None else []
 
 
-def data(service: Service, wanted: Wanted, name: str, view: View) -> list[Entry]:
+def data(service: Service, wanted: Wanted, name: str, context: BuildContext) -> list[Entry]:
     """Return the entries of maps that the backend's rules and checks read under its name."""
     if wanted.shape.external:
         known = not isinstance(values.plain_host(service.external_name), values.Invalid)
-        own = refused_addresses.is_own_port(wanted.port.number, view)
+        own = refused_addresses.is_own_port(wanted.port.number, context)
         return (
             [Entry(Map.EXTERNAL, name, f'{service.external_name}|own' if own else service.external_name)]
             if known
@@ -141,37 +143,37 @@ class Servers:
     """The servers of a backend, and what is to be said about them."""
 
     groups: tuple[Group, ...]
-    verdicts: tuple[Verdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
-def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> Servers:
+def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, context: BuildContext) -> Servers:
     """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
-    if is_external(service, view):
+    if is_external(service, context):
         if isinstance(values.plain_host(service.external_name), values.Invalid):
             return Servers((), (_nothing(service, port, 'spec.externalName is no name of a host'),))
         return Servers((Group(port.number, (_ANYWHERE,)),), ())
     family = edge_family(service, snapshot)
-    if view.settings.address_source == 'node-ports':
+    if context.settings.address_source == 'node-ports':
         local = endpoints.nodes_with_endpoints(slices(service, snapshot)) if service.external_local else None
         family = service.ip_families[0] if service.ip_families else 4
         groups = endpoints.node_ports(snapshot.nodes, node_port=port.node_port, family=family, with_endpoints=local)
         return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
     found = endpoints.select(
-        slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, place=view.place
+        slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, topology=context.topology
     )
-    groups, refused = refused_addresses.split(found.groups, view)
-    verdicts = refused_addresses.judge(service, port, refused)
+    groups, refused = refused_addresses.split(found.groups, context)
+    diagnostics = refused_addresses.judge(service, port, refused)
     if not groups:
         why = 'no endpoint may be used' if refused else 'no endpoint is ready'
-        return Servers((), (*verdicts, _nothing(service, port, why)))
+        return Servers((), (*diagnostics, _nothing(service, port, why)))
     if found.terminating:
         message = f'no endpoint of port {port.label} is ready; those that still serve while they terminate are used'
-        verdicts = (*verdicts, Verdict(service.ref, 'TerminatingOnly', message))
-    return Servers(groups, verdicts)
+        diagnostics = (*diagnostics, Diagnostic(service.ref, 'TerminatingOnly', message))
+    return Servers(groups, diagnostics)
 
 
-def _nothing(service: Service, port: ServicePort, why: str) -> Verdict:
-    return Verdict(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
+def _nothing(service: Service, port: ServicePort, why: str) -> Diagnostic:
+    return Diagnostic(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
 
 
 def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: str = '') -> Backend:
@@ -187,7 +189,7 @@ def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: s
     )
 
 
-def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view: View) -> list[Verdict]:
+def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, context: BuildContext) -> list[Diagnostic]:
     """Return what is wrong with a backend's settings though each value parses."""
     settings, given = wanted.settings, said.values(wanted.port.label)
     found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
@@ -198,19 +200,19 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, view:
         found += [
             ('NotApplicable', key, 'a name outside of the cluster is one server') for key in _OF_MANY if key in given
         ]
-    if settings.client_ip == 'preserve' and view.role is Role.EDGE:
+    if settings.client_ip == 'preserve' and context.role is Role.EDGE:
         found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.
     found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
-    if _is_checked_too_often(given, view):
-        least = view.settings.min_check_interval
+    if _is_checked_too_often(given, context):
+        least = context.settings.min_check_interval
         message = f"{given['check-interval']}ms is less than the class's minCheckInterval, {least}"
         found.append(('InvalidValue', 'check-interval', message))
     if 'snippets' in given:
-        unknown = [name for name in parse.backend(given).snippets if name not in view.snippets]
+        unknown = [name for name in parse.backend(given).snippets if name not in context.snippets]
         found += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]
     return [
-        Verdict(
+        Diagnostic(
             service.ref,
             reason,
             f'{PREFIX}{key} of port {wanted.port.label}: {message}',

@@ -12,14 +12,14 @@ from headrace import names
 from headrace.annotations import parse
 from headrace.annotations.parse import Annotations
 from headrace.annotations.values import Network
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
 from headrace.objects.kinds import Service
 from headrace.translate import policies
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.exposure import Exposed, Exposures
 from headrace.translate.source_ranges import allowed_by_source_ranges
@@ -41,13 +41,13 @@ class Excess:
     most: int
     setting: str
 
-    def verdict(self, ref: Ref) -> Verdict:
+    def diagnostic(self, ref: Ref) -> Diagnostic:
         """Return the diagnostic for the object."""
         message = f'{self.amount} {self.what} are more than {self.most} ({self.setting})'
-        return Verdict(ref, REASON, message, 'metadata.annotations')
+        return Diagnostic(ref, REASON, message, 'metadata.annotations')
 
 
-def shared(service: Service, said: Annotations, exposures: Exposures, view: View) -> dict[str, str]:
+def shared(service: Service, said: Annotations, exposures: Exposures, context: BuildContext) -> dict[str, str]:
     """Return for exposed ports, where there are several, whose policy it has: its own, or that of an earlier port with the same lists.
 
     Only ports that ask for nothing besides lists of networks share them: rates, users and times are a port's own.
@@ -70,7 +70,7 @@ def shared(service: Service, said: Annotations, exposures: Exposures, view: View
         values, route = said.values(label), parse.route(said.values(label))
         found[label] = label
         lists = route.allow or route.deny or service.source_ranges
-        if lists and values.keys() <= _SHARING and not service.affinity_seconds and not view.defaults:
+        if lists and values.keys() <= _SHARING and not service.affinity_seconds and not context.defaults:
             found[label] = first.setdefault(
                 (exposed.spoken.mode == 'http', number(route.allow), number(route.deny)), label
             )
@@ -78,10 +78,10 @@ def shared(service: Service, said: Annotations, exposures: Exposures, view: View
 
 
 def excess(
-    service: Service, said: Annotations, exposures: Exposures, view: View, sharing: dict[str, str]
+    service: Service, said: Annotations, exposures: Exposures, context: BuildContext, sharing: dict[str, str]
 ) -> Excess | None:
     """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
-    settings = view.settings
+    settings = context.settings
     routes = _routes(exposures)
     if routes > settings.max_routes_per_object:
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
@@ -105,13 +105,17 @@ def _routes(exposures: Exposures) -> int:
 
 
 def closed(
-    service: Service, exposures: Exposures, needs: tuple[Ref, ...], verdicts: tuple[Verdict, ...], view: View
+    service: Service,
+    exposures: Exposures,
+    needs: tuple[Ref, ...],
+    diagnostics: tuple[Diagnostic, ...],
+    context: BuildContext,
 ) -> Fragment:
     """Return what stands for a Service that would become too much: its routes answer 503, its TCP ports a reset.
 
     Hosts come first, then their paths. Where these are more than an object may have, its hosts are shut.
     """
-    most = max(MOST_CLOSED, view.settings.max_routes_per_object)
+    most = max(MOST_CLOSED, context.settings.max_routes_per_object)
     whole = _routes(exposures) <= most
     claims: dict[tuple[Kind, str], Claim] = {}
     for kind, key, exposed in _keys(exposures):
@@ -128,7 +132,7 @@ def closed(
         closed=True,
         shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
         needs=needs,
-        verdicts=tuple(sorted(set(verdicts))),
+        diagnostics=tuple(sorted(set(diagnostics))),
     )
 
 
@@ -164,7 +168,7 @@ def _hosts(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
 def closed_form(built: Fragment) -> Fragment:
     """Return the closed form of a fragment for which its namespace has no room."""
     claims = (replace(claim, value=value) for claim in built.claims if (value := _closed(claim)) is not None)
-    bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, verdicts=built.verdicts)
+    bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, diagnostics=built.diagnostics)
     return replace(bare, claims=tuple(claims), shut=built.shut)
 
 

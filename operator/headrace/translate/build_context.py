@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from headrace.annotations import keys, values
 from headrace.objects.kinds import Node, Object
-from headrace.settings.settings import SEAT_STEP, SEATS, Settings, SettingsError, milliseconds
-from headrace.translate.endpoints import Place
+from headrace.settings.settings import INSTANCE_SLOT_STEP, INSTANCE_SLOTS, Settings, SettingsError, milliseconds
+from headrace.translate.endpoints import Topology
 
 
 class Role(StrEnum):
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class BuildContext:
     """The class as an agent sees it.
 
     `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
@@ -32,14 +32,14 @@ class View:
 
     settings: Settings
     role: Role = Role.EDGE
-    place: Place = field(default_factory=Place)
+    topology: Topology = field(default_factory=Topology)
     offline: bool = False
     all_secrets: bool = False
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
     labelled: bool = False
     seat: int | None = None
-    stand_in_key: bytes = field(default=b'', repr=False)
+    synthetic_key: bytes = field(default=b'', repr=False)
     api_server: bool = False
     own_addresses: frozenset[str] = frozenset()
     admin_ports: frozenset[int] = frozenset()
@@ -57,13 +57,13 @@ class View:
     @property
     def node_health_port(self) -> int:
         """Return the port of the node role's readiness here."""
-        return self.settings.node_health_port + SEAT_STEP * (self.seat or 0)
+        return self.settings.node_health_port + INSTANCE_SLOT_STEP * (self.seat or 0)
 
     @property
     def own_ports(self) -> frozenset[int]:
         """Return the ports of this agent's listeners, but for the edge's TCP ports."""
         if self.role is Role.NODE:
-            seats = range(SEATS) if self.seat is not None else (0,)
+            seats = range(INSTANCE_SLOTS) if self.seat is not None else (0,)
             every = (port for seat in seats for port in self.settings.node_ports(seat))
             return frozenset((*every, self.node_health_port, *self.admin_ports))
         return self.settings.reserved_ports() | self.admin_ports
@@ -78,7 +78,7 @@ class View:
         """Return the ports of all agents that may be on the node, none where there can be no other."""
         if self.seat is None:
             return ()
-        return tuple(port for seat in range(SEATS) for port in self.settings.node_ports(seat))
+        return tuple(port for seat in range(INSTANCE_SLOTS) for port in self.settings.node_ports(seat))
 
     def may_read_secrets(self, namespace: str) -> bool:
         """Tell whether Secrets of a namespace may be read."""
@@ -86,12 +86,12 @@ class View:
             return True
         return namespace in self.settings.secrets.namespaces or '*' in self.settings.secrets.namespaces
 
-    def placed_by(self, objects: Iterable[Object]) -> 'View':
+    def placed_by(self, objects: Iterable[Object]) -> 'BuildContext':
         """Return the view with the zone that its Node has, where the Node is there and no zone was given."""
-        if not self.place.node or self.place.zone:
+        if not self.topology.node or self.topology.zone:
             return self
-        zones = [item.zone for item in objects if isinstance(item, Node) and item.name == self.place.node]
-        return replace(self, place=Place(self.place.node, zones[0])) if zones else self
+        zones = [item.zone for item in objects if isinstance(item, Node) and item.name == self.topology.node]
+        return replace(self, topology=Topology(self.topology.node, zones[0])) if zones else self
 
     def exists(self, namespace: str) -> bool:
         """Tell whether a namespace exists for this installation."""
@@ -123,17 +123,17 @@ def make(
     settings: Settings,
     *,
     role: Role = Role.EDGE,
-    place: Place | None = None,
+    topology: Topology | None = None,
     offline: bool = False,
     all_secrets: bool = False,
     snippets: frozenset[str] = frozenset(),
-) -> View:
+) -> BuildContext:
     """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
-    found = View(settings, role, place or Place(), offline, all_secrets, snippets)
+    found = BuildContext(settings, role, topology or Topology(), offline, all_secrets, snippets)
     return with_settings(found, settings)
 
 
-def with_settings(held: View, settings: Settings) -> View:
+def with_settings(held: BuildContext, settings: Settings) -> BuildContext:
     """Return a view with other settings; raises SettingsError as `make` does."""
     defaults: dict[str, object] = {}
     for name, text in settings.defaults.items():

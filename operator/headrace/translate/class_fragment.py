@@ -1,53 +1,55 @@
 """From the class's settings to the fragment of the class itself: its default certificate."""
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.store import Snapshot
 from headrace.translate import placeholder_certificates
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 DEFAULT_CERTIFICATE = 'default'
 _FIELD = 'defaultCertificate'
 
 
-def ref(view: View) -> Ref:
-    """Return the reference under which verdicts speak of the class."""
-    return Ref('Class', '', view.class_name)
+def ref(context: BuildContext) -> Ref:
+    """Return the reference under which diagnostics speak of the class."""
+    return Ref('Class', '', context.class_name)
 
 
-def needs(view: View) -> tuple[Ref, ...]:
+def needs(context: BuildContext) -> tuple[Ref, ...]:
     """Return the Secrets that the class's settings name."""
-    namespace, _, name = view.settings.default_certificate.partition('/')
+    namespace, _, name = context.settings.default_certificate.partition('/')
     return (Ref('Secret', namespace, name),) if name else ()
 
 
-def has_certificate(view: View, snapshot: Snapshot) -> bool:
+def has_certificate(context: BuildContext, snapshot: Snapshot) -> bool:
     """Tell whether the class's default certificate is there, and not only named."""
-    found = [snapshot.secret(need) for need in needs(view)]
-    return any(secret.certificate is not None if secret is not None else view.offline for secret in found)
+    found = [snapshot.secret(need) for need in needs(context)]
+    return any(secret.certificate is not None if secret is not None else context.offline for secret in found)
 
 
-def build(view: View, snapshot: Snapshot) -> Fragment:
+def build(context: BuildContext, snapshot: Snapshot) -> Fragment:
     """Return the fragment of the class."""
     claims: list[Claim] = []
-    verdicts: list[Verdict] = []
-    for need in needs(view):
+    diagnostics: list[Diagnostic] = []
+    for need in needs(context):
         secret = snapshot.secret(need)
         if secret is not None and secret.certificate is not None:
             claims.append(Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(secret.certificate.pem), _FIELD))
             if secret.certificate_problem:
                 said = f'{need}: {secret.certificate_problem}'
-                verdicts.append(Verdict(ref(view), 'CertificateKept', said, _FIELD))
+                diagnostics.append(Diagnostic(ref(context), 'CertificateKept', said, _FIELD))
         elif secret is not None:
-            verdicts.append(Verdict(ref(view), 'CertificateUnusable', f'{need}: {secret.certificate_problem}', _FIELD))
-        elif view.offline:
+            diagnostics.append(
+                Diagnostic(ref(context), 'CertificateUnusable', f'{need}: {secret.certificate_problem}', _FIELD)
+            )
+        elif context.offline:
             claims.append(
                 Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(placeholder_certificates.certificate(need)[0]), _FIELD)
             )
-            message = f'{need} is not in the input; a stand-in takes its place'
-            verdicts.append(Verdict(ref(view), 'StandInCertificate', message, _FIELD))
+            message = f'{need} is not in the input; a placeholder takes its place'
+            diagnostics.append(Diagnostic(ref(context), 'PlaceholderCertificate', message, _FIELD))
         else:
-            verdicts.append(Verdict(ref(view), 'SecretMissing', f'{need} does not exist', _FIELD))
-    return Fragment(ref(view), claims=tuple(claims), needs=needs(view), verdicts=tuple(verdicts))
+            diagnostics.append(Diagnostic(ref(context), 'SecretMissing', f'{need} does not exist', _FIELD))
+    return Fragment(ref(context), claims=tuple(claims), needs=needs(context), diagnostics=tuple(diagnostics))

@@ -4,16 +4,16 @@ from headrace.ir.policy import Userlist
 from headrace.names import Ref
 from headrace.store import Snapshot
 from headrace.translate import policies, tls_material
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 from headrace.translate.tls_material import Say
 
 
 def apply(
-    policy: Policy, secret: Ref, key: str, snapshot: Snapshot, view: View, say: Say
+    policy: Policy, secret: Ref, key: str, snapshot: Snapshot, context: BuildContext, say: Say
 ) -> tuple[str, tuple[Userlist, ...]]:
     """Let only a Secret's users in; return why that cannot be ('' when it is done), and the list of crypt hashes if any."""
-    if (problem := tls_material.problem(secret, 'users', snapshot, view)) is not None:
+    if (problem := tls_material.problem(secret, 'users', snapshot, context)) is not None:
         say(problem[0], key, problem[1])
         return f'{secret} cannot be used', ()
     held = snapshot.secret(secret)

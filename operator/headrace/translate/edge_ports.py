@@ -27,20 +27,20 @@ from headrace.translate.policies import Policy
 from headrace.translate.source_ranges import allowed_by_source_ranges
 
 
-class PortDraft:
+class EdgePort:
     """One exposed port while its part of the fragment is put together."""
 
-    def __init__(self, draft: fragment_builder.Draft, exposed: Exposed) -> None:
-        self.draft, self.exposed, self.service = draft, exposed, draft.service
+    def __init__(self, builder: fragment_builder.FragmentBuilder, exposed: Exposed) -> None:
+        self.builder, self.exposed, self.service = builder, exposed, builder.service
         self.label = exposed.port.label
         self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
-        self.settings: RouteSettings = parse.route(draft.said.values(self.label))
-        self.listed_by = draft.sharing.get(self.label, self.label)
+        self.settings: RouteSettings = parse.route(builder.said.values(self.label))
+        self.listed_by = builder.sharing.get(self.label, self.label)
         self.policy = Policy(names.policy(self.service.ref, self.listed_by))
 
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
-        wanted, backend = self.draft.add_backend(
+        wanted, backend = self.builder.add_backend(
             self.exposed.port, self.mode, fragment_builder.fitting(self.exposed.spoken.endpoint, self.mode)
         )
         self._settings()
@@ -55,29 +55,29 @@ class PortDraft:
             self._passthrough(backend)
         else:
             self._tcp(backend)
-        self.draft.data += self.policy.entries
+        self.builder.data += self.policy.entries
 
     def _key(self, key: str) -> str:
         """Return a key as the user wrote it for this port."""
-        return self.draft.key(key, self.label)
+        return self.builder.key(key, self.label)
 
     def _close(self, key: str, why: str) -> None:
         self.policy.add(policies.CLOSED)
-        self.draft.say('RouteClosed', self._key(key), f'port {self.label} is closed: {why}')
+        self.builder.say('RouteClosed', self._key(key), f'port {self.label} is closed: {why}')
 
     def _close_unparsed(self) -> None:
-        for key in self.draft.said.closing(self.label):
+        for key in self.builder.said.closing(self.label):
             if key == 'path-type' and self.mode != 'http':
                 continue
-            self._close(*self.draft.said.why_closed(key))
+            self._close(*self.builder.said.why_closed(key))
 
     def _settings(self) -> None:
         self._apply(self.settings)
         if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
             message = 'an origin of * excludes credentials, so none are allowed'
-            self.draft.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
+            self.builder.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
         if self.policy.headers is not None:
-            self.draft.headers.append(self.policy.headers)
+            self.builder.headers.append(self.policy.headers)
         if (
             self.settings.allow is None
             and self.service.source_ranges
@@ -105,9 +105,9 @@ class PortDraft:
             self._close('basic-auth-secret', 'only HTTP has authentication')
             return
         ref = Ref('Secret', self.service.namespace, name)
-        draft = self.draft
-        why, hashed = credentials.apply(self.policy, ref, key, draft.snapshot, draft.view, draft.say)
-        draft.userlists += hashed
+        builder = self.builder
+        why, hashed = credentials.apply(self.policy, ref, key, builder.snapshot, builder.context, builder.say)
+        builder.userlists += hashed
         if why:
             self._close('basic-auth-secret', why)
 
@@ -116,29 +116,29 @@ class PortDraft:
         if name is None or self.mode != 'http':
             return
         ref = Ref('Service', self.service.namespace, name)
-        other = self.draft.snapshot.other_service(ref)
+        other = self.builder.snapshot.other_service(ref)
         port = canaries.target(other, self.exposed.port)
         if other is None or port is None:
-            self.draft.say('ServiceMissing', self._key('canary-service'), canaries.missing(ref, other))
+            self.builder.say('ServiceMissing', self._key('canary-service'), canaries.missing(ref, other))
             return
         said = parse.read(ref, other.annotations, other.ports)
         endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
         wanted = backends.want(
-            other, said, port, self.mode, fragment_builder.fitting(endpoint, self.mode), self.draft.view
+            other, said, port, self.mode, fragment_builder.fitting(endpoint, self.mode), self.builder.context
         )
-        self.draft.demands.add((ref, port.label, self.mode))
+        self.builder.demands.add((ref, port.label, self.mode))
         canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
         canaries.stay(self.policy, home, wanted.shape)
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
-        self.draft.timeouts += fragment_builder.of_backend(self.policy, wanted)
+        self.builder.timeouts += fragment_builder.of_backend(self.policy, wanted)
         self._tls()
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
         for host in self.exposed.hosts:
             for path in self.exposed.paths:
                 key = route_key(host, path, exact=self.exposed.exposure.path_type == 'Exact')
-                self.draft.claims.append(Claim(Kind.ROUTE, key, pointer, field))
+                self.builder.claims.append(Claim(Kind.ROUTE, key, pointer, field))
 
     def _tls(self) -> None:
         if self.exposed.exposure.tls_secret is None:
@@ -149,13 +149,13 @@ class PortDraft:
         elif self.exposed.exposure.client_ca_secret is not None and self.exposed.exposure.client_verify == 'required':
             self.policy.add(policies.HTTPS)
             message = 'required client certificates count: clients show them over TLS only, so http is redirected'
-            self.draft.say('ContradictoryKeys', self._key('tls-redirect'), message)
+            self.builder.say('ContradictoryKeys', self._key('tls-redirect'), message)
         if '*' in self.exposed.hosts:
             self._close('tls-secret', "the host * has the class's default certificate; name the hosts")
         certificates = self._certificates(self.exposed.exposure.tls_secret)
         value = self._host_tls(certificates)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
-        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+        self.builder.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
 
     def _host_tls(self, certificates: tuple[str, ...]) -> HostTls:
         """Return the TLS of the port's hosts; with an authority for clients, the policy demands what the hosts ask for."""
@@ -174,14 +174,14 @@ class PortDraft:
             self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if not self.settings.tls_redirect:
             return
-        if class_fragment.has_certificate(self.draft.view, self.draft.snapshot):
+        if class_fragment.has_certificate(self.builder.context, self.builder.snapshot):
             self.policy.add(policies.HTTPS)
         else:
             message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
-            self.draft.say('NotApplicable', self._key('tls-redirect'), message)
+            self.builder.say('NotApplicable', self._key('tls-redirect'), message)
 
     def _authority(self, wanted: backends.Wanted, backend: Backend) -> None:
-        if not tls_material.can_verify(backend, self.draft.claims):
+        if not tls_material.can_verify(backend, self.builder.claims):
             if wanted.ca is not None:
                 self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
         elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
@@ -190,16 +190,16 @@ class PortDraft:
     def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
         """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
         refs = [Ref('Secret', self.service.namespace, name) for name in secrets]
-        used, left = tls_material.of_each_kind(refs, self.draft.snapshot)
+        used, left = tls_material.of_each_kind(refs, self.builder.snapshot)
         for ref, kind in left:
             message = f'{ref} has a {kind} key, and so has one before it, which counts'
-            self.draft.say('ContradictoryKeys', self._key('tls-secret'), message)
+            self.builder.say('ContradictoryKeys', self._key('tls-secret'), message)
         files = [self._material(ref, 'tls-secret', 'certificate') for ref in used]
         return tuple(sorted(files)) if all(files) else ()
 
     def _material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' (and close) if there is none."""
-        name = self.draft.material(secret, self._key(key), kind)
+        name = self.builder.material(secret, self._key(key), kind)
         if not name:
             self._close(key, f'{secret} cannot be used')
         return name
@@ -211,7 +211,7 @@ class PortDraft:
             self._close('tls-secret', 'TLS that is passed through cannot be ended here')
         value = HostTls(passthrough=self.policy.pointer(backend.name))
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
-        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts]
+        self.builder.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts]
 
     def _tcp(self, backend: Backend) -> None:
         if self.exposed.exposure.tls_secret is not None:
@@ -220,28 +220,28 @@ class PortDraft:
             self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if self.exposed.exposure.accept_proxy:
             self.policy.add(policies.ACCEPT_PROXY)
-            if not self.draft.view.settings.trusted_proxies:
+            if not self.builder.context.settings.trusted_proxies:
                 self._close('accept-proxy', 'the class trusts no proxies (trustedProxies), so no header is believed')
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("port")}]'
-        self.draft.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
+        self.builder.claims.append(Claim(Kind.PORT, str(self.exposed.number), pointer, field))
 
     def _tcp_tls(self, secrets: tuple[str, ...]) -> None:
         """End TLS on a TCP port; the certificate is found by the hosts of the port, or else by those it is for."""
         self.policy.add(policies.TLS)
         certificates = self._certificates(secrets)
-        view, namespace = self.draft.view, self.service.namespace
-        held = [self.draft.snapshot.secret(Ref('Secret', namespace, name)) for name in secrets]
+        context, namespace = self.builder.context, self.service.namespace
+        held = [self.builder.snapshot.secret(Ref('Secret', namespace, name)) for name in secrets]
         named = sorted({name for item in held if item and item.certificate for name in item.certificate.names})
         hosts = self.exposed.hosts or tuple(
-            host for name in named if isinstance(host := values.host(name), str) and view.may_claim(namespace, host)
+            host for name in named if isinstance(host := values.host(name), str) and context.may_claim(namespace, host)
         )
-        if certificates and not hosts and not class_fragment.has_certificate(view, self.draft.snapshot):
+        if certificates and not hosts and not class_fragment.has_certificate(context, self.builder.snapshot):
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
-            self.draft.say('NotApplicable', self._key('tls-secret'), message)
+            self.builder.say('NotApplicable', self._key('tls-secret'), message)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         value = self._host_tls(certificates)
-        self.draft.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
+        self.builder.claims += [Claim(Kind.TLS, host, value, field) for host in hosts if host != '*']
 
 
 def route_key(host: str, path: str, *, exact: bool) -> str:

@@ -15,7 +15,7 @@ _NO_HINTS = Hints()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Topology:
     """Where this process runs, for hints and local policies; empty where it is not known."""
 
     node: str = ''
@@ -40,7 +40,7 @@ def families(slices: Iterable[Slice]) -> frozenset[int]:
 
 
 def select(
-    slices: Iterable[Slice], *, port: str, protocol: Protocol, family: int, place: Place, local: bool = False
+    slices: Iterable[Slice], *, port: str, protocol: Protocol, family: int, topology: Topology, local: bool = False
 ) -> Selection:
     """Return the endpoints of a port in one family: all that rule 16 allows, or (`local`) those on this node only."""
     pieces = [
@@ -50,7 +50,7 @@ def select(
         for entry in piece.ports
         if entry.name == port and entry.protocol is protocol
     ]
-    ready = _local(pieces, place.node) if local else _ready(pieces, place)
+    ready = _local(pieces, topology.node) if local else _ready(pieces, topology)
     if any(addresses for _, addresses in ready):
         return Selection(_grouped(ready))
     # An address that a pod took over which is not ready yet is no longer that of the pod that terminates (rule 11).
@@ -61,7 +61,10 @@ def select(
             tuple(
                 e.address
                 for e in piece.others
-                if e.serving and e.terminating and (e.address, number) not in taken and _is_here(e.node, place, local)
+                if e.serving
+                and e.terminating
+                and (e.address, number) not in taken
+                and _is_here(e.node, topology, local)
             ),
         )
         for piece, number in pieces
@@ -70,9 +73,9 @@ def select(
     return Selection(groups, terminating=bool(groups))
 
 
-def _is_here(node: str, place: Place, local: bool) -> bool:  # noqa: FBT001
+def _is_here(node: str, topology: Topology, local: bool) -> bool:  # noqa: FBT001
     """Tell whether a policy lets this node use an endpoint on `node`; one whose node is not known is not local."""
-    return not local or (node != '' and node == place.node)
+    return not local or (node != '' and node == topology.node)
 
 
 def _ready_others(piece: Slice) -> tuple[str, ...]:
@@ -80,9 +83,9 @@ def _ready_others(piece: Slice) -> tuple[str, ...]:
     return tuple(e.address for e in piece.others if e.ready)
 
 
-def _ready(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]]:
-    if place != Place() and any(_is_hinted(piece) for piece, _ in pieces):
-        hinted = _hinted(pieces, place)
+def _ready(pieces: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]]:
+    if topology != Topology() and any(_is_hinted(piece) for piece, _ in pieces):
+        hinted = _hinted(pieces, topology)
         if hinted is not None:
             return hinted
     found: list[tuple[int, tuple[str, ...]]] = []
@@ -93,10 +96,10 @@ def _ready(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tup
     return found
 
 
-def _hinted(pieces: list[tuple[Slice, int]], place: Place) -> list[tuple[int, tuple[str, ...]]] | None:
+def _hinted(pieces: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]] | None:
     """Return the endpoints that hints give to this node, else to this zone; None when hints are not complete."""
     every = [(number, _with_hints(piece)) for piece, number in pieces]
-    for kind, here in (('nodes', place.node), ('zones', place.zone)):
+    for kind, here in (('nodes', topology.node), ('zones', topology.zone)):
         wanted = [getattr(hints, kind) for _, found in every for _, hints in found]
         if here and all(wanted) and any(here in names for names in wanted):
             return [

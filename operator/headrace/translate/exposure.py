@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from headrace.annotations import parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import Exposure
-from headrace.diagnostics import Verdict, shorten
+from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import DEFAULT_CLASS
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 # What an appProtocol, or a port's name up to its first dash, says: the mode, and what the endpoint speaks.
 _SPOKEN: dict[str, tuple[str, str]] = {
@@ -56,24 +56,24 @@ class Exposures:
     """The ports that a Service exposes, and what was wrong with those that it does not."""
 
     ports: tuple[Exposed, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def is_ours(service: Service, said: Annotations, view: View) -> bool:
+def is_ours(service: Service, said: Annotations, context: BuildContext) -> bool:
     """Tell whether a Service belongs to this class: by its annotation, else its loadBalancerClass, else the default."""
     if (named := said.service.get('class')) is not None:
-        return named == view.class_name
+        return named == context.class_name
     if service.load_balancer_class.startswith(PREFIX):
-        return service.load_balancer_class == PREFIX + view.class_name
-    return view.class_name == DEFAULT_CLASS or _is_load_balancer(service, view)
+        return service.load_balancer_class == PREFIX + context.class_name
+    return context.class_name == DEFAULT_CLASS or _is_load_balancer(service, context)
 
 
-def _is_load_balancer(service: Service, view: View) -> bool:
+def _is_load_balancer(service: Service, context: BuildContext) -> bool:
     if service.type is not ServiceType.LOAD_BALANCER:
         return False
     if not service.load_balancer_class:
-        return view.settings.default_class
-    return service.load_balancer_class == PREFIX + view.class_name
+        return context.settings.default_class
+    return service.load_balancer_class == PREFIX + context.class_name
 
 
 def spoken(port: ServicePort, mode: str | None, *, has_host: bool, asked: bool) -> Spoken:
@@ -90,49 +90,49 @@ def spoken(port: ServicePort, mode: str | None, *, has_host: bool, asked: bool) 
     return Spoken(*said)
 
 
-def _wants_all(service: Service, said: Annotations, view: View) -> bool:
-    return bool(said.service.get('enabled')) or _is_load_balancer(service, view)
+def _wants_all(service: Service, said: Annotations, context: BuildContext) -> bool:
+    return bool(said.service.get('enabled')) or _is_load_balancer(service, context)
 
 
-def is_asked(service: Service, said: Annotations, view: View) -> bool:
+def is_asked(service: Service, said: Annotations, context: BuildContext) -> bool:
     """Tell whether a Service of this class asks to be served at the edge."""
     if said.service.get('enabled') is False:
         return False
-    return _wants_all(service, said, view) or said.anywhere('host') or said.anywhere('port')
+    return _wants_all(service, said, context) or said.anywhere('host') or said.anywhere('port')
 
 
-def expose(service: Service, said: Annotations, view: View) -> Exposures:
+def expose(service: Service, said: Annotations, context: BuildContext) -> Exposures:
     """Return the ports that a Service of this class exposes at the edge."""
-    if not is_asked(service, said, view):
-        return Exposures(verdicts=_without_host(service, said))
-    judge = _Judge(service, said, view)
+    if not is_asked(service, said, context):
+        return Exposures(diagnostics=_without_host(service, said))
+    judge = _Judge(service, said, context)
     if judge.ambiguous():
-        return Exposures(verdicts=tuple(judge.verdicts))
+        return Exposures(diagnostics=tuple(judge.diagnostics))
     judge.overridden()
-    every = _wants_all(service, said, view)
+    every = _wants_all(service, said, context)
     wanted = service.ports if every else [port for port in service.ports if judge.is_asked_for(port)]
     found = [exposed for port in wanted if (exposed := judge.expose(port)) is not None]
-    return Exposures(tuple(found), tuple(judge.verdicts))
+    return Exposures(tuple(found), tuple(judge.diagnostics))
 
 
-def _without_host(service: Service, said: Annotations) -> tuple[Verdict, ...]:
-    """Return a verdict for each key about paths of a Service that does not ask to be served."""
+def _without_host(service: Service, said: Annotations) -> tuple[Diagnostic, ...]:
+    """Return a diagnostic for each key about paths of a Service that does not ask to be served."""
     if said.service.get('enabled') is False or service.type is ServiceType.EXTERNAL_NAME:
         return ()
     given = [key for key in ('path', 'path-type') if said.anywhere(key)]
     field = 'metadata.annotations'
     return tuple(
-        Verdict(service.ref, 'NotApplicable', f'{PREFIX}{key}: it needs {PREFIX}host', f'{field}[{PREFIX}{key}]')
+        Diagnostic(service.ref, 'NotApplicable', f'{PREFIX}{key}: it needs {PREFIX}host', f'{field}[{PREFIX}{key}]')
         for key in given
     )
 
 
 class _Judge:
-    """Decides port by port for one Service, and collects the verdicts."""
+    """Decides port by port for one Service, and collects the diagnostics."""
 
-    def __init__(self, service: Service, said: Annotations, view: View) -> None:
-        self.service, self.said, self.view = service, said, view
-        self.verdicts: list[Verdict] = []
+    def __init__(self, service: Service, said: Annotations, context: BuildContext) -> None:
+        self.service, self.said, self.context = service, said, context
+        self.diagnostics: list[Diagnostic] = []
         self.modes = {port.label: parse.exposure(said.values(port.label)).mode for port in service.ports}
         self.host_port = self._speaks_of(('host', 'path'))
         self.tcp_port = self._only_tcp_port()
@@ -170,41 +170,45 @@ class _Judge:
         return self._says('host', port, self.host_port) or self._says('port', port, self.tcp_port)
 
     def ambiguous(self) -> bool:
-        """Tell whether a key without `.PORT` could speak of several ports, with a verdict."""
-        before = len(self.verdicts)
+        """Tell whether a key without `.PORT` could speak of several ports, with a diagnostic."""
+        before = len(self.diagnostics)
         if self.host_port is None:
             for key in ('host', 'path'):
                 if self.said.says(key):
-                    self._verdict(
+                    self._diagnostic(
                         'AmbiguousPort',
                         f'{PREFIX}{key} could speak of several ports, or of none: write {PREFIX}{key}.PORT',
                         key,
                     )
         if self.tcp_port is None and self.said.says('port'):
-            self._verdict(
+            self._diagnostic(
                 'AmbiguousPort',
                 f'{PREFIX}port could speak of several ports, or of none: write {PREFIX}port.PORT',
                 'port',
             )
-        return len(self.verdicts) > before
+        return len(self.diagnostics) > before
 
     def overridden(self) -> None:
-        """Add a verdict for each key without `.PORT` whose only port has one of its own."""
+        """Add a diagnostic for each key without `.PORT` whose only port has one of its own."""
         for key, port in (('host', self.host_port), ('path', self.host_port), ('port', self.tcp_port)):
             if port is not None and self.said.says(key) and self.said.says(key, port.label):
                 own = f'{PREFIX}{key}.{port.label}'
-                self._verdict('NotApplicable', f'{PREFIX}{key} could speak of {port.label} only, which has {own}', key)
+                self._diagnostic(
+                    'NotApplicable', f'{PREFIX}{key} could speak of {port.label} only, which has {own}', key
+                )
 
     def expose(self, port: ServicePort) -> Exposed | None:
-        """Return how one port is served, or None with a verdict."""
+        """Return how one port is served, or None with a diagnostic."""
         if port.protocol is not Protocol.TCP:
-            self._verdict('UnsupportedProtocol', f'port {port.label} is {port.protocol}; the edge serves TCP only', '')
+            self._diagnostic(
+                'UnsupportedProtocol', f'port {port.label} is {port.protocol}; the edge serves TCP only', ''
+            )
             return None
         exposure = parse.exposure(self.said.values(port.label))
         has_host = self._says('host', port, self.host_port)
         asked = has_host or self._says('path', port, self.host_port)
         if port.app_protocol and exposure.mode is None and port.app_protocol.lower() not in _APP_PROTOCOLS:
-            self._verdict(
+            self._diagnostic(
                 'UnknownAppProtocol',
                 f'appProtocol {shorten(port.app_protocol)} of port {port.label} counts as unset',
                 '',
@@ -212,44 +216,46 @@ class _Judge:
         what = spoken(port, exposure.mode, has_host=has_host, asked=asked)
         if what.mode == 'tcp':
             if has_host and exposure.tls_secret is None:
-                self._verdict('NotApplicable', f'port {port.label} speaks TCP, which has no hosts', 'host')
+                self._diagnostic('NotApplicable', f'port {port.label} speaks TCP, which has no hosts', 'host')
             return self._tcp(port, what, exposure, has_host=has_host)
         hosts = self._hosts(port, exposure.host if has_host else None)
         paths = exposure.path if exposure.path is not None and self._says('path', port, self.host_port) else ('/',)
         return Exposed(port, what, exposure, hosts, paths) if hosts and (paths or what.mode != 'http') else None
 
     def _hosts(self, port: ServicePort, named: tuple[str, ...] | None) -> tuple[str, ...]:
-        service, domain = self.service, self.view.settings.domain
+        service, domain = self.service, self.context.settings.domain
         if named is None:
             if not domain:
                 hint = (
                     f'; {PREFIX}port is for TCP: {PREFIX}mode: tcp' if self._says('port', port, self.tcp_port) else ''
                 )
-                self._verdict('MissingHost', f'port {port.label} speaks HTTP or TLS and has no {PREFIX}host{hint}', '')
+                self._diagnostic(
+                    'MissingHost', f'port {port.label} speaks HTTP or TLS and has no {PREFIX}host{hint}', ''
+                )
                 return ()
             named = (f'{service.name}.{service.namespace}.{domain}',)
-        allowed = tuple(host for host in named if self.view.may_claim(service.namespace, host))
+        allowed = tuple(host for host in named if self.context.may_claim(service.namespace, host))
         for host in named:
             if host not in allowed:
-                self._verdict('HostForbidden', f'namespace {service.namespace} may not claim {host}', 'host')
+                self._diagnostic('HostForbidden', f'namespace {service.namespace} may not claim {host}', 'host')
         return allowed
 
     def _tcp(self, port: ServicePort, what: Spoken, exposure: Exposure, *, has_host: bool) -> Exposed | None:
         number = exposure.port if exposure.port and self._says('port', port, self.tcp_port) else port.number
-        settings = self.view.settings
+        settings = self.context.settings
         if number in settings.reserved_ports():
             own = {settings.http_port: 'httpPort', settings.https_port: 'httpsPort', settings.health_port: 'healthPort'}
-            self._verdict(
+            self._diagnostic(
                 'PortReserved', f'TCP port {number} is one that headrace itself listens on ({own[number]})', 'port'
             )
             return None
         if not any(first <= number <= last for first, last in settings.ranges()):
             bound = settings.tcp_ports or 'none'
-            self._verdict('PortNotBound', f'TCP port {number} is outside tcpPorts ({bound})', 'port')
+            self._diagnostic('PortNotBound', f'TCP port {number} is outside tcpPorts ({bound})', 'port')
             return None
         hosts = self._hosts(port, exposure.host) if has_host and exposure.host and exposure.tls_secret else ()
         return Exposed(port, what, exposure, hosts, number=number)
 
-    def _verdict(self, reason: str, message: str, key: str) -> None:
+    def _diagnostic(self, reason: str, message: str, key: str) -> None:
         field = f'metadata.annotations[{PREFIX}{key}]' if key else 'spec.ports'
-        self.verdicts.append(Verdict(self.service.ref, reason, message, field))
+        self.diagnostics.append(Diagnostic(self.service.ref, reason, message, field))

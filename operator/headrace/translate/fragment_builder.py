@@ -1,10 +1,10 @@
-"""A Service's fragment while it is put together: its backends, claims, data and verdicts so far."""
+"""A Service's fragment while it is put together: its backends, claims, data and diagnostics so far."""
 
 from dataclasses import replace
 
 from headrace import names
 from headrace.annotations.parse import PREFIX, Annotations
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
@@ -12,15 +12,15 @@ from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort
 from headrace.store import Snapshot
 from headrace.translate import affinity, backends, exposure, policies, tls_material
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 
 
-class Draft:
+class FragmentBuilder:
     """A fragment while it is put together."""
 
-    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, view: View) -> None:
-        self.service, self.said, self.snapshot, self.view = service, said, snapshot, view
+    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, context: BuildContext) -> None:
+        self.service, self.said, self.snapshot, self.context = service, said, snapshot, context
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -28,23 +28,23 @@ class Draft:
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
-        self.verdicts: list[Verdict] = []
-        self.endpoint_verdicts: set[Verdict] = set()
+        self.diagnostics: list[Diagnostic] = []
+        self.endpoint_diagnostics: set[Diagnostic] = set()
         # By port: whose policy it has, where ports share one.
         self.sharing: dict[str, str] = {}
 
     def say(self, reason: str, key: str, message: str) -> None:
-        """Add a verdict about one of the Service's annotations."""
+        """Add a diagnostic about one of the Service's annotations."""
         field = f'metadata.annotations[{PREFIX}{key}]'
-        self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+        self.diagnostics.append(Diagnostic(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
 
     def add_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.Wanted, Backend]:
         """Add the backend of a port, once however often it is asked for."""
-        wanted = backends.want(self.service, self.said, port, mode, endpoint, self.view)
+        wanted = backends.want(self.service, self.said, port, mode, endpoint, self.context)
         name = wanted.name(self.service.ref)
         if (held := self.backends.get(name)) is not None:
             return wanted, held
-        servers = backends.edge_servers(self.service, port, self.snapshot, self.view)
+        servers = backends.edge_servers(self.service, port, self.snapshot, self.context)
         if wanted.ca is not None:
             self.material(wanted.ca, self.key('backend-ca-secret', port.label), 'authorities')
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
@@ -52,11 +52,11 @@ class Draft:
         if not tls_material.can_verify(made, self.claims):
             made, servers = replace(made, groups=()), backends.Servers((), ())
         self.backends[name] = made
-        self.data += backends.data(self.service, wanted, name, self.view)
+        self.data += backends.data(self.service, wanted, name, self.context)
         policy = names.policy(self.service.ref, port.label)
         self.data += [entry for entry in affinity.data(policy, made.affinity) if entry not in self.data]
-        self.endpoint_verdicts.update(servers.verdicts)
-        self.verdicts += [*backends.judge(self.service, self.said, wanted, mode, self.view)]
+        self.endpoint_diagnostics.update(servers.diagnostics)
+        self.diagnostics += [*backends.judge(self.service, self.said, wanted, mode, self.context)]
         return wanted, made
 
     def demanded(self, label: str, mode: Mode) -> None:
@@ -74,7 +74,7 @@ class Draft:
 
     def material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' if there is none."""
-        claim = tls_material.claim(secret, key, kind, self.snapshot, self.view, self.say)
+        claim = tls_material.claim(secret, key, kind, self.snapshot, self.context, self.say)
         if claim is None:
             return ''
         self.claims.append(claim)
@@ -93,8 +93,8 @@ class Draft:
             userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
             demands=tuple(sorted(self.demands)),
             needs=needs,
-            endpoint_verdicts=tuple(sorted(self.endpoint_verdicts)),
-            verdicts=tuple(sorted(set(self.verdicts))),
+            endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
+            diagnostics=tuple(sorted(set(self.diagnostics))),
         )
 
     def _own_claims(self) -> tuple[Claim, ...]:
@@ -104,7 +104,7 @@ class Draft:
             held = kept.setdefault((claim.kind, claim.key), claim)
             if held.value != claim.value:
                 message = f'{claim.kind} {claim.key} is claimed by two ports of this Service; the first has it'
-                self.verdicts.append(Verdict(self.service.ref, 'Conflict', message, claim.field))
+                self.diagnostics.append(Diagnostic(self.service.ref, 'Conflict', message, claim.field))
         return tuple(kept[key] for key in sorted(kept))
 
 

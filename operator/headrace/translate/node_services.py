@@ -1,6 +1,6 @@
 """From a Service that is taken over from kube-proxy to its fragment on a node.
 
-Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its door, which the
+Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its virtual address, which the
 kernel keeps, and where HAProxy serves it one for `ADDRESS:PORT`, which HAProxy finds by the original destination of a
 connection. Families never mix, and a policy Local has a backend of its own. Servers, shapes and options are those of
 the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
@@ -13,10 +13,10 @@ from headrace import names
 from headrace.annotations import parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
-from headrace.ir.l4 import Balanced, Side, Way
+from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
@@ -35,9 +35,9 @@ from headrace.translate import (
     tls_material,
     virtual_addresses,
 )
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
-from headrace.translate.virtual_addresses import Address, Doors
+from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
 NEEDS = (NODES,)
 Demand = tuple[str, Mode]
@@ -56,11 +56,11 @@ _NO_SOURCE = (
 )
 
 
-def needs(service: Service, view: View) -> tuple[Ref, ...]:
+def needs(service: Service, context: BuildContext) -> tuple[Ref, ...]:
     """Return the other objects that the fragment of a Service needs, all Nodes and owners of its externalIPs among them."""
     said = parse.read(service.ref, service.annotations, service.ports)
-    found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, view)}
-    at_edge = exposure.is_asked(service, said, view)
+    found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, context)}
+    at_edge = exposure.is_asked(service, said, context)
     for port in service.ports:
         route = parse.route(said.values(port.label))
         for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
@@ -74,46 +74,46 @@ def needs(service: Service, view: View) -> tuple[Ref, ...]:
 def build(
     service: Service,
     snapshot: Snapshot,
-    view: View,
+    context: BuildContext,
     demands: frozenset[Demand] = frozenset(),
     *,
     ours: bool = True,
-    lingers: bool = False,
+    drains: bool = False,
 ) -> Fragment:
     """Return the fragment of a Service on this node.
 
     `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. HAProxy serves
-    the connections that it has to one that `lingers`: to all of it, without doors, if it has gone back to kube-proxy,
+    the connections that it has to one that `lingers`: to all of it, without virtual addresses, if it has gone back to kube-proxy,
     else to the ports that the kernel serves now.
     """
     said = parse.read(service.ref, service.annotations, service.ports)
-    back = lingers and not ours
-    draft = _Draft(service, said, snapshot, view, _first_flags(service, view, lingers=back), lingers=lingers)
-    for port in service.ports if ours or lingers else ():
+    back = drains and not ours
+    builder = _Plan(service, said, snapshot, context, _first_flags(service, context, drains=back), drains=drains)
+    for port in service.ports if ours or drains else ():
         if port.protocol is Protocol.TCP:
-            draft.add(port)
+            builder.add(port)
         else:
-            draft.forward(port)
+            builder.forward(port)
     for port in service.ports:
         for label, mode in sorted(demands):
             if port.label == label:
-                draft.lend(port, mode)
+                builder.lend(port, mode)
     if ours:
-        draft.judge()
+        builder.judge()
     return Fragment(
         ref=service.ref,
         created=service.created,
-        claims=_sorted(claim for claim in draft.claims if not (back and claim.kind is Kind.DOOR)),
-        data=tuple(sorted(draft.data)),
-        backends=affinity.with_pins(draft.backends[name] for name in sorted(draft.backends)),
-        balanced=tuple(draft.balanced[name] for name in sorted(draft.balanced) if not back),
-        headers=tuple(sorted(draft.headers, key=lambda edits: edits.policy)),
-        timeouts=tuple(sorted(draft.timeouts, key=lambda found: found.policy)),
-        userlists=tuple(sorted(draft.userlists, key=lambda found: found.policy)),
-        demands=tuple(sorted(draft.demands)),
-        needs=needs(service, view),
-        endpoint_verdicts=() if back else tuple(sorted(draft.endpoint_verdicts)),
-        verdicts=tuple(sorted({*service.problems, *said.verdicts, *draft.verdicts})) if ours else (),
+        claims=_sorted(claim for claim in builder.claims if not (back and claim.kind is Kind.VIRTUAL_ADDRESS)),
+        data=tuple(sorted(builder.data)),
+        backends=affinity.with_pins(builder.backends[name] for name in sorted(builder.backends)),
+        balanced=tuple(builder.balanced[name] for name in sorted(builder.balanced) if not back),
+        headers=tuple(sorted(builder.headers, key=lambda edits: edits.policy)),
+        timeouts=tuple(sorted(builder.timeouts, key=lambda found: found.policy)),
+        userlists=tuple(sorted(builder.userlists, key=lambda found: found.policy)),
+        demands=tuple(sorted(builder.demands)),
+        needs=needs(service, context),
+        endpoint_diagnostics=() if back else tuple(sorted(builder.endpoint_diagnostics)),
+        diagnostics=tuple(sorted({*service.problems, *said.diagnostics, *builder.diagnostics})) if ours else (),
     )
 
 
@@ -121,7 +121,7 @@ def _sorted(claims: Iterable[Claim]) -> tuple[Claim, ...]:
     return tuple(sorted(set(claims), key=lambda claim: (claim.kind, claim.key)))
 
 
-class _Draft:
+class _Plan:
     """A node's fragment while it is put together."""
 
     def __init__(
@@ -129,13 +129,13 @@ class _Draft:
         service: Service,
         said: Annotations,
         snapshot: Snapshot,
-        view: View,
+        context: BuildContext,
         flags: frozenset[str],
         *,
-        lingers: bool,
+        drains: bool,
     ) -> None:
-        self.service, self.said, self.snapshot, self.view, self.flags = service, said, snapshot, view, flags
-        self.lingers = lingers
+        self.service, self.said, self.snapshot, self.context, self.flags = service, said, snapshot, context, flags
+        self.drains = drains
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -144,10 +144,12 @@ class _Draft:
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
-        self.verdicts: list[Verdict] = []
-        self.endpoint_verdicts: set[Verdict] = {verdict for piece in snapshot.slices for verdict in piece.problems}
+        self.diagnostics: list[Diagnostic] = []
+        self.endpoint_diagnostics: set[Diagnostic] = {
+            diagnostic for piece in snapshot.slices for diagnostic in piece.problems
+        }
         # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
-        self.at_the_edge = exposure.is_asked(service, said, view)
+        self.at_the_edge = exposure.is_asked(service, said, context)
 
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
@@ -158,7 +160,7 @@ class _Draft:
         # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, unless it is ended on the way.
         mode: Mode = 'http' if spoken.mode == 'http' and (named or ends or spoken.endpoint != 'https') else 'tcp'
         wanted = backends.want(
-            self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.view
+            self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.context
         )
         policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
         paths = parse.exposure(values).path
@@ -180,23 +182,25 @@ class _Draft:
         if policy.headers is not None:
             self.headers.append(policy.headers)
         self.data += policy.entries
-        self.verdicts += backends.judge(self.service, self.said, wanted, mode, self.view)
-        made = self._doors(port, way='tls' if ends else mode)
+        self.diagnostics += backends.judge(self.service, self.said, wanted, mode, self.context)
+        made = self._virtual_addresses(port, datapath='tls' if ends else mode)
         wanted = self._stay(made, values, policy, wanted)
-        made.forwarded = made.way == 'kernel' or _is_plain(policy, wanted)
+        made.forwarded = made.datapath == 'kernel' or _is_plain(policy, wanted)
         served = False
-        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.view):
+        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.context):
             self._open(made, where, usable=usable)
-            if made.way == 'kernel':
+            if made.datapath == 'kernel':
                 served = served or bool(made.select(where.family, local=where.local).groups)
-            if made.way != 'kernel' or self.lingers:
+            if made.datapath != 'kernel' or self.drains:
                 served = self._lead(made, policy, wanted, where, usable=usable) or served
         self.balanced |= made.groups
-        self.endpoint_verdicts.update(made.judge())
+        self.endpoint_diagnostics.update(made.judge())
         if usable and not served:
             self._judge_endpoints(port)
 
-    def _lead(self, made: Doors, policy: Policy, wanted: backends.Wanted, where: Address, *, usable: bool) -> bool:
+    def _lead(
+        self, made: VirtualAddresses, policy: Policy, wanted: backends.Wanted, where: Address, *, usable: bool
+    ) -> bool:
         """Claim an address for HAProxy; return whether there are endpoints behind it."""
         found = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
         if where.local and where.outer:
@@ -206,34 +210,36 @@ class _Draft:
             policy.add(policies.TIMEOUTS)
             self.timeouts += [timeouts] if timeouts not in self.timeouts else []
         value = policy.pointer(*(backend.name for backend in found))
-        key, stand_in = f'{where.address}:{where.number}', made.stand_in(where)
-        self.claims.append(Claim(Kind.ADDRESS, stand_in or key, value, where.source, key if stand_in else ''))
+        key, synthetic_address = f'{where.address}:{where.number}', made.synthetic_address(where)
+        self.claims.append(
+            Claim(Kind.ADDRESS, synthetic_address or key, value, where.source, key if synthetic_address else '')
+        )
         return any(backend.groups for backend in found)
 
     def forward(self, port: ServicePort) -> None:
         """Add one port that the kernel balances by itself: UDP or SCTP."""
-        made = self._doors(port, way='kernel')
-        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.view):
+        made = self._virtual_addresses(port, datapath='kernel')
+        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.context):
             self._open(made, where, usable=True)
         self.balanced |= made.groups
-        self.endpoint_verdicts.update(made.judge())
+        self.endpoint_diagnostics.update(made.judge())
         if not any(made.select(family, local=False).groups for family in (4, 6)):
             self._judge_endpoints(port)
         given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
         for key in given:
             self._say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
 
-    def _doors(self, port: ServicePort, way: Way) -> Doors:
+    def _virtual_addresses(self, port: ServicePort, datapath: Datapath) -> VirtualAddresses:
         slices = backends.slices(self.service, self.snapshot)
-        return Doors(self.service, port, slices, self.snapshot, self.view, way)
+        return VirtualAddresses(self.service, port, slices, self.snapshot, self.context, datapath)
 
-    def _open(self, made: Doors, where: Address, *, usable: bool) -> None:
-        """Claim the door of an address; one that cannot be served as asked is closed at once."""
-        door = made.door(where)
+    def _open(self, made: VirtualAddresses, where: Address, *, usable: bool) -> None:
+        """Claim the virtual address of an address; one that cannot be served as asked is closed at once."""
+        virtual_address = made.virtual_address(where)
         if not usable:
-            door = replace(door, far=Side(), near=Side())
+            virtual_address = replace(virtual_address, external_path=TrafficPath(), local_path=TrafficPath())
         key = virtual_addresses.key(where.address, where.number, made.port.protocol)
-        self.claims.append(Claim(Kind.DOOR, key, door, where.source))
+        self.claims.append(Claim(Kind.VIRTUAL_ADDRESS, key, virtual_address, where.source))
 
     def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
@@ -253,18 +259,20 @@ class _Draft:
         def key(name: str) -> str:
             return self._key(name, port)
 
-        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.snapshot, self.view, self._say)
+        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.snapshot, self.context, self._say)
         good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
         self.claims += ended.claims
         if not good:
             self._say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
         return good
 
-    def _stay(self, made: Doors, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> backends.Wanted:
+    def _stay(
+        self, made: VirtualAddresses, values: dict[str, object], policy: Policy, wanted: backends.Wanted
+    ) -> backends.Wanted:
         """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
         if self._by_kernel(values, policy, wanted):
-            made.way = 'kernel'
-            if self.lingers:
+            made.datapath = 'kernel'
+            if self.drains:
                 policy.flags |= _LINGERING
                 # The kernel keeps new clients; HAProxy has only the connections from before.
                 return replace(wanted, shape=replace(wanted.shape, affinity=False))
@@ -282,12 +290,12 @@ class _Draft:
 
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
-        self.verdicts += virtual_addresses.judge(self.service, self.snapshot, self.view)
+        self.diagnostics += virtual_addresses.judge(self.service, self.snapshot, self.context)
         if self.service.health_port:
             self._not_yet('the health checks of the load balancer would get no answer', 'spec.healthCheckNodePort')
 
     def _not_yet(self, message: str, field: str) -> None:
-        self.verdicts.append(Verdict(self.service.ref, 'NotYet', message, field))
+        self.diagnostics.append(Diagnostic(self.service.ref, 'NotYet', message, field))
 
     def _ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
         """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
@@ -317,7 +325,7 @@ class _Draft:
         key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
         why = 'only HTTP has authentication'
         if mode == 'http':
-            why, hashed = credentials.apply(policy, ref, key, self.snapshot, self.view, self._say)
+            why, hashed = credentials.apply(policy, ref, key, self.snapshot, self.context, self._say)
             self.userlists += hashed
         if why:
             policy.add(policies.CLOSED)
@@ -334,7 +342,7 @@ class _Draft:
             self._say('ServiceMissing', self._key('canary-service', port), canaries.missing(ref, other))
             return
         said = parse.read(ref, other.annotations, other.ports)
-        wanted = _lent(other, said, target, mode, self.view)
+        wanted = _lent(other, said, target, mode, self.context)
         name = wanted.name(ref, _variant(_lent_family(other), local=False))
         self.demands.add((ref, target.label, mode))
         canaries.lead(policy, route, ref, target.label, wanted, name)
@@ -342,12 +350,12 @@ class _Draft:
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""
-        wanted = _lent(self.service, self.said, port, mode, self.view)
+        wanted = _lent(self.service, self.said, port, mode, self.context)
         usable = wanted.ca is None or self._authority(wanted.ca, port)
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
-        made = self._doors(port, way='http' if mode == 'http' else 'tcp')
+        made = self._virtual_addresses(port, datapath='http' if mode == 'http' else 'tcp')
         backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
-        self.endpoint_verdicts.update(made.judge())
+        self.endpoint_diagnostics.update(made.judge())
         policy = Policy(names.policy(self.service.ref, port.label))
         self.timeouts += [item for item in fragment_builder.of_backend(policy, wanted) if item not in self.timeouts]
         self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
@@ -359,29 +367,33 @@ class _Draft:
         pieces = backends.slices(self.service, self.snapshot)
         for family in (4, 6):
             if endpoints.select(
-                pieces, port=port.name, protocol=port.protocol, family=family, place=self.view.place
+                pieces, port=port.name, protocol=port.protocol, family=family, topology=self.context.topology
             ).groups:
                 return
-        self.endpoint_verdicts.add(Verdict(self.service.ref, 'NoEndpoints', f'port {port.label}: no endpoint is ready'))
+        self.endpoint_diagnostics.add(
+            Diagnostic(self.service.ref, 'NoEndpoints', f'port {port.label}: no endpoint is ready')
+        )
 
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""
         key = self._key('backend-ca-secret', port)
-        claim = tls_material.claim(secret, key, 'authorities', self.snapshot, self.view, self._say)
+        claim = tls_material.claim(secret, key, 'authorities', self.snapshot, self.context, self._say)
         self.claims += [claim] if claim else []
         return claim is not None
 
     def _say(self, reason: str, key: str, message: str) -> None:
         field = f'metadata.annotations[{PREFIX}{key}]'
-        self.verdicts.append(Verdict(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+        self.diagnostics.append(Diagnostic(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
 
-    def _backend(self, made: Doors, wanted: backends.Wanted, family: int, *, local: bool, usable: bool) -> Backend:
+    def _backend(
+        self, made: VirtualAddresses, wanted: backends.Wanted, family: int, *, local: bool, usable: bool
+    ) -> Backend:
         variant = _variant(family, local=local)
         name = wanted.name(self.service.ref, variant)
         if name not in self.backends:
             found = made.select(family, local=local)
             self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
-            self.data += backends.data(self.service, wanted, name, self.view)
+            self.data += backends.data(self.service, wanted, name, self.context)
         return self.backends[name]
 
 
@@ -389,10 +401,10 @@ def _variant(family: int, *, local: bool) -> str:
     return '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
 
 
-def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, view: View) -> backends.Wanted:
+def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, context: BuildContext) -> backends.Wanted:
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-    return backends.want(service, said, port, mode, fragment_builder.fitting(endpoint, mode), view)
+    return backends.want(service, said, port, mode, fragment_builder.fitting(endpoint, mode), context)
 
 
 def _lent_family(service: Service) -> int:
@@ -404,11 +416,11 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
     return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
 
 
-def _first_flags(service: Service, view: View, *, lingers: bool) -> frozenset[str]:
+def _first_flags(service: Service, context: BuildContext, *, drains: bool) -> frozenset[str]:
     """Return what each port's policy begins with: how its clients find their way back to kube-proxy."""
-    if lingers:
+    if drains:
         return _LINGERING
-    return frozenset((policies.LEAVING,)) if ownership.is_leaving(service, view) else frozenset()
+    return frozenset((policies.LEAVING,)) if ownership.is_leaving(service, context) else frozenset()
 
 
 def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:

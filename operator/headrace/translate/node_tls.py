@@ -15,7 +15,7 @@ from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.store import Snapshot
 from headrace.translate import policies, tls_material
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 
 # A listener has such a certificate as a placeholder, and HAProxy would show that one first.
@@ -38,7 +38,7 @@ class OwnTls:
     exposed: Exposure
     key: Callable[[str], str]
     snapshot: Snapshot
-    view: View
+    context: BuildContext
     say: tls_material.Say
     claims: list[Claim] = field(default_factory=list)
 
@@ -79,6 +79,6 @@ class OwnTls:
     def _material(self, name: str, key: str, kind: str) -> str:
         """Claim the file with a Secret's material; return its name, '' if there is none."""
         ref = Ref('Secret', self.namespace, name)
-        claim = tls_material.claim(ref, self.key(key), kind, self.snapshot, self.view, self.say)
+        claim = tls_material.claim(ref, self.key(key), kind, self.snapshot, self.context, self.say)
         self.claims += [claim] if claim else []
         return claim.key if claim else ''

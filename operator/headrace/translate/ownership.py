@@ -6,41 +6,41 @@ at a time.
 
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.kinds import Service, ServiceType
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 _API = Ref('Service', 'default', 'kubernetes')
 # Keys that say who serves a Service, and nothing of how.
 _NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
 
 
-def is_ours(service: Service, view: View) -> bool:
+def is_ours(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service is to be served in kube-proxy's stead: it asks for it, or carries our proxy name."""
-    if not can_be_ours(service, view):
+    if not can_be_ours(service, context):
         return False
     if service.proxy_name is not None:
-        return service.proxy_name == view.class_name
-    if view.labelled:
-        return service.chosen == view.class_name
-    return is_wished(service, view)
+        return service.proxy_name == context.class_name
+    if context.labelled:
+        return service.chosen == context.class_name
+    return is_wished(service, context)
 
 
-def can_be_ours(service: Service, view: View) -> bool:
+def can_be_ours(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service is one that kube-proxy serves, and that may be taken over."""
     if service.ref == _API or not service.cluster_ips or service.headless or service.type is ServiceType.EXTERNAL_NAME:
         return False
-    return view.exists(service.namespace)
+    return context.exists(service.namespace)
 
 
-def is_wished(service: Service, view: View) -> bool:
+def is_wished(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
     said = dict(service.annotations)
-    return said.get('proxy', '').strip() == 'node' and said.get('class', DEFAULT_CLASS).strip() == view.class_name
+    return said.get('proxy', '').strip() == 'node' and said.get('class', DEFAULT_CLASS).strip() == context.class_name
 
 
-def is_leaving(service: Service, view: View) -> bool:
+def is_leaving(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service is about to go back: it does not stay, and kube-proxy has been told."""
-    stays = is_wished(service, view) and not is_outgrown(service)
-    return view.labelled and service.proxy_name is None and not stays
+    stays = is_wished(service, context) and not is_outgrown(service)
+    return context.labelled and service.proxy_name is None and not stays
 
 
 def is_outgrown(service: Service) -> bool:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Group
 from headrace.objects.kinds import Service, ServicePort
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 # IPv4 networks that are refused from an API server: this host, loopback, link-local, multicast, reserved.
 NETWORKS = ('0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3')
@@ -26,19 +26,19 @@ _Ends = frozenset[tuple[str, int]]
 
 
 def split(
-    groups: tuple[Group, ...], view: View, of_service: _Ends = frozenset()
+    groups: tuple[Group, ...], context: BuildContext, of_service: _Ends = frozenset()
 ) -> tuple[tuple[Group, ...], tuple[str, ...]]:
     """Return groups without the endpoints that are refused, and those as ADDRESS:PORT.
 
     `of_service` are addresses and ports at which the Service itself is served here.
     """
-    if not any(_is_suspect(group.addresses, view, of_service) for group in groups):
+    if not any(_is_suspect(group.addresses, context, of_service) for group in groups):
         return groups, ()
     refused = {
         (group.port, address)
         for group in groups
         for address in group.addresses
-        if (address, group.port) in of_service or _is_refused(address, group.port, view)
+        if (address, group.port) in of_service or _is_refused(address, group.port, context)
     }
     kept = (
         Group(group.port, tuple(address for address in group.addresses if (group.port, address) not in refused))
@@ -48,34 +48,34 @@ def split(
     return tuple(group for group in kept if group.addresses), shown
 
 
-def judge(service: Service, port: ServicePort, refused: tuple[str, ...]) -> tuple[Verdict, ...]:
+def judge(service: Service, port: ServicePort, refused: tuple[str, ...]) -> tuple[Diagnostic, ...]:
     """Return the diagnostic about a port's endpoints that are refused."""
     if not refused:
         return ()
     more = f' and {len(refused) - _SHOWN} more' if len(refused) > _SHOWN else ''
     which = f'{", ".join(refused[:_SHOWN])}{more}'
     message = f'port {port.label}: no traffic for {which}: loopback, link-local, multicast, a Service, or a listener of headrace'
-    return (Verdict(service.ref, 'EndpointRefused', message),)
+    return (Diagnostic(service.ref, 'EndpointRefused', message),)
 
 
-def is_own_port(port: int, view: View) -> bool:
+def is_own_port(port: int, context: BuildContext) -> bool:
     """Tell whether headrace itself listens on a port."""
-    return port in view.own_ports or any(first <= port <= last for first, last in view.tcp_ranges)
+    return port in context.own_ports or any(first <= port <= last for first, last in context.tcp_ranges)
 
 
-def _is_suspect(addresses: tuple[str, ...], view: View, of_service: _Ends) -> bool:
+def _is_suspect(addresses: tuple[str, ...], context: BuildContext, of_service: _Ends) -> bool:
     text = ' '.join(('', *addresses))
-    if _SUSPECT.search(text) is not None or not view.own_addresses.isdisjoint(addresses):
+    if _SUSPECT.search(text) is not None or not context.own_addresses.isdisjoint(addresses):
         return True
     if of_service and not {address for address, _ in of_service}.isdisjoint(addresses):
         return True
-    networks = _service_networks(view)
+    networks = _service_networks(context)
     return bool(networks) and _pattern(networks).search(text) is not None
 
 
-def _service_networks(view: View) -> tuple[str, ...]:
+def _service_networks(context: BuildContext) -> tuple[str, ...]:
     """Return the networks of ClusterIPs, none at the edge, to which they lead elsewhere."""
-    return view.settings.service_networks if view.role is Role.NODE else ()
+    return context.settings.service_networks if context.role is Role.NODE else ()
 
 
 @lru_cache(maxsize=4)
@@ -98,16 +98,16 @@ def _beginning(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     return ' ' + r'\.'.join(parts) + ('' if len(parts) == len(octets) else r'\.' if parts else '')
 
 
-def _is_refused(text: str, port: int, view: View) -> bool:
+def _is_refused(text: str, port: int, context: BuildContext) -> bool:
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     address = mapped or address
-    if view.api_server and (_is_in(address, NETWORKS) or address.is_loopback or _is_special(address)):
+    if context.api_server and (_is_in(address, NETWORKS) or address.is_loopback or _is_special(address)):
         return True
-    if _is_in(address, _service_networks(view)):
+    if _is_in(address, _service_networks(context)):
         return True
-    here = address.is_loopback or address.is_unspecified or str(address) in view.own_addresses
-    return here and is_own_port(port, view)
+    here = address.is_loopback or address.is_unspecified or str(address) in context.own_addresses
+    return here and is_own_port(port, context)
 
 
 def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

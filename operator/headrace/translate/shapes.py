@@ -20,7 +20,7 @@ CONNECT, SERVER, TUNNEL, QUEUE = 5 * SECOND, 60 * SECOND, 3600 * SECOND, 5 * SEC
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ShapeContext:
     """What a shape depends on besides the settings: the class's cookie name, the role's balance, what exists."""
 
     cookie_name: str
@@ -42,19 +42,19 @@ def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
                 yield Shape(mode=mode, balance=balance, check=check, affinity=True)
 
 
-def shape(settings: BackendSettings, mode: Mode, context: Context, *, affinity: bool = False) -> Shape:
+def shape(settings: BackendSettings, mode: Mode, traits: ShapeContext, *, affinity: bool = False) -> Shape:
     """Return the shape of a backend; `affinity` tells that its Service wants clients to stay with their endpoints."""
     http = mode == 'http'
-    balance = settings.balance or context.default_balance
+    balance = settings.balance or traits.default_balance
     if not http and (balance == 'uri' or balance.startswith('hdr:')):
-        balance = context.default_balance
+        balance = traits.default_balance
     cookie = settings.cookie or ''
     return Shape(
         mode=mode,
         balance=balance,
         check=check(settings),
         expect=settings.check_status or '200-399' if check(settings) == 'http' else '200-399',
-        cookie=(context.cookie_name if cookie == 'true' else cookie) if http else '',
+        cookie=(traits.cookie_name if cookie == 'true' else cookie) if http else '',
         retries=3 if settings.retries is None else settings.retries,
         retry_on=(settings.retry_on or DEFAULT_RETRY_ON) if http else DEFAULT_RETRY_ON,
         connect=CONNECT if http else settings.timeout_connect or CONNECT,

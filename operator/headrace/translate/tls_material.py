@@ -14,14 +14,14 @@ from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.store import Snapshot
 from headrace.translate import placeholder_certificates
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 
 Say = Callable[[str, str, str], None]
 
 
-def problem(secret: Ref, kind: str, snapshot: Snapshot, view: View) -> tuple[str, str] | None:
+def problem(secret: Ref, kind: str, snapshot: Snapshot, context: BuildContext) -> tuple[str, str] | None:
     """Return why the material of a Secret cannot be used (a reason and a message), None when it can."""
-    if not view.may_read_secrets(secret.namespace):
+    if not context.may_read_secrets(secret.namespace):
         return 'SecretForbidden', f'add {secret.namespace} to secrets.namespaces to let headrace read {secret}'
     held = snapshot.secret(secret)
     if held is None:
@@ -35,15 +35,15 @@ def problem(secret: Ref, kind: str, snapshot: Snapshot, view: View) -> tuple[str
     return (reason, f'{secret}: {found}') if found else None
 
 
-def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, view: View, say: Say) -> Claim | None:
+def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, context: BuildContext, say: Say) -> Claim | None:
     """Return the claim for the file with a Secret's certificate or authorities; None, and why is said, if there is none."""
     where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, names.file(secret)
     held = snapshot.secret(secret)
-    if held is None and view.offline:
+    if held is None and context.offline:
         both, alone = placeholder_certificates.certificate(secret)
-        say('StandInCertificate', key, f'{secret} is not in the input; a stand-in takes its place')
+        say('PlaceholderCertificate', key, f'{secret} is not in the input; a placeholder takes its place')
         return Claim(where, name, Pem(both if kind == 'certificate' else alone))
-    if (found := problem(secret, kind, snapshot, view)) is not None:
+    if (found := problem(secret, kind, snapshot, context)) is not None:
         if found[0] == 'CertificateUnusable' and kind == 'certificate' and held is not None and held.certificate:
             say('CertificateKept', key, found[1])
             return Claim(where, name, Pem(held.certificate.pem))

@@ -1,6 +1,6 @@
 """The addresses of a Service on a node, and what becomes of connections to each (kube-proxy's rules 4, 19-23, 29-33).
 
-A door is one address, port and protocol. Which endpoints count behind it depends on the policy, and for clients of this
+A virtual address is one address, port and protocol. Which endpoints count behind it depends on the policy, and for clients of this
 node on the cluster's endpoints too: what comes from a node or its pods to an external address counts as coming from
 outside, where it may reach every endpoint (rule 20).
 """
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from headrace import names
-from headrace.diagnostics import Verdict
-from headrace.ir.l4 import Balanced, Door, Fate, Side, Way
+from headrace.diagnostics import Diagnostic
+from headrace.ir.l4 import Action, Balanced, Datapath, TrafficPath, VirtualAddress
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType, Slice
 from headrace.store import CLUSTER_IP as OWNER
 from headrace.store import Snapshot
 from headrace.translate import endpoints, refused_addresses
-from headrace.translate.build_context import View
+from headrace.translate.build_context import BuildContext
 from headrace.translate.endpoints import Selection
 
 # Among so many endpoints the kernel balances plain TCP while HAProxy is away.
@@ -51,18 +51,22 @@ def family(address: str) -> int:
 
 
 def key(address: str, number: int, protocol: Protocol) -> str:
-    """Return what a door is claimed by."""
+    """Return what a virtual address is claimed by."""
     return f'{address}:{number}/{protocol}'
 
 
-def addresses(service: Service, port: ServicePort, snapshot: Snapshot, view: View) -> list[Address]:
+def addresses(service: Service, port: ServicePort, snapshot: Snapshot, context: BuildContext) -> list[Address]:
     """Return all addresses of a port, sorted; a ClusterIP counts as such, whatever else names the same address."""
     outer = [
-        *((address, port.number, EXTERNAL) for address in service.external_ips if not refused(address, snapshot, view)),
+        *(
+            (address, port.number, EXTERNAL)
+            for address in service.external_ips
+            if not refused(address, snapshot, context)
+        ),
         *((address, port.number, BALANCER) for address in service.load_balancer_ips),
     ]
     if port.node_port:
-        here = [node for node in snapshot.nodes if node.name == view.place.node]
+        here = [node for node in snapshot.nodes if node.name == context.topology.node]
         outer += [(address, port.node_port, NODE_PORT) for node in here for address in node.addresses]
     found = {
         (address, number): Address(address, number, source, service.external_local) for address, number, source in outer
@@ -77,7 +81,7 @@ def owners(service: Service) -> list[Ref]:
     return [Ref(OWNER, '', address) for address in service.external_ips]
 
 
-def refused(address: str, snapshot: Snapshot, view: View) -> str:
+def refused(address: str, snapshot: Snapshot, context: BuildContext) -> str:
     """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
     found = ipaddress.ip_address(address)
     if found.is_loopback or found.is_link_local or found.is_multicast:
@@ -88,33 +92,33 @@ def refused(address: str, snapshot: Snapshot, view: View) -> str:
     if owner is not None and snapshot.service is not None and owner.ref != snapshot.service.ref:
         return f'it is the ClusterIP of {owner.ref}'
     for networks, whose in (
-        (view.settings.service_networks, 'Services'),
-        ((*view.settings.pod_networks, *(network for node in snapshot.nodes for network in node.pods)), 'pods'),
+        (context.settings.service_networks, 'Services'),
+        ((*context.settings.pod_networks, *(network for node in snapshot.nodes for network in node.pods)), 'pods'),
     ):
         if any(found in ipaddress.ip_network(network) for network in networks if family(network) == family(address)):
             return f'it is in the network of {whose}'
     return ''
 
 
-def judge(service: Service, snapshot: Snapshot, view: View) -> list[Verdict]:
-    """Return a verdict for each externalIP that is left out."""
+def judge(service: Service, snapshot: Snapshot, context: BuildContext) -> list[Diagnostic]:
+    """Return a diagnostic for each externalIP that is left out."""
     return [
-        Verdict(service.ref, 'AddressRefused', f'{address} is not taken over: {why}', EXTERNAL)
+        Diagnostic(service.ref, 'AddressRefused', f'{address} is not taken over: {why}', EXTERNAL)
         for address in service.external_ips
-        if (why := refused(address, snapshot, view))
+        if (why := refused(address, snapshot, context))
     ]
 
 
 @dataclass(slots=True)
-class Doors:
-    """Makes the doors of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out."""
+class VirtualAddresses:
+    """Makes the virtual addresses of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out."""
 
     service: Service
     port: ServicePort
     slices: tuple[Slice, ...]
     snapshot: Snapshot
-    view: View
-    way: Way = 'kernel'
+    context: BuildContext
+    datapath: Datapath = 'kernel'
     forwarded: bool = True
     groups: dict[str, Balanced] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -128,54 +132,65 @@ class Doors:
                 port=self.port.name,
                 protocol=self.port.protocol,
                 family=of,
-                place=self.view.place,
+                topology=self.context.topology,
                 local=local,
             )
-            groups, refused = refused_addresses.split(found.groups, self.view, self._ends())
+            groups, refused = refused_addresses.split(found.groups, self.context, self._ends())
             self.refused.update(refused)
             self._found[of, local] = replace(found, groups=groups) if refused else found
         return self._found[of, local]
 
-    def door(self, where: Address) -> Door:
-        """Return the door of an address."""
-        far = self._side(where.family, local=where.local)
-        near = self._side(where.family, local=False) if where.local and where.outer else far
+    def virtual_address(self, where: Address) -> VirtualAddress:
+        """Return the virtual address of an address."""
+        external_path = self._side(where.family, local=where.local)
+        local_path = self._side(where.family, local=False) if where.local and where.outer else external_path
         ranged = where.source == BALANCER and self.service.type is ServiceType.LOAD_BALANCER
         ranges = _ranges(self.service.source_ranges, where, self._node_addresses()) if ranged else None
-        stand_in = '' if self.way == 'kernel' else self.stand_in(where)
-        return Door(self.way, far, near, where.outer, where.outer and not where.local, ranges, stand_in)
+        synthetic_address = '' if self.datapath == 'kernel' else self.synthetic_address(where)
+        return VirtualAddress(
+            self.datapath,
+            external_path,
+            local_path,
+            where.outer,
+            where.outer and not where.local,
+            ranges,
+            synthetic_address,
+        )
 
-    def stand_in(self, where: Address) -> str:
+    def synthetic_address(self, where: Address) -> str:
         """Return what HAProxy sees in the place of an IPv6 address, '' for others."""
         if where.family == 4:  # noqa: PLR2004
             return ''
-        return names.stand_in(where.address, where.number, self.view.stand_in_key)
+        return names.synthetic_address(where.address, where.number, self.context.synthetic_key)
 
-    def judge(self) -> tuple[Verdict, ...]:
+    def judge(self) -> tuple[Diagnostic, ...]:
         """Return the diagnostic about the endpoints that are left out."""
         return refused_addresses.judge(self.service, self.port, tuple(sorted(self.refused)))
 
     def _ends(self) -> frozenset[tuple[str, int]]:
         """Return all addresses and ports of the Service, those at other Nodes too: a connection could come back from there."""
         service = self.service
-        here = (address for port in service.ports for address in addresses(service, port, self.snapshot, self.view))
+        here = (address for port in service.ports for address in addresses(service, port, self.snapshot, self.context))
         ports = [port.node_port for port in service.ports if port.node_port]
         nodes = ((address, port) for node in self.snapshot.nodes for address in node.addresses for port in ports)
         return frozenset((*((each.address, each.number) for each in here), *nodes))
 
     def _node_addresses(self) -> Iterable[str]:
         return (
-            address for node in self.snapshot.nodes if node.name == self.view.place.node for address in node.addresses
+            address
+            for node in self.snapshot.nodes
+            if node.name == self.context.topology.node
+            for address in node.addresses
         )
 
-    def _side(self, of: int, *, local: bool) -> Side:
+    def _side(self, of: int, *, local: bool) -> TrafficPath:
         found = self.select(of, local=local)
         if not found.groups:
             elsewhere = local and self.select(of, local=False).groups
-            return Side(Fate.DROP if elsewhere else Fate.REFUSE)
-        if self.way == 'kernel':
-            return Side(Fate.SERVE, group=self._group(found, of, local=local))
-        return Side(Fate.SERVE, spare=_listed(found)[:SLOTS] if self.forwarded else ())
+            return TrafficPath(Action.DROP if elsewhere else Action.REFUSE)
+        if self.datapath == 'kernel':
+            return TrafficPath(Action.SERVE, group=self._group(found, of, local=local))
+        return TrafficPath(Action.SERVE, spare=_listed(found)[:SLOTS] if self.forwarded else ())
 
     def _group(self, found: Selection, of: int, *, local: bool) -> str:
         service, port = self.service, self.port

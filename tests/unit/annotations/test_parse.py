@@ -23,7 +23,7 @@ def read(annotations, ports=PORTS):
 
 
 def told(found):
-    return [(verdict.reason, verdict.field) for verdict in found.verdicts]
+    return [(diagnostic.reason, diagnostic.field) for diagnostic in found.diagnostics]
 
 
 def field(key):
@@ -46,7 +46,7 @@ def field(key):
 )
 def test_a_key_with_a_port_speaks_of_that_port_only(suffix, label):
     found = read({f'mode.{suffix}': 'tcp'})
-    assert found.verdicts == ()
+    assert found.diagnostics == ()
     assert (found.common, found.by_port) == ({}, {label: {'mode': 'tcp'}})
     assert [port.label for port in PORTS if found.values(port.label)] == [label]
     assert found.says('mode', label)
@@ -75,8 +75,8 @@ def test_a_port_that_the_service_does_not_have_is_told(suffix):
     assert reason == 'UnknownPort'
     shown = suffix.isprintable() and len(suffix) < 100
     assert where == (field(f'mode.{suffix}') if shown else 'metadata.annotations')
-    assert found.verdicts[0].message.isprintable()
-    assert found.verdicts[0].message.startswith('the Service has no port ')
+    assert found.diagnostics[0].message.isprintable()
+    assert found.diagnostics[0].message.startswith('the Service has no port ')
 
 
 @pytest.mark.parametrize('key', ['enabled', 'proxy', 'class'])
@@ -89,7 +89,7 @@ def test_a_key_of_the_whole_service_takes_no_port(key):
 def test_keys_of_the_whole_service_are_apart():
     found = read({'enabled': 'false', 'class': 'edge', 'proxy': 'node'})
     assert found.service == {'enabled': False, 'class': 'edge', 'proxy': 'node'}
-    assert (found.common, found.verdicts) == ({}, ())
+    assert (found.common, found.diagnostics) == ({}, ())
 
 
 # --- unknown keys -----------------------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@ def test_keys_of_the_whole_service_are_apart():
 def test_an_unknown_key_is_a_warning_that_names_the_nearest_known_one(typed, nearest):
     found = read({typed: 'x'})
     assert told(found) == [('UnknownKey', field(typed))]
-    assert found.verdicts[0].level == 'warning'
-    assert found.verdicts[0].message == f"'headrace.io/{typed}' is no key; the nearest is headrace.io/{nearest}"
+    assert found.diagnostics[0].level == 'warning'
+    assert found.diagnostics[0].message == f"'headrace.io/{typed}' is no key; the nearest is headrace.io/{nearest}"
     assert (found.service, found.common, found.by_port, found.closed) == ({}, {}, {}, {})
 
 
@@ -120,17 +120,17 @@ def test_an_unknown_key_of_any_text_is_told_in_printable_words(typed):
     found = read({typed: 'x'})
     ((reason, where),) = told(found)
     assert (reason, where.isprintable(), len(where) < 200) == ('UnknownKey', True, True)
-    assert found.verdicts[0].message.isprintable()
-    assert len(found.verdicts[0].message) < 400
+    assert found.diagnostics[0].message.isprintable()
+    assert len(found.diagnostics[0].message) < 400
 
 
 def test_what_we_write_ourselves_is_no_unknown_key():
-    assert read({'epoch': '7'}).verdicts == ()
+    assert read({'epoch': '7'}).diagnostics == ()
 
 
 def test_of_thousands_of_unknown_keys_not_all_are_told_and_known_ones_count():
     found = read({**{f'x{number}': '' for number in range(5000)}, 'host': 'a.example.com', 'zz': '', 'retries': 'many'})
-    assert len(found.verdicts) < 100
+    assert len(found.diagnostics) < 100
     assert found.common == {'host': ('a.example.com',)}
     assert ('InvalidValue', field('retries')) in told(found)
 
@@ -141,9 +141,11 @@ def test_of_thousands_of_unknown_keys_not_all_are_told_and_known_ones_count():
 def test_a_value_that_does_not_parse_is_told_and_the_key_is_absent():
     found = read({'timeout-server': 'so\non', 'retries': '1'})
     assert found.common == {'retries': 1}
-    (verdict,) = found.verdicts
-    assert (verdict.reason, verdict.field, verdict.level) == ('InvalidValue', field('timeout-server'), 'error')
-    assert verdict.message == r"headrace.io/timeout-server must be a duration such as 500ms, 5s, 2m or 1h, not 'so\non'"
+    (diagnostic,) = found.diagnostics
+    assert (diagnostic.reason, diagnostic.field, diagnostic.level) == ('InvalidValue', field('timeout-server'), 'error')
+    assert (
+        diagnostic.message == r"headrace.io/timeout-server must be a duration such as 500ms, 5s, 2m or 1h, not 'so\non'"
+    )
 
 
 def test_white_space_around_a_value_does_not_count():
@@ -153,10 +155,10 @@ def test_white_space_around_a_value_does_not_count():
 @pytest.mark.parametrize('key', sorted(keys.BY_NAME))
 def test_a_value_of_a_megabyte_is_told_and_shortened(key):
     for text in ('a' * 1_000_000, ' ' * 1_000_000 + 'true', 'a\n' * 500_000):
-        (verdict,) = read({key: text}).verdicts
-        assert verdict.reason == 'InvalidValue'
-        assert 'at most 65536 characters long' in verdict.message
-        assert len(verdict.message) < 250
+        (diagnostic,) = read({key: text}).diagnostics
+        assert diagnostic.reason == 'InvalidValue'
+        assert 'at most 65536 characters long' in diagnostic.message
+        assert len(diagnostic.message) < 250
 
 
 @pytest.mark.parametrize('key', sorted(keys.CLOSING))
@@ -166,8 +168,8 @@ def test_a_protecting_key_that_does_not_parse_closes_the_ports_it_speaks_of(key,
     assert [common.closing(port.label) for port in PORTS] == [(key,)] * len(PORTS)
     assert [one.closing(port.label) for port in PORTS] == [(key,) if port.label == 'admin' else () for port in PORTS]
     for found in (common, one):
-        (verdict,) = found.verdicts
-        assert verdict.message.endswith('; the route is closed until it does')
+        (diagnostic,) = found.diagnostics
+        assert diagnostic.message.endswith('; the route is closed until it does')
 
 
 @pytest.mark.parametrize('key', sorted(keys.CLOSING))

@@ -27,7 +27,7 @@ class Cluster:
         self.state.update(self.store, self.store.take())
 
     def published(self):
-        return addresses.published(self.state.view.settings, self.store)
+        return addresses.published(self.state.context.settings, self.store)
 
     def _service(self, name):
         (found,) = [item for item in self.store.objects() if item.ref.kind == 'Service' and item.name == name]
@@ -87,7 +87,9 @@ def test_a_service_that_is_served_gets_the_addresses():
 
 
 @pytest.mark.parametrize(
-    'annotations', [{'enabled': 'false'}, {'host': 'a.example.com', 'mode': 'tcp'}], ids=['switched off', 'a verdict']
+    'annotations',
+    [{'enabled': 'false'}, {'host': 'a.example.com', 'mode': 'tcp'}],
+    ids=['switched off', 'a diagnostic'],
 )
 def test_a_service_of_which_nothing_is_at_the_edge_gets_none(annotations):
     cluster = Cluster(service(ports=HTTP, annotations=annotations, **OURS))

@@ -9,12 +9,12 @@ from kubernetes.aio import client
 
 from headrace.controller import agents
 from headrace.controller.agents import Agent, Agents
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube import lease
 from headrace.names import Ref
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
-WEB = Verdict(Ref('Service', 'shop', 'web'), 'RefusedByHaproxy', 'HAProxy says no', 'metadata.annotations')
+WEB = Diagnostic(Ref('Service', 'shop', 'web'), 'RefusedByHaproxy', 'HAProxy says no', 'metadata.annotations')
 ITEM = {
     'kind': 'Service',
     'namespace': 'shop',
@@ -84,7 +84,7 @@ def test_an_epoch_that_is_none_is_zero(epoch):
         pytest.param('', id='nothing'),
         pytest.param('{"a": 1}', id='a mapping'),
         pytest.param('null', id='null'),
-        pytest.param('[1, null, "x", []]', id='no verdicts'),
+        pytest.param('[1, null, "x", []]', id='no diagnostics'),
         pytest.param(json.dumps([{**ITEM, 'reason': 'Invented'}]), id='a reason that there is not'),
         pytest.param(json.dumps([{**ITEM, 'reason': ['RefusedByHaproxy']}]), id='a reason that is a list'),
         pytest.param(json.dumps([{**ITEM, 'reason': {}}]), id='a reason that is a mapping'),
@@ -93,28 +93,30 @@ def test_an_epoch_that_is_none_is_zero(epoch):
         pytest.param(json.dumps([{**ITEM, 'message': 'x' * 70000}]), id='more than a Lease may hold'),
     ],
 )
-def test_what_is_no_verdict_is_left_out(text):
-    assert agents.verdicts(text) == ()
+def test_what_is_no_diagnostic_is_left_out(text):
+    assert agents.diagnostics(text) == ()
 
 
-def test_a_good_verdict_beside_a_bad_one_is_taken():
-    assert [verdict.ref.name for verdict in agents.verdicts(json.dumps([{'reason': []}, ITEM]))] == ['web']
+def test_a_good_diagnostic_beside_a_bad_one_is_taken():
+    assert [diagnostic.ref.name for diagnostic in agents.diagnostics(json.dumps([{'reason': []}, ITEM]))] == ['web']
 
 
-def test_texts_are_shortened_and_no_more_than_a_hundred_verdicts_are_taken():
-    many = agents.verdicts(json.dumps([{**ITEM, 'name': f'{number:03}'} for number in range(150)]))
+def test_texts_are_shortened_and_no_more_than_a_hundred_diagnostics_are_taken():
+    many = agents.diagnostics(json.dumps([{**ITEM, 'name': f'{number:03}'} for number in range(150)]))
     assert len(many) == 100
-    (long,) = agents.verdicts(json.dumps([{**ITEM, 'message': 'x' * 5000, 'name': 5}]))
+    (long,) = agents.diagnostics(json.dumps([{**ITEM, 'message': 'x' * 5000, 'name': 5}]))
     assert (len(long.message), long.ref.name) == (1000, '5')
 
 
-def test_what_is_not_said_of_a_verdict_is_empty():
-    assert agents.verdicts('[{"reason": "RefusedByHaproxy"}]') == (Verdict(Ref('', '', ''), 'RefusedByHaproxy', ''),)
+def test_what_is_not_said_of_a_diagnostic_is_empty():
+    assert agents.diagnostics('[{"reason": "RefusedByHaproxy"}]') == (
+        Diagnostic(Ref('', '', ''), 'RefusedByHaproxy', ''),
+    )
 
 
 # --- what they tell by object -----------------------------------------------------------------------------------------
 
-OTHER = Verdict(Ref('Service', 'shop', 'other'), 'SecretMissing', 'no Secret')
+OTHER = Diagnostic(Ref('Service', 'shop', 'other'), 'SecretMissing', 'no Secret')
 
 
 def says(name, *said, role='node', node='', epoch=0, age=0):
@@ -164,6 +166,6 @@ def test_a_node_has_applied_what_the_furthest_of_its_agents_has():
 def test_a_text_that_many_leases_hold_is_parsed_once():
     known = Agents()
     take(known, *(says(f'a-{number}', WEB) for number in range(9)))
-    (first,) = {id(agent.verdicts) for agent in known.living}
+    (first,) = {id(agent.diagnostics) for agent in known.living}
     take(known, *(says(f'a-{number}', WEB, epoch=3) for number in range(9)))
-    assert {id(agent.verdicts) for agent in known.living} == {first}
+    assert {id(agent.diagnostics) for agent in known.living} == {first}

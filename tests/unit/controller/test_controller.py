@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from headrace.controller import writer
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.objects.kinds import Service
@@ -64,7 +64,7 @@ def test_a_service_that_is_served_says_where(made, expected):
 def test_a_mistake_comes_before_what_is_served():
     found = decided(web(host='a.example.com', mode='http', check_interval='soon'), EDGE)
     assert found[:2] == ('False', 'InvalidValue')
-    refused = agent('e', 'edge', 0, '', Verdict(WEB, 'RefusedByHaproxy', 'no'))
+    refused = agent('e', 'edge', 0, '', Diagnostic(WEB, 'RefusedByHaproxy', 'no'))
     assert decided(web(host='a.example.com', mode='http'), refused) == ('False', 'RefusedByHaproxy', 'no')
 
 

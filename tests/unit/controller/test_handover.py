@@ -8,7 +8,7 @@ import pytest
 from headrace.controller import handover
 from headrace.controller.agents import Agents
 from headrace.controller.handover import Facts, Handover
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.names import Ref
 from headrace.objects import parse
@@ -154,7 +154,7 @@ class World:
 
     def advance(self, ref=REF):
         World.runner.run(self.handover.advance(ref))
-        return [(verdict.reason, verdict.message) for verdict in self.handover.verdicts(ref)]
+        return [(diagnostic.reason, diagnostic.message) for diagnostic in self.handover.diagnostics(ref)]
 
     def work(self):
         """Look at all that is due, as `run` does, and return what was looked at."""
@@ -254,7 +254,7 @@ def test_a_canary_and_the_nodes_of_an_external_address_have_their_readers_looked
     world.handover.changed(world.store.take())
     assert world.work() == [Ref('Service', 'shop', 'outside')]
     outside = Ref('Service', 'shop', 'outside')
-    assert [verdict.reason for verdict in world.handover.verdicts(outside)] == ['AddressRefused']
+    assert [diagnostic.reason for diagnostic in world.handover.diagnostics(outside)] == ['AddressRefused']
     assert NODES in world.handover._readers
 
 
@@ -264,7 +264,7 @@ def test_of_a_deleted_service_nothing_is_kept():
     handed = Ref('Service', 'shop', 'handed')
     world.put({**OURS, HANDED: 'headrace'}, name='handed', proxy='node', epoch='5')
     world.work()
-    assert world.handover.verdicts(REF)
+    assert world.handover.diagnostics(REF)
     world.asked.clear()
     for ref in (REF, Ref('Service', 'shop', 'late'), handed):
         world.drop(ref)
@@ -352,7 +352,7 @@ def test_a_controller_that_leads_again_looks_at_all_services_and_knows_nothing_o
     world.handover.begin()
     world.handover.changed([REF])
     assert world.work() == [REF]
-    assert world.handover.verdicts(REF) == ()
+    assert world.handover.diagnostics(REF) == ()
 
 
 def test_what_is_written_once_is_not_written_again_before_the_watch_shows_it():
@@ -366,7 +366,7 @@ def test_what_is_written_once_is_not_written_again_before_the_watch_shows_it():
     ('annotations', 'told'),
     [
         pytest.param({'client_ip': 'preserve', 'mode': 'http'}, (), id='a key that nobody applies'),
-        pytest.param({}, (Verdict(REF, 'RefusedByHaproxy', 'no'),), id='an agent cannot'),
+        pytest.param({}, (Diagnostic(REF, 'RefusedByHaproxy', 'no'),), id='an agent cannot'),
     ],
 )
 def test_what_cannot_be_served_completely_is_told_and_not_begun(annotations, told):
@@ -379,7 +379,7 @@ def test_what_cannot_be_served_completely_is_told_and_not_begun(annotations, tol
     ('role', 'handed'), [pytest.param('node', False, id='of the node'), pytest.param('edge', True, id='of the edge')]
 )
 def test_a_secret_that_the_agents_of_nodes_cannot_use_holds_a_hand_over_up(role, handed):
-    said = Verdict(REF, 'SecretMissing', 'Secret shop/users does not exist')
+    said = Diagnostic(REF, 'SecretMissing', 'Secret shop/users does not exist')
     world = World('n1', leases=[agent('a', 'node', 5, 'n1'), agent('b', role, 5, 'n1', said)])
     world.put(OURS, proxy='node', epoch='5', mode='http', basic_auth_secret='users')
     assert [reason for reason, _ in world.advance()] == ([] if handed else ['SecretMissing'])

@@ -13,7 +13,7 @@ import pytest
 
 from headrace.controller import conditions, writer
 from headrace.controller.writer import Wanted, Writer
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
 from headrace.objects import parse
@@ -21,7 +21,7 @@ from support.objects import service
 
 WEB = Ref('Service', 'shop', 'web')
 VIP = (('192.0.2.10', ''),)
-BAD = Verdict(WEB, 'InvalidValue', 'headrace.io/host is no host', 'metadata.annotations[headrace.io/host]')
+BAD = Diagnostic(WEB, 'InvalidValue', 'headrace.io/host is no host', 'metadata.annotations[headrace.io/host]')
 
 
 class Cluster:
@@ -382,7 +382,7 @@ def test_what_is_due_later_is_looked_at_then():
 # --- another controller -----------------------------------------------------------------------------------------------
 
 
-def test_addresses_that_another_controller_holds_stay_and_a_verdict_says_so():
+def test_addresses_that_another_controller_holds_stay_and_a_diagnostic_says_so():
     cluster = Cluster()
     cluster.held_by_another = True
     done = asked(dataclasses.replace(wish(BAD, ingress=VIP), events=()), cluster=cluster)
@@ -393,14 +393,14 @@ def test_addresses_that_another_controller_holds_stay_and_a_verdict_says_so():
     assert 'conflict with "cloud"' in held.message
 
 
-def test_the_verdict_that_another_holds_the_addresses_is_told_and_they_are_not_tried_again(monkeypatch):
+def test_the_diagnostic_that_another_holds_the_addresses_is_told_and_they_are_not_tried_again(monkeypatch):
     monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
     cluster = Cluster()
     cluster.held_by_another = True
 
     async def script(made):
         def decide(ref):
-            # As the controller does it: in a conflict the verdict is told, and the addresses are not wanted.
+            # As the controller does it: in a conflict the diagnostic is told, and the addresses are not wanted.
             made.decided.append(ref)
             held = made.writer.conflicts.get(ref)
             if ref != WEB:

@@ -18,7 +18,7 @@ from support.objects import built
 )
 def test_metrics_stand_open_on_the_addresses_of_health_only(more, expected):
     made = built(settings=Settings(addresses=('192.0.2.1',), **more))
-    text = Renderer(made.view).render(made)['haproxy/30-frontends.cfg'].decode()
+    text = Renderer(made.context).render(made)['haproxy/30-frontends.cfg'].decode()
     binds = [line.strip() for line in text.splitlines() if line.strip().startswith('bind ')]
     assert [line.removeprefix('bind ') for line in binds if ':8404' in line] == expected
     assert any(line.startswith('bind 192.0.2.1:8080') for line in binds)

@@ -1,4 +1,4 @@
-"""The pure parts of the live side: answers, what a worker says it has, removals, the journal, the record, pictures."""
+"""The pure parts of the live side: answers, what a worker says it has, removals, the journal, the record, snapshots."""
 
 import pytest
 
@@ -10,13 +10,13 @@ from headrace.haproxy.runtime import responses
 from headrace.haproxy.runtime.journal import Journal
 from headrace.haproxy.runtime.removals import Removals
 from headrace.haproxy.runtime.responses import Answered, Outcome
-from headrace.haproxy.runtime.stats import Record
+from headrace.haproxy.runtime.stats import Stats
 from headrace.ir.backend import Backend, Group, Options, Shape
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'other')
 KEY = (Kind.ROUTE, 'a/')
@@ -302,7 +302,7 @@ def test_the_first_wish_to_remove_sets_the_deadline():
     assert found.pending['b/1'].deadline == 100.0
 
 
-# --- journal, record, picture -----------------------------------------------------------------------------------------
+# --- journal, record, snapshot -----------------------------------------------------------------------------------------
 
 A, B = Fragment(WEB, created='1'), Fragment(WEB, created='2')
 CHANGE = Change((FragmentChange(WEB, None, A),), (PointerChange(KEY, None, 'b|p|'),))
@@ -334,25 +334,25 @@ def test_a_generation_made_from_another_one_lacks_what_that_one_lacks_and_what_i
 
 
 def test_trouble_is_news_when_it_comes_changes_or_ends():
-    record = Record()
-    said = [record.trouble('files', text) for text in ('', 'full', 'full', 'gone', '', '')]
+    record = Stats()
+    said = [record.problem('files', text) for text in ('', 'full', 'full', 'gone', '', '')]
     assert said == [False, True, False, True, True, False]
 
 
-def test_a_picture_notes_what_it_is_told():
-    shown = Picture()
+def test_a_snapshot_notes_what_it_is_told():
+    shown = ModelSnapshot()
     shown.tell(CHANGE)
-    assert shown == Picture({WEB: A}, {KEY: 'b|p|'})
+    assert shown == ModelSnapshot({WEB: A}, {KEY: 'b|p|'})
     held = shown.copy()
     shown.tell(
         Change((FragmentChange(WEB, A, None), FragmentChange(OTHER, A, None)), (PointerChange(KEY, 'b|p|', None),))
     )
-    assert shown == Picture()
-    assert held == Picture({WEB: A}, {KEY: 'b|p|'})
+    assert shown == ModelSnapshot()
+    assert held == ModelSnapshot({WEB: A}, {KEY: 'b|p|'})
 
 
-def test_the_difference_of_two_pictures_is_a_change():
-    old, new = Picture({WEB: A, OTHER: A}, {KEY: 'x'}), Picture({WEB: B, OTHER: A}, {(Kind.PORT, '1'): 'y'})
+def test_the_difference_of_two_snapshots_is_a_change():
+    old, new = ModelSnapshot({WEB: A, OTHER: A}, {KEY: 'x'}), ModelSnapshot({WEB: B, OTHER: A}, {(Kind.PORT, '1'): 'y'})
     change = old.whole_change_to(new)
     assert change.fragments == (FragmentChange(WEB, A, B),)
     assert change.pointers == (PointerChange((Kind.PORT, '1'), None, 'y'), PointerChange(KEY, 'x', None))
@@ -365,7 +365,7 @@ def test_of_a_change_that_waits_only_endpoints_are_told():
     def made(name, *addresses):
         return Backend(name, WEB, 'http', Shape(), Options(), (Group(80, addresses),))
 
-    shown = Picture({WEB: Fragment(WEB, created='1', backends=(made('a', '1'), made('b', '1')))})
+    shown = ModelSnapshot({WEB: Fragment(WEB, created='1', backends=(made('a', '1'), made('b', '1')))})
     new = Fragment(WEB, created='2', backends=(made('a', '2'), made('c', '2')))
     shown.tell_endpoints(FragmentChange(WEB, None, new))
     assert shown.fragments[WEB] == Fragment(WEB, created='1', backends=(made('a', '2'), made('b', '2')))

@@ -20,7 +20,7 @@ def loaded(**changed):
     # Without ranges there is no frontend for TCP.
     wanted = {'tcpPorts': '20000', 'addresses': ['127.0.0.1'], **BASE, **changed}
     made = built(*SERVICES, settings=settings.make(wanted), all_secrets=True)
-    files = Renderer(made.view).render(made)
+    files = Renderer(made.context).render(made)
     return {name: text for name, text in files.items() if not name.startswith('maps/')}
 
 

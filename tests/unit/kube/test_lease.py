@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.kube import lease
 from headrace.kube.calls import CallError
 from headrace.kube.lease import AgentLease, Identity, Report
@@ -20,11 +20,11 @@ NOW = dt.datetime(2026, 5, 1, 12, 30, 15, 250, tzinfo=dt.timezone(dt.timedelta(h
 
 
 def refused(name='web', message='no', reason='RefusedByHaproxy', field='', namespace='shop'):
-    return Verdict(Ref('Service', namespace, name), reason, message, field)
+    return Diagnostic(Ref('Service', namespace, name), reason, message, field)
 
 
 def told(report):
-    return json.loads(lease.annotations(report)['headrace.io/verdicts'])
+    return json.loads(lease.annotations(report)['headrace.io/diagnostics'])
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def test_a_lease_says_whose_it_is_and_until_when_it_holds():
             'name': 'headrace-edge-pod-1',
             'namespace': 'headrace',
             'labels': {'headrace.io/class': 'headrace', 'headrace.io/role': 'edge'},
-            'annotations': {'headrace.io/epoch': '7', 'headrace.io/verdicts': '[]'},
+            'annotations': {'headrace.io/epoch': '7', 'headrace.io/diagnostics': '[]'},
             'ownerReferences': [{'apiVersion': 'v1', 'kind': 'Pod', 'name': 'pod-1', 'uid': 'u-1'}],
         },
         'spec': {
@@ -61,8 +61,8 @@ def test_a_lease_has_a_name_that_kubernetes_allows(name):
     assert found.endswith('n')
 
 
-def test_a_verdict_is_told_with_all_that_an_event_needs():
-    assert told(Report(verdicts=(refused(field='metadata.annotations'),))) == [
+def test_a_diagnostic_is_told_with_all_that_an_event_needs():
+    assert told(Report(diagnostics=(refused(field='metadata.annotations'),))) == [
         {
             'kind': 'Service',
             'namespace': 'shop',
@@ -77,10 +77,10 @@ def test_a_verdict_is_told_with_all_that_an_event_needs():
 # --- how much at most -------------------------------------------------------------------------------------------------
 
 
-def test_of_more_than_a_hundred_verdicts_the_worst_are_told():
+def test_of_more_than_a_hundred_diagnostics_the_worst_are_told():
     warnings = [refused(f'a-{number:03}', reason='CostlyHash') for number in range(80)]
     errors = [refused(f'z-{number:03}') for number in range(60)]
-    found = told(Report(verdicts=(*warnings, *errors)))
+    found = told(Report(diagnostics=(*warnings, *errors)))
     assert [item['name'] for item in found] == [
         *(f'z-{number:03}' for number in range(60)),
         *(f'a-{number:03}' for number in range(40)),
@@ -88,8 +88,10 @@ def test_of_more_than_a_hundred_verdicts_the_worst_are_told():
 
 
 @pytest.mark.parametrize('message', ['x' * 1000, 'ü' * 1000, '"\\\n' * 500], ids=['ASCII', 'bytes count', 'escapes'])
-def test_verdicts_are_told_up_to_64_kilobytes(message):
-    text = lease.annotations(Report(verdicts=tuple(refused(f's-{n}', message) for n in range(100))))[lease.VERDICTS]
+def test_diagnostics_are_told_up_to_64_kilobytes(message):
+    text = lease.annotations(Report(diagnostics=tuple(refused(f's-{n}', message) for n in range(100))))[
+        lease.DIAGNOSTICS
+    ]
     assert len(text.encode()) <= 65536
     # No more is left out than has to be.
     found = json.loads(text)
@@ -97,24 +99,24 @@ def test_verdicts_are_told_up_to_64_kilobytes(message):
     assert len(text.encode()) + len(json.dumps(found[0], ensure_ascii=False).encode()) > 65536
 
 
-def test_a_long_message_is_cut_and_hides_no_other_verdict():
-    found = told(Report(verdicts=(refused('a', 'x' * 70000), refused('b'))))
+def test_a_long_message_is_cut_and_hides_no_other_diagnostic():
+    found = told(Report(diagnostics=(refused('a', 'x' * 70000), refused('b'))))
     assert [(item['name'], len(item['message'])) for item in found] == [('a', 1000), ('b', 2)]
 
 
 @pytest.mark.parametrize('message', ['no', 'ü"' * 500], ids=['by number', 'by bytes'])
-def test_verdicts_of_one_namespace_hide_none_of_another_and_what_is_left_out_is_counted(message):
+def test_diagnostics_of_one_namespace_hide_none_of_another_and_what_is_left_out_is_counted(message):
     many = [refused(f's-{number:03}', message, namespace='aaa') for number in range(150)]
     few = [refused(f's-{number}', namespace='zzz') for number in range(3)]
-    made = lease.annotations(Report(verdicts=(*many, *few)))
-    found = json.loads(made[lease.VERDICTS])
+    made = lease.annotations(Report(diagnostics=(*many, *few)))
+    found = json.loads(made[lease.DIAGNOSTICS])
     assert [item['namespace'] for item in found[:7]] == ['aaa', 'zzz', 'aaa', 'zzz', 'aaa', 'zzz', 'aaa']
     assert len(found) == 100 or message != 'no'
     assert json.loads(made[lease.OMITTED]) == {'aaa': 153 - len(found)}
 
 
 def test_a_report_that_leaves_nothing_out_counts_nothing():
-    assert lease.OMITTED not in lease.annotations(Report(verdicts=(refused(),)))
+    assert lease.OMITTED not in lease.annotations(Report(diagnostics=(refused(),)))
 
 
 # --- how it is kept ---------------------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ def test_a_lease_that_is_not_there_is_made_and_then_renewed(server):
     found, kept = keep(server, MISSING, held(5), held(6), reports=(Report(), Report(epoch=2)))
     assert found == [(f'GET {OWN}', None), (f'POST {PATH}', None), (f'PUT {OWN}', '5')]
     assert json.loads(server.asked[-1][1])['metadata']['annotations']['headrace.io/epoch'] == '2'
-    assert kept.trouble == ''
+    assert kept.problem == ''
 
 
 def test_a_lease_of_an_agent_that_was_started_again_is_taken_over(server):
@@ -160,26 +162,26 @@ def test_a_lease_of_an_agent_that_was_started_again_is_taken_over(server):
 def test_a_lease_that_somebody_has_touched_is_looked_at_again(server):
     found, kept = keep(server, held(5), TAKEN, held(8), held(9))
     assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'PUT {OWN}', '8')]
-    assert kept.trouble == ''
+    assert kept.problem == ''
 
 
 def test_a_lease_that_somebody_has_removed_is_made_again(server):
     found, kept = keep(server, held(5), MISSING, MISSING, held(9))
     assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'POST {PATH}', None)]
-    assert kept.trouble == ''
+    assert kept.problem == ''
 
 
 def test_a_lease_that_another_writes_all_the_time_is_told_and_tried_again_later(server, caplog):
     found, kept = keep(server, held(5), TAKEN, held(6), TAKEN, held(7), held(8), reports=(Report(), Report()))
     assert [line for line, _ in found[:4]] == [f'GET {OWN}', f'PUT {OWN}'] * 2
     assert len(caplog.records) == 1
-    assert kept.trouble == ''
+    assert kept.problem == ''
 
 
 def test_a_right_that_is_missing_is_told_once_while_it_is_missing(server, caplog):
     found, kept = keep(server, (403, {'message': 'leases is forbidden'}), reports=(Report(), Report()))
     assert [line for line, _ in found] == [f'GET {OWN}'] * 2
-    assert 'leases is forbidden' in kept.trouble
+    assert 'leases is forbidden' in kept.problem
     assert [record.levelname for record in caplog.records] == ['WARNING']
 
 

@@ -7,7 +7,7 @@ from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Scope
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 
 BOTH = (SERVICES, SLICES)
 
@@ -72,9 +72,9 @@ OWN_NODE = 'metadata.name=n1'
         pytest.param({}, [], id='the edge reads none'),
         pytest.param({'role': Role.NODE}, [''], id='the node role reads all'),
         pytest.param({'source': 'node-ports'}, [''], id='addresses of nodes need all'),
-        pytest.param({'place': Place('n1', '')}, [OWN_NODE], id='its own one, for its zone'),
-        pytest.param({'place': Place('n1', 'z1')}, [], id='none where the zone is known'),
-        pytest.param({'place': Place('n1', ''), 'source': 'node-ports'}, [''], id='all hold its own one'),
+        pytest.param({'topology': Topology('n1', '')}, [OWN_NODE], id='its own one, for its zone'),
+        pytest.param({'topology': Topology('n1', 'z1')}, [], id='none where the zone is known'),
+        pytest.param({'topology': Topology('n1', ''), 'source': 'node-ports'}, [''], id='all hold its own one'),
     ],
 )
 def test_nodes_are_watched_only_where_they_are_read(seen, selectors):

@@ -10,7 +10,7 @@ from headrace.kube import resources, rights
 from headrace.kube.rights import RULES, When, Where
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
-from headrace.translate.build_context import Place, Role
+from headrace.translate.build_context import Role, Topology
 
 SETTINGS = [
     Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
@@ -21,12 +21,12 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize('role', [Role.EDGE, Role.NODE])
-@pytest.mark.parametrize('place', [Place(), Place(node='n1'), Place(node='n1', zone='z')], ids=str)
-def test_what_is_watched_has_a_line_that_says_where(role, place):
+@pytest.mark.parametrize('topology', [Topology(), Topology(node='n1'), Topology(node='n1', zone='z')], ids=str)
+def test_what_is_watched_has_a_line_that_says_where(role, topology):
     for settings in SETTINGS:
-        seen = build_context.make(settings, role=role, place=place)
+        seen = build_context.make(settings, role=role, topology=topology)
         uses = [When.ALWAYS]
-        if settings.address_source == 'node-ports' or (place.node and not place.zone):
+        if settings.address_source == 'node-ports' or (topology.node and not topology.zone):
             uses.append(When.NODE_ADDRESSES)
         may = {
             (rule.group, rule.resource)

@@ -39,7 +39,7 @@ class Followed:
         self.followed = self.source.followed[SERVICES_PATH]
 
     def names(self):
-        return [verdict.ref.name for verdict in self.source.verdicts()]
+        return [diagnostic.ref.name for diagnostic in self.source.diagnostics()]
 
 
 def test_what_was_wrong_with_objects_is_forgotten_when_a_list_has_them_no_more():

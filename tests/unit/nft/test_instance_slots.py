@@ -1,11 +1,11 @@
-"""Which seat an agent gets on a node, and who holds the table there."""
+"""Which instance slot an agent gets on a node, and who holds the table there."""
 
 import socket
 
 import pytest
 
 from headrace.nft import instance_slots
-from headrace.nft.instance_slots import SeatError
+from headrace.nft.instance_slots import InstanceSlotError
 
 
 def none(_):
@@ -14,7 +14,7 @@ def none(_):
 
 @pytest.fixture
 def take(tmp_path):
-    """What takes a seat on the node for the pod of this name; those that were taken are left at the end."""
+    """What takes an instance slot on the node for the pod of this name; those that were taken are left at the end."""
     made = []
 
     def work(name, ports=none):
@@ -51,7 +51,7 @@ def test_who_comes_again_finds_its_seat_and_what_is_in_it(take, tmp_path):
 
 def test_a_seat_that_another_process_of_the_same_pod_has_is_not_shared(take, tmp_path):
     held = take('a')
-    with pytest.raises(SeatError, match='another agent is in seat 0'):
+    with pytest.raises(InstanceSlotError, match='another agent is in seat 0'):
         take('a')
     assert held.number == 0
 
@@ -81,7 +81,7 @@ def test_a_seat_whose_ports_somebody_listens_on_is_passed_over(take, tmp_path):
 
 def test_there_are_as_many_seats_as_there_are(take, tmp_path):
     held = [take(str(number)) for number in range(4)]
-    with pytest.raises(SeatError, match='all seats are taken'):
+    with pytest.raises(InstanceSlotError, match='all seats are taken'):
         take('more')
     assert numbers(*held) == [0, 1, 2, 3]
 

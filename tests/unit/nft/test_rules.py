@@ -9,7 +9,7 @@ import yaml
 
 from headrace.names import Ref
 from headrace.nft import live_state, node_facts
-from headrace.nft.layout import Site
+from headrace.nft.layout import NodeFacts
 from headrace.nft.rules import Table, Transaction
 from headrace.objects import parse
 from headrace.resolve.model_snapshot import of_state
@@ -18,12 +18,12 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import endpoint_slice, node, service
 
 CASE = Path(__file__).parents[2] / 'golden' / 'node'
-SITE = Site('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283, 10286, 10287))
-HERE = {'role': Role.NODE, 'place': Place('n1')}
+SITE = NodeFacts('192.0.2.1', ('10.244.1.0/24',), ('10.244.0.0/16',), (10280, 10281, 10282, 10283, 10286, 10287))
+HERE = {'role': Role.NODE, 'topology': Topology('n1')}
 
 
 def world(*documents):
@@ -51,7 +51,7 @@ def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), said=None, **s
 def test_the_golden_case_is_the_table_that_is_kept(update_golden):
     documents = [each for each in yaml.safe_load_all((CASE / 'in.yaml').read_text()) if each]
     store, state = world(*documents)
-    text = Table(of_state(state), node_facts.find(store.nodes(), state.view)).text()
+    text = Table(of_state(state), node_facts.find(store.nodes(), state.context)).text()
     if update_golden:
         (CASE / 'table.nft').write_text(text)
     assert text == (CASE / 'table.nft').read_text()
@@ -99,7 +99,7 @@ def test_clients_that_stay_are_remembered_in_a_set_of_each_endpoint():
     assert all('timeout 10800s' in text for text in remembered.values())
 
 
-def test_a_door_is_shut_before_haproxy_is_told_and_opened_after():
+def test_a_virtual_address_is_shut_before_haproxy_is_told_and_opened_after():
     store, state = world(*web(), node())
     table = Table(of_state(state), SITE)
     key = ('shut4', '10.96.0.1 . tcp . 80')
@@ -116,7 +116,7 @@ AT = '10.96.0.1 . tcp . 80'
 PRESERVE = {'client-ip': 'preserve'}
 
 
-def test_a_door_moves_to_the_kernel_before_haproxy_forgets_it_and_back_when_it_knows_it():
+def test_a_virtual_address_moves_to_the_kernel_before_haproxy_forgets_it_and_back_when_it_knows_it():
     store, state = world(*web(), node())
     table = Table(of_state(state), SITE)
     first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
@@ -130,7 +130,7 @@ def test_a_door_moves_to_the_kernel_before_haproxy_forgets_it_and_back_when_it_k
     assert {('far4', AT), ('spareinner4', AT)} < rest.come.keys()
 
 
-def test_a_door_of_the_kernel_opens_and_closes_before_haproxy_is_told_of_anything():
+def test_a_virtual_address_of_the_kernel_opens_and_closes_before_haproxy_is_told_of_anything():
     store, state = world(*web(said=PRESERVE, ends=()), node())
     table = Table(of_state(state), SITE)
     first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
@@ -169,7 +169,7 @@ def test_the_bypass_is_two_chains():
 
 
 def led(elements):
-    """Return the doors that lead somewhere."""
+    """Return the virtual addresses that lead somewhere."""
     return {key for name, key in elements if name in ('far4', 'hit4', 'shut4')}
 
 
@@ -216,7 +216,7 @@ def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
 def test_a_listing_of_the_kernel_is_compared_element_by_element_and_rule_by_rule():
     _, state = world(*web(), node())
     table = Table(of_state(state), SITE)
-    seen = live_state.Observed(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    seen = live_state.LiveState(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
     assert live_state.differences(table, seen) == []
     seen.chains['far'] = seen.chains['far'][:-1]
     del seen.elements['far4', '10.96.0.1 . tcp . 80']
@@ -245,7 +245,7 @@ def test_a_listing_is_read_as_the_ruleset_writes_it():
             {'rule': {'chain': 'far'}},
         ]
     }  # fmt: skip
-    assert live_state.read(listing) == live_state.Observed(
+    assert live_state.read(listing) == live_state.LiveState(
         {
             ('nodes4', '192.0.2.1'): '',
             ('nodes4', '192.0.2.2'): '',
@@ -256,13 +256,13 @@ def test_a_listing_is_read_as_the_ruleset_writes_it():
         },
         {'far': ('one', '')},
     )
-    assert live_state.read({}) == live_state.Observed()
+    assert live_state.read({}) == live_state.LiveState()
 
 
 def test_another_network_of_pods_is_its_own_elements():
     _, state = world(*web(), node())
     table = Table(of_state(state), SITE)
-    wider = Site(SITE.address, SITE.here, ('10.240.0.0/12',), SITE.ports)
+    wider = NodeFacts(SITE.address, SITE.here, ('10.240.0.0/12',), SITE.ports)
     made = table.move(wider)
     assert {(name, key) for name, key in made.gone} == {('pods4', '10.244.0.0/16')}
     assert {(name, key) for name, key in made.come} == {('pods4', '10.240.0.0/12')}
@@ -270,19 +270,21 @@ def test_another_network_of_pods_is_its_own_elements():
 
 
 @pytest.mark.parametrize(
-    'site',
+    'facts',
     [
-        pytest.param(Site('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
-        pytest.param(Site(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
-        pytest.param(Site(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'),
+        pytest.param(NodeFacts('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
+        pytest.param(NodeFacts(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
+        pytest.param(
+            NodeFacts(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'
+        ),
     ],
 )
-def test_a_site_whose_chains_differ_is_a_table_anew(site):
+def test_a_site_whose_chains_differ_is_a_table_anew(facts):
     _, state = world(*web(), node())
-    assert Table(of_state(state), SITE).move(site) is None
+    assert Table(of_state(state), SITE).move(facts) is None
 
 
-def test_a_door_with_other_endpoints_for_clients_near_and_ranges_has_elements_of_both():
+def test_a_virtual_address_with_other_endpoints_for_clients_near_and_ranges_has_elements_of_both():
     ends = ['10.244.1.5', '10.244.2.7']
     wanted = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'loadBalancerSourceRanges': ['198.51.100.0/24']}
     document, slices = web(ends=ends, **wanted)
@@ -327,6 +329,6 @@ def test_a_site_is_the_nodes_address_and_as_few_networks_of_pods_as_there_are():
     for number, document in enumerate(documents):
         document['spec'] = {'podCIDRs': [f'10.244.{number}.0/24', 'no network']}
     store, state = world(*documents)
-    assert node_facts.find(store.nodes(), state.view) == Site(
+    assert node_facts.find(store.nodes(), state.context) == NodeFacts(
         '192.0.2.1', ('10.244.0.0/24',), ('10.244.0.0/23',), (10280, 10281, 10282, 10283, 10286, 10287)
     )

@@ -10,9 +10,9 @@ from support.objects import node, service
 def read(document):
     """Return the object and what was said of it: field and message."""
     found = parse.read(document)
-    verdicts = (*found.verdicts, *getattr(found.object, 'problems', ()))
-    assert {verdict.reason for verdict in verdicts} <= {'InvalidObject'}
-    return found.object, [(verdict.field, verdict.message) for verdict in verdicts]
+    diagnostics = (*found.diagnostics, *getattr(found.object, 'problems', ()))
+    assert {diagnostic.reason for diagnostic in diagnostics} <= {'InvalidObject'}
+    return found.object, [(diagnostic.field, diagnostic.message) for diagnostic in diagnostics]
 
 
 def with_spec(**spec):
@@ -67,14 +67,14 @@ def test_what_is_none_of_the_kinds_that_are_read_is_ignored_without_a_word(docum
         pytest.param({'name': 'web', 'namespace': ['shop']}, "'web'", id='a list as namespace'),
     ],
 )
-def test_a_document_without_a_usable_name_is_a_verdict_and_no_object(metadata, shown):
+def test_a_document_without_a_usable_name_is_a_diagnostic_and_no_object(metadata, shown):
     found = parse.read({'apiVersion': 'v1', 'kind': 'Service', 'metadata': metadata, 'spec': {}})
     assert found.object is None
-    (verdict,) = found.verdicts
-    assert (verdict.reason, verdict.field) == ('InvalidObject', 'metadata.name')
-    assert verdict.message.startswith(f'name {shown} in namespace ')
-    assert verdict.message.isprintable()
-    assert str(verdict.ref).isprintable()
+    (diagnostic,) = found.diagnostics
+    assert (diagnostic.reason, diagnostic.field) == ('InvalidObject', 'metadata.name')
+    assert diagnostic.message.startswith(f'name {shown} in namespace ')
+    assert diagnostic.message.isprintable()
+    assert str(diagnostic.ref).isprintable()
 
 
 @pytest.mark.parametrize('metadata', [{}, {'namespace': None}, {'namespace': ''}, {'namespace': 'default'}], ids=str)
@@ -87,7 +87,7 @@ def test_metadata_of_another_type_is_no_object():
     for metadata in (None, [], 'web', 5):
         found = parse.read({'apiVersion': 'v1', 'kind': 'Service', 'metadata': metadata})
         assert found.object is None
-        assert [verdict.reason for verdict in found.verdicts] == ['InvalidObject']
+        assert [diagnostic.reason for diagnostic in found.diagnostics] == ['InvalidObject']
 
 
 @pytest.mark.parametrize('field', ['annotations', 'labels'])

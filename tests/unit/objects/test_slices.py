@@ -19,7 +19,7 @@ def of(*endpoints, **more):
 
 
 def said(item):
-    return [(verdict.field, verdict.message) for verdict in item.problems]
+    return [(diagnostic.field, diagnostic.message) for diagnostic in item.problems]
 
 
 # --- rules 8 and 9: whose slices, of which family ---------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_at_most_a_thousand_addresses_of_a_subset_are_mirrored():
 def test_an_address_that_is_none_is_told_about_the_endpoints_object():
     (piece,) = read(endpoints({'addresses': [{'ip': 'nonsense'}, {'hostname': 'a'}, {'ip': '10.0.0.1'}]})).slices
     assert piece.ready == ('10.0.0.1',)
-    assert [str(verdict.ref) for verdict in piece.problems] == ['Endpoints shop/web'] * 2
+    assert [str(diagnostic.ref) for diagnostic in piece.problems] == ['Endpoints shop/web'] * 2
 
 
 @pytest.mark.parametrize('subsets', [None, 'text', {}, [None], ['text'], [{}], [{'addresses': 'text'}]], ids=repr)

@@ -1,7 +1,7 @@
 """Who holds what only one object can have: rule 7 of the contract.
 
 Promises: the oldest creationTimestamp wins, then namespace and name, and without timestamps the name alone; a loser has
-a verdict and takes over when the winner leaves; a host's TLS is one claim, and a route that wants client certificates is
+a diagnostic and takes over when the winner leaves; a host's TLS is one claim, and a route that wants client certificates is
 never reached under another object's TLS.
 """
 
@@ -33,7 +33,7 @@ def owner(made, kind, key):
 
 
 def conflicts(made):
-    return [(str(v.ref), v.message, v.field) for v in made.all_verdicts() if v.reason == 'Conflict']
+    return [(str(v.ref), v.message, v.field) for v in made.all_diagnostics() if v.reason == 'Conflict']
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_the_oldest_wins_then_namespace_and_name(first, second, winner, turned, 
     made = built(*(reversed(documents) if turned else documents))
     assert owner(made, kind, key) == winner
     loser = next(f'{ns}/{name}' for ns, name, _ in (first, second) if f'{ns}/{name}' != winner)
-    (verdict,) = conflicts(made)
-    assert verdict[0] == f'Service {loser}'
-    assert verdict[1].endswith(f'is held by Service {winner}')
+    (diagnostic,) = conflicts(made)
+    assert diagnostic[0] == f'Service {loser}'
+    assert diagnostic[1].endswith(f'is held by Service {winner}')
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_two_ports_of_one_service_that_claim_the_same_leave_it_to_the_first():
     ports = [{'name': 'one', 'port': 5001}, {'name': 'two', 'port': 5002}]
     made = built(service(annotations={'port.one': '5000', 'port.two': '5000'}, ports=ports))
     assert pointer(made, Kind.PORT, '5000').backend.startswith('shop_web_one_')
-    assert [verdict.reason for verdict in made.all_verdicts()].count('Conflict') == 1
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()].count('Conflict') == 1
 
 
 class Living:
@@ -207,7 +207,7 @@ def test_two_whose_ages_change_in_one_batch_change_places():
     )
 
 
-def test_objects_whose_verdicts_may_be_others_are_named():
+def test_objects_whose_diagnostics_may_be_others_are_named():
     living = Living(three('a'), three('b'), three('c'))
     assert living.drop('c').judged == tuple(Ref('Service', 'shop', name) for name in 'abc')
 
@@ -342,4 +342,6 @@ def test_a_claim_says_its_kind_where_it_has_no_better_word():
     made.fragments[other.ref] = other
     for each in (stranger, other):
         made.claims.replace(each.ref, (), [(Kind.CERTIFICATE, 'f')], made.fragments)
-    assert [verdict.message for verdict in made.verdicts(other.ref)] == ['certificate f is held by Service shop/b']
+    assert [diagnostic.message for diagnostic in made.diagnostics(other.ref)] == [
+        'certificate f is held by Service shop/b'
+    ]

@@ -4,7 +4,7 @@ import pytest
 
 from haproxy.readings import AMBIGUOUS, PLAIN, SENSELESS
 from headrace import store
-from headrace.diagnostics import Verdict
+from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import explanation, state
@@ -95,7 +95,7 @@ def test_a_service_that_is_served_shows_what_it_has():
         ('route', 'a.example.com/', ref(), (), 'shop_web_http'),
         ('route', 'b.example.com/', ref(), (), 'shop_web_http'),
     ]
-    assert found.verdicts == ()
+    assert found.diagnostics == ()
 
 
 def test_a_service_that_has_a_part_of_what_it_claims_is_served_and_says_so():
@@ -105,7 +105,7 @@ def test_a_service_that_has_a_part_of_what_it_claims_is_served_and_says_so():
         ('a.example.com/', ref('old'), (ref(),)),
         ('b.example.com/', ref(), ()),
     ]
-    assert 'Conflict' in [verdict.reason for verdict in found.verdicts]
+    assert 'Conflict' in [diagnostic.reason for diagnostic in found.diagnostics]
 
 
 def test_a_service_whose_claims_are_all_held_by_others_is_not_served():
@@ -129,16 +129,16 @@ def test_a_service_that_is_a_canary_is_reached_through_another():
     assert (found.served, found.because) == (True, 'it is reached through other Services only, as their canary')
 
 
-def test_a_service_of_which_nothing_can_be_exposed_is_told_with_its_verdicts():
+def test_a_service_of_which_nothing_can_be_exposed_is_told_with_its_diagnostics():
     found = explain(
         'shop/web',
         service(annotations={'host': 'a.example.com'}, ports=[{'name': 'a', 'port': 1}, {'name': 'b', 'port': 2}]),
     )
     assert (found.served, found.because) == (
         False,
-        'it asks to be served, but nothing of it can be exposed; the verdicts say why',
+        'it asks to be served, but nothing of it can be exposed; the diagnostics say why',
     )
-    assert [verdict.reason for verdict in found.verdicts] == ['AmbiguousPort']
+    assert [diagnostic.reason for diagnostic in found.diagnostics] == ['AmbiguousPort']
 
 
 def test_a_service_whose_tls_is_passed_through_is_served():
@@ -247,11 +247,11 @@ def test_a_host_without_a_route_for_the_path_shows_the_routes_that_it_has():
     assert [claim.key for claim in found.claims] == ['a.example.com/a/', 'a.example.com/b/']
 
 
-def test_a_contested_host_shows_who_waits_and_the_verdicts_of_both():
+def test_a_contested_host_shows_who_waits_and_the_diagnostics_of_both():
     found = explain('a.example.com', web(created=NEW, host='a.example.com'), web('old', host='a.example.com'))
     assert found.because == 'Service shop/old holds a.example.com/, before Service shop/web: the oldest has it'
     assert [(claim.holder, claim.waiting) for claim in found.claims] == [(ref('old'), (ref(),))]
-    assert {(verdict.ref, verdict.reason) for verdict in found.verdicts} >= {(ref(), 'Conflict')}
+    assert {(diagnostic.ref, diagnostic.reason) for diagnostic in found.diagnostics} >= {(ref(), 'Conflict')}
 
 
 def test_a_closed_route_is_told_to_be_closed():
@@ -300,27 +300,27 @@ def test_of_many_that_wait_for_one_host_the_first_are_told():
     assert (claim.holder, len(claim.waiting), claim.more) == (ref('old'), 20, 10)
     assert 'Service shop/w19 and 10 others: the oldest has it' in found.because
     # Of those who are not named nothing else is told either.
-    assert {verdict.ref for verdict in found.verdicts} <= {ref(), ref('old'), *claim.waiting}
+    assert {diagnostic.ref for diagnostic in found.diagnostics} <= {ref(), ref('old'), *claim.waiting}
 
 
-def test_verdicts_beyond_the_bound_are_counted():
-    said = tuple(Verdict(ref(), 'InvalidValue', str(number)) for number in range(700))
+def test_diagnostics_beyond_the_bound_are_counted():
+    said = tuple(Diagnostic(ref(), 'InvalidValue', str(number)) for number in range(700))
     held, made = model(web(host='a.example.com'))
     steps = explanation.explaining(made, held, 'shop/web', lambda _: said)
     found = last(steps)
-    assert (found.verdicts, found.more_verdicts) == (said[:500], 200)
+    assert (found.diagnostics, found.more_diagnostics) == (said[:500], 200)
 
 
 @pytest.mark.parametrize('target', ['shop/web', 'h0.example.com/x'])
 def test_an_answer_about_many_claims_is_made_in_many_steps_and_survives_that_they_go_meanwhile(target):
     held, made = model(web(host=hosts(20), path=paths(100)))
-    steps = explanation.explaining(made, held, target, made.verdicts)
+    steps = explanation.explaining(made, held, target, made.diagnostics)
     next(steps)
     held.drop(ref())
     made.update(held, held.take())
     left = [None for _ in iter(lambda: next(steps, True), True)]
     assert len(left) >= 3
-    assert last(explanation.explaining(made, held, target, made.verdicts)).claims == ()
+    assert last(explanation.explaining(made, held, target, made.diagnostics)).claims == ()
 
 
 def last(steps):
@@ -338,7 +338,7 @@ def last(steps):
 def test_an_explanation_is_one_value_for_programs():
     documents = (web(created=NEW, host='a.example.com'), web('old', host='a.example.com'))
     found = explanation.value(explain('a.example.com', *documents))
-    verdicts = found.pop('verdicts')
+    diagnostics = found.pop('diagnostics')
     assert found == {
         'target': 'a.example.com',
         'served': True,
@@ -354,7 +354,7 @@ def test_an_explanation_is_one_value_for_programs():
             }
         ],
         'moreClaims': 0,
-        'moreVerdicts': 0,
+        'moreDiagnostics': 0,
     }
     assert {
         'level': 'error',
@@ -362,7 +362,7 @@ def test_an_explanation_is_one_value_for_programs():
         'object': 'Service shop/web',
         'field': 'metadata.annotations[headrace.io/host]',
         'message': 'a.example.com/ (prefix) is held by Service shop/old',
-    } in verdicts
+    } in diagnostics
 
 
 def test_an_explanation_shows_the_name_of_a_certificate_and_nothing_of_its_key():

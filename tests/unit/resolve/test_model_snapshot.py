@@ -30,7 +30,7 @@ PICTURES = {'empty': EMPTY, 'one': ONE, 'moved': MOVED, 'served': SERVED}
 
 @pytest.mark.parametrize('before', PICTURES)
 @pytest.mark.parametrize('after', PICTURES)
-def test_what_leads_from_one_picture_to_another_makes_them_equal(before, after):
+def test_what_leads_from_one_snapshot_to_another_makes_them_equal(before, after):
     start, end = PICTURES[before].copy(), PICTURES[after]
     change = start.whole_change_to(end)
     assert bool(change) is (before != after)

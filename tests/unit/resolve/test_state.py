@@ -1,8 +1,8 @@
 """The state after any sequence of events equals one that is built from scratch, and an update touches what it must.
 
 Each sequence is a table of batches; after each batch the incremental state is compared with a build from the same
-objects: fragments, pointers, verdicts, who reads whom and who demands what. The changes told on the way, applied to a
-picture, must lead to the same place.
+objects: fragments, pointers, diagnostics, who reads whom and who demands what. The changes told on the way, applied to a
+snapshot, must lead to the same place.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from headrace.resolve import model_snapshot, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import (
     ca_secret,
     endpoint_slice,
@@ -43,9 +43,9 @@ class Living:
     """A store, the state that follows it by events, and what has been told of it."""
 
     def __init__(self, *documents, known=None, **seen):
-        self.view = build_context.make(known or settings(), **seen)
-        self.store, self.state = store.Store(), state.State(self.view)
-        self.told = model_snapshot.Picture()
+        self.context = build_context.make(known or settings(), **seen)
+        self.store, self.state = store.Store(), state.State(self.context)
+        self.told = model_snapshot.ModelSnapshot()
         if documents:
             self.batch(*documents)
 
@@ -61,9 +61,9 @@ class Living:
         return change
 
     def scratch(self):
-        made = state.State(self.view)
+        made = state.State(self.context)
         # What lingers is told by what was, and the only thing that is.
-        made.lingering |= self.state.lingering
+        made.draining |= self.state.draining
         made.update(self.store, [item.ref for item in self.store.objects() if item.ref.kind == 'Service'])
         return made
 
@@ -72,7 +72,7 @@ class Living:
         made = self.scratch()
         assert self.state.fragments == made.fragments
         assert dict(self.state.pointers()) == dict(made.pointers())
-        assert self.state.all_verdicts() == made.all_verdicts()
+        assert self.state.all_diagnostics() == made.all_diagnostics()
         assert self.state.dependencies._readers == made.dependencies._readers
         for mine in (self.state, made):
             assert all(owners for demands in mine.dependencies._demanders.values() for owners in demands.values())
@@ -269,7 +269,7 @@ SEQUENCES = {
 }
 VIEWS = {
     'edge': {},
-    'edge in a zone': {'place': Place('n1', 'zone-a')},
+    'edge in a zone': {'topology': Topology('n1', 'zone-a')},
     'edge over node ports': {'known': settings(address_source='node-ports')},
     'class with a default certificate': {'known': settings(default_certificate='shop/tls')},
     'class with authorities for all': {'known': settings(defaults={'backend-ca-secret': 'ca'})},
@@ -331,7 +331,7 @@ NODE_SEQUENCES = {
 
 @pytest.mark.parametrize('batches', NODE_SEQUENCES.values(), ids=NODE_SEQUENCES)
 def test_on_a_node_too_the_state_equals_a_build_from_scratch(batches):
-    living = Living(role=Role.NODE, place=Place('n1', 'zone-a'))
+    living = Living(role=Role.NODE, topology=Topology('n1', 'zone-a'))
     for batch in batches:
         living.batch(*batch)
         living.check()
@@ -377,7 +377,7 @@ def test_an_endpoint_change_keeps_every_value_that_it_does_not_touch():
     (change,) = living.batch(ends('web', '10.0.0.2')).fragments
     assert change.old is before
     assert change.new.claims is before.claims
-    assert change.new.verdicts is before.verdicts
+    assert change.new.diagnostics is before.diagnostics
     assert change.new.backends[0].groups == (Group(8080, ('10.0.0.2',)),)
 
 
@@ -437,7 +437,7 @@ def refused(*documents):
     return living
 
 
-def test_a_refused_fragment_is_left_out_with_its_verdicts_and_what_haproxy_said():
+def test_a_refused_fragment_is_left_out_with_its_diagnostics_and_what_haproxy_said():
     living = refused(web(nonsense='x'), ends('web', '10.0.0.1'))
     left = fragment(living.state)
     assert left.claims == left.backends == left.data == left.demands == ()
@@ -449,8 +449,8 @@ def test_a_refused_fragment_is_left_out_with_its_verdicts_and_what_haproxy_said(
 def test_a_fragment_that_waits_for_a_reload_says_so():
     living = Living(web(), ends('web', '10.0.0.1'))
     living.state.delayed = {ref('web'): 'workers of earlier reloads still hold connections'}
-    (verdict,) = living.state.verdicts(ref('web'))
-    assert (verdict.reason, verdict.message) == (
+    (diagnostic,) = living.state.diagnostics(ref('web'))
+    assert (diagnostic.reason, diagnostic.message) == (
         'ReloadDelayed',
         'a change waits for a reload: workers of earlier reloads still hold connections',
     )
@@ -554,8 +554,8 @@ def test_weightless_changes_of_a_server_keep_the_backends_name():
     assert change.new.backends[0].name == 'shop_web_http'
 
 
-def test_verdicts_of_an_object_that_has_none_are_empty():
-    assert Living().state.verdicts(ref('web')) == ()
+def test_diagnostics_of_an_object_that_has_none_are_empty():
+    assert Living().state.diagnostics(ref('web')) == ()
 
 
 CLUSTER_IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
@@ -566,7 +566,7 @@ def served(name='http', **said):
     """Return a node's state of a Service that is ours, and of its endpoint."""
     made = service(annotations={'proxy': 'node', **said}, ports=[{'name': name, 'port': 80}], **CLUSTER_IP)
     slices = endpoint_slice(addresses=['10.0.0.1'], port_name=name)
-    return Living(made, slices, role=Role.NODE, place=Place('n1'))
+    return Living(made, slices, role=Role.NODE, topology=Topology('n1'))
 
 
 def kinds(living):
@@ -574,13 +574,16 @@ def kinds(living):
     return {claim.kind for claim in held.claims} if held else set()
 
 
-def test_a_service_that_goes_back_lingers_without_doors_until_that_is_over():
+def test_a_service_that_goes_back_lingers_without_virtual_addresses_until_that_is_over():
     living = served()
-    assert kinds(living) == {Kind.ADDRESS, Kind.DOOR}
+    assert kinds(living) == {Kind.ADDRESS, Kind.VIRTUAL_ADDRESS}
     change = living.batch(service(ports=HTTP, **CLUSTER_IP))
-    assert [(item.key[0], item.new is None) for item in change.pointers] == [(Kind.ADDRESS, False), (Kind.DOOR, True)]
+    assert [(item.key[0], item.new is None) for item in change.pointers] == [
+        (Kind.ADDRESS, False),
+        (Kind.VIRTUAL_ADDRESS, True),
+    ]
     assert change.pointers[0].new == replace(change.pointers[0].old, flags='gl')
-    assert living.state.lingering == {WEB}
+    assert living.state.draining == {WEB}
     assert reasons(living.state) == []
     # Its endpoints go on changing.
     living.batch(endpoint_slice(addresses=['10.0.0.2'], port_name='http'))
@@ -590,17 +593,19 @@ def test_a_service_that_goes_back_lingers_without_doors_until_that_is_over():
     # And to have none is kube-proxy's matter.
     living.batch(Ref('EndpointSlice', 'shop', 'web-1'))
     assert reasons(living.state) == []
-    living.state.lingering.clear()
+    living.state.draining.clear()
     living.state.update(living.store, [WEB])
     assert living.state.fragments.keys().isdisjoint({WEB})
-    assert living.state.lingering == set()
+    assert living.state.draining == set()
 
 
 @pytest.mark.parametrize(
     ('after', 'left'),
     [
         pytest.param(
-            service(annotations={'proxy': 'node'}, ports=HTTP, **CLUSTER_IP), {Kind.ADDRESS, Kind.DOOR}, id='ours again'
+            service(annotations={'proxy': 'node'}, ports=HTTP, **CLUSTER_IP),
+            {Kind.ADDRESS, Kind.VIRTUAL_ADDRESS},
+            id='ours again',
         ),
         pytest.param(service(ports=HTTP, clusterIP='None'), set(), id='headless'),
         pytest.param(WEB, set(), id='deleted'),
@@ -610,15 +615,15 @@ def test_a_service_ceases_to_linger_when_it_becomes(after, left):
     living = served()
     living.batch(service(ports=HTTP, **CLUSTER_IP))
     living.batch(after)
-    assert living.state.lingering == set()
+    assert living.state.draining == set()
     assert kinds(living) == left
 
 
 def test_what_the_kernel_alone_serves_does_not_linger():
     living = served('tcp', **{'client-ip': 'preserve'})
-    assert kinds(living) == {Kind.DOOR}
+    assert kinds(living) == {Kind.VIRTUAL_ADDRESS}
     living.batch(service(ports=[{'name': 'tcp', 'port': 80}], **CLUSTER_IP))
-    assert living.state.lingering == set()
+    assert living.state.draining == set()
     assert WEB not in living.state.fragments
 
 
@@ -631,26 +636,26 @@ def moved_to_the_kernel():
 
 def test_a_port_that_moves_to_the_kernel_lingers_in_haproxy_until_that_is_over():
     living, change = moved_to_the_kernel()
-    address, door = change.pointers
+    address, virtual_address = change.pointers
     assert address.new == replace(address.old, flags='gl')
-    assert (door.old.way, door.new.way) == ('http', 'kernel')
-    assert living.state.lingering == {WEB}
+    assert (virtual_address.old.datapath, virtual_address.new.datapath) == ('http', 'kernel')
+    assert living.state.draining == {WEB}
     living.check()
     living.batch(endpoint_slice(addresses=['10.0.0.2'], port_name='http'))
-    assert kinds(living) == {Kind.ADDRESS, Kind.DOOR}
+    assert kinds(living) == {Kind.ADDRESS, Kind.VIRTUAL_ADDRESS}
     (backend,) = fragment(living.state).backends
     assert [group.addresses for group in backend.groups] == [('10.0.0.2',)]
-    living.state.lingering.clear()
+    living.state.draining.clear()
     change = living.state.update(living.store, [WEB])
     assert [(item.key[0], item.new) for item in change.pointers] == [(Kind.ADDRESS, None)]
-    assert living.state.lingering == set()
+    assert living.state.draining == set()
 
 
 def test_a_port_that_moves_back_to_haproxy_ceases_to_linger():
     living, _ = moved_to_the_kernel()
     change = living.batch(service(annotations={'proxy': 'node'}, ports=HTTP, **CLUSTER_IP))
-    address, door = change.pointers
+    address, virtual_address = change.pointers
     assert address.old == replace(address.new, flags='gl')
-    assert (door.old.way, door.new.way) == ('kernel', 'http')
-    assert living.state.lingering == set()
+    assert (virtual_address.old.datapath, virtual_address.new.datapath) == ('kernel', 'http')
+    assert living.state.draining == set()
     living.check()

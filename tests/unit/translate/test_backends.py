@@ -13,7 +13,7 @@ TLS = {**HTTP, 'backend-protocol': 'https'}
 def said(annotations, **seen):
     known = seen.pop('settings', Settings(tcp_ports='5000'))
     made = built(service(annotations=annotations), endpoint_slice(addresses=['10.0.0.1']), settings=known, **seen)
-    return made, [(verdict.reason, verdict.field) for verdict in made.all_verdicts()]
+    return made, [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()]
 
 
 def about(reason, key):
@@ -88,4 +88,4 @@ def test_a_slice_that_is_marked_as_headless_is_for_headless_services_only(spec, 
 def test_affinity_of_clients_is_in_the_model_with_its_time(spec, seconds):
     made = built(service(annotations=HTTP, **spec), endpoint_slice(addresses=['10.0.0.1']))
     assert {backend.affinity for backend in fragment(made).backends} == {seconds}
-    assert not made.all_verdicts()
+    assert not made.all_diagnostics()

@@ -8,22 +8,22 @@ from headrace.objects import parse
 from headrace.settings.settings import Secrets, Settings, SettingsError
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import node, service
 
 
 @pytest.mark.parametrize(
-    ('place', 'expected'),
+    ('topology', 'expected'),
     [
-        pytest.param(Place('n1'), Place('n1', 'a'), id='the zone of its Node'),
-        pytest.param(Place('n1', 'b'), Place('n1', 'b'), id='a zone that was given counts'),
-        pytest.param(Place('n2'), Place('n2'), id='a Node that is not there'),
-        pytest.param(Place(), Place(), id='no Node'),
+        pytest.param(Topology('n1'), Topology('n1', 'a'), id='the zone of its Node'),
+        pytest.param(Topology('n1', 'b'), Topology('n1', 'b'), id='a zone that was given counts'),
+        pytest.param(Topology('n2'), Topology('n2'), id='a Node that is not there'),
+        pytest.param(Topology(), Topology(), id='no Node'),
     ],
 )
-def test_the_zone_is_that_of_the_node_unless_it_was_given(place, expected):
+def test_the_zone_is_that_of_the_node_unless_it_was_given(topology, expected):
     objects = [parse.read(document).object for document in (service('n1'), node('n1', zone='a'), node('n3', zone='c'))]
-    assert build_context.make(Settings(), place=place).placed_by(objects).place == expected
+    assert build_context.make(Settings(), topology=topology).placed_by(objects).topology == expected
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ KNOWN = Settings(default_certificate='edge/wildcard')
     [
         pytest.param([tls_secret('wildcard', 'edge')], False, [], True, id='there'),
         pytest.param([], False, ['SecretMissing'], False, id='missing'),
-        pytest.param([], True, ['StandInCertificate'], True, id='missing, offline'),
+        pytest.param([], True, ['PlaceholderCertificate'], True, id='missing, offline'),
         pytest.param([secret('wildcard', 'edge', tls_crt='x', tls_key='y')], False, ['CertificateUnusable'], False, id='broken'),
         pytest.param([secret('wildcard', 'edge', tls_crt='x', tls_key='y')], True, ['CertificateUnusable'], False, id='broken, offline'),
         pytest.param([tls_secret('wildcard', 'shop')], False, ['SecretMissing'], False, id='in another namespace'),
@@ -24,13 +24,13 @@ KNOWN = Settings(default_certificate='edge/wildcard')
 )  # fmt: skip
 def test_the_default_certificate_is_a_file_only_where_there_is_one(documents, offline, said, there):
     made = built(*documents, settings=KNOWN, offline=offline)
-    verdicts = made.all_verdicts()
-    assert [verdict.reason for verdict in verdicts] == said
-    assert {str(verdict.ref) for verdict in verdicts} <= {'Class headrace'}
-    assert {verdict.field for verdict in verdicts} <= {'defaultCertificate'}
+    diagnostics = made.all_diagnostics()
+    assert [diagnostic.reason for diagnostic in diagnostics] == said
+    assert {str(diagnostic.ref) for diagnostic in diagnostics} <= {'Class headrace'}
+    assert {diagnostic.field for diagnostic in diagnostics} <= {'defaultCertificate'}
     assert (pointer(made, Kind.CERTIFICATE, class_fragment.DEFAULT_CERTIFICATE) is not None) is there
 
 
 def test_a_class_without_a_default_certificate_reads_no_secret():
     assert class_fragment.needs(make(Settings())) == ()
-    assert built(settings=Settings()).all_verdicts() == ()
+    assert built(settings=Settings()).all_diagnostics() == ()

@@ -10,11 +10,11 @@ from headrace.ir.backend import Group
 from headrace.objects import parse
 from headrace.objects.kinds import Protocol
 from headrace.translate import endpoints
-from headrace.translate.endpoints import Place, Selection
+from headrace.translate.endpoints import Selection, Topology
 from support.objects import endpoint_slice, node
 
 A, B, C, D = '10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'
-HERE = Place('n1', 'zone-a')
+HERE = Topology('n1', 'zone-a')
 
 
 def ends(*items):
@@ -30,9 +30,11 @@ def hinted(address, *, zones=(), nodes=(), **conditions):
     return {'addresses': [address], 'conditions': conditions, 'hints': hints}
 
 
-def chosen(*documents, port='', protocol=Protocol.TCP, family=4, place=None, local=False):
+def chosen(*documents, port='', protocol=Protocol.TCP, family=4, topology=None, local=False):
     slices = [parse.read(document).object for document in documents]
-    return endpoints.select(slices, port=port, protocol=protocol, family=family, place=place or Place(), local=local)
+    return endpoints.select(
+        slices, port=port, protocol=protocol, family=family, topology=topology or Topology(), local=local
+    )
 
 
 READY = {'ready': True}
@@ -210,15 +212,15 @@ def test_a_family_counts_only_when_one_of_its_endpoints_could_be_used(entries, f
     ],
 )
 def test_hints_are_followed_when_they_are_complete_and_name_this_place(items, addresses):
-    assert chosen(endpoint_slice(endpoints=items), place=HERE) == Selection((Group(8080, addresses),))
+    assert chosen(endpoint_slice(endpoints=items), topology=HERE) == Selection((Group(8080, addresses),))
 
 
 def test_hints_are_complete_only_over_all_slices_of_the_port():
     first = endpoint_slice(name='web-1', endpoints=[hinted(A, zones=['zone-a'])])
     second = endpoint_slice(name='web-2', endpoints=[{'addresses': [B]}])
     other = endpoint_slice(name='web-3', port_name='other', endpoints=[{'addresses': [C]}])
-    assert chosen(first, second, place=HERE).groups == (Group(8080, (A, B)),)
-    assert chosen(first, other, place=HERE).groups == (Group(8080, (A,)),)
+    assert chosen(first, second, topology=HERE).groups == (Group(8080, (A, B)),)
+    assert chosen(first, other, topology=HERE).groups == (Group(8080, (A,)),)
 
 
 def test_without_a_place_hints_are_not_followed():
@@ -228,19 +230,19 @@ def test_without_a_place_hints_are_not_followed():
 
 def test_with_only_a_zone_hints_of_nodes_are_passed_over():
     items = [hinted(A, zones=['zone-a'], nodes=['n1']), hinted(B, zones=['zone-b'], nodes=['n2'])]
-    found = chosen(endpoint_slice(endpoints=items), place=Place('', 'zone-b'))
+    found = chosen(endpoint_slice(endpoints=items), topology=Topology('', 'zone-b'))
     assert found.groups == (Group(8080, (B,)),)
 
 
 def test_the_fallback_to_terminating_endpoints_ignores_hints():
     items = [hinted(A, zones=['zone-a'], **DRAINING), hinted(B, zones=['zone-b'], **DRAINING)]
-    found = chosen(endpoint_slice(endpoints=items), place=HERE)
+    found = chosen(endpoint_slice(endpoints=items), topology=HERE)
     assert found == Selection((Group(8080, (A, B)),), terminating=True)
 
 
 def test_an_endpoint_that_is_ready_although_it_terminates_makes_hints_incomplete():
     items = [hinted(A, zones=['zone-a']), {'addresses': [B], 'conditions': {'ready': True, 'terminating': True}}]
-    assert chosen(endpoint_slice(endpoints=items), place=HERE).groups == (Group(8080, (A, B)),)
+    assert chosen(endpoint_slice(endpoints=items), topology=HERE).groups == (Group(8080, (A, B)),)
 
 
 # --- policy Local -----------------------------------------------------------------------------------------------------
@@ -266,12 +268,12 @@ def test_a_local_policy_uses_the_endpoints_of_this_node_only(items, expected):
         {'addresses': [address], 'conditions': conditions, **({'nodeName': at} if at else {})}
         for address, conditions, at in items
     ]
-    assert chosen(endpoint_slice(endpoints=entries), place=HERE, local=True) == expected
+    assert chosen(endpoint_slice(endpoints=entries), topology=HERE, local=True) == expected
 
 
 def test_topology_never_applies_to_a_local_policy():
     items = [{**hinted(A, zones=['zone-b']), 'nodeName': 'n1'}, {**hinted(B, zones=['zone-a']), 'nodeName': 'n2'}]
-    assert chosen(endpoint_slice(endpoints=items), place=HERE, local=True).groups == (Group(8080, (A,)),)
+    assert chosen(endpoint_slice(endpoints=items), topology=HERE, local=True).groups == (Group(8080, (A,)),)
 
 
 @pytest.mark.parametrize('conditions', [READY, DRAINING])

@@ -1,7 +1,7 @@
 """Which ports the edge serves, and as what: rules 2 to 6 of the contract, as tables.
 
 Promises: nothing is exposed that was not asked for; a key that could speak of several ports exposes nothing; every port
-that is not served though it was asked for has a verdict.
+that is not served though it was asked for has a diagnostic.
 """
 
 import pytest
@@ -24,13 +24,13 @@ PLAIN, OTHER = {'name': 'one', 'port': 5001}, {'name': 'two', 'port': 5002}
 
 
 def exposed(document, **settings):
-    """Return what is exposed (label, mode, what the endpoint speaks, hosts, number) and the reasons of verdicts."""
+    """Return what is exposed (label, mode, what the endpoint speaks, hosts, number) and the reasons of diagnostics."""
     seen = build_context.make(Settings(**{'tcp_ports': '5000-5999', **settings}))
     item = parse.read(document).object
     said = annotations.read(item.ref, item.annotations, item.ports)
     found = exposure.expose(item, said, seen) if exposure.is_ours(item, said, seen) else exposure.Exposures()
     rows = [(each.port.label, each.spoken.mode, each.spoken.endpoint, each.hosts, each.number) for each in found.ports]
-    return rows, [verdict.reason for verdict in found.verdicts]
+    return rows, [diagnostic.reason for diagnostic in found.diagnostics]
 
 
 def labels(document, **settings):
@@ -106,10 +106,10 @@ def test_a_service_belongs_to_one_class(annotations, spec, settings, ours):
     assert labels(document, **settings) == ((['http'], []) if ours else ([], []))
 
 
-def test_a_service_of_another_class_has_no_fragment_and_no_verdict():
+def test_a_service_of_another_class_has_no_fragment_and_no_diagnostic():
     made = built(service(annotations={'class': 'other', 'hots': 'x', 'host': 'not a host!'}))
     assert fragment(made) is None
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 # --- rule 4: what a port speaks ---------------------------------------------------------------------------------------
@@ -346,20 +346,20 @@ def reading_of(item):
     ],
 )
 def test_the_number_of_a_tcp_port(annotations, ports, settings, found, said):
-    rows, verdicts = exposed(service(annotations=annotations, ports=ports), **settings)
+    rows, diagnostics = exposed(service(annotations=annotations, ports=ports), **settings)
     assert [(row[0], row[4]) for row in rows] == found
-    assert verdicts == said
+    assert diagnostics == said
 
 
 @pytest.mark.parametrize(
     ('number', 'named'),
     [('6000', 'tcpPorts (5000-5999)'), ('8080', 'httpPort'), ('8443', 'httpsPort'), ('8404', 'healthPort')],
 )
-def test_the_verdict_about_a_port_names_the_setting(number, named):
+def test_the_diagnostic_about_a_port_names_the_setting(number, named):
     made = built(service(annotations={'port': number}, ports=[TCP]), settings=Settings(tcp_ports='5000-5999'))
-    (verdict,) = made.all_verdicts()
-    assert named in verdict.message
-    assert verdict.field == 'metadata.annotations[headrace.io/port]'
+    (diagnostic,) = made.all_diagnostics()
+    assert named in diagnostic.message
+    assert diagnostic.field == 'metadata.annotations[headrace.io/port]'
 
 
 @pytest.mark.parametrize(
@@ -392,22 +392,22 @@ def test_a_service_of_type_external_name_needs_the_class(ports, asked):
 
 
 @pytest.mark.parametrize(
-    ('name', 'said', 'verdicts'),
+    ('name', 'said', 'diagnostics'),
     [
         ('Example.org', {}, []),
         ('example.org', {'check': 'http', 'cookie': 'true', 'balance': 'leastconn'}, ['NotApplicable'] * 3),
         ('not a host', {}, ['NoEndpoints']),
     ],
 )
-def test_a_name_outside_of_the_cluster_is_one_server_that_is_asked_for(name, said, verdicts):
+def test_a_name_outside_of_the_cluster_is_one_server_that_is_asked_for(name, said, diagnostics):
     document = service(
         annotations={'host': 'a.example.com', **said}, ports=[HTTP], type='ExternalName', externalName=name
     )
     made = built(document, settings=Settings(allow_external_name=True))
     (backend,) = fragment(made).backends
     assert backend.shape == Shape(external=True)
-    assert reasons(made) == verdicts
-    known = 'NoEndpoints' not in verdicts
+    assert reasons(made) == diagnostics
+    known = 'NoEndpoints' not in diagnostics
     assert backend.groups == ((Group(80, ('0.0.0.0',)),) if known else ())
     assert [entry.value for entry in fragment(made).data] == ([name] if known else [])
 
@@ -457,6 +457,6 @@ def test_a_path_that_does_not_parse_costs_no_port_that_has_no_paths():
 
 def test_who_gives_a_tcp_port_to_a_port_that_is_named_after_http_is_told_the_mode():
     made = built(service(annotations={'port': '5001'}, ports=[HTTP]))
-    assert [verdict.message for verdict in made.all_verdicts() if verdict.reason == 'MissingHost'] == [
+    assert [diagnostic.message for diagnostic in made.all_diagnostics() if diagnostic.reason == 'MissingHost'] == [
         'port http speaks HTTP or TLS and has no headrace.io/host; headrace.io/port is for TCP: headrace.io/mode: tcp'
     ]

@@ -45,10 +45,10 @@ def poison(monkeypatch):
 
 
 class Living:
-    """A store, the state that follows it, and a picture of what was told."""
+    """A store, the state that follows it, and a snapshot of what was told."""
 
     def __init__(self):
-        self.store, self.told = store.Store(), model_snapshot.Picture()
+        self.store, self.told = store.Store(), model_snapshot.ModelSnapshot()
         self.state = state.State(
             build_context.make(Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',))))
         )
@@ -76,8 +76,8 @@ def routes(living):
     return found
 
 
-def reasons(verdicts):
-    return sorted({verdict.reason for verdict in verdicts} - {'NoEndpoints'})
+def reasons(diagnostics):
+    return sorted({diagnostic.reason for diagnostic in diagnostics} - {'NoEndpoints'})
 
 
 STAGES = [
@@ -99,7 +99,7 @@ def test_an_object_that_fails_keeps_its_previous_fragment_and_the_others_change(
     change = living.put(*(web(each, f'new-{each}.example.com') for each in NAMES if each != 'bad'), bad)
     assert routes(living) == {f'new-{each}.example.com': each for each in 'abcd'} | {'bad.example.com': 'bad'}
     assert [(failure.ref, type(failure.error)) for failure in change.failures] == [(BAD, KeyError)]
-    assert reasons(living.state.verdicts(BAD)) == ['InternalError']
+    assert reasons(living.state.diagnostics(BAD)) == ['InternalError']
     assert BAD in change.judged
 
 
@@ -109,7 +109,7 @@ def test_a_new_object_that_fails_is_left_out_and_reported(poison, where, name):
     poison(where, name)
     living.put(*(web(each) for each in NAMES))
     assert routes(living) == {f'{each}.example.com': each for each in 'abcd'}
-    assert reasons(living.state.verdicts(BAD)) == ['InternalError']
+    assert reasons(living.state.diagnostics(BAD)) == ['InternalError']
 
 
 @pytest.mark.parametrize(('where', 'name'), STAGES)
@@ -126,7 +126,7 @@ def test_an_object_that_failed_is_tried_again_when_it_changes_and_not_before(poi
     poison.bad = set()
     living.put(web('bad', 'good.example.com'))
     assert routes(living)['good.example.com'] == 'bad'
-    assert reasons(living.state.verdicts(BAD)) == []
+    assert reasons(living.state.diagnostics(BAD)) == []
     assert living.state.failed == set()
 
 
@@ -178,7 +178,7 @@ def test_a_change_that_cannot_be_applied_is_undone_and_an_object_goes_back_to_wh
     living.told.tell(change)
     assert living.told == model_snapshot.of_state(living.state)
     assert living.told.pointers == before.pointers
-    assert reasons(living.state.verdicts(BAD)) == ['Conflict', 'InternalError']
+    assert reasons(living.state.diagnostics(BAD)) == ['Conflict', 'InternalError']
 
 
 def test_two_changes_after_each_other_are_one():
@@ -212,13 +212,13 @@ def test_an_object_that_fails_keeps_its_previous_fragment_when_settings_change(m
     change = made.succeed(living.state, living.store)
     living.state = made
     assert routes(living) == {f'{each}.example.com': each for each in NAMES}
-    assert reasons(made.verdicts(BAD)) == ['InternalError']
+    assert reasons(made.diagnostics(BAD)) == ['InternalError']
     assert [failure.ref for failure in change.failures] == [BAD]
     bad = web('bad', 'good.example.com')
     living.told = model_snapshot.of_state(made)
     living.put(bad)
     assert routes(living)['good.example.com'] == 'bad'
-    assert reasons(made.verdicts(BAD)) == []
+    assert reasons(made.diagnostics(BAD)) == []
 
 
 def test_a_namespace_that_stays_beyond_a_budget_is_judged_again_once(poison, monkeypatch):

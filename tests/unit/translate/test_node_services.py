@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from headrace.ir.fragment import Kind
-from headrace.ir.l4 import Fate
+from headrace.ir.l4 import Action
 from headrace.ir.policy import Map
 from headrace.objects import parse
 from headrace.settings.settings import Secrets, Settings
 from headrace.store import Snapshot
 from headrace.translate import build_context, node_services
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import built, ca_secret, endpoint_slice, fragment, node, pointer, secret, service
 
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
@@ -20,17 +20,17 @@ OURS = {'annotations': {'proxy': 'node'}}
 LABEL = 'service.kubernetes.io/service-proxy-name'
 
 
-def doors(made):
-    return [claim.key for claim in fragment(made).claims if claim.kind is Kind.DOOR]
+def virtual_addresses(made):
+    return [claim.key for claim in fragment(made).claims if claim.kind is Kind.VIRTUAL_ADDRESS]
 
 
-def door(made, key):
-    return pointer(made, Kind.DOOR, key)
+def virtual_address(made, key):
+    return pointer(made, Kind.VIRTUAL_ADDRESS, key)
 
 
-def on_node(*documents, settings=None, place=None, **seen):
+def on_node(*documents, settings=None, topology=None, **seen):
     known = settings or Settings(secrets=Secrets(namespaces=('shop',)))
-    return built(*documents, settings=known, role=Role.NODE, place=place or Place('n1'), **seen)
+    return built(*documents, settings=known, role=Role.NODE, topology=topology or Topology('n1'), **seen)
 
 
 def addresses(made):
@@ -135,7 +135,11 @@ def test_endpoints_whose_authority_is_not_there_are_not_used(key, held):
     where = pointer(made, Kind.ADDRESS, '10.96.0.1:443')
     assert ('X' in where.flags) is not held
     assert servers(made, where.backend) == (['10.0.0.1'] if held else [])
-    said = [(verdict.reason, verdict.field) for verdict in made.all_verdicts() if verdict.reason.startswith('Secret')]
+    said = [
+        (diagnostic.reason, diagnostic.field)
+        for diagnostic in made.all_diagnostics()
+        if diagnostic.reason.startswith('Secret')
+    ]
     assert said == ([] if held else [('SecretMissing', f'metadata.annotations[headrace.io/{key}]')])
 
 
@@ -164,7 +168,7 @@ def test_a_protection_that_cannot_be_given_closes_the_address_and_says_so(said):
     document = service(annotations={'proxy': 'node', **said}, **IP)
     made = on_node(document, endpoint_slice(addresses=['10.0.0.1']), *secrets)
     assert 'X' in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
-    assert 'RouteClosed' in [verdict.reason for verdict in made.all_verdicts()]
+    assert 'RouteClosed' in [diagnostic.reason for diagnostic in made.all_diagnostics()]
 
 
 def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_the_policy():
@@ -189,13 +193,13 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
     spec = {'ports': [{'name': 'tcp', 'port': 80}], **spec}
     document = service(annotations={'proxy': 'node', 'mode': 'http', **said}, **spec, **IP)
     made = on_node(document, endpoint_slice(addresses=['10.0.0.1'], port_name='tcp'))
-    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [('NotYet', field)]
+    assert [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()] == [('NotYet', field)]
     assert 'w' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
 
 
 def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
     known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **IP)).object
-    seen = replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    seen = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
     made = node_services.build(known, Snapshot(known), seen)
     assert [claim.value.flags for claim in made.claims if claim.kind is Kind.ADDRESS] == ['l']
 
@@ -203,10 +207,10 @@ def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
 def test_affinity_stays_with_the_kernel_while_a_service_goes_back():
     spec = {'sessionAffinity': 'ClientIP', 'sessionAffinityConfig': {'clientIP': {'timeoutSeconds': 60}}}
     known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **spec, **IP)).object
-    seen = replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+    seen = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
     slices = parse.read(endpoint_slice(addresses=['10.0.0.1'])).object
     made = node_services.build(known, Snapshot(known, (slices,)), seen)
-    assert {claim.kind for claim in made.claims} == {Kind.DOOR}
+    assert {claim.kind for claim in made.claims} == {Kind.VIRTUAL_ADDRESS}
     assert [balanced.protocol for balanced in made.balanced] == ['TCP']
 
 
@@ -217,13 +221,13 @@ def test_keys_for_a_port_that_the_kernel_balances_are_told():
         service(annotations=said, ports=ports, **IP),
         endpoint_slice(addresses=['10.0.0.1'], port_name='dns', protocol='UDP'),
     )
-    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+    assert [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()] == [
         ('NotApplicable', 'metadata.annotations[headrace.io/max-connections.dns]')
     ]
 
 
 @pytest.mark.parametrize(
-    ('said', 'way', 'seconds'),
+    ('said', 'datapath', 'seconds'),
     [
         pytest.param({}, 'kernel', 0, id='nothing else is asked: the kernel'),
         pytest.param({'host': 'a.example.com'}, 'kernel', 0, id='a name changes nothing'),
@@ -231,17 +235,17 @@ def test_keys_for_a_port_that_the_kernel_balances_are_told():
         pytest.param({'allow': '10.0.0.0/8'}, 'haproxy', 10800, id='a rule: HAProxy'),
     ],
 )
-def test_who_keeps_clients_with_their_endpoints(said, way, seconds):
+def test_who_keeps_clients_with_their_endpoints(said, datapath, seconds):
     asked = service(annotations={'proxy': 'node', **said}, sessionAffinity='ClientIP', **IP)
     made = on_node(asked, endpoint_slice(addresses=['10.0.0.1']))
-    assert (door(made, '10.96.0.1:80/TCP').way == 'kernel') is (way == 'kernel')
+    assert (virtual_address(made, '10.96.0.1:80/TCP').datapath == 'kernel') is (datapath == 'kernel')
     assert {backend.affinity for backend in fragment(made).backends} - {0} == ({seconds} if seconds else set())
 
 
 def test_a_node_that_load_balancers_ask_for_its_health_would_give_no_answer():
     spec = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
     made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=BOTH))
-    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+    assert [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()] == [
         ('NotYet', 'spec.healthCheckNodePort')
     ]
 
@@ -250,7 +254,7 @@ def test_users_and_a_rewrite_are_those_of_the_edge():
     said = {'proxy': 'node', 'mode': 'http', 'rewrite-path': '/v2/', 'basic-auth-secret': 'users'}
     held = secret('users', type='kubernetes.io/basic-auth', username='ann', password='pw')
     made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']), held)
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
     flags = pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
     assert {'w', 'b'} <= set(flags)
     assert 'X' not in flags
@@ -267,7 +271,7 @@ def test_users_with_crypt_hashes_are_judged_as_at_the_edge():
     (listed,) = fragment(made).userlists
     assert listed.users == (('ann', hashed),)
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').policy == listed.policy
-    assert [verdict.reason for verdict in made.all_verdicts()] == ['CostlyHash']
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['CostlyHash']
 
 
 @pytest.mark.parametrize('taken', [False, True], ids=['of kube-proxy', 'taken over'])
@@ -285,13 +289,13 @@ def test_a_canary_lends_its_backend_whoever_serves_its_own_address(taken):
     (backend,) = [each for each in fragment(made, 'next').backends if each.name == name]
     assert (weight, backend.groups[0].addresses, backend.shape.mode, flags) == ('1000', ('10.0.0.2',), 'http', '')
     assert bool(pointer(made, Kind.ADDRESS, '10.96.0.2:80')) is taken
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 def test_a_canary_that_is_not_there_is_left_out_and_told():
     said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next'}
     made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
-    assert [verdict.reason for verdict in made.all_verdicts()] == ['ServiceMissing']
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['ServiceMissing']
     assert 'c' not in pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags
 
 
@@ -304,7 +308,7 @@ def test_a_client_who_is_not_to_be_forwarded_is_not():
 def test_keys_that_the_edge_applies_are_no_mistake_on_the_node():
     said = {'proxy': 'node', 'mode': 'http', 'host': 'a.example.com', 'tls-secret': 'tls', 'rewrite-path': '/a'}
     made = on_node(service(annotations=said, **IP), endpoint_slice(addresses=['10.0.0.1']))
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all():
@@ -312,7 +316,7 @@ def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all()
     document = service(**OURS, **IP, **spec)
     document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}, {'ip': 'fd00::7'}]}}
     made = on_node(document)
-    found = {key: door(made, key).ranges for key in doors(made)}
+    found = {key: virtual_address(made, key).ranges for key in virtual_addresses(made)}
     assert found == {
         '10.96.0.1:80/TCP': None,
         '198.51.100.7:80/TCP': ('10.0.0.0/8',),
@@ -337,7 +341,7 @@ def test_ranges_of_a_load_balancer_address(ranges, kept):
     document = service(**OURS, **IP, type='LoadBalancer', loadBalancerSourceRanges=ranges)
     document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
     made = on_node(document, node('n1', addresses=['192.0.2.1']))
-    assert door(made, '198.51.100.7:80/TCP').ranges == kept
+    assert virtual_address(made, '198.51.100.7:80/TCP').ranges == kept
 
 
 @pytest.mark.parametrize(
@@ -347,7 +351,7 @@ def test_ranges_of_a_load_balancer_address(ranges, kept):
 def test_a_port_without_any_endpoint_is_told_and_one_without_a_local_one_is_not(node_of, expected):
     ends = [{'addresses': ['10.0.0.1'], 'nodeName': node_of}] if node_of else []
     made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ends))
-    assert [verdict.reason for verdict in made.all_verdicts()] == expected
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == expected
 
 
 BOTH = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
@@ -355,25 +359,25 @@ ELSEWHERE = [{'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
 
 
 @pytest.mark.parametrize(
-    ('ends', 'policy', 'far', 'near'),
+    ('ends', 'policy', 'external_path', 'local_path'),
     [
-        pytest.param(BOTH, {}, Fate.SERVE, Fate.SERVE, id='endpoints'),
-        pytest.param([], {}, Fate.REFUSE, Fate.REFUSE, id='none'),
-        pytest.param([], {'externalTrafficPolicy': 'Local'}, Fate.REFUSE, Fate.REFUSE, id='none, policy Local'),
-        pytest.param(ELSEWHERE, {}, Fate.SERVE, Fate.SERVE, id='on another node'),
-        pytest.param(ELSEWHERE, {'externalTrafficPolicy': 'Local'}, Fate.DROP, Fate.SERVE, id='on another node, policy Local'),
+        pytest.param(BOTH, {}, Action.SERVE, Action.SERVE, id='endpoints'),
+        pytest.param([], {}, Action.REFUSE, Action.REFUSE, id='none'),
+        pytest.param([], {'externalTrafficPolicy': 'Local'}, Action.REFUSE, Action.REFUSE, id='none, policy Local'),
+        pytest.param(ELSEWHERE, {}, Action.SERVE, Action.SERVE, id='on another node'),
+        pytest.param(ELSEWHERE, {'externalTrafficPolicy': 'Local'}, Action.DROP, Action.SERVE, id='on another node, policy Local'),
     ],
 )  # fmt: skip
-def test_what_becomes_of_a_connection_to_an_external_address(ends, policy, far, near):
+def test_what_becomes_of_a_connection_to_an_external_address(ends, policy, external_path, local_path):
     made = on_node(service(**OURS, **IP, externalIPs=['198.51.100.8'], **policy), endpoint_slice(endpoints=ends))
-    found = door(made, '198.51.100.8:80/TCP')
-    assert (found.far.fate, found.near.fate) == (far, near)
+    found = virtual_address(made, '198.51.100.8:80/TCP')
+    assert (found.external_path.action, found.local_path.action) == (external_path, local_path)
 
 
 def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_elsewhere_only():
     made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ELSEWHERE))
-    found = door(made, '10.96.0.1:80/TCP')
-    assert (found.far.fate, found.near.fate) == (Fate.DROP, Fate.DROP)
+    found = virtual_address(made, '10.96.0.1:80/TCP')
+    assert (found.external_path.action, found.local_path.action) == (Action.DROP, Action.DROP)
 
 
 @pytest.mark.parametrize(
@@ -389,10 +393,10 @@ def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_e
 def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address, said):
     known = Settings(service_networks=('10.96.0.0/16',), pod_networks=('10.244.0.0/16',))
     made = on_node(service(**OURS, **IP, externalIPs=[address]), endpoint_slice(endpoints=BOTH), node(), settings=known)
-    assert doors(made) == ['10.96.0.1:80/TCP']
-    [verdict] = made.all_verdicts()
-    assert (verdict.reason, verdict.field) == ('AddressRefused', 'spec.externalIPs')
-    assert said in verdict.message
+    assert virtual_addresses(made) == ['10.96.0.1:80/TCP']
+    [diagnostic] = made.all_diagnostics()
+    assert (diagnostic.reason, diagnostic.field) == ('AddressRefused', 'spec.externalIPs')
+    assert said in diagnostic.message
 
 
 def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
@@ -401,23 +405,25 @@ def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
     slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])
     made = on_node(thief, owner, *slices)
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').backend.startswith('shop_web_80')
-    assert [(verdict.reason, verdict.ref.name) for verdict in made.all_verdicts()] == [('AddressRefused', 'thief')]
+    assert [(diagnostic.reason, diagnostic.ref.name) for diagnostic in made.all_diagnostics()] == [
+        ('AddressRefused', 'thief')
+    ]
 
 
 def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
     ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
     made = on_node(service(ports=ports, **OURS, **IP), endpoint_slice(endpoints=BOTH, protocol='UDP', port_name='dns'))
-    udp = door(made, '10.96.0.1:53/UDP')
-    assert (udp.way, [held.endpoints for held in fragment(made).balanced]) == (
+    udp = virtual_address(made, '10.96.0.1:53/UDP')
+    assert (udp.datapath, [held.endpoints for held in fragment(made).balanced]) == (
         'kernel',
         [(('10.0.0.1', 8080), ('10.0.0.2', 8080))],
     )
     made = on_node(service(**OURS, **IP, sessionAffinity='ClientIP'), endpoint_slice(endpoints=BOTH))
-    sticky = door(made, '10.96.0.1:80/TCP')
-    assert (sticky.way, [held.affinity for held in fragment(made).balanced]) == ('kernel', [10800])
+    sticky = virtual_address(made, '10.96.0.1:80/TCP')
+    assert (sticky.datapath, [held.affinity for held in fragment(made).balanced]) == ('kernel', [10800])
     made = on_node(service(**OURS, **IP), endpoint_slice(endpoints=BOTH))
-    plain = door(made, '10.96.0.1:80/TCP')
-    assert (plain.way, plain.far.spare) == ('tcp', (('10.0.0.1', 8080), ('10.0.0.2', 8080)))
+    plain = virtual_address(made, '10.96.0.1:80/TCP')
+    assert (plain.datapath, plain.external_path.spare) == ('tcp', (('10.0.0.1', 8080), ('10.0.0.2', 8080)))
     made = on_node(service(annotations={'proxy': 'node', 'allow': '10.0.0.0/8'}, **IP), endpoint_slice(endpoints=BOTH))
-    guarded = door(made, '10.96.0.1:80/TCP')
-    assert (guarded.way, guarded.far.spare) == ('tcp', ())
+    guarded = virtual_address(made, '10.96.0.1:80/TCP')
+    assert (guarded.datapath, guarded.external_path.spare) == ('tcp', ())

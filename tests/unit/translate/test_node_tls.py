@@ -4,14 +4,14 @@ import pytest
 
 from headrace import names
 from headrace.ir.fragment import Kind
-from headrace.ir.l4 import Fate
+from headrace.ir.l4 import Action
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support import certificates
 from support.objects import built, ca_secret, endpoint_slice, fragment, pointer, secret, service, tls_secret
 
@@ -28,24 +28,28 @@ def on_node(said, *more, port=None, **spec):
     document = service(annotations={'proxy': 'node', **said}, ports=ports, **IP, **spec)
     known = Settings(secrets=Secrets(namespaces=('shop',)))
     ends = endpoint_slice(addresses=['10.0.0.1'], port_name=label)
-    return built(document, ends, *more, settings=known, role=Role.NODE, place=Place('n1'))
+    return built(document, ends, *more, settings=known, role=Role.NODE, topology=Topology('n1'))
 
 
 def listeners(made):
     return {claim.key: claim.value for claim in fragment(made).claims if claim.kind is Kind.LISTENER}
 
 
-def door(made):
-    return pointer(made, Kind.DOOR, f'{AT}/TCP')
+def virtual_address(made):
+    return pointer(made, Kind.VIRTUAL_ADDRESS, f'{AT}/TCP')
 
 
 @pytest.mark.parametrize('mode', ['http', 'tcp'])
 def test_a_port_with_a_certificate_leads_to_the_listener_of_tls_and_has_one_behind_it(mode):
     made = on_node({'tls-secret': 'tls', 'mode': mode}, GOOD)
     assert listeners(made) == {f'{mode}/{POLICY}': HostTls(certificates=('shop_tls',))}
-    assert (door(made).way, door(made).far.fate, door(made).far.spare) == ('tls', Fate.SERVE, ())
+    assert (
+        virtual_address(made).datapath,
+        virtual_address(made).external_path.action,
+        virtual_address(made).external_path.spare,
+    ) == ('tls', Action.SERVE, ())
     assert pointer(made, Kind.ADDRESS, AT) == Pointer(fragment(made).backends[0].name, POLICY, 'e')
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 def test_clients_certificates_are_judged_by_the_listener():
@@ -77,55 +81,59 @@ def test_clients_certificates_are_judged_by_the_listener():
 def test_without_what_its_tls_needs_a_port_is_closed_and_never_in_the_clear(mode, said, reason):
     broken = {**secret('broken', tls_crt='none', tls_key='none'), 'type': 'kubernetes.io/tls'}
     made = on_node({'mode': mode, **said}, GOOD, broken, tls_secret('ed25519'), ca_secret())
-    assert (listeners(made), door(made).far.fate, door(made).near.fate) == ({}, Fate.REFUSE, Fate.REFUSE)
+    assert (listeners(made), virtual_address(made).external_path.action, virtual_address(made).local_path.action) == (
+        {},
+        Action.REFUSE,
+        Action.REFUSE,
+    )
     assert 'X' in pointer(made, Kind.ADDRESS, AT).flags
-    assert reason in [verdict.reason for verdict in made.all_verdicts()]
+    assert reason in [diagnostic.reason for diagnostic in made.all_diagnostics()]
 
 
 def test_of_two_certificates_with_keys_of_one_kind_the_first_counts():
     other = certificates.tls_secret('other', *certificates.for_names('b.example.com'))
     made = on_node({'tls-secret': 'tls, other', 'mode': 'http'}, GOOD, other)
     assert [held.certificates for held in listeners(made).values()] == [('shop_tls',)]
-    assert [verdict.reason for verdict in made.all_verdicts()] == ['ContradictoryKeys']
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['ContradictoryKeys']
 
 
 def test_a_service_at_the_edge_has_tls_there_and_its_own_address_in_the_clear():
     made = on_node({'tls-secret': 'tls', 'host': 'a.example.com', 'mode': 'http', 'tls-redirect': 'true'}, GOOD)
-    assert (listeners(made), door(made).way) == ({}, 'http')
+    assert (listeners(made), virtual_address(made).datapath) == ({}, 'http')
     assert pointer(made, Kind.ADDRESS, AT).text.endswith(f'|{POLICY}|')
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 @pytest.mark.parametrize(
-    ('said', 'way', 'encrypted'),
+    ('said', 'datapath', 'encrypted'),
     [
         pytest.param({}, 'tcp', False, id='as it comes'),
         pytest.param({'tls-secret': 'tls'}, 'tls', True, id='ended, and made anew to the endpoint'),
         pytest.param({'tls-secret': 'tls', 'backend-protocol': 'http1'}, 'tls', False, id='ended for good'),
     ],
 )
-def test_tls_that_the_endpoint_speaks_is_ended_only_if_somebody_asks_for_it(said, way, encrypted):
+def test_tls_that_the_endpoint_speaks_is_ended_only_if_somebody_asks_for_it(said, datapath, encrypted):
     made = on_node(said, GOOD, port={'name': 'https'})
-    assert door(made).way == way
+    assert virtual_address(made).datapath == datapath
     assert [backend.options.tls is not None for backend in fragment(made).backends] == [encrypted]
-    assert [key.partition('/')[0] for key in listeners(made)] == (['http'] if way == 'tls' else [])
+    assert [key.partition('/')[0] for key in listeners(made)] == (['http'] if datapath == 'tls' else [])
 
 
 def test_nobody_is_sent_from_a_services_own_port_to_another_one():
     made = on_node({'tls-secret': 'tls', 'mode': 'http', 'tls-redirect': 'true'}, GOOD)
-    assert [verdict.reason for verdict in made.all_verdicts()] == ['NotApplicable']
+    assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['NotApplicable']
     made = on_node({'tls-secret': 'tls', 'mode': 'http', 'tls-redirect': 'false'}, GOOD)
-    assert made.all_verdicts() == ()
+    assert made.all_diagnostics() == ()
 
 
 def test_haproxy_keeps_clients_with_their_endpoints_behind_tls():
     made = on_node({'tls-secret': 'tls'}, GOOD, sessionAffinity='ClientIP')
-    assert door(made).way == 'tls'
+    assert virtual_address(made).datapath == 'tls'
     assert pointer(made, Kind.ADDRESS, AT).flags == 'es'
 
 
 @pytest.mark.parametrize(
-    ('said', 'way'),
+    ('said', 'datapath'),
     [
         pytest.param({'client-ip': 'preserve'}, 'kernel', id='nothing else is asked'),
         pytest.param({'client-ip': 'preserve', 'max-connections': '5'}, 'tcp', id='something that HAProxy does'),
@@ -134,11 +142,11 @@ def test_haproxy_keeps_clients_with_their_endpoints_behind_tls():
         pytest.param({'client-ip': 'none'}, 'tcp', id='not asked for'),
     ],
 )
-def test_clients_addresses_are_kept_where_the_kernel_alone_serves_a_port(said, way):
+def test_clients_addresses_are_kept_where_the_kernel_alone_serves_a_port(said, datapath):
     made = on_node(said, GOOD)
-    assert door(made).way == way
-    refused = [verdict.message for verdict in made.all_verdicts() if verdict.reason == 'NotYet']
-    assert bool(refused) is (way not in ('kernel', 'tcp') or 'max-connections' in said)
+    assert virtual_address(made).datapath == datapath
+    refused = [diagnostic.message for diagnostic in made.all_diagnostics() if diagnostic.reason == 'NotYet']
+    assert bool(refused) is (datapath not in ('kernel', 'tcp') or 'max-connections' in said)
     if 'max-connections' in said:
         assert refused[0].endswith('and here is max-connections')
 

@@ -8,12 +8,12 @@ from headrace.objects import parse
 from headrace.settings.settings import Settings
 from headrace.translate import build_context, ownership
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support.objects import service
 
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
 CHOSEN, PROXY = 'headrace.io/node', 'service.kubernetes.io/service-proxy-name'
-IN_A_CLUSTER = replace(build_context.make(Settings(), role=Role.NODE, place=Place('n1')), labelled=True)
+IN_A_CLUSTER = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
 CHECKED = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
 
 

@@ -254,10 +254,10 @@ def test_another_key_that_does_not_parse_counts_as_absent(key):
 
 
 @pytest.mark.parametrize('key', ['allow', 'allow.http'])
-def test_the_verdict_names_the_key_as_it_was_written(key):
+def test_the_diagnostic_names_the_key_as_it_was_written(key):
     made = built(service(annotations={'host': 'a.example.com', key: 'x'}, ports=HTTP))
     field = f'metadata.annotations[headrace.io/{key}]'
-    assert field in [verdict.field for verdict in made.all_verdicts() if verdict.reason == 'InvalidValue']
+    assert field in [diagnostic.field for diagnostic in made.all_diagnostics() if diagnostic.reason == 'InvalidValue']
 
 
 def test_the_settings_of_a_route_that_say_nothing_change_nothing():

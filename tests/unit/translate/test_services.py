@@ -103,7 +103,7 @@ def test_of_two_certificates_with_keys_of_one_kind_the_first_counts():
         settings=settings(),
     )
     assert pointer(made, Kind.TLS, 'a.example.com').certificates == ('shop_a', 'shop_b')
-    assert [(verdict.reason, verdict.field) for verdict in made.all_verdicts()] == [
+    assert [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()] == [
         ('ContradictoryKeys', 'metadata.annotations[headrace.io/tls-secret]')
     ]
 
@@ -183,7 +183,7 @@ def test_a_secret_that_cannot_be_used_closes_the_route(annotations, name, kind, 
     made = served(annotations, *held, *good, known=settings(secrets=Secrets(namespaces=namespaces)))
     assert 'X' in flags(made)
     key = list(annotations)[-1]
-    said = {verdict.reason for verdict in made.all_verdicts() if f'[headrace.io/{key}]' in verdict.field}
+    said = {diagnostic.reason for diagnostic in made.all_diagnostics() if f'[headrace.io/{key}]' in diagnostic.field}
     expected = UNUSABLE.get(key, 'CertificateUnusable') if reason == 'unusable' else reason
     assert said == {expected, 'RouteClosed'}
     if key == 'backend-ca-secret':
@@ -197,16 +197,16 @@ def test_a_secret_that_can_be_used_closes_nothing(annotations, name):
     assert reasons(made) == []
 
 
-def test_the_verdict_about_a_forbidden_secret_names_the_setting_and_the_namespace():
+def test_the_diagnostic_about_a_forbidden_secret_names_the_setting_and_the_namespace():
     made = served({'basic-auth-secret.http': 'users'}, USERS, known=settings(secrets=Secrets()))
-    (verdict,) = [v for v in made.all_verdicts() if v.reason == 'SecretForbidden']
-    assert 'add shop to secrets.namespaces' in verdict.message
-    assert verdict.field == 'metadata.annotations[headrace.io/basic-auth-secret.http]'
+    (diagnostic,) = [v for v in made.all_diagnostics() if v.reason == 'SecretForbidden']
+    assert 'add shop to secrets.namespaces' in diagnostic.message
+    assert diagnostic.field == 'metadata.annotations[headrace.io/basic-auth-secret.http]'
 
 
-def test_no_verdict_and_no_text_of_a_fragment_shows_what_a_secret_holds():
+def test_no_diagnostic_and_no_text_of_a_fragment_shows_what_a_secret_holds():
     made = served({'basic-auth-secret': 'users', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}, *FULL)
-    shown = repr(made.fragments) + repr(made.all_verdicts()) + repr(dict(made.pointers()))
+    shown = repr(made.fragments) + repr(made.all_diagnostics()) + repr(dict(made.pointers()))
     assert "secret'" not in shown
     assert 'BEGIN' not in shown
 
@@ -322,7 +322,7 @@ def test_offline_stand_ins_take_the_place_of_secrets_that_are_not_there():
     }  # fmt: skip
     made = served(annotations, seen={'offline': True}, known=settings(secrets=Secrets()))
     assert flags(made) == 'Lv'
-    assert reasons(made) == ['StandInCertificate'] * 3
+    assert reasons(made) == ['PlaceholderCertificate'] * 3
     assert pointer(made, Kind.CERTIFICATE, 'shop_tls') == Pem(
         placeholder_certificates.certificate(Ref('Secret', 'shop', 'tls'))[0]
     )
@@ -368,7 +368,7 @@ def test_clients_that_stay_have_a_flag_and_their_time_as_data():
     made = served({}, sessionAffinity='ClientIP')
     assert flags(made) == 's'
     assert [(entry.map, entry.value) for entry in fragment(made).data] == [(Map.AFFINITY, '10800')]
-    assert not made.all_verdicts()
+    assert not made.all_diagnostics()
     other = served({}, sessionAffinity='ClientIP', sessionAffinityConfig={'clientIP': {'timeoutSeconds': 5}})
     assert [backend.name for backend in fragment(other).backends] == [
         backend.name for backend in fragment(made).backends
@@ -408,7 +408,7 @@ def test_a_canarys_clients_stay_if_its_own_service_says_so():
 )
 def test_a_key_that_no_exposed_port_can_use_is_told(annotations, ports, fields):
     made = served(annotations, ports=ports)
-    found = [verdict.field for verdict in made.all_verdicts() if verdict.reason == 'NotApplicable']
+    found = [diagnostic.field for diagnostic in made.all_diagnostics() if diagnostic.reason == 'NotApplicable']
     assert sorted(found) == sorted(f'metadata.annotations[headrace.io/{name}]' for name in fields)
 
 
@@ -590,7 +590,7 @@ def test_an_authority_of_endpoints_that_does_not_parse_closes_the_route_and_no_e
     made = served({'backend-protocol': 'https', 'backend-ca-secret': 'No Name'})
     assert 'X' in flags(made)
     assert [backend.groups for backend in fragment(made).backends] == [()]
-    assert [v.reason for v in made.all_verdicts()] == ['InvalidValue', 'RouteClosed']
+    assert [v.reason for v in made.all_diagnostics()] == ['InvalidValue', 'RouteClosed']
 
 
 def test_a_canary_whose_authority_does_not_parse_gets_no_traffic_unverified():
@@ -612,14 +612,14 @@ def test_a_service_whose_class_does_not_parse_is_served_by_nobody_and_told_by_th
 
 
 @pytest.mark.parametrize('port', ['\u202eevil', 'a' * 1_000_000], ids=['unprintable', 'long'])
-def test_the_verdict_of_a_closing_key_can_be_printed_whatever_port_it_names(port):
-    (found,) = [v for v in served({f'allow.{port}': '10.0.0.0/8'}).all_verdicts() if v.reason == 'RouteClosed']
+def test_the_diagnostic_of_a_closing_key_can_be_printed_whatever_port_it_names(port):
+    (found,) = [v for v in served({f'allow.{port}': '10.0.0.0/8'}).all_diagnostics() if v.reason == 'RouteClosed']
     assert found.field == 'metadata.annotations[headrace.io/allow]'
     assert found.message.isprintable()
 
 
 def test_a_protecting_key_for_a_port_that_does_not_exist_is_told_as_that():
-    found = [v for v in served({'allow.nope': '10.0.0.0/8'}).all_verdicts() if v.reason == 'RouteClosed']
+    found = [v for v in served({'allow.nope': '10.0.0.0/8'}).all_diagnostics() if v.reason == 'RouteClosed']
     assert [(v.field, v.message) for v in found] == [(
         'metadata.annotations[headrace.io/allow.nope]',
         'headrace.io/allow.nope: port http is closed: the Service has no port of this name or number',
@@ -651,14 +651,14 @@ def test_basic_auth_on_a_tcp_port_is_told_once():
     ],
 )
 def test_a_key_without_effect_is_told(annotations, key):
-    found = [(v.reason, v.field) for v in served(annotations).all_verdicts()]
+    found = [(v.reason, v.field) for v in served(annotations).all_diagnostics()]
     assert found == [('NotApplicable', f'metadata.annotations[headrace.io/{key}]')]
 
 
 @pytest.mark.parametrize('key', ['path', 'path-type'])
 def test_a_key_about_paths_of_a_service_that_asks_for_nothing_is_told(key):
     made = built(service(annotations={key: {'path': '/a', 'path-type': 'Exact'}[key]}), settings=settings())
-    assert [(v.reason, v.field) for v in made.all_verdicts()] == [
+    assert [(v.reason, v.field) for v in made.all_diagnostics()] == [
         ('NotApplicable', f'metadata.annotations[headrace.io/{key}]')
     ]
     assert fragment(made).claims == ()

@@ -11,10 +11,10 @@ from headrace.ir.backend import Options, ServerTls, Shape
 from headrace.ir.policy import Userlist
 from headrace.ir.tls import HostTls, Pem
 from headrace.translate import shapes
-from headrace.translate.shapes import Context
+from headrace.translate.shapes import ShapeContext
 
-CONTEXT = Context(cookie_name='headrace')
-NODE = Context(cookie_name='headrace', default_balance='random(1)')
+CONTEXT = ShapeContext(cookie_name='headrace')
+NODE = ShapeContext(cookie_name='headrace', default_balance='random(1)')
 
 
 def settings(annotations):

@@ -7,7 +7,7 @@ from headrace.ir.fragment import Content, Fragment, Kind
 from headrace.ir.pointers import Pointer, Reserved
 from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
 from headrace.ir.tls import HostTls
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
 CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
@@ -28,16 +28,16 @@ def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
     return frozenset(made)
 
 
-def of_picture(picture: Picture) -> dict[Map, dict[str, str]]:
-    """Return all entries of all maps that a picture stands for, by map and key."""
+def of_snapshot(snapshot: ModelSnapshot) -> dict[Map, dict[str, str]]:
+    """Return all entries of all maps that a snapshot stands for, by map and key."""
     found: dict[Map, dict[str, str]] = {name: {} for name in Map}
-    for fragment in picture.fragments.values():
+    for fragment in snapshot.fragments.values():
         for entry in of_fragment(fragment):
             found[entry.map][entry.key] = entry.value
-    for (kind, key), content in picture.pointers.items():
+    for (kind, key), content in snapshot.pointers.items():
         for entry in of_pointer(kind, key, content):
             found[entry.map][entry.key] = entry.value
-    for entry in tls_listeners.of_pointers(picture.pointers).entries():
+    for entry in tls_listeners.of_pointers(snapshot.pointers).entries():
         found[entry.map][entry.key] = entry.value
     return found
 

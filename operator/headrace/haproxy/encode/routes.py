@@ -65,9 +65,9 @@ def splits(merged: Iterable[Merged]) -> dict[str, str]:
     """Return the entries of the map `splits` that some routes need."""
     found: dict[str, str] = {}
     for route in merged:
-        for candidate in route.candidates:
-            if isinstance(candidate.target, Split):
-                found |= shares(candidate.target)
+        for staging in route.candidates:
+            if isinstance(staging.target, Split):
+                found |= shares(staging.target)
     return found
 
 

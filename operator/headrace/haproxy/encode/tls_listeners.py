@@ -92,7 +92,7 @@ def of(held: Mapping[str, HostTls]) -> Layout:
 
 
 def of_pointers(pointers: Mapping[ClaimKey, Content]) -> Layout:
-    """Return the layout of a picture's pointers."""
+    """Return the layout of a snapshot's pointers."""
     return of(
         {
             key: content

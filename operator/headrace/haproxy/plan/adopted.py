@@ -1,7 +1,7 @@
 """What an adopted worker keeps as it is until a reload has brought the backends that it lacks.
 
 Pure. `plan` holds what needs such a backend by what was sent to the worker; of a worker that another process configured, that
-is read from what it has. The picture made here says so, and the next plan goes on from there.
+is read from what it has. The snapshot made here says so, and the next plan goes on from there.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from headrace import names
 from headrace.haproxy.encode import map_entries
 from headrace.haproxy.plan import live_state, plan
-from headrace.haproxy.plan.live_state import Observed, Servers
+from headrace.haproxy.plan.live_state import LiveState, Servers
 from headrace.haproxy.plan.reload_reasons import Reason, why_reload
 from headrace.ir.backend import Backend, Group, Options, Shape
 from headrace.ir.fragment import Content, Fragment, Kind
@@ -20,7 +20,7 @@ from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 _SHAPE = re.compile(rf'_[0-9a-f]{{{names.DIGITS}}}$')
 _POINTING = frozenset((*map_entries.CLAIMED.values(), Map.PASSTHROUGH))
@@ -30,12 +30,12 @@ _POINTING = frozenset((*map_entries.CLAIMED.values(), Map.PASSTHROUGH))
 class Held:
     """What the worker shall have for now, and of which objects and keys it is less than what is wanted."""
 
-    picture: Picture
+    snapshot: ModelSnapshot
     refs: frozenset[Ref] = frozenset()
     keys: frozenset[ClaimKey] = frozenset()
 
 
-def missing(wanted: Picture, had: Observed, profiles: frozenset[str]) -> dict[str, Reason]:
+def missing(wanted: ModelSnapshot, had: LiveState, profiles: frozenset[str]) -> dict[str, Reason]:
     """Return the backends that a worker lacks and that only a reload can bring, and why."""
     return {
         name: reason
@@ -44,31 +44,31 @@ def missing(wanted: Picture, had: Observed, profiles: frozenset[str]) -> dict[st
     }
 
 
-def hold(wanted: Picture, lacked: Iterable[str], had: Observed) -> Held:
+def hold(wanted: ModelSnapshot, lacked: Iterable[str], had: LiveState) -> Held:
     """Return what a worker shall have that has `had`, until a reload brings the backends that it lacks."""
     search = _Search(wanted, frozenset(lacked), had)
     if not search.missing:
         return Held(wanted)
     while more := search.more():
         search.refs |= more
-    picture = wanted.copy()
+    snapshot = wanted.copy()
     for key in search.keys:
         if value := search.value(key):
-            picture.pointers[key] = value
+            snapshot.pointers[key] = value
         else:
-            del picture.pointers[key]
+            del snapshot.pointers[key]
     for ref in search.refs:
         if stand_in := search.stand_in(ref):
-            picture.fragments[ref] = stand_in
+            snapshot.fragments[ref] = stand_in
         else:
-            picture.fragments.pop(ref, None)
-    return Held(picture, frozenset(search.refs), frozenset(search.keys))
+            snapshot.fragments.pop(ref, None)
+    return Held(snapshot, frozenset(search.refs), frozenset(search.keys))
 
 
 class _Search:
     """Finds, step by step, what must stay: each object that is held may hold others."""
 
-    def __init__(self, wanted: Picture, missing: frozenset[str], had: Observed) -> None:
+    def __init__(self, wanted: ModelSnapshot, missing: frozenset[str], had: LiveState) -> None:
         self.wanted, self.missing, self.had = wanted, missing, had
         self.refs: set[Ref] = set()
         self.keys: set[ClaimKey] = set()

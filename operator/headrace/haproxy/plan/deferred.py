@@ -15,7 +15,7 @@ from headrace.ir.fragment import Kind
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture, files_of
+from headrace.resolve.model_snapshot import ModelSnapshot, files_of
 
 # The name of a backend or a policy, a file of TLS, or the kind of all listeners.
 Link = str | ClaimKey | Kind
@@ -45,11 +45,11 @@ class Deferred:
         return bool(self._refs or self._keys)
 
     def planned_with(
-        self, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], told: Picture, wanted: Picture
+        self, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], told: ModelSnapshot, wanted: ModelSnapshot
     ) -> tuple[AbstractSet[Ref], AbstractSet[ClaimKey]]:
         """Return the objects and keys that a change of some of them is planned with, themselves included.
 
-        `told` is the picture that the worker has.
+        `told` is the snapshot that the worker has.
         """
         if not self:
             return refs, keys
@@ -102,7 +102,9 @@ class Deferred:
                 del self._linked[link]
 
 
-def of_difference(told: Picture, wanted: Picture, refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Deferred:
+def of_difference(
+    told: ModelSnapshot, wanted: ModelSnapshot, refs: Iterable[Ref], keys: Iterable[ClaimKey]
+) -> Deferred:
     """Return what waits in a worker that has been told less of some objects and keys than is wanted."""
     change, made = told.change_to(wanted, refs, keys), Deferred()
     held = frozenset(item.ref for item in change.fragments)

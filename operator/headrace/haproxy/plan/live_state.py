@@ -39,7 +39,7 @@ Servers = Mapping[str, Server]
 
 
 @dataclass(slots=True)
-class Observed:
+class LiveState:
     """Backends with their servers, and entries of maps (a key's values in their order), as far as was asked for."""
 
     backends: dict[str, dict[str, Server]] = field(default_factory=dict)

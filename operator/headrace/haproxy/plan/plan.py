@@ -22,7 +22,7 @@ from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture, files_of, passing, with_endpoints
+from headrace.resolve.model_snapshot import ModelSnapshot, files_of, passing, with_endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker has besides its picture.
+    """What a worker has besides its snapshot.
 
     No command can bring the profiles that it has loaded, the hashes of `users`, the backends that it waits for already, and
     `direct`: a frontend that ends TLS without a hop; nor can one make a listener. `passing` are the hosts whose TLS it
@@ -69,17 +69,17 @@ class Loaded:
     listening: frozenset[Ref] = frozenset()
 
 
-def started(picture: Picture, profiles: Iterable[str]) -> Loaded:
-    """Return what a worker has that has just started from the files of a picture, with these profiles."""
-    held = passing(picture)
-    known = frozenset(userlists.needed(picture.fragments.values()))
-    layout = tls_listeners.of_pointers(picture.pointers)
+def started(snapshot: ModelSnapshot, profiles: Iterable[str]) -> Loaded:
+    """Return what a worker has that has just started from the files of a snapshot, with these profiles."""
+    held = passing(snapshot)
+    known = frozenset(userlists.needed(snapshot.fragments.values()))
+    layout = tls_listeners.of_pointers(snapshot.pointers)
     return Loaded(frozenset(profiles), direct=not held, passing=held, users=known, listeners=layout)
 
 
 def plan(change: Change, loaded: Loaded) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Draft(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
+    draft = _Plan(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
@@ -101,9 +101,9 @@ def plan(change: Change, loaded: Loaded) -> Plan:
     )
 
 
-def tell(picture: Picture, change: Change, made: Plan) -> None:
-    """Note in a worker's picture what the commands of a plan have told it of a change; what is held waits."""
-    picture.tell(
+def tell(snapshot: ModelSnapshot, change: Change, made: Plan) -> None:
+    """Note in a worker's snapshot what the commands of a plan have told it of a change; what is held waits."""
+    snapshot.tell(
         replace(
             change,
             fragments=tuple(item for item in change.fragments if item.ref not in made.held),
@@ -112,11 +112,11 @@ def tell(picture: Picture, change: Change, made: Plan) -> None:
     )
     for item in change.fragments:
         if item.ref in made.held:
-            picture.tell_endpoints(item)
+            snapshot.tell_endpoints(item)
 
 
 @dataclass(slots=True)
-class _Draft:
+class _Plan:
     """A plan while it is put together. Entries are collected first, so that each map is one payload."""
 
     loaded: Loaded

@@ -28,10 +28,10 @@ from headrace.ir.policy import Map
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture, of_state, passing
+from headrace.resolve.model_snapshot import ModelSnapshot, of_state, passing
 from headrace.resolve.state import State
 from headrace.translate import refused_addresses
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
 
 Files = Mapping[str, bytes]
@@ -94,24 +94,24 @@ class Renderer:
     """
 
     def __init__(
-        self, view: View, overrides: Overrides | None = None, *, quic: bool = True, conditions: bool = False
+        self, context: BuildContext, overrides: Overrides | None = None, *, quic: bool = True, conditions: bool = False
     ) -> None:
-        self.view, self.quic = view, quic
-        self.conditions = conditions and view.role is Role.EDGE
+        self.context, self.quic = context, quic
+        self.conditions = conditions and context.role is Role.EDGE
         self.overrides = overrides or Overrides()
         self._templates = Templates(self.overrides)
 
-    def with_view(self, view: View) -> 'Renderer':
+    def with_view(self, context: BuildContext) -> 'Renderer':
         """Return a renderer for another view, with the same overrides."""
-        return Renderer(view, self.overrides, quic=self.quic, conditions=self.conditions)
+        return Renderer(context, self.overrides, quic=self.quic, conditions=self.conditions)
 
     def render(self, state: State) -> dict[str, bytes]:
         """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
-        return self.picture(of_state(state))
+        return self.snapshot(of_state(state))
 
-    def picture(self, picture: Picture) -> dict[str, bytes]:
-        """Return all files of a picture; raises TemplateError when an administrator's template cannot be used."""
-        fragments = [picture.fragments[ref] for ref in sorted(picture.fragments)]
+    def snapshot(self, snapshot: ModelSnapshot) -> dict[str, bytes]:
+        """Return all files of a snapshot; raises TemplateError when an administrator's template cannot be used."""
+        fragments = [snapshot.fragments[ref] for ref in sorted(snapshot.fragments)]
         files = self.sections(fragments)
         by_shard: dict[int, list[Fragment]] = {}
         for fragment in fragments:
@@ -119,26 +119,26 @@ class Renderer:
                 by_shard.setdefault(shard(fragment.ref), []).append(fragment)
         for number, members in sorted(by_shard.items()):
             files[shard_file(number)] = self.backends(members)
-        if (direct := self.https(picture)) is not None:
+        if (direct := self.https(snapshot)) is not None:
             files[HTTPS] = direct
-        return files | self.data(picture)
+        return files | self.data(snapshot)
 
-    def https(self, picture: Picture) -> bytes | None:
+    def https(self, snapshot: ModelSnapshot) -> bytes | None:
         """Return the frontend that ends TLS itself; None where TLS is passed through, so that SNI is looked at first."""
-        if self.view.role is Role.NODE or passing(picture):
+        if self.context.role is Role.NODE or passing(snapshot):
             return None
-        return self._templates.render('frontend-https.cfg.j2', self._values([*picture.fragments.values()])).encode()
+        return self._templates.render('frontend-https.cfg.j2', self._values([*snapshot.fragments.values()])).encode()
 
     def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
         """Return the sections that are no backends: global, defaults, profiles and frontends."""
         values = self._values(fragments)
         frontends = ['frontend-http.cfg.j2', 'frontend-sni.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
-        if self.view.role is Role.NODE:
+        if self.context.role is Role.NODE:
             frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
-        elif not self.view.settings.ranges():
+        elif not self.context.settings.ranges():
             del frontends[2]
         wanted = profiles.in_use(
-            fragments, self.view.settings.cookie_name, external=self.view.settings.allow_external_name
+            fragments, self.context.settings.cookie_name, external=self.context.settings.allow_external_name
         )
         found = {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
@@ -153,7 +153,7 @@ class Renderer:
             found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
         if self.conditions:
             found[CHOOSE] = resources.files('headrace.haproxy').joinpath('lua', 'choose.lua').read_text()
-        return {name: text.encode() for name, text in found.items()} | error_pages.files(self.view.settings)
+        return {name: text.encode() for name, text in found.items()} | error_pages.files(self.context.settings)
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
@@ -165,12 +165,12 @@ class Renderer:
         )
 
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
-        settings, default = self.view.settings, any(map(has_default_certificate, fragments))
+        settings, default = self.context.settings, any(map(has_default_certificate, fragments))
         strict = '' if default else ' strict-sni'
         return {
             'settings': settings,
             'overrides': self.overrides,
-            'role': str(self.view.role),
+            'role': str(self.context.role),
             'tables': TABLES,
             'map': syntax.map_file,
             'health': HEALTH,
@@ -184,8 +184,8 @@ class Renderer:
             'crt_list': CRT_LIST,
             'strict': strict,
             'tls': f' ssl crt-list {CRT_LIST} alpn h2,http/1.1{strict}',
-            'stand_ins': names.STAND_INS,
-            'trusted': ' '.join(settings.trusted_proxies) if self.view.role is Role.EDGE else '',
+            'synthetic_addresses': names.SYNTHETIC_ADDRESSES,
+            'trusted': ' '.join(settings.trusted_proxies) if self.context.role is Role.EDGE else '',
             'https_suffix': '' if settings.https_public_port == _HTTPS else f':{settings.https_public_port}',
             'default_certificate': default,
             'about_listener': self._about_listener(),
@@ -196,8 +196,8 @@ class Renderer:
             'log_tcp': access_log.of_tcp(settings),
             'log_agent': settings.access_log_http == access_log.JSON,
             'guesses': GUESSES,
-            'foreign_networks': ' '.join(refused_addresses.NETWORKS) if self.view.api_server else '',
-            'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.view))),
+            'foreign_networks': ' '.join(refused_addresses.NETWORKS) if self.context.api_server else '',
+            'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.context))),
             'hops': names.HOPS,
             'most_hops': MOST_HOPS,
             'keep_alive': KEEP_ALIVE_SECONDS,
@@ -209,7 +209,7 @@ class Renderer:
 
     def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
         """Return the listeners of ports that end TLS, by mode, each with its list of certificates."""
-        if self.view.role is not Role.NODE:
+        if self.context.role is not Role.NODE:
             return {}
         layout = tls_listeners.of_fragments(fragments)
         return {
@@ -219,8 +219,8 @@ class Renderer:
 
     def _about_listener(self) -> dict[str, str]:
         """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
-        settings = self.view.settings
-        if self.view.role is Role.NODE or settings.trusted_proxies:
+        settings = self.context.settings
+        if self.context.role is Role.NODE or settings.trusted_proxies:
             return {}
         return {
             proto: syntax.header_bytes(
@@ -230,7 +230,7 @@ class Renderer:
         }
 
     def _binds(self) -> dict[str, list[str]]:
-        settings = self.view.settings
+        settings = self.context.settings
         ranges = [f'{first}-{last}' if first != last else str(first) for first, last in settings.ranges()]
         return {
             'http': _bind(settings.addresses, [str(settings.http_port)]),
@@ -240,22 +240,22 @@ class Renderer:
             'tcp': _bind(settings.addresses, ranges),
             **{
                 name: _bind(settings.addresses, [str(port)])
-                for name, port in zip(_NODE, self.view.node_ports, strict=True)
+                for name, port in zip(_NODE, self.context.node_ports, strict=True)
             },
         }
 
     def _quic(self) -> list[str]:
-        settings = self.view.settings
+        settings = self.context.settings
         if not settings.http3 or not self.quic:
             return []
         found = _bind(settings.addresses, [str(settings.https_port)])
         return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
 
     def _health_binds(self) -> list[str]:
-        settings = self.view.settings
-        if self.view.role is Role.NODE:
+        settings = self.context.settings
+        if self.context.role is Role.NODE:
             # In the host's network everybody would reach it.
-            return _bind(('127.0.0.1',), [str(self.view.node_health_port)])
+            return _bind(('127.0.0.1',), [str(self.context.node_health_port)])
         return _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)])
 
     def backends(self, fragments: Iterable[Fragment]) -> bytes:
@@ -283,22 +283,22 @@ class Renderer:
         values = {'certificates': found[Kind.CERTIFICATE], 'authorities': found[Kind.AUTHORITY]}
         return self._templates.render('materials.cfg.j2', values).encode()
 
-    def data(self, picture: Picture) -> dict[str, bytes]:
+    def data(self, snapshot: ModelSnapshot) -> dict[str, bytes]:
         """Return maps, certificates, authorities, and what names these."""
         files = {
             pem_file(kind, key): content.data
-            for (kind, key), content in picture.pointers.items()
+            for (kind, key), content in snapshot.pointers.items()
             if isinstance(content, Pem)
         }
-        if self.view.role is Role.NODE:
-            files |= certificate_lists.files(tls_listeners.of_pointers(picture.pointers))
-        files[CRT_LIST] = crt_list(picture.pointers)
-        if (named := self.materials(picture.pointers)) is not None:
+        if self.context.role is Role.NODE:
+            files |= certificate_lists.files(tls_listeners.of_pointers(snapshot.pointers))
+        files[CRT_LIST] = crt_list(snapshot.pointers)
+        if (named := self.materials(snapshot.pointers)) is not None:
             files[MATERIALS] = named
         files[HEALTH] = b'ready yes\n'
         if self.conditions:
             files[routes.SPLITS] = b''
-        for name, found in map_entries.of_picture(picture).items():
+        for name, found in map_entries.of_snapshot(snapshot).items():
             files[syntax.map_file(name)] = map_text(found)
         return files
 
@@ -334,9 +334,9 @@ def map_text(found: Mapping[str, str]) -> bytes:
     return ''.join(f'{key} {syntax.checked(found[key])}\n' for key in sorted(found)).encode()
 
 
-def _own_ipv4(view: View) -> list[str]:
+def _own_ipv4(context: BuildContext) -> list[str]:
     """Return the own IPv4 addresses that are none of loopback; names are resolved to IPv4 alone."""
-    return sorted(text for text in view.own_addresses if ':' not in text and not text.startswith('127.'))
+    return sorted(text for text in context.own_addresses if ':' not in text and not text.startswith('127.'))
 
 
 def _bind(addresses: tuple[str, ...], ports: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from headrace.haproxy.encode import certificate_lists, commands, map_entries, sy
 from headrace.haproxy.encode.commands import Command, Phase
 from headrace.haproxy.encode.tls_listeners import Layout
 from headrace.haproxy.plan import adopted, deferred, live_state
-from headrace.haproxy.plan.live_state import Observed
+from headrace.haproxy.plan.live_state import LiveState
 from headrace.haproxy.plan.plan import Loaded
 from headrace.haproxy.plan.reload_reasons import NUMBER_OF_LISTENERS, Reason, why_users
 from headrace.haproxy.render import render
@@ -23,7 +23,7 @@ from headrace.haproxy.runtime.worker import Worker
 from headrace.ir.fragment import Kind
 from headrace.ir.policy import Map
 from headrace.ir.tls import Pem
-from headrace.resolve.model_snapshot import Picture, passing
+from headrace.resolve.model_snapshot import ModelSnapshot, passing
 from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
 
 
@@ -48,7 +48,7 @@ class Materials:
     listeners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
+async def adopt(worker: Worker, wanted: ModelSnapshot, loaded: Loaded) -> Adopted:
     """Make a worker what is wanted, from whatever it has; raises RuntimeSocketError.
 
     `loaded` is what the files bring that the worker started from. What needs a backend that only a reload can bring stays
@@ -61,17 +61,17 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
         missing = adopted.missing(wanted, had, loaded.profiles)
         kept = adopted.hold(wanted, missing, had)
         there_too = await _materials(worker)
-        layout, odd = _listeners(kept.picture, there_too)
-        made = [*repairs(kept.picture, had), *material_repairs(wanted, there_too)]
+        layout, odd = _listeners(kept.snapshot, there_too)
+        made = [*repairs(kept.snapshot, had), *material_repairs(wanted, there_too)]
         if odd is None:
             made += listener_repairs(layout, there_too.listeners, had.maps[Map.LISTENERS])
         else:
             made = [item for item in made if syntax.map_file(Map.LISTENERS) not in item.line]
-        worker.picture = kept.picture
+        worker.snapshot = kept.snapshot
         worker.loaded = replace(
-            loaded, missing=frozenset(missing), passing=passing(kept.picture), listeners=Layout() if odd else layout
+            loaded, missing=frozenset(missing), passing=passing(kept.snapshot), listeners=Layout() if odd else layout
         )
-        worker.deferred = deferred.of_difference(kept.picture, wanted, kept.refs, kept.keys)
+        worker.deferred = deferred.of_difference(kept.snapshot, wanted, kept.refs, kept.keys)
         answered = await worker.send(live_state.ordered(made))
     refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}
@@ -81,9 +81,9 @@ async def adopt(worker: Worker, wanted: Picture, loaded: Loaded) -> Adopted:
     return Adopted(len(answered), refused, tuple(sorted(reasons)))
 
 
-def _listeners(picture: Picture, had: Materials) -> tuple[Layout, Reason | None]:
+def _listeners(snapshot: ModelSnapshot, had: Materials) -> tuple[Layout, Reason | None]:
     """Return who is to have which listener, and why a worker cannot have it so, if it has others."""
-    layout = tls_listeners.of_pointers(picture.pointers)
+    layout = tls_listeners.of_pointers(snapshot.pointers)
     if had.listeners.keys() == set(certificate_lists.names(layout)) or not (had.listeners or layout.held):
         return layout, None
     return layout, Reason('listeners', NUMBER_OF_LISTENERS)
@@ -114,17 +114,17 @@ def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Ma
     return found
 
 
-def repairs(picture: Picture, had: Observed) -> list[Command]:
-    """Return the commands that give a worker the backends, servers and entries of a picture."""
+def repairs(snapshot: ModelSnapshot, had: LiveState) -> list[Command]:
+    """Return the commands that give a worker the backends, servers and entries of a snapshot."""
     made: list[Command] = []
-    backends = live_state.wanted_backends(picture.fragments.values())
+    backends = live_state.wanted_backends(snapshot.fragments.values())
     for name in sorted({*had.backends, *backends}):
         backend = backends.get(name)
         if backend is not None and name in had.backends:
             # It may have been about to go when its former keeper ended.
             made.append(commands.publish_backend(name))
         made += live_state.backend_repairs(name, had.backends.get(name), backend, limits=True)
-    wished = map_entries.of_picture(picture)
+    wished = map_entries.of_snapshot(snapshot)
     for file, entries_had in had.maps.items():
         made += live_state.map_repairs(file, entries_had, wished[file])
     return made
@@ -156,7 +156,7 @@ async def _materials(worker: Worker) -> Materials:
     )
 
 
-def material_repairs(wanted: Picture, had: Materials) -> list[Command]:
+def material_repairs(wanted: ModelSnapshot, had: Materials) -> list[Command]:
     """Return the commands that make files and lines of TLS what is wanted."""
     made: list[Command] = []
     files = {key: content for key, content in wanted.pointers.items() if isinstance(content, Pem)}

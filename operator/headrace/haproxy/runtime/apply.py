@@ -27,14 +27,14 @@ from headrace.haproxy.runtime.generations import Generation, Generations
 from headrace.haproxy.runtime.journal import Journal
 from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
 from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
-from headrace.haproxy.runtime.staging import Candidate, usage
-from headrace.haproxy.runtime.stats import PlanRecord, Record
+from headrace.haproxy.runtime.staging import Staging, usage
+from headrace.haproxy.runtime.stats import PlanRecord, Stats
 from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.haproxy.runtime.worker import PlanError, Worker
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture, of_state
+from headrace.resolve.model_snapshot import ModelSnapshot, of_state
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings, milliseconds
 
@@ -48,7 +48,7 @@ _READY = f'set map {HEALTH} ready'
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Instance:
     """What HAProxy is: its folder of state, the process, and the binary that judges candidates."""
 
     generations: Generations
@@ -58,12 +58,12 @@ class Where:
 
 
 class Applier:
-    """Tells one HAProxy what the model says. `wanted` is the picture that it makes true; it follows by `apply`."""
+    """Tells one HAProxy what the model says. `wanted` is the snapshot that it makes true; it follows by `apply`."""
 
-    def __init__(self, where: Where, renderer: Renderer, state: State, record: Record) -> None:
-        self.where, self.state, self.record = where, state, record
+    def __init__(self, instance: Instance, renderer: Renderer, state: State, stats: Stats) -> None:
+        self.instance, self.state, self.stats = instance, state, stats
         self.wanted = wanted = of_state(state)
-        self.candidate = Candidate(where.generations.folder / 'candidate', renderer, wanted)
+        self.staging = Staging(instance.generations.folder / 'candidate', renderer, wanted)
         self.journal = Journal()
         self.worker: Worker | None = None
         self.ready = True
@@ -78,8 +78,8 @@ class Applier:
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
         self._told: set[int] = set()
-        # What else is made of a picture, so that an object on which that fails can be found.
-        self.attempts: list[Callable[[Picture], object]] = []
+        # What else is made of a snapshot, so that an object on which that fails can be found.
+        self.attempts: list[Callable[[ModelSnapshot], object]] = []
         # While a reload of our own is under way; and the worker that was there when it began.
         self.reloading = False
         self._leaving: Worker | None = None
@@ -90,7 +90,7 @@ class Applier:
     @property
     def settings(self) -> Settings:
         """Return the class's settings."""
-        return self.candidate.renderer.view.settings
+        return self.staging.renderer.context.settings
 
     @property
     def _drain_seconds(self) -> float:
@@ -106,7 +106,7 @@ class Applier:
         async with self._turn:
             self.wanted.tell(change)
             try:
-                self.candidate.note(change)
+                self.staging.note(change)
             except Exception:
                 self.wanted.tell(change.inverse)
                 raise
@@ -123,7 +123,7 @@ class Applier:
                 await self._tell(self.worker, refs, keys, administrator=administrator)
             except PlanError:
                 self.wanted.tell(change.inverse)
-                self.candidate.note(change.inverse)
+                self.staging.note(change.inverse)
                 raise
 
     async def renew(self) -> None:
@@ -135,14 +135,14 @@ class Applier:
             change = self.wanted.whole_change_to(of_state(self.state))
             self.wanted.tell(change)
             self.journal.note(change)
-            self.candidate.renew()
+            self.staging.renew()
             self._files_behind()
             if self.worker is not None:
                 self.lose('an object could not be applied')
 
     def report(self, stage: str, error: Exception, ref: Ref | None = None) -> None:
         """Log and count an unexpected exception, with the object that it is about where that is known."""
-        self.record.internal_errors[stage] += 1
+        self.stats.internal_errors[stage] += 1
         cause = error.__cause__ if isinstance(error, PlanError) and error.__cause__ is not None else error
         log.error('internal error', extra={'stage': stage, 'object': str(ref or '')}, exc_info=cause)
 
@@ -152,7 +152,7 @@ class Applier:
 
     def culprits(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Exception]]:
         """Yield the objects that cannot be planned and rendered, each by itself."""
-        renderer = self.candidate.renderer
+        renderer = self.staging.renderer
         for ref in refs:
             fragment, claims = self.state.fragments.get(ref), self.state.claims
             if fragment is None:
@@ -163,10 +163,10 @@ class Applier:
                 pointers = {key: content for key in own if (content := claims.content(key, self.state.fragments))}
                 changes = tuple(PointerChange(key, None, content) for key, content in pointers.items())
                 plan.plan(Change((FragmentChange(ref, None, fragment),), changes), Loaded())
-                picture = Picture({ref: fragment}, pointers)
-                renderer.picture(picture)
+                snapshot = ModelSnapshot({ref: fragment}, pointers)
+                renderer.snapshot(snapshot)
                 for attempt in self.attempts:
-                    attempt(picture)
+                    attempt(snapshot)
             except Exception as error:  # noqa: BLE001  handed on
                 yield ref, error
 
@@ -174,15 +174,15 @@ class Applier:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             self.state = state
-            held, renderer = self.candidate.renderer, self.candidate.renderer.with_view(state.view)
-            self.candidate.use(renderer)
+            held, renderer = self.staging.renderer, self.staging.renderer.with_view(state.context)
+            self.staging.use(renderer)
             if self.worker is not None:
                 self.worker.removals.drain_seconds = self._drain_seconds
         await self.apply(self.wanted.whole_change_to(of_state(state)), administrator=True)
         return held.sections([]) != renderer.sections([])
 
     def _files_behind(self) -> None:
-        if self.candidate.stale and not self.behind.is_set():
+        if self.staging.stale and not self.behind.is_set():
             self.behind_since = time.monotonic()
             self.behind.set()
 
@@ -203,15 +203,15 @@ class Applier:
             self.report('send', error)
             self.lose(f'internal error: {type(error).__name__}')
             return False
-        record, change = self.record, done.change
-        record.commands += done.sent
-        record.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
+        stats, change = self.stats, done.change
+        stats.commands += done.sent
+        stats.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
         for item in done.refused:
-            record.refused[item.command.line.partition(' ')[0]] += 1
+            stats.refused[item.command.line.partition(' ')[0]] += 1
             log.warning('HAProxy refused a command', extra={'command': item.command.named, 'answer': item.answer})
         shown = tuple(str(item.ref) for item in change.fragments[:5])
         reasons = tuple(str(reason) for reason in done.reasons)
-        record.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))
+        stats.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))
         log.info(
             'applied',
             extra={
@@ -254,7 +254,7 @@ class Applier:
         if held is not None:
             # An open connection would keep a worker alive that has been replaced.
             held.connection.abort()
-        if self.record.trouble('worker', said):
+        if self.stats.problem('worker', said):
             log.warning('lost the worker', extra={'said': said})
         self.lost.set()
 
@@ -280,46 +280,48 @@ class Applier:
     async def freeze(self) -> Generation:
         """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
 
-        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
+        async def write(number: str, folder: Path) -> tuple[ModelSnapshot, frozenset[str]]:
             self.journal.open(number)
-            return await self.candidate.freeze(folder)
+            return await self.staging.freeze(folder)
 
         return await self._generation(write)
 
-    async def freeze_part(self, base: Generation, picture: Picture) -> Generation:
-        """Return a generation of a part of the picture that another one was made from.
+    async def freeze_part(self, base: Generation, snapshot: ModelSnapshot) -> Generation:
+        """Return a generation of a part of the snapshot that another one was made from.
 
         It has no change that came after the other one: the journal brings these to its worker, and what stands now where
         the part has nothing. Raises WriteError and TemplateError.
         """
-        renderer = self.candidate.renderer
+        renderer = self.staging.renderer
 
         def render(folder: Path) -> frozenset[str]:
             # Only files that differ are written.
             files.link(base.folder, folder)
-            files.write(folder, renderer.picture(picture), sync=True)
+            files.write(folder, renderer.snapshot(snapshot), sync=True)
             shapes = usage(renderer)
-            for fragment in picture.fragments.values():
+            for fragment in snapshot.fragments.values():
                 shapes.exchange(None, fragment)
             return frozenset(shapes.wanted())
 
-        async def write(number: str, folder: Path) -> tuple[Picture, frozenset[str]]:
-            refs = base.picture.fragments.keys() - picture.fragments.keys()
-            keys = base.picture.pointers.keys() - picture.pointers.keys()
+        async def write(number: str, folder: Path) -> tuple[ModelSnapshot, frozenset[str]]:
+            refs = base.snapshot.fragments.keys() - snapshot.fragments.keys()
+            keys = base.snapshot.pointers.keys() - snapshot.pointers.keys()
             self.journal.fork(number, base.number, refs, keys)
-            return picture, await asyncio.to_thread(render, folder)
+            return snapshot, await asyncio.to_thread(render, folder)
 
         return await self._generation(write)
 
-    async def _generation(self, write: Callable[[str, Path], Awaitable[tuple[Picture, frozenset[str]]]]) -> Generation:
-        """Return a new generation of what is written to its folder; `write` returns its picture and its profiles."""
+    async def _generation(
+        self, write: Callable[[str, Path], Awaitable[tuple[ModelSnapshot, frozenset[str]]]]
+    ) -> Generation:
+        """Return a new generation of what is written to its folder; `write` returns its snapshot and its profiles."""
         async with self._freezing:
-            generations = self.where.generations
+            generations = self.instance.generations
             number, folder = generations.new()
             self.journal.keep({*generations.known, number})
             try:
-                picture, brought = await write(number, folder)
-                return generations.seal(number, folder, picture, brought)
+                snapshot, brought = await write(number, folder)
+                return generations.seal(number, folder, snapshot, brought)
             except (WriteError, TemplateError):
                 generations.drop(number)
                 raise
@@ -333,7 +335,7 @@ class Applier:
 
     async def join(self) -> None:
         """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError and OldHaproxyError."""
-        haproxy = self.where.haproxy
+        haproxy = self.instance.haproxy
         connection = await Connection.open(haproxy.runtime_socket)
         try:
             found = Worker(connection, await worker.facts(connection), self._drain_seconds)
@@ -346,11 +348,11 @@ class Applier:
     async def _bring_up_to_date(self, found: Worker) -> None:
         if found.facts.stopping:
             raise RuntimeSocketError('this worker is stopping')
-        known = self.where.generations.known.get(found.facts.generation)
+        known = self.instance.generations.known.get(found.facts.generation)
         since = self.journal.since(found.facts.generation)
         if known is not None and since is not None and found.facts.pid not in self._told:
-            found.picture = known.picture.copy()
-            found.loaded = started(known.picture, known.profiles)
+            found.snapshot = known.snapshot.copy()
+            found.loaded = started(known.snapshot, known.profiles)
             self._told.add(found.facts.pid)
             await found.settle()
             if not await self._tell(found, *since):
@@ -360,25 +362,25 @@ class Applier:
             await self._adopt(found)
         await found.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
         before, self.worker = self.worker, found
-        self.where.generations.serving = found.facts.generation
+        self.instance.generations.serving = found.facts.generation
         found.connection.on_end(lambda: self._ended(found))
         if before is not None:
             await before.close()
         self.lost.clear()
         # What this worker has to forget was noted before it was adopted.
         self.removing.set()
-        if self.record.trouble('worker', ''):
+        if self.stats.problem('worker', ''):
             log.info('a worker serves again', extra={'pid': found.facts.pid})
 
     async def _adopt(self, found: Worker) -> None:
-        folder = self.where.generations.root / found.facts.generation
+        folder = self.instance.generations.root / found.facts.generation
         loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder), users=loaded_users(folder))
         done = await adoption.adopt(found, self.wanted.copy(), loaded)
         await found.settle()
-        self.record.adoptions += 1
-        self.record.commands += done.sent
+        self.stats.adoptions += 1
+        self.stats.commands += done.sent
         reasons = set(done.reasons)
-        if not found.facts.generation or not same_static(folder, self.candidate.folder):
+        if not found.facts.generation or not same_static(folder, self.staging.folder):
             reasons.add(Reason('settings', 'HAProxy runs with other settings', administrator=True))
         log.info(
             'adopted the worker',
@@ -390,8 +392,8 @@ class Applier:
 
     async def start(self) -> None:
         """Start HAProxy from the promoted generation; raises HaproxyStartError."""
-        self.record.starts += 1
-        await self.where.haproxy.start()
+        self.stats.starts += 1
+        await self.instance.haproxy.start()
 
     async def follow(self) -> None:
         """Keep a worker: find the next one when it is lost or replaced, and start HAProxy when it is gone."""
@@ -419,14 +421,14 @@ class Applier:
                 pause = min(pause * 2, 5.0)
 
     async def _find(self) -> None:
-        if self.where.haproxy.binary and not await self.where.haproxy.running():
+        if self.instance.haproxy.binary and not await self.instance.haproxy.running():
             log.warning('HAProxy is gone; starting it')
             await self.start()
         await self.join()
 
     async def _still_there(self, held: Worker) -> None:
         """Raise RuntimeSocketError when the connected worker is not the one that serves."""
-        workers = await self.where.haproxy.master.workers()
+        workers = await self.instance.haproxy.master.workers()
         pids = {process.pid: process.old for process in workers}
         self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != held.facts.pid)
         if self.worker is held and pids and pids.get(held.facts.pid, True) and not all(pids.values()):

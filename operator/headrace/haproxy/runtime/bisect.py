@@ -19,7 +19,7 @@ from headrace.ir.fragment import Content
 from headrace.ir.pointers import Pointer
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 Owners = Mapping[ClaimKey, AbstractSet[Ref]]
 # A search for longer than this would hold up everybody's reloads: the rest of the namespaces at fault is left out whole.
@@ -33,16 +33,22 @@ class SearchAbandonedError(Exception):
 
 
 class Search:
-    """A search for the fragments at fault in one picture, whose pointers have these `owners`.
+    """A search for the fragments at fault in one snapshot, whose pointers have these `owners`.
 
     `longest` are the seconds that HAProxy may take for the whole. Setting `abandoned` ends the search after the check that
     is running. All methods raise HaproxyMissingError, WriteError, TemplateError and SearchAbandonedError.
     """
 
     def __init__(
-        self, binary: str, renderer: Renderer, picture: Picture, owners: Owners, *, longest: float = LONGEST_SECONDS
+        self,
+        binary: str,
+        renderer: Renderer,
+        snapshot: ModelSnapshot,
+        owners: Owners,
+        *,
+        longest: float = LONGEST_SECONDS,
     ) -> None:
-        self.binary, self.renderer, self.picture, self.owners = binary, renderer, picture, owners
+        self.binary, self.renderer, self.snapshot, self.owners = binary, renderer, snapshot, owners
         self.longest = longest
         self.deadline = time.monotonic() + _SEARCH_SECONDS
         self.abandoned = threading.Event()
@@ -124,19 +130,19 @@ class Search:
     def _outcome(self, left_out: Iterable[Ref], seconds: float) -> Outcome:
         if self.abandoned.is_set():
             raise SearchAbandonedError
-        picture = without(self.picture, self.owners, frozenset(left_out))
+        snapshot = without(self.snapshot, self.owners, frozenset(left_out))
         with tempfile.TemporaryDirectory(prefix='headrace-suspect-') as folder:
-            files.write(Path(folder), self.renderer.picture(picture))
+            files.write(Path(folder), self.renderer.snapshot(snapshot))
             return check.check(self.binary, Path(folder), seconds)
 
 
-def owners(picture: Picture) -> Owners:
+def owners(snapshot: ModelSnapshot) -> Owners:
     """Return the objects that make what stands at each pointer: several where they share a certificate or a host's TLS."""
     found: dict[ClaimKey, set[Ref]] = {}
-    for ref, fragment in picture.fragments.items():
+    for ref, fragment in snapshot.fragments.items():
         for claim in fragment.claims:
             key = claim.kind, claim.key
-            if _stands(claim.value, picture.pointers.get(key)):
+            if _stands(claim.value, snapshot.pointers.get(key)):
                 found.setdefault(key, set()).add(ref)
     return found
 
@@ -148,13 +154,13 @@ def _stands(wanted: Content, content: Content | None) -> bool:
     return wanted == content
 
 
-def without(picture: Picture, owners: Owners, left_out: frozenset[Ref]) -> Picture:
-    """Return a picture that lacks some fragments, and the pointers that no other object makes."""
-    return Picture(
-        {ref: fragment for ref, fragment in picture.fragments.items() if ref not in left_out},
+def without(snapshot: ModelSnapshot, owners: Owners, left_out: frozenset[Ref]) -> ModelSnapshot:
+    """Return a snapshot that lacks some fragments, and the pointers that no other object makes."""
+    return ModelSnapshot(
+        {ref: fragment for ref, fragment in snapshot.fragments.items() if ref not in left_out},
         {
             key: content
-            for key, content in picture.pointers.items()
+            for key, content in snapshot.pointers.items()
             if not (held := owners.get(key, frozenset())) or not held <= left_out
         },
     )

@@ -13,7 +13,7 @@ from headrace.haproxy.encode import tls_listeners
 from headrace.haproxy.render.render import CONFIG
 from headrace.haproxy.runtime import versions
 from headrace.ir.fragment import Fragment
-from headrace.translate.build_context import Role, View
+from headrace.translate.build_context import BuildContext, Role
 
 # HAProxy reads 10,000 Services in a few seconds; what takes longer than this would hold up every reload.
 LONGEST_SECONDS = 60.0
@@ -98,7 +98,7 @@ def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def descriptors(view: View, fragments: Iterable[Fragment]) -> int:
+def descriptors(context: BuildContext, fragments: Iterable[Fragment]) -> int:
     """Return how many descriptors HAProxy asks for at a start: twice maxconn, listeners, and one a checked server.
 
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
@@ -111,14 +111,14 @@ def descriptors(view: View, fragments: Iterable[Fragment]) -> int:
         if backend.options.check
         for group in backend.groups
     )
-    return 2 * view.settings.maxconn + _listeners(view, known) + checked + _OWN_DESCRIPTORS
+    return 2 * context.settings.maxconn + _listeners(context, known) + checked + _OWN_DESCRIPTORS
 
 
-def _listeners(view: View, fragments: Sequence[Fragment]) -> int:
-    settings = view.settings
-    if view.role is Role.NODE:
+def _listeners(context: BuildContext, fragments: Sequence[Fragment]) -> int:
+    settings = context.settings
+    if context.role is Role.NODE:
         return (
-            len(view.node_ports) * len(settings.addresses)
+            len(context.node_ports) * len(settings.addresses)
             + 1
             + sum(tls_listeners.of_fragments(fragments).sizes.values())
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.haproxy.render.render import CONFIG
 from headrace.haproxy.runtime.files import WriteError
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 VARIABLE = 'HEADRACE_GENERATION'
 CURRENT = 'current'
@@ -20,11 +20,11 @@ CURRENT = 'current'
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A frozen folder, the picture that it was rendered from, and the profiles that it brings."""
+    """A frozen folder, the snapshot that it was rendered from, and the profiles that it brings."""
 
     number: str
     folder: Path
-    picture: Picture
+    snapshot: ModelSnapshot
     profiles: frozenset[str]
 
 
@@ -56,14 +56,14 @@ class Generations:
             raise WriteError(f'{self.root}: {error}') from error
         return str(self._last), folder
 
-    def seal(self, number: str, folder: Path, picture: Picture, profiles: frozenset[str]) -> Generation:
+    def seal(self, number: str, folder: Path, snapshot: ModelSnapshot, profiles: frozenset[str]) -> Generation:
         """Write the number into the configuration and remember the generation; raises WriteError."""
         try:
             text = f'global\n  setenv {VARIABLE} {number}\n'
             (folder / CONFIG / '01-generation.cfg').write_text(text)
         except OSError as error:
             raise WriteError(f'{folder}: {error}') from error
-        made = Generation(number, folder, picture, profiles)
+        made = Generation(number, folder, snapshot, profiles)
         self.known[number] = made
         return made
 

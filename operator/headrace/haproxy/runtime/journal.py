@@ -18,7 +18,7 @@ class Journal:
         self._since: dict[str, tuple[set[Ref], set[ClaimKey]]] = {}
 
     def open(self, generation: str) -> None:
-        """Begin to note for a generation; open it before its picture is taken."""
+        """Begin to note for a generation; open it before its snapshot is taken."""
         self._since[generation] = (set(), set())
 
     def fork(self, generation: str, base: str, refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> None:

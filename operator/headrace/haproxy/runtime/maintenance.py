@@ -24,7 +24,7 @@ _COMPARED_AT_ONCE = 5
 _BEHIND_SECONDS = 0.3
 
 
-class Upkeep:
+class Maintenance:
     """The tasks beside one applier; each runs until cancelled."""
 
     def __init__(self, applier: Applier) -> None:
@@ -37,7 +37,7 @@ class Upkeep:
             command = await applier.relayed.get()
             for pid in applier.old_workers:
                 try:
-                    await applier.where.haproxy.master.tell(pid, command.line)
+                    await applier.instance.haproxy.master.tell(pid, command.line)
                 except RuntimeSocketError:
                     continue
                 except Exception as error:  # noqa: BLE001  reported
@@ -51,11 +51,11 @@ class Upkeep:
             await asyncio.sleep(_BEHIND_SECONDS)
             applier.behind.clear()
             try:
-                await applier.candidate.flush()
-                if applier.record.trouble('files', ''):
+                await applier.staging.flush()
+                if applier.stats.problem('files', ''):
                     log.info('files can be written again')
             except (WriteError, TemplateError) as error:
-                if applier.record.trouble('files', str(error)):
+                if applier.stats.problem('files', str(error)):
                     log.error('files cannot be written', extra={'said': str(error)})  # noqa: TRY400  no trace needed
                 applier.behind.set()
                 await asyncio.sleep(1.0)
@@ -85,7 +85,7 @@ class Upkeep:
                 applier.report('remove', error)
                 await asyncio.sleep(1.0)
                 continue
-            applier.record.commands += attempts
+            applier.stats.commands += attempts
             for item in given_up:
                 log.warning('cannot be removed', extra={'command': item.command.named, 'answer': item.answer})
                 owner, _ = names.owner(item.command.removes.partition('/')[0])
@@ -125,8 +125,8 @@ class Upkeep:
         if every and applier.worker is not None:
             found += await applier.worker.compare_strangers()
         if found:
-            applier.record.drift += 1
-            applier.record.repairs += found
+            applier.stats.drift += 1
+            applier.stats.repairs += found
             applier.removing.set()
             log.error('HAProxy was not what it should be; it is set right', extra={'commands': found})
 

@@ -139,7 +139,7 @@ class Reloads:
         """Return the old workers as far as they can be seen, and forget who left those that have ended."""
         worker = self.applier.worker
         try:
-            found = await self.applier.where.haproxy.master.old_workers(worker.facts.pid if worker else 0)
+            found = await self.applier.instance.haproxy.master.old_workers(worker.facts.pid if worker else 0)
         except RuntimeSocketError:
             return self.applier.old_workers
         self._left = {pid: names for pid, names in self._left.items() if pid in found}
@@ -147,13 +147,13 @@ class Reloads:
 
     def _show(self, delayed: Sequence[Delayed]) -> None:
         """Let metrics, status and diagnostics tell what waits."""
-        settings, record = self.applier.settings, self.applier.record
+        settings, stats = self.applier.settings, self.applier.stats
         found = tuple(Waiting(str(item.reason), tuple(map(str, item.reason.refs)), str(item.why)) for item in delayed)
-        if found == record.waiting:
+        if found == stats.waiting:
             return
-        if len(found) > len(record.waiting):
+        if len(found) > len(stats.waiting):
             log.warning('reloads wait', extra={'reasons': '; '.join(item.reason for item in found[:5])})
-        record.waiting = found
+        stats.waiting = found
         self.delay({ref: item.why.words(settings) for item in delayed for ref in item.reason.refs})
 
     def _charge(self, reasons: set[Reason]) -> frozenset[str]:
@@ -173,7 +173,7 @@ class Reloads:
 
     async def _reload(self, reasons: set[Reason], payers: frozenset[str]) -> bool:
         """Reload once; return whether the wanted state serves now. What stands in the way is kept as trouble."""
-        began, record = time.monotonic(), self.applier.record
+        began, stats = time.monotonic(), self.applier.stats
         shown = tuple(str(reason) for reason in sorted(reasons))
         log.info('reloading', extra={'reasons': '; '.join(shown[:5]), 'namespaces': ', '.join(sorted(payers)[:5])})
         ends = any(reason.administrator for reason in reasons)
@@ -183,7 +183,7 @@ class Reloads:
                 self.applier.begin_reload()
                 generation = await self._good_generation()
                 if generation is None:
-                    said = record.troubles.get('configuration', '')
+                    said = stats.problems.get('configuration', '')
                 else:
                     said = await self._switch(generation, payers, ends=ends)
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
@@ -193,12 +193,12 @@ class Reloads:
         good = not said
         if self.applier.unasked and not good:
             self.ask(self.applier.unasked)
-        record.trouble('reload', said)
+        stats.problem('reload', said)
         seconds = time.monotonic() - began
         paid = tuple(sorted(payers))
-        record.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500], paid))
+        stats.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500], paid))
         for word in {reason.word for reason in reasons}:
-            record.reloads[word, 'good' if good else 'failed'] += 1
+            stats.reloads[word, 'good' if good else 'failed'] += 1
         log.log(
             logging.INFO if good else logging.ERROR,
             'reloaded' if good else 'not reloaded; the last good configuration serves',
@@ -230,7 +230,7 @@ class Reloads:
         async with self._turn:
             generation = await self._good_generation(gives_way=gives_way)
             if generation is not None:
-                self.applier.where.generations.promote(generation)
+                self.applier.instance.generations.promote(generation)
             return generation is not None
 
     async def _good_generation(self, *, gives_way: bool = False) -> Generation | None:
@@ -244,11 +244,11 @@ class Reloads:
             if outcome.accepted:
                 self._accepted = generation.number
                 self.longest_check = min(check.LONGEST_SECONDS, max(_SHORTEST_CHECK, _TIMES * outcome.seconds))
-                self.applier.record.trouble('configuration', '')
+                self.applier.stats.problem('configuration', '')
                 return generation
             said = culprits_words(outcome.output, generation)
-            # Of the picture that was judged: what objects claim now may be something else.
-            owners = await asyncio.to_thread(bisect.owners, generation.picture)
+            # Of the snapshot that was judged: what objects claim now may be something else.
+            owners = await asyncio.to_thread(bisect.owners, generation.snapshot)
             try:
                 found = await self._culprits(generation, owners, slow=outcome.timed_out, gives_way=gives_way)
             except SearchAbandonedError:
@@ -257,22 +257,24 @@ class Reloads:
                 break
             log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
             # What came during the search waits for the next reload: objects that are refused could come without end.
-            rest = bisect.without(generation.picture, owners, frozenset(found))
+            rest = bisect.without(generation.snapshot, owners, frozenset(found))
             base, generation = generation, await self.applier.freeze_part(generation, rest)
-            self.applier.where.generations.discard(base)
-            await self.refuse([base.picture.fragments[ref] for ref in found], said)
-        self.applier.where.generations.discard(generation)
-        self.applier.record.trouble('configuration', said)
+            self.applier.instance.generations.discard(base)
+            await self.refuse([base.snapshot.fragments[ref] for ref in found], said)
+        self.applier.instance.generations.discard(generation)
+        self.applier.stats.problem('configuration', said)
         return None
 
     async def _judge(self, generation: Generation) -> Outcome:
-        self.applier.record.checks += 1
+        self.applier.stats.checks += 1
         settings = self.applier.settings
-        needed = check.descriptors(self.applier.candidate.renderer.view, generation.picture.fragments.values())
-        limit = settings.file_descriptors or await self.applier.where.haproxy.descriptor_limit()
+        needed = check.descriptors(self.applier.staging.renderer.context, generation.snapshot.fragments.values())
+        limit = settings.file_descriptors or await self.applier.instance.haproxy.descriptor_limit()
         if limit and needed > limit:
             return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')
-        return await asyncio.to_thread(check.check, self.applier.where.checker, generation.folder, self.longest_check)
+        return await asyncio.to_thread(
+            check.check, self.applier.instance.checker, generation.folder, self.longest_check
+        )
 
     async def _culprits(
         self, generation: Generation, owners: Owners, *, slow: bool, gives_way: bool
@@ -281,13 +283,13 @@ class Reloads:
 
         Raises SearchAbandonedError where the search gives way to a reload.
         """
-        where = self.applier.where
+        where = self.applier.instance
         since = self.applier.journal.since(self._accepted)
-        everything = sorted(generation.picture.fragments)
-        changed = sorted(since[0] & generation.picture.fragments.keys()) if since else everything
+        everything = sorted(generation.snapshot.fragments)
+        changed = sorted(since[0] & generation.snapshot.fragments.keys()) if since else everything
         for suspects in (changed, everything) if changed != everything else (everything,):
             search = Search(
-                where.checker, self.applier.candidate.renderer, generation.picture, owners, longest=self.longest_check
+                where.checker, self.applier.staging.renderer, generation.snapshot, owners, longest=self.longest_check
             )
             if gives_way:
                 self._giving_way = search.abandoned
@@ -306,7 +308,7 @@ class Reloads:
 
         With `ends`, old workers may be ended to make room.
         """
-        generations, haproxy = self.applier.where.generations, self.applier.where.haproxy
+        generations, haproxy = self.applier.instance.generations, self.applier.instance.haproxy
         held = self.applier.worker
         if ends:
             await self._make_room(held.facts.pid if held else 0)
@@ -336,7 +338,7 @@ class Reloads:
 
     async def _make_room(self, serving: int) -> None:
         """Wait until there are fewer old workers than allowed, for a while; then end the oldest."""
-        master, record = self.applier.where.haproxy.master, self.applier.record
+        master, stats = self.applier.instance.haproxy.master, self.applier.stats
         began, waits = time.monotonic(), False
         while len(old := await master.old_workers(serving)) >= self.applier.settings.max_old_workers:
             if not waits:
@@ -345,7 +347,7 @@ class Reloads:
             if time.monotonic() - began >= milliseconds(self.applier.settings.old_worker_timeout) / 1000:
                 log.warning('ending the oldest worker, with the connections it holds', extra={'pid': old[0]})
                 await master.end(old[0])
-                record.ended_workers += 1
+                stats.ended_workers += 1
             await asyncio.sleep(0.2)
 
     async def promote_in_background(self) -> None:
@@ -353,7 +355,7 @@ class Reloads:
         pause = _SHORTEST_PAUSE
         while True:
             await asyncio.sleep(pause)
-            generations = self.applier.where.generations
+            generations = self.applier.instance.generations
             since = self.applier.journal.since(generations.promoted())
             if since is not None and not since[0] and not since[1]:
                 continue
@@ -362,7 +364,7 @@ class Reloads:
                 await self.promote(gives_way=True)
             except (WriteError, TemplateError, HaproxyMissingError) as error:
                 said = str(error)
-            self.applier.record.trouble('generation', said)
+            self.applier.stats.problem('generation', said)
             pause = max(_SHORTEST_PAUSE, (time.monotonic() - began) / _SHARE)
 
 

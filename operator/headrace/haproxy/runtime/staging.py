@@ -19,18 +19,18 @@ from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 # So many files are written in one go, after which others get their turn.
 _CHUNK = 16
 _SECTIONS = 'sections'
 
 
-class Candidate:
-    """Follows one picture, which its owner changes; `note` every change of it, then `flush`."""
+class Staging:
+    """Follows one snapshot, which its owner changes; `note` every change of it, then `flush`."""
 
-    def __init__(self, folder: Path, renderer: Renderer, picture: Picture) -> None:
-        self.folder, self.renderer, self.picture = folder, renderer, picture
+    def __init__(self, folder: Path, renderer: Renderer, snapshot: ModelSnapshot) -> None:
+        self.folder, self.renderer, self.snapshot = folder, renderer, snapshot
         self._shards: dict[int, set[Ref]] = {}
         self._maps: dict[Map, dict[str, str]] = {name: {} for name in Map}
         self._usage = usage(renderer)
@@ -43,12 +43,12 @@ class Candidate:
 
     @property
     def stale(self) -> bool:
-        """Tell whether files are behind the picture."""
+        """Tell whether files are behind the snapshot."""
         return bool(self._stale or self._stale_shards)
 
     @property
     def profiles(self) -> frozenset[str]:
-        """Return the names of the profiles that the picture needs."""
+        """Return the names of the profiles that the snapshot needs."""
         return frozenset(self._usage.wanted())
 
     def use(self, renderer: Renderer) -> None:
@@ -60,12 +60,12 @@ class Candidate:
     def fill(self) -> None:
         """Write everything, and keep what later changes are made from; raises WriteError and TemplateError."""
         self.renew()
-        files.write(self.folder, self.renderer.picture(self.picture))
+        files.write(self.folder, self.renderer.snapshot(self.snapshot))
         self._stale.clear()
         self._stale_shards.clear()
 
     def note(self, change: Change) -> None:
-        """Mark the files that a change of the picture touches; what raises does so before anything is marked."""
+        """Mark the files that a change of the snapshot touches; what raises does so before anything is marked."""
         entries_of = {
             item.ref: (map_entries.of_fragment(item.old), map_entries.of_fragment(item.new))
             for item in change.fragments
@@ -136,15 +136,15 @@ class Candidate:
         """Make anew what files are made from, and mark them all: a change could not be noted."""
         self._shards.clear()
         self._usage = usage(self.renderer)
-        for ref, fragment in self.picture.fragments.items():
+        for ref, fragment in self.snapshot.fragments.items():
             self._place(ref, None, fragment)
             self._usage.exchange(None, fragment)
-        self._maps = map_entries.of_picture(self.picture)
-        before, self._listeners = self._listeners, tls_listeners.of_pointers(self.picture.pointers)
+        self._maps = map_entries.of_snapshot(self.snapshot)
+        before, self._listeners = self._listeners, tls_listeners.of_pointers(self.snapshot.pointers)
         self._stale |= {_SECTIONS, render.CRT_LIST, render.MATERIALS, *map(map_file, Map)}
         self._stale |= certificate_lists.differing(before, self._listeners)
         self._stale |= {
-            render.pem_file(*key) for key, content in self.picture.pointers.items() if isinstance(content, Pem)
+            render.pem_file(*key) for key, content in self.snapshot.pointers.items() if isinstance(content, Pem)
         }
 
     async def flush(self) -> None:
@@ -153,12 +153,12 @@ class Candidate:
             while self._stale or self._stale_shards:
                 await self._write_some()
 
-    async def freeze(self, target: Path) -> tuple[Picture, frozenset[str]]:
-        """Write what is behind, link the folder to `target`, and return the picture and the profiles that it now holds."""
+    async def freeze(self, target: Path) -> tuple[ModelSnapshot, frozenset[str]]:
+        """Write what is behind, link the folder to `target`, and return the snapshot and the profiles that it now holds."""
         async with self._turn:
             while self._stale or self._stale_shards:
                 await self._write_some()
-            held, brought = self.picture.copy(), self.profiles
+            held, brought = self.snapshot.copy(), self.profiles
             await asyncio.to_thread(files.link, self.folder, target)
         return held, brought
 
@@ -183,21 +183,21 @@ class Candidate:
             raise
 
     def _shard(self, number: int) -> bytes | None:
-        fragments = [self.picture.fragments[ref] for ref in sorted(self._shards[number])]
+        fragments = [self.snapshot.fragments[ref] for ref in sorted(self._shards[number])]
         return self.renderer.backends(fragments) if fragments else None
 
     def _file(self, name: str) -> dict[str, bytes | None]:
         if name == _SECTIONS:
-            sections = self.renderer.sections([*self.picture.fragments.values()])
+            sections = self.renderer.sections([*self.snapshot.fragments.values()])
             return {**sections, **self._file(render.HTTPS)}
         if name == render.HTTPS:
-            return {name: self.renderer.https(self.picture)}
+            return {name: self.renderer.https(self.snapshot)}
         if name == render.CRT_LIST:
-            return {name: render.crt_list(self.picture.pointers)}
+            return {name: render.crt_list(self.snapshot.pointers)}
         if certificate_lists.is_one(name):
             return {name: certificate_lists.files(self._listeners).get(name)}
         if name == render.MATERIALS:
-            return {name: self.renderer.materials(self.picture.pointers)}
+            return {name: self.renderer.materials(self.snapshot.pointers)}
         for each in Map:
             if name == map_file(each):
                 return {name: render.map_text(self._maps[each])}
@@ -205,7 +205,7 @@ class Candidate:
 
     def _pem(self, name: str) -> bytes | None:
         for kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
-            content = self.picture.pointers.get((kind, Path(name).stem))
+            content = self.snapshot.pointers.get((kind, Path(name).stem))
             if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
                 return content.data
         return None
@@ -223,7 +223,7 @@ def _differ(item: FragmentChange) -> bool:
 
 def usage(renderer: Renderer) -> Usage:
     """Return the use of shapes of which no fragment has any yet."""
-    settings = renderer.view.settings
+    settings = renderer.context.settings
     return Usage(settings.cookie_name, external=settings.allow_external_name)
 
 

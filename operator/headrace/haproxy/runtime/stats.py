@@ -43,7 +43,7 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Record:
+class Stats:
     """All that has been done since the start."""
 
     plans: Counter[str] = field(default_factory=Counter)
@@ -64,14 +64,14 @@ class Record:
     # Another release that holds the class, '' for none.
     class_held_by: str = ''
     # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
-    troubles: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
-    def trouble(self, subject: str, said: str) -> bool:
+    def problem(self, subject: str, said: str) -> bool:
         """Note what stands in the way, '' for nothing; return whether that is news."""
         if not said:
-            return self.troubles.pop(subject, None) is not None
-        news = self.troubles.get(subject) != said
-        self.troubles[subject] = said
+            return self.problems.pop(subject, None) is not None
+        news = self.problems.get(subject) != said
+        self.problems[subject] = said
         return news
 
     def note_class(self, holder: str) -> None:
@@ -80,4 +80,4 @@ class Record:
         said = (
             f'another release, {holder}, holds the class: the controllers of this one write nothing' if holder else ''
         )
-        self.trouble('class', said)
+        self.problem('class', said)

@@ -16,7 +16,7 @@ from headrace.haproxy.encode import commands, map_entries, syntax
 from headrace.haproxy.encode.commands import Command, Phase
 from headrace.haproxy.plan import live_state, plan
 from headrace.haproxy.plan.deferred import Deferred
-from headrace.haproxy.plan.live_state import Observed
+from headrace.haproxy.plan.live_state import LiveState
 from headrace.haproxy.plan.plan import Loaded, Plan
 from headrace.haproxy.plan.reload_reasons import Reason, concerned
 from headrace.haproxy.runtime import responses, versions
@@ -30,7 +30,7 @@ from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.resolve.changes import Change
 from headrace.resolve.claims import ClaimKey
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 _LONG_SECONDS = 60.0
 # From so many backends on, the state of all is read at once.
@@ -71,22 +71,22 @@ class Worker:
 
     def __init__(self, connection: Connection, facts: Facts, drain_seconds: float) -> None:
         self.connection, self.facts = connection, facts
-        self.picture = Picture()
+        self.snapshot = ModelSnapshot()
         self.loaded = Loaded()
         self.deferred = Deferred()
         self.removals = Removals(drain_seconds)
         self.turn = asyncio.Lock()
 
-    async def apply(self, wanted: Picture, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey]) -> Applied:
-        """Plan what differs from the wanted picture at some objects and keys, send it, and note what has been told.
+    async def apply(self, wanted: ModelSnapshot, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey]) -> Applied:
+        """Plan what differs from the wanted snapshot at some objects and keys, send it, and note what has been told.
 
         What waits for a reload and is linked with them is planned again. Raises RuntimeSocketError and PlanError.
         """
         began = time.perf_counter()
         async with self.turn:
             try:
-                refs, keys = self.deferred.planned_with(refs, keys, self.picture, wanted)
-                change = self.picture.change_to(wanted, refs, keys)
+                refs, keys = self.deferred.planned_with(refs, keys, self.snapshot, wanted)
+                change = self.snapshot.change_to(wanted, refs, keys)
                 made = plan.plan(change, self.loaded)
             except Exception as error:
                 raise PlanError(f'plan: {type(error).__name__}') from error
@@ -100,7 +100,7 @@ class Worker:
         return Applied(change, made, len(sent), tuple(refused), tuple(sorted(reasons)), time.perf_counter() - began)
 
     def _told(self, change: Change, made: Plan) -> None:
-        plan.tell(self.picture, change, made)
+        plan.tell(self.snapshot, change, made)
         before = self.loaded
         listening = made.listening
         if not listening and before.listening and any(kind is Kind.LISTENER for kind, _ in self.deferred.keys):
@@ -174,7 +174,7 @@ class Worker:
                 case _:
                     text = f'{item.command.line.split(" ")[0]}: {item.answer}'
                     reasons.add(Reason('refused', text, concerned(item.command, change)))
-        wanted = self._wanted(self.picture.fragments.values()) if backends else {}
+        wanted = self._wanted(self.snapshot.fragments.values()) if backends else {}
         done = await self._repair(sorted(backends), sorted(maps), wanted)
         again = [item for item in done if item.outcome is not Outcome.DONE]
         return reasons | {
@@ -190,19 +190,19 @@ class Worker:
         return float(found[1]) if found else 0.0
 
     async def compare(self, refs: Iterable[Ref]) -> int:
-        """Compare what the worker has of some objects' backends with the picture, repair it, and return how much differed.
+        """Compare what the worker has of some objects' backends with the snapshot, repair it, and return how much differed.
 
         Raises RuntimeSocketError.
         """
         async with self.turn:
-            wanted = self._wanted(self.picture.fragments[ref] for ref in refs if ref in self.picture.fragments)
+            wanted = self._wanted(self.snapshot.fragments[ref] for ref in refs if ref in self.snapshot.fragments)
             return len(await self._repair(sorted(wanted), [], wanted))
 
     async def compare_strangers(self) -> int:
-        """Do the same with backends that the picture does not have; raises RuntimeSocketError."""
+        """Do the same with backends that the snapshot does not have; raises RuntimeSocketError."""
         async with self.turn:
             there = live_state.backends(await self.connection.tell('show backend', _LONG_SECONDS))
-            known = self._wanted(self.picture.fragments.values()).keys() | self.removals.pending.keys()
+            known = self._wanted(self.snapshot.fragments.values()).keys() | self.removals.pending.keys()
             return len(await self._repair([name for name in there if name not in known], [], {}))
 
     async def compare_maps(self, maps: Iterable[Map]) -> int:
@@ -224,7 +224,7 @@ class Worker:
             if backend is not None and name in self.removals.pending:
                 continue
             made += live_state.backend_repairs(name, held.backends.get(name), backend)
-        wished = map_entries.of_picture(self.picture) if files else {}
+        wished = map_entries.of_snapshot(self.snapshot) if files else {}
         # Where a worker has other listeners than planned, only the reload brings what leads to them.
         known = [file for file in files if file is not Map.LISTENERS or self.loaded.listeners.sizes]
         for file in known:
@@ -233,15 +233,15 @@ class Worker:
         made = [command for command in made if command.removes not in self.removals.pending]
         return await self.send(live_state.ordered(made))
 
-    async def observe(self, names: Sequence[str], files: Sequence[Map]) -> Observed:
+    async def observe(self, names: Sequence[str], files: Sequence[Map]) -> LiveState:
         """Return what the worker has of these backends and maps; raises RuntimeSocketError."""
         try:
             return await self._observe(names, files)
         except (ValueError, LookupError) as error:
             raise RuntimeSocketError(f'an answer cannot be read: {error}') from error
 
-    async def _observe(self, names: Sequence[str], files: Sequence[Map]) -> Observed:
-        found = Observed()
+    async def _observe(self, names: Sequence[str], files: Sequence[Map]) -> LiveState:
+        found = LiveState()
         if len(names) > _MANY:
             there, text = await self.connection.ask(['show backend', 'show servers state'], _LONG_SECONDS)
             servers = live_state.servers(text)

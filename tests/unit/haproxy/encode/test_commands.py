@@ -10,7 +10,7 @@ from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 WEB = Ref('Service', 'shop', 'web')
 POINTER = Pointer('b', 'p')
@@ -141,8 +141,8 @@ def test_the_lines_of_the_crt_list(content, lines):
     assert map_entries.certificate_lines('a.com', content) == lines
 
 
-def test_all_maps_of_a_picture_are_there_even_if_empty():
-    found = map_entries.of_picture(Picture({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): POINTER}))
+def test_all_maps_of_a_snapshot_are_there_even_if_empty():
+    found = map_entries.of_snapshot(ModelSnapshot({WEB: FRAGMENT}, {(Kind.ROUTE, 'a/'): POINTER}))
     assert set(found) == set(Map)
     assert {name: held for name, held in found.items() if held} == {
         Map.RATE: {'p': '1|5'},

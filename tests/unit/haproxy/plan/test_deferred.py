@@ -10,7 +10,7 @@ from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
-from headrace.resolve.model_snapshot import Picture
+from headrace.resolve.model_snapshot import ModelSnapshot
 
 WEB, OTHER, THIRD = (Ref('Service', 'shop', name) for name in ('web', 'other', 'third'))
 
@@ -20,8 +20,10 @@ def fragment(ref, *backends, leads_to=''):
     return Fragment(ref, data=data, backends=tuple(Backend(name, ref, '80', Shape(), Options()) for name in backends))
 
 
-def picture(*fragments, **pointers):
-    return Picture({item.ref: item for item in fragments}, {(Kind.ROUTE, key): to for key, to in pointers.items()})
+def snapshot(*fragments, **pointers):
+    return ModelSnapshot(
+        {item.ref: item for item in fragments}, {(Kind.ROUTE, key): to for key, to in pointers.items()}
+    )
 
 
 def route(key):
@@ -34,8 +36,8 @@ def planned(told, wanted, waits, waiting_keys, changed, changed_keys=()):
 
 
 def test_what_waits_is_left_alone_by_a_change_that_has_nothing_to_do_with_it():
-    told = picture(fragment(OTHER, 'shop_other_80'))
-    wanted = picture(
+    told = snapshot(fragment(OTHER, 'shop_other_80'))
+    wanted = snapshot(
         fragment(WEB, 'shop_web_80_x'),
         fragment(OTHER, 'shop_other_80', 'shop_other_81'),
         a=Pointer('shop_web_80_x', 'p'),
@@ -44,8 +46,8 @@ def test_what_waits_is_left_alone_by_a_change_that_has_nothing_to_do_with_it():
 
 
 def test_what_waits_is_planned_with_a_change_of_its_own_and_of_what_it_leads_to():
-    told = picture()
-    wanted = picture(
+    told = snapshot()
+    wanted = snapshot(
         fragment(WEB, 'shop_web_80_x'),
         fragment(OTHER, 'shop_other_80', leads_to='shop_web_80_x'),
         fragment(THIRD, 'shop_third_80', leads_to='shop_other_80'),
@@ -57,7 +59,7 @@ def test_what_waits_is_planned_with_a_change_of_its_own_and_of_what_it_leads_to(
 
 
 def test_nothing_waits_where_nothing_differs():
-    same = picture(fragment(WEB, 'shop_web_80'), a=Pointer('shop_web_80', 'p'))
+    same = snapshot(fragment(WEB, 'shop_web_80'), a=Pointer('shop_web_80', 'p'))
     found = deferred.of_difference(same, same, [WEB], [route('a')])
     assert not found
     assert found.planned_with({WEB}, set(), same, same) == ({WEB}, set())
@@ -72,13 +74,16 @@ def test_nothing_waits_where_nothing_differs():
 )
 def test_what_depends_on_the_same_files_or_on_all_listeners_is_planned_together(waits, changes):
     tls = HostTls(certificates=('shop_tls',))
-    told, wanted = Picture(), Picture({}, {waits: Pem(b'') if waits[0] is Kind.CERTIFICATE else tls, changes: tls})
+    told, wanted = (
+        ModelSnapshot(),
+        ModelSnapshot({}, {waits: Pem(b'') if waits[0] is Kind.CERTIFICATE else tls, changes: tls}),
+    )
     assert planned(told, wanted, [], [waits], [], [changes]) == (set(), {waits, changes})
     assert planned(told, wanted, [], [waits], [], [route('a')]) == (set(), {route('a')})
 
 
 def test_what_was_planned_and_waits_no_more_is_forgotten():
-    told, wanted = picture(), picture(fragment(WEB, 'shop_web_80_x'), a=Pointer('shop_web_80_x', 'p'))
+    told, wanted = snapshot(), snapshot(fragment(WEB, 'shop_web_80_x'), a=Pointer('shop_web_80_x', 'p'))
     found = deferred.of_difference(told, wanted, [WEB], [route('a')])
     assert (found.refs, found.keys) == ({WEB}, {route('a')})
     change = told.change_to(wanted, [WEB], [])

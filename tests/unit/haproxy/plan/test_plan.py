@@ -10,7 +10,7 @@ import pytest
 from headrace import names, store
 from headrace.haproxy.encode import profiles
 from headrace.haproxy.plan import adopted, plan
-from headrace.haproxy.plan.live_state import Observed, Server
+from headrace.haproxy.plan.live_state import LiveState, Server
 from headrace.haproxy.plan.plan import Loaded
 from headrace.ir.backend import Group, Shape
 from headrace.ir.fragment import Kind
@@ -23,7 +23,7 @@ from headrace.resolve import model_snapshot, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from headrace.translate.endpoints import Place
+from headrace.translate.endpoints import Topology
 from support import certificates
 from support.objects import ca_secret, endpoint_slice, node, secret, service, tls_secret
 
@@ -56,7 +56,7 @@ def db(port):
 
 
 def changed(before, after, settings=SETTINGS, **seen):
-    """Return the picture of a model before, and the change that leads to what is after."""
+    """Return the snapshot of a model before, and the change that leads to what is after."""
     known, model = store.Store(), state.State(build_context.make(settings, **seen))
     for document in before:
         known.put(parse.read(document).object)
@@ -377,7 +377,7 @@ def test_another_time_of_affinity_is_no_reload():
 
 
 def test_more_ports_that_end_tls_than_half_of_the_listeners_are_a_reload():
-    here = {'role': Role.NODE, 'place': Place('n1')}
+    here = {'role': Role.NODE, 'topology': Topology('n1')}
 
     def ended(number):
         said = {'proxy': 'node', 'tls-secret': 'tls'}
@@ -507,34 +507,34 @@ def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
 
 def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
     wanted, _ = changed([web('late', retries='1')], [])
-    had = Observed()
+    had = LiveState()
     had.backends[WEB] = {
         'one': Server('10.0.0.1', 8080, disabled=False),
         'two': Server('10.0.0.2', 8080, disabled=True),
     }
     had.maps[Map.ROUTES] = {'web.example.com/': [ROUTE]}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    (kept,) = adopted.hold(wanted, lacked, had).picture.fragments[Ref('Service', 'shop', 'web')].backends
+    (kept,) = adopted.hold(wanted, lacked, had).snapshot.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
 
 
 def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
     wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
-    lacked = adopted.missing(wanted, Observed(), frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, Observed())
-    assert (made.picture.fragments.keys(), made.picture.pointers) == ({Ref('Class', '', 'headrace')}, {})
+    lacked = adopted.missing(wanted, LiveState(), frozenset((Shape().profile,)))
+    made = adopted.hold(wanted, lacked, LiveState())
+    assert (made.snapshot.fragments.keys(), made.snapshot.pointers) == ({Ref('Class', '', 'headrace')}, {})
     assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
 
 
 def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_more():
     wanted, _ = changed([web(retries='1')], [])
-    had = Observed()
+    had = LiveState()
     had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
     had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
     had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
     had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, had).picture
+    made = adopted.hold(wanted, lacked, had).snapshot
     (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
     assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
     assert made.pointers[Kind.ROUTE, 'web.example.com/'].text == f'{ROUTE}c'
@@ -542,11 +542,11 @@ def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_
 
 def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
     wanted, _ = changed([web(mode='tls-passthrough', timeout_connect='7s')], [])
-    had = Observed()
+    had = LiveState()
     had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
     had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, had).picture
+    made = adopted.hold(wanted, lacked, had).snapshot
     assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=Pointer(WEB, POLICY))
 
 

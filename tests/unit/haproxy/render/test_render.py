@@ -37,8 +37,8 @@ def test_an_adopted_server_gets_the_limit_that_is_wanted():
 def test_routes_with_conditions_add_what_they_need_and_nothing_without_them():
     made = built(service('web', annotations={'host': 'a.com'}))
     plain, more = (
-        render.Renderer(made.view).render(made),
-        render.Renderer(made.view, conditions=True).with_view(made.view).render(made),
+        render.Renderer(made.context).render(made),
+        render.Renderer(made.context, conditions=True).with_view(made.context).render(made),
     )
     assert more.keys() - plain.keys() == {'haproxy/choose.lua', 'maps/splits.map'}
     assert b'lua' not in b''.join(plain.values())

@@ -184,7 +184,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 
 
 def text_of(made, name='haproxy/30-frontends.cfg', over=None):
-    return Renderer(made.view, over).render(made)[name].decode()
+    return Renderer(made.context, over).render(made)[name].decode()
 
 
 def test_a_shard_is_that_of_the_service_whatever_its_shape():
@@ -194,7 +194,7 @@ def test_a_shard_is_that_of_the_service_whatever_its_shape():
     plain, other = (
         built(service(annotations={'host': 'a.com', 'balance': balance}, ports=HTTP)) for balance in ('uri', 'first')
     )
-    names = [{name for name in Renderer(made.view).render(made) if 'backends' in name} for made in (plain, other)]
+    names = [{name for name in Renderer(made.context).render(made) if 'backends' in name} for made in (plain, other)]
     assert names == [{render.shard_file(render.shard(WEB))}] * 2
     assert render.shard_file(7) == 'haproxy/backends-0007.cfg'
 
@@ -217,7 +217,7 @@ def test_without_tcp_ports_there_is_no_frontend_for_them():
 @pytest.mark.parametrize('settings', [Settings(), Settings(tcp_ports='5000')], ids=['no ports', 'ports'])
 def test_every_map_is_loaded_so_that_commands_about_it_are_not_refused(role, settings):
     made = built(settings=settings, role=role)
-    found = Renderer(made.view).render(made)
+    found = Renderer(made.context).render(made)
     configuration = b''.join(data for name, data in found.items() if name.startswith('haproxy/')).decode()
     for name in Map:
         assert f'({syntax.map_file(name)}' in configuration, name
@@ -249,7 +249,7 @@ def test_all_kinds_of_files_are_rendered():
     said = {'host': 'a.com', 'tls-secret': 'tls', 'client-ca-secret': 'ca'}
     made = built(service(annotations=said, ports=HTTP), endpoint_slice(addresses=['10.0.0.1'], port_name='http'), tls_secret(),
                  ca_secret(), all_secrets=True)  # fmt: skip
-    found = Renderer(made.view).render(made)
+    found = Renderer(made.context).render(made)
     assert found['certificates/list.txt'] == (
         b'certificates/shop_tls.pem [ca-file authorities/shop_ca.pem verify required] a.com\n'
     )
@@ -324,7 +324,7 @@ def test_what_cannot_be_written_is_an_error_that_names_the_place(tmp_path, act):
 def test_haproxy_says_its_version_and_judges(tmp_path, haproxy_34):
     assert check.version(haproxy_34).startswith('3.4.')
     made = built()
-    files.write(tmp_path, Renderer(made.view).render(made))
+    files.write(tmp_path, Renderer(made.context).render(made))
     assert check.check(haproxy_34, tmp_path).accepted
     (tmp_path / 'haproxy/90-wrong.cfg').write_text('nonsense\n')
     outcome = check.check(haproxy_34, tmp_path)
@@ -344,14 +344,14 @@ def test_the_sum_of_descriptors_counts_connections_twice_listeners_and_checked_s
     for checked, servers in (({}, 0), ({'check': 'tcp'}, 2)):
         made = built(service(annotations={'host': 'a.com', **checked}, ports=HTTP), ends, settings=settings)
         # 2 x 1000, (4 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
-        assert check.descriptors(made.view, made.fragments.values()) == 2000 + 30 + servers + 100
+        assert check.descriptors(made.context, made.fragments.values()) == 2000 + 30 + servers + 100
 
 
 def test_on_a_node_the_sum_of_descriptors_counts_its_own_listeners_those_of_tls_among_them():
     settings = Settings(addresses=('127.0.0.1', '::1'), maxconn=1000)
     made = built(settings=settings, role=Role.NODE)
     # 2 x 1000, 6 ports x 2 addresses and readiness, 64 of HTTP with TLS and 16 of TCP, and 100 of its own.
-    assert check.descriptors(made.view, made.fragments.values()) == 2000 + 13 + 80 + 100
+    assert check.descriptors(made.context, made.fragments.values()) == 2000 + 13 + 80 + 100
 
 
 def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
@@ -363,5 +363,5 @@ def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):
 
 def test_the_folder_of_a_node_is_known_as_headraces_own(tmp_path):
     made = built(role=Role.NODE)
-    files.write(tmp_path, Renderer(made.view).render(made))
+    files.write(tmp_path, Renderer(made.context).render(made))
     files.judge(tmp_path)

@@ -1,9 +1,9 @@
-"""Verdicts: values with a reason that is documented, and texts that never carry more than they should."""
+"""Diagnostics: values with a reason that is documented, and texts that never carry more than they should."""
 
 import pytest
 
 from headrace import diagnostics
-from headrace.diagnostics import Level, Verdict
+from headrace.diagnostics import Diagnostic, Level
 from headrace.names import Ref
 
 WEB = Ref('Service', 'shop', 'web')
@@ -12,8 +12,8 @@ WEB = Ref('Service', 'shop', 'web')
 @pytest.mark.parametrize(
     ('reason', 'level'), [('InvalidValue', Level.ERROR), ('UnknownKey', Level.WARNING), ('TerminatingOnly', Level.INFO)]
 )
-def test_a_verdict_has_the_level_of_its_reason(reason, level):
-    assert Verdict(WEB, reason, 'message').level is level
+def test_a_diagnostic_has_the_level_of_its_reason(reason, level):
+    assert Diagnostic(WEB, reason, 'message').level is level
 
 
 @pytest.mark.parametrize('name', sorted(diagnostics.REASONS))
@@ -61,10 +61,10 @@ def test_what_is_endless_or_vast_is_told_by_its_type():
     assert (diagnostics.shorten(endless), diagnostics.shorten(bomb)) == ("'(list)'", "'(list)'")
 
 
-def test_verdicts_sort_by_object_and_reason():
+def test_diagnostics_sort_by_object_and_reason():
     first, second, third = (
-        Verdict(Ref('Secret', 'shop', 'web'), 'UnknownKey', 'a'),
-        Verdict(WEB, 'InvalidValue', 'b'),
-        Verdict(WEB, 'UnknownKey', 'a'),
+        Diagnostic(Ref('Secret', 'shop', 'web'), 'UnknownKey', 'a'),
+        Diagnostic(WEB, 'InvalidValue', 'b'),
+        Diagnostic(WEB, 'UnknownKey', 'a'),
     )
     assert sorted((third, second, first)) == [first, second, third]
