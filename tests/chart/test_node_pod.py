@@ -113,7 +113,7 @@ def test_a_surge_with_one_capability_and_two_users_loses_no_request(control_plan
     until(lambda: served_by(control_plane, namespace) == {'node-p1'}, 'the new pod says that it serves')
 
 
-def test_an_operator_that_crashes_comes_back_to_its_seat(make_pod, shop):
+def test_an_operator_that_crashes_comes_back_to_its_slot(make_pod, shop):
     one = make_pod().begin().wait()
     # All processes of a container end with its first.
     os.killpg(one.processes['operator'].pid, signal.SIGKILL)

@@ -234,6 +234,6 @@ def test_the_exit_code_says_what_is_wrong(given, tmp_path, haproxy_34, arguments
 
 @pytest.mark.parametrize('role', [('--role', 'edge'), ('--role', 'node', '--node', 'n1')], ids=['edge', 'no sockets'])
 def test_a_seat_is_for_an_agent_of_a_node_with_sockets_of_its_own(headrace, given, role):
-    outcome = headrace('run', '--source', given(WEB), '--seats', *role)
+    outcome = headrace('run', '--source', given(WEB), '--instance-slots', *role)
     assert outcome.code == 2
-    assert '--seats' in outcome.err
+    assert '--instance-slots' in outcome.err

@@ -48,7 +48,7 @@ def seated(agent, first=None):
     else:
         agent.source, agent.state, agent.config, agent.role = first.source, first.state, first.config, first.role[:4]
     agent.sockets = agent.root / 'run'
-    agent.role = (*agent.role, '--seats', '--sockets', agent.sockets)
+    agent.role = (*agent.role, '--instance-slots', '--sockets', agent.sockets)
     return agent
 
 
@@ -157,7 +157,7 @@ def test_a_second_agent_takes_over_from_one_that_is_killed_and_that_one_waits_th
     assert listeners() == {10280, 10282, 10286}
 
 
-def test_all_seats_ports_are_closed_to_direct_access(nodes, pair):
+def test_all_instance_slots_ports_are_closed_to_direct_access(nodes, pair):
     first, second = pair
     put(first)
     first.start()

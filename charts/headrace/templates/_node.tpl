@@ -70,7 +70,7 @@ args:
   - run
   - --source=kube
   - --role=node
-  - --seats
+  - --instance-slots
   - --supervised
   - --keep-haproxy
   - --config=/etc/headrace/settings.yaml

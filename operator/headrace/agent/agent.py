@@ -68,7 +68,7 @@ class Options:
     `source` makes what the agent follows; `identity` is whose Lease it keeps in a cluster. `api` is where pages are served
     to those who show a token, None for nowhere, and `api_certificate` a folder with its certificate. With `keep` HAProxy goes on
     without the agent, unless the file `draining` says that it ends as well. `nft` is the program by which the node role tells
-    the kernel, and `seat` what is this agent's own where a node may have several.
+    the kernel, and `slot` what is this agent's own where a node may have several.
     """
 
     source: SourceOf
@@ -86,7 +86,7 @@ class Options:
     adjust: Callable[[Settings], Settings] = lambda settings: settings
     keep: bool = False
     nft: str = 'nft'
-    seat: InstanceSlot | None = None
+    slot: InstanceSlot | None = None
 
 
 class AgentError(Exception):
@@ -138,8 +138,8 @@ class Agent:
             await asyncio.gather(following, return_exceptions=True)
             await serving.close()
             alone.close()
-            if self.options.seat is not None:
-                self.options.seat.close()
+            if self.options.slot is not None:
+                self.options.slot.close()
 
     async def _refuse_old(self) -> None:
         """Raise OldHaproxyError where HAProxy, or the one that runs already, is too old, before anything changes."""
@@ -157,7 +157,7 @@ class Agent:
         options = self.options
         if options.context.role is Role.NODE:
             nft = Nft(options.nft)
-            self.table = NodeTable(nft, options.state, options.seat, lambda: self.admin.loop is not None)
+            self.table = NodeTable(nft, options.state, options.slot, lambda: self.admin.loop is not None)
             await self.table.serve_what_was_good(self.haproxy)
 
     async def _listen(self, serving: Serving) -> None:

@@ -1,6 +1,6 @@
 """An agent's part in its node's table: when it may write it, from what it begins, and how it lets go of it.
 
-Where a node has one agent that is from beginning to end. Where there may be several (see `node.seats`), it is only while
+Where a node has one agent that is from beginning to end. Where there may be several (see `node.slots`), it is only while
 this one holds the table: until then HAProxy is kept true and warm, and no client is led to it.
 """
 
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class NodeTable:
     """The table as one agent has it. `applier` and `loop` are attached when they are made."""
 
-    def __init__(self, nft: Nft, state: Path, seat: InstanceSlot | None, listening: Callable[[], bool]) -> None:
-        self.seat, self._nft = seat, nft
+    def __init__(self, nft: Nft, state: Path, slot: InstanceSlot | None, listening: Callable[[], bool]) -> None:
+        self.slot, self._nft = slot, nft
         self.table_sync = TableSync(nft, state / 'table.nft', self.problem, self._is_away, self._failing)
         self.held = asyncio.Event()
         self._listening = listening
@@ -73,16 +73,16 @@ class NodeTable:
 
         The HAProxy of an agent that is just being started again still serves, and ours does not yet.
         """
-        if self.seat is None:
+        if self.slot is None:
             return True
         with contextlib.suppress(NftError):
-            if self.seat.last or not await self._nft.present():
-                return self.seat.hold()
+            if self.slot.last or not await self._nft.present():
+                return self.slot.hold()
         return False
 
     async def begin(self, *, bypass: bool) -> None:
         """Make the table, if this agent has it; without HAProxy plain TCP goes past it."""
-        if self.seat is None or self.seat.holds:
+        if self.slot is None or self.slot.holds:
             await self._steer(bypass=bypass)
 
     async def _steer(self, *, bypass: bool) -> None:
@@ -97,10 +97,10 @@ class NodeTable:
     async def keep(self) -> None:
         """Keep the table true from when it is held, until cancelled."""
         if not self.held.is_set():
-            assert self.seat is not None
-            await self.seat.wait()
+            assert self.slot is not None
+            await self.slot.wait()
             await self._steer(bypass=self._is_away())
-            log.info('took the table over', extra={'seat': self.seat.number})
+            log.info('took the table over', extra={'slot': self.slot.number})
         seconds = milliseconds(self._applier.settings.table_interval) / 1000
         async with asyncio.TaskGroup() as tasks:
             for work in (self.table_sync.follow(), self.table_sync.compare(seconds), self.table_sync.save()):
@@ -112,10 +112,10 @@ class NodeTable:
             return
         self.table_sync.leaving = True
         # No client is led to it, so the next agent, if there is one, can as well make it anew.
-        if await self.table_sync.vanish() and self.seat is not None:
-            await asyncio.to_thread(self.seat.sweep)
+        if await self.table_sync.vanish() and self.slot is not None:
+            await asyncio.to_thread(self.slot.sweep)
         await self.table_sync.switch(bypass=True)
         await self.table_sync.save_now()
-        if self.seat is not None:
+        if self.slot is not None:
             await self.table_sync.let_go()
-            self.seat.release()
+            self.slot.release()

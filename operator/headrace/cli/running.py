@@ -139,7 +139,7 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     help='For the role node: the program that tells the kernel which addresses to take over.',
 )
 @click.option(
-    '--seats',
+    '--instance-slots',
     is_flag=True,
     help='For the role node: share the node with an agent that ends, each with ports and a folder in --state of its own.',
 )
@@ -214,11 +214,11 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
     if api is None and given['api_certificate'] is not None:
         raise SettingsError('--api-certificate is for the port of --api')
-    seat = _seat(given, context, [admin[1], api[1] if api else 0]) if given['seats'] else None
-    if seat is not None:
-        state, context = seat.folder, replace(context, seat=seat.number)
-        admin = (admin[0], _shifted(admin[1], seat.number))
-        api = (api[0], _shifted(api[1], seat.number)) if api else None
+    slot = _slot(given, context, [admin[1], api[1] if api else 0]) if given['instance_slots'] else None
+    if slot is not None:
+        state, context = slot.folder, replace(context, slot=slot.number)
+        admin = (admin[0], _shifted(admin[1], slot.number))
+        api = (api[0], _shifted(api[1], slot.number)) if api else None
     context = replace(context, admin_ports=frozenset({admin[1], api[1] if api else 0} - {0}))
     start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
     checker = _found(given['haproxy'] or start or 'haproxy')
@@ -244,21 +244,21 @@ def _options(given: dict[str, Any], access: Access | None, role: str) -> Options
         adjust=adjust,
         keep=given['keep_haproxy'],
         nft=_found(given['nft'], NftError) if role == 'node' else '',
-        seat=seat,
+        slot=slot,
     )
 
 
-def _shifted(port: int, seat: int) -> int:
-    return port and port + INSTANCE_SLOT_STEP * seat
+def _shifted(port: int, slot: int) -> int:
+    return port and port + INSTANCE_SLOT_STEP * slot
 
 
-def _seat(given: dict[str, Any], context: BuildContext, own: list[int]) -> InstanceSlot:
+def _slot(given: dict[str, Any], context: BuildContext, own: list[int]) -> InstanceSlot:
     if context.role is not Role.NODE or not given['sockets']:
-        raise SettingsError('--seats is for --role node, and needs --sockets, a folder of this agent alone')
+        raise SettingsError('--instance-slots is for --role node, and needs --sockets, a folder of this agent alone')
 
-    def ports(seat: int) -> tuple[int, ...]:
-        found = (*context.settings.node_ports(seat), replace(context, seat=seat).node_health_port)
-        return (*found, *(_shifted(port, seat) for port in own if port))
+    def ports(slot: int) -> tuple[int, ...]:
+        found = (*context.settings.node_ports(slot), replace(context, slot=slot).node_health_port)
+        return (*found, *(_shifted(port, slot) for port in own if port))
 
     try:
         return instance_slots.take(given['state'].absolute(), given['sockets'].absolute(), ports)

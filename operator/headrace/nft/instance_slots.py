@@ -1,6 +1,6 @@
 """Several agents on one node, as while a DaemonSet surges: each has an instance slot, and one of them holds the table.
 
-A instance slot is a folder and a set of ports; an agent whose predecessor in the pod had it finds it again by a file beside the
+An instance slot is a folder and a set of ports; an agent whose predecessor in the pod had it finds it again by a file beside the
 sockets. The table, and what is loaded at a boot, belong to the one that holds the lock; the kernel lets go of it when
 the process ends, however that comes.
 """
@@ -22,7 +22,7 @@ from headrace.settings.settings import INSTANCE_SLOTS
 # Beside the sockets: a link to the instance slot's folder, by which HAProxy is started.
 LINK = 'state'
 _STEP_SECONDS = 0.05
-_NUMBER = 'seat'
+_NUMBER = 'slot'
 
 
 class InstanceSlotError(Exception):
@@ -31,7 +31,7 @@ class InstanceSlotError(Exception):
 
 @dataclass(slots=True)
 class InstanceSlot:
-    """A instance slot that this process has, and the lock of the table, which it may hold.
+    """An instance slot that this process has, and the lock of the table, which it may hold.
 
     `last` tells that its last agent was the last to hold the table.
     """
@@ -116,7 +116,9 @@ def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> In
         link.replace(sockets / LINK)
         return InstanceSlot(number, root, number == last, file)
     raise InstanceSlotError(
-        f'{root}: another agent is in seat {own}' if own is not None else f'{root}: all seats are taken'
+        f'{root}: another agent is in instance slot {own}'
+        if own is not None
+        else f'{root}: all instance slots are taken'
     )
 
 

@@ -384,10 +384,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         found = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
         return tuple(sorted((part[0], part[-1]) for part in found))
 
-    def node_ports(self, seat: int = 0) -> tuple[int, ...]:
+    def node_ports(self, slot: int = 0) -> tuple[int, ...]:
         """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""
         first = (self.node_http_port, self.node_tcp_port, self.node_tls_port)
-        return tuple(port + forms.INSTANCE_SLOT_STEP * seat + near for port in first for near in (0, 1))
+        return tuple(port + forms.INSTANCE_SLOT_STEP * slot + near for port in first for near in (0, 1))
 
     def reserved_ports(self) -> frozenset[int]:
         """Return the ports that headrace itself listens on."""

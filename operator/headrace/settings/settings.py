@@ -225,14 +225,14 @@ def _judge_ports(found: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(found.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
-    seats = [
-        (*found.node_ports(seat), found.node_health_port + INSTANCE_SLOT_STEP * seat) for seat in range(INSTANCE_SLOTS)
+    slots = [
+        (*found.node_ports(slot), found.node_health_port + INSTANCE_SLOT_STEP * slot) for slot in range(INSTANCE_SLOTS)
     ]
-    if max(map(max, seats)) > MAX_PORT:
+    if max(map(max, slots)) > MAX_PORT:
         raise SettingsError(
             f'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: {INSTANCE_SLOT_STEP * (INSTANCE_SLOTS - 1)} on is no port'
         )
-    if len({port for seat in seats for port in seat}) < len(seats[0]) * INSTANCE_SLOTS:
+    if len({port for slot in slots for port in slot}) < len(slots[0]) * INSTANCE_SLOTS:
         raise SettingsError(
             'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ, '
             f'and those {INSTANCE_SLOT_STEP} on, up to {INSTANCE_SLOTS - 1} times'

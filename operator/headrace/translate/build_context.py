@@ -21,7 +21,7 @@ class Role(StrEnum):
 class BuildContext:
     """The class as an agent sees it.
 
-    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `seat`: which
+    `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `slot`: which
     of the node's sets of ports this agent has, None where it is the only one; `stand_in_key`: the secret of the node's
     stand-ins of IPv6 addresses, empty where nothing is served.
     `api_server`: the objects come from one, and not from a folder; `own_addresses`: those of this machine or pod;
@@ -38,7 +38,7 @@ class BuildContext:
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
     labelled: bool = False
-    seat: int | None = None
+    slot: int | None = None
     synthetic_key: bytes = field(default=b'', repr=False)
     api_server: bool = False
     own_addresses: frozenset[str] = frozenset()
@@ -52,19 +52,19 @@ class BuildContext:
     @property
     def node_ports(self) -> tuple[int, ...]:
         """Return the ports of the node role's listeners here."""
-        return self.settings.node_ports(self.seat or 0)
+        return self.settings.node_ports(self.slot or 0)
 
     @property
     def node_health_port(self) -> int:
         """Return the port of the node role's readiness here."""
-        return self.settings.node_health_port + INSTANCE_SLOT_STEP * (self.seat or 0)
+        return self.settings.node_health_port + INSTANCE_SLOT_STEP * (self.slot or 0)
 
     @property
     def own_ports(self) -> frozenset[int]:
         """Return the ports of this agent's listeners, but for the edge's TCP ports."""
         if self.role is Role.NODE:
-            seats = range(INSTANCE_SLOTS) if self.seat is not None else (0,)
-            every = (port for seat in seats for port in self.settings.node_ports(seat))
+            slots = range(INSTANCE_SLOTS) if self.slot is not None else (0,)
+            every = (port for slot in slots for port in self.settings.node_ports(slot))
             return frozenset((*every, self.node_health_port, *self.admin_ports))
         return self.settings.reserved_ports() | self.admin_ports
 
@@ -76,9 +76,9 @@ class BuildContext:
     @property
     def closed_ports(self) -> tuple[int, ...]:
         """Return the ports of all agents that may be on the node, none where there can be no other."""
-        if self.seat is None:
+        if self.slot is None:
             return ()
-        return tuple(port for seat in range(INSTANCE_SLOTS) for port in self.settings.node_ports(seat))
+        return tuple(port for slot in range(INSTANCE_SLOTS) for port in self.settings.node_ports(slot))
 
     def may_read_secrets(self, namespace: str) -> bool:
         """Tell whether Secrets of a namespace may be read."""

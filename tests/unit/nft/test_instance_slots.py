@@ -22,12 +22,12 @@ def take(tmp_path):
         return made[-1]
 
     yield work
-    for seat in made:
-        seat.close()
+    for slot in made:
+        slot.close()
 
 
 def numbers(*found):
-    return [seat.number for seat in found]
+    return [slot.number for slot in found]
 
 
 def test_each_agent_gets_a_seat_of_its_own_and_one_of_them_the_table(take, tmp_path):
@@ -51,7 +51,7 @@ def test_who_comes_again_finds_its_seat_and_what_is_in_it(take, tmp_path):
 
 def test_a_seat_that_another_process_of_the_same_pod_has_is_not_shared(take, tmp_path):
     held = take('a')
-    with pytest.raises(InstanceSlotError, match='another agent is in seat 0'):
+    with pytest.raises(InstanceSlotError, match='another agent is in instance slot 0'):
         take('a')
     assert held.number == 0
 
@@ -59,8 +59,8 @@ def test_a_seat_that_another_process_of_the_same_pod_has_is_not_shared(take, tmp
 def test_after_a_boot_the_last_good_seat_comes_first_and_is_kept_while_others_are_swept(take, tmp_path):
     first = take('a')
     second = take('b')
-    for seat in (first, second):
-        (seat.folder / 'current').touch()
+    for slot in (first, second):
+        (slot.folder / 'current').touch()
     assert second.hold()
     first.close()
     second.close()
@@ -69,7 +69,7 @@ def test_after_a_boot_the_last_good_seat_comes_first_and_is_kept_while_others_ar
     second = take('d')
     assert numbers(first, second) == [1, 0]
     assert (first.last, second.last) == (True, False)
-    assert [[path.name for path in seat.folder.iterdir()] for seat in (first, second)] == [['current'], []]
+    assert [[path.name for path in slot.folder.iterdir()] for slot in (first, second)] == [['current'], []]
 
 
 def test_a_seat_whose_ports_somebody_listens_on_is_passed_over(take, tmp_path):
@@ -79,9 +79,9 @@ def test_a_seat_whose_ports_somebody_listens_on_is_passed_over(take, tmp_path):
     assert found.number == 1
 
 
-def test_there_are_as_many_seats_as_there_are(take, tmp_path):
+def test_there_are_as_many_instance_slots_as_there_are(take, tmp_path):
     held = [take(str(number)) for number in range(4)]
-    with pytest.raises(InstanceSlotError, match='all seats are taken'):
+    with pytest.raises(InstanceSlotError, match='all instance slots are taken'):
         take('more')
     assert numbers(*held) == [0, 1, 2, 3]
 
@@ -89,14 +89,14 @@ def test_there_are_as_many_seats_as_there_are(take, tmp_path):
 @pytest.mark.parametrize('text', ['', 'x', '7', '-1'])
 def test_what_is_no_number_of_a_seat_counts_for_none(take, tmp_path, text):
     (tmp_path / 'a').mkdir()
-    (tmp_path / 'a' / 'seat').write_text(text)
+    (tmp_path / 'a' / 'slot').write_text(text)
     assert take('a').number == 0
 
 
-def test_the_last_one_sweeps_seats_that_are_free_and_no_others(take, tmp_path):
+def test_the_last_one_sweeps_instance_slots_that_are_free_and_no_others(take, tmp_path):
     first, second, third = (take(name) for name in 'abc')
-    for seat in (first, second, third):
-        (seat.folder / 'key.pem').write_text('secret')
+    for slot in (first, second, third):
+        (slot.folder / 'key.pem').write_text('secret')
     second.close()
     third.sweep()
     assert sorted(path.parent.name for path in (tmp_path / 'node').glob('*/key.pem')) == ['0', '2']

@@ -96,7 +96,7 @@ def test_a_namespace_outside_the_filter_does_not_exist():
 
 def test_an_agent_with_a_seat_closes_the_listeners_of_all_that_may_be_on_the_node():
     alone = build_context.make(Settings(), role=Role.NODE)
-    first, third = replace(alone, seat=0), replace(alone, seat=2)
+    first, third = replace(alone, slot=0), replace(alone, slot=2)
     assert (alone.node_ports, alone.closed_ports) == ((10280, 10281, 10282, 10283, 10286, 10287), ())
     assert first.node_ports == alone.node_ports
     assert third.node_ports == (10296, 10297, 10298, 10299, 10302, 10303)
