@@ -2,7 +2,8 @@
 
 Promises: a change costs as much as its file. A file that does not parse keeps what it last held, and the diagnostic says
 so; a file that is gone takes its objects with it, but not at once: a file that is replaced may be removed first. While the
-folder itself is gone, everything stays. An object in two files is the one of the later path.
+folder itself is gone, everything stays. An object in two files is the one of the later path. Large files are parsed in a
+thread, so that the event loop goes on; one reading follows the other.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ _STARTED_SECONDS = 0.5
 # An object that is in no file any more is kept for so long.
 _GONE_SECONDS = 0.1
 _BACK_SECONDS = 1.0
+# A file of so many bytes is parsed within some milliseconds.
+_SMALL = 32 * 1024
 
 Signature = tuple[int, int, int]
 
@@ -56,6 +59,9 @@ class WatchedFolder:
         self._root = _Root(self.path)
         self._roots = self._root.count
         self._rescanned = 0.0
+        # One reading at a time: the later one has the newer content.
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.events = 0
         self.missed = 0
 
@@ -70,7 +76,8 @@ class WatchedFolder:
 
     async def read(self) -> None:
         """Read everything once; raises SourceError for a missing folder."""
-        self.read_all()
+        async with self._turn:
+            await self._read_all()
 
     def silent(self) -> dict[str, float]:
         """Return how long each watch has told nothing: a folder tells of changes only."""
@@ -79,13 +86,13 @@ class WatchedFolder:
     def stop(self) -> None:
         """Do nothing: what follows a folder ends with its task."""
 
-    def read_all(self) -> None:
+    async def _read_all(self) -> None:
         """Read what has changed since last time, all files the first time; raises SourceError for a missing folder."""
         found = folder.paths([self.path])
         self._rescanned = time.monotonic()
         for path in found:
             if (signature := _signature(path)) is not None and self._signatures.get(path) != signature:
-                self._read(path)
+                await self._read(path)
         for path in self._held.keys() - set(found):
             self._forget(path)
 
@@ -94,17 +101,17 @@ class WatchedFolder:
         problem = ''
         while True:
             # What changes between the last reading and the first watch would be missed.
-            asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
+            self._catch_up_later()
             try:
                 self._root.look()
                 root = self._root.count
                 if problem:
                     log.info('the folder is there again', extra={'folder': str(self.path)})
                 problem = ''
-                self._catch_up()
+                await self._catch_up()
                 async with contextlib.aclosing(self._changes()) as changes:
                     async for changed in changes:
-                        self._look_at(changed)
+                        await self._look_at(changed)
                         if not self._root.look() or self._root.count != root:
                             break
             except (OSError, RuntimeError, SourceError) as error:
@@ -113,9 +120,18 @@ class WatchedFolder:
                     log.warning('the folder cannot be watched; what was read stays', extra={'said': problem})
                 await asyncio.sleep(_IDLE_SECONDS)
 
-    def _catch_up(self) -> None:
+    def _catch_up_later(self) -> None:
+        asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._begin_to_catch_up)
+
+    def _begin_to_catch_up(self) -> None:
+        task = asyncio.create_task(self._catch_up())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _catch_up(self) -> None:
         with contextlib.suppress(SourceError, OSError):
-            self.read_all()
+            async with self._turn:
+                await self._read_all()
             self._woken(time.monotonic())
 
     async def _changes(self) -> AsyncGenerator[set[Path], None]:
@@ -135,23 +151,24 @@ class WatchedFolder:
         finally:
             stop.set()
 
-    def _look_at(self, changed: set[Path]) -> None:
+    async def _look_at(self, changed: set[Path]) -> None:
         began = time.monotonic()
         known = {path for path in changed if path.suffix in folder.SUFFIXES and not _hidden(path, self.path)}
         self.events += len(known)
-        for path in sorted(known):
-            if path.is_file():
-                self._read(path)
-            elif path in self._held:
-                self._forget(path)
-        if self._moves_others(changed - known):
-            self.read_all()
-            # Files that came with a folder may have come before it was watched.
-            asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._catch_up)
-        elif began - self._rescanned >= _RESCAN_SECONDS:
-            self.read_all()
-        elif not known:
-            return
+        async with self._turn:
+            for path in sorted(known):
+                if path.is_file():
+                    await self._read(path)
+                elif path in self._held:
+                    self._forget(path)
+            if self._moves_others(changed - known):
+                await self._read_all()
+                # Files that came with a folder may have come before it was watched.
+                self._catch_up_later()
+            elif began - self._rescanned >= _RESCAN_SECONDS:
+                await self._read_all()
+            elif not known:
+                return
         self._woken(began)
 
     def _moves_others(self, changed: set[Path]) -> bool:
@@ -163,13 +180,18 @@ class WatchedFolder:
             for path in changed
         )
 
-    def _read(self, path: Path) -> None:
-        signature = _signature(path)
-        try:
-            contents = folder.parse(path.read_bytes(), str(path), self._limits)
-        except OSError:
+    async def _read(self, path: Path) -> None:
+        signature, content = _signature(path), _content(path)
+        if content is None:
             self._forget(path)
             return
+        if len(content) <= _SMALL:
+            contents = folder.parse(content, str(path), self._limits)
+        else:
+            contents = await asyncio.to_thread(folder.parse, content, str(path), self._limits)
+        self._take(path, signature, contents)
+
+    def _take(self, path: Path, signature: Signature | None, contents: folder.Contents) -> None:
         if signature is not None:
             self._signatures[path] = signature
         self._diagnostics[path] = contents.diagnostics
@@ -211,7 +233,7 @@ class WatchedFolder:
             # It is back, or another one; its files may still be on their way.
             self._roots = self._root.count
             self._gone = dict.fromkeys(self._gone, now + _BACK_SECONDS)
-            self._catch_up()
+            self._begin_to_catch_up()
         due = [ref for ref, since in self._gone.items() if there and now - since >= _GONE_SECONDS]
         for ref in due:
             del self._gone[ref]
@@ -256,6 +278,13 @@ def _signature(path: Path) -> Signature | None:
     except OSError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _hidden(path: Path, root: Path) -> bool:
