@@ -20,6 +20,8 @@ VIEW = [{'apiGroups': ['headrace.io'], 'resources': ['agents/status'], 'verbs': 
 SECONDS = 12.0
 # Where the attackers come from, and everybody else.
 EVIL, GOOD = '127.0.0.66', '127.0.0.9'
+# How many connections an attacker holds, more than a port takes; each is a file descriptor of the test.
+HELD = 500
 # As long as a kubelet waits for a probe.
 PROBE_SECONDS = 5.0
 
@@ -37,14 +39,16 @@ class Flood:
         return self
 
     def _run(self, work):
-        with contextlib.ExitStack() as held:
-            for number in itertools.count():
-                if self._stop.is_set():
-                    return
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    work(held, number)
-                self.done[work.__name__] = number
-                time.sleep(0.001)
+        numbers = itertools.count()
+        while not self._stop.is_set():
+            with contextlib.ExitStack() as held:
+                for number in itertools.islice(numbers, HELD):
+                    if self._stop.is_set():
+                        return
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        work(held, number)
+                    self.done[work.__name__] = number
+                    time.sleep(0.001)
 
     def __exit__(self, *_):
         self._stop.set()

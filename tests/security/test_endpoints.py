@@ -125,7 +125,12 @@ def test_on_a_node_neither_haproxy_nor_the_kernel_leads_to_what_only_the_node_re
     found = fragment(made)
     ends = {end for backend in found.backends for group in backend.groups for end in group.addresses}
     ends |= {end for group in found.balanced for end, _ in group.endpoints}
-    ends |= {end for claim in found.claims if claim.kind is Kind.VIRTUAL_ADDRESS for end, _ in claim.value.far.spare}
+    ends |= {
+        end
+        for claim in found.claims
+        if claim.kind is Kind.VIRTUAL_ADDRESS
+        for end, _ in claim.value.external_path.spare
+    }
     assert ends == {OTHER}
     (told,) = made.all_diagnostics()
     assert told.reason == 'EndpointRefused'

@@ -111,7 +111,7 @@ def led(made, address):
     pointers = dict(made.pointers())
     virtual_address = pointers[Kind.VIRTUAL_ADDRESS, f'{address}:80/TCP']
     found = pointers.get((Kind.ADDRESS, virtual_address.synthetic_address))
-    return virtual_address.far.action, found and found.backend.partition('_')[0]
+    return virtual_address.external_path.action, found and found.backend.partition('_')[0]
 
 
 OLDER = taken_over('web', 'tenant-a', ALIKE[0], 10, created='2020-01-01T00:00:00Z')

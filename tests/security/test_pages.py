@@ -49,7 +49,7 @@ def pages():
     for document in (greedy(), *plain()):
         held.put(parse.read(document).object)
     made.update(held, held.take())
-    applier = SimpleNamespace(record=Stats(), worker=None, old_workers=(), ready=False)
+    applier = SimpleNamespace(stats=Stats(), worker=None, old_workers=(), ready=False)
     unread = tuple(Diagnostic(Ref('Service', 'evil', f'u{number}'), 'InvalidObject', 'no') for number in range(PLAIN))
     loop = SimpleNamespace(state=made, store=held, applier=applier, judged=DiagnosticsIndex(made))
 

@@ -61,8 +61,9 @@ class Calls:
     async def lease(self, _: str, name: str) -> kubernetes.V1Lease:
         """Return the Lease of the election with the counter of epochs."""
         await asyncio.sleep(_CALL_SECONDS)
-        metadata = kubernetes.V1ObjectMeta(name=name, annotations={leases.EPOCH: str(_EPOCH)})
-        return kubernetes.V1Lease(metadata=metadata)
+        annotations = {leases.EPOCH: str(_EPOCH), leases.EPOCH_HOLDER: 'bench'}
+        metadata = kubernetes.V1ObjectMeta(name=name, annotations=annotations)
+        return kubernetes.V1Lease(metadata=metadata, spec=kubernetes.V1LeaseSpec(holder_identity='bench'))
 
     async def apply_service_status(self, namespace: str, name: str, status: dict[str, Any]) -> None:
         """Keep a status."""

@@ -66,7 +66,7 @@ _KUBE_PROXY = f"""table ip proxied {{
     numgen random mod 1 vmap {{ 0 : goto endpoint }}
   }}
   map services {{
-    type ipv4_addr . inet_proto . inet_service : diagnostic
+    type ipv4_addr . inet_proto . inet_service : verdict
     elements = {{ {_KERNEL} . tcp . {_PORT} : goto service }}
   }}
   chain prerouting {{

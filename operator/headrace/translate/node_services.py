@@ -88,7 +88,9 @@ def build(
     """
     said = parse.read(service.ref, service.annotations, service.ports)
     back = drains and not ours
-    builder = _Plan(service, said, snapshot, context, _first_flags(service, context, drains=back), drains=drains)
+    builder = _FragmentBuilder(
+        service, said, snapshot, context, _first_flags(service, context, drains=back), drains=drains
+    )
     for port in service.ports if ours or drains else ():
         if port.protocol is Protocol.TCP:
             builder.add(port)
@@ -121,7 +123,7 @@ def _sorted(claims: Iterable[Claim]) -> tuple[Claim, ...]:
     return tuple(sorted(set(claims), key=lambda claim: (claim.kind, claim.key)))
 
 
-class _Plan:
+class _FragmentBuilder:
     """A node's fragment while it is put together."""
 
     def __init__(
@@ -136,6 +138,8 @@ class _Plan:
     ) -> None:
         self.service, self.said, self.snapshot, self.context, self.flags = service, said, snapshot, context, flags
         self.drains = drains
+        # Of all ports, so they are found once.
+        self._own_ends = virtual_addresses.own_ends(service, snapshot, context)
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -231,7 +235,7 @@ class _Plan:
 
     def _virtual_addresses(self, port: ServicePort, datapath: Datapath) -> VirtualAddresses:
         slices = backends.slices(self.service, self.snapshot)
-        return VirtualAddresses(self.service, port, slices, self.snapshot, self.context, datapath)
+        return VirtualAddresses(self.service, port, slices, self.snapshot, self.context, self._own_ends, datapath)
 
     def _open(self, made: VirtualAddresses, where: Address, *, usable: bool) -> None:
         """Claim the virtual address of an address; one that cannot be served as asked is closed at once."""

@@ -100,6 +100,14 @@ def refused(address: str, snapshot: Snapshot, context: BuildContext) -> str:
     return ''
 
 
+def own_ends(service: Service, snapshot: Snapshot, context: BuildContext) -> frozenset[tuple[str, int]]:
+    """Return all addresses and ports of a Service, those at other Nodes too: a connection could come back from there."""
+    here = (address for port in service.ports for address in addresses(service, port, snapshot, context))
+    ports = [port.node_port for port in service.ports if port.node_port]
+    nodes = ((address, port) for node in snapshot.nodes for address in node.addresses for port in ports)
+    return frozenset((*((each.address, each.number) for each in here), *nodes))
+
+
 def judge(service: Service, snapshot: Snapshot, context: BuildContext) -> list[Diagnostic]:
     """Return a diagnostic for each externalIP that is left out."""
     return [
@@ -111,13 +119,17 @@ def judge(service: Service, snapshot: Snapshot, context: BuildContext) -> list[D
 
 @dataclass(slots=True)
 class VirtualAddresses:
-    """Makes the virtual addresses of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out."""
+    """Makes the virtual addresses of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out.
+
+    `own_ends` are the addresses and ports of the Service itself, which no endpoint may have.
+    """
 
     service: Service
     port: ServicePort
     slices: tuple[Slice, ...]
     snapshot: Snapshot
     context: BuildContext
+    own_ends: frozenset[tuple[str, int]]
     datapath: Datapath = 'kernel'
     forwarded: bool = True
     groups: dict[str, Balanced] = field(default_factory=dict)
@@ -135,7 +147,7 @@ class VirtualAddresses:
                 topology=self.context.topology,
                 local=local,
             )
-            groups, refused = refused_addresses.split(found.groups, self.context, self._ends())
+            groups, refused = refused_addresses.split(found.groups, self.context, self.own_ends)
             self.refused.update(refused)
             self._found[of, local] = replace(found, groups=groups) if refused else found
         return self._found[of, local]
@@ -166,14 +178,6 @@ class VirtualAddresses:
     def judge(self) -> tuple[Diagnostic, ...]:
         """Return the diagnostic about the endpoints that are left out."""
         return refused_addresses.judge(self.service, self.port, tuple(sorted(self.refused)))
-
-    def _ends(self) -> frozenset[tuple[str, int]]:
-        """Return all addresses and ports of the Service, those at other Nodes too: a connection could come back from there."""
-        service = self.service
-        here = (address for port in service.ports for address in addresses(service, port, self.snapshot, self.context))
-        ports = [port.node_port for port in service.ports if port.node_port]
-        nodes = ((address, port) for node in self.snapshot.nodes for address in node.addresses for port in ports)
-        return frozenset((*((each.address, each.number) for each in here), *nodes))
 
     def _node_addresses(self) -> Iterable[str]:
         return (

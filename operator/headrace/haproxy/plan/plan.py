@@ -79,7 +79,7 @@ def started(snapshot: ModelSnapshot, profiles: Iterable[str]) -> Loaded:
 
 def plan(change: Change, loaded: Loaded) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _Plan(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
+    draft = _PlanBuilder(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
     for fragment in change.fragments:
         draft.wait_for(fragment)
     draft.hold(change)
@@ -116,7 +116,7 @@ def tell(snapshot: ModelSnapshot, change: Change, made: Plan) -> None:
 
 
 @dataclass(slots=True)
-class _Plan:
+class _PlanBuilder:
     """A plan while it is put together. Entries are collected first, so that each map is one payload."""
 
     loaded: Loaded
