@@ -1,6 +1,6 @@
 """An agent's part in its node's table: when it may write it, from what it begins, and how it lets go of it.
 
-Where a node has one agent that is from beginning to end. Where there may be several (see `node.slots`), it is only while
+Where a node has one agent that is from beginning to end. Where there may be several (see `nft.instance_slots`), it is only while
 this one holds the table: until then HAProxy is kept true and warm, and no client is led to it.
 """
 

@@ -33,10 +33,10 @@ class TrafficPath:
 class VirtualAddress:
     """One address, port and protocol that a node takes over, and where it leads: to a listener of HAProxy, or past it.
 
-    `far` is for clients from elsewhere, `near` for this node and its pods. `outer` tells an address that is reached from
-    outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel forwards
-    them. `ranges` are the only networks that may connect; None for all. `stand_in` is what HAProxy sees as the destination
-    over IPv6, '' where it sees the address itself.
+    `external_path` is for clients from elsewhere, `local_path` for this node and its pods. `outer` tells an address that is
+    reached from outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel
+    forwards them. `ranges` are the only networks that may connect; None for all. `synthetic_address` is what HAProxy sees
+    as the destination over IPv6, '' where it sees the address itself.
     """
 
     datapath: Datapath

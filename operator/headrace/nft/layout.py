@@ -1,4 +1,4 @@
-"""The table's fixed part as text of nft: its sets, maps, chains and rules, for one site.
+"""The table's fixed part as text of nft: its sets, maps, chains and rules, for one node.
 
 Pure. The table is `inet headrace`, and nothing outside of it is touched. It comes before kube-proxy's chains (priority
 -101 against -100), so that an address that both know is headrace's. For each family, 4 or 6 at the end of a name:
@@ -107,7 +107,7 @@ def sets() -> dict[str, str]:
 
 
 def fixed_elements(facts: NodeFacts) -> dict[tuple[str, str], str]:
-    """Return the elements that follow from the site alone."""
+    """Return the elements that follow from the facts of the node alone."""
     return {
         (f'{name}{family(network)}', host(network)): ''
         for name, networks in (('here', facts.here), ('pods', facts.pods))

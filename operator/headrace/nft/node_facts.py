@@ -1,4 +1,4 @@
-"""From the Nodes and the settings to the site of a node's table. Pure."""
+"""From the Nodes and the settings to what a node's table depends on. Pure."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from headrace.translate.build_context import BuildContext
 
 
 def find(nodes: Iterable[Node], context: BuildContext, *, bypass: bool = False) -> NodeFacts:
-    """Return the site of the node that a view is placed on; without its Node it has no address."""
+    """Return the facts of the node that a build context names; without its Node it has no address."""
     known = tuple(nodes)
     own = [node for node in known if node.name == context.topology.node]
     named = context.settings.pod_networks

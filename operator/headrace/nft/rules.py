@@ -209,7 +209,7 @@ class Table:
         self.elements |= {_hairpin(address): '' for address in self._users}
 
     def copy(self, facts: NodeFacts) -> 'Table':
-        """Return the table as it is now and stays, at another site that differs in `bypass` alone; only for its text."""
+        """Return the table as it is now and stays, with facts that differ in `bypass` alone; only for its text."""
         made = Table(ModelSnapshot(), facts)
         made.elements, made.groups = dict(self.elements), dict(self.groups)
         return made
@@ -301,7 +301,7 @@ class Table:
                 del self.groups[name]
 
     def move(self, facts: NodeFacts) -> Transaction | None:
-        """Note another site, and return what leads to it; None where the table has to be made anew."""
+        """Note other facts of the node, and return what leads to it; None where the table has to be made anew."""
         held = self.facts
         families = ({family(network) for network in each.pods} for each in (held, facts))
         moved = replace(facts, here=held.here, pods=held.pods) != held

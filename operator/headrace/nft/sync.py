@@ -147,7 +147,7 @@ class TableSync:
                 await self._forget_flows()
 
     async def move(self, facts: NodeFacts) -> None:
-        """Go on at another site: the Node has other addresses, or there are other pods' networks."""
+        """Go on with other facts of the node: the Node has other addresses, or there are other pods' networks."""
         if self.table is None:
             return
         async with self._turn:

@@ -50,7 +50,7 @@ class ModelSnapshot:
         )
 
     def tell(self, change: Change) -> None:
-        """Note that a change has been told."""
+        """Note that a change was sent."""
         for item in change.fragments:
             if item.new is None:
                 self.fragments.pop(item.ref, None)
@@ -63,7 +63,7 @@ class ModelSnapshot:
                 self.pointers[pointer.key] = pointer.new
 
     def tell_endpoints(self, item: FragmentChange) -> None:
-        """Note that of a change only the endpoints of backends that stay have been told; the rest waits."""
+        """Note that of a change only the endpoints of backends that stay were sent; the rest waits."""
         held = self.fragments.get(item.ref)
         if held is not None and item.new is not None:
             self.fragments[item.ref] = with_endpoints(held, item.new)

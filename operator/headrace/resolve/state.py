@@ -1,7 +1,7 @@
 """The model's state: all fragments, who claims what, and who reads whom; changed by key.
 
 Promises: after any sequence of updates the state equals one that was built from scratch (but for Services of a node that
-linger, until `lingering` no longer holds them), and an update costs as much as what it touches. Each update returns
+linger, until `draining` no longer holds them), and an update costs as much as what it touches. Each update returns
 the change as a value, which is all that planning needs. An unexpected exception costs the object that it is about.
 """
 

@@ -22,7 +22,7 @@ class BuildContext:
     """The class as an agent sees it.
 
     `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `slot`: which
-    of the node's sets of ports this agent has, None where it is the only one; `stand_in_key`: the secret of the node's
+    of the node's sets of ports this agent has, None where it is the only one; `synthetic_key`: the secret of the node's
     stand-ins of IPv6 addresses, empty where nothing is served.
     `api_server`: the objects come from one, and not from a folder; `own_addresses`: those of this machine or pod;
     `admin_ports`: the agent's own.

@@ -105,7 +105,7 @@ class Deferred:
 def of_difference(
     told: ModelSnapshot, wanted: ModelSnapshot, refs: Iterable[Ref], keys: Iterable[ClaimKey]
 ) -> Deferred:
-    """Return what waits in a worker that has been told less of some objects and keys than is wanted."""
+    """Return what waits in a worker to which some objects and keys were not sent as they are wanted."""
     change, made = told.change_to(wanted, refs, keys), Deferred()
     held = frozenset(item.ref for item in change.fragments)
     made.note((), (), change, Plan(held=held, held_keys=frozenset(item.key for item in change.pointers)))

@@ -30,7 +30,7 @@ class Overrides:
 
 
 class Block(str):
-    """Lines that were made by `words` and are known to be whole: the only text with line ends that may enter."""
+    """Lines that were made by `encode.syntax` and are known to be whole: the only text with line ends that may enter."""
 
     __slots__ = ()
 

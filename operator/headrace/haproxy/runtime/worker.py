@@ -1,4 +1,4 @@
-"""One worker process of HAProxy: what it has been told, and the way to tell it more.
+"""One worker process of HAProxy: what was sent to it, and how more is sent.
 
 Owns the connection to the runtime socket. Every answer is judged; what was refused is compared with what the worker
 has and set right, and only what cannot be is given back as a reason for a reload.
@@ -45,7 +45,7 @@ class PlanError(Exception):
 class Applied:
     """What became of a change: the plan, how many commands were sent, those refused, and why a reload is needed.
 
-    The change is the difference that was planned: what the worker had been told of before is not in it.
+    The change is the difference that was planned: what was sent to the worker before is not in it.
     """
 
     change: Change
@@ -78,7 +78,7 @@ class Worker:
         self.turn = asyncio.Lock()
 
     async def apply(self, wanted: ModelSnapshot, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey]) -> Applied:
-        """Plan what differs from the wanted snapshot at some objects and keys, send it, and note what has been told.
+        """Plan what differs from the wanted snapshot at some objects and keys, send it, and note what was sent.
 
         What waits for a reload and is linked with them is planned again. Raises RuntimeSocketError and PlanError.
         """
