@@ -42,6 +42,6 @@ def test_pages_that_cannot_be_used_change_nothing(live, town):
     live.web([town.pod()], town.port)
     live.start()
     live.set(errorPages={418: 'teapot'})
-    until(lambda: live.status()['problems'], 'the trouble is told')
+    until(lambda: live.status()['problems'], 'the problem is shown')
     assert page(live, 'none.example.com') == (404, 'first')
     assert live.reloads() == []

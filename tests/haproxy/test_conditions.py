@@ -42,7 +42,7 @@ def started(endpoints):
 
 
 def service(name, place, endpoints):
-    """Return a Service whose endpoint is told by its address."""
+    """Return a Service whose endpoint is known by its address."""
     return web(name, endpoints, address=f'127.0.9.{place + 1}')
 
 

@@ -106,7 +106,7 @@ def test_a_certificate_of_an_administrator_is_verified_and_followed(make_cluster
     write('pages.example.com')
     until(lambda: run(*authority)[0] == 0, 'the new one is shown')
     (tmp_path / 'tls.key').write_bytes(for_names('other')[0])
-    until(lambda: 'api-certificate' in agent.status()['problems'], 'it is told')
+    until(lambda: 'api-certificate' in agent.status()['problems'], 'it is shown')
     assert run(*authority)[0] == 0
 
 

@@ -64,7 +64,7 @@ def remember(told):
 
 
 def flush():
-    """Do what somebody else might do to the table."""
+    """Change the table as another program might."""
     subprocess.run(['nft', 'flush', 'map', 'inet', 'headrace', 'hit4'], check=True, capture_output=True)
 
 

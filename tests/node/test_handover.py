@@ -245,7 +245,7 @@ def test_what_cannot_be_served_completely_is_never_chosen_and_told(cluster):
     said = {'proxy': 'node', 'client-ip': 'preserve', 'max-connections': '5'}
     controller.put('web', service('web', clusterIP=CLUSTER_IP, annotations=said))
     controller.begin()
-    until(lambda: controller.condition('web'), 'it is told', LATE)
+    until(lambda: controller.condition('web'), 'the condition is written', LATE)
     assert controller.condition('web')['reason'] == 'HandoverBlocked'
     assert 'headrace.io/client-ip' in controller.condition('web')['message']
     assert labels(controller) == {}

@@ -5,17 +5,14 @@ import time
 import pytest
 
 from conftest import binary
-from headrace import store
 from headrace.haproxy.encode import map_entries
 from headrace.ir.fragment import Kind
 from headrace.ir.policy import Map
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
-from headrace.objects import parse
-from headrace.resolve import state
 from headrace.settings.settings import Settings
-from headrace.translate import build_context
 from support.edge import Edge, Endpoints, ended, tcp, web
+from support.following import Following
 from support.objects import built, endpoint_slice, fragment, pointer, reasons, service
 
 REF = Ref('Service', 'shop', 'web')
@@ -23,17 +20,11 @@ REF = Ref('Service', 'shop', 'web')
 NETWORKS = ' '.join(f'{number // 250 + 1}.{number % 250}.0.0/17' for number in range(1000))
 
 
-class Living:
+class Living(Following):
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.store = store.Store()
-        self.state = state.State(build_context.make(Settings(tcp_ports='5000-5999', **settings)))
-
-    def put(self, *documents):
-        for document in documents:
-            self.store.put(parse.read(document).object)
-        return self.state.update(self.store, self.store.take())
+        super().__init__(Settings(tcp_ports='5000-5999', **settings))
 
     @property
     def held(self):

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace import store
 from headrace.ir.fragment import Kind
 from headrace.names import Ref
-from headrace.objects import parse
 from headrace.resolve import changes, claims, state, totals
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context, services
+from support.following import Following
 from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -29,20 +28,11 @@ LIMITS = {
 }
 
 
-class Living:
+class Living(Following):
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.context = build_context.make(Settings(secrets=Secrets(namespaces=('*',)), **settings))
-        self.store, self.state = store.Store(), state.State(self.context)
-
-    def put(self, *events):
-        for event in events:
-            if isinstance(event, Ref):
-                self.store.drop(event)
-            else:
-                self.store.put(parse.read(event).object)
-        return self.state.update(self.store, self.store.take())
+        super().__init__(Settings(secrets=Secrets(namespaces=('*',)), **settings))
 
     def scratch(self, seed=0, **settings):
         """Return a state that is built at once, in an order of the seed."""

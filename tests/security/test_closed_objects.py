@@ -6,16 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace import store
 from headrace.ir.fragment import Kind
 from headrace.ir.pointers import Pointer
 from headrace.names import Ref
-from headrace.objects import parse
 from headrace.objects.kinds import Service
-from headrace.resolve import state
 from headrace.settings.settings import Settings
-from headrace.translate import build_context
 from headrace.translate.edge_ports import route_key
+from support.following import Following
 from support.objects import service
 
 PATHS = [f'/admin/{number}' for number in range(1200)]
@@ -23,25 +20,11 @@ HOSTS = [f'h{number}.example.com' for number in range(1200)]
 NETWORKS = ' '.join(f'10.{number}.0.0/16' for number in range(20))
 
 
-class Living:
+class Living(Following):
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.context = build_context.make(Settings(**settings))
-        self.store, self.state = store.Store(), state.State(self.context)
-
-    def put(self, *events):
-        for event in events:
-            if isinstance(event, Ref):
-                self.store.drop(event)
-            else:
-                self.store.put(parse.read(event).object)
-        return self.state.update(self.store, self.store.take())
-
-    def scratch(self):
-        made = state.State(self.context)
-        made.update(self.store, self.store.services())
-        return made
+        super().__init__(Settings(**settings))
 
 
 def web(name, age, hosts, paths=('/',), namespace='shop', mode='http', **annotations):

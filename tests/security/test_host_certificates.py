@@ -1,7 +1,5 @@
 """The certificate of a wildcard is not shown for hosts of other namespaces, whatever the kinds of keys and the client's SNI."""
 
-import contextlib
-import socket
 import ssl
 
 import pytest
@@ -14,7 +12,7 @@ from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import placeholder_certificates
 from support import certificates, http3
-from support.edge import Edge, Endpoints, client_context
+from support.edge import Edge, Endpoints, shown
 from support.objects import built, ca_secret, endpoint_slice, pointer, reasons, secret, service, tls_secret
 
 OLD, NEW = '2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z'
@@ -69,19 +67,6 @@ def serves(document, endpoints, address):
 def edge(*documents, default=False, **settings):
     given = {'default_certificate': 'tenant-a/default' if default else '', **settings}
     return Edge(binary('haproxy-3.4'), *documents, seen={'all_secrets': True}, **given)
-
-
-def shown(found, name):
-    """Return the certificate that a client sees who shows none, None where the handshake fails."""
-    with (
-        contextlib.suppress(ssl.SSLError, ConnectionError),
-        socket.create_connection(('127.0.0.1', found.https), timeout=10) as plain,
-        client_context().wrap_socket(plain, server_hostname=name) as secured,
-    ):
-        secured.sendall(b'GET /app HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' % name.encode())
-        secured.recv(1)
-        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
-    return None
 
 
 def attack(endpoints, keys, kind, **annotations):

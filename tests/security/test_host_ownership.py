@@ -1,7 +1,5 @@
 """A host belongs to the namespace of the oldest object that names it: no other namespace gets its paths or its TLS."""
 
-import contextlib
-import socket
 import ssl
 
 import pytest
@@ -16,7 +14,8 @@ from headrace.objects import parse
 from headrace.resolve import explanation, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context, placeholder_certificates
-from support.edge import Edge, Endpoints, client_context
+from support.edge import Edge, Endpoints, shown
+from support.following import Following
 from support.objects import built, ca_secret, endpoint_slice, pointer, service, tls_secret
 
 OLD, NEW, LAST = '2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z', '2025-01-01T00:00:00Z'
@@ -142,21 +141,14 @@ def test_an_older_wildcard_of_another_namespace_keeps_a_host_unless_an_administr
         assert conflicts(made, 'tenant-b') == [message]
 
 
-class Living:
+class Living(Following):
     """A store and the state that follows it."""
 
     def __init__(self, **settings):
-        self.store = store.Store()
-        self.state = state.State(build_context.make(Settings(secrets=SECRETS, **settings)))
-
-    def put(self, *documents):
-        for document in documents:
-            self.store.put(parse.read(document).object)
-        return self.state.update(self.store, self.store.take())
+        super().__init__(Settings(secrets=SECRETS, **settings))
 
     def drop(self, namespace, name='web'):
-        self.store.drop(Ref('Service', namespace, name))
-        return self.state.update(self.store, self.store.take())
+        return self.put(Ref('Service', namespace, name))
 
 
 @pytest.mark.parametrize('older', [HOST, '*.example.com'])
@@ -283,20 +275,6 @@ def edge(endpoints, *attack, **settings):
         documents += serves(document, passed if secured else theirs, B)
     settings = {'default_certificate': 'tenant-a/default', 'host_sharing': 'none', **settings}
     return Edge(binary('haproxy-3.4'), *documents, seen={'all_secrets': True}, **settings)
-
-
-def shown(found, name):
-    """Return the certificate that a client sees who shows none, None where the handshake fails."""
-    with (
-        contextlib.suppress(ssl.SSLError, ConnectionError),
-        socket.create_connection(('127.0.0.1', found.https), timeout=10) as plain,
-        client_context().wrap_socket(plain, server_hostname=name) as secured,
-    ):
-        # Where a certificate is required, TLS 1.3 says so only after the handshake.
-        secured.sendall(b'GET /app HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' % name.encode())
-        secured.recv(1)
-        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
-    return None
 
 
 TLS_ATTACKS = {

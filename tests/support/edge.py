@@ -275,3 +275,17 @@ def place(value, ports):
     if isinstance(value, list):
         return [place(item, ports) for item in value]
     return next((str(port) for index, port in enumerate(ports) if value == f'TCP{index}'), value)
+
+
+def shown(found, name):
+    """Return the certificate that a client sees who shows none, None where the handshake fails."""
+    with (
+        contextlib.suppress(ssl.SSLError, ConnectionError),
+        socket.create_connection(('127.0.0.1', found.https), timeout=10) as plain,
+        client_context().wrap_socket(plain, server_hostname=name) as secured,
+    ):
+        # Where a certificate is required, TLS 1.3 says so only after the handshake.
+        secured.sendall(b'GET /app HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' % name.encode())
+        secured.recv(1)
+        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True)).encode()
+    return None

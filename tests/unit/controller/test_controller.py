@@ -51,7 +51,7 @@ def decided(made, *leases):
             ('True', 'Programmed', 'served at the edge and by the nodes'),
             id='both',
         ),
-        pytest.param(web(), None, id='nobody asks for it'),
+        pytest.param(web(), None, id='not asked for'),
         pytest.param(web(proxy='node'), None, id='still with kube-proxy'),
         pytest.param(web(host='a.example.com', mode='http', enabled='false'), None, id='switched off'),
         pytest.param(web(**{'class': 'other', 'host': 'a.example.com'}), None, id='of another class'),

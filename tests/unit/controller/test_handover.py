@@ -49,7 +49,7 @@ def read(labels=None, **annotations):
         pytest.param(OURS, {'behind': True}, None, id='a Node is behind'),
         pytest.param(OURS, {'blocked': True}, None, id='it has become one that cannot be served'),
         pytest.param(OURS, {}, {'labels': {HANDED: 'headrace'}}, id='all have applied it'),
-        pytest.param(OURS, {'foreign': True}, {'labels': {}, 'annotations': {'headrace.io/epoch': '8'}}, id='an epoch of somebody else'),
+        pytest.param(OURS, {'foreign': True}, {'labels': {}, 'annotations': {'headrace.io/epoch': '8'}}, id='a foreign epoch'),
         pytest.param({**OURS, HANDED: 'headrace'}, {}, None, id='done'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'foreign': True}, None, id='done, whatever its epoch is'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'behind': True}, None, id='a new Node changes nothing'),
@@ -396,7 +396,7 @@ def test_without_any_node_nothing_is_handed_over():
 
 
 @pytest.mark.parametrize('forged', ['999999999999999999', '8', '0', 'x'])
-def test_a_chosen_service_with_an_epoch_of_somebody_else_gets_one_and_is_not_handed_over_before(forged):
+def test_a_chosen_service_with_a_foreign_epoch_gets_one_and_is_not_handed_over_before(forged):
     world = World('n1', leases=[agent('a', 'node', 7, 'n1')])
     world.put(OURS, proxy='node', epoch=forged)
     world.advance()

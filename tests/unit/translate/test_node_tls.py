@@ -112,7 +112,7 @@ def test_a_service_at_the_edge_has_tls_there_and_its_own_address_in_the_clear():
         pytest.param({'tls-secret': 'tls', 'backend-protocol': 'http1'}, 'tls', False, id='ended for good'),
     ],
 )
-def test_tls_that_the_endpoint_speaks_is_ended_only_if_somebody_asks_for_it(said, datapath, encrypted):
+def test_tls_that_the_endpoint_speaks_is_ended_only_if_asked_for(said, datapath, encrypted):
     made = on_node(said, GOOD, port={'name': 'https'})
     assert virtual_address(made).datapath == datapath
     assert [backend.options.tls is not None for backend in fragment(made).backends] == [encrypted]
