@@ -1,13 +1,11 @@
 """The store: the objects as last seen, and what has changed since the last `take`.
 
-Promises: `put` and `drop` cost as much as the object, never as the cluster; a snapshot is immutable and holds
-all that a fragment may read. Slices are kept under their Service's key, because endpoints move between slices.
+Promises: `put` and `drop` cost as much as the object, never as the cluster; a reader records all that a fragment is made
+from. Slices are kept under their Service's key, because endpoints move between slices.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from headrace.names import Ref
@@ -17,27 +15,6 @@ NODES = Ref('Node', '', '*')
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 _Value = TypeVar('_Value')
-_NOTHING: Mapping[Ref, 'Secret | Service | Node'] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that one fragment is made from: the Service, its slices by name, and the objects that it refers to."""
-
-    service: Service | None
-    slices: tuple[Slice, ...] = ()
-    others: Mapping[Ref, 'Secret | Service | Node'] = field(default_factory=lambda: _NOTHING)
-    nodes: tuple[Node, ...] = ()
-
-    def secret(self, ref: Ref) -> Secret | None:
-        """Return a Secret that the fragment has asked for, or None when there is none."""
-        found = self.others.get(ref)
-        return found if isinstance(found, Secret) else None
-
-    def other_service(self, ref: Ref) -> Service | None:
-        """Return another Service that the fragment has asked for, or None when there is none."""
-        found = self.others.get(ref)
-        return found if isinstance(found, Service) else None
 
 
 class Store:
@@ -82,27 +59,11 @@ class Store:
         """Return the references of all that changed since the last call: a slice counts as a change of its Service's endpoints.
 
         Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
-        Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a snapshot has needed one.
+        Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a reader has looked one up.
         """
         taken = frozenset(self._dirty)
         self._dirty.clear()
         return taken
-
-    def snapshot(self, ref: Ref, needs: Iterable[Ref] = ()) -> Snapshot:
-        """Return what a fragment of the Service `ref` that needs `needs` besides is made from."""
-        found = self._objects.get(ref)
-        service = found if isinstance(found, Service) else None
-        others: dict[Ref, Secret | Service | Node] = {}
-        nodes: tuple[Node, ...] = ()
-        for need in needs:
-            if need == NODES:
-                nodes = self.nodes()
-            elif need.kind == CLUSTER_IP:
-                if (owner := self._owner(need.name)) is not None:
-                    others[need] = owner
-            elif isinstance(other := self._objects.get(need), Secret | Service | Node):
-                others[need] = other
-        return Snapshot(service, self.slices(ref), MappingProxyType(others) if others else _NOTHING, nodes)
 
     def slices(self, service: Ref) -> tuple[Slice, ...]:
         """Return the slices of a Service, by name; those mirrored from Endpoints when it has no others."""
@@ -112,7 +73,7 @@ class Store:
         endpoints = self._objects.get(Ref('Endpoints', service.namespace, service.name))
         return endpoints.slices if isinstance(endpoints, Endpoints) else ()
 
-    def _owner(self, address: str) -> Service | None:
+    def owner(self, address: str) -> Service | None:
         """Return the Service with a ClusterIP; in a folder several can have the same one."""
         if self._owners is None:
             self._owners = {}
@@ -201,3 +162,50 @@ class Store:
             self._slices[key] = left
         else:
             self._slices.pop(key, None)
+
+
+class Reader:
+    """Reads a store for the fragment of one object, and records which other objects the fragment is made from.
+
+    The object's own slices are not recorded: the store marks a change of them by their Service.
+    """
+
+    __slots__ = ('_recorded', '_store', 'ref')
+
+    def __init__(self, store: Store, ref: Ref) -> None:
+        self._store, self.ref = store, ref
+        self._recorded: set[Ref] = set()
+
+    @property
+    def needs(self) -> tuple[Ref, ...]:
+        """Return what has been read besides the object itself, sorted; what does not exist is among it."""
+        return tuple(sorted(self._recorded))
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Return the object's slices, by name."""
+        return self._store.slices(self.ref)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Return all Nodes, by name."""
+        self._recorded.add(NODES)
+        return self._store.nodes()
+
+    def get(self, ref: Ref, kind: type[_Value]) -> _Value | None:
+        """Return another object, or None when there is none of this type."""
+        self._recorded.add(ref)
+        return self._store.get(ref, kind)
+
+    def secret(self, ref: Ref) -> Secret | None:
+        """Return a Secret, or None when there is none."""
+        return self.get(ref, Secret)
+
+    def other_service(self, ref: Ref) -> Service | None:
+        """Return another Service, or None when there is none."""
+        return self.get(ref, Service)
+
+    def owner(self, address: str) -> Service | None:
+        """Return the Service that has an address as a ClusterIP, or None when there is none."""
+        self._recorded.add(Ref(CLUSTER_IP, '', address))
+        return self._store.owner(address)

@@ -27,8 +27,6 @@ BAD = Ref('Service', 'mallory', 'bad')
 
 def about(thing):
     """Tell whether an argument of a stage is about the object that fails."""
-    if isinstance(thing, services.Interpretation):
-        return thing.service.ref == BAD
     if isinstance(thing, Fragment) and not thing.backends:
         # What stands for an object that is left out.
         return False
@@ -118,8 +116,7 @@ class Tenants:
 
 
 CHANGES = [
-    pytest.param(services, 'interpret', 'translate', id='interpret'),
-    pytest.param(services, 'build', 'translate', id='translate'),
+    pytest.param(services, 'translate', 'translate', id='translate'),
     pytest.param(hosts, 'rank', 'resolve', id='claims'),
     pytest.param(changes.FragmentChange, 'moved', 'resolve', id='change'),
     pytest.param(plan, 'backends', 'plan', id='plan'),

@@ -10,7 +10,7 @@ from headrace.translate import services
 from properties import strategies
 from properties.living import Model
 
-BUILD, REFRESH, INTERPRET = services.build, services.refresh, services.interpret
+TRANSLATE, REFRESH = services.translate, services.refresh
 
 
 def stage(real, of, bad):
@@ -26,9 +26,8 @@ def poisoned(bad):
     """Make all of the translation of some objects fail."""
     return mock.patch.multiple(
         services,
-        build=stage(BUILD, lambda found: found.service.ref, bad),
+        translate=stage(TRANSLATE, lambda service: service.ref, bad),
         refresh=stage(REFRESH, lambda held: held.ref, bad),
-        interpret=stage(INTERPRET, lambda service: service.ref, bad),
     )
 
 

@@ -404,7 +404,7 @@ def faulty(owner, name, bad):
             EVENTS,
             st.booleans(),
             st.sets(st.builds(ref, st.sampled_from('abcd'), st.sampled_from(('shop', 'bank'))), max_size=2),
-            st.sampled_from(((services, 'refresh'), (claims.Claims, 'replace'), (services, 'interpret'))),
+            st.sampled_from(((services, 'refresh'), (claims.Claims, 'replace'), (services, 'translate'))),
         ),
         max_size=6,
     )

@@ -5,7 +5,7 @@ import pytest
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.objects.kinds import Node, Secret, Service, Slice
-from headrace.store import NODES, Store
+from headrace.store import CLUSTER_IP, NODES, Reader, Store
 from support.objects import endpoint_slice, node, secret, service, tls_secret
 
 WEB = Ref('Service', 'shop', 'web')
@@ -104,30 +104,30 @@ def test_endpoints_count_only_where_there_is_no_slice():
     assert [item.ready for item in store.slices(WEB)] == [('10.0.0.7',)]
 
 
-def test_a_snapshot_holds_what_a_fragment_asks_for_and_nothing_else():
+def test_a_reader_records_what_it_reads_besides_the_slices_of_its_object():
     web, api, held = read(service()), read(service('api')), read(secret('tls'))
-    nodes = [read(node('n2')), read(node('n1'))]
-    store = holding(web, api, held, piece(), *nodes)
-    bare = store.snapshot(WEB)
-    assert (bare.service, bare.slices, dict(bare.others), bare.nodes) == (web, (piece(),), {}, ())
-    full = store.snapshot(WEB, (held.ref, api.ref, NODES, Ref('Secret', 'shop', 'missing'), NAMESPACE.ref))
-    assert dict(full.others) == {held.ref: held, api.ref: api}
-    assert [item.name for item in full.nodes] == ['n1', 'n2']
-    assert (full.secret(held.ref), full.other_service(api.ref)) == (held, api)
-    assert (full.secret(api.ref), full.other_service(held.ref)) == (None, None)
+    store = holding(web, api, held, piece(), read(node('n2')), read(node('n1')))
+    reader, missing = Reader(store, WEB), Ref('Secret', 'shop', 'missing')
+    assert (reader.slices, reader.needs) == ((piece(),), ())
+    assert (reader.secret(held.ref), reader.other_service(api.ref), reader.secret(missing)) == (held, api, None)
+    assert [item.name for item in reader.nodes] == ['n1', 'n2']
+    assert reader.owner('10.96.0.9') is None
+    assert reader.needs == tuple(sorted((held.ref, api.ref, missing, NODES, Ref(CLUSTER_IP, '', '10.96.0.9'))))
 
 
-def test_a_snapshot_does_not_change_with_the_store():
-    store = holding(read(service()), piece('a', 'web', '10.0.0.1'), read(node('n1')))
-    taken = store.snapshot(WEB, (NODES,))
-    store.put(piece('b', 'web', '10.0.0.2'))
-    store.drop(WEB)
-    store.put(read(node('n2')))
-    assert ([item.name for item in taken.slices], [item.name for item in taken.nodes]) == (['a'], ['n1'])
-    assert taken.service is not None
+def test_a_reader_returns_nothing_for_an_object_of_another_type():
+    store = holding(read(service('api')), read(secret('tls')))
+    reader = Reader(store, WEB)
+    assert reader.secret(Ref('Service', 'shop', 'api')) is None
+    assert reader.other_service(Ref('Secret', 'shop', 'tls')) is None
+
+
+def test_all_nodes_are_kept_in_order_until_one_changes():
+    store = holding(read(node('n2')))
+    first = store.nodes()
+    assert store.nodes() is first
+    store.put(read(node('n1')))
     assert [item.name for item in store.nodes()] == ['n1', 'n2']
-    assert store.nodes() is store.nodes()
-    assert store.snapshot(WEB).service is None
 
 
 def test_an_object_is_found_by_reference_and_type():

@@ -20,7 +20,7 @@ from headrace.kube.lease import EPOCH, epoch
 from headrace.names import Ref
 from headrace.objects.kinds import Service
 from headrace.objects.parse import CHOSEN_LABEL, PROXY_NAME_LABEL
-from headrace.store import NODES, Store
+from headrace.store import NODES, Reader, Store
 from headrace.translate import node_services, ownership
 from headrace.translate.build_context import BuildContext, Role
 
@@ -255,15 +255,12 @@ class Handover:
         else:
             self._waiting.discard(ref)
         if tracked.stale:
-            self._read(ref, tracked, frozenset(self._needs(service)) if wished else frozenset())
-            tracked.problems = self.problems(service) if wished else ()
+            reader = Reader(self.store, ref)
+            tracked.problems = self._judge(service, reader) if wished else ()
+            # Of Nodes only their addresses matter here, which no externalIP may be.
+            self._read(ref, tracked, frozenset(reader.needs) - (set() if service.external_ips else {NODES}))
             tracked.stale = False
         return tracked
-
-    def _needs(self, service: Service) -> Iterable[Ref]:
-        found = node_services.needs(service, self.context)
-        # Of Nodes only their addresses matter here, which no externalIP may be.
-        return found if service.external_ips else (need for need in found if need != NODES)
 
     def _read(self, ref: Ref, tracked: _Tracked, needs: frozenset[Ref]) -> None:
         for need in tracked.needs - needs:
@@ -309,10 +306,12 @@ class Handover:
 
     def problems(self, service: Service) -> tuple[Diagnostic, ...]:
         """Return why a Service cannot be served completely, or not at all."""
+        return self._judge(service, Reader(self.store, service.ref))
+
+    def _judge(self, service: Service, reader: Reader) -> tuple[Diagnostic, ...]:
         found = self._eligible(service)
         if not found:
-            snapshot = self.store.snapshot(service.ref, node_services.needs(service, self.context))
-            built = node_services.build(service, snapshot, self.context)
+            built = node_services.translate(service, reader, self.context)
             found = tuple(
                 replace(each, reason='HandoverBlocked') if each.reason == 'NotYet' else each
                 for each in built.diagnostics

@@ -23,7 +23,7 @@ from headrace.resolve.claims import ClaimKey, Claims
 from headrace.resolve.dependencies import Dependencies
 from headrace.resolve.hosts import Hosts, Named, Rank
 from headrace.resolve.last_good import LastGood
-from headrace.store import Store
+from headrace.store import Reader, Store
 from headrace.translate import class_fragment, node_services, ownership, services
 from headrace.translate.build_context import BuildContext, Role
 
@@ -96,13 +96,14 @@ class State:
             refresh = ref in refreshed and ref not in new and ref not in again
             if not refresh:
                 whole.add(ref)
+            reader = Reader(store, ref)
             try:
-                built = self._translate(store, ref, held, refresh=refresh)
+                built = self._translate(store, reader, held, refresh=refresh)
                 failures.pop(ref, None)
                 self.failed.discard(ref)
             except Exception as error:  # noqa: BLE001  returned as a failure
                 failures[ref] = Failure(ref, 'translate', error)
-                built = self._kept(store, failures[ref], held)
+                built = self._kept(store, failures[ref], held, reader.needs)
             self.admission.charge(ref, built)
             if built == held:
                 continue
@@ -139,20 +140,21 @@ class State:
         heapq.heapify(order)
         return bool(found)
 
-    def _translate(self, store: Store, ref: Ref, held: Fragment | None, *, refresh: bool) -> Fragment | None:
+    def _translate(self, store: Store, reader: Reader, held: Fragment | None, *, refresh: bool) -> Fragment | None:
         if refresh and held:
             built: Fragment | None = self.admission.follow(self._refresh(store, held))
         else:
-            built = self._build(store, ref, held)
-        return self._left_out(ref, built) if ref in self._refused else built
+            built = self._build(store, reader, held)
+        return self._left_out(reader.ref, built) if reader.ref in self._refused else built
 
-    def _kept(self, store: Store, failure: Failure, held: Fragment | None) -> Fragment:
-        """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic."""
+    def _kept(self, store: Store, failure: Failure, held: Fragment | None, read: Iterable[Ref] = ()) -> Fragment:
+        """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic.
+
+        `read` is what the attempt that failed has read.
+        """
         ref = failure.ref
         self.failed.add(ref)
-        needs = set(held.needs if held else ())
-        with contextlib.suppress(Exception):
-            needs.update(self._needs(store, ref))
+        needs = {*(held.needs if held else ()), *read}
         if held is None:
             service = store.get(ref, Service)
             held = Fragment(ref, created=service.created if service is not None else '')
@@ -162,16 +164,6 @@ class State:
                 held = self._refresh(store, held) or held
         diagnostics = tuple(diagnostic for diagnostic in held.diagnostics if diagnostic.reason != 'InternalError')
         return replace(held, needs=tuple(sorted(needs)), diagnostics=(*diagnostics, failure.diagnostic))
-
-    def _needs(self, store: Store, ref: Ref) -> Iterable[Ref]:
-        """Return what a fragment would be made from besides its own object."""
-        service = store.get(ref, Service)
-        if service is None:
-            return ()
-        if self.context.role is Role.NODE:
-            return node_services.needs(service, self.context)
-        found = services.interpret(service, self.context, self.dependencies.demands(ref))
-        return found.needs if found is not None else ()
 
     def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> Change:
         """Install fragments; those that fail there keep their previous form, and are found by halving."""
@@ -221,7 +213,7 @@ class State:
         """Let an object keep its previous fragment, whose claims stay as they are."""
         ref = change.ref
         self.admission.undo([ref])
-        kept = self._kept(store, failure, change.old)
+        kept = self._kept(store, failure, change.old, change.new.needs if change.new else ())
         touched = self.dependencies.follow(ref, change.new, kept)
         self._put(ref, kept)
         made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
@@ -240,7 +232,7 @@ class State:
         """Let an object return to a previous fragment, which could be applied, and return what that changed."""
         self.admission.begin()
         ref, held = failure.ref, self.fragments.get(failure.ref)
-        kept = self._kept(store, failure, previous)
+        kept = self._kept(store, failure, previous, held.needs if held else ())
         made = Change(failures=(failure,))
         if kept != held:
             touched = self.dependencies.follow(ref, held, kept)
@@ -266,11 +258,12 @@ class State:
     def _refresh(self, store: Store, held: Fragment) -> Fragment:
         service = store.get(held.ref, Service)
         assert service is not None
-        return services.refresh(held, service, store.snapshot(held.ref), self.context)
+        return services.refresh(held, service, Reader(store, held.ref), self.context)
 
-    def _build(self, store: Store, ref: Ref, held: Fragment | None) -> Fragment | None:
+    def _build(self, store: Store, reader: Reader, held: Fragment | None) -> Fragment | None:
+        ref = reader.ref
         if ref == class_fragment.ref(self.context):
-            return class_fragment.build(self.context, store.snapshot(ref, class_fragment.needs(self.context)))
+            return class_fragment.translate(self.context, reader)
         service = store.get(ref, Service)
         if service is None:
             self.draining.discard(ref)
@@ -281,19 +274,17 @@ class State:
             ours, drains = ownership.is_ours(service, self.context), self._drains(service)
             if not ours and not drains and not demands:
                 return None
-            snapshot = store.snapshot(ref, node_services.needs(service, self.context))
-            built = node_services.build(service, snapshot, self.context, demands, ours=ours, drains=drains)
+            built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
             if ours and self._moves(built) != drains:
                 drains = not drains
                 (self.draining.add if drains else self.draining.discard)(ref)
-                built = node_services.build(service, snapshot, self.context, demands, ours=ours, drains=drains)
+                built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
             return built
-        found = services.interpret(service, self.context, demands)
+        found = services.translate(service, reader, self.context, demands)
         if found is None:
             self.admission.forget(ref)
             return None
-        built = services.build(found, store.snapshot(ref, found.needs), self.context, demands)
-        return self.admission.admit(built, held, lambda good: self._refresh(store, good))
+        return self.admission.admit(found, held, lambda good: self._refresh(store, good))
 
     def _drains(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""

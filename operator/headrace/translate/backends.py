@@ -16,7 +16,7 @@ from headrace.ir.policy import Entry, Map, Timeouts
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort, ServiceType, Slice
 from headrace.settings.settings import milliseconds
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import endpoints, refused_addresses, shapes
 from headrace.translate.build_context import BuildContext, Role
 
@@ -91,12 +91,6 @@ def is_external(service: Service, context: BuildContext) -> bool:
     return service.type is ServiceType.EXTERNAL_NAME and context.settings.allow_external_name
 
 
-def authorities(service: Service, said: Annotations, label: str, context: BuildContext) -> list[Ref]:
-    """Return the Secret that a port's backend may need to verify its endpoints, as a list of one or none."""
-    named = {**dict(context.defaults), **said.values(label)}.get('backend-ca-secret')
-    return [Ref('Secret', service.namespace, str(named))] if named is not None else []
-
-
 def data(service: Service, wanted: Wanted, name: str, context: BuildContext) -> list[Entry]:
     """Return the entries of maps that the backend's rules and checks read under its name."""
     if wanted.shape.external:
@@ -122,16 +116,16 @@ def timeouts(wanted: Wanted, policy: str) -> Timeouts | None:
     return Timeouts(policy, *(value or 0 for value in given))
 
 
-def slices(service: Service, snapshot: Snapshot) -> tuple[Slice, ...]:
+def slices(service: Service, reader: Reader) -> tuple[Slice, ...]:
     """Return the slices that count: those marked as headless are for headless Services only (rule 3)."""
-    if service.headless or not any(piece.headless for piece in snapshot.slices):
-        return snapshot.slices
-    return tuple(piece for piece in snapshot.slices if not piece.headless)
+    if service.headless or not any(piece.headless for piece in reader.slices):
+        return reader.slices
+    return tuple(piece for piece in reader.slices if not piece.headless)
 
 
-def edge_family(service: Service, snapshot: Snapshot) -> int:
+def edge_family(service: Service, reader: Reader) -> int:
     """Return the family whose endpoints the edge uses: the Service's first that has any, so that no pod counts twice."""
-    found = endpoints.families(slices(service, snapshot))
+    found = endpoints.families(slices(service, reader))
     for family in (*service.ip_families, 4, 6):
         if family in found:
             return family
@@ -146,20 +140,20 @@ class Servers:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def edge_servers(service: Service, port: ServicePort, snapshot: Snapshot, context: BuildContext) -> Servers:
+def edge_servers(service: Service, port: ServicePort, reader: Reader, context: BuildContext) -> Servers:
     """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
     if is_external(service, context):
         if isinstance(values.plain_host(service.external_name), values.Invalid):
             return Servers((), (_nothing(service, port, 'spec.externalName is no name of a host'),))
         return Servers((Group(port.number, (_ANYWHERE,)),), ())
-    family = edge_family(service, snapshot)
+    family = edge_family(service, reader)
     if context.settings.address_source == 'node-ports':
-        local = endpoints.nodes_with_endpoints(slices(service, snapshot)) if service.external_local else None
+        local = endpoints.nodes_with_endpoints(slices(service, reader)) if service.external_local else None
         family = service.ip_families[0] if service.ip_families else 4
-        groups = endpoints.node_ports(snapshot.nodes, node_port=port.node_port, family=family, with_endpoints=local)
+        groups = endpoints.node_ports(reader.nodes, node_port=port.node_port, family=family, with_endpoints=local)
         return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
     found = endpoints.select(
-        slices(service, snapshot), port=port.name, protocol=port.protocol, family=family, topology=context.topology
+        slices(service, reader), port=port.name, protocol=port.protocol, family=family, topology=context.topology
     )
     groups, refused = refused_addresses.split(found.groups, context)
     diagnostics = refused_addresses.judge(service, port, refused)

@@ -107,7 +107,6 @@ def _routes(exposures: Exposures) -> int:
 def closed(
     service: Service,
     exposures: Exposures,
-    needs: tuple[Ref, ...],
     diagnostics: tuple[Diagnostic, ...],
     context: BuildContext,
 ) -> Fragment:
@@ -131,7 +130,6 @@ def closed(
         claims=tuple(claims[key] for key in sorted(claims)),
         closed=True,
         shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
-        needs=needs,
         diagnostics=tuple(sorted(set(diagnostics))),
     )
 

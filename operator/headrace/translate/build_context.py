@@ -1,4 +1,4 @@
-"""What a fragment depends on besides its snapshot: the class's settings, the role, and where this process runs."""
+"""What a fragment depends on besides objects: the class's settings, the role, and where this process runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace

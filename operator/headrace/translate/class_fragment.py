@@ -4,7 +4,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.tls import Pem
 from headrace.names import Ref
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import placeholder_certificates
 from headrace.translate.build_context import BuildContext
 
@@ -17,24 +17,24 @@ def ref(context: BuildContext) -> Ref:
     return Ref('Class', '', context.class_name)
 
 
-def needs(context: BuildContext) -> tuple[Ref, ...]:
+def _secrets(context: BuildContext) -> tuple[Ref, ...]:
     """Return the Secrets that the class's settings name."""
     namespace, _, name = context.settings.default_certificate.partition('/')
     return (Ref('Secret', namespace, name),) if name else ()
 
 
-def has_certificate(context: BuildContext, snapshot: Snapshot) -> bool:
+def has_certificate(context: BuildContext, reader: Reader) -> bool:
     """Tell whether the class's default certificate is there, and not only named."""
-    found = [snapshot.secret(need) for need in needs(context)]
+    found = [reader.secret(need) for need in _secrets(context)]
     return any(secret.certificate is not None if secret is not None else context.offline for secret in found)
 
 
-def build(context: BuildContext, snapshot: Snapshot) -> Fragment:
+def translate(context: BuildContext, reader: Reader) -> Fragment:
     """Return the fragment of the class."""
     claims: list[Claim] = []
     diagnostics: list[Diagnostic] = []
-    for need in needs(context):
-        secret = snapshot.secret(need)
+    for need in _secrets(context):
+        secret = reader.secret(need)
         if secret is not None and secret.certificate is not None:
             claims.append(Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(secret.certificate.pem), _FIELD))
             if secret.certificate_problem:
@@ -52,4 +52,4 @@ def build(context: BuildContext, snapshot: Snapshot) -> Fragment:
             diagnostics.append(Diagnostic(ref(context), 'PlaceholderCertificate', message, _FIELD))
         else:
             diagnostics.append(Diagnostic(ref(context), 'SecretMissing', f'{need} does not exist', _FIELD))
-    return Fragment(ref(context), claims=tuple(claims), needs=needs(context), diagnostics=tuple(diagnostics))
+    return Fragment(ref(context), claims=tuple(claims), needs=reader.needs, diagnostics=tuple(diagnostics))

@@ -2,7 +2,7 @@
 
 from headrace.ir.policy import Userlist
 from headrace.names import Ref
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import policies, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
@@ -10,13 +10,13 @@ from headrace.translate.tls_material import Say
 
 
 def apply(
-    policy: Policy, secret: Ref, key: str, snapshot: Snapshot, context: BuildContext, say: Say
+    policy: Policy, secret: Ref, key: str, reader: Reader, context: BuildContext, say: Say
 ) -> tuple[str, tuple[Userlist, ...]]:
     """Let only a Secret's users in; return why that cannot be ('' when it is done), and the list of crypt hashes if any."""
-    if (problem := tls_material.problem(secret, 'users', snapshot, context)) is not None:
+    if (problem := tls_material.problem(secret, 'users', reader, context)) is not None:
         say(problem[0], key, problem[1])
         return f'{secret} cannot be used', ()
-    held = snapshot.secret(secret)
+    held = reader.secret(secret)
     assert held is not None
     hashed = policies.apply_users(policy, held.users)
     if hashed is None:

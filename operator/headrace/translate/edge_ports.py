@@ -106,7 +106,7 @@ class EdgePort:
             return
         ref = Ref('Secret', self.service.namespace, name)
         builder = self.builder
-        why, hashed = credentials.apply(self.policy, ref, key, builder.snapshot, builder.context, builder.say)
+        why, hashed = credentials.apply(self.policy, ref, key, builder.reader, builder.context, builder.say)
         builder.userlists += hashed
         if why:
             self._close('basic-auth-secret', why)
@@ -116,7 +116,7 @@ class EdgePort:
         if name is None or self.mode != 'http':
             return
         ref = Ref('Service', self.service.namespace, name)
-        other = self.builder.snapshot.other_service(ref)
+        other = self.builder.reader.other_service(ref)
         port = canaries.target(other, self.exposed.port)
         if other is None or port is None:
             self.builder.say('ServiceMissing', self._key('canary-service'), canaries.missing(ref, other))
@@ -174,7 +174,7 @@ class EdgePort:
             self._close('client-ca-secret', f'it needs {PREFIX}tls-secret')
         if not self.settings.tls_redirect:
             return
-        if class_fragment.has_certificate(self.builder.context, self.builder.snapshot):
+        if class_fragment.has_certificate(self.builder.context, self.builder.reader):
             self.policy.add(policies.HTTPS)
         else:
             message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
@@ -190,7 +190,7 @@ class EdgePort:
     def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
         """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
         refs = [Ref('Secret', self.service.namespace, name) for name in secrets]
-        used, left = tls_material.of_each_kind(refs, self.builder.snapshot)
+        used, left = tls_material.of_each_kind(refs, self.builder.reader)
         for ref, kind in left:
             message = f'{ref} has a {kind} key, and so has one before it, which counts'
             self.builder.say('ContradictoryKeys', self._key('tls-secret'), message)
@@ -231,12 +231,12 @@ class EdgePort:
         self.policy.add(policies.TLS)
         certificates = self._certificates(secrets)
         context, namespace = self.builder.context, self.service.namespace
-        held = [self.builder.snapshot.secret(Ref('Secret', namespace, name)) for name in secrets]
+        held = [self.builder.reader.secret(Ref('Secret', namespace, name)) for name in secrets]
         named = sorted({name for item in held if item and item.certificate for name in item.certificate.names})
         hosts = self.exposed.hosts or tuple(
             host for name in named if isinstance(host := values.host(name), str) and context.may_claim(namespace, host)
         )
-        if certificates and not hosts and not class_fragment.has_certificate(context, self.builder.snapshot):
+        if certificates and not hosts and not class_fragment.has_certificate(context, self.builder.reader):
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'
             self.builder.say('NotApplicable', self._key('tls-secret'), message)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'

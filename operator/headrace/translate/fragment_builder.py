@@ -10,7 +10,7 @@ from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import affinity, backends, exposure, policies, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
@@ -19,8 +19,8 @@ from headrace.translate.policies import Policy
 class FragmentBuilder:
     """A fragment while it is put together."""
 
-    def __init__(self, service: Service, said: Annotations, snapshot: Snapshot, context: BuildContext) -> None:
-        self.service, self.said, self.snapshot, self.context = service, said, snapshot, context
+    def __init__(self, service: Service, said: Annotations, reader: Reader, context: BuildContext) -> None:
+        self.service, self.said, self.reader, self.context = service, said, reader, context
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -44,7 +44,7 @@ class FragmentBuilder:
         name = wanted.name(self.service.ref)
         if (held := self.backends.get(name)) is not None:
             return wanted, held
-        servers = backends.edge_servers(self.service, port, self.snapshot, self.context)
+        servers = backends.edge_servers(self.service, port, self.reader, self.context)
         if wanted.ca is not None:
             self.material(wanted.ca, self.key('backend-ca-secret', port.label), 'authorities')
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
@@ -74,13 +74,13 @@ class FragmentBuilder:
 
     def material(self, secret: Ref, key: str, kind: str) -> str:
         """Claim the file with a Secret's certificate or authorities; return its name, '' if there is none."""
-        claim = tls_material.claim(secret, key, kind, self.snapshot, self.context, self.say)
+        claim = tls_material.claim(secret, key, kind, self.reader, self.context, self.say)
         if claim is None:
             return ''
         self.claims.append(claim)
         return claim.key
 
-    def fragment(self, needs: tuple[Ref, ...]) -> Fragment:
+    def fragment(self) -> Fragment:
         """Return the finished value, everything sorted."""
         return Fragment(
             ref=self.service.ref,
@@ -92,7 +92,7 @@ class FragmentBuilder:
             timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
             userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
             demands=tuple(sorted(self.demands)),
-            needs=needs,
+            needs=self.reader.needs,
             endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
             diagnostics=tuple(sorted(set(self.diagnostics))),
         )

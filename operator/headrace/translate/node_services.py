@@ -20,7 +20,7 @@ from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
-from headrace.store import NODES, Snapshot
+from headrace.store import Reader
 from headrace.translate import (
     affinity,
     backends,
@@ -39,7 +39,6 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
-NEEDS = (NODES,)
 Demand = tuple[str, Mode]
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
@@ -56,24 +55,9 @@ _NO_SOURCE = (
 )
 
 
-def needs(service: Service, context: BuildContext) -> tuple[Ref, ...]:
-    """Return the other objects that the fragment of a Service needs, all Nodes and owners of its externalIPs among them."""
-    said = parse.read(service.ref, service.annotations, service.ports)
-    found = {ref for port in service.ports for ref in backends.authorities(service, said, port.label, context)}
-    at_edge = exposure.is_asked(service, said, context)
-    for port in service.ports:
-        route = parse.route(said.values(port.label))
-        for kind, name in (('Secret', route.basic_auth_secret), ('Service', route.canary_service)):
-            if name is not None:
-                found.add(Ref(kind, service.namespace, name))
-        if not at_edge:
-            found.update(node_tls.secrets(service.namespace, parse.exposure(said.values(port.label))))
-    return (*NEEDS, *sorted(found), *virtual_addresses.owners(service))
-
-
-def build(
+def translate(
     service: Service,
-    snapshot: Snapshot,
+    reader: Reader,
     context: BuildContext,
     demands: frozenset[Demand] = frozenset(),
     *,
@@ -89,7 +73,7 @@ def build(
     said = parse.read(service.ref, service.annotations, service.ports)
     back = drains and not ours
     builder = _FragmentBuilder(
-        service, said, snapshot, context, _first_flags(service, context, drains=back), drains=drains
+        service, said, reader, context, _first_flags(service, context, drains=back), drains=drains
     )
     for port in service.ports if ours or drains else ():
         if port.protocol is Protocol.TCP:
@@ -113,7 +97,7 @@ def build(
         timeouts=tuple(sorted(builder.timeouts, key=lambda found: found.policy)),
         userlists=tuple(sorted(builder.userlists, key=lambda found: found.policy)),
         demands=tuple(sorted(builder.demands)),
-        needs=needs(service, context),
+        needs=reader.needs,
         endpoint_diagnostics=() if back else tuple(sorted(builder.endpoint_diagnostics)),
         diagnostics=tuple(sorted({*service.problems, *said.diagnostics, *builder.diagnostics})) if ours else (),
     )
@@ -130,16 +114,16 @@ class _FragmentBuilder:
         self,
         service: Service,
         said: Annotations,
-        snapshot: Snapshot,
+        reader: Reader,
         context: BuildContext,
         flags: frozenset[str],
         *,
         drains: bool,
     ) -> None:
-        self.service, self.said, self.snapshot, self.context, self.flags = service, said, snapshot, context, flags
+        self.service, self.said, self.reader, self.context, self.flags = service, said, reader, context, flags
         self.drains = drains
         # Of all ports, so they are found once.
-        self._own_ends = virtual_addresses.own_ends(service, snapshot, context)
+        self._own_ends = virtual_addresses.own_ends(service, reader, context)
         self.claims: list[Claim] = []
         self.data: list[Entry] = []
         self.backends: dict[str, Backend] = {}
@@ -150,7 +134,7 @@ class _FragmentBuilder:
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = {
-            diagnostic for piece in snapshot.slices for diagnostic in piece.problems
+            diagnostic for piece in reader.slices for diagnostic in piece.problems
         }
         # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
         self.at_the_edge = exposure.is_asked(service, said, context)
@@ -191,7 +175,7 @@ class _FragmentBuilder:
         wanted = self._stay(made, values, policy, wanted)
         made.forwarded = made.datapath == 'kernel' or _is_plain(policy, wanted)
         served = False
-        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.context):
+        for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):
             self._open(made, where, usable=usable)
             if made.datapath == 'kernel':
                 served = served or bool(made.select(where.family, local=where.local).groups)
@@ -223,7 +207,7 @@ class _FragmentBuilder:
     def forward(self, port: ServicePort) -> None:
         """Add one port that the kernel balances by itself: UDP or SCTP."""
         made = self._virtual_addresses(port, datapath='kernel')
-        for where in virtual_addresses.addresses(self.service, port, self.snapshot, self.context):
+        for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):
             self._open(made, where, usable=True)
         self.balanced |= made.groups
         self.endpoint_diagnostics.update(made.judge())
@@ -234,8 +218,8 @@ class _FragmentBuilder:
             self._say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
 
     def _virtual_addresses(self, port: ServicePort, datapath: Datapath) -> VirtualAddresses:
-        slices = backends.slices(self.service, self.snapshot)
-        return VirtualAddresses(self.service, port, slices, self.snapshot, self.context, self._own_ends, datapath)
+        slices = backends.slices(self.service, self.reader)
+        return VirtualAddresses(self.service, port, slices, self.reader, self.context, self._own_ends, datapath)
 
     def _open(self, made: VirtualAddresses, where: Address, *, usable: bool) -> None:
         """Claim the virtual address of an address; one that cannot be served as asked is closed at once."""
@@ -263,7 +247,7 @@ class _FragmentBuilder:
         def key(name: str) -> str:
             return self._key(name, port)
 
-        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.snapshot, self.context, self._say)
+        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.reader, self.context, self._say)
         good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
         self.claims += ended.claims
         if not good:
@@ -294,7 +278,7 @@ class _FragmentBuilder:
 
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
-        self.diagnostics += virtual_addresses.judge(self.service, self.snapshot, self.context)
+        self.diagnostics += virtual_addresses.judge(self.service, self.reader, self.context)
         if self.service.health_port:
             self._not_yet('the health checks of the load balancer would get no answer', 'spec.healthCheckNodePort')
 
@@ -329,7 +313,7 @@ class _FragmentBuilder:
         key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
         why = 'only HTTP has authentication'
         if mode == 'http':
-            why, hashed = credentials.apply(policy, ref, key, self.snapshot, self.context, self._say)
+            why, hashed = credentials.apply(policy, ref, key, self.reader, self.context, self._say)
             self.userlists += hashed
         if why:
             policy.add(policies.CLOSED)
@@ -340,7 +324,7 @@ class _FragmentBuilder:
         if route.canary_service is None or mode != 'http':
             return
         ref = Ref('Service', self.service.namespace, route.canary_service)
-        other = self.snapshot.other_service(ref)
+        other = self.reader.other_service(ref)
         target = canaries.target(other, port)
         if other is None or target is None:
             self._say('ServiceMissing', self._key('canary-service', port), canaries.missing(ref, other))
@@ -368,7 +352,7 @@ class _FragmentBuilder:
 
     def _judge_endpoints(self, port: ServicePort) -> None:
         """Tell that a port has no usable endpoint on any node; to have none on this one is no mistake."""
-        pieces = backends.slices(self.service, self.snapshot)
+        pieces = backends.slices(self.service, self.reader)
         for family in (4, 6):
             if endpoints.select(
                 pieces, port=port.name, protocol=port.protocol, family=family, topology=self.context.topology
@@ -381,7 +365,7 @@ class _FragmentBuilder:
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""
         key = self._key('backend-ca-secret', port)
-        claim = tls_material.claim(secret, key, 'authorities', self.snapshot, self.context, self._say)
+        claim = tls_material.claim(secret, key, 'authorities', self.reader, self.context, self._say)
         self.claims += [claim] if claim else []
         return claim is not None
 

@@ -13,21 +13,13 @@ from headrace.ir.backend import Mode
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import policies, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 
 # A listener has such a certificate as a placeholder, and HAProxy would show that one first.
 _TAKEN = 'EdDSA'
-
-
-def secrets(namespace: str, exposed: Exposure) -> tuple[Ref, ...]:
-    """Return the Secrets that a port's TLS needs, none where it does not end TLS."""
-    if exposed.tls_secret is None:
-        return ()
-    named = (*exposed.tls_secret, *((exposed.client_ca_secret,) if exposed.client_ca_secret else ()))
-    return tuple(Ref('Secret', namespace, name) for name in named)
 
 
 @dataclass(slots=True)
@@ -37,7 +29,7 @@ class OwnTls:
     namespace: str
     exposed: Exposure
     key: Callable[[str], str]
-    snapshot: Snapshot
+    reader: Reader
     context: BuildContext
     say: tls_material.Say
     claims: list[Claim] = field(default_factory=list)
@@ -61,7 +53,7 @@ class OwnTls:
     def _certificates(self) -> tuple[str, ...]:
         """Return the files of the certificates, none where one of them cannot be used."""
         refs = [Ref('Secret', self.namespace, name) for name in self.exposed.tls_secret or ()]
-        used, left = tls_material.of_each_kind(refs, self.snapshot)
+        used, left = tls_material.of_each_kind(refs, self.reader)
         for ref, kind in left:
             message = f'{ref} has a {kind} key, and so has one before it, which counts'
             self.say('ContradictoryKeys', self.key('tls-secret'), message)
@@ -69,7 +61,7 @@ class OwnTls:
         return tuple(sorted(found)) if all(found) else ()
 
     def _certificate(self, ref: Ref) -> str:
-        held = self.snapshot.secret(ref)
+        held = self.reader.secret(ref)
         if held is not None and held.certificate is not None and held.certificate.key == _TAKEN:
             message = f"{ref}: at a Service's own address keys are RSA or ECDSA, and this one is Ed25519 or Ed448"
             self.say('CertificateUnusable', self.key('tls-secret'), message)
@@ -79,6 +71,6 @@ class OwnTls:
     def _material(self, name: str, key: str, kind: str) -> str:
         """Claim the file with a Secret's material; return its name, '' if there is none."""
         ref = Ref('Secret', self.namespace, name)
-        claim = tls_material.claim(ref, self.key(key), kind, self.snapshot, self.context, self.say)
+        claim = tls_material.claim(ref, self.key(key), kind, self.reader, self.context, self.say)
         self.claims += [claim] if claim else []
         return claim.key if claim else ''

@@ -1,23 +1,19 @@
 """From a Service to its fragment at the edge.
 
-Owns the order in which a Service is understood: whose it is, which ports are exposed, and then port by port (`ports`).
-Two steps keep it pure: `interpret` says which other objects are needed, `build` gets them in the snapshot.
+Owns the order in which a Service is understood: whose it is, which ports are exposed, and then port by port (`edge_ports`).
 """
 
-from dataclasses import dataclass
-
 from headrace.annotations import parse
-from headrace.annotations.parse import Annotations
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Fragment
-from headrace.names import DEFAULT_CLASS, Ref
+from headrace.names import DEFAULT_CLASS
 from headrace.objects.kinds import Service, ServiceType
-from headrace.store import NODES, Snapshot
-from headrace.translate import affinity, backends, budgets, class_fragment, exposure, key_dependencies, tls_material
+from headrace.store import Reader
+from headrace.translate import affinity, backends, budgets, exposure, key_dependencies, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import EdgePort
-from headrace.translate.exposure import Exposed, Exposures
+from headrace.translate.exposure import Exposures
 from headrace.translate.fragment_builder import FragmentBuilder
 
 Demand = tuple[str, Mode]
@@ -30,20 +26,13 @@ _HTTP_ONLY = frozenset((
 _TCP_ONLY = frozenset(('port', 'accept-proxy'))
 
 
-@dataclass(frozen=True, slots=True)
-class Interpretation:
-    """A Service as understood: what it says, what it exposes, and the other objects that its fragment needs."""
+def translate(
+    service: Service, reader: Reader, context: BuildContext, demands: frozenset[Demand] = frozenset()
+) -> Fragment | None:
+    """Return the fragment of a Service, None when headrace has nothing to do with it.
 
-    service: Service
-    said: Annotations
-    exposures: Exposures
-    needs: tuple[Ref, ...]
-
-
-def interpret(
-    service: Service, context: BuildContext, demands: frozenset[Demand] = frozenset()
-) -> Interpretation | None:
-    """Return how a Service is understood, or None when headrace has nothing to do with it."""
+    `demands` are the ports that others need a backend for.
+    """
     if not context.exists(service.namespace):
         return None
     said = parse.read(service.ref, service.annotations, service.ports)
@@ -59,55 +48,32 @@ def interpret(
     unclassed = said.service.get('class') == '' and context.class_name == DEFAULT_CLASS
     if not demands and not unclassed and not (ours and (exposures.ports or remarks)):
         return None
-    needs = {ref for exposed in exposures.ports for ref in _secrets(service, said, exposed)}
-    for label in (*(exposed.port.label for exposed in exposures.ports), *(label for label, _ in demands)):
-        needs.update(backends.authorities(service, said, label, context))
+    return _build(FragmentBuilder(service, said, reader, context), exposures, demands)
+
+
+def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[Demand]) -> Fragment:
+    service, said, context = builder.service, builder.said, builder.context
+    builder.sharing = budgets.shared(service, said, exposures, context)
+    if (excess := budgets.excess(service, said, exposures, context, builder.sharing)) is not None:
+        diagnostics = (*said.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
+        return budgets.closed(service, exposures, diagnostics, context)
+    builder.diagnostics += [*service.problems, *said.diagnostics, *exposures.diagnostics]
+    builder.endpoint_diagnostics.update(diagnostic for piece in builder.reader.slices for diagnostic in piece.problems)
     for exposed in exposures.ports:
-        route = parse.route(said.values(exposed.port.label))
-        if route.canary_service is not None:
-            needs.add(Ref('Service', service.namespace, route.canary_service))
-        if route.tls_redirect:
-            needs.update(class_fragment.needs(context))
-    if context.settings.address_source == 'node-ports':
-        needs.add(NODES)
-    return Interpretation(service, said, exposures, tuple(sorted(needs)))
-
-
-def _secrets(service: Service, said: Annotations, exposed: Exposed) -> list[Ref]:
-    values = said.values(exposed.port.label)
-    keys = ('client-ca-secret', 'basic-auth-secret')
-    named = [str(values[key]) for key in keys if key in values]
-    named += parse.exposure(values).tls_secret or ()
-    return [Ref('Secret', service.namespace, name) for name in named]
-
-
-def build(
-    found: Interpretation, snapshot: Snapshot, context: BuildContext, demands: frozenset[Demand] = frozenset()
-) -> Fragment:
-    """Return the fragment of a Service; `demands` are the ports that others need a backend for."""
-    sharing = budgets.shared(found.service, found.said, found.exposures, context)
-    if (excess := budgets.excess(found.service, found.said, found.exposures, context, sharing)) is not None:
-        diagnostics = (*found.said.diagnostics, *found.exposures.diagnostics, excess.diagnostic(found.service.ref))
-        return budgets.closed(found.service, found.exposures, found.needs, diagnostics, context)
-    builder = FragmentBuilder(found.service, found.said, snapshot, context)
-    builder.sharing = sharing
-    builder.diagnostics += [*found.service.problems, *found.said.diagnostics, *found.exposures.diagnostics]
-    builder.endpoint_diagnostics.update(diagnostic for piece in snapshot.slices for diagnostic in piece.problems)
-    for exposed in found.exposures.ports:
         EdgePort(builder, exposed).build()
-    _not_applicable(builder, found.exposures)
-    for key, label, why in key_dependencies.missing(found.said, found.exposures):
+    _not_applicable(builder, exposures)
+    for key, label, why in key_dependencies.missing(said, exposures):
         builder.say('NotApplicable', builder.key(key, label), why)
     for label, mode in sorted(demands):
         builder.demanded(label, mode)
-    return builder.fragment(found.needs)
+    return builder.fragment()
 
 
-def refresh(held: Fragment, service: Service, snapshot: Snapshot, context: BuildContext) -> Fragment:
+def refresh(held: Fragment, service: Service, reader: Reader, context: BuildContext) -> Fragment:
     """Return a fragment of which only the Service's endpoints have changed; equal to one that is built anew."""
     ports = {port.label: port for port in service.ports}
     made: list[Backend] = []
-    diagnostics = {diagnostic for piece in snapshot.slices for diagnostic in piece.problems}
+    diagnostics = {diagnostic for piece in reader.slices for diagnostic in piece.problems}
     for backend in held.backends:
         if backend.pin:
             continue
@@ -118,7 +84,7 @@ def refresh(held: Fragment, service: Service, snapshot: Snapshot, context: Build
         if not tls_material.can_verify(backend, held.claims):
             made.append(backend)
             continue
-        servers = backends.edge_servers(service, ports[backend.port], snapshot, context)
+        servers = backends.edge_servers(service, ports[backend.port], reader, context)
         made.append(backend if servers.groups == backend.groups else backend.with_groups(servers.groups))
         diagnostics.update(servers.diagnostics)
     return held.with_endpoints(affinity.with_pins(made), tuple(sorted(diagnostics)))

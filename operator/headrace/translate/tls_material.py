@@ -12,18 +12,18 @@ from headrace.ir.backend import Backend, Options
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.tls import Pem
 from headrace.names import Ref
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import placeholder_certificates
 from headrace.translate.build_context import BuildContext
 
 Say = Callable[[str, str, str], None]
 
 
-def problem(secret: Ref, kind: str, snapshot: Snapshot, context: BuildContext) -> tuple[str, str] | None:
+def problem(secret: Ref, kind: str, reader: Reader, context: BuildContext) -> tuple[str, str] | None:
     """Return why the material of a Secret cannot be used (a reason and a message), None when it can."""
     if not context.may_read_secrets(secret.namespace):
         return 'SecretForbidden', f'add {secret.namespace} to secrets.namespaces to let headrace read {secret}'
-    held = snapshot.secret(secret)
+    held = reader.secret(secret)
     if held is None:
         return 'SecretMissing', f'{secret} does not exist'
     found = {
@@ -35,15 +35,15 @@ def problem(secret: Ref, kind: str, snapshot: Snapshot, context: BuildContext) -
     return (reason, f'{secret}: {found}') if found else None
 
 
-def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, context: BuildContext, say: Say) -> Claim | None:
+def claim(secret: Ref, key: str, kind: str, reader: Reader, context: BuildContext, say: Say) -> Claim | None:
     """Return the claim for the file with a Secret's certificate or authorities; None, and why is said, if there is none."""
     where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, names.file(secret)
-    held = snapshot.secret(secret)
+    held = reader.secret(secret)
     if held is None and context.offline:
         both, alone = placeholder_certificates.certificate(secret)
         say('PlaceholderCertificate', key, f'{secret} is not in the input; a placeholder takes its place')
         return Claim(where, name, Pem(both if kind == 'certificate' else alone))
-    if (found := problem(secret, kind, snapshot, context)) is not None:
+    if (found := problem(secret, kind, reader, context)) is not None:
         if found[0] == 'CertificateUnusable' and kind == 'certificate' and held is not None and held.certificate:
             say('CertificateKept', key, found[1])
             return Claim(where, name, Pem(held.certificate.pem))
@@ -55,7 +55,7 @@ def claim(secret: Ref, key: str, kind: str, snapshot: Snapshot, context: BuildCo
     )
 
 
-def of_each_kind(secrets: Iterable[Ref], snapshot: Snapshot) -> tuple[list[Ref], list[tuple[Ref, str]]]:
+def of_each_kind(secrets: Iterable[Ref], reader: Reader) -> tuple[list[Ref], list[tuple[Ref, str]]]:
     """Return the Secrets whose certificates are used, and those that are left, with the kind of their keys.
 
     Of two with keys of one kind HAProxy would show the one that it has got first, so only the first is used.
@@ -63,7 +63,7 @@ def of_each_kind(secrets: Iterable[Ref], snapshot: Snapshot) -> tuple[list[Ref],
     used: dict[str, Ref] = {}
     left: list[tuple[Ref, str]] = []
     for ref in secrets:
-        held = snapshot.secret(ref)
+        held = reader.secret(ref)
         kind = held.certificate.key if held is not None and held.certificate is not None else str(ref)
         if kind in used:
             left.append((ref, kind))

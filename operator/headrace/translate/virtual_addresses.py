@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, replace
 from headrace import names
 from headrace.diagnostics import Diagnostic
 from headrace.ir.l4 import Action, Balanced, Datapath, TrafficPath, VirtualAddress
-from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType, Slice
-from headrace.store import CLUSTER_IP as OWNER
-from headrace.store import Snapshot
+from headrace.store import Reader
 from headrace.translate import endpoints, refused_addresses
 from headrace.translate.build_context import BuildContext
 from headrace.translate.endpoints import Selection
@@ -55,18 +53,18 @@ def key(address: str, number: int, protocol: Protocol) -> str:
     return f'{address}:{number}/{protocol}'
 
 
-def addresses(service: Service, port: ServicePort, snapshot: Snapshot, context: BuildContext) -> list[Address]:
+def addresses(service: Service, port: ServicePort, reader: Reader, context: BuildContext) -> list[Address]:
     """Return all addresses of a port, sorted; a ClusterIP counts as such, whatever else names the same address."""
     outer = [
         *(
             (address, port.number, EXTERNAL)
             for address in service.external_ips
-            if not refused(address, snapshot, context)
+            if not refused(address, reader, context)
         ),
         *((address, port.number, BALANCER) for address in service.load_balancer_ips),
     ]
     if port.node_port:
-        here = [node for node in snapshot.nodes if node.name == context.topology.node]
+        here = [node for node in reader.nodes if node.name == context.topology.node]
         outer += [(address, port.node_port, NODE_PORT) for node in here for address in node.addresses]
     found = {
         (address, number): Address(address, number, source, service.external_local) for address, number, source in outer
@@ -76,44 +74,41 @@ def addresses(service: Service, port: ServicePort, snapshot: Snapshot, context: 
     return [found[where] for where in sorted(found)]
 
 
-def owners(service: Service) -> list[Ref]:
-    """Return what stands for the Services that may have one of a Service's externalIPs as their ClusterIP."""
-    return [Ref(OWNER, '', address) for address in service.external_ips]
-
-
-def refused(address: str, snapshot: Snapshot, context: BuildContext) -> str:
+def refused(address: str, reader: Reader, context: BuildContext) -> str:
     """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
     found = ipaddress.ip_address(address)
     if found.is_loopback or found.is_link_local or found.is_multicast:
         return 'it is no address that others can reach'
-    if any(address in node.addresses for node in snapshot.nodes):
+    if any(address in node.addresses for node in reader.nodes):
         return 'it is the address of a Node'
-    owner = snapshot.other_service(Ref(OWNER, '', address))
-    if owner is not None and snapshot.service is not None and owner.ref != snapshot.service.ref:
+    owner = reader.owner(address)
+    if owner is not None and owner.ref != reader.ref:
         return f'it is the ClusterIP of {owner.ref}'
     for networks, whose in (
         (context.settings.service_networks, 'Services'),
-        ((*context.settings.pod_networks, *(network for node in snapshot.nodes for network in node.pods)), 'pods'),
+        ((*context.settings.pod_networks, *(network for node in reader.nodes for network in node.pods)), 'pods'),
     ):
         if any(found in ipaddress.ip_network(network) for network in networks if family(network) == family(address)):
             return f'it is in the network of {whose}'
     return ''
 
 
-def own_ends(service: Service, snapshot: Snapshot, context: BuildContext) -> frozenset[tuple[str, int]]:
+def own_ends(service: Service, reader: Reader, context: BuildContext) -> frozenset[tuple[str, int]]:
     """Return all addresses and ports of a Service, those at other Nodes too: a connection could come back from there."""
-    here = (address for port in service.ports for address in addresses(service, port, snapshot, context))
+    here = (address for port in service.ports for address in addresses(service, port, reader, context))
     ports = [port.node_port for port in service.ports if port.node_port]
-    nodes = ((address, port) for node in snapshot.nodes for address in node.addresses for port in ports)
+    nodes = (
+        (address, port) for node in (reader.nodes if ports else ()) for address in node.addresses for port in ports
+    )
     return frozenset((*((each.address, each.number) for each in here), *nodes))
 
 
-def judge(service: Service, snapshot: Snapshot, context: BuildContext) -> list[Diagnostic]:
+def judge(service: Service, reader: Reader, context: BuildContext) -> list[Diagnostic]:
     """Return a diagnostic for each externalIP that is left out."""
     return [
         Diagnostic(service.ref, 'AddressRefused', f'{address} is not taken over: {why}', EXTERNAL)
         for address in service.external_ips
-        if (why := refused(address, snapshot, context))
+        if (why := refused(address, reader, context))
     ]
 
 
@@ -127,7 +122,7 @@ class VirtualAddresses:
     service: Service
     port: ServicePort
     slices: tuple[Slice, ...]
-    snapshot: Snapshot
+    reader: Reader
     context: BuildContext
     own_ends: frozenset[tuple[str, int]]
     datapath: Datapath = 'kernel'
@@ -182,7 +177,7 @@ class VirtualAddresses:
     def _node_addresses(self) -> Iterable[str]:
         return (
             address
-            for node in self.snapshot.nodes
+            for node in self.reader.nodes
             if node.name == self.context.topology.node
             for address in node.addresses
         )

@@ -115,9 +115,9 @@ class Watched(Store):
         self.reads += 1
         return super().get(ref, kind)
 
-    def snapshot(self, ref, needs=()):
+    def slices(self, service):
         self.reads += 1
-        return super().snapshot(ref, needs)
+        return super().slices(service)
 
 
 class World:
@@ -325,14 +325,14 @@ def test_a_service_that_goes_while_it_is_written_is_not_tried_again():
 def test_an_unexpected_error_about_one_service_costs_that_service_alone(caplog):
     world = World('n1', proxy='node', **{'class': 'headrace'})
     world.put(name='good', proxy='node')
-    snapshot = world.store.snapshot
+    slices = world.store.slices
 
-    def fail(ref, needs=()):
+    def fail(ref):
         if ref == REF:
             raise ValueError('a defect')
-        return snapshot(ref, needs)
+        return slices(ref)
 
-    world.store.snapshot = fail
+    world.store.slices = fail
 
     async def run():
         running = asyncio.create_task(world.handover.run())

@@ -3,7 +3,9 @@
 import pytest
 
 from headrace.ir.fragment import Kind
+from headrace.names import Ref
 from headrace.settings.settings import Settings
+from headrace.store import Reader, Store
 from headrace.translate import class_fragment
 from headrace.translate.build_context import make
 from support.objects import built, pointer, secret, tls_secret
@@ -32,5 +34,5 @@ def test_the_default_certificate_is_a_file_only_where_there_is_one(documents, of
 
 
 def test_a_class_without_a_default_certificate_reads_no_secret():
-    assert class_fragment.needs(make(Settings())) == ()
+    assert class_fragment.translate(make(Settings()), Reader(Store(), Ref('Class', '', 'headrace'))).needs == ()
     assert built(settings=Settings()).all_diagnostics() == ()

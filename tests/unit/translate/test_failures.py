@@ -7,7 +7,8 @@ from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import changes, hosts, model_snapshot, state
 from headrace.settings.settings import Secrets, Settings
-from headrace.translate import build_context, services
+from headrace.translate import build_context, exposure, services
+from headrace.translate.fragment_builder import FragmentBuilder
 from support.objects import endpoint_slice, secret, service
 
 NAMES = ('a', 'b', 'bad', 'c', 'd')
@@ -16,9 +17,7 @@ BAD = Ref('Service', 'shop', 'bad')
 
 def ref_of(thing):
     """Return the object that an argument of a stage is about."""
-    if isinstance(thing, services.Interpretation):
-        return thing.service.ref
-    return getattr(thing, 'ref', None)
+    return getattr(thing, 'ref', None) or getattr(getattr(thing, 'service', None), 'ref', None)
 
 
 class Poison:
@@ -81,8 +80,8 @@ def reasons(diagnostics):
 
 
 STAGES = [
-    pytest.param(services, 'interpret', id='interpret'),
-    pytest.param(services, 'build', id='build'),
+    pytest.param(services, 'translate', id='translate'),
+    pytest.param(exposure, 'expose', id='exposure'),
     pytest.param(hosts, 'rank', id='claims'),
     pytest.param(changes.FragmentChange, 'moved', id='change'),
 ]
@@ -132,7 +131,7 @@ def test_an_object_that_failed_is_tried_again_when_it_changes_and_not_before(poi
 
 def test_an_object_that_failed_is_tried_again_when_what_it_reads_changes(poison):
     living = Living()
-    poison(services, 'build')
+    poison(FragmentBuilder, 'fragment')
     living.put(web('bad', basic_auth_secret='users'))
     assert living.state.fragments[BAD].needs == (Ref('Secret', 'shop', 'users'),)
     poison.bad = set()
@@ -143,7 +142,7 @@ def test_an_object_that_failed_is_tried_again_when_what_it_reads_changes(poison)
 def test_the_endpoints_of_an_object_that_failed_are_followed(poison):
     living = Living()
     living.put(web('bad'), endpoint_slice('bad', namespace='shop', addresses=['10.0.0.1']))
-    poison(services, 'build')
+    poison(services, 'translate')
     living.put(web('bad', 'new-bad.example.com'))
     living.put(endpoint_slice('bad', namespace='shop', addresses=['10.0.0.2']))
     (backend,) = living.state.fragments[BAD].backends
@@ -154,7 +153,7 @@ def test_the_endpoints_of_an_object_that_failed_are_followed(poison):
 def test_an_object_that_failed_and_is_removed_is_forgotten(poison):
     living = Living()
     living.put(web('bad'))
-    poison(services, 'build')
+    poison(services, 'translate')
     living.put(web('bad', 'new-bad.example.com'))
     living.store.drop(BAD)
     living.put()

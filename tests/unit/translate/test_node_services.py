@@ -9,7 +9,7 @@ from headrace.ir.l4 import Action
 from headrace.ir.policy import Map
 from headrace.objects import parse
 from headrace.settings.settings import Secrets, Settings
-from headrace.store import Snapshot
+from headrace.store import Reader, Store
 from headrace.translate import build_context, node_services
 from headrace.translate.build_context import Role
 from headrace.translate.endpoints import Topology
@@ -200,7 +200,7 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
 def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
     known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **IP)).object
     seen = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
-    made = node_services.build(known, Snapshot(known), seen)
+    made = node_services.translate(known, Reader(Store(), known.ref), seen)
     assert [claim.value.flags for claim in made.claims if claim.kind is Kind.ADDRESS] == ['l']
 
 
@@ -209,7 +209,9 @@ def test_affinity_stays_with_the_kernel_while_a_service_goes_back():
     known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **spec, **IP)).object
     seen = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
     slices = parse.read(endpoint_slice(addresses=['10.0.0.1'])).object
-    made = node_services.build(known, Snapshot(known, (slices,)), seen)
+    store = Store()
+    store.put(slices)
+    made = node_services.translate(known, Reader(store, known.ref), seen)
     assert {claim.kind for claim in made.claims} == {Kind.VIRTUAL_ADDRESS}
     assert [balanced.protocol for balanced in made.balanced] == ['TCP']
 

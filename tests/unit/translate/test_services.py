@@ -16,7 +16,7 @@ from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.settings.settings import Secrets, Settings
-from headrace.store import Snapshot
+from headrace.store import Reader, Store
 from headrace.translate import build_context, edge_ports, placeholder_certificates, services
 from support import certificates
 from support.objects import (
@@ -530,8 +530,8 @@ def test_an_exposed_service_that_is_also_demanded_has_one_backend():
 def test_a_demand_for_a_port_that_is_not_there_adds_nothing():
     item = parse.read(service(annotations=HOST, ports=HTTP)).object
     seen, demands = build_context.make(settings()), frozenset({('gone', 'http')})
-    found = services.interpret(item, seen, demands)
-    assert [backend.port for backend in services.build(found, Snapshot(item), seen, demands).backends] == ['http']
+    made = services.translate(item, Reader(Store(), item.ref), seen, demands)
+    assert [backend.port for backend in made.backends] == ['http']
 
 
 @pytest.mark.parametrize(
