@@ -17,7 +17,7 @@ from headrace.store import Store
 from properties import strategies
 from properties.living import RENDERER, VIEW
 from security.fuzzing import EXAMPLES, FUZZ, TIMEOUT, VALUES, bounded, changed_document
-from support.objects import endpoint_slice, secret, service, tls_secret
+from support.objects import endpoint_slice, ingress, ingress_class, ingress_rule, secret, service, tls_secret
 
 pytestmark = TIMEOUT
 HTTP = [{'name': 'http', 'port': 80}]
@@ -26,6 +26,7 @@ METADATA = {
     'labels': {'topology.kubernetes.io/zone': 'z', 'a': 'b'},
     'creationTimestamp': '2026-01-01T00:00:00Z',
 }
+SECRETS = [secret('users', username='u', password='p'), tls_secret()]
 SEEDS = [
     service(annotations={'host': 'a.example.com', 'path': '/x'}, ports=HTTP, clusterIP='10.0.0.1', clusterIPs=['10.0.0.1', 'fd00::1'],
             ipFamilies=['IPv4', 'IPv6'], externalIPs=['192.0.2.1'], type='LoadBalancer', sessionAffinity='ClientIP',
@@ -39,8 +40,13 @@ SEEDS = [
     {'apiVersion': 'v1', 'kind': 'Node', 'metadata': METADATA, 'spec': {'podCIDRs': ['10.2.0.0/24']},
      'status': {'conditions': [{'type': 'Ready', 'status': 'True'}], 'addresses': [{'type': 'InternalIP', 'address': '192.0.2.3'}]}},
     {'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': METADATA},
-    secret('users', username='u', password='p'),
-    tls_secret(),
+    *SECRETS,
+    ingress(annotations={'headrace.io/allow': '10.0.0.0/8', 'nginx.ingress.kubernetes.io/rewrite-target': '/$1'}, ingressClassName='headrace',
+            rules=[ingress_rule('a.example.com', path='/a'), ingress_rule('*.b.example.com', path_type='Exact', port='http'), {'host': 'c.example.com'}],
+            tls=[{'hosts': ['a.example.com'], 'secretName': 'tls'}], defaultBackend={'service': {'name': 'web', 'port': {'number': 80}}})
+    | {'status': {'loadBalancer': {'ingress': [{'ip': '192.0.2.9', 'hostname': 'h'}]}}},
+    ingress(defaultBackend={'resource': {'apiGroup': 'k8s.example.com', 'kind': 'Bucket', 'name': 'b'}}),
+    ingress_class(default=True) | {'spec': {'controller': 'c', 'parameters': {'apiGroup': 'g', 'kind': 'P', 'name': 'p', 'namespace': 'n', 'scope': 'Namespace'}}},
 ]  # fmt: skip
 
 
@@ -76,6 +82,14 @@ def test_any_document(value):
     parsed(value)
     parsed({'apiVersion': 'v1', 'kind': 'Service', 'metadata': value, 'spec': value})
     parsed({'apiVersion': 'v1', 'kind': 'Secret', 'metadata': {'name': 's'}, 'data': value, 'stringData': value})
+    parsed(
+        {
+            'apiVersion': 'networking.k8s.io/v1',
+            'kind': 'Ingress',
+            'metadata': {'name': 'i', 'annotations': value},
+            'spec': value,
+        }
+    )
 
 
 ANNOTATIONS = st.dictionaries(
@@ -90,7 +104,7 @@ def exposed(annotations):
     return service(annotations={'host': 'a.example.com', **annotations}, ports=HTTP)
 
 
-SHARED = [endpoint_slice(addresses=['10.1.0.1'], port_name='http'), *SEEDS[5:], service('next', ports=HTTP)]
+SHARED = [endpoint_slice(addresses=['10.1.0.1'], port_name='http'), *SECRETS, service('next', ports=HTTP)]
 
 
 @FUZZ

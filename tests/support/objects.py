@@ -25,6 +25,40 @@ def service(name='web', namespace='shop', *, annotations=None, ports=None, creat
     return {'apiVersion': 'v1', 'kind': 'Service', 'metadata': metadata, 'spec': {'ports': wanted, **spec}}
 
 
+def ingress(name='web', namespace='shop', *, annotations=None, created=None, rules=None, hosts=None, **spec):
+    """Return an Ingress; annotations with their whole keys. `hosts` maps hosts to a Service, whose port 80 gets all paths."""
+    metadata = {'name': name, 'namespace': namespace}
+    if annotations:
+        metadata['annotations'] = annotations
+    if created:
+        metadata['creationTimestamp'] = created
+    found = rules if rules is not None else [ingress_rule(host, of) for host, of in (hosts or {}).items()]
+    return {
+        'apiVersion': 'networking.k8s.io/v1',
+        'kind': 'Ingress',
+        'metadata': metadata,
+        'spec': {**({'rules': found} if found else {}), **spec},
+    }
+
+
+def ingress_rule(host='', of='web', path='/', path_type='Prefix', port=80):
+    """Return a rule of an Ingress with one path; no host with ''."""
+    where = {'number': port} if isinstance(port, int) else {'name': port}
+    entry = {'path': path, 'pathType': path_type, 'backend': {'service': {'name': of, 'port': where}}}
+    return {**({'host': host} if host else {}), 'http': {'paths': [entry]}}
+
+
+def ingress_class(name='headrace', controller='headrace.io/ingress-controller', *, default=False):
+    """Return an IngressClass."""
+    marks = {'annotations': {'ingressclass.kubernetes.io/is-default-class': 'true'}} if default else {}
+    return {
+        'apiVersion': 'networking.k8s.io/v1',
+        'kind': 'IngressClass',
+        'metadata': {'name': name, **marks},
+        'spec': {'controller': controller},
+    }
+
+
 def endpoint_slice(
     of='web',
     namespace='shop',

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from headrace import names
+from headrace.diagnostics import is_scalar
 
 Document = Mapping[str, object]
 _EMPTY: Document = {}
@@ -45,6 +46,13 @@ def text(document: Document, key: str, default: str = '') -> str:
 def texts(document: Document, key: str) -> tuple[str, ...]:
     """Return the texts in the list under `key`."""
     return tuple(item for item in sequence(document, key) if isinstance(item, str))
+
+
+def as_text(value: object) -> str:
+    """Return a YAML scalar as an API server would have demanded it: `true`, not `True`; '' for null and what is no scalar."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    return str(value) if value is not None and is_scalar(value) else ''
 
 
 def flag(document: Document, key: str, *, default: bool = False) -> bool:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
+from headrace.objects.ingress import Ingress, IngressClass
 
 
 class Protocol(StrEnum):
@@ -247,4 +248,4 @@ class Namespace:
         return Ref('Namespace', '', self.name)
 
 
-Object = Service | Slice | Endpoints | Secret | Node | Namespace
+Object = Service | Slice | Endpoints | Secret | Node | Namespace | Ingress | IngressClass

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from headrace.diagnostics import Diagnostic, is_scalar, shorten
+from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, secrets, slices
+from headrace.objects import fields, ingress, secrets, slices
 from headrace.objects.kinds import Namespace, Node, Object, Protocol, Service, ServicePort, ServiceType
 from headrace.settings.secret_keys import Secrets
 
@@ -162,15 +162,8 @@ def _annotations(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
     """Return our annotations without their prefix; a value that YAML did not read as text becomes text."""
     found = fields.mapping(metadata, 'annotations')
     ours = [(key, value) for key, value in found.items() if isinstance(key, str) and key.startswith(PREFIX)]
-    return tuple(sorted((key[len(PREFIX) :], _as_text(value)) for key, value in ours))
-
-
-def _as_text(value: object) -> str:
-    """Return a YAML scalar as an API server would have demanded it: `true`, not `True`."""
-    if isinstance(value, bool):
-        return 'true' if value else 'false'
     # No key takes an empty text, so what is no scalar parses as little as it should.
-    return str(value) if value is not None and is_scalar(value) else ''
+    return tuple(sorted((key[len(PREFIX) :], fields.as_text(value)) for key, value in ours))
 
 
 @lru_cache(maxsize=65536)
@@ -299,7 +292,7 @@ def _namespace(_: str, name: str, document: fields.Document) -> Namespace:
 
 
 _LABELS = ('Service', 'Namespace')
-_CLUSTER_WIDE = ('Node', 'Namespace')
+_CLUSTER_WIDE = ('Node', 'Namespace', 'IngressClass')
 _READERS: dict[tuple[str, str], _Reader] = {
     ('v1', 'Service'): _service,
     ('v1', 'Endpoints'): slices.read_endpoints,
@@ -307,5 +300,7 @@ _READERS: dict[tuple[str, str], _Reader] = {
     ('v1', 'Node'): _node,
     ('v1', 'Namespace'): _namespace,
     ('discovery.k8s.io/v1', 'EndpointSlice'): slices.read,
+    (ingress.GROUP_VERSION, 'Ingress'): ingress.read,
+    (ingress.GROUP_VERSION, 'IngressClass'): ingress.read_class,
 }
 KINDS = tuple(kind for _, kind in _READERS)

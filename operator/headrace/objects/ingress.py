@@ -1,0 +1,357 @@
+"""Ingress and IngressClass of `networking.k8s.io/v1`: their values, and how documents become them.
+
+What `read` keeps is what the validation of an API server would have let through; anything else is a problem of the
+object. Only in a folder can there be any. A path whose backend cannot be read stays without a Service, so that its
+requests reach no shorter path; a rule of which no path is left is left out.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from headrace.diagnostics import Diagnostic, is_scalar, shorten
+from headrace.names import Ref
+from headrace.objects import fields
+
+GROUP_VERSION = 'networking.k8s.io/v1'
+CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
+DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
+# A copy of the whole object.
+_LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+# Stands for a value that is too long or no text. No grammar takes it, so what it was to protect is closed.
+UNREADABLE = '\N{REPLACEMENT CHARACTER}'
+_MAX_VALUE = 65536
+_MAX_KEY = 317
+_MAX_SHARED = 128
+_MAX_SHARED_ENTRIES = 16
+_MAX_HOST = 253
+_MAX_PORT_NAME = 15
+_FORBIDDEN_IN_PATH = re.compile(r'//|/\.\.?(?:/|\Z)|%2[fF]')
+_PORT_NAME = re.compile(r'(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?')
+_SPEC = {'rules': list, 'tls': list, 'defaultBackend': dict}
+
+
+class PathType(StrEnum):
+    """How a path of an Ingress is compared with a request's."""
+
+    EXACT = 'Exact'
+    PREFIX = 'Prefix'
+    IMPLEMENTATION_SPECIFIC = 'ImplementationSpecific'
+
+
+@dataclass(frozen=True, slots=True)
+class IngressBackend:
+    """A backend: a Service and its port by name or number, or a resource of another kind.
+
+    `port` is the number as text, which no name of a port can be. A backend with neither Service nor resource could not
+    be read.
+    """
+
+    service: str = ''
+    port: str = ''
+    resource: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IngressPath(IngressBackend):
+    """A path with its backend. `path` is `/` where an ImplementationSpecific one has none."""
+
+    path: str = '/'
+    type: PathType = PathType.PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class IngressRule:
+    """Paths of a host, in the order of the object. `host` is '' for all hosts; without paths the default backend serves it."""
+
+    host: str = ''
+    paths: tuple[IngressPath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IngressTls:
+    """Hosts that the certificate of a Secret is for; without a Secret the default certificate serves them."""
+
+    hosts: tuple[str, ...] = ()
+    secret: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """An Ingress. `annotations` are all with their whole keys, sorted, without kubectl's copy of the object.
+
+    `class_name` is `spec.ingressClassName`. `load_balancer` holds the address and host name of each entry of
+    `status.loadBalancer`; only the controller reads it.
+    """
+
+    namespace: str
+    name: str
+    created: str = ''
+    generation: int = 0
+    annotations: tuple[tuple[str, str], ...] = ()
+    class_name: str = ''
+    rules: tuple[IngressRule, ...] = ()
+    tls: tuple[IngressTls, ...] = ()
+    default_backend: IngressBackend | None = None
+    load_balancer: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """Return the Ingress's reference."""
+        return Ref('Ingress', self.namespace, self.name)
+
+    @property
+    def class_annotation(self) -> str | None:
+        """Return the class that the annotation names which came before `spec.ingressClassName`; None without it."""
+        return next((value for key, value in self.annotations if key == CLASS_ANNOTATION), None)
+
+
+@dataclass(frozen=True, slots=True)
+class IngressClass:
+    """An IngressClass. `parameters` refers to the object that it names in `spec.parameters`, None where it names none."""
+
+    name: str
+    controller: str = ''
+    is_default: bool = False
+    created: str = ''
+    parameters: Ref | None = None
+    problems: tuple[Diagnostic, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """Return the IngressClass's reference."""
+        return Ref('IngressClass', '', self.name)
+
+
+class _Problems:
+    """What is wrong with one object, field by field."""
+
+    def __init__(self, ref: Ref) -> None:
+        self._ref = ref
+        self.diagnostics: list[Diagnostic] = []
+
+    def add(self, field: str, message: str) -> None:
+        self.diagnostics.append(Diagnostic(self._ref, 'InvalidObject', message, field))
+
+    def add_misfits(self, document: fields.Document, kinds: Mapping[str, type], prefix: str = '') -> None:
+        for key in fields.misfits(document, kinds):
+            self.add(f'{prefix}{key}', f'{prefix}{key} is of the wrong type and ignored')
+
+
+def read(namespace: str, name: str, document: fields.Document) -> Ingress:
+    """Return the Ingress of a document whose name is valid."""
+    metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
+    problems = _Problems(Ref('Ingress', namespace, name))
+    problems.add_misfits(document, {'spec': dict})
+    problems.add_misfits(spec, _SPEC, 'spec.')
+    default = spec.get('defaultBackend')
+    if not spec.get('rules') and default is None:
+        problems.add('spec', 'the Ingress has neither rules nor a default backend')
+    return Ingress(
+        namespace=namespace,
+        name=name,
+        created=fields.text(metadata, 'creationTimestamp'),
+        generation=fields.number(metadata, 'generation'),
+        annotations=_annotations(metadata, problems),
+        class_name=_class_name(spec, problems),
+        rules=_rules(spec, problems),
+        tls=_tls(spec, problems),
+        default_backend=_backend(default, 'spec.defaultBackend', problems) if isinstance(default, dict) else None,
+        load_balancer=_load_balancer(document),
+        problems=tuple(problems.diagnostics),
+    )
+
+
+def read_class(_: str, name: str, document: fields.Document) -> IngressClass:
+    """Return the IngressClass of a document whose name is valid."""
+    metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
+    problems = _Problems(Ref('IngressClass', '', name))
+    if not (controller := fields.text(spec, 'controller')):
+        problems.add('spec.controller', 'the IngressClass names no controller')
+    return IngressClass(
+        name=name,
+        controller=controller,
+        is_default=_as_text(fields.mapping(metadata, 'annotations').get(DEFAULT_CLASS_ANNOTATION)) == 'true',
+        created=fields.text(metadata, 'creationTimestamp'),
+        parameters=_parameters(fields.mapping(spec, 'parameters')),
+        problems=tuple(problems.diagnostics),
+    )
+
+
+def _annotations(metadata: fields.Document, problems: _Problems) -> tuple[tuple[str, str], ...]:
+    kept = []
+    for key, value in fields.mapping(metadata, 'annotations').items():
+        if not isinstance(key, str) or len(key) > _MAX_KEY or key == _LAST_APPLIED:
+            continue
+        text = _as_text(value)
+        if text == UNREADABLE:
+            problems.add(
+                f'metadata.annotations[{shorten(key)}]', f'the value is no text of at most {_MAX_VALUE} characters'
+            )
+        kept.append(_shared(key, text) if len(text) <= _MAX_SHARED else (key, text))
+    return tuple(sorted(kept))
+
+
+def _as_text(value: object) -> str:
+    """Return the text of an annotation; what no API server takes, or no setting is as long as, is unreadable."""
+    if value is not None and not is_scalar(value):
+        return UNREADABLE
+    text = fields.as_text(value)
+    return text if len(text) <= _MAX_VALUE else UNREADABLE
+
+
+@lru_cache(maxsize=8192)
+def _shared(key: str, text: str) -> tuple[str, str]:
+    """Return one value for all objects that have this annotation."""
+    return key, text
+
+
+def _class_name(spec: fields.Document, problems: _Problems) -> str:
+    value = spec.get('ingressClassName')
+    if value is None or (isinstance(value, str) and fields.is_name(value, subdomain=True)):
+        return value or ''
+    problems.add('spec.ingressClassName', f'{shorten(value)} is no name of an IngressClass')
+    # In quotes it is the name of no class; without a class the Ingress would be of the default one.
+    return shorten(value)
+
+
+def _rules(spec: fields.Document, problems: _Problems) -> tuple[IngressRule, ...]:
+    rules = []
+    for index, entry in enumerate(fields.sequence(spec, 'rules')):
+        field = f'spec.rules[{index}]'
+        if not isinstance(entry, dict):
+            problems.add(field, f'{shorten(entry)} is no rule')
+        elif (host := _host(entry.get('host'), f'{field}.host', problems)) is not None:
+            paths = _paths(entry, f'{field}.http', problems)
+            if paths is not None:
+                rules.append(IngressRule(host, paths))
+    return tuple(rules)
+
+
+def _host(value: object, field: str, problems: _Problems) -> str | None:
+    """Return a host, '' for all hosts; None when it is none that an API server takes."""
+    if value is None:
+        return ''
+    if isinstance(value, str):
+        stem = value.removeprefix('*.')
+        if not value or (fields.is_name(stem, subdomain=True) and not fields.address(value)):
+            return value
+    problems.add(field, f'{shorten(value)} is no DNS name in lower case, nor one after "*."')
+    return None
+
+
+def _paths(rule: fields.Document, field: str, problems: _Problems) -> tuple[IngressPath, ...] | None:
+    """Return the paths of a rule; None when it has a list of paths, and none of them can be read."""
+    http = rule.get('http')
+    if http is None:
+        return ()
+    entries = fields.sequence(http, 'paths') if isinstance(http, dict) else []
+    if not entries:
+        problems.add(f'{field}.paths', 'the rule has no list of paths')
+    paths = []
+    for index, entry in enumerate(entries):
+        path = _path(entry, f'{field}.paths[{index}]', problems)
+        if path is not None:
+            paths.append(path)
+    return tuple(paths) or None
+
+
+def _path(entry: object, field: str, problems: _Problems) -> IngressPath | None:
+    if not isinstance(entry, dict):
+        problems.add(field, f'{shorten(entry)} is no path')
+        return None
+    kind, path = entry.get('pathType'), entry.get('path', '')
+    if not isinstance(kind, str) or kind not in PathType.__members__.values():
+        problems.add(f'{field}.pathType', f'{shorten(kind)} is none of Exact, Prefix and ImplementationSpecific')
+        return None
+    path_type = PathType(kind)
+    if path in ('', None) and path_type is PathType.IMPLEMENTATION_SPECIFIC:
+        path = '/'
+    if not isinstance(path, str) or not path.startswith('/'):
+        problems.add(f'{field}.path', f'{shorten(path)} does not begin with /')
+        return None
+    if path_type is not PathType.IMPLEMENTATION_SPECIFIC and _FORBIDDEN_IN_PATH.search(path):
+        problems.add(f'{field}.path', f'{shorten(path)} has an empty element, a dot segment or %2F')
+        return None
+    document = fields.mapping(entry, 'backend')
+    backend = _backend(document, f'{field}.backend', problems)
+    return IngressPath(backend.service, backend.port, backend.resource, path, path_type)
+
+
+_UNUSABLE = IngressBackend()
+
+
+def _backend(document: fields.Document, field: str, problems: _Problems) -> IngressBackend:
+    service, resource = document.get('service'), document.get('resource')
+    if (service is None) == (resource is None):
+        problems.add(field, 'a backend is either a service or a resource')
+        return _UNUSABLE
+    if resource is not None:
+        return IngressBackend(resource=True)
+    name = fields.text(service, 'name') if isinstance(service, dict) else ''
+    if not isinstance(service, dict) or not fields.is_name(name):
+        problems.add(f'{field}.service.name', f'{shorten(name)} is no name of a Service')
+        return _UNUSABLE
+    port = _port(fields.mapping(service, 'port'))
+    if not port:
+        problems.add(f'{field}.service.port', 'the port is neither a name alone nor a number alone from 1 to 65535')
+        return _UNUSABLE
+    return IngressBackend(name, port)
+
+
+def _port(document: fields.Document) -> str:
+    """Return the name or number of a port, '' when it is neither or both."""
+    name, number = document.get('name') or None, document.get('number') or None
+    if name is None and number is not None:
+        found = fields.port(document, 'number')
+        return _number_text(found) if found else ''
+    if isinstance(name, str) and number is None and len(name) <= _MAX_PORT_NAME and _PORT_NAME.fullmatch(name):
+        return name
+    return ''
+
+
+@lru_cache(maxsize=1024)
+def _number_text(number: int) -> str:
+    return str(number)
+
+
+def _tls(spec: fields.Document, problems: _Problems) -> tuple[IngressTls, ...]:
+    found = []
+    for index, entry in enumerate(fields.sequence(spec, 'tls')):
+        field = f'spec.tls[{index}]'
+        if not isinstance(entry, dict) or fields.misfits(entry, {'hosts': list, 'secretName': str}):
+            problems.add(field, 'the entry is no mapping of hosts and secretName')
+            continue
+        secret = fields.text(entry, 'secretName')
+        if secret and not fields.is_name(secret, subdomain=True):
+            problems.add(f'{field}.secretName', f'{shorten(secret)} is no name of a Secret')
+            continue
+        hosts = [_host(host or 0, f'{field}.hosts', problems) for host in fields.sequence(entry, 'hosts')]
+        found.append(IngressTls(tuple(host for host in hosts if host), secret))
+    return tuple(found)
+
+
+def _load_balancer(document: fields.Document) -> tuple[tuple[str, str], ...]:
+    status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
+    entries = tuple(
+        (fields.text(entry, 'ip')[:_MAX_HOST], fields.text(entry, 'hostname')[:_MAX_HOST])
+        for entry in fields.documents(status, 'ingress')
+    )
+    return _shared_entries(entries) if len(entries) <= _MAX_SHARED_ENTRIES else entries
+
+
+@lru_cache(maxsize=1024)
+def _shared_entries(entries: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return one tuple for all objects with these entries: a class publishes the same ones for all."""
+    return entries
+
+
+def _parameters(parameters: fields.Document) -> Ref | None:
+    kind, name = fields.text(parameters, 'kind'), fields.text(parameters, 'name')
+    namespace = fields.text(parameters, 'namespace')
+    if not (kind.isalnum() and kind.isascii() and fields.is_name(name, subdomain=True)):
+        return None
+    return Ref(kind, namespace if fields.is_name(namespace) else '', name)
