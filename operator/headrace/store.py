@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from headrace.names import Ref
-from headrace.objects.kinds import Endpoints, Namespace, Node, Object, Secret, Service, Slice
+from headrace.objects import registry
+from headrace.objects.kinds import NODES, Endpoints, Node, Object, Secret, Service, Slice
 
-NODES = Ref('Node', '', '*')
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 _Value = TypeVar('_Value')
@@ -134,19 +134,9 @@ class Store:
         if self._owners is not None and ref.kind == 'Service':
             changed = self._note_owner(self._owners, ref, held, wanted)
             self._dirty.update(Ref(CLUSTER_IP, '', address) for address in changed)
-        for item in (held, wanted):
-            match item:
-                case Slice() if item.service:
-                    self._dirty.add(Ref('EndpointSlice', item.namespace, item.service))
-                case Endpoints():
-                    self._dirty.add(Ref('EndpointSlice', item.namespace, item.name))
-                case Node():
-                    self._nodes = None
-                    self._dirty |= {ref, NODES}
-                case Service() | Secret() | Namespace():
-                    self._dirty.add(ref)
-                case _:
-                    pass
+        if ref.kind == 'Node':
+            self._nodes = None
+        self._dirty.update(registry.touched(held, wanted))
 
     def _keep(self, wanted: Slice) -> None:
         if wanted.service:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from headrace.kube.access import Access
 from headrace.kube.resources import SECRETS, SERVICES, Scope
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
-from headrace.objects import parse
+from headrace.objects import registry
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from support.objects import service
@@ -26,14 +27,14 @@ class Panic(BaseException):
 
 def fail(monkeypatch, error, kind=('v1', 'Service')):
     """Let the parser of a kind fail on objects called `bad`."""
-    reader = parse._READERS[kind]
+    row = registry.BY_VERSION[kind]
 
     def failing(namespace, name, document):
         if name == 'bad':
             raise error
-        return reader(namespace, name, document)
+        return row.read(namespace, name, document)
 
-    monkeypatch.setitem(parse._READERS, kind, failing)
+    monkeypatch.setitem(registry.BY_VERSION, kind, replace(row, read=failing))
 
 
 @pytest.mark.parametrize('error', [ValueError('odd'), RecursionError('deep'), MemoryError(), Panic('rust')], ids=repr)

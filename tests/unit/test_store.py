@@ -4,8 +4,8 @@ import pytest
 
 from headrace.names import Ref
 from headrace.objects import parse
-from headrace.objects.kinds import Node, Secret, Service, Slice
-from headrace.store import CLUSTER_IP, NODES, Reader, Store
+from headrace.objects.kinds import NODES, Node, Secret, Service, Slice
+from headrace.store import CLUSTER_IP, Reader, Store
 from support.objects import endpoint_slice, node, secret, service, tls_secret
 
 WEB = Ref('Service', 'shop', 'web')

@@ -22,10 +22,10 @@ from headrace.names import Ref
 from headrace.nft import node_facts
 from headrace.nft.layout import NodeFacts
 from headrace.nft.sync import TableSync
-from headrace.objects.kinds import Service
+from headrace.objects.kinds import NODES, Service
 from headrace.resolve.changes import Change, Failure
 from headrace.resolve.state import State
-from headrace.store import NODES, Store
+from headrace.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ service proxy takes a way around headrace (KEP-1860).
 from headrace.annotations import parse
 from headrace.ir.fragment import Kind
 from headrace.names import Ref
-from headrace.objects.kinds import Service, ServiceType
+from headrace.objects.kinds import NODES, Service, ServiceType
+from headrace.objects.services import PREFIX
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings
-from headrace.store import NODES, Store
+from headrace.store import Store
 from headrace.translate import exposure
 
 Ingress = tuple[tuple[str, str], ...]
@@ -51,7 +52,7 @@ def speaks_of(service: Service, state: State) -> bool:
         return False
     # A Service that is served here because of its annotations may have its addresses from another load balancer.
     if service.load_balancer_class:
-        return service.load_balancer_class == parse.PREFIX + state.context.class_name
+        return service.load_balancer_class == PREFIX + state.context.class_name
     return state.context.settings.default_class
 
 

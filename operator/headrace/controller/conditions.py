@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from headrace import names
 from headrace.diagnostics import OF_AGENTS, Diagnostic, Level
 from headrace.objects.kinds import Service
-from headrace.objects.parse import PROGRAMMED
+from headrace.objects.services import PROGRAMMED
 
 _MOST_SAID = 5
 _LONGEST_MESSAGE = 1024

@@ -18,9 +18,9 @@ from headrace.diagnostics import OF_AGENTS, Diagnostic, Level
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import EPOCH, epoch
 from headrace.names import Ref
-from headrace.objects.kinds import Service
-from headrace.objects.parse import CHOSEN_LABEL, PROXY_NAME_LABEL
-from headrace.store import NODES, Reader, Store
+from headrace.objects.kinds import NODES, Service
+from headrace.objects.services import CHOSEN_LABEL, PROXY_NAME_LABEL
+from headrace.store import Reader, Store
 from headrace.translate import node_services, ownership
 from headrace.translate.build_context import BuildContext, Role
 

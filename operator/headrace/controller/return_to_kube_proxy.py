@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace.controller.client import Client
 from headrace.kube.calls import NotFoundError
-from headrace.objects.parse import CHOSEN_LABEL, PROXY_NAME_LABEL
+from headrace.objects.services import CHOSEN_LABEL, PROXY_NAME_LABEL
 
 _WISH = 'headrace.io/proxy'
 _STEP_SECONDS = 0.5

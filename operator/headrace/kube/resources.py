@@ -6,6 +6,7 @@ them, Secrets only in the namespaces that the settings name.
 
 from dataclasses import dataclass
 
+from headrace.objects import registry
 from headrace.translate.build_context import BuildContext, Role
 
 # Types of Secrets that hold nothing for us, and that some clusters have thousands of.
@@ -52,10 +53,13 @@ class Scope:
         }
 
 
-SERVICES = Resource('Service', '', 'v1', 'services')
-SLICES = Resource('EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices')
-SECRETS = Resource('Secret', '', 'v1', 'secrets', field_selector=_SECRET_FIELDS)
-NODES = Resource('Node', '', 'v1', 'nodes', namespaced=False)
+def _of(name: str, field_selector: str = '') -> Resource:
+    kind = registry.BY_NAME[name]
+    return Resource(name, kind.group, kind.version, kind.plural, kind.namespaced, field_selector=field_selector)
+
+
+SERVICES, SLICES, NODES = _of('Service'), _of('EndpointSlice'), _of('Node')
+SECRETS = _of('Secret', field_selector=_SECRET_FIELDS)
 EVERYWHERE = '*'
 
 
@@ -66,7 +70,7 @@ def watched(context: BuildContext) -> tuple[Scope, ...]:
         found.append(NODES)
     elif context.topology.node and not context.topology.zone:
         only = f'metadata.name={context.topology.node}'
-        found.append(Resource('Node', '', 'v1', 'nodes', namespaced=False, field_selector=only))
+        found.append(_of('Node', field_selector=only))
     namespaces, readable = context.settings.namespaces, context.settings.secrets.namespaces
     if EVERYWHERE in readable:
         readable = namespaces

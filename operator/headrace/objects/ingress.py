@@ -15,7 +15,6 @@ from headrace.diagnostics import Diagnostic, is_scalar, shorten
 from headrace.names import Ref
 from headrace.objects import fields
 
-GROUP_VERSION = 'networking.k8s.io/v1'
 CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
 # A copy of the whole object.

@@ -11,6 +11,9 @@ from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects.ingress import Ingress, IngressClass
 
+# All Nodes, for those that read them all.
+NODES = Ref('Node', '', '*')
+
 
 class Protocol(StrEnum):
     """Transport protocols of ports."""

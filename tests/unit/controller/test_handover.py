@@ -13,8 +13,9 @@ from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.names import Ref
 from headrace.objects import parse
+from headrace.objects.kinds import NODES
 from headrace.settings.settings import Settings
-from headrace.store import NODES, Store
+from headrace.store import Store
 from headrace.translate import build_context
 from support.leading import agent
 from support.objects import node, service

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.objects import parse
+from headrace.objects import parse, services
 from headrace.objects.kinds import Namespace, Node, Protocol, Service, ServicePort, ServiceType
 from support.objects import node, service
 
@@ -254,8 +254,8 @@ def test_a_spec_of_another_type_is_an_empty_one_and_told(spec):
 @pytest.mark.parametrize(
     ('field', 'value'),
     [
-        *((field, value) for field in parse._TEXTS for value in (5, ['a'], {'a': 1}, True)),
-        *((field, value) for field in parse._LISTS if field != 'ports' for value in (5, 'a', {'a': 1})),
+        *((field, value) for field in services._TEXTS for value in (5, ['a'], {'a': 1}, True)),
+        *((field, value) for field in services._LISTS if field != 'ports' for value in (5, 'a', {'a': 1})),
         ('sessionAffinityConfig', 'a'),
     ],
     ids=str,

@@ -1,0 +1,83 @@
+"""The kinds of objects: what the API calls each, how it is read, and what a change of one touches.
+
+One row is all that sources and the store know of a kind, so another kind is another row.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.names import Ref
+from headrace.objects import cluster, fields, ingress, secrets, services, slices
+from headrace.objects.ingress import Ingress, IngressClass
+from headrace.objects.kinds import NODES, Endpoints, Namespace, Node, Object, Secret, Service, Slice
+
+Read = Callable[[str, str, fields.Document], Object]
+# From the object before and after, of which one may be None, to what a change of it touches.
+Touch = Callable[[Any, Any], Iterable[Ref]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind. `read` makes the object of a document whose namespace and name are valid.
+
+    `subdomain` tells that its names are DNS subdomains and not labels.
+    """
+
+    type: type[Object]
+    name: str
+    group: str
+    version: str
+    plural: str
+    read: Read
+    touch: Touch
+    namespaced: bool = True
+    subdomain: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """Return what objects of this kind carry as `apiVersion`."""
+        return f'{self.group}/{self.version}' if self.group else self.version
+
+
+def _one(before: Object | None, after: Object | None) -> Object:
+    item = after if after is not None else before
+    assert item is not None
+    return item
+
+
+def _itself(before: Object | None, after: Object | None) -> tuple[Ref, ...]:
+    return (_one(before, after).ref,)
+
+
+def _endpoints_of_services(before: Slice | None, after: Slice | None) -> set[Ref]:
+    """Return the Services that a slice belonged to and belongs to, as their endpoints."""
+    return {Ref('EndpointSlice', item.namespace, item.service) for item in (before, after) if item and item.service}
+
+
+def _endpoints_of_service(before: Endpoints | None, after: Endpoints | None) -> tuple[Ref, ...]:
+    return tuple(Ref('EndpointSlice', ref.namespace, ref.name) for ref in _itself(before, after))
+
+
+def _node(before: Node | None, after: Node | None) -> tuple[Ref, ...]:
+    return (*_itself(before, after), NODES)
+
+
+KINDS = (
+    Kind(Service, 'Service', '', 'v1', 'services', services.read, _itself, subdomain=False),
+    Kind(Endpoints, 'Endpoints', '', 'v1', 'endpoints', slices.read_endpoints, _endpoints_of_service),
+    Kind(Secret, 'Secret', '', 'v1', 'secrets', secrets.read, _itself),
+    Kind(Node, 'Node', '', 'v1', 'nodes', cluster.read_node, _node, namespaced=False),
+    Kind(Namespace, 'Namespace', '', 'v1', 'namespaces', cluster.read_namespace, _itself, namespaced=False, subdomain=False),
+    Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
+    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _itself),
+    Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _itself, namespaced=False),
+)  # fmt: skip
+BY_NAME = {kind.name: kind for kind in KINDS}
+BY_TYPE = {kind.type: kind for kind in KINDS}
+BY_VERSION = {(kind.api_version, kind.name): kind for kind in KINDS}
+
+
+def touched(before: Object | None, after: Object | None) -> Iterable[Ref]:
+    """Return what a change of an object touches; before and after, of which one may be None, are of one kind."""
+    return BY_TYPE[type(_one(before, after))].touch(before, after)
