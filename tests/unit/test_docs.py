@@ -80,7 +80,7 @@ CONTRACT = (
     ('rate-limit', '–', ('10/s', '100/m', '1000/h'), ('10', '0/s', '10/d', '10 / s', '-1/s', '')),
     ('basic-auth-secret', '–', *NAME),
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
-    ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com'), ('//example.com', 'javascript:alert(1)', 'example.com', '')),
+    ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
     ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
     ('rewrite-path', '–', ('/', '/v2'), ('v2', '/a?b', '')),
     ('request-headers', '–', *HEADERS),
@@ -107,6 +107,7 @@ CLOSING = {
     'tls-secret',
     'maintenance',
     'path-type',
+    'redirect-to',
 }
 
 

@@ -8,7 +8,7 @@ for `-`.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headrace.annotations import values
+from headrace.annotations import request_values, values
 from headrace.annotations.values import Parse
 from headrace.names import DEFAULT_CLASS
 
@@ -89,7 +89,7 @@ KEYS: tuple[Key, ...] = (
     Key('rate-limit', _R, 'port or route', values.rate, 'rate', _NONE, 'requests (http) or connections (tcp) per client address (IPv6: the class\'s `rateLimitIpv6Prefix`) and pod of headrace; 429 or a reset'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` is not supported', closes=True),
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
-    Key('redirect-to', _R, 'route', values.location, 'URL or path', _NONE, 'answer with a redirect'),
+    Key('redirect-to', _R, 'route', request_values.location, 'URL or path', _NONE, 'answer with a redirect; [variables](#redirects) stand for parts of the request', closes=True),
     Key('redirect-code', _R, 'route', values.one_of('301', '302', '303', '307', '308'), '301, 302, 303, 307, 308', '302', 'with redirect-to'),
     Key('rewrite-path', _R, 'route', values.path, 'path', _NONE, 'replaces the matched prefix'),
     Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
@@ -109,4 +109,12 @@ KEYS: tuple[Key, ...] = (
 )  # fmt: skip
 
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
+# Keys that only ports of this mode have.
+HTTP_ONLY = frozenset((
+    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
+    'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
+    'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
+    'timeout-client', 'tls-redirect',
+))  # fmt: skip
+TCP_ONLY = frozenset(('port', 'accept-proxy'))
 CLOSING = frozenset(key.name for key in KEYS if key.closes)

@@ -38,13 +38,13 @@ _UNESCAPED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@
 _TWO_READINGS = re.compile(r'/\.\.?(?:/|$)|;|%2F|%5C')
 _QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
 _AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
-_LOCATION = re.compile(
+LOCATION = re.compile(
     rf'(?:https?://{_AUTHORITY}|(?=/(?!/)))(?:/(?:{_PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE | re.ASCII
 )
 _ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
 _CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
-_MAX_PATH = 2048
+MAX_PATH = 2048
 # With the longest name it is shorter than what the rules look at of a request's line.
 _MAX_MATCH = 256
 _MAX_ORIGIN = 300
@@ -231,14 +231,14 @@ def sni(text: str) -> str | Invalid:
 
 def path(text: str) -> str | Invalid:
     """Return a path as sent by clients (RFC 3986 section 3.3), without empty elements."""
-    if len(text) <= _MAX_PATH and _PATH.fullmatch(text):
+    if len(text) <= MAX_PATH and _PATH.fullmatch(text):
         return text
     return Invalid('a path that begins with /, without spaces, ?, # or empty elements')
 
 
 def route_path(text: str) -> str | Invalid:
     """Return a path in the form that has one reading: only what needs it is percent-encoded, in capital digits."""
-    found = path(_ESCAPE.sub(_unescaped, text)) if len(text) <= _MAX_PATH else Invalid('')
+    found = path(_ESCAPE.sub(_unescaped, text)) if len(text) <= MAX_PATH else Invalid('')
     if isinstance(found, str) and not _TWO_READINGS.search(found):
         return found
     return Invalid('a path that begins with /, without spaces, ?, #, ;, %2F, empty elements and dot segments')
@@ -247,13 +247,6 @@ def route_path(text: str) -> str | Invalid:
 def _unescaped(match: re.Match[str]) -> str:
     character = chr(int(match[1], 16))
     return character if character in _UNESCAPED else match[0].upper()
-
-
-def location(text: str) -> str | Invalid:
-    """Return a place to redirect to: an http or https URL, or a path."""
-    if len(text) <= _MAX_PATH and _LOCATION.fullmatch(text):
-        return text
-    return Invalid('an http or https URL, or a path')
 
 
 def network(text: str) -> Network | Invalid:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from headrace import names
-from headrace.annotations import parse, values
+from headrace.annotations import keys, parse, values
 from headrace.annotations.parse import PREFIX
 from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Backend, Mode, Shape
@@ -67,7 +67,7 @@ class EdgePort:
 
     def _close_unparsed(self) -> None:
         for key in self.builder.said.closing(self.label):
-            if key == 'path-type' and self.mode != 'http':
+            if key in keys.HTTP_ONLY and self.mode != 'http':
                 continue
             self._close(*self.builder.said.why_closed(key))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from headrace import names
-from headrace.annotations import parse
+from headrace.annotations import keys, parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.diagnostics import Diagnostic
@@ -162,7 +162,7 @@ class _FragmentBuilder:
         usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
         if (
-            not _CHOOSING.issuperset(self.said.closing(port.label))
+            {*self.said.closing(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
             or not usable
             or (self.at_the_edge and 'client-ca-secret' in values)
         ):

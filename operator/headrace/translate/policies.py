@@ -18,6 +18,7 @@ CLOSED = 'X'
 MAINTENANCE = 'x'
 HTTPS = 'L'
 REDIRECT = 'R'
+REDIRECT_VARIABLES = 'i'
 DENY = 'd'
 ALLOW = 'a'
 RATE = 'r'
@@ -111,11 +112,18 @@ def _apply_http(policy: Policy, settings: RouteSettings) -> None:
     if settings.max_body_size is not None:
         policy.add(BODY, (Map.BODY, name, str(settings.max_body_size)))
     if settings.redirect_to is not None:
-        policy.add(REDIRECT, (Map.REDIRECT, name, f'{settings.redirect_code}|{settings.redirect_to}'))
+        apply_redirect(policy, settings.redirect_code, settings.redirect_to)
     if settings.rewrite_path is not None:
         policy.add(REWRITE, (Map.REWRITE, name, settings.rewrite_path.rstrip('/') or '/'))
     _apply_headers(policy, settings.request_headers, settings.response_headers)
     _apply_cors(policy, settings)
+
+
+def apply_redirect(policy: Policy, code: str, location: str) -> None:
+    """Let a policy answer with a redirect; a location with variables is completed for each request."""
+    policy.add(REDIRECT, (Map.REDIRECT, policy.name, f'{code}|{location}'))
+    if '${' in location:
+        policy.add(REDIRECT_VARIABLES)
 
 
 def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:

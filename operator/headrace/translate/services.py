@@ -3,7 +3,7 @@
 Owns the order in which a Service is understood: whose it is, which ports are exposed, and then port by port (`edge_ports`).
 """
 
-from headrace.annotations import parse
+from headrace.annotations import keys, parse
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Fragment
@@ -17,13 +17,6 @@ from headrace.translate.exposure import Exposures
 from headrace.translate.fragment_builder import FragmentBuilder
 
 Demand = tuple[str, Mode]
-_HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
-    'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
-    'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
-    'timeout-client', 'tls-redirect',
-))  # fmt: skip
-_TCP_ONLY = frozenset(('port', 'accept-proxy'))
 
 
 def translate(
@@ -93,11 +86,11 @@ def refresh(held: Fragment, service: Service, reader: Reader, context: BuildCont
 def _not_applicable(builder: FragmentBuilder, exposures: Exposures) -> None:
     """Add a diagnostic for each key that was given in a form that no exposed port can use."""
     modes = {exposed.port.label: exposed.spoken.mode for exposed in exposures.ports}
-    for keys, mode in ((_HTTP_ONLY, 'http'), (_TCP_ONLY, 'tcp')):
+    for names, mode in ((keys.HTTP_ONLY, 'http'), (keys.TCP_ONLY, 'tcp')):
         if modes and mode not in modes.values():
-            for key in builder.said.common.keys() & keys:
+            for key in builder.said.common.keys() & names:
                 builder.say('NotApplicable', key, f'no exposed port has mode {mode}')
         for label, given in builder.said.by_port.items():
             if modes.get(label, mode) != mode:
-                for key in given.keys() & keys:
+                for key in given.keys() & names:
                     builder.say('NotApplicable', f'{key}.{label}', f'the port has mode {modes[label]}')

@@ -35,6 +35,7 @@ def test_what_would_be_unsafe_to_treat_as_absent_closes():
         'deny',
         'maintenance',
         'path-type',
+        'redirect-to',
         'tls-secret',
     }
     assert expected == keys.CLOSING

@@ -163,6 +163,22 @@ def test_a_path_of_a_route_has_one_reading(text, expected):
 
 
 @pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('https://a.b$request_uri', 'https://a.b${request_uri}'), ('${scheme}://www.${host}:8443$uri', '${scheme}://www.${host}:8443${uri}'),
+        ('/a?b=$args', '/a?b=${args}'), ('/a$is_args$args', '/a${query}'), ('https://a.b/$host/$uri', 'https://a.b/${host}/${uri}'),
+        # A client would name the host.
+        ('/$uri', '!'), ('/$request_uri', '!'), ('$uri', '!'), ('$request_uri', '!'), ('https://a.b$args', '!'), ('https://$args', '!'), ('$host', '!'),
+        ('/a$args', '!'), ('//$host/', '!'), ('https://$uri', '!'), ('https://a@$host', '!'),
+        ('/a$is_args', '!'), ('/$scheme', '!'), ('$scheme:/a', '!'), ('/a$', '!'), ('/a$1', '!'), ('/a$$host', '!'), ('/a${host', '!'),
+        ('/a$http_cookie', '!'), ('/a$HOST', '!'), ('/a$query', '!'), ('$schemehttps://a', '!'),
+    ],
+)  # fmt: skip
+def test_parts_of_the_request_that_a_redirect_names_cannot_change_its_host(text, expected):
+    assert taken('redirect-to', text) == expected
+
+
+@pytest.mark.parametrize(
     ('text', 'good'),
     [
         ('https://example.com', True), ('http://Example.com:8080/a?b=c/d?#e', True), ('https://[fd00::1]/', True), ('/', True), ('/a//b?c', True),

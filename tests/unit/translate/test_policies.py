@@ -54,6 +54,8 @@ def policy(annotations, *, port=HTTP[0]):
             'R',
             [('redirect', 'P', '308|https://x.org/a?b#c')],
         ),
+        ({'redirect-to': '$scheme://x.org$uri'}, 'Ri', [('redirect', 'P', '302|${scheme}://x.org${uri}')]),
+        ({'redirect-to': '$remote_addr'}, 'X', []),
         ({'redirect-code': '308'}, '', []),
         ({'rewrite-path': '/'}, 'w', [('rewrite', 'P', '/')]),
         ({'rewrite-path': '/v2/'}, 'w', [('rewrite', 'P', '/v2')]),
@@ -126,6 +128,7 @@ def test_flags_and_data_of_each_key_of_a_route(annotations, flags, entries):
         ({'request-headers': 'X-A: b', 'cors-allow-origin': '*', 'timeout-client': '5s'}, '', []),
         ({'canary-service': 'next', 'canary-weight': '5', 'client-ip': 'none'}, '', []),
         ({'timeout-server': '5s'}, '', []),
+        ({'redirect-to': 'nonsense'}, '', []),
     ],
 )
 def test_on_a_tcp_port_only_what_tcp_can_do_is_applied(annotations, flags, entries):
@@ -247,7 +250,8 @@ def test_a_protecting_key_that_parses_for_its_port_overrides_one_that_does_not()
 
 
 @pytest.mark.parametrize(
-    'key', ['rate-limit', 'hsts', 'max-body-size', 'redirect-to', 'cors-allow-origin', 'tls-redirect', 'canary-weight']
+    'key',
+    ['rate-limit', 'hsts', 'max-body-size', 'redirect-code', 'cors-allow-origin', 'tls-redirect', 'canary-weight'],
 )
 def test_another_key_that_does_not_parse_counts_as_absent(key):
     assert policy({key: '!'}) == policy({})

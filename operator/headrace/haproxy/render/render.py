@@ -46,8 +46,10 @@ HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
 # Hashes that only HAProxy can judge.
 USERS = f'{CONFIG}/25-users.cfg'
-# It chooses among the candidates of routes with conditions. HAProxy reads no file of the folder that is no `.cfg` by itself.
-CHOOSE = f'{CONFIG}/choose.lua'
+# Rules in Lua: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
+# reads no file of the folder that is no `.cfg` by itself.
+LUA = ('requests.lua',)
+CHOOSE = 'choose.lua'
 
 
 class Table(NamedTuple):
@@ -151,9 +153,12 @@ class Renderer:
         if unread:
             maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
             found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
-        if self.conditions:
-            found[CHOOSE] = resources.files('headrace.haproxy').joinpath('lua', 'choose.lua').read_text()
+        source = resources.files('headrace.haproxy').joinpath('lua')
+        found |= {f'{CONFIG}/{name}': source.joinpath(name).read_text() for name in self._lua()}
         return {name: text.encode() for name, text in found.items()} | error_pages.files(self.context.settings)
+
+    def _lua(self) -> tuple[str, ...]:
+        return (*LUA, CHOOSE) if self.conditions else LUA
 
     def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
@@ -203,7 +208,7 @@ class Renderer:
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(userlists.needed(fragments)),
             'conditions': self.conditions,
-            'choose': CHOOSE,
+            'lua': [f'{CONFIG}/{name}' for name in self._lua()],
             'splits': routes.SPLITS,
         }
 

@@ -41,6 +41,6 @@ def test_routes_with_conditions_add_what_they_need_and_nothing_without_them():
         render.Renderer(made.context, conditions=True).with_view(made.context).render(made),
     )
     assert more.keys() - plain.keys() == {'haproxy/choose.lua', 'maps/splits.map'}
-    assert b'lua' not in b''.join(plain.values())
+    assert b'lua.choose' not in b''.join(plain.values())
     assert b'lua-load-per-thread haproxy/choose.lua' in more['haproxy/00-global.cfg']
     assert more['maps/routes.map'] == plain['maps/routes.map']

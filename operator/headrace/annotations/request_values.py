@@ -1,0 +1,35 @@
+"""The grammar of values that speak of parts of a request: places to redirect to, and what is compared or hashed.
+
+As in `values`, each function returns the value, or `Invalid` with a phrase that completes "the value must be …".
+"""
+
+import re
+
+from headrace.annotations.values import LOCATION, MAX_PATH, Invalid
+
+# What each variable of a place stands for when the whole is judged.
+_EXAMPLES = {'scheme': 'https', 'host': 'host', 'request_uri': '/path', 'uri': '/path', 'args': 'args'}
+_VARIABLE = re.compile(r'\$is_args\$args|\$(\{)?([a-z_]+)(?(1)\})')
+_START = re.compile(r'https?://|\$\{scheme\}://|/', re.IGNORECASE)
+
+
+def location(text: str) -> str | Invalid:
+    """Return a place to redirect to: an http or https URL, or a path, with variables as `${name}`.
+
+    Nothing that a client sends can become part of the host, but for its Host header, or make a host of a path's beginning.
+    """
+    template = _VARIABLE.sub(lambda match: f'${{{match[2] or "query"}}}', text)
+    example = _VARIABLE.sub(lambda match: _EXAMPLES.get(match[2], '$') if match[2] else '?args', text)
+    if (
+        len(text) <= MAX_PATH
+        and '$' not in example
+        and _START.match(template)
+        and template.find('${scheme}', 1) < 0
+        and all('?' in text[: match.start()] for match in _VARIABLE.finditer(text) if match[2] == 'args')
+        and LOCATION.fullmatch(example)
+    ):
+        return template
+    variables = ', '.join(f'${name}' for name in _EXAMPLES)
+    return Invalid(
+        f'an http or https URL, or a path, with no variables but {variables} and $is_args$args, where they fit'
+    )

@@ -1,0 +1,37 @@
+-- What rules need of a request that only a program can tell. Each function is a fetch that a rule asks for where a flag of the
+-- policy says so; what users wrote is data in maps, and is never run as code.
+
+-- A redirect: txn.to is code|location, and `${name}` stands for a part of the request. An empty text refuses the request.
+
+local function encoded(text)
+    return (text:gsub('[^!-~]', function(byte) return ('%%%02X'):format(byte:byte()) end):gsub('|', '%%7C'))
+end
+
+local function absolute(path)
+    return path:byte(1) == 47 and path or '/' .. path
+end
+
+local VARIABLES = {
+    scheme = function(txn) return (txn:get_var('txn.https') or txn.f:ssl_fc()) and 'https' or 'http' end,
+    host = function(txn)
+        local host = txn:get_var('txn.host') or ''
+        return host:match('^[%w._-]+$') or host:match('^%[[%x:.]+%]$')
+    end,
+    request_uri = function(txn) return encoded(absolute(txn.f:pathq() or '')) end,
+    uri = function(txn) return encoded(absolute(txn.f:path() or '')) end,
+    args = function(txn) return encoded(txn.f:query() or '') end,
+    query = function(txn)
+        local query = encoded(txn.f:query() or '')
+        return query == '' and '' or '?' .. query
+    end,
+}
+
+core.register_fetches('redirect', function(txn)
+    local whole = true
+    local location = txn:get_var('txn.to'):gsub('%${([a-z_]+)}', function(name)
+        local value = VARIABLES[name](txn)
+        whole = whole and value
+        return value or ''
+    end)
+    return whole and location or ''
+end)
