@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from headrace.names import Ref
 from headrace.objects import registry
-from headrace.objects.kinds import NODES, Endpoints, Node, Object, Secret, Service, Slice
+from headrace.objects.ingress import IngressClass
+from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node, Object, Secret, Service, Slice
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
@@ -27,6 +28,7 @@ class Store:
         self._dirty: set[Ref] = set()
         # Whose each ClusterIP is, once any is asked for.
         self._owners: dict[str, tuple[Ref, ...]] | None = None
+        self._default_classes: dict[Ref, IngressClass] = {}
 
     def put(self, wanted: Object) -> bool:
         """Keep an object, new or changed; return whether it differs from what was kept."""
@@ -60,6 +62,8 @@ class Store:
 
         Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
         Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a reader has looked one up.
+        An Ingress of which only the status changed is `Ref(INGRESS_STATUS, NAMESPACE, NAME)`, since nothing is built from
+        that; an IngressClass that is a default one, or was, also `DEFAULT_INGRESS_CLASS`.
         """
         taken = frozenset(self._dirty)
         self._dirty.clear()
@@ -97,7 +101,7 @@ class Store:
 
     @contextlib.contextmanager
     def showing(self, earlier: Iterable[Object]) -> Iterator[None]:
-        """Show Services, Secrets and Namespaces as they were earlier, within this block; nothing becomes dirty."""
+        """Show objects other than slices and Nodes as they were earlier, within this block; nothing becomes dirty."""
         found = {item.ref: item for item in earlier}
         held = {ref: self._objects.get(ref) for ref in found}
         self._objects.update(found)
@@ -130,12 +134,21 @@ class Store:
             self._nodes = tuple(sorted(found, key=lambda node: node.name))
         return self._nodes
 
+    def default_ingress_class(self) -> IngressClass | None:
+        """Return the default IngressClass: of several the newest, as API servers take it; None when there is none."""
+        classes = sorted(self._default_classes.values(), key=lambda item: item.name)
+        return max(classes, key=lambda item: item.created, default=None)
+
     def _mark(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
         if self._owners is not None and ref.kind == 'Service':
             changed = self._note_owner(self._owners, ref, held, wanted)
             self._dirty.update(Ref(CLUSTER_IP, '', address) for address in changed)
         if ref.kind == 'Node':
             self._nodes = None
+        elif ref.kind == 'IngressClass':
+            self._default_classes.pop(ref, None)
+            if isinstance(wanted, IngressClass) and wanted.is_default:
+                self._default_classes[ref] = wanted
         self._dirty.update(registry.touched(held, wanted))
 
     def _keep(self, wanted: Slice) -> None:
@@ -194,6 +207,16 @@ class Reader:
     def other_service(self, ref: Ref) -> Service | None:
         """Return another Service, or None when there is none."""
         return self.get(ref, Service)
+
+    def ingress_class(self, name: str) -> IngressClass | None:
+        """Return an IngressClass, or None when there is none."""
+        return self.get(Ref('IngressClass', '', name), IngressClass)
+
+    @property
+    def default_ingress_class(self) -> IngressClass | None:
+        """Return the IngressClass of Ingresses that name none, or None when there is none."""
+        self._recorded.add(DEFAULT_INGRESS_CLASS)
+        return self._store.default_ingress_class()
 
     def owner(self, address: str) -> Service | None:
         """Return the Service that has an address as a ClusterIP, or None when there is none."""

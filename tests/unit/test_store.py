@@ -4,12 +4,14 @@ import pytest
 
 from headrace.names import Ref
 from headrace.objects import parse
-from headrace.objects.kinds import NODES, Node, Secret, Service, Slice
+from headrace.objects.ingress import Ingress
+from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, INGRESS_STATUS, NODES, Node, Secret, Service, Slice
 from headrace.store import CLUSTER_IP, Reader, Store
-from support.objects import endpoint_slice, node, secret, service, tls_secret
+from support.objects import endpoint_slice, ingress, ingress_class, node, secret, service, tls_secret
 
 WEB = Ref('Service', 'shop', 'web')
 ENDPOINTS = Ref('EndpointSlice', 'shop', 'web')
+HEADRACE = Ref('IngressClass', '', 'headrace')
 
 
 def read(document):
@@ -60,6 +62,9 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
         pytest.param(read(secret('tls')), {Ref('Secret', 'shop', 'tls')}, id='Secret'),
         pytest.param(NAMESPACE, {Ref('Namespace', '', 'shop')}, id='Namespace'),
         pytest.param(read(node('n1')), {Ref('Node', '', 'n1'), NODES}, id='Node'),
+        pytest.param(read(ingress()), {Ref('Ingress', 'shop', 'web')}, id='Ingress'),
+        pytest.param(read(ingress_class()), {HEADRACE}, id='IngressClass'),
+        pytest.param(read(ingress_class(default=True)), {HEADRACE, DEFAULT_INGRESS_CLASS}, id='default IngressClass'),
         pytest.param(piece(), {ENDPOINTS}, id='EndpointSlice, as its Service'),
         pytest.param(endpoints('10.0.0.1'), {ENDPOINTS}, id='Endpoints, as its Service'),
         pytest.param(Slice('shop', 'stray', '', 4), set(), id='a slice of nobody'),
@@ -135,3 +140,61 @@ def test_an_object_is_found_by_reference_and_type():
     assert store.get(WEB, Service) == read(service())
     assert store.get(WEB, Secret) is None
     assert store.get(Ref('Node', '', 'n2'), Node) is None
+
+
+# --- Ingresses and their classes --------------------------------------------------------------------------------------
+
+
+def published(document, *addresses):
+    return document | {'status': {'loadBalancer': {'ingress': [{'ip': address} for address in addresses]}}}
+
+
+def test_a_status_that_is_written_marks_the_status_of_an_ingress_and_not_what_is_built_from_it():
+    bare = ingress(hosts={'a.example.com': 'web'})
+    store = holding(read(bare))
+    assert store.put(read(published(bare, '192.0.2.1')))
+    assert store.take() == {Ref(INGRESS_STATUS, 'shop', 'web')}
+    assert store.get(Ref('Ingress', 'shop', 'web'), Ingress).load_balancer == (('192.0.2.1', ''),)
+    store.put(read(published(ingress(hosts={'b.example.com': 'web'}), '192.0.2.2')))
+    assert store.take() == {Ref('Ingress', 'shop', 'web')}
+
+
+def of_class(name, created='', *, default):
+    document = ingress_class(name, default=default)
+    document['metadata']['creationTimestamp'] = created
+    return read(document)
+
+
+def test_the_default_class_is_the_newest_one_and_by_name_among_equals():
+    old, new = (
+        of_class('old', '2026-01-01T00:00:00Z', default=True),
+        of_class('new', '2026-02-01T00:00:00Z', default=True),
+    )
+    twin = of_class('a', '2026-02-01T00:00:00Z', default=True)
+    store = holding(of_class('other', default=False))
+    assert store.default_ingress_class() is None
+    for item, expected in ((new, new), (old, new), (twin, twin)):
+        store.put(item)
+        assert store.default_ingress_class() == expected
+    store.drop(twin.ref)
+    store.put(of_class('new', default=False))
+    assert store.default_ingress_class() == old
+
+
+def test_a_class_that_becomes_or_stays_or_stops_to_be_the_default_one_marks_that():
+    store = holding(of_class('headrace', default=False))
+    store.put(of_class('headrace', '2026-01-01T00:00:00Z', default=False))
+    assert store.take() == {HEADRACE}
+    store.put(of_class('headrace', default=True))
+    assert store.take() == {HEADRACE, DEFAULT_INGRESS_CLASS}
+    store.put(of_class('headrace', default=False))
+    assert store.take() == {HEADRACE, DEFAULT_INGRESS_CLASS}
+
+
+def test_a_reader_records_the_classes_that_it_has_looked_up():
+    item = of_class('headrace', default=True)
+    reader = Reader(holding(item), Ref('Ingress', 'shop', 'web'))
+    assert (reader.ingress_class('headrace'), reader.ingress_class('gone')) == (item, None)
+    assert reader.needs == (Ref('IngressClass', '', 'gone'), HEADRACE)
+    assert reader.default_ingress_class == item
+    assert DEFAULT_INGRESS_CLASS in reader.needs

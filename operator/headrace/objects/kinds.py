@@ -13,6 +13,10 @@ from headrace.objects.ingress import Ingress, IngressClass
 
 # All Nodes, for those that read them all.
 NODES = Ref('Node', '', '*')
+# The IngressClass that Ingresses without a class belong to, whichever it is.
+DEFAULT_INGRESS_CLASS = Ref('IngressClass', '', '*')
+# The kind of what stands for the status of an Ingress.
+INGRESS_STATUS = 'IngressStatus'
 
 
 class Protocol(StrEnum):

@@ -4,13 +4,24 @@ One row is all that sources and the store know of a kind, so another kind is ano
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.names import Ref
 from headrace.objects import cluster, fields, ingress, secrets, services, slices
 from headrace.objects.ingress import Ingress, IngressClass
-from headrace.objects.kinds import NODES, Endpoints, Namespace, Node, Object, Secret, Service, Slice
+from headrace.objects.kinds import (
+    DEFAULT_INGRESS_CLASS,
+    INGRESS_STATUS,
+    NODES,
+    Endpoints,
+    Namespace,
+    Node,
+    Object,
+    Secret,
+    Service,
+    Slice,
+)
 
 Read = Callable[[str, str, fields.Document], Object]
 # From the object before and after, of which one may be None, to what a change of it touches.
@@ -63,6 +74,18 @@ def _node(before: Node | None, after: Node | None) -> tuple[Ref, ...]:
     return (*_itself(before, after), NODES)
 
 
+def _ingress(before: Ingress | None, after: Ingress | None) -> tuple[Ref, ...]:
+    """Return the Ingress, or its status alone: agents build nothing from that, and a controller writes it for all."""
+    if before is not None and after is not None and replace(before, load_balancer=after.load_balancer) == after:
+        return (Ref(INGRESS_STATUS, after.namespace, after.name),)
+    return _itself(before, after)
+
+
+def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> tuple[Ref, ...]:
+    default = any(item is not None and item.is_default for item in (before, after))
+    return (*_itself(before, after), DEFAULT_INGRESS_CLASS) if default else _itself(before, after)
+
+
 KINDS = (
     Kind(Service, 'Service', '', 'v1', 'services', services.read, _itself, subdomain=False),
     Kind(Endpoints, 'Endpoints', '', 'v1', 'endpoints', slices.read_endpoints, _endpoints_of_service),
@@ -70,8 +93,8 @@ KINDS = (
     Kind(Node, 'Node', '', 'v1', 'nodes', cluster.read_node, _node, namespaced=False),
     Kind(Namespace, 'Namespace', '', 'v1', 'namespaces', cluster.read_namespace, _itself, namespaced=False, subdomain=False),
     Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
-    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _itself),
-    Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _itself, namespaced=False),
+    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress),
+    Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_TYPE = {kind.type: kind for kind in KINDS}
