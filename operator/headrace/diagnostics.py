@@ -10,6 +10,7 @@ from enum import StrEnum
 from headrace.names import Ref
 
 _MAX_BITS = 1024
+_NONE = Ref('', '', '')
 
 
 class Level(StrEnum):
@@ -30,13 +31,29 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class StatusPart:
+    """The part of an object's status that shows a diagnostic: that of a route's parent, of a section such as a listener.
+
+    `parent`, `section` and `port` are those of a `parentRef`. All of the object where they are empty.
+    """
+
+    parent: Ref = _NONE
+    section: str = ''
+    port: int = 0
+
+
+WHOLE = StatusPart()
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """One diagnostic: about whom, its reason (a key of REASONS), a sentence, and the field it speaks of."""
+    """One diagnostic: its object, its reason (a key of REASONS), a sentence, the field it is about, and where it is shown."""
 
     ref: Ref
     reason: str
     message: str
     field: str = ''
+    part: StatusPart = WHOLE
 
     @property
     def level(self) -> Level:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from headrace.names import Ref
 from headrace.objects import registry
-from headrace.objects.ingress import IngressClass
+from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node, Object, Secret, Service, Slice
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
@@ -26,6 +26,7 @@ class Store:
         self._slices: dict[tuple[str, str], tuple[Slice, ...]] = {}
         self._nodes: tuple[Node, ...] | None = None
         self._dirty: set[Ref] = set()
+        self._statuses: set[Ref] = set()
         # Whose each ClusterIP is, once any is asked for.
         self._owners: dict[str, tuple[Ref, ...]] | None = None
         self._default_classes: dict[Ref, IngressClass] = {}
@@ -38,7 +39,7 @@ class Store:
             # A renewal that went wrong must not cost what still serves.
             wanted = wanted.after(held)
         if held == wanted:
-            return False
+            return self._keep_status(wanted, held)
         self._objects[ref] = wanted
         if isinstance(held, Slice):
             self._forget(held)
@@ -46,6 +47,20 @@ class Store:
             self._keep(wanted)
         self._mark(ref, held, wanted)
         return True
+
+    def _keep_status(self, wanted: Object, held: Object) -> bool:
+        """Keep an object that differs by its status alone, which no fragment reads; return whether it does."""
+        if not isinstance(wanted, Service | Ingress) or wanted.status == getattr(held, 'status', None):
+            return False
+        self._objects[wanted.ref] = wanted
+        self._statuses.add(wanted.ref)
+        return True
+
+    def take_statuses(self) -> frozenset[Ref]:
+        """Return the objects of which the status alone has changed since the last call."""
+        taken = frozenset(self._statuses)
+        self._statuses.clear()
+        return taken
 
     def drop(self, ref: Ref) -> bool:
         """Forget an object; return whether it was kept."""
@@ -62,8 +77,7 @@ class Store:
 
         Changed endpoints of the Service NAMESPACE/NAME are returned as `Ref('EndpointSlice', NAMESPACE, NAME)`; changed
         Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a reader has looked one up.
-        An Ingress of which only the status changed is `Ref(INGRESS_STATUS, NAMESPACE, NAME)`, since nothing is built from
-        that; an IngressClass that is a default one, or was, also `DEFAULT_INGRESS_CLASS`.
+        An IngressClass that is a default one, or was, is also `DEFAULT_INGRESS_CLASS`.
         """
         taken = frozenset(self._dirty)
         self._dirty.clear()

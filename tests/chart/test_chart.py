@@ -208,7 +208,7 @@ def test_rights_are_those_that_the_documentation_names():
         *REVIEWS,
     )
     assert chart.rules(documents, 'controller') == allowed(
-        ('*', '', 'services', f'get {read}'),
+        ('*', '', 'services', read),
         ('*', '', 'services/status', 'patch'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),

@@ -43,11 +43,8 @@ class Calls:
         annotations = {'headrace.io/epoch': '5'}
         return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations), spec=None)
 
-    async def apply_service_status(self, namespace, name, status):
-        self.statuses.append((f'{namespace}/{name}', status))
-
-    async def service_uid(self, namespace, name):
-        return 'uid'
+    async def apply_status(self, ref, status):
+        self.statuses.append((f'{ref.namespace}/{ref.name}', status))
 
     async def replace_lease(self, namespace, held):
         await asyncio.sleep(0)
@@ -55,7 +52,7 @@ class Calls:
     async def patch_service(self, namespace, name, body):
         self.patches.append((f'{namespace}/{name}', body))
 
-    async def create_event(self, namespace, body):
+    async def create_event(self, body):
         await asyncio.sleep(0)
 
 

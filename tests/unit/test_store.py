@@ -4,8 +4,7 @@ import pytest
 
 from headrace.names import Ref
 from headrace.objects import parse
-from headrace.objects.ingress import Ingress
-from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, INGRESS_STATUS, NODES, Node, Secret, Service, Slice
+from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Node, Secret, Service, Slice
 from headrace.store import CLUSTER_IP, Reader, Store
 from support.objects import endpoint_slice, ingress, ingress_class, node, secret, service, tls_secret
 
@@ -145,20 +144,6 @@ def test_an_object_is_found_by_reference_and_type():
 # --- Ingresses and their classes --------------------------------------------------------------------------------------
 
 
-def published(document, *addresses):
-    return document | {'status': {'loadBalancer': {'ingress': [{'ip': address} for address in addresses]}}}
-
-
-def test_a_status_that_is_written_marks_the_status_of_an_ingress_and_not_what_is_built_from_it():
-    bare = ingress(hosts={'a.example.com': 'web'})
-    store = holding(read(bare))
-    assert store.put(read(published(bare, '192.0.2.1')))
-    assert store.take() == {Ref(INGRESS_STATUS, 'shop', 'web')}
-    assert store.get(Ref('Ingress', 'shop', 'web'), Ingress).load_balancer == (('192.0.2.1', ''),)
-    store.put(read(published(ingress(hosts={'b.example.com': 'web'}), '192.0.2.2')))
-    assert store.take() == {Ref('Ingress', 'shop', 'web')}
-
-
 def of_class(name, created='', *, default):
     document = ingress_class(name, default=default)
     document['metadata']['creationTimestamp'] = created
@@ -198,3 +183,23 @@ def test_a_reader_records_the_classes_that_it_has_looked_up():
     assert reader.needs == (Ref('IngressClass', '', 'gone'), HEADRACE)
     assert reader.default_ingress_class == item
     assert DEFAULT_INGRESS_CLASS in reader.needs
+
+
+@pytest.mark.parametrize('document', [service(), ingress(hosts={'a.example.com': 'web'})], ids=['Service', 'Ingress'])
+def test_an_object_of_which_the_status_alone_changes_is_kept_and_not_dirty(document):
+    item = parse.read(document, statuses=True).object
+    held = holding(item)
+    shown = {**document, 'status': {'loadBalancer': {'ingress': [{'ip': '192.0.2.1', 'ipMode': 'Proxy'}]}}}
+    assert held.put(parse.read(shown, statuses=True).object)
+    assert (held.take(), held.take_statuses(), held.take_statuses()) == (set(), {item.ref}, set())
+    assert held.get(item.ref, type(item)).status.addresses == (('192.0.2.1', ''),)
+    assert not held.put(parse.read(shown, statuses=True).object)
+
+
+def test_a_status_is_no_change_where_statuses_are_not_read():
+    held = Store()
+    held.put(parse.read(service()).object)
+    held.take()
+    shown = {**service(), 'status': {'loadBalancer': {'ingress': [{'ip': '192.0.2.1', 'ipMode': 'Proxy'}]}}}
+    assert not held.put(parse.read(shown).object)
+    assert (held.take(), held.take_statuses()) == (set(), set())

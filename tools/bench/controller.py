@@ -23,7 +23,9 @@ from headrace.kube import lease as leases
 from headrace.kube.access import Access, Token
 from headrace.names import Ref
 from headrace.objects import parse
+from headrace.objects import status as statuses
 from headrace.objects.kinds import Service
+from headrace.objects.status import Status
 from headrace.settings.settings import Settings
 from headrace.translate import build_context
 
@@ -65,24 +67,13 @@ class Calls:
         metadata = kubernetes.V1ObjectMeta(name=name, annotations=annotations)
         return kubernetes.V1Lease(metadata=metadata, spec=kubernetes.V1LeaseSpec(holder_identity='bench'))
 
-    async def apply_service_status(self, namespace: str, name: str, status: dict[str, Any]) -> None:
+    async def apply_status(self, ref: Ref, status: dict[str, Any]) -> None:
         """Keep a status."""
         await asyncio.sleep(_CALL_SECONDS)
-        ref = Ref('Service', namespace, name)
         self.written[ref] = time.monotonic()
         service = self.controller.store.get(ref, Service)
         assert service is not None
-        condition = next(iter(status.get('conditions', [])), None)
-        shown = (condition['status'], condition['reason'], condition['message']) if condition else None
-        ingress = tuple(
-            (each.get('ip', ''), each.get('hostname', '')) for each in status.get('loadBalancer', {}).get('ingress', ())
-        )
-        self.put([replace(service, programmed=shown, ingress=ingress)])
-
-    async def service_uid(self, *_: str) -> str:
-        """Return a uid."""
-        await asyncio.sleep(_CALL_SECONDS)
-        return 'uid'
+        self.put([replace(service, status=statuses.read({'status': status}))])
 
     async def create_event(self, *_: Any) -> None:
         """Take an Event."""
@@ -213,8 +204,10 @@ def _show(controller: Controller) -> None:
     for ref in controller.store.services():
         wish = controller.decide(ref)
         if wish is not None:
-            ingress = wish.service.ingress if wish.ingress is None else wish.ingress
-            controller.store.put(replace(wish.service, programmed=wish.condition, ingress=ingress))
+            listed = wish.current.addresses if wish.addresses is None else wish.addresses
+            service = controller.store.get(ref, Service)
+            assert service is not None
+            controller.store.put(replace(service, status=Status('uid', 0, listed, wish.conditions)))
 
 
 async def _tenants(calls: Calls, watch: _Watch, size: int) -> list[tuple[str, float]]:

@@ -78,10 +78,10 @@ subjects:
 {{- end -}}
 
 {{- define "headrace.controllerRules" -}}
-# Which Services there are, and of one that an Event speaks of, its uid.
+# Which Services there are.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # The condition headrace.io/Programmed, and status.loadBalancer; nothing else of a Service can be written.
 - apiGroups: [""]
   resources: [services/status]

@@ -9,18 +9,18 @@ from headrace.ir.fragment import Kind
 from headrace.names import Ref
 from headrace.objects.kinds import NODES, Service, ServiceType
 from headrace.objects.services import PREFIX
+from headrace.objects.status import Addresses
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import exposure
 
-Ingress = tuple[tuple[str, str], ...]
 _AT_THE_EDGE = (Kind.ROUTE, Kind.PORT, Kind.TLS)
 _SERVICE = 'service:'
 _NODES = 'nodes'
 
 
-def published(settings: Settings, store: Store) -> Ingress:
+def published(settings: Settings, store: Store) -> Addresses:
     """Return the addresses of the edge, as pairs of an IP address and a host name, one of which is empty; sorted."""
     found: set[tuple[str, str]] = set()
     for text in settings.status_addresses:
@@ -30,7 +30,7 @@ def published(settings: Settings, store: Store) -> Ingress:
             namespace, _, name = text.removeprefix(_SERVICE).partition('/')
             service = store.get(Ref('Service', namespace, name), Service)
             # As the API gives it, an entry may hold both, or neither of them.
-            for address, host in service.ingress if service else ():
+            for address, host in service.status.addresses if service else ():
                 found |= {(address, '' if address else host)} if address or host else set()
         else:
             found.add((text, '') if ':' in text or text.replace('.', '').isdigit() else ('', text))
@@ -74,11 +74,11 @@ def at_the_edge(service: Service, state: State) -> bool:
     )
 
 
-def wanted(service: Service, state: State, published: Ingress) -> Ingress:
+def wanted(service: Service, state: State, published: Addresses) -> Addresses:
     """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
     return published if state.context.exists(service.namespace) and at_the_edge(service, state) else ()
 
 
-def entries(ingress: Ingress) -> list[dict[str, str]]:
+def entries(listed: Addresses) -> list[dict[str, str]]:
     """Return addresses as the API takes them."""
-    return [{'ip': ip, 'ipMode': 'Proxy'} if ip else {'hostname': host} for ip, host in ingress]
+    return [{'ip': ip, 'ipMode': 'Proxy'} if ip else {'hostname': host} for ip, host in listed]

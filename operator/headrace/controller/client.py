@@ -17,6 +17,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, NotFoundError, refusal
+from headrace.names import Ref
 
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
@@ -39,17 +40,18 @@ class Client:
         self._leases = client.CoordinationV1Api(api)
         self._accounts = client.AuthenticationV1Api(api)
 
-    async def apply_service_status(self, namespace: str, name: str, status: dict[str, Any]) -> None:
-        """Have a Service's status say this and nothing else of ours (server-side apply); raises CallError."""
+    async def apply_status(self, ref: Ref, status: dict[str, Any]) -> None:
+        """Have an object's status say this and nothing else of ours (server-side apply); raises CallError."""
+        kind, namespace, name = ref
         body = {
             'apiVersion': 'v1',
-            'kind': 'Service',
+            'kind': kind,
             'metadata': {'name': name, 'namespace': namespace},
             # An empty one would stay ours.
             **({'status': status} if status else {}),
         }
         await self._call(
-            f'apply status of Service {namespace}/{name}',
+            f'apply status of {ref}',
             lambda: self._core.patch_namespaced_service_status(
                 name, namespace, body, field_manager=self._field_manager, force=False, _content_type=_APPLY
             ),
@@ -77,27 +79,25 @@ class Client:
             lambda: self._core.patch_node(name, body, field_manager=self._field_manager, _content_type=_MERGE),
         )
 
-    async def services(self, label: str) -> list[client.V1Service]:
-        """Return the Services that carry a label with this value (`KEY=VALUE`); raises CallError."""
-        found = await self._call(
-            'list Services', lambda: self._core.list_service_for_all_namespaces(label_selector=label)
-        )
-        return list(found.items)
+    async def labelled(self, label: str, namespace: str = '') -> list[tuple[str, str]]:
+        """Return namespace and name of the Services with a label of this value (`KEY=VALUE`); '' for all namespaces.
 
-    async def service(self, namespace: str, name: str) -> client.V1Service:
-        """Return a Service; raises CallError."""
-        return await self._call(
-            f'get Service {namespace}/{name}', lambda: self._core.read_namespaced_service(name, namespace)
-        )
+        Raises CallError.
+        """
+        if namespace:
+            found = await self._call(
+                f'list Services in {namespace}',
+                lambda: self._core.list_namespaced_service(namespace, label_selector=label),
+            )
+        else:
+            found = await self._call(
+                'list Services', lambda: self._core.list_service_for_all_namespaces(label_selector=label)
+            )
+        return [(str(item.metadata.namespace), str(item.metadata.name)) for item in found.items if item.metadata]
 
-    async def service_uid(self, namespace: str, name: str) -> str:
-        """Return a Service's uid; raises CallError."""
-        found = await self.service(namespace, name)
-        assert found.metadata is not None
-        return str(found.metadata.uid)
-
-    async def create_event(self, namespace: str, body: dict[str, Any]) -> None:
+    async def create_event(self, body: dict[str, Any]) -> None:
         """Create an Event (events.k8s.io/v1); raises ConflictError when it is there already, else CallError."""
+        namespace = body['metadata']['namespace']
         create: Any = self._events.create_namespaced_event
         await self._call(f'create Event in {namespace}', lambda: create(namespace, body))
 

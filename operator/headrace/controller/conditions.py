@@ -1,30 +1,72 @@
-"""What the controller would have users' objects say: a condition whether they are served, and Events about mistakes.
+"""Conditions and Events of users' objects, made from diagnostics: the one place for all kinds.
 
 Pure. What only an agent can know (a Secret's content, what HAProxy refuses) comes from the agents' Leases; everything
-else from the controller's own model, which reads no Secrets.
+else from the controller's own model, which reads no Secrets. How a kind shows its diagnostics is a row of `RULES`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from headrace import names
-from headrace.diagnostics import OF_AGENTS, Diagnostic, Level
+from headrace.diagnostics import OF_AGENTS, WHOLE, Diagnostic, Level, StatusPart
+from headrace.names import Ref
+from headrace.objects import registry
 from headrace.objects.kinds import Service
-from headrace.objects.services import PROGRAMMED
+from headrace.objects.services import PREFIX
+from headrace.objects.status import Condition
 
-_MOST_SAID = 5
+PROGRAMMED = f'{PREFIX}Programmed'
+_MOST_MESSAGES = 5
 _LONGEST_MESSAGE = 1024
+_LONGEST_INSTANCE = 128
 _PENDING = frozenset(('HandoverPending',))
 
-Condition = tuple[str, str, str]
+Conditions = Mapping[StatusPart, tuple[Condition, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRules:
+    """How one kind shows its diagnostics.
+
+    `types` are its condition types: the first takes every reason but those that `reasons` gives to another one; without
+    types an object has no conditions, and one Event sums up its problems. `whole` tells whether the object as a whole has
+    conditions; the routes of the Gateway API have those of their parents alone.
+    """
+
+    types: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
+
+
+RULES: Mapping[str, StatusRules] = {
+    'Service': StatusRules((PROGRAMMED,)),
+    'Ingress': StatusRules(),
+    'Namespace': StatusRules(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object that conditions and Events are about.
+
+    `generation` is its `metadata.generation`; `digest` stands for what its diagnostics are about where it has none.
+    """
+
+    ref: Ref
+    uid: str = ''
+    generation: int = 0
+    digest: str = ''
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One Event: the diagnostic that it tells, and a name that is the same for the same news."""
+    """One Event of an object. Its name is the same for the same news."""
 
     name: str
-    diagnostic: Diagnostic
+    reason: str
+    note: str
+    field: str = ''
 
 
 def errors(own: Iterable[Diagnostic], told: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -39,35 +81,104 @@ def pending(own: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostic for diagnostic in own if diagnostic.reason in _PENDING))
 
 
-def digest(service: Service) -> str:
-    """Return what stands for the part of a Service that diagnostics speak of; a Service has no generation."""
-    return names.digest(repr((service.annotations, service.ports, service.type, service.load_balancer_class)), 8)
+def of_service(service: Service) -> Subject:
+    """Return a Service as a subject; a Service has no generation."""
+    content = (service.annotations, service.ports, service.type, service.load_balancer_class)
+    return Subject(service.ref, service.status.uid, digest=names.digest(repr(content), 8))
 
 
-def condition(service: Service, found: tuple[Diagnostic, ...]) -> Condition | None:
-    """Return status, reason and message of the condition; None when there is nothing to say."""
-    if not found:
-        return None
-    message = '; '.join(diagnostic.message for diagnostic in found[:_MOST_SAID])
-    if len(found) > _MOST_SAID:
-        message += f'; and {len(found) - _MOST_SAID} more'
-    return ('False', found[0].reason, f'{message[:_LONGEST_MESSAGE]} [of {digest(service)}]')
+def conditions(
+    subject: Subject, problems: Iterable[Diagnostic], served: Mapping[StatusPart, str] | None = None
+) -> Conditions:
+    """Return the conditions of each part of an object's status.
+
+    A type with problems is False; one without is True where the part is served, with what `served` says as message.
+    """
+    rules = RULES[subject.ref.kind]
+    by_part: dict[StatusPart, tuple[Diagnostic, ...]] = dict.fromkeys(served or (), ())
+    for problem in problems:
+        by_part[problem.part] = (*by_part.get(problem.part, ()), problem)
+    common: tuple[Diagnostic, ...] = () if rules.whole else by_part.pop(WHOLE, ())
+    return {
+        part: shown
+        for part in sorted(by_part)
+        if (shown := _conditions(rules, subject, (*common, *by_part[part]), (served or {}).get(part, '')))
+    }
 
 
-def served(service: Service, places: Iterable[str]) -> Condition | None:
-    """Return the condition of a Service that is served in some places; None where there are none."""
-    text = ' and '.join(places)
-    return ('True', 'Programmed', f'served {text} [of {digest(service)}]') if text else None
+def _conditions(
+    rules: StatusRules, subject: Subject, problems: tuple[Diagnostic, ...], served: str
+) -> tuple[Condition, ...]:
+    end = f' [of {subject.digest}]' if subject.digest else ''
+    shown: list[Condition] = []
+    for name in rules.types:
+        of_type = [each for each in problems if rules.reasons.get(each.reason, rules.types[0]) == name]
+        if of_type:
+            message = _summary(of_type) + end
+            shown.append(Condition(name, 'False', of_type[0].reason, message, subject.generation))
+        elif served:
+            reason = name.rpartition('/')[2]
+            shown.append(Condition(name, 'True', reason, f'{served}{end}', subject.generation))
+    return tuple(sorted(shown))
 
 
-def occurrences(found: Iterable[Diagnostic]) -> tuple[Occurrence, ...]:
-    """Return the Events for some diagnostics about one object."""
-    return tuple(
-        Occurrence(f'{diagnostic.ref.name}.{names.digest(repr(diagnostic), 16)}', diagnostic) for diagnostic in found
-    )
+def _summary(problems: list[Diagnostic]) -> str:
+    message = '; '.join(problem.message for problem in problems[:_MOST_MESSAGES])
+    if len(problems) > _MOST_MESSAGES:
+        message += f'; and {len(problems) - _MOST_MESSAGES} more'
+    return message[:_LONGEST_MESSAGE]
 
 
-def document(made: Condition, since: str) -> dict[str, str]:
-    """Return the condition as the API takes it."""
-    status, reason, message = made
-    return {'type': PROGRAMMED, 'status': status, 'reason': reason, 'message': message, 'lastTransitionTime': since}
+def occurrences(subject: Subject, problems: Iterable[Diagnostic]) -> tuple[Occurrence, ...]:
+    """Return the Events for the problems of an object: one for each, or one for all where the kind has no conditions."""
+    listed = list(problems)
+    if not listed or RULES[subject.ref.kind].types:
+        return tuple(_occurrence(subject, repr(each), [each]) for each in listed)
+    return (_occurrence(subject, repr((subject.generation, listed)), listed),)
+
+
+def _occurrence(subject: Subject, content: str, problems: list[Diagnostic]) -> Occurrence:
+    first, *others = problems
+    name = f'{subject.ref.name[:200]}.{names.digest(f"{subject.uid} {content}", 16)}'
+    return Occurrence(name, first.reason, _summary(problems), '' if others else first.field)
+
+
+def document(condition: Condition, shown: Iterable[Condition], now: str) -> dict[str, Any]:
+    """Return a condition as the API takes it; the time of its last transition stays while its status does."""
+    before = next((each for each in shown if each.type == condition.type), None)
+    kept = before.since if before is not None and before.status == condition.status else ''
+    return {
+        'type': condition.type,
+        'status': condition.status,
+        'reason': condition.reason,
+        'message': condition.message,
+        'lastTransitionTime': kept or now,
+        **({'observedGeneration': condition.generation} if condition.generation else {}),
+    }
+
+
+def event(subject: Subject, occurrence: Occurrence, action: str, instance: str, now: str) -> dict[str, Any]:
+    """Return an Event about an object as the API takes it (events.k8s.io/v1)."""
+    ref = subject.ref
+    namespace = ref.namespace or ref.name
+    regarding = {
+        'apiVersion': registry.BY_NAME[ref.kind].api_version,
+        'kind': ref.kind,
+        'namespace': namespace,
+        'name': ref.name,
+        **({'uid': subject.uid} if subject.uid else {}),
+        **({'fieldPath': occurrence.field} if occurrence.field else {}),
+    }
+    return {
+        'apiVersion': 'events.k8s.io/v1',
+        'kind': 'Event',
+        'metadata': {'name': occurrence.name, 'namespace': namespace},
+        'eventTime': now,
+        'type': 'Warning',
+        'reason': occurrence.reason,
+        'note': occurrence.note[:_LONGEST_MESSAGE],
+        'action': action,
+        'regarding': regarding,
+        'reportingController': 'headrace.io/controller',
+        'reportingInstance': instance[:_LONGEST_INSTANCE],
+    }

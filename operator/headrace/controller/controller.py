@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from headrace.controller import addresses, agents, conditions, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
+from headrace.controller.conditions import Subject
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
-from headrace.controller.writer import Wanted, Writer
+from headrace.controller.writer import DesiredStatus, Writer
+from headrace.diagnostics import WHOLE
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
 from headrace.kube.epochs import counter_lease
@@ -28,6 +30,7 @@ from headrace.kube.resources import NODES, SERVICES, Scope
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServiceType
+from headrace.objects.status import Condition, Status
 from headrace.resolve.state import State
 from headrace.store import Store
 from headrace.translate.build_context import BuildContext, Role
@@ -74,6 +77,7 @@ class Controller:
         self.source = KubeSource(
             options.access, scopes(context), self.store, self._wake, context.settings, options.started
         )
+        self.source.statuses = True
         lease = counter_lease(options.context.class_name)
         self.election = Election(client.api, options.namespace, lease, options.identity)
         self.counter = Counter(client, options.namespace, lease)
@@ -217,8 +221,11 @@ class Controller:
 
     async def settle(self) -> None:
         """Take what has changed in the cluster, in steps, and have the objects concerned looked at."""
+        statuses = self.store.take_statuses()
         self._dirty |= self.store.take()
-        self._follow_addresses()
+        self._follow_addresses(statuses | self._dirty)
+        for ref in statuses:
+            self.writer.ask(ref)
         # As in one update, the oldest come first: budgets leave room for them.
         order = sorted(self._dirty, key=self._age)
         for start in range(0, len(order), _SETTLED_AT_ONCE):
@@ -236,10 +243,10 @@ class Controller:
         service = self.store.get(ref, Service)
         return (service.created if service is not None else '', ref)
 
-    def _follow_addresses(self) -> None:
+    def _follow_addresses(self, changed: frozenset[Ref] | set[Ref]) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""
         settings = self.options.context.settings
-        if not settings.status_addresses or self._dirty.isdisjoint(addresses.sources(settings)):
+        if not settings.status_addresses or changed.isdisjoint(addresses.sources(settings)):
             return
         published = addresses.published(settings, self.store)
         if published == self._published:
@@ -252,49 +259,49 @@ class Controller:
 
     _unasked = False
 
-    def decide(self, ref: Ref) -> Wanted | None:
-        """Return what a Service shall say now; None when it is gone."""
+    def decide(self, ref: Ref) -> DesiredStatus | None:
+        """Return what the status of a Service shall be now; None when it is gone."""
         service = self.store.get(ref, Service)
         if service is None:
             self._let_go.pop(ref, None)
             return None
+        subject = conditions.of_service(service)
         if not addresses.is_ours(service, self.state):
-            return self._withdrawn(service)
+            return self._withdrawn(subject, service.status)
         self._let_go.pop(ref, None)
-        self.writer.reconsider(service)
-        own = [
-            *self.state.diagnostics(ref),
-            *self.handover.diagnostics(ref),
-            *([held] if (held := self.writer.conflicts.get(ref)) else []),
-        ]
-        found = conditions.errors(own, self.agents.about(ref))
-        ingress: addresses.Ingress | None = None
-        if addresses.speaks_of(service, self.state):
-            ingress = addresses.wanted(service, self.state, self._published)
-            if ref in self.writer.conflicts:
-                ingress = None
-        condition = conditions.condition(service, found or conditions.pending(own)) or self._served(service)
-        return Wanted(service, condition, ingress, conditions.occurrences(found))
+        self.writer.reconsider(ref, service.status)
+        conflict = self.writer.conflicts.get(ref)
+        own = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref), *([conflict] if conflict else [])]
+        errors = conditions.errors(own, self.agents.about(ref))
+        listed = None
+        if conflict is None and addresses.speaks_of(service, self.state):
+            listed = addresses.wanted(service, self.state, self._published)
+        if problems := errors or conditions.pending(own):
+            shown = conditions.conditions(subject, problems).get(WHOLE, ())
+        else:
+            shown = self._served(service, subject)
+        return DesiredStatus(subject, service.status, shown, listed, conditions.occurrences(subject, errors))
 
-    def _served(self, service: Service) -> conditions.Condition | None:
+    def _served(self, service: Service, subject: Subject) -> tuple[Condition, ...]:
         """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
         places = []
         if addresses.at_the_edge(service, self.state):
             if Role.EDGE not in self.agents.roles:
                 # Agents that start beside the controller serve what they served before.
-                return service.programmed if service.programmed and service.programmed[0] == 'True' else None
+                return tuple(each for each in service.status.conditions if each.status == 'True')
             places.append('at the edge')
         if self.handover.has(service):
             places.append('by the nodes')
-        return conditions.served(service, places)
+        message = f'served {" and ".join(places)}' if places else ''
+        return conditions.conditions(subject, (), {WHOLE: message}).get(WHOLE, ())
 
-    def _withdrawn(self, service: Service) -> Wanted | None:
-        """Have a Service of another class say nothing of ours, once: what is written after that belongs to the other class."""
-        shown = (service.programmed, service.ingress)
-        if self._let_go.get(service.ref) == shown:
+    def _withdrawn(self, subject: Subject, current: Status) -> DesiredStatus | None:
+        """Have an object of another class show nothing of ours, once: what is written after that is the other class's."""
+        shown = (current.conditions, current.addresses)
+        if self._let_go.get(subject.ref) == shown:
             return None
-        self._let_go[service.ref] = shown
-        return Wanted(service, None, ())
+        self._let_go[subject.ref] = shown
+        return DesiredStatus(subject, current, (), ())
 
     async def _follow_agents(self) -> None:
         while True:

@@ -18,10 +18,13 @@ from typing import Any
 
 from kubernetes.aio import client as api
 
+from headrace.controller import conditions
 from headrace.controller.client import Client
+from headrace.controller.conditions import Occurrence, Subject
 from headrace.kube import class_held
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError, NotFoundError
 from headrace.kube.rights import CLASS_NAMESPACE, class_lease
+from headrace.names import Ref
 
 log = logging.getLogger(__name__)
 # Longer than the controllers of one release take to elect another one.
@@ -163,26 +166,10 @@ class ClassLease:
     async def _event(self, name: str) -> None:
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
         note = f'class {self._class_name} is held by another release, {self.held_by}: this one writes no status'
-        body = {
-            'apiVersion': 'events.k8s.io/v1',
-            'kind': 'Event',
-            'metadata': {'name': name, 'namespace': self._namespace},
-            'eventTime': now,
-            'type': 'Warning',
-            'reason': 'ClassHeldByAnother',
-            'note': note[:1024],
-            'action': 'Wait',
-            'regarding': {
-                'apiVersion': 'v1',
-                'kind': 'Namespace',
-                'name': self._namespace,
-                'namespace': self._namespace,
-            },
-            'reportingController': 'headrace.io/controller',
-            'reportingInstance': self.release[:128],
-        }
+        subject = Subject(Ref('Namespace', '', self._namespace))
+        body = conditions.event(subject, Occurrence(name, 'ClassHeldByAnother', note), 'Wait', self.release, now)
         try:
-            await self._client.create_event(self._namespace, body)
+            await self._client.create_event(body)
         except ConflictError:
             count = await self._client.event_count(self._namespace, name)
             await self._client.repeat_event(self._namespace, name, count + 1, now)

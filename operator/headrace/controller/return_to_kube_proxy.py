@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.controller.client import Client
-from headrace.kube.calls import NotFoundError
 from headrace.objects.services import CHOSEN_LABEL, PROXY_NAME_LABEL
 
 _WISH = 'headrace.io/proxy'
@@ -16,10 +15,7 @@ async def give_back(
     client: Client, class_name: str, named: tuple[tuple[str, str], ...], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError."""
-    wanted = list(named)
-    if not wanted:
-        found = await client.services(f'{CHOSEN_LABEL}={class_name}')
-        wanted = [(str(item.metadata.namespace), str(item.metadata.name)) for item in found if item.metadata]
+    wanted = list(named) or await client.labelled(f'{CHOSEN_LABEL}={class_name}')
     for namespace, name in wanted:
         body: dict[str, Any] = {'metadata': {'annotations': {_WISH: None}}}
         await client.patch_service(namespace, name, body)
@@ -29,17 +25,11 @@ async def give_back(
 
 async def wait(client: Client, class_name: str, returned: list[tuple[str, str]]) -> None:
     """Wait until kube-proxy serves Services again and no node does any more; raises CallError."""
-    left = list(returned)
+    left = set(returned)
     while left:
-        left = [one for one in left if await _is_held(client, class_name, *one)]
+        labels = [f'{key}={class_name}' for key in (CHOSEN_LABEL, PROXY_NAME_LABEL)]
+        namespaces = {namespace for namespace, _ in left}
+        lists = [await client.labelled(label, namespace) for label in labels for namespace in sorted(namespaces)]
+        left &= {service for services in lists for service in services}
         if left:
             await asyncio.sleep(_STEP_SECONDS)
-
-
-async def _is_held(client: Client, class_name: str, namespace: str, name: str) -> bool:
-    try:
-        found = await client.service(namespace, name)
-    except NotFoundError:
-        return False
-    labels = (found.metadata.labels if found.metadata else None) or {}
-    return class_name in (labels.get(CHOSEN_LABEL), labels.get(PROXY_NAME_LABEL))

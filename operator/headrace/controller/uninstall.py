@@ -16,6 +16,7 @@ from headrace.controller.election import Election
 from headrace.controller.ownership import ClassLease
 from headrace.kube.calls import NotFoundError
 from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL
+from headrace.names import Ref
 
 log = logging.getLogger(__name__)
 ROLE = 'release'
@@ -80,7 +81,7 @@ async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
         for namespace, name in found:
             try:
                 # An empty status of ours: the API server takes away what we had written, and nothing else.
-                await client.apply_service_status(namespace, name, {})
+                await client.apply_status(Ref('Service', namespace, name), {})
             except NotFoundError:
                 continue
             count += 1

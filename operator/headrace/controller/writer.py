@@ -10,18 +10,17 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.controller import addresses, conditions
-from headrace.controller.addresses import Ingress
 from headrace.controller.client import Client
-from headrace.controller.conditions import Condition, Occurrence
+from headrace.controller.conditions import Occurrence, Subject
 from headrace.controller.workqueue import WorkQueue
 from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
-from headrace.objects.kinds import Service
+from headrace.objects.status import Addresses, Condition, Status
 
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1 / 20
@@ -35,28 +34,32 @@ _HELD_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What one Service shall say. `ingress` is None where its addresses are not ours to speak of."""
+class DesiredStatus:
+    """What the status of one object shall be, and its Events. `addresses` is None where they are not ours to write."""
 
-    service: Service
-    condition: Condition | None
-    ingress: Ingress | None
+    subject: Subject
+    current: Status
+    conditions: tuple[Condition, ...] = ()
+    addresses: Addresses | None = None
     events: tuple[Occurrence, ...] = ()
 
     @property
-    def held(self) -> bool:
-        """Tell whether the Service says so already."""
-        return self.service.programmed == self.condition and self.ingress in (None, self.service.ingress)
+    def ref(self) -> Ref:
+        """Return the object's reference."""
+        return self.subject.ref
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether the object's status is this already."""
+        return self.current.conditions == self.conditions and self.addresses in (None, self.current.addresses)
 
     @property
     def routine(self) -> bool:
-        """Tell whether all there is to write is that a Service is served, which may wait for other writes."""
-        shown = self.service.programmed
+        """Tell whether all there is to write is that an object is served, which may wait for other writes."""
         return (
-            self.condition is not None
-            and self.condition[0] == 'True'
-            and (shown is None or shown[0] == 'True')
-            and self.ingress in (None, self.service.ingress)
+            bool(self.conditions)
+            and all(each.status == 'True' for each in (*self.conditions, *self.current.conditions))
+            and self.addresses in (None, self.current.addresses)
         )
 
 
@@ -75,13 +78,13 @@ class Writer:
 
     client: Client
     identity: str
-    decide: Callable[[Ref], Wanted | None]
+    decide: Callable[[Ref], DesiredStatus | None]
     counts: Counts = field(default_factory=Counts)
     conflicts: dict[Ref, Diagnostic] = field(default_factory=dict)
     _queue: WorkQueue = field(default_factory=WorkQueue)
     # What was written last, and until when it is not written again, whatever the Service shows.
-    _written: dict[Ref, tuple[Wanted, float]] = field(default_factory=dict)
-    _held: dict[Ref, tuple[Ingress, float]] = field(default_factory=dict)
+    _written: dict[Ref, tuple[DesiredStatus, float]] = field(default_factory=dict)
+    _held: dict[Ref, tuple[Addresses, float]] = field(default_factory=dict)
     _told: dict[Ref, dict[str, float]] = field(default_factory=dict)
 
     def ask(self, ref: Ref, *, after: float = 0.0) -> None:
@@ -105,13 +108,13 @@ class Writer:
 
     async def _look(self, ref: Ref, *, background: bool) -> None:
         """Write what an object shall say, if it is not there; what is routine in the background."""
-        wish = self.decide(ref)
-        if wish is None:
+        desired = self.decide(ref)
+        if desired is None:
             self._forget(ref)
-        elif wish.routine and not wish.held and not background:
+        elif desired.routine and not desired.reached and not background:
             self._queue.add(ref, background=True)
         else:
-            await self._write(wish)
+            await self._write(desired)
 
     def _forget(self, ref: Ref) -> None:
         """Forget an object that is gone."""
@@ -123,146 +126,118 @@ class Writer:
         self.conflicts.pop(ref, None)
         self._held.pop(ref, None)
 
-    def reconsider(self, service: Service) -> None:
-        """Forget that another controller holds a Service's addresses, once it took them away, or after a while."""
-        found = self._held.get(service.ref)
-        if found is None:
-            return
-        shown, since = found
-        if (shown and not service.ingress) or time.monotonic() - since >= _HELD_SECONDS:
-            self._let_be(service.ref)
+    def reconsider(self, ref: Ref, current: Status) -> None:
+        """Forget that another controller holds an object's addresses, once it took them away, or after a while."""
+        shown, since = self._held.get(ref, ((), float('inf')))
+        if (shown and not current.addresses) or time.monotonic() - since >= _HELD_SECONDS:
+            self._let_be(ref)
 
-    async def _write(self, wish: Wanted) -> None:
-        ref = wish.service.ref
-        if left := self._left(wish):
+    async def _write(self, desired: DesiredStatus) -> None:
+        ref = desired.ref
+        if left := self._left(desired):
             # A condition that says that a Service is served, and that another controller takes away, is no haste.
-            if not wish.held or wish.routine:
+            if not desired.reached or desired.routine:
                 self.ask(ref, after=left)
             else:
                 del self._written[ref]
-        elif wish.held:
+        elif desired.reached:
             self._written.pop(ref, None)
         else:
-            await self._write_status(wish)
-        await self._tell_one(wish)
-        self._prune(wish)
+            await self._write_status(desired)
+        await self._tell_one(desired)
+        self._prune(desired)
         if ref in self.conflicts:
             self.ask(ref, after=_HELD_SECONDS)
 
-    def _left(self, wish: Wanted) -> float:
+    def _left(self, desired: DesiredStatus) -> float:
         """Return for how many seconds what was written last, which is this, is not written again; 0 for none."""
-        written, until = self._written.get(wish.service.ref, (None, 0.0))
-        if written is None or (written.condition, written.ingress) != (wish.condition, wish.ingress):
+        written, until = self._written.get(desired.ref, (None, 0.0))
+        if written is None or (written.conditions, written.addresses) != (desired.conditions, desired.addresses):
             return 0.0
         return max(0.0, until - time.monotonic())
 
-    async def _write_status(self, wish: Wanted) -> None:
-        ref, pause = wish.service.ref, _SEEN_SECONDS
+    async def _write_status(self, desired: DesiredStatus) -> None:
+        ref, pause = desired.ref, _SEEN_SECONDS
         try:
-            await self._apply(wish)
-            if wish.ingress is not None:
+            await self._apply(desired)
+            if desired.addresses is not None:
                 self._let_be(ref)
         except ConflictError as error:
             log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
-            if not await self._write_condition(wish, error):
+            if not await self._write_condition(desired, error):
                 pause = _HELD_SECONDS
         else:
             self.counts.statuses += 1
-        self._written[ref] = (wish, time.monotonic() + pause)
+        self._written[ref] = (desired, time.monotonic() + pause)
         self.ask(ref, after=pause + 1)
 
-    async def _write_condition(self, wish: Wanted, error: ConflictError) -> bool:
+    async def _write_condition(self, desired: DesiredStatus, error: ConflictError) -> bool:
         """Write the condition alone, since another controller holds the addresses; tell whether that can be."""
-        service, ref = wish.service, wish.service.ref
-        if wish.ingress is None:
+        ref = desired.ref
+        if desired.addresses is None:
             return False
         message = f'another controller holds what headrace would write: {error}'[:300]
         self.conflicts[ref] = Diagnostic(ref, 'HeldByAnother', message, 'status.loadBalancer')
-        self._held[ref] = service.ingress, time.monotonic()
+        self._held[ref] = desired.current.addresses, time.monotonic()
         # So that the diagnostic of the conflict is written; not at once, for the watch may show it first.
         self.ask(ref, after=_RETRY_SECONDS)
         try:
-            await self._apply(Wanted(service, wish.condition, None))
+            await self._apply(replace(desired, addresses=None))
         except ConflictError:
             return False
         self.counts.statuses += 1
         return True
 
-    async def _apply(self, wish: Wanted) -> None:
+    async def _apply(self, desired: DesiredStatus) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
-        await self.client.apply_service_status(wish.service.namespace, wish.service.name, _status(wish))
+        await self.client.apply_status(desired.ref, _status(desired))
 
-    async def _tell_one(self, wish: Wanted) -> None:
+    async def _tell_one(self, desired: DesiredStatus) -> None:
         """Tell the first Event that is due; the next one in another turn, so that other namespaces have theirs."""
-        ref, now = wish.service.ref, time.monotonic()
+        ref, now = desired.ref, time.monotonic()
         told = self._told.get(ref, {})
-        left = {each: told.get(each.name, float('-inf')) + _REPEAT_SECONDS - now for each in wish.events}
+        left = {each: told.get(each.name, float('-inf')) + _REPEAT_SECONDS - now for each in desired.events}
         due = [each for each, seconds in left.items() if seconds <= 0]
         if due:
-            await self._tell(wish.service, due[0])
+            await self._tell(desired.subject, due[0])
         if len(due) > 1:
             self.ask(ref)
         elif later := [seconds for seconds in left.values() if seconds > 0]:
             self.ask(ref, after=min(later) + 1)
 
-    async def _tell(self, service: Service, occurrence: Occurrence) -> None:
+    async def _tell(self, subject: Subject, occurrence: Occurrence) -> None:
         """Create an Event; while it still holds, say before it is forgotten that it has happened again."""
-        told = self._told.setdefault(service.ref, {})
+        told = self._told.setdefault(subject.ref, {})
         await asyncio.sleep(_PAUSE_SECONDS)
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
         try:
-            uid = await self.client.service_uid(service.namespace, service.name)
-            await self.client.create_event(service.namespace, _event(service, uid, occurrence, self.identity, now))
+            await self.client.create_event(conditions.event(subject, occurrence, 'Program', self.identity, now))
         except ConflictError:
             # Whichever replica wrote it before, the number goes on from there.
-            count = await self.client.event_count(service.namespace, occurrence.name)
-            await self.client.repeat_event(service.namespace, occurrence.name, count + 1, now)
+            count = await self.client.event_count(subject.ref.namespace, occurrence.name)
+            await self.client.repeat_event(subject.ref.namespace, occurrence.name, count + 1, now)
         told[occurrence.name] = time.monotonic()
         self.counts.events += 1
-        self.ask(service.ref, after=_REPEAT_SECONDS + 1)
+        self.ask(subject.ref, after=_REPEAT_SECONDS + 1)
 
-    def _prune(self, wish: Wanted) -> None:
+    def _prune(self, desired: DesiredStatus) -> None:
         """Forget news that do not hold any more, and are so old that they would be told again."""
-        held, told = {occurrence.name for occurrence in wish.events}, self._told.get(wish.service.ref, {})
+        held, told = {occurrence.name for occurrence in desired.events}, self._told.get(desired.ref, {})
         old = time.monotonic() - _REPEAT_SECONDS
         for name in [name for name, at in told.items() if name not in held and at <= old]:
             del told[name]
         if not told:
-            self._told.pop(wish.service.ref, None)
+            self._told.pop(desired.ref, None)
 
 
-def _status(wish: Wanted) -> dict[str, Any]:
+def _status(desired: DesiredStatus) -> dict[str, Any]:
     """Return the part of a status that is ours; what is not in it any more, the API server takes away."""
     status: dict[str, Any] = {}
-    if wish.condition is not None:
-        since = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
-        status['conditions'] = [conditions.document(wish.condition, since)]
-    if wish.ingress:
-        status['loadBalancer'] = {'ingress': addresses.entries(wish.ingress)}
+    if desired.conditions:
+        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+        status['conditions'] = [
+            conditions.document(each, desired.current.conditions, now) for each in desired.conditions
+        ]
+    if desired.addresses:
+        status['loadBalancer'] = {'ingress': addresses.entries(desired.addresses)}
     return status
-
-
-def _event(service: Service, uid: str, occurrence: Occurrence, identity: str, now: str) -> dict[str, Any]:
-    """Return an Event as the API takes it (events.k8s.io/v1)."""
-    diagnostic = occurrence.diagnostic
-    regarding = {
-        'apiVersion': 'v1',
-        'kind': 'Service',
-        'namespace': service.namespace,
-        'name': service.name,
-        'uid': uid,
-        'fieldPath': diagnostic.field,
-    }
-    return {
-        'apiVersion': 'events.k8s.io/v1',
-        'kind': 'Event',
-        'metadata': {'name': occurrence.name, 'namespace': service.namespace},
-        'eventTime': now,
-        'type': 'Warning',
-        'reason': diagnostic.reason,
-        'note': diagnostic.message[:1024],
-        'action': 'Program',
-        'regarding': regarding,
-        'reportingController': 'headrace.io/controller',
-        'reportingInstance': identity[:128],
-    }

@@ -108,7 +108,6 @@ RULES: tuple[Rule, ...] = (
         When.API,
     ),
     _read(CONTROLLER, SERVICES, Where.NAMESPACES, 'The objects that it judges.'),
-    Rule(CONTROLLER, '', 'services', ('get',), Where.NAMESPACES, 'The uid that an Event about a Service needs.'),
     Rule(
         CONTROLLER,
         '',

@@ -110,7 +110,8 @@ class KubeSource:
     """Keeps a store as the API server says. `woken` is called after each change of the store, with the time of the news.
 
     `started` is called when kopf has set its handlers of signals, so that others can set theirs. A watch that brings
-    nothing for `watchSilence` is opened again.
+    nothing for `watchSilence` is opened again. With `statuses` set, the statuses of objects
+    are read too.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class KubeSource:
         started: Callable[[], None] = lambda: None,
     ) -> None:
         self.access, self.store, self._woken, self._limits = access, store, woken, settings.secrets
+        self.statuses = False
         silence = milliseconds(settings.watch_silence) / 1000
         self.deaf_after = _DEAF_SILENCES * silence
         self.followed = {path: Followed(resource, self) for scope in scopes for path, resource in scope.paths().items()}
@@ -152,7 +154,7 @@ class KubeSource:
         """
         if resource == SECRETS:
             return await asyncio.to_thread(lambda: [parsing.parse(item, self._limits) for item in documents])
-        return [parsing.parse(item) for item in documents]
+        return [parsing.parse(item, statuses=self.statuses) for item in documents]
 
     def follow_list(self, found: Difference) -> None:
         """Let the store follow the difference that a list has made."""

@@ -7,13 +7,14 @@ requests reach no shorter path; a rule of which no path is left is left out.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
 from headrace.diagnostics import Diagnostic, is_scalar, shorten
 from headrace.names import Ref
 from headrace.objects import fields
+from headrace.objects.status import UNREAD, Status
 
 CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
@@ -24,8 +25,6 @@ UNREADABLE = '\N{REPLACEMENT CHARACTER}'
 _MAX_VALUE = 65536
 _MAX_KEY = 317
 _MAX_SHARED = 128
-_MAX_SHARED_ENTRIES = 16
-_MAX_HOST = 253
 _MAX_PORT_NAME = 15
 _FORBIDDEN_IN_PATH = re.compile(r'//|/\.\.?(?:/|\Z)|%2[fF]')
 _PORT_NAME = re.compile(r'(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?')
@@ -81,21 +80,19 @@ class IngressTls:
 class Ingress:
     """An Ingress. `annotations` are all with their whole keys, sorted, without kubectl's copy of the object.
 
-    `class_name` is `spec.ingressClassName`. `load_balancer` holds the address and host name of each entry of
-    `status.loadBalancer`; only the controller reads it.
+    `class_name` is `spec.ingressClassName`. `status` is read for the controller alone.
     """
 
     namespace: str
     name: str
     created: str = ''
-    generation: int = 0
     annotations: tuple[tuple[str, str], ...] = ()
     class_name: str = ''
     rules: tuple[IngressRule, ...] = ()
     tls: tuple[IngressTls, ...] = ()
     default_backend: IngressBackend | None = None
-    load_balancer: tuple[tuple[str, str], ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    status: Status = field(default=UNREAD, compare=False)
 
     @property
     def ref(self) -> Ref:
@@ -153,13 +150,11 @@ def read(namespace: str, name: str, document: fields.Document) -> Ingress:
         namespace=namespace,
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
-        generation=fields.number(metadata, 'generation'),
         annotations=_annotations(metadata, problems),
         class_name=_class_name(spec, problems),
         rules=_rules(spec, problems),
         tls=_tls(spec, problems),
         default_backend=_backend(default, 'spec.defaultBackend', problems) if isinstance(default, dict) else None,
-        load_balancer=_load_balancer(document),
         problems=tuple(problems.diagnostics),
     )
 
@@ -331,21 +326,6 @@ def _tls(spec: fields.Document, problems: _Problems) -> tuple[IngressTls, ...]:
         hosts = [_host(host or 0, f'{field}.hosts', problems) for host in fields.sequence(entry, 'hosts')]
         found.append(IngressTls(tuple(host for host in hosts if host), secret))
     return tuple(found)
-
-
-def _load_balancer(document: fields.Document) -> tuple[tuple[str, str], ...]:
-    status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
-    entries = tuple(
-        (fields.text(entry, 'ip')[:_MAX_HOST], fields.text(entry, 'hostname')[:_MAX_HOST])
-        for entry in fields.documents(status, 'ingress')
-    )
-    return _shared_entries(entries) if len(entries) <= _MAX_SHARED_ENTRIES else entries
-
-
-@lru_cache(maxsize=1024)
-def _shared_entries(entries: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Return one tuple for all objects with these entries: a class publishes the same ones for all."""
-    return entries
 
 
 def _parameters(parameters: fields.Document) -> Ref | None:

@@ -10,13 +10,12 @@ from enum import StrEnum
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects.ingress import Ingress, IngressClass
+from headrace.objects.status import UNREAD, Status
 
 # All Nodes, for those that read them all.
 NODES = Ref('Node', '', '*')
 # The IngressClass that Ingresses without a class belong to, whichever it is.
 DEFAULT_INGRESS_CLASS = Ref('IngressClass', '', '*')
-# The kind of what stands for the status of an Ingress.
-INGRESS_STATUS = 'IngressStatus'
 
 
 class Protocol(StrEnum):
@@ -57,8 +56,7 @@ class Service:
     """A Service. `annotations` are those under our prefix, without it, sorted.
 
     `chosen` is the class whose controller has chosen it for the node role, by our label; `health_port` its
-    healthCheckNodePort, 0 for none. `ingress` holds the address and host name of each entry of `status.loadBalancer`, `programmed` status, reason and
-    message of our condition; only the controller reads them.
+    healthCheckNodePort, 0 for none. `status` is read for the controller alone, and no part of what the Service says.
     """
 
     namespace: str
@@ -80,9 +78,8 @@ class Service:
     proxy_name: str | None = None
     chosen: str = ''
     health_port: int = 0
-    ingress: tuple[tuple[str, str], ...] = ()
-    programmed: tuple[str, str, str] | None = None
     problems: tuple[Diagnostic, ...] = ()
+    status: Status = field(default=UNREAD, compare=False)
 
     @property
     def ref(self) -> Ref:

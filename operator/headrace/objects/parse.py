@@ -5,13 +5,14 @@ told in the object's `problems`. What `read` returns is what Kubernetes' validat
 folder cannot hold what an API server would have refused. An unexpected error costs the object that is read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, registry, secrets
-from headrace.objects.kinds import Object, Secret
+from headrace.objects import fields, registry, secrets, status
+from headrace.objects.ingress import Ingress
+from headrace.objects.kinds import Object, Secret, Service
 from headrace.objects.registry import Kind, Read
 from headrace.settings.secret_keys import Secrets
 
@@ -29,20 +30,23 @@ class Reading:
     failed: BaseException | None = None
 
 
-def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS) -> Reading:
-    """Return the object that a document holds, a Secret within limits; raises nothing."""
+def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS, *, statuses: bool = False) -> Reading:
+    """Return the object that a document holds, a Secret within limits, its status on request; raises nothing."""
     if not isinstance(document, dict):
         return Reading()
     kind = registry.BY_VERSION.get((fields.text(document, 'apiVersion'), fields.text(document, 'kind')))
     if kind is None:
         return Reading()
     try:
-        return _read(kind, partial(secrets.read, limits=limits) if kind.type is Secret else kind.read, document)
+        found = _read(kind, partial(secrets.read, limits=limits) if kind.type is Secret else kind.read, document)
+        if statuses and isinstance(found.object, Service | Ingress):
+            return Reading(replace(found.object, status=status.read(document)))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, and a panic of Rust code is no Exception
         message = f'{type(error).__name__} while the object was read; what was known of it before stays'
         return Reading(diagnostics=(Diagnostic(reference(document), 'InternalError', message),), failed=error)
+    return found
 
 
 def reference(document: fields.Document) -> Ref:

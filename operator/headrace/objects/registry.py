@@ -4,7 +4,7 @@ One row is all that sources and the store know of a kind, so another kind is ano
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from headrace.names import Ref
@@ -12,7 +12,6 @@ from headrace.objects import cluster, fields, ingress, secrets, services, slices
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import (
     DEFAULT_INGRESS_CLASS,
-    INGRESS_STATUS,
     NODES,
     Endpoints,
     Namespace,
@@ -74,13 +73,6 @@ def _node(before: Node | None, after: Node | None) -> tuple[Ref, ...]:
     return (*_itself(before, after), NODES)
 
 
-def _ingress(before: Ingress | None, after: Ingress | None) -> tuple[Ref, ...]:
-    """Return the Ingress, or its status alone: agents build nothing from that, and a controller writes it for all."""
-    if before is not None and after is not None and replace(before, load_balancer=after.load_balancer) == after:
-        return (Ref(INGRESS_STATUS, after.namespace, after.name),)
-    return _itself(before, after)
-
-
 def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> tuple[Ref, ...]:
     default = any(item is not None and item.is_default for item in (before, after))
     return (*_itself(before, after), DEFAULT_INGRESS_CLASS) if default else _itself(before, after)
@@ -93,7 +85,7 @@ KINDS = (
     Kind(Node, 'Node', '', 'v1', 'nodes', cluster.read_node, _node, namespaced=False),
     Kind(Namespace, 'Namespace', '', 'v1', 'namespaces', cluster.read_namespace, _itself, namespaced=False, subdomain=False),
     Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
-    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress),
+    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _itself),
     Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}

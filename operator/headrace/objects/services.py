@@ -10,7 +10,6 @@ from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
 PREFIX = 'headrace.io/'
 PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
 CHOSEN_LABEL = 'headrace.io/node'
-PROGRAMMED = 'headrace.io/Programmed'
 _DEFAULT_AFFINITY_SECONDS = 10800
 _MAX_AFFINITY_SECONDS = 86400
 _TEXTS = (
@@ -62,8 +61,6 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         proxy_name=_proxy_name(metadata),
         chosen=fields.text(fields.mapping(metadata, 'labels'), CHOSEN_LABEL),
         health_port=fields.port(spec, 'healthCheckNodePort'),
-        ingress=_ingress(document),
-        programmed=_programmed(document),
         problems=tuple(problems),
     )
 
@@ -160,26 +157,6 @@ def _load_balancer_ips(document: fields.Document) -> tuple[str, ...]:
     status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
     entries = [entry for entry in fields.documents(status, 'ingress') if fields.text(entry, 'ipMode', 'VIP') == 'VIP']
     return tuple(sorted({address for entry in entries if (address := fields.address(fields.text(entry, 'ip')))}))
-
-
-def _ingress(document: fields.Document) -> tuple[tuple[str, str], ...]:
-    """Return address and host name of each entry of `status.loadBalancer`, whatever its ipMode."""
-    status = fields.mapping(fields.mapping(document, 'status'), 'loadBalancer')
-    return tuple(
-        (fields.text(entry, 'ip'), fields.text(entry, 'hostname')) for entry in fields.documents(status, 'ingress')
-    )
-
-
-def _programmed(document: fields.Document) -> tuple[str, str, str] | None:
-    """Return status, reason and message of the condition that our controller writes."""
-    for condition in fields.documents(fields.mapping(document, 'status'), 'conditions'):
-        if condition.get('type') == PROGRAMMED:
-            return (
-                fields.text(condition, 'status'),
-                fields.text(condition, 'reason'),
-                fields.text(condition, 'message'),
-            )
-    return None
 
 
 def _proxy_name(metadata: fields.Document) -> str | None:

@@ -23,7 +23,7 @@ class Cluster:
         self.store = store.Store()
         self.state = state.State(build_context.make(Settings(**given)))
         for document in documents:
-            self.store.put(parse.read(document).object)
+            self.store.put(parse.read(document, statuses=True).object)
         self.state.update(self.store, self.store.take())
 
     def published(self):

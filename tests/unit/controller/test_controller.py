@@ -10,6 +10,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.objects.kinds import Service
+from headrace.objects.status import Condition, Status
 from support.leading import agent, lead, put
 from support.objects import node, service
 
@@ -21,7 +22,8 @@ EDGE, NODE = agent('e', 'edge', 0, ''), agent('n', 'node', 5, 'n1')
 def web(labels=None, programmed=None, **annotations):
     said = {key.replace('_', '-'): text for key, text in annotations.items()}
     found = parse.read(service('web', 'aaa', annotations=said, labels=labels, clusterIP='10.96.0.1')).object
-    return dataclasses.replace(found, programmed=programmed)
+    shown = (Condition('headrace.io/Programmed', *programmed),) if programmed else ()
+    return dataclasses.replace(found, status=Status(conditions=shown))
 
 
 def decided(made, *leases):
@@ -37,8 +39,8 @@ def decided(made, *leases):
         found.append(controller.decide(WEB))
 
     lead(script, *leases, node_role=True)
-    condition = found[0] and found[0].condition
-    return condition and (*condition[:2], condition[2].partition(' [of ')[0])
+    (condition,) = (found[0] and found[0].conditions) or (None,)
+    return condition and (condition.status, condition.reason, condition.message.partition(' [of ')[0])
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,6 @@ def test_the_condition_goes_when_the_service_is_served_no_more(monkeypatch):
         put(controller, web(programmed=shown))
         while not calls.statuses:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert controller.store.get(WEB, Service).programmed == shown
+        assert controller.store.get(WEB, Service).status.conditions[0].message == shown[2]
 
     assert lead(script, EDGE).statuses == [('aaa/web', {})]

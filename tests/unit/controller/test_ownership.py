@@ -56,7 +56,8 @@ class Client:
     async def delete_lease(self, namespace, held):
         assert self._cluster.leases.pop((namespace, held.metadata.name)) is held
 
-    async def create_event(self, namespace, body):
+    async def create_event(self, body):
+        namespace = body['metadata']['namespace']
         if (namespace, body['metadata']['name']) in self._cluster.events:
             raise ConflictError('it is there')
         self._cluster.events.append((namespace, body['metadata']['name']))

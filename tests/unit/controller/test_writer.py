@@ -12,8 +12,8 @@ import time
 import pytest
 
 from headrace.controller import conditions, writer
-from headrace.controller.writer import Wanted, Writer
-from headrace.diagnostics import Diagnostic
+from headrace.controller.writer import DesiredStatus, Writer
+from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
 from headrace.objects import parse
@@ -37,16 +37,13 @@ class Cluster:
         if self.refusals:
             raise self.refusals.pop(0)
 
-    async def apply_service_status(self, namespace, name, status):
+    async def apply_status(self, ref, status):
         self._write()
         if self.held_by_another and 'loadBalancer' in status:
             raise ConflictError('conflict with "cloud": .status.loadBalancer.ingress')
-        self.statuses.append((f'{namespace}/{name}', status))
+        self.statuses.append((f'{ref.namespace}/{ref.name}', status))
 
-    async def service_uid(self, namespace, name):
-        return f'uid-of-{name}'
-
-    async def create_event(self, namespace, body):
+    async def create_event(self, body):
         self._write()
         if body['metadata']['name'] in self.events:
             raise ConflictError('already exists')
@@ -60,21 +57,24 @@ class Cluster:
         self.repeats.append((name, count))
 
 
-def read(name='web', **status):
-    return parse.read({**service(name), 'status': status}).object
+def read(name='web', namespace='shop', **status):
+    document = {**service(name, namespace), 'status': status}
+    document['metadata']['uid'] = f'uid-of-{name}'
+    return parse.read(document, statuses=True).object
 
 
 def wish(*found, service=None, ingress=None):
     chosen = service or read()
-    return Wanted(chosen, conditions.condition(chosen, found), ingress, conditions.occurrences(found))
+    subject = conditions.of_service(chosen)
+    shown = conditions.conditions(subject, found).get(WHOLE, ())
+    return DesiredStatus(subject, chosen.status, shown, ingress, conditions.occurrences(subject, found))
 
 
 def told(made):
     """Return the service as it reads once a wish was written."""
-    status, reason, message = made.condition
-    condition = {'type': 'headrace.io/Programmed', 'status': status, 'reason': reason, 'message': message}
-    ingress = [{'ip': ip, 'hostname': host} for ip, host in made.ingress or ()]
-    return read(conditions=[condition], loadBalancer={'ingress': ingress})
+    shown = [conditions.document(each, (), 'then') for each in made.conditions]
+    ingress = [{'ip': ip, 'hostname': host} for ip, host in made.addresses or ()]
+    return read(conditions=shown, loadBalancer={'ingress': ingress})
 
 
 class Work:
@@ -95,9 +95,9 @@ class Work:
 
     async def ask(self, made):
         """Have one wish looked at, and wait until that has happened and the writer is idle."""
-        self.wishes[made.service.ref] = made
+        self.wishes[made.ref] = made
         before = len(self.decided)
-        self.writer.ask(made.service.ref)
+        self.writer.ask(made.ref)
         await self.until(lambda: len(self.decided) > before)
         await self.settle()
 
@@ -196,7 +196,7 @@ def test_addresses_are_written_with_the_ip_mode():
         pytest.param(wish(ingress=()), id='no addresses, and none there'),
         pytest.param(wish(ingress=VIP, service=read(loadBalancer={'ingress': [{'ip': '192.0.2.10'}]})), id='addresses'),
         pytest.param(wish(service=read(loadBalancer={'ingress': [{'ip': '192.0.2.99'}]})), id='addresses of others'),
-        pytest.param(dataclasses.replace(wish(BAD), service=told(wish(BAD)), events=()), id='a condition'),
+        pytest.param(dataclasses.replace(wish(BAD), current=told(wish(BAD)).status, events=()), id='a condition'),
     ],
 )
 def test_what_is_there_already_is_not_written(made):
@@ -231,7 +231,7 @@ def test_what_was_written_and_does_not_show_is_written_again(monkeypatch):
 
 def test_what_somebody_else_took_away_after_it_was_seen_is_written_again():
     made = dataclasses.replace(wish(BAD), events=())
-    shown = dataclasses.replace(made, service=told(made))
+    shown = dataclasses.replace(made, current=told(made).status)
     assert len(asked(made, shown, made).cluster.statuses) == 2
 
 
@@ -277,7 +277,7 @@ def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another(
             made.wishes[ref] = wish(dataclasses.replace(BAD, ref=ref), service=read(ref.name))
             made.writer.ask(ref)
         await made.until(lambda: made.cluster.statuses)
-        found = parse.read(service('web', 'other')).object
+        found = read('web', 'other')
         made.wishes[good] = wish(service=found, ingress=VIP)
         made.writer.ask(good)
         await made.until(lambda: any(name == 'other/web' for name, _ in made.cluster.statuses))
@@ -293,7 +293,7 @@ def test_one_object_with_many_mistakes_has_turns_of_one_event():
         made.wishes[WEB] = wish(*mistakes)
         made.writer.ask(WEB)
         await made.until(lambda: made.cluster.statuses)
-        made.wishes[good] = wish(service=parse.read(service('web', 'other')).object, ingress=VIP)
+        made.wishes[good] = wish(service=read('web', 'other'), ingress=VIP)
         made.writer.ask(good)
         await made.until(lambda: len(made.cluster.statuses) == 2)
         assert len(made.cluster.events) <= 2
@@ -440,20 +440,20 @@ def test_a_field_that_another_holds_empty_is_not_tried_again_and_again(monkeypat
     refused = []
 
     async def script(made):
-        apply = cluster.apply_service_status
+        apply = cluster.apply_status
 
-        async def counting(namespace, name, status):
+        async def counting(ref, status):
             refused.append('loadBalancer' in status)
-            await apply(namespace, name, status)
+            await apply(ref, status)
 
-        cluster.apply_service_status = counting
+        cluster.apply_status = counting
 
         def decide(ref):
             # As the controller does it; the Service shows no addresses all the time.
             made.decided.append(ref)
             if ref != WEB:
                 return None
-            made.writer.reconsider(read())
+            made.writer.reconsider(WEB, read().status)
             held = made.writer.conflicts.get(ref)
             return dataclasses.replace(wish(held), events=()) if held else wish(ingress=VIP)
 
@@ -480,9 +480,9 @@ def test_addresses_that_another_took_away_are_ours_to_write():
 
     async def script(made):
         await made.ask(wish(ingress=VIP, service=held))
-        made.writer.reconsider(held)
+        made.writer.reconsider(WEB, held.status)
         assert WEB in made.writer.conflicts
-        made.writer.reconsider(read())
+        made.writer.reconsider(WEB, read().status)
         assert WEB not in made.writer.conflicts
 
     work(script, cluster)
@@ -510,7 +510,8 @@ def test_neither_the_addresses_nor_the_condition_is_tried_again_when_another_hol
 
 def served(service=None):
     chosen = service or read()
-    return Wanted(chosen, conditions.served(chosen, ['at the edge']), None)
+    subject = conditions.of_service(chosen)
+    return DesiredStatus(subject, chosen.status, conditions.conditions(subject, (), {WHOLE: 'served'})[WHOLE])
 
 
 def test_that_a_service_is_served_is_told_after_all_else_of_its_namespace():
@@ -585,7 +586,7 @@ def test_an_event_is_told_again_though_its_service_was_looked_at_meanwhile(monke
     monkeypatch.setattr(writer, '_SEEN_SECONDS', -0.9)
 
     async def script(made):
-        shown = dataclasses.replace(wish(BAD), service=told(wish(BAD)))
+        shown = dataclasses.replace(wish(BAD), current=told(wish(BAD)).status)
         await made.ask(shown)
         made.writer.ask(WEB)
         await made.until(lambda: made.cluster.repeats)
@@ -637,7 +638,7 @@ def test_an_event_that_could_not_be_told_is_tried_again(monkeypatch):
     cluster.refusals = [CallError('away')]
 
     async def script(at_work):
-        await at_work.ask(dataclasses.replace(made, service=told(made)))
+        await at_work.ask(dataclasses.replace(made, current=told(made).status))
         await at_work.until(lambda: cluster.events)
 
     assert work(script, cluster).writer.counts.failures == 1

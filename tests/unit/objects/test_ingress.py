@@ -68,15 +68,12 @@ def test_a_whole_ingress_is_read():
         ],
         defaultBackend={'resource': {'kind': 'Bucket', 'name': 'files'}},
     )
-    document['metadata']['generation'] = 3
-    document['status'] = {'loadBalancer': {'ingress': [{'ip': '192.0.2.1'}, {'hostname': 'lb.example.com'}]}}
     item, problems = read(document)
     assert problems == []
     assert item == Ingress(
         'shop',
         'web',
         created='2026-01-01T00:00:00Z',
-        generation=3,
         annotations=(('cert-manager.io/cluster-issuer', 'le'), ('headrace.io/hsts', '1h')),
         class_name='headrace',
         rules=(
@@ -96,7 +93,6 @@ def test_a_whole_ingress_is_read():
             IngressTls((), 'more'),
         ),
         default_backend=IngressBackend(resource=True),
-        load_balancer=(('192.0.2.1', ''), ('', 'lb.example.com')),
     )
     assert item.ref == Ref('Ingress', 'shop', 'web')
 
@@ -380,19 +376,6 @@ def test_what_is_no_entry_of_tls_is_left_out(entry, field):
 def test_a_host_of_tls_that_is_none_is_left_out(host):
     item, problems = read(ingress(hosts={'a.example.com': 'web'}, tls=[{'hosts': [host, 'a.example.com']}]))
     assert (item.tls, [name for name, _ in problems]) == ((IngressTls(('a.example.com',)),), ['spec.tls[0].hosts'])
-
-
-# --- status -----------------------------------------------------------------------------------------------------------
-
-
-def test_entries_of_the_status_are_bounded_and_shared():
-    def of(*entries):
-        status = {'loadBalancer': {'ingress': list(entries)}}
-        return read({**ingress(hosts={'a.example.com': 'web'}), 'status': status})[0].load_balancer
-
-    assert of({'ip': '192.0.2.1'}) is of({'ip': '192.0.2.1'})
-    assert of({'hostname': 'a' * 1000}, 'no entry', {'ip': 5}) == (('', 'a' * 253), ('', ''))
-    assert len(of(*[{'ip': '192.0.2.1'}] * 17)) == 17
 
 
 # --- classes ----------------------------------------------------------------------------------------------------------

@@ -315,52 +315,6 @@ def test_the_addresses_of_a_load_balancer_are_those_that_a_service_proxy_capture
     assert (item.load_balancer_ips, said) == (expected, [])
 
 
-@pytest.mark.parametrize(
-    ('given', 'expected'),
-    [
-        pytest.param([], (), id='none'),
-        pytest.param([{'ip': '192.0.2.1'}], (('192.0.2.1', ''),), id='an address'),
-        pytest.param([{'ip': '192.0.2.1', 'ipMode': 'Proxy'}], (('192.0.2.1', ''),), id='an address of a proxy'),
-        pytest.param([{'hostname': 'lb.example.com'}], (('', 'lb.example.com'),), id='a host name'),
-        pytest.param([{'ip': '192.0.2.1', 'hostname': 'a'}], (('192.0.2.1', 'a'),), id='both'),
-        pytest.param([{'ip': 'FD00::1'}, {'ip': '192.0.2.1'}], (('FD00::1', ''), ('192.0.2.1', '')), id='as written'),
-        pytest.param([{'ip': 5}, 'text', None, {}], (('', ''), ('', '')), id='other types'),
-        pytest.param('text', (), id='a text for the list'),
-    ],
-)
-def test_what_a_status_publishes_is_read_as_it_is_written(given, expected):
-    item, said = read({**with_spec(ports=[{'port': 80}]), 'status': {'loadBalancer': {'ingress': given}}})
-    assert (item.ingress, said) == (expected, [])
-
-
-CONDITION = {'type': 'headrace.io/Programmed', 'status': 'False', 'reason': 'Conflict', 'message': 'held'}
-
-
-@pytest.mark.parametrize(
-    ('conditions', 'expected'),
-    [
-        pytest.param([], None, id='none'),
-        pytest.param([{**CONDITION, 'type': 'Ready'}], None, id="others'"),
-        pytest.param(
-            [{**CONDITION, 'type': 'Ready'}, CONDITION], ('False', 'Conflict', 'held'), id='ours among others'
-        ),
-        pytest.param([{'type': 'headrace.io/Programmed'}], ('', '', ''), id='ours, empty'),
-        pytest.param([{**CONDITION, 'reason': 5}], ('False', '', 'held'), id='another type'),
-        pytest.param([5, None], None, id='no conditions'),
-        pytest.param('text', None, id='a text for the list'),
-    ],
-)
-def test_the_condition_that_our_controller_wrote_is_read(conditions, expected):
-    item, said = read({**with_spec(ports=[{'port': 80}]), 'status': {'conditions': conditions}})
-    assert (item.programmed, said) == (expected, [])
-
-
-@pytest.mark.parametrize('status', [None, 5, 'text', []])
-def test_a_status_that_is_none_publishes_nothing(status):
-    item, said = read({**with_spec(ports=[{'port': 80}]), 'status': status})
-    assert (item.ingress, item.programmed, said) == ((), None, [])
-
-
 def test_external_ips_are_canonical_addresses_and_occur_once():
     item, _ = read(with_spec(ports=[{'port': 80}], externalIPs=['192.0.2.2', 'FD00::1', 'fd00::1', 'nonsense', 5]))
     assert item.external_ips == ('192.0.2.2', 'fd00::1')

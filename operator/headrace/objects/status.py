@@ -1,0 +1,78 @@
+"""What an object's status shows, and what else of an object is read by the controller alone.
+
+Agents do not read it, so that a write of a status is no change to them.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from headrace.objects import fields
+
+_OURS = 'headrace.io/'
+_MOST_SHARED = 16
+# The address and the host name of each entry of `status.loadBalancer`.
+Addresses = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """A Kubernetes condition. `generation` is its `observedGeneration`, 0 for none; `since` its `lastTransitionTime`."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    generation: int = 0
+    since: str = field(default='', compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Status and metadata of an object as they are in the API server; `conditions` are those of headrace."""
+
+    uid: str = ''
+    generation: int = 0
+    addresses: Addresses = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+UNREAD = Status()
+
+
+def read(document: fields.Document) -> Status:
+    """Return the status in a document."""
+    metadata, status = fields.mapping(document, 'metadata'), fields.mapping(document, 'status')
+    return Status(
+        fields.text(metadata, 'uid'),
+        fields.number(metadata, 'generation'),
+        _addresses(fields.mapping(status, 'loadBalancer')),
+        tuple(sorted(_conditions(status))),
+    )
+
+
+def _addresses(load_balancer: fields.Document) -> Addresses:
+    """Return the addresses as they are written, whatever their ipMode."""
+    entries = fields.documents(load_balancer, 'ingress')
+    listed = tuple((fields.text(entry, 'ip'), fields.text(entry, 'hostname')) for entry in entries)
+    return _shared(listed) if len(listed) <= _MOST_SHARED else listed
+
+
+@lru_cache(maxsize=1024)
+def _shared(addresses: Addresses) -> Addresses:
+    """Return one value for all objects with these addresses: a class publishes the same ones for all."""
+    return addresses
+
+
+def _conditions(status: fields.Document) -> list[Condition]:
+    return [
+        Condition(
+            fields.text(each, 'type'),
+            fields.text(each, 'status'),
+            fields.text(each, 'reason'),
+            fields.text(each, 'message'),
+            fields.number(each, 'observedGeneration'),
+            fields.text(each, 'lastTransitionTime'),
+        )
+        for each in fields.documents(status, 'conditions')
+        if fields.text(each, 'type').startswith(_OURS)
+    ]
