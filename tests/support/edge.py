@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _SECONDS
 
     def do_GET(self):
-        """Say what came; a path that begins with /wait takes half a second."""
+        """Say what came, or what `X-Answer` asks for; a path that begins with /wait takes half a second."""
         received = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         while self.headers.get('Transfer-Encoding') and (size := int(self.rfile.readline(), 16)):
             received += self.rfile.read(size)
@@ -42,8 +42,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             seen.setdefault(name.lower(), []).append(value)
         said = {'at': self.server.place(self), 'path': self.path, 'headers': seen, 'length': len(received)}
-        body = json.dumps(said).encode()
-        self.send_response(200)
+        wanted = json.loads(self.headers.get('X-Answer') or '{}')
+        body = wanted.get('body', json.dumps(said)).encode()
+        self.send_response(wanted.get('status', 200))
+        for name, value in wanted.get('headers', ()):
+            self.send_header(name, value)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         self.wfile.write(body)

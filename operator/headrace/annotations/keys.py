@@ -8,7 +8,7 @@ for `-`.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headrace.annotations import request_values, values
+from headrace.annotations import request_values, response_values, values
 from headrace.annotations.values import Parse
 from headrace.names import DEFAULT_CLASS
 
@@ -94,6 +94,9 @@ KEYS: tuple[Key, ...] = (
     Key('rewrite-path', _R, 'route', values.path, 'path', _NONE, 'replaces the matched prefix'),
     Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
     Key('response-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of responses'),
+    Key('response-cookie-domain', _R, 'route', response_values.replacement(response_values.cookie_domain), '`FROM TO`', _NONE, 'cookies that endpoints set for the domain FROM are for the domain TO'),
+    Key('response-cookie-path', _R, 'route', response_values.replacement(response_values.cookie_path), '`FROM TO`', _NONE, 'cookies that endpoints set for a path that begins with FROM have TO in its place'),
+    Key('location-rewrite', _R, 'route', response_values.location_rewrite, '`FROM TO`, `off`', 'off', 'a `Location` of endpoints (or the URL of `Refresh`) that begins with FROM begins with TO instead; `default`, as NGINX has it, is `off`'),
     Key('cors-allow-origin', _R, 'route', values.listed(values.origin, most=100), 'list of origins', 'off', 'switches CORS on; preflight requests are answered here'),
     Key('cors-allow-methods', _R, 'route', values.listed(values.token, most=50, longest=4000), 'list of methods', 'GET, HEAD, POST', 'with cors-allow-origin'),
     Key('cors-allow-headers', _R, 'route', values.listed(values.token, most=100, longest=4000), 'list of headers', _NONE, 'with cors-allow-origin'),
@@ -114,7 +117,7 @@ HTTP_ONLY = frozenset((
     'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
-    'timeout-client', 'tls-redirect',
+    'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite',
 ))  # fmt: skip
 TCP_ONLY = frozenset(('port', 'accept-proxy'))
 CLOSING = frozenset(key.name for key in KEYS if key.closes)

@@ -5,6 +5,7 @@ None means that the user said nothing; what then holds is decided by the model, 
 
 from dataclasses import dataclass
 
+from headrace.annotations.response_values import Replacement
 from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
 
 
@@ -41,6 +42,9 @@ class RouteSettings:
     rewrite_path: str | None = None
     request_headers: Headers = ()
     response_headers: Headers = ()
+    response_cookie_domain: Replacement | None = None
+    response_cookie_path: Replacement | None = None
+    location_rewrite: Replacement | None = None
     cors_allow_origin: tuple[str, ...] | None = None
     cors_allow_methods: tuple[str, ...] = ('GET', 'HEAD', 'POST')
     cors_allow_headers: tuple[str, ...] = ()

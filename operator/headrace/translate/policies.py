@@ -43,6 +43,9 @@ TLS = 'e'
 AFFINITY = 's'
 CLIENT_CERTIFICATE = 'v'
 CLIENT_CERTIFICATE_OPTIONAL = 'u'
+COOKIE_DOMAIN = 'G'
+COOKIE_PATH = 'I'
+LOCATION = 'J'
 LEAVING = 'l'
 GONE = 'g'
 _DIGIT_BITS = 4
@@ -115,6 +118,13 @@ def _apply_http(policy: Policy, settings: RouteSettings) -> None:
         apply_redirect(policy, settings.redirect_code, settings.redirect_to)
     if settings.rewrite_path is not None:
         policy.add(REWRITE, (Map.REWRITE, name, settings.rewrite_path.rstrip('/') or '/'))
+    for flag, where, replacement in (
+        (COOKIE_DOMAIN, Map.COOKIE_DOMAIN, settings.response_cookie_domain),
+        (COOKIE_PATH, Map.COOKIE_PATH, settings.response_cookie_path),
+        (LOCATION, Map.LOCATION, settings.location_rewrite),
+    ):
+        if replacement is not None:
+            policy.add(flag, (where, name, f'{replacement.old}|{replacement.new}'))
     _apply_headers(policy, settings.request_headers, settings.response_headers)
     _apply_cors(policy, settings)
 

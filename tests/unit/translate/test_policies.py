@@ -94,6 +94,10 @@ def policy(annotations, *, port=HTTP[0]):
             'C',
             [('cors', 'P', '5|GET, HEAD, POST|'), ('cors-more', 'P', 'false|X-A, X-B'), ('cors-origin', 'P:*', '1')],
         ),
+        ({'response-cookie-domain': '.A.com b.com'}, 'G', [('cookie-domain', 'P', 'a.com|b.com')]),
+        ({'response-cookie-path': '/old/ /'}, 'I', [('cookie-path', 'P', '/old/|/')]),
+        ({'location-rewrite': 'http:// https://'}, 'J', [('location', 'P', 'http://|https://')]),
+        ({'location-rewrite': 'off'}, '', []),
         ({'cors-allow-credentials': 'true', 'cors-max-age': '10m'}, '', []),
         ({'client-ip': 'none'}, 'n', []),
         ({'client-ip': 'proxy-v2'}, 'n', []),
@@ -129,6 +133,7 @@ def test_flags_and_data_of_each_key_of_a_route(annotations, flags, entries):
         ({'canary-service': 'next', 'canary-weight': '5', 'client-ip': 'none'}, '', []),
         ({'timeout-server': '5s'}, '', []),
         ({'redirect-to': 'nonsense'}, '', []),
+        ({'response-cookie-path': '/a /b', 'response-cookie-domain': 'a b', 'location-rewrite': '/a /b'}, '', []),
     ],
 )
 def test_on_a_tcp_port_only_what_tcp_can_do_is_applied(annotations, flags, entries):

@@ -1,0 +1,105 @@
+"""What keys of routes change in the answers of endpoints, by a real HAProxy."""
+
+import contextlib
+import http.client
+import json
+
+import pytest
+
+from conftest import binary
+from support.edge import Edge, Endpoints, web
+
+LONG = f'/{"o" * 200}'
+
+
+def answer(*headers, **more):
+    """Return the header that asks an endpoint for an answer."""
+    return (('X-Answer', json.dumps({'headers': headers, **more})),)
+
+
+@pytest.fixture(scope='module')
+def edge():
+    with contextlib.ExitStack() as closing:
+        endpoints = closing.enter_context(Endpoints())
+        services = (
+            web('plain', endpoints),
+            web('domain', endpoints, response_cookie_domain='.Old.example new.example'),
+            web('path', endpoints, response_cookie_path='/old /new'),
+            web('long', endpoints, response_cookie_path=f'{LONG} /new'),
+            web('both', endpoints, response_cookie_path='/ /app/', response_cookie_domain='a.com b.com', cookie='true'),
+            web('location', endpoints, location_rewrite='http://old.example/ https://new.example/x/'),
+            web('scheme', endpoints, location_rewrite='http:// https://'),
+            web('off', endpoints, location_rewrite='off'),
+            web('away', endpoints, location_rewrite='/a /b', redirect_to='/a'),
+        )
+        yield closing.enter_context(Edge(binary('haproxy-3.4'), *[item for group in services for item in group]))
+
+
+def cookies(edge, host, *values):
+    """Return the cookies that a client gets, in their order, where an endpoint sets some."""
+    connection = http.client.HTTPConnection('127.0.0.1', edge.http, timeout=10)
+    with contextlib.closing(connection):
+        asked = answer(*(('Set-Cookie', value) for value in values))
+        connection.request('GET', '/', headers={'Host': host, **dict(asked)})
+        return connection.getresponse().headers.get_all('Set-Cookie')
+
+
+@pytest.mark.parametrize(
+    ('host', 'before', 'after'),
+    [
+        pytest.param('domain.com', 'a=1; Domain=old.example', 'a=1; Domain=new.example', id='a domain'),
+        pytest.param('domain.com', 'a=1; domain=.OLD.example; Path=/', 'a=1; domain=new.example; Path=/', id='a dot'),
+        pytest.param('domain.com', 'a=1;Domain=old.example;Secure', 'a=1;Domain=new.example;Secure', id='no blanks'),
+        pytest.param('domain.com', 'a=1; Domain=x.old.example', 'a=1; Domain=x.old.example', id='another domain'),
+        pytest.param('domain.com', 'a=domain=old.example', 'a=domain=old.example', id='a value'),
+        pytest.param('domain.com', 'a=x|y|z', 'a=x|y|z', id='bars'),
+        pytest.param('path.com', 'a=1; Path=/old/x; Secure', 'a=1; Path=/new/x; Secure', id='a path'),
+        pytest.param('path.com', 'a=1; path=/older', 'a=1; path=/newer', id='the beginning of an element'),
+        pytest.param('path.com', 'a=1; path=/OLD', 'a=1; path=/OLD', id='letters of a path'),
+        pytest.param('path.com', 'a=1; path=/x/old', 'a=1; path=/x/old', id='not the beginning'),
+        pytest.param('path.com', 'a=path=/old', 'a=path=/old', id='a value that looks like a path'),
+        pytest.param(
+            'plain.com', 'a=1; Path=/old; Domain=old.example', 'a=1; Path=/old; Domain=old.example', id='no key'
+        ),
+    ],
+)
+def test_a_cookie_of_an_endpoint_gets_another_domain_or_path(host, before, after, edge):
+    assert cookies(edge, host, before) == [after]
+
+
+def test_each_of_several_cookies_is_rewritten_by_itself_and_the_session_cookie_is_not(edge):
+    first, second, third, own = cookies(
+        edge, 'both.com', 'a=1; Path=/x; Domain=a.com', 'b=2; Domain=c.com', 'c=3; Path=/'
+    )
+    assert (first, second, third) == ('a=1; Path=/app/x; Domain=b.com', 'b=2; Domain=c.com', 'c=3; Path=/app/')
+    assert own.startswith('headrace=')
+    assert 'path=/;' in own
+
+
+def test_cookies_that_leave_no_room_stay_as_they_are(edge):
+    sent = [f'c{number}=|{"x|" * 20}; Path={LONG}/{number}' for number in range(48)]
+    after = cookies(edge, 'long.com', *sent)
+    assert [value.replace('=/new', f'={LONG}') for value in after] == sent
+    assert set(after) & set(sent)
+
+
+@pytest.mark.parametrize(
+    ('host', 'name', 'before', 'after'),
+    [
+        pytest.param('location.com', 'Location', 'http://old.example/a', 'https://new.example/x/a', id='Location'),
+        pytest.param('location.com', 'Location', 'http://old.example', 'http://old.example', id='less than FROM'),
+        pytest.param('location.com', 'Location', '/a', '/a', id='another location'),
+        pytest.param(
+            'location.com', 'Refresh', '5; URL=http://old.example/', '5; URL=https://new.example/x/', id='Refresh'
+        ),
+        pytest.param('location.com', 'Refresh', '5', '5', id='Refresh without a URL'),
+        pytest.param('scheme.com', 'Location', 'http://any.example/a?b', 'https://any.example/a?b', id='a scheme'),
+        pytest.param('off.com', 'Location', 'http://old.example/a', 'http://old.example/a', id='off'),
+    ],
+)
+def test_a_location_of_an_endpoint_begins_with_other_text(host, name, before, after, edge):
+    assert edge.get(host, headers=answer((name, before))).headers[name.lower()] == after
+
+
+def test_a_redirect_of_headrace_is_no_location_of_an_endpoint(edge):
+    assert edge.get('away.com').headers['location'] == '/a'
