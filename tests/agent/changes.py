@@ -178,6 +178,8 @@ REQUESTS = (
     one('max-body-size', 'another', 'body', ('1k', '10'), status('body', method='POST', body='x' * 20), 200, 413),
     one('redirect-to', 'comes', 'away', (None, '/there'), status('away'), 200, 302),
     one('redirect-code', 'another', 'code', ('301', '307'), status('code'), 301, 307, redirect_to='/there'),
+    one('redirect-root', 'comes', 'root', (None, '/there'), status('root'), 200, 302),
+    one('www-redirect', 'switched on', 'two-names', (None, 'true'), status('two-names', host='www.' + host('two-names')), 404, 308),
     one('rewrite-path', 'another', 'rewritten', ('/x', '/y'), heard('rewritten', 'path', '/a/b'), '/x/b', '/y/b', path='/a'),
     one('request-headers', 'another', 'asked', ('X-A: 1', 'X-A: 2'), heard('asked', 'x-a'), '1', '2'),
     one('response-headers', 'another', 'answered', ('X-A: 1', 'X-A: 2'), header('answered', 'X-A'), '1', '2'),

@@ -1,11 +1,12 @@
 """Redirects, by a real HAProxy: parts of the request in their location, and nothing else of what a client sends."""
 
 import contextlib
+import ssl
 
 import pytest
 
 from conftest import binary
-from support import wire
+from support import certificates, wire
 from support.edge import Edge, Endpoints, web
 from support.objects import tls_secret
 
@@ -26,6 +27,14 @@ def edge():
         documents = [item for name, to in TARGETS.items() for item in web(name, endpoints, redirect_to=to)]
         documents += [*web('any', endpoints, host='*', redirect_to='https://$host/'), tls_secret(name='t')]
         documents += web('tls', endpoints, tls_secret='t', tls_redirect='false', redirect_to='$scheme://$host/x')
+        documents += web('rooted', endpoints, redirect_root='/app', tls_secret='t', max_body_size='10')
+        documents += web('below', endpoints, path='/api', redirect_root='/api/start')
+        documents += web('plain', endpoints, www_redirect='true')
+        documents += web('name', endpoints, host='www.name.com', www_redirect='true', path='/x')
+        documents += web('both', endpoints, host='both.com www.both.com', www_redirect='true')
+        documents += [certificates.tls_secret('named', *certificates.for_names('sure.com', 'www.sure.com'))]
+        documents += web('sure', endpoints, tls_secret='named', www_redirect='true', response_headers='X-A: 1')
+        documents += web('half', endpoints, tls_secret='t', www_redirect='true')
         documents += web('unknown', endpoints, redirect_to='https://x.com/$remote_addr')
         yield closing.enter_context(Edge(binary('haproxy-3.4'), *documents, seen={'all_secrets': True}))
 
@@ -74,3 +83,42 @@ def test_a_target_without_a_path_leads_to_none_that_names_a_host(edge):
 
 def test_an_unknown_variable_closes_the_route(edge):
     assert edge.get('unknown.com').status == 503
+
+
+def test_the_root_of_a_host_is_redirected_and_nothing_else(edge):
+    answer = edge.get('rooted.com', '/?a=b', sni='rooted.com')
+    assert (answer.status, answer.headers['location']) == (302, '/app')
+    assert edge.get('rooted.com').status == 302
+    assert edge.get('rooted.com', '/app', sni='rooted.com').status == 200
+    assert edge.get('rooted.com', '/x', sni='rooted.com').status == 200
+    # Another reading of the root is no way around it.
+    assert edge.get('rooted.com', '//', sni='rooted.com').status == 400
+
+
+def test_the_root_is_redirected_where_only_a_longer_path_is_served(edge):
+    assert edge.get('below.com').headers['location'] == '/api/start'
+    assert edge.get('below.com', '/api/start').status == 200
+    # The host `*` has the rest.
+    assert edge.get('below.com', '/else').headers['location'] == 'https://below.com/'
+
+
+@pytest.mark.parametrize(
+    ('host', 'location'),
+    [('www.plain.com', 'http://plain.com'), ('name.com', 'http://www.name.com')],
+)
+def test_a_host_that_differs_by_www_leads_to_the_one_that_is_served(edge, host, location):
+    answer = edge.get(host, '/a/b?c=d', method='POST')
+    assert (answer.status, answer.headers['location']) == (308, f'{location}/a/b?c=d')
+
+
+def test_two_hosts_that_are_served_are_not_redirected(edge):
+    assert [edge.get(host).status for host in ('both.com', 'www.both.com', 'plain.com')] == [200, 200, 200]
+    assert edge.get('www.name.com', '/x').status == 200
+
+
+def test_a_redirected_host_has_the_certificate_that_names_it(edge):
+    answer = edge.get('www.sure.com', '/a', sni='www.sure.com')
+    assert (answer.status, answer.headers['location']) == (308, 'https://sure.com/a')
+    assert edge.get('www.half.com').headers['location'] == 'https://half.com/'
+    with pytest.raises(ssl.SSLError):
+        edge.get('www.half.com', sni='www.half.com')

@@ -82,6 +82,8 @@ CONTRACT = (
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
     ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
     ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
+    ('redirect-root', '–', ('/app', '/app/'), ('/', 'app', '/a?b', '')),
+    ('www-redirect', 'false', *BOOLEAN),
     ('rewrite-path', '–', ('/', '/v2'), ('v2', '/a?b', '')),
     ('request-headers', '–', *HEADERS),
     ('response-headers', '–', *HEADERS),
@@ -213,7 +215,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
             assert getattr(absent, key.field) == said, key.name
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
-        'cors-allow-credentials', 'cors-max-age', 'canary-weight',
+        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 

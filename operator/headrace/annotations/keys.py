@@ -91,6 +91,8 @@ KEYS: tuple[Key, ...] = (
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
     Key('redirect-to', _R, 'route', request_values.location, 'URL or path', _NONE, 'answer with a redirect; [variables](#redirects) stand for parts of the request', closes=True),
     Key('redirect-code', _R, 'route', values.one_of('301', '302', '303', '307', '308'), '301, 302, 303, 307, 308', '302', 'with redirect-to'),
+    Key('redirect-root', _R, 'route', request_values.below_root, 'path', _NONE, 'requests for exactly `/` of its hosts are redirected to this path, 302'),
+    Key('www-redirect', _R, 'port', values.boolean, 'boolean', 'false', 'a host that differs from one of its hosts by `www.` is redirected there, 308; with tls-secret, its TLS too where the certificate names it'),
     Key('rewrite-path', _R, 'route', values.path, 'path', _NONE, 'replaces the matched prefix'),
     Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
     Key('response-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of responses'),
@@ -114,7 +116,7 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 # Keys that only ports of this mode have.
 HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite',

@@ -5,6 +5,7 @@ As in `values`, each function returns the value, or `Invalid` with a phrase that
 
 import re
 
+from headrace.annotations import values
 from headrace.annotations.values import LOCATION, MAX_PATH, Invalid
 
 # What each variable of a place stands for when the whole is judged.
@@ -33,3 +34,8 @@ def location(text: str) -> str | Invalid:
     return Invalid(
         f'an http or https URL, or a path, with no variables but {variables} and $is_args$args, where they fit'
     )
+
+
+def below_root(text: str) -> str | Invalid:
+    """Return a path that is not the root itself."""
+    return values.path(text) if text != '/' else Invalid('a path below /')

@@ -39,6 +39,8 @@ class RouteSettings:
     max_body_size: int | None = None
     redirect_to: str | None = None
     redirect_code: str = '302'
+    redirect_root: str | None = None
+    www_redirect: bool = False
     rewrite_path: str | None = None
     request_headers: Headers = ()
     response_headers: Headers = ()

@@ -82,7 +82,7 @@ def excess(
 ) -> Excess | None:
     """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
     settings = context.settings
-    routes = _routes(exposures)
+    routes = _routes(exposures) + _redirects(said, exposures)
     if routes > settings.max_routes_per_object:
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
     found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
@@ -102,6 +102,14 @@ def excess(
 
 def _routes(exposures: Exposures) -> int:
     return sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+
+
+def _redirects(said: Annotations, exposures: Exposures) -> int:
+    """Return how many routes there are at most that only redirect."""
+    found = ((exposed, parse.route(said.values(exposed.port.label))) for exposed in exposures.ports)
+    return sum(
+        len(exposed.hosts) * ((route.redirect_root is not None) + route.www_redirect) for exposed, route in found
+    )
 
 
 def closed(

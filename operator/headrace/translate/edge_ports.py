@@ -20,6 +20,7 @@ from headrace.translate import (
     exposure,
     fragment_builder,
     policies,
+    redirects,
     tls_material,
 )
 from headrace.translate.exposure import Exposed
@@ -139,6 +140,31 @@ class EdgePort:
             for path in self.exposed.paths:
                 key = route_key(host, path, exact=self.exposed.exposure.path_type == 'Exact')
                 self.builder.claims.append(Claim(Kind.ROUTE, key, pointer, field))
+        self._redirects(backend.name)
+
+    def _redirects(self, backend: str) -> None:
+        """Claim the routes that only redirect: the root of the hosts, and hosts that differ by `www.`."""
+        service, hosts = self.service.ref, self.exposed.hosts
+        found = [
+            ('redirect-root', each) for each in redirects.roots(service, self.label, self.settings, hosts, backend)
+        ]
+        if self.settings.www_redirect:
+            to_https = policies.HTTPS in self.policy.flags
+            port = self.builder.context.settings.https_public_port if to_https else None
+            others = redirects.others(service, self.label, hosts, backend, port)
+            found += [('www-redirect', each) for each in others if self._may_claim(each.host, 'www-redirect')]
+        for key, each in found:
+            route = route_key(each.host, each.path, exact=each.exact)
+            field = f'metadata.annotations[{PREFIX}{self._key(key)}]'
+            self.builder.claims.append(Claim(Kind.ROUTE, route, each.pointer, field))
+            self.builder.data += [entry for entry in each.data if entry not in self.builder.data]
+
+    def _may_claim(self, host: str, key: str) -> bool:
+        allowed = self.builder.context.may_claim(self.service.namespace, host)
+        if not allowed:
+            message = f'namespace {self.service.namespace} may not claim {host}'
+            self.builder.say('HostForbidden', self._key(key), message)
+        return allowed
 
     def _tls(self) -> None:
         if self.exposed.exposure.tls_secret is None:
@@ -156,6 +182,21 @@ class EdgePort:
         value = self._host_tls(certificates)
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.builder.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
+        if self.settings.www_redirect and certificates:
+            known = self._certificate_names(self.exposed.exposure.tls_secret)
+            others = [host for host in map(redirects.other, self.exposed.hosts) if redirects.is_named(host, known)]
+            plain = HostTls(certificates=certificates)
+            self.builder.claims += [
+                Claim(Kind.TLS, host, plain, field)
+                for host in others
+                if host not in self.exposed.hosts and self.builder.context.may_claim(self.service.namespace, host)
+            ]
+
+    def _certificate_names(self, secrets: tuple[str, ...]) -> set[str]:
+        """Return the hosts that the certificates of some Secrets are for."""
+        refs = (Ref('Secret', self.service.namespace, name) for name in secrets)
+        secrets_here = (self.builder.reader.secret(ref) for ref in refs)
+        return {name for secret in secrets_here if secret and secret.certificate for name in secret.certificate.names}
 
     def _host_tls(self, certificates: tuple[str, ...]) -> HostTls:
         """Return the TLS of the port's hosts; with an authority for clients, the policy demands what the hosts ask for."""
@@ -231,8 +272,7 @@ class EdgePort:
         self.policy.add(policies.TLS)
         certificates = self._certificates(secrets)
         context, namespace = self.builder.context, self.service.namespace
-        held = [self.builder.reader.secret(Ref('Secret', namespace, name)) for name in secrets]
-        named = sorted({name for item in held if item and item.certificate for name in item.certificate.names})
+        named = sorted(self._certificate_names(secrets))
         hosts = self.exposed.hosts or tuple(
             host for name in named if isinstance(host := values.host(name), str) and context.may_claim(namespace, host)
         )

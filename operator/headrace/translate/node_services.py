@@ -49,6 +49,7 @@ _IN_THE_CLEAR = "at the Service's own address clients speak no TLS, and so show 
 _PASSED = 'TLS that is passed through cannot be ended here'
 _ONE_PORT = "a Service's own port speaks TLS or it does not, so no client is sent from one to the other"
 _NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
+_NO_HOSTS = "it is a route of its own, and a Service's own address has no hosts and paths"
 _NO_SOURCE = (
     'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
     'on a TCP port that nothing else is said of, the kernel keeps it'
@@ -292,6 +293,8 @@ class _FragmentBuilder:
             found['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(others)}' if mode == 'tcp' else '')
         if not self.at_the_edge and 'rewrite-path' in values and parse.exposure(values).path not in (None, (), ('/',)):
             found['rewrite-path'] = _NO_PATHS
+        if not self.at_the_edge:
+            found |= {key: _NO_HOSTS for key in ('redirect-root', 'www-redirect') if key in values}
         if 'client-ca-secret' in values and not ends:
             found['client-ca-secret'] = _IN_THE_CLEAR
             self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
