@@ -11,6 +11,8 @@ BASE = {
 RUNTIME = {
     'minCheckInterval': '1s',
     'defaultClass': True,
+    'ingressClasses': ['nginx'],
+    'ingressAnnotations': ['ingress-nginx'],
     'domain': 'apps.example.com',
     'hostPolicy': {'*': ['*']},
     'maxRoutesPerObject': 4000,
@@ -66,6 +68,7 @@ RELOAD = {
 HTTP3 = {'http3': True}
 RESTART = {
     'class': 'other',
+    'ingress': False,
     'nodeRole': True,
     'startupTaint': 'example.com/taint',
     'nodeHttpPort': 10380,

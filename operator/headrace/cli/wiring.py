@@ -71,7 +71,7 @@ async def control(
     """
     from headrace.controller import client, controller  # noqa: PLC0415  see the module
 
-    context = inputs.look({**given, 'role': 'edge'}, adjust).context
+    context = replace(inputs.look({**given, 'role': 'edge'}, adjust).context, api_server=True)
     me = identity(way, context)
     calls = await client.connect(way, context.class_name)
     stop = asyncio.Event()

@@ -27,6 +27,7 @@ MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
 INSTANCE_SLOTS, INSTANCE_SLOT_STEP = 4, 8
 
 Port = Annotated[int, Meta(ge=1, le=MAX_PORT)]
+ClassName = Annotated[str, Meta(pattern=HOST)]
 Duration = Annotated[str, Meta(pattern=DURATION)]
 
 

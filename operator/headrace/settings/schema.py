@@ -25,6 +25,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     default_class: Annotated[
         bool, meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
     ] = False
+    ingress: Annotated[bool, meta('Read and serve Ingresses.', 'restart')] = True
+    ingress_classes: Annotated[
+        tuple[forms.ClassName, ...],
+        meta(
+            'Names of IngressClasses that are served besides those whose controller is `headrace.io/ingress-controller` (with `-CLASS` at its end for another class than `headrace`), as `nginx`. Such a class need not exist.',
+            'runtime',
+        ),
+    ] = ()
+    ingress_annotations: Annotated[
+        tuple[Literal['ingress-nginx', 'haproxy-ingress'], ...],
+        meta(
+            'Controllers whose annotations on Ingresses are understood too: `ingress-nginx`, `haproxy-ingress`.',
+            'runtime',
+        ),
+    ] = ()
     domain: Annotated[
         str,
         meta(

@@ -137,6 +137,8 @@ def _judge(found: Settings) -> None:
     if found.secrets.min_rsa_bits > found.secrets.max_rsa_bits:
         raise SettingsError('secrets.minRsaBits: must not be more than secrets.maxRsaBits')
     _judge_status_addresses(found.status_addresses)
+    _judge_repetitions('ingressClasses', found.ingress_classes)
+    _judge_repetitions('ingressAnnotations', found.ingress_annotations)
     _judge_hosts(found.host_policy)
     if found.http3 and found.accept_proxy:
         raise SettingsError('http3: over UDP no proxy can send a PROXY header, so acceptProxy excludes it')
@@ -166,6 +168,12 @@ def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str,
         if value in seen:
             raise SettingsError(f'{key}: {text!r} stands there twice')
         seen.add(value)
+
+
+def _judge_repetitions(key: str, texts: tuple[str, ...]) -> None:
+    for text in texts:
+        if texts.count(text) > 1:
+            raise SettingsError(f'{key}: {text!r} stands there twice')
 
 
 def _judge_hosts(policy: dict[str, tuple[str, ...]]) -> None:
