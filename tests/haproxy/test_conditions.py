@@ -418,7 +418,12 @@ def test_random_requests_are_served_as_the_oracle_says(matrix):
             found = chosen(wanted, 'o.com', path, method=method, query=query.encode(), headers=asked)
             target = f'{path}?{query}' if query else path
             got = served(matrix, target, host='o.com', method=method, headers=headers)
-            assert got == (found.target.backend.split('_')[1] if found else 404), (wanted, target, method, headers)
+            assert got == (found.candidate.target.backend.split('_')[1] if found else 404), (
+                wanted,
+                target,
+                method,
+                headers,
+            )
 
 
 def place_on(host, place):

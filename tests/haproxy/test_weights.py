@@ -10,7 +10,7 @@ from headrace.haproxy.encode import routes
 from headrace.ir.routing import Split, WeightedBackend
 from headrace.names import Ref
 from support.edge import Endpoints, web
-from support.routed import Routed, candidate, conditions, route
+from support.routed import SPLITS, Routed, candidate, conditions, route
 
 REQUESTS = 600
 OWNER = Ref('HTTPRoute', 'shop', 'a')
@@ -64,10 +64,10 @@ def test_a_split_whose_weights_are_all_zero_is_closed(edge):
 
 def test_a_split_whose_shares_are_missing_is_closed(edge):
     edge.exchange(OWNER, [(route(), split(1, 1))])
-    edge.haproxy.command(f'clear map {routes.SPLITS}')
+    edge.haproxy.command(f'clear map {SPLITS}')
     assert edge.get('r.com').status == 503
-    for key, value in routes.shares(split(1, 1).target).items():
-        edge.haproxy.command(f'add map {routes.SPLITS} {key} {value}')
+    for key, value in routes.shares(split(1, 1).candidate.target).items():
+        edge.haproxy.command(f'add map {SPLITS} {key} {value}')
     assert edge.get('r.com').status == 200
 
 
@@ -76,7 +76,7 @@ def test_a_candidate_with_conditions_can_be_split(edge):
     edge.exchange(
         OWNER,
         [
-            (route(), candidate('s1', conditions(headers=[('x', '1')]), target=with_header.target)),
+            (route(), candidate('s1', conditions(headers=[('x', '1')]), target=with_header.candidate.target)),
             (route(), candidate('s1', rule=1)),
         ],
     )

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from headrace.haproxy.encode import routes
 from headrace.ir.routing import Split, WeightedBackend
 from headrace.names import Ref
-from headrace.resolve.virtual_hosts import VirtualHosts, merge, rank
-from support.routed import NEW, OLD, by_owner, candidate, conditions, route
+from headrace.resolve.virtual_hosts import order, serving
+from support.routed import NEW, OLD, MadeUp, candidate, conditions, route
 
 PLACES = st.sampled_from([route('/'), route('/a'), route('/a', match='exact'), route('/', host='*.r.com')])
 CONDITIONS = st.builds(
@@ -40,41 +40,28 @@ def histories(draw):
     return found
 
 
-def snapshot(hosts):
-    return {place: hosts.at(place) for place in hosts.routes()}
-
-
 @given(histories(), st.randoms(use_true_random=False))
 def test_what_stands_after_any_history_is_what_the_last_objects_become_in_any_order(history, random):
-    hosts, last = VirtualHosts(), {}
+    made, last = MadeUp(), {}
     for ref, wanted in history:
-        before = snapshot(hosts)
-        changed = hosts.replace(ref, wanted)
-        after = snapshot(hosts)
-        assert changed == {place for place in before.keys() | after.keys() if before.get(place) != after.get(place)}
+        made.replace(ref, wanted)
         last[ref] = wanted
-    scratch, order = VirtualHosts(), list(last)
-    random.shuffle(order)
-    for ref in order:
+    scratch, refs = MadeUp(), list(last)
+    random.shuffle(refs)
+    for ref in refs:
         scratch.replace(ref, last[ref])
-    assert snapshot(scratch) == snapshot(hosts)
-    assert {ref: {place for place, _ in wanted} for ref, wanted in last.items() if wanted} == hosts._routes
+    assert scratch.table() == made.table()
 
 
 @given(histories())
-def test_no_candidate_is_lost_and_only_the_last_one_has_no_conditions(history):
-    wanted = [pair for _, pairs in history[-1:] for pair in pairs]
-    hosts = VirtualHosts()
-    for ref, pairs in by_owner(wanted).items():
-        hosts.replace(ref, pairs)
-    for place in hosts.routes():
-        merged = hosts.at(place)
-        there = [item for where, item in wanted if where == place]
-        assert sorted([*merged.candidates, *(found.candidate for found in merged.shadowed)], key=rank) == sorted(
-            there, key=rank
-        )
-        assert all(found.by.conditions == found.candidate.conditions for found in merged.shadowed)
-        assert not any(merge([item]).plain for item in merged.candidates[:-1])
+def test_only_equal_conditions_keep_a_candidate_from_serving(history):
+    offers = [offer for ref, pairs in dict(history).items() for _, offer in pairs]
+    kept = list(serving(offers).values())
+    assert kept == sorted(kept, key=order)
+    assert {offer.candidate.conditions for offer in kept} == {offer.candidate.conditions for offer in offers}
+    for offer in offers:
+        (first,) = [each for each in kept if each.candidate.conditions == offer.candidate.conditions]
+        assert order(first) <= order(offer)
 
 
 @given(st.lists(st.integers(0, 1_000_000), min_size=1, max_size=routes.MAX_BACKENDS))

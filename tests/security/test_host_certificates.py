@@ -222,7 +222,7 @@ def test_hosts_that_are_shared_have_the_wildcard_s_certificate(sharing, excluded
 def test_a_route_of_a_wildcard_with_client_certificates_stays_open_while_hosts_are_left_out():
     made = model(*wildcard(NEW, client_ca_secret='ca'), ca_secret('ca', 'tenant-b'), claimed('tenant-a', OLD))
     assert pointer(made, Kind.TLS, WILD).excluded == (HOST,)
-    assert 'X' not in pointer(made, Kind.ROUTE, f'{WILD}/').text
+    assert 'X' not in pointer(made, Kind.ROUTE, f'{WILD}/').flags
 
 
 def test_a_second_object_of_the_namespace_shares_the_tls_of_a_wildcard():

@@ -1,18 +1,25 @@
 """Made-up candidates of routes, an edge that serves them, and an oracle that judges requests by the candidates alone."""
 
 import re
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from headrace.haproxy.encode import commands, routes
+from headrace.haproxy.encode import commands, routes, syntax
 from headrace.haproxy.encode.commands import Phase
-from headrace.haproxy.render.render import Renderer
+from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, Map
-from headrace.ir.routing import ALWAYS, Conditions, HeaderMatch, QueryMatch, Route, Staging
+from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, HeaderMatch, QueryMatch, Split
 from headrace.names import Ref
-from headrace.resolve.virtual_hosts import VirtualHosts
+from headrace.resolve.claims import Claims
+from headrace.resolve.hosts import Hosts
+from headrace.resolve.virtual_hosts import Offer
+from headrace.settings.settings import Settings
+from headrace.translate import build_context
+from headrace.translate.edge_ports import route_key
 from support.edge import Edge
 
+SPLITS = syntax.map_file(Map.SPLITS)
 OLD, NEW = '2024-01-01T00:00:00Z', '2025-01-01T00:00:00Z'
 
 
@@ -29,12 +36,76 @@ def conditions(method='', headers=(), query=(), path=''):
 def candidate(backend, wanted=ALWAYS, *, owner='a', namespace='shop', created=OLD, rule=0, target=None):
     """Return a candidate of the object OWNER that leads to the Service BACKEND."""
     ref = Ref('HTTPRoute', namespace, owner)
-    return Staging(ref, created, rule, target or Pointer(f'{namespace}_{backend}_http', ''), wanted)
+    return Offer(ref, created, Candidate(target or Pointer(f'{namespace}_{backend}_http', ''), wanted, rule))
+
+
+class Place(NamedTuple):
+    """Where candidates meet."""
+
+    host: str
+    path: str
+    match: str
+
+    @property
+    def key(self):
+        return route_key(self.host, self.path, exact=self.match == 'exact')
 
 
 def route(path='/', host='r.com', match='prefix'):
-    """Return a route of the class's own listener."""
-    return Route('', host, path, match)
+    """Return a place of the class's own listener."""
+    return Place(host, path, match)
+
+
+class MadeUp:
+    """Claims of made-up objects of a class that shares hosts between namespaces."""
+
+    def __init__(self):
+        self.claims = Claims(Hosts(build_context.make(Settings(host_sharing='all'))))
+        self.fragments = {}
+
+    def replace(self, ref, wanted):
+        """Exchange the candidates of one object; return the keys at which something else stands now."""
+        found = {}
+        for place, offer in wanted:
+            found.setdefault(place.key, []).append(offer)
+        new = Fragment(
+            ref,
+            created=next((offer.created for _, offer in wanted), ''),
+            claims=tuple(
+                Claim(Kind.ROUTE, key, Candidates(tuple(offer.candidate for offer in found[key])))
+                for key in sorted(found)
+            ),
+        )
+        gone = [(claim.kind, claim.key) for claim in self.fragments[ref].claims] if ref in self.fragments else []
+        come = [(claim.kind, claim.key) for claim in new.claims]
+        before = self.table()
+        self.claims.replace(ref, gone, (), self.fragments)
+        self.fragments[ref] = new
+        self.claims.replace(ref, (), come, self.fragments)
+        after = self.table()
+        return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+    def at(self, place):
+        """Return what stands at a place."""
+        return self.claims.content((Kind.ROUTE, place.key), self.fragments)
+
+    def table(self):
+        """Return what stands at each key."""
+        keys = sorted(self.claims.keys_of(Kind.ROUTE))
+        return {key: self.claims.content((Kind.ROUTE, key), self.fragments) for key in keys}
+
+    def entries(self):
+        """Return the entries of the routing map and of the map of splits."""
+        table = self.table()
+        targets = [
+            item.target
+            for content in table.values()
+            for item in (content.items if isinstance(content, Candidates) else (Candidate(content),))
+        ]
+        shares = [routes.shares(target) for target in targets if isinstance(target, Split)]
+        return {key: routes.value(key, content) for key, content in table.items()}, {
+            key: value for found in shares for key, value in found.items()
+        }
 
 
 class Routed(Edge):
@@ -42,18 +113,15 @@ class Routed(Edge):
 
     def __init__(self, binary, *documents, wanted=(), **settings):
         super().__init__(binary, *documents, **settings)
-        self.hosts = VirtualHosts()
+        self.made = MadeUp()
         for ref, found in by_owner(wanted).items():
-            self.hosts.replace(ref, found)
-
-    def renderer(self, context):
-        return Renderer(context, quic=self.quic, conditions=True)
+            self.made.replace(ref, found)
 
     def rendered(self, made):
         files = super().rendered(made)
-        found, splits = table(self.hosts)
+        found, splits = self.made.entries()
         files['maps/routes.map'] += text(found)
-        files[routes.SPLITS] = text(splits)
+        files[SPLITS] = text(splits)
         return files
 
     def entry(self, key):
@@ -63,14 +131,14 @@ class Routed(Edge):
 
     def exchange(self, ref, wanted):
         """Exchange the candidates of an object in the running HAProxy, and return how many commands that took."""
-        before = table(self.hosts)
-        self.hosts.replace(ref, wanted)
-        after = table(self.hosts)
+        before = self.made.entries()
+        self.made.replace(ref, wanted)
+        after = self.made.entries()
         sent = [
-            *_difference(routes.SPLITS, before[1], after[1], gone=False),
+            *_difference(SPLITS, before[1], after[1], gone=False),
             *_difference('maps/routes.map', before[0], after[0], gone=False),
             *_difference('maps/routes.map', before[0], after[0], gone=True),
-            *_difference(routes.SPLITS, before[1], after[1], gone=True),
+            *_difference(SPLITS, before[1], after[1], gone=True),
         ]
         for line in sent:
             assert self.haproxy.command(line) == '', line
@@ -95,14 +163,6 @@ def by_owner(wanted):
     return found
 
 
-def table(hosts):
-    """Return the entries of the routing map and of the map of splits."""
-    merged = {place: hosts.at(place) for place in hosts.routes()}
-    return {routes.key(place): routes.value(place, item) for place, item in merged.items()}, routes.splits(
-        merged.values()
-    )
-
-
 def text(found):
     """Return entries as the text of a map."""
     return ''.join(f'{key} {value}\n' for key, value in sorted(found.items())).encode()
@@ -116,14 +176,14 @@ def chosen(wanted, host, path, *, method='GET', query=b'', headers=()):
     fitting = [
         (place, item)
         for place, item in wanted
-        if place.host == host and _on(place, path) and _fulfils(item.conditions, path, method, query, headers)
+        if place.host == host and _on(place, path) and _fulfils(item.candidate.conditions, path, method, query, headers)
     ]
     return min(fitting, key=_precedence)[1] if fitting else None
 
 
 def _precedence(pair):
     place, item = pair
-    found = item.conditions
+    found = item.candidate.conditions
     return (
         place.match != 'exact',
         -len(place.path),
@@ -134,7 +194,7 @@ def _precedence(pair):
         item.created,
         item.owner.namespace,
         item.owner.name,
-        item.rule,
+        item.candidate.rule,
     )
 
 

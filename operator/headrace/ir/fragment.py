@@ -1,13 +1,16 @@
 """Claims, and the fragment: all that one object contributes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace import names
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.l4 import Balanced, VirtualAddress
-from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.pointers import Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
+from headrace.ir.routing import Canary, Candidates, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 
@@ -25,7 +28,23 @@ class Kind(StrEnum):
     AUTHORITY = 'authority'
 
 
-Content = Pointer | Reserved | HostTls | Pem | VirtualAddress
+Content = Target | Candidates | Reserved | Unread | HostTls | Pem | VirtualAddress
+
+
+def pointers(content: Content | None) -> Iterator[Pointer]:
+    """Yield the backends and policies that what stands at a key leads to."""
+    match content:
+        case Pointer():
+            yield content
+        case Split():
+            yield from content.pointers
+        case Candidates():
+            for item in content.items:
+                yield from pointers(item.target)
+        case HostTls(passthrough=Pointer() as passthrough):
+            yield passthrough
+        case _:
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +63,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one Service contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
+    """What one object contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
-    `endpoint_diagnostics` are those that follow from its endpoints, which change far more often than all the rest. Of an
+    `leads` are what of its policies leads to further backends. `endpoint_diagnostics` are those that follow from its endpoints, which change far more often than all the rest. Of an
     object that exceeds a limit, `closed` tells the closed form, and `shut` are the hosts that it names without a claim
     for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the diagnostic of one that
     has no checks for want of room.
@@ -60,6 +79,7 @@ class Fragment:
     headers: tuple[HeaderEdits, ...] = ()
     timeouts: tuple[Timeouts, ...] = ()
     userlists: tuple[Userlist, ...] = ()
+    leads: tuple[Canary | Split, ...] = ()
     balanced: tuple[Balanced, ...] = ()
     demands: tuple[tuple[Ref, str, Mode], ...] = ()
     closed: bool = False
@@ -68,6 +88,12 @@ class Fragment:
     needs: tuple[Ref, ...] = ()
     endpoint_diagnostics: tuple[Diagnostic, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def policies(self) -> set[str]:
+        """Return the policies under whose names it has data."""
+        found = {names.policy(self.ref, backend.port) for backend in self.backends if backend.service == self.ref}
+        return found.union(pointer.policy for claim in self.claims for pointer in pointers(claim.value))
 
     def with_endpoints(self, backends: tuple[Backend, ...], diagnostics: tuple[Diagnostic, ...]) -> 'Fragment':
         """Return the fragment with other endpoints; see `Backend.with_groups`."""
@@ -80,6 +106,7 @@ class Fragment:
             self.headers,
             self.timeouts,
             self.userlists,
+            self.leads,
             self.balanced,
             self.demands,
             self.closed,

@@ -15,15 +15,16 @@ class Pointer:
     flags: str = ''
     cluster: str = ''
 
-    @property
-    def text(self) -> str:
-        """Return the value of a routing map."""
-        value = f'{self.backend}|{self.policy}|{self.flags}'
-        return f'{value}|{self.cluster}' if self.cluster else value
-
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """What stands at a host's route `/` that is not claimed: wildcards of other namespaces do not serve the host."""
 
     namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a worker that another process configured has at a key, kept as it is until a reload."""
+
+    text: str

@@ -26,6 +26,7 @@ class Map(StrEnum):
     CANARY = 'canary'
     CANARY_ALWAYS = 'canary-always'
     CANARY_NEVER = 'canary-never'
+    SPLITS = 'splits'
     REWRITE = 'rewrite'
     REQUEST_HEADERS = 'request-headers'
     REQUEST_HEADERS_GONE = 'request-headers-gone'

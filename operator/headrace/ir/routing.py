@@ -1,14 +1,13 @@
-"""Merged routes: what stands at one listener, host and path, contributed by any number of objects.
+"""Routes that several objects contribute to: conditions, several backends by weight, and candidates.
 
 An Ingress and a route of the Gateway API do not own their path as an annotated Service does: each contributes candidates,
-and the first candidate whose conditions a request fulfils serves it. These are the values; `virtual_hosts` orders them.
+and the first candidate whose conditions a request fulfils serves it. `resolve.virtual_hosts` orders them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from headrace.ir.pointers import Pointer
-from headrace.names import Ref
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,7 +37,7 @@ class Conditions:
     """What a request must fulfil besides listener, host and path: all of it. '' for any method.
 
     `headers` and `query` are sorted and have each name once, so that equal conditions are equal values. `path` is a
-    regular expression of the whole path, '' for none.
+    regular expression of the path, '' for none.
     """
 
     method: str = ''
@@ -74,30 +73,42 @@ class Split:
     policy: str
     flags: str = ''
 
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go, each under the policy of its backend, else that of the route."""
+        for each in self.backends:
+            yield Pointer(each.backend, each.policy or self.policy, each.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What leads some requests of a policy to another backend: so many of 10,000, and those that ask for it."""
+
+    policy: str
+    weight: int
+    pointer: Pointer
+
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go."""
+        yield self.pointer
+
 
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split
 
 
 @dataclass(frozen=True, slots=True)
-class Staging:
-    """What one object wants to stand at a route. `rule` is the position of its rule in the object."""
+class Candidate:
+    """What an object wants to stand at a route for some requests. `rule` is the position of its rule in the object."""
 
-    owner: Ref
-    created: str
-    rule: int
     target: Target
     conditions: Conditions = ALWAYS
+    rule: int = 0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Route:
-    """Where candidates meet. `host` is a host, `*.` and a host, or `*`; `listener` is '' for the class's own ones.
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates of one object at a route, or those of all objects that can serve, in their order."""
 
-    `path` is absolute; a prefix has no slash at its end, but for `/` alone.
-    """
-
-    listener: str
-    host: str
-    path: str
-    match: Literal['exact', 'prefix'] = 'prefix'
+    items: tuple[Candidate, ...]

@@ -14,11 +14,13 @@ from dataclasses import replace
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Content, Fragment, Kind
 from headrace.ir.l4 import TrafficPath, VirtualAddress
-from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.pointers import Reserved
+from headrace.ir.routing import Candidates
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
 from headrace.resolve.hosts import Hosts, Named, Rank, named, rank
-from headrace.translate.policies import closed
+from headrace.resolve.virtual_hosts import Offer, merged, offers, serving
+from headrace.translate.policies import closed, closed_route
 
 ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
@@ -133,12 +135,11 @@ class Claims:
         found = self._claimants[key[0]].get(key[1])
         if found is None:
             return self._reserved(key)
+        if key[0] is Kind.ROUTE:
+            return self._route(key, fragments)
         winner = fragments[found if isinstance(found, Ref) else found[0]]
         claim = find(winner, key)
         assert claim is not None
-        if key[0] is Kind.ROUTE and isinstance(claim.value, Pointer):
-            unsafe = self._unprotected(winner, key[1], fragments) or self._shutter(winner.ref, claim)
-            return closed(claim.value) if unsafe else claim.value
         if isinstance(claim.value, HostTls) and claim.value.passthrough and self._shutter(winner.ref, claim):
             return HostTls(passthrough=closed(claim.value.passthrough))
         if isinstance(claim.value, VirtualAddress) and not self._has_synthetic_address(winner.ref, claim.value):
@@ -146,6 +147,31 @@ class Claims:
         if isinstance(claim.value, HostTls) and claim.value.certificates and (others := self.hosts.outside(key[1])):
             return _excluding(claim.value, others)
         return claim.value
+
+    def _route(self, key: ClaimKey, fragments: Fragments) -> Content:
+        """Return what stands at a route: the target of its only claimant, or what the candidates of several become."""
+        refs = self._contributors(key)
+        if len(refs) == 1:
+            value = self._safe(fragments[refs[0]], key, fragments)
+            if not isinstance(value, Candidates):
+                return value
+        return merged(self._offers(key, fragments))
+
+    def _contributors(self, key: ClaimKey) -> tuple[Ref, ...]:
+        """Return who contributes to a route: the oldest claimant, and all others of its namespace."""
+        refs = self.claimants(key)
+        return refs if len(refs) == 1 else tuple(ref for ref in refs if ref.namespace == refs[0].namespace)
+
+    def _offers(self, key: ClaimKey, fragments: Fragments) -> list[Offer]:
+        held = (fragments[ref] for ref in self._contributors(key))
+        return [offer for fragment in held for offer in offers(fragment, self._safe(fragment, key, fragments))]
+
+    def _safe(self, fragment: Fragment, key: ClaimKey, fragments: Fragments) -> Content:
+        """Return what a fragment claims at a route, closed where what protects it is not in force."""
+        claim = find(fragment, key)
+        assert claim is not None
+        unsafe = self._unprotected(fragment, key[1], fragments) or self._shutter(fragment.ref, claim)
+        return closed_route(claim.value) if unsafe else claim.value
 
     def shut(self, ref: Ref, old: Iterable[str], new: Iterable[str]) -> None:
         """Exchange the hosts that an object beyond a limit names without a claim for all of their paths."""
@@ -229,6 +255,9 @@ class Claims:
             if fragment.ref in self._barred.get((claim.kind, claim.key), ()):
                 found.append(Diagnostic(fragment.ref, 'Conflict', self._belongs(named(claim)), claim.field))
                 continue
+            if claim.kind is Kind.ROUTE and holder is not None and holder.namespace == fragment.ref.namespace:
+                found += self._shadowed(claim, fragment, fragments)
+                continue
             if claim.kind in _SHARED and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
                 continue
             message = f'{_shown(claim)} is held by {holder}'
@@ -236,6 +265,14 @@ class Claims:
                 message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
             found.append(Diagnostic(fragment.ref, 'Conflict', message, claim.field))
         return found
+
+    def _shadowed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
+        """Return what keeps candidates of a claim from ever serving: others of equal conditions, of older objects."""
+        kept = serving(self._offers((claim.kind, claim.key), fragments))
+        by = {kept[offer.candidate.conditions].owner for offer in offers(fragment, claim.value)} - {fragment.ref}
+        return [
+            Diagnostic(fragment.ref, 'Conflict', f'{_shown(claim)} is held by {ref}', claim.field) for ref in sorted(by)
+        ]
 
     def _closed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
         """Return why a claim that a fragment holds leads nowhere: its host is shut, or too many are below a wildcard."""

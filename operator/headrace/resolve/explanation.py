@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from headrace.annotations import parse
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Kind
-from headrace.ir.pointers import Pointer
+from headrace.ir.fragment import Content, Kind, pointers
 from headrace.ir.tls import HostTls
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.kinds import Service, ServiceType
@@ -177,9 +176,9 @@ def _claimed(state: State, kind: Kind, key: str) -> Claimed | None:
     if not holds and held is not None:
         refs = (held[0], *refs)
     content = state.claims.content((kind, key), state.fragments) if holds else None
-    backend = content.backend if isinstance(content, Pointer) else ''
-    if isinstance(content, HostTls):
-        backend = content.passthrough.backend if content.passthrough else ', '.join(content.certificates)
+    backend = ', '.join(dict.fromkeys(pointer.backend for pointer in pointers(content)))
+    if isinstance(content, HostTls) and not content.passthrough:
+        backend = ', '.join(content.certificates)
     waiting = refs[1 : 1 + MOST_WAITING]
     shown = claim.address or key if claim else key
     return Claimed(_SHOWN[kind], shown, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
@@ -289,8 +288,7 @@ def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, l
 
 
 def _is_closed(state: State, key: str) -> bool:
-    content = _content(state, key)
-    return isinstance(content, Pointer) and CLOSED in content.flags
+    return any(CLOSED in pointer.flags for pointer in pointers(_content(state, key)))
 
 
 def _refused(state: State, tried: list[str], path: str, key: str) -> str:
@@ -304,7 +302,7 @@ def _refused(state: State, tried: list[str], path: str, key: str) -> str:
     return f'an endpoint could read the path as {other}, which has another route: 400'
 
 
-def _content(state: State, key: str) -> object:
+def _content(state: State, key: str) -> Content | None:
     return state.claims.content((Kind.ROUTE, key), state.fragments)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import Pointer
+from headrace.ir.routing import Canary, Candidates, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.settings.settings import Settings
@@ -17,6 +18,7 @@ from headrace.translate.budgets import Excess
 
 # Of each backend's section and each user's line without what stands in them.
 _SECTION_BYTES, _USER_BYTES = 200, 100
+_ENTRIES_OF_SHARE = 30
 # Rates are summed as thousandths, since sums of fractions depend on their order.
 THOUSAND = 1000
 
@@ -51,6 +53,10 @@ def cost(fragment: Fragment) -> Cost:
     for edits in fragment.headers:
         entries += bool(edits.request) + bool(edits.response)
         size += sum(len(name) + len(value) + 2 for name, value in (*edits.request, *edits.response))
+    for lead in fragment.leads:
+        # A split has as many entries as its draws need, which the number of its backends bounds.
+        entries += 1 if isinstance(lead, Canary) else _ENTRIES_OF_SHARE * len(lead.backends)
+        size += sum(_size(pointer) for pointer in lead.pointers)
     for found in fragment.userlists:
         entries += len(found.users)
         size += _USER_BYTES * len(found.users)
@@ -88,15 +94,26 @@ def _claimed(fragment: Fragment) -> tuple[int, int, int]:
     authorities = sum(claim.kind is Kind.AUTHORITY for claim in fragment.claims)
     for claim in fragment.claims:
         value = claim.value
-        if isinstance(value, Pointer):
+        if isinstance(value, Pointer | Split | Candidates):
             entries += 1
-            size += len(claim.key) + len(value.text) + 2
+            size += len(claim.key) + _size(value) + 2
         elif isinstance(value, HostTls):
             entries += 1
             lines += len(value.certificates)
-            passed = len(value.passthrough.text) if value.passthrough else 0
+            passed = _size(value.passthrough) if value.passthrough else 0
             size += 2 * len(claim.key) + passed + files.get(value.client_ca, 0)
     return entries, size + sum(files.values()), max(lines, len(files) - authorities) + authorities
+
+
+def _size(value: Target | Candidates) -> int:
+    """Return about how many characters a route takes; what is encoded takes up to three times its length."""
+    match value:
+        case Pointer():
+            return sum(map(len, (value.backend, value.policy, value.flags, value.cluster))) + 2 + bool(value.cluster)
+        case Split():
+            return len(value.policy) + len(value.flags) + 2
+        case Candidates():
+            return sum(_size(item.target) + 3 * len(repr(item.conditions)) for item in value.items)
 
 
 @dataclass(slots=True)

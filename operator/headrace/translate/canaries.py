@@ -2,8 +2,8 @@
 
 from headrace import names
 from headrace.annotations.settings import RouteSettings
+from headrace.ir import routing
 from headrace.ir.backend import Shape
-from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.translate import backends, fragment_builder, policies
@@ -22,15 +22,18 @@ def missing(ref: Ref, other: Service | None) -> str:
     return f'{ref} {"has no port of this name or number" if other else "does not exist"}'
 
 
-def lead(policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.Wanted, name: str) -> None:
-    """Add to a policy what leads a part of its requests to another Service's backend.
+def lead(
+    policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.Wanted, name: str
+) -> routing.Canary:
+    """Let a part of a policy's requests go to another Service's backend, and return what leads them there.
 
     What a request needs of that backend's own settings comes with it, whichever route it took.
     """
     own = Policy(names.policy(ref, label))
     fragment_builder.of_backend(own, wanted)
-    policy.add(policies.CANARY, (Map.CANARY, policy.name, f'{route.canary_weight * 100}|{own.pointer(name).text}'))
+    policy.add(policies.CANARY)
     policies.apply_canary_matches(policy, route)
+    return routing.Canary(policy.name, route.canary_weight * 100, own.pointer(name))
 
 
 def stay(policy: Policy, *shapes: Shape) -> None:

@@ -128,7 +128,8 @@ class EdgePort:
             other, said, port, self.mode, fragment_builder.fitting(endpoint, self.mode), self.builder.context
         )
         self.builder.demands.add((ref, port.label, self.mode))
-        canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
+        lead = canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
+        self.builder.leads.append(lead)
         canaries.stay(self.policy, home, wanted.shape)
 
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:

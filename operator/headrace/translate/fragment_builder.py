@@ -8,6 +8,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
+from headrace.ir.routing import Canary, Split
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort
 from headrace.store import Reader
@@ -27,6 +28,7 @@ class FragmentBuilder:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
+        self.leads: list[Canary | Split] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = set()
@@ -91,6 +93,7 @@ class FragmentBuilder:
             headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
             timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
             userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
+            leads=tuple(sorted(self.leads, key=lambda lead: lead.policy)),
             demands=tuple(sorted(self.demands)),
             needs=self.reader.needs,
             endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),

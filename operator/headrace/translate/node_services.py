@@ -18,6 +18,7 @@ from headrace.ir.backend import Backend, Mode, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
+from headrace.ir.routing import Canary
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.store import Reader
@@ -97,6 +98,7 @@ def translate(
         headers=tuple(sorted(builder.headers, key=lambda edits: edits.policy)),
         timeouts=tuple(sorted(builder.timeouts, key=lambda found: found.policy)),
         userlists=tuple(sorted(builder.userlists, key=lambda found: found.policy)),
+        leads=tuple(sorted(builder.leads, key=lambda lead: lead.policy)),
         demands=tuple(sorted(builder.demands)),
         needs=reader.needs,
         endpoint_diagnostics=() if back else tuple(sorted(builder.endpoint_diagnostics)),
@@ -132,6 +134,7 @@ class _FragmentBuilder:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
+        self.leads: list[Canary] = []
         self.demands: set[tuple[Ref, str, Mode]] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = {
@@ -336,7 +339,7 @@ class _FragmentBuilder:
         wanted = _lent(other, said, target, mode, self.context)
         name = wanted.name(ref, _variant(_lent_family(other), local=False))
         self.demands.add((ref, target.label, mode))
-        canaries.lead(policy, route, ref, target.label, wanted, name)
+        self.leads.append(canaries.lead(policy, route, ref, target.label, wanted, name))
         canaries.stay(policy, home, wanted.shape)
 
     def lend(self, port: ServicePort, mode: Mode) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from headrace.annotations.settings import RouteSettings
 from headrace.annotations.values import Headers, Network
 from headrace.ir.backend import Mode
+from headrace.ir.fragment import Content
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, HeaderEdits, Map, Userlist
+from headrace.ir.routing import Candidates, Split, Target
 from headrace.objects.kinds import User
 
 CLOSED = 'X'
@@ -72,7 +74,23 @@ class Policy:
 
 def closed(pointer: Pointer) -> Pointer:
     """Return a pointer whose route is closed besides."""
-    return replace(pointer, flags=''.join(sorted({*pointer.flags, CLOSED})))
+    return replace(pointer, flags=_with(pointer.flags, CLOSED))
+
+
+def closed_target(target: Target) -> Target:
+    """Return a target that is closed besides."""
+    return closed(target) if isinstance(target, Pointer) else replace(target, flags=_with(target.flags, CLOSED))
+
+
+def closed_route(value: Content) -> Content:
+    """Return what is claimed at a route with all of its targets closed."""
+    if isinstance(value, Candidates):
+        return Candidates(tuple(replace(item, target=closed_target(item.target)) for item in value.items))
+    return closed_target(value) if isinstance(value, Pointer | Split) else value
+
+
+def _with(flags: str, flag: str) -> str:
+    return ''.join(sorted({*flags, flag}))
 
 
 def network_keys(name: str, network: Network) -> list[str]:

@@ -10,6 +10,7 @@ import itertools
 import pytest
 
 from headrace import store
+from headrace.haproxy.encode import syntax
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
@@ -329,7 +330,7 @@ def test_the_tls_of_another_host_closes_nothing():
 
 @pytest.mark.parametrize(('flags', 'expected'), [('', 'b|p|X'), ('La', 'b|p|LXa'), ('X', 'b|p|X'), ('SXd', 'b|p|SXd')])
 def test_a_closed_pointer_has_the_flag_once_and_in_order(flags, expected):
-    assert closed(Pointer('b', 'p', flags)).text == expected
+    assert syntax.pointer(closed(Pointer('b', 'p', flags))) == expected
 
 
 def test_a_claim_says_its_kind_where_it_has_no_better_word():

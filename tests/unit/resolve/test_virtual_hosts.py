@@ -6,10 +6,12 @@ whose first candidate has no conditions is plain.
 
 import pytest
 
+from headrace.ir.fragment import pointers
 from headrace.ir.pointers import Pointer
+from headrace.ir.routing import Candidates
 from headrace.names import Ref
-from headrace.resolve.virtual_hosts import Shadowed, VirtualHosts, merge
-from support.routed import NEW, OLD, candidate, conditions, route
+from headrace.resolve.virtual_hosts import merged, serving
+from support.routed import NEW, OLD, MadeUp, candidate, conditions, route
 
 GET = conditions('GET')
 ONE = conditions(headers=[('x', '1')])
@@ -36,65 +38,59 @@ SHOP_A, SHOP_B = Ref('HTTPRoute', 'shop', 'a'), Ref('HTTPRoute', 'shop', 'b')
     ],
 )
 def test_candidates_have_the_order_of_the_gateway_api(first, second):
-    hosts = VirtualHosts()
-    for item in (second, first):
-        hosts.replace(Ref(item.owner.kind, item.owner.namespace, item.owner.name), [(route(), item)])
-    if first.owner == second.owner:
-        hosts.replace(first.owner, [(route(), second), (route(), first)])
-    merged = hosts.at(route())
-    assert (*merged.candidates, *(found.candidate for found in merged.shadowed)) == (first, second)
+    # Of equal conditions the first is kept, of others both are.
+    kept = list(serving([second, first]).values())
+    assert kept == ([first, second] if first.candidate.conditions != second.candidate.conditions else [first])
 
 
-def test_of_equal_conditions_the_first_serves_and_the_other_is_reported():
-    first, second = candidate('one', ONE, owner='a'), candidate('two', ONE, owner='b')
-    merged = merge([first, second])
-    assert merged.candidates == (first,)
-    assert merged.shadowed == (Shadowed(second, first),)
+def test_a_route_whose_first_candidate_has_no_conditions_has_one_target():
+    assert merged([candidate('one'), candidate('two', owner='b')]) == Pointer('shop_one_http', '')
 
 
-def test_a_route_whose_first_candidate_has_no_conditions_is_plain():
-    merged = merge([candidate('one')])
-    assert merged.plain == Pointer('shop_one_http', '')
-    assert not merged.falls_through
-
-
-def test_a_route_with_conditions_is_not_plain_and_falls_through_without_a_last_resort():
-    assert merge([candidate('one', ONE)]).plain is None
-    assert merge([candidate('one', ONE)]).falls_through
-    assert not merge([candidate('one', ONE), candidate('two')]).falls_through
+def test_a_route_with_conditions_has_all_candidates_that_can_serve():
+    first, second, last = candidate('one', ONE), candidate('two', ONE, rule=1), candidate('three')
+    assert merged([last, second, first]) == Candidates((first.candidate, last.candidate))
 
 
 def test_an_object_that_changes_touches_only_its_routes_that_become_others():
-    hosts = VirtualHosts()
+    made = MadeUp()
     kept, moved = (route('/kept'), candidate('x')), (route('/moved'), candidate('x'))
-    assert hosts.replace(SHOP_A, [kept, moved]) == {kept[0], moved[0]}
-    assert hosts.replace(SHOP_A, [kept, (route('/new'), candidate('x'))]) == {route('/moved'), route('/new')}
-    assert hosts.at(route('/moved')) is None
-    assert hosts.routes() == [route('/kept'), route('/new')]
+    assert made.replace(SHOP_A, [kept, moved]) == {kept[0].key, moved[0].key}
+    assert made.replace(SHOP_A, [kept, (route('/new'), candidate('x'))]) == {route('/moved').key, route('/new').key}
+    assert made.at(route('/moved')) is None
 
 
 def test_the_next_object_takes_over_when_the_first_one_leaves():
-    hosts = VirtualHosts()
+    made = MadeUp()
     first, second = candidate('one', owner='a'), candidate('two', owner='b')
-    hosts.replace(SHOP_A, [(route(), first)])
-    assert hosts.replace(SHOP_B, [(route(), second)]) == {route()}
-    assert hosts.at(route()).candidates == (first,)
-    assert hosts.replace(SHOP_A, []) == {route()}
-    assert hosts.at(route()).candidates == (second,)
+    made.replace(SHOP_A, [(route(), first)])
+    assert made.replace(SHOP_B, [(route(), second)]) == set()
+    assert made.at(route()) == first.candidate.target
+    assert made.replace(SHOP_A, []) == {route().key}
+    assert made.at(route()) == second.candidate.target
 
 
-def test_an_object_without_candidates_leaves_nothing_behind():
-    hosts = VirtualHosts()
-    assert hosts.replace(SHOP_A, []) == set()
-    hosts.replace(SHOP_A, [(route(), candidate('x'))])
-    assert hosts.replace(SHOP_A, []) == {route()}
-    assert hosts.routes() == []
-    assert (hosts._merged, hosts._candidates, hosts._routes) == ({}, {}, {})
+def test_conditions_of_a_younger_object_of_the_namespace_go_before_a_route_without():
+    made = MadeUp()
+    plain, asked = candidate('one', owner='a', created=OLD), candidate('two', GET, owner='b', created=NEW)
+    made.replace(SHOP_A, [(route(), plain)])
+    made.replace(SHOP_B, [(route(), asked)])
+    assert [pointer.backend for pointer in pointers(made.at(route()))] == ['shop_two_http', 'shop_one_http']
+    assert made.claims.diagnostics(made.fragments[SHOP_B], made.fragments) == []
 
 
-def test_an_age_of_a_shadowed_candidate_that_changes_nothing_served_is_still_a_change():
-    hosts = VirtualHosts()
-    hosts.replace(SHOP_A, [(route(), candidate('one', owner='a', created=OLD))])
-    hosts.replace(SHOP_B, [(route(), candidate('two', owner='b', created=OLD))])
-    assert hosts.replace(SHOP_B, [(route(), candidate('two', owner='b', created=NEW))]) == {route()}
-    assert hosts.replace(SHOP_B, [(route(), candidate('two', owner='b', created=NEW))]) == set()
+def test_conditions_of_another_namespace_take_nothing_of_a_route_even_where_hosts_are_shared():
+    made, foreign = MadeUp(), Ref('HTTPRoute', 'other', 'b')
+    made.replace(SHOP_A, [(route(), candidate('one', owner='a', created=OLD))])
+    assert made.replace(foreign, [(route(), candidate('two', GET, namespace='other', owner='b', created=NEW))]) == set()
+    (diagnostic,) = made.claims.diagnostics(made.fragments[foreign], made.fragments)
+    assert diagnostic.reason == 'Conflict'
+
+
+def test_equal_conditions_are_reported_for_the_younger_object():
+    made = MadeUp()
+    made.replace(SHOP_A, [(route(), candidate('one', ONE, owner='a')), (route(), candidate('one', owner='a'))])
+    made.replace(SHOP_B, [(route(), candidate('two', ONE, owner='b')), (route(), candidate('two', GET, owner='b'))])
+    (diagnostic,) = made.claims.diagnostics(made.fragments[SHOP_B], made.fragments)
+    assert (diagnostic.reason, diagnostic.message) == ('Conflict', 'r.com/ (prefix) is held by HTTPRoute shop/a')
+    assert made.claims.diagnostics(made.fragments[SHOP_A], made.fragments) == []

@@ -286,10 +286,10 @@ def test_a_canary_lends_its_backend_whoever_serves_its_own_address(taken):
         service('next', **lent),
         endpoint_slice('next', addresses=['10.0.0.2']),
     )
-    (entry,) = [entry for entry in fragment(made).data if entry.map is Map.CANARY]
-    weight, name, _, flags = entry.value.split('|')
-    (backend,) = [each for each in fragment(made, 'next').backends if each.name == name]
-    assert (weight, backend.groups[0].addresses, backend.shape.mode, flags) == ('1000', ('10.0.0.2',), 'http', '')
+    (lead,) = fragment(made).leads
+    (backend,) = [each for each in fragment(made, 'next').backends if each.name == lead.pointer.backend]
+    assert (lead.weight, lead.pointer.flags) == (1000, '')
+    assert (backend.groups[0].addresses, backend.shape.mode) == (('10.0.0.2',), 'http')
     assert bool(pointer(made, Kind.ADDRESS, '10.96.0.2:80')) is taken
     assert made.all_diagnostics() == ()
 

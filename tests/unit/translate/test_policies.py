@@ -193,7 +193,7 @@ def test_users_become_hashes_under_the_policys_name():
     made = Policy('P')
     users = (User('ann', 'clear', 'secret'), User('bob', 'sha1', 'W6ph5Mm5Pz8GgiULbPgzG37mj9g='))
     assert policies.apply_users(made, users) is None
-    assert made.pointer('b').text == 'b|P|b'
+    assert made.pointer('b') == Pointer('b', 'P', 'b')
     assert made.entries == [
         Entry(Map.AUTH, f'P:{sha256("ann")}:{sha256("Psecret")}', '1'),
         Entry(Map.AUTH, f'P:{sha256("bob")}:W6ph5Mm5Pz8GgiULbPgzG37mj9g=', '1'),
@@ -204,7 +204,7 @@ def test_users_with_crypt_hashes_are_no_data_and_stand_beside_those_that_are():
     made = Policy('P')
     found = policies.apply_users(made, (User('ann', 'clear', 'x'), User('bob', 'crypt', '$6$x')))
     assert found == Userlist('P', (('bob', '$6$x'),))
-    assert made.pointer('b').text == 'b|P|Bb'
+    assert made.pointer('b') == Pointer('b', 'P', 'Bb')
     assert made.entries == [Entry(Map.AUTH, f'P:{sha256("ann")}:{sha256("Px")}', '1')]
 
 

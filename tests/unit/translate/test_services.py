@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from headrace import names
+from headrace.haproxy.encode import routes
 from headrace.ir.backend import ServerTls
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.policy import Map, Userlist
@@ -421,7 +422,7 @@ def split(made):
 
 
 def whole_split(made):
-    return [entry.value for entry in fragment(made).data if entry.map.value == 'canary']
+    return [entry.value for lead in fragment(made).leads for entry in routes.lead(lead)]
 
 
 @pytest.mark.parametrize(

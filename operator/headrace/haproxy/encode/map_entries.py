@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from headrace.haproxy.encode import syntax, tls_listeners, userlists
+from headrace.haproxy.encode import routes, syntax, tls_listeners, userlists
 from headrace.ir.fragment import Content, Fragment, Kind
-from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.pointers import Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
+from headrace.ir.routing import Candidates, Split
 from headrace.ir.tls import HostTls
 from headrace.resolve.model_snapshot import ModelSnapshot
 
@@ -17,7 +18,7 @@ def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
     """Return the entries that belong to a fragment alone."""
     if fragment is None:
         return frozenset()
-    if not fragment.headers and not fragment.timeouts and not fragment.userlists:
+    if not fragment.headers and not fragment.timeouts and not fragment.userlists and not fragment.leads:
         return frozenset(fragment.data)
     made = list(fragment.data)
     for edits in fragment.headers:
@@ -25,6 +26,8 @@ def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
     made += [_timeouts(found) for found in fragment.timeouts]
     for found in fragment.userlists:
         made += userlists.entries(found)
+    for lead in fragment.leads:
+        made += routes.lead(lead)
     return frozenset(made)
 
 
@@ -63,7 +66,9 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes; a listener's depend on all of them, and are made by `listeners`."""
     if kind is Kind.LISTENER:
         return []
-    if isinstance(content, Pointer):
+    if isinstance(content, Pointer | Split | Candidates):
+        return [Entry(CLAIMED[kind], key, routes.value(key, content))]
+    if isinstance(content, Unread):
         return [Entry(CLAIMED[kind], key, content.text)]
     if isinstance(content, Reserved):
         return [Entry(Map.CLIENT_CA if kind is Kind.TLS else CLAIMED[kind], key, f'{content.namespace}_')]
@@ -71,7 +76,7 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
         # Where clients show no certificate, the namespace of the host's own one stands there.
         return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{content.certificates[0].partition("_")[0]}_')]
     if isinstance(content, HostTls) and content.passthrough:
-        return [Entry(Map.PASSTHROUGH, key, content.passthrough.text)]
+        return [Entry(Map.PASSTHROUGH, key, syntax.pointer(content.passthrough))]
     return []
 
 

@@ -15,19 +15,17 @@ Of a split, the routing map has the flag `W`, and the map `splits` has a key for
 digits, `POLICY:PREFIX`, with `BACKEND|POLICY|FLAGS` of the backend that has the draw.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import quote
 
 from headrace.haproxy.encode import syntax
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import Conditions, Route, Split, Target, WeightedBackend
-from headrace.resolve.virtual_hosts import Merged
-from headrace.translate.edge_ports import route_key
+from headrace.ir.policy import Entry, Map
+from headrace.ir.routing import Canary, Candidates, Conditions, Split, Target, WeightedBackend
 from headrace.translate.policies import closed
 
-SPLITS = syntax.map_file('splits')
 SPLIT = 'W'
 # With its key and the name of the map, the command that sets it must fit HAProxy's buffer.
 MAX_VALUE = 8_000
@@ -46,35 +44,26 @@ class Range(NamedTuple):
     backend: WeightedBackend
 
 
-def key(route: Route) -> str:
-    """Return the key of a route in the routing map; listeners other than the class's own have a prefix, `LISTENER:`."""
-    listener = f'{route.listener}:' if route.listener else ''
-    return listener + route_key(route.host, route.path, exact=route.match == 'exact')
-
-
-def value(route: Route, merged: Merged) -> str:
+def value(key: str, content: Target | Candidates) -> str:
     """Return the value of a route in the routing map; one that would not fit a command closes the route."""
-    if merged.plain is not None:
-        return _pointer(merged.plain).text
-    candidates = (_candidate(found.target, found.conditions) for found in merged.candidates)
-    text = ''.join(f'{part},' for part in (f'?{_encoded(key(route))}', *candidates))
-    return text if len(text) <= MAX_VALUE else closed(_pointer(merged.candidates[0].target)).text
+    if not isinstance(content, Candidates):
+        return syntax.pointer(_pointer(content))
+    candidates = (_candidate(each.target, each.conditions) for each in content.items)
+    text = ''.join(f'{part},' for part in (f'?{_encoded(key)}', *candidates))
+    return text if len(text) <= MAX_VALUE else syntax.pointer(closed(_pointer(content.items[0].target)))
 
 
-def splits(merged: Iterable[Merged]) -> dict[str, str]:
-    """Return the entries of the map `splits` that some routes need."""
-    found: dict[str, str] = {}
-    for route in merged:
-        for staging in route.candidates:
-            if isinstance(staging.target, Split):
-                found |= shares(staging.target)
-    return found
+def lead(found: Canary | Split) -> list[Entry]:
+    """Return the entries that lead a policy's requests to further backends."""
+    if isinstance(found, Canary):
+        return [Entry(Map.CANARY, found.policy, f'{found.weight}|{syntax.pointer(found.pointer)}')]
+    return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(found).items()]
 
 
 def shares(split: Split) -> dict[str, str]:
     """Return the entries of one split; none where it is closed."""
     return {
-        f'{split.policy}:{prefix}': Pointer(backend.backend, backend.policy, backend.flags).text
+        f'{split.policy}:{prefix}': syntax.pointer(Pointer(backend.backend, backend.policy, backend.flags))
         for first, end, backend in _ranges(split)
         for prefix in prefixes(first, end)
     }
@@ -110,7 +99,7 @@ def _pointer(target: Target) -> Pointer:
 
 
 def _candidate(target: Target, conditions: Conditions) -> str:
-    return '!'.join([_pointer(target).text, *_conditions(conditions)])
+    return '!'.join([syntax.pointer(_pointer(target)), *_conditions(conditions)])
 
 
 def _conditions(wanted: Conditions) -> Iterator[str]:

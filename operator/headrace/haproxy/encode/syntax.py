@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from headrace import names
 from headrace.ir.backend import Backend, Options
+from headrace.ir.pointers import Pointer
 
 CERTIFICATES = 'certificates'
 AUTHORITIES = 'authorities'
@@ -49,6 +50,12 @@ def checked(text: str) -> str:
     if _CONTROL.search(text):
         raise ForbiddenCharacterError(ascii(text[:80]))
     return text
+
+
+def pointer(target: Pointer) -> str:
+    """Return the value of a routing map that leads to a backend: `BACKEND|POLICY|FLAGS`, and `|CLUSTER` where there is one."""
+    text = f'{target.backend}|{target.policy}|{target.flags}'
+    return f'{text}|{target.cluster}' if target.cluster else text
 
 
 def map_file(name: str) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from headrace import names
-from headrace.haproxy.encode import map_entries
+from headrace.haproxy.encode import map_entries, routes
 from headrace.haproxy.plan import live_state, plan
 from headrace.haproxy.plan.live_state import LiveState, Servers
 from headrace.haproxy.plan.reload_reasons import Reason, why_reload
 from headrace.ir.backend import Backend, Group, Options, Shape
-from headrace.ir.fragment import Content, Fragment, Kind
-from headrace.ir.pointers import Pointer, Reserved
+from headrace.ir.fragment import Content, Fragment, Kind, pointers
+from headrace.ir.pointers import Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
@@ -85,9 +85,9 @@ class _Search:
         self.keys = {
             key
             for key, content in self.wanted.pointers.items()
-            if plan.target(content)[0] in absent or plan.target(content)[1] in policies
+            if any(each.backend in absent or each.policy in policies for each in pointers(content))
         }
-        led_to = {plan.target(self.value(key))[0] for key in self.keys}
+        led_to = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
         led_to |= {value.split('|')[1] for value in self._values(Map.CANARY, policies) if value.count('|') > 1}
         self.kept = (led_to & self.had.backends.keys()) - self._wanted_names
         found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
@@ -101,6 +101,8 @@ class _Search:
         backend, *rest = found[0].split('|')
         if not rest:
             return Reserved(backend.removesuffix('_'))
+        if backend.startswith('?') or routes.SPLIT in rest[1]:
+            return Unread(found[0])
         pointer = Pointer(backend, *rest[:3])
         return HostTls(passthrough=pointer) if key[0] is Kind.TLS else pointer
 
@@ -119,6 +121,7 @@ class _Search:
             headers=(),
             timeouts=(),
             userlists=(),
+            leads=(),
         )
 
     def _as_it_is(self, name: str, wanted: Fragment | None) -> Backend:
@@ -144,9 +147,9 @@ class _Search:
         return {policy for ref in self.refs for policy in self._policies_of(ref)}
 
     def _policies_of(self, ref: Ref) -> set[str]:
-        ports = {backend.port for backend in plan.backends(self.wanted.fragments.get(ref)).values()}
-        ports |= {port for owner, port in map(names.owner, self.kept) if owner == ref}
-        return {names.policy(ref, port) for port in ports}
+        wanted = self.wanted.fragments.get(ref)
+        kept = {names.policy(ref, port) for owner, port in map(names.owner, self.kept) if owner == ref}
+        return kept | (wanted.policies if wanted else set())
 
     def _values(self, name: Map, policies: set[str]) -> list[str]:
         return [values[0] for key, values in self.had.maps.get(name, {}).items() if key in policies]

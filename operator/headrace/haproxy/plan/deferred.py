@@ -8,10 +8,9 @@ Everything else that waits would come to the same plan, so the cost of a change 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from headrace import names
 from headrace.haproxy.plan import plan
 from headrace.haproxy.plan.plan import Plan
-from headrace.ir.fragment import Kind
+from headrace.ir.fragment import Kind, pointers
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.claims import ClaimKey
@@ -115,14 +114,14 @@ def of_difference(
 def _of_fragment(change: FragmentChange) -> set[Link]:
     found = set[Link]()
     for fragment in (change.old, change.new):
-        for name, backend in plan.backends(fragment).items():
-            found |= {name, names.policy(change.ref, backend.port)}
-        found |= plan.led_to(fragment)
+        found |= plan.needed(fragment)
+        found |= fragment.policies if fragment else set()
     return found
 
 
 def _of_pointer(change: PointerChange) -> set[Link]:
-    found: set[Link] = {part for content in (change.old, change.new) for part in plan.target(content) if part}
+    led_to = (pointer for content in (change.old, change.new) for pointer in pointers(content))
+    found: set[Link] = {part for pointer in led_to for part in (pointer.backend, pointer.policy) if part}
     found |= {file for content in (change.old, change.new) for file in files_of(content)}
     if change.key[0] in (Kind.CERTIFICATE, Kind.AUTHORITY):
         found.add(change.key)

@@ -15,8 +15,7 @@ from headrace.haproxy.encode.tls_listeners import Layout
 from headrace.haproxy.plan.reload_reasons import NUMBER_OF_LISTENERS, Reason, why_reload, why_users
 from headrace.haproxy.render import render
 from headrace.ir.backend import Backend
-from headrace.ir.fragment import Claim, Content, Fragment, Kind
-from headrace.ir.pointers import Pointer
+from headrace.ir.fragment import Claim, Content, Fragment, Kind, pointers
 from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
@@ -176,13 +175,12 @@ class _PlanBuilder:
         """Hold the pointers that wait, and return the objects that must be held besides those that are."""
         held = [item for item in change.fragments if item.ref in self.held]
         absent = self.waiting.union(*(backends(item.new).keys() - backends(item.old).keys() for item in held))
-        policies = {names.policy(item.ref, backend.port) for item in held for backend in backends(item.new).values()}
+        policies = {policy for item in held if item.new for policy in item.new.policies}
         kept = {name for item in held for name in led_to(item.old)}
         for item in change.pointers:
-            backend, policy = target(item.new)
-            if backend in absent or policy in policies:
+            if any(each.backend in absent or each.policy in policies for each in pointers(item.new)):
                 self.held_keys.add(item.key)
-                kept.add(target(item.old)[0])
+                kept.update(each.backend for each in pointers(item.old))
         self._hold_files(change.pointers)
         return {
             item.ref
@@ -312,23 +310,17 @@ def backends(fragment: Fragment | None) -> Mapping[str, Backend]:
 
 def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
     """Return the entries that lead to no backend."""
-    return frozenset(entry for entry in entries_of if entry.map is not Map.CANARY)
+    return frozenset(entry for entry in entries_of if entry.map not in (Map.CANARY, Map.SPLITS))
 
 
 def led_to(fragment: Fragment | None) -> set[str]:
     """Return the backends that a fragment's own data leads to."""
-    return {entry.value.split('|')[1] for entry in fragment.data if entry.map is Map.CANARY} if fragment else set()
+    return {pointer.backend for lead in fragment.leads for pointer in lead.pointers} if fragment else set()
 
 
 def needed(fragment: Fragment | None) -> set[str]:
     """Return the backends without which a fragment cannot be served."""
     return led_to(fragment) | backends(fragment).keys()
-
-
-def target(content: Content | None) -> tuple[str, str]:
-    """Return the backend and the policy that a pointer leads to, empty where it does not."""
-    pointer = content.passthrough if isinstance(content, HostTls) else content
-    return (pointer.backend, pointer.policy) if isinstance(pointer, Pointer) else ('', '')
 
 
 def _passes(content: Content | None) -> bool:
@@ -352,5 +344,5 @@ def _same_data(change: FragmentChange) -> bool:
     old, new = change.old, change.new
     if old is None or new is None:
         return False
-    before, after = (old.data, old.headers, old.timeouts), (new.data, new.headers, new.timeouts)
+    before, after = (old.data, old.headers, old.timeouts, old.leads), (new.data, new.headers, new.timeouts, new.leads)
     return before == after and old.userlists == new.userlists

@@ -4,12 +4,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace import names
 from headrace.haproxy.encode import map_entries, syntax, userlists
 from headrace.haproxy.encode.commands import Command
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
-from headrace.ir.pointers import Pointer
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange
 
@@ -86,8 +84,7 @@ def _names(change: FragmentChange) -> set[str]:
     for item in (change.old, change.new):
         if item is None:
             continue
-        for backend in item.backends:
-            found |= {backend.name, names.policy(item.ref, backend.port)}
+        found |= {backend.name for backend in item.backends} | item.policies
         for claim in item.claims:
             if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 found.add(f'{claim.key}.pem')
@@ -96,6 +93,4 @@ def _names(change: FragmentChange) -> set[str]:
             elif claim.kind in map_entries.CLAIMED:
                 file = syntax.map_file(map_entries.CLAIMED[claim.kind])
                 found |= {f'{file} {claim.key}', f'{file} {syntax.escaped(claim.key)}'}
-            if isinstance(claim.value, Pointer):
-                found.add(claim.value.policy)
     return found

@@ -16,7 +16,6 @@ from headrace.haproxy.encode import (
     error_pages,
     map_entries,
     profiles,
-    routes,
     syntax,
     tls_listeners,
     userlists,
@@ -91,21 +90,19 @@ def shard_file(number: int) -> str:
 class Renderer:
     """Renders for one view and one administrator's overrides; `quic` says whether HAProxy was built with all of QUIC.
 
-    With `conditions` routes can have conditions and split backends: a class that serves what has them has it from its start,
-    so that the first one needs no reload.
+    At the edge, the rules of routes with conditions and split backends are there from the start, so that the first one needs
+    no reload.
     """
 
-    def __init__(
-        self, context: BuildContext, overrides: Overrides | None = None, *, quic: bool = True, conditions: bool = False
-    ) -> None:
+    def __init__(self, context: BuildContext, overrides: Overrides | None = None, *, quic: bool = True) -> None:
         self.context, self.quic = context, quic
-        self.conditions = conditions and context.role is Role.EDGE
+        self.conditions = context.role is Role.EDGE
         self.overrides = overrides or Overrides()
         self._templates = Templates(self.overrides)
 
     def with_view(self, context: BuildContext) -> 'Renderer':
         """Return a renderer for another view, with the same overrides."""
-        return Renderer(context, self.overrides, quic=self.quic, conditions=self.conditions)
+        return Renderer(context, self.overrides, quic=self.quic)
 
     def render(self, state: State) -> dict[str, bytes]:
         """Return all files of a state; raises TemplateError when an administrator's template cannot be used."""
@@ -209,7 +206,6 @@ class Renderer:
             'hashes': bool(userlists.needed(fragments)),
             'conditions': self.conditions,
             'lua': [f'{CONFIG}/{name}' for name in self._lua()],
-            'splits': routes.SPLITS,
         }
 
     def _listeners(self, fragments: Iterable[Fragment]) -> dict[str, list[dict[str, str]]]:
@@ -301,8 +297,6 @@ class Renderer:
         if (named := self.materials(snapshot.pointers)) is not None:
             files[MATERIALS] = named
         files[HEALTH] = b'ready yes\n'
-        if self.conditions:
-            files[routes.SPLITS] = b''
         for name, found in map_entries.of_snapshot(snapshot).items():
             files[syntax.map_file(name)] = map_text(found)
         return files

@@ -15,8 +15,7 @@ from pathlib import Path
 from headrace.haproxy.render.render import Renderer
 from headrace.haproxy.runtime import check, files
 from headrace.haproxy.runtime.check import LONGEST_SECONDS, Outcome
-from headrace.ir.fragment import Content
-from headrace.ir.pointers import Pointer
+from headrace.ir.fragment import Content, pointers
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -149,9 +148,8 @@ def owners(snapshot: ModelSnapshot) -> Owners:
 
 def _stands(wanted: Content, content: Content | None) -> bool:
     """Tell whether a pointer is what a claim asks for; a route that is closed has other flags."""
-    if isinstance(wanted, Pointer) and isinstance(content, Pointer):
-        return (wanted.backend, wanted.policy) == (content.backend, content.policy)
-    return wanted == content
+    there = {(pointer.backend, pointer.policy) for pointer in pointers(content)}
+    return wanted == content or any((pointer.backend, pointer.policy) in there for pointer in pointers(wanted))
 
 
 def without(snapshot: ModelSnapshot, owners: Owners, left_out: frozenset[Ref]) -> ModelSnapshot:

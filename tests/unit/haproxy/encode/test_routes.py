@@ -4,8 +4,9 @@ import pytest
 
 from headrace.haproxy.encode import routes, syntax
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import Route, Split, WeightedBackend
-from headrace.resolve.virtual_hosts import merge
+from headrace.ir.policy import Entry, Map
+from headrace.ir.routing import Canary, Split, WeightedBackend
+from headrace.resolve.virtual_hosts import merged
 from support.routed import candidate, conditions, route
 
 HOSTILE = 'a,b!c;d e\nf\x1e\x1f\0g"h\'i\\j#k%l\ud800é'
@@ -32,26 +33,26 @@ def drawn(target):
         pytest.param(route('/'), 'r.com/', id='root'),
         pytest.param(route('/a/b'), 'r.com/a/b/', id='prefix'),
         pytest.param(route('/a', match='exact'), 'r.com/a/#', id='exact'),
-        pytest.param(Route('l1', '*.r.com', '/a'), 'l1:*.r.com/a/', id='another listener'),
+        pytest.param(route('/a', host='*.r.com'), '*.r.com/a/', id='wildcard'),
     ],
 )
 def test_the_key_of_a_route(place, key):
-    assert routes.key(place) == key
+    assert place.key == key
 
 
 def test_a_route_without_conditions_has_the_value_of_annotated_services():
-    assert routes.value(route(), merge([candidate('b')])) == 'shop_b_http||'
+    assert routes.value(route().key, merged([candidate('b')])) == 'shop_b_http||'
 
 
 def test_a_route_with_conditions_lists_its_candidates():
     wanted = conditions('GET', [('x-a', '1'), ('x-b', '^y$', True)], [('q', '1'), ('r', '.*', True)], '^/a')
-    found = routes.value(route('/a'), merge([candidate('one', wanted), candidate('two')]))
+    found = routes.value(route('/a').key, merged([candidate('one', wanted), candidate('two')]))
     assert found == '?r.com/a/,shop_one_http||!m!GET!hx-a!1!Hx-b!^y$!qq!1!Qr!.*!p!^/a,shop_two_http||,'
 
 
 def test_texts_of_users_hold_no_separator():
     wanted = conditions('!', [('x,', HOSTILE)], [(HOSTILE, HOSTILE)], HOSTILE)
-    found = routes.value(route('/a!,'), merge([candidate('b', wanted)]))
+    found = routes.value(route('/a!,').key, merged([candidate('b', wanted)]))
     assert found.count(',') == 2
     assert found.count('!') == 2 * 4
     assert found.isascii()
@@ -60,12 +61,12 @@ def test_texts_of_users_hold_no_separator():
 
 def test_a_route_whose_value_would_not_fit_a_command_is_closed():
     many = [candidate('b', conditions(headers=[('x', f'{number:0500}')]), rule=number) for number in range(16)]
-    assert routes.value(route(), merge(many)) == 'shop_b_http||X'
-    assert len(routes.value(route(), merge(many[:14]))) <= routes.MAX_VALUE
+    assert routes.value(route().key, merged(many)) == 'shop_b_http||X'
+    assert len(routes.value(route().key, merged(many[:14]))) <= routes.MAX_VALUE
 
 
 def test_a_split_is_a_flag_of_its_route():
-    found = routes.value(route(), merge([candidate('b', target=split(1, 1, flags='Sh'))]))
+    found = routes.value(route().key, merged([candidate('b', target=split(1, 1, flags='Sh'))]))
     assert found == 'n_b0_http|p|SWh'
 
 
@@ -79,7 +80,7 @@ def test_a_split_is_a_flag_of_its_route():
 )
 def test_a_split_that_cannot_be_served_is_closed(target):
     first = 'n_b0_http' if target.backends else ''
-    assert routes.value(route(), merge([candidate('b', target=target)])) == f'{first}|p|WX'
+    assert routes.value(route().key, merged([candidate('b', target=target)])) == f'{first}|p|WX'
     assert routes.shares(target) == {}
 
 
@@ -105,12 +106,17 @@ def test_a_share_names_the_policy_of_its_backend():
     assert routes.shares(target) == {'p:': 'n_a_http|q|h'}
 
 
-def test_splits_are_those_of_all_candidates():
-    merged = merge([candidate('one', conditions('GET'), target=split(1)), candidate('two')])
-    assert routes.splits([merged]) == {'p:': 'n_b0_http||'}
-    assert routes.value(route(), merged) == '?r.com/,n_b0_http|p|W!m!GET,shop_two_http||,'
+def test_a_candidate_with_conditions_can_be_split():
+    found = merged([candidate('one', conditions('GET'), target=split(1)), candidate('two')])
+    assert routes.value(route().key, found) == '?r.com/,n_b0_http|p|W!m!GET,shop_two_http||,'
+
+
+def test_what_leads_a_policy_to_further_backends_is_data():
+    assert routes.lead(split(5)) == [Entry(Map.SPLITS, 'p:', 'n_b0_http||')]
+    canary = Canary('p', 500, Pointer('n_a_http', 'q', 'h'))
+    assert routes.lead(canary) == [Entry(Map.CANARY, 'p', '500|n_a_http|q|h')]
 
 
 def test_a_pointer_keeps_its_own_form():
     found = candidate('b', target=Pointer('n_a_http', 'p', 'h'))
-    assert routes.value(route(), merge([found])) == 'n_a_http|p|h'
+    assert routes.value(route().key, merged([found])) == 'n_a_http|p|h'

@@ -7,7 +7,7 @@ from headrace.haproxy.plan.plan import Plan
 from headrace.ir.backend import Backend, Options, Shape
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import Pointer
-from headrace.ir.policy import Entry, Map
+from headrace.ir.routing import Canary
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -16,8 +16,8 @@ WEB, OTHER, THIRD = (Ref('Service', 'shop', name) for name in ('web', 'other', '
 
 
 def fragment(ref, *backends, leads_to=''):
-    data = (Entry(Map.CANARY, 'policy', f'5|{leads_to}|p|'),) if leads_to else ()
-    return Fragment(ref, data=data, backends=tuple(Backend(name, ref, '80', Shape(), Options()) for name in backends))
+    leads = (Canary('policy', 5, Pointer(leads_to, 'p')),) if leads_to else ()
+    return Fragment(ref, leads=leads, backends=tuple(Backend(name, ref, '80', Shape(), Options()) for name in backends))
 
 
 def snapshot(*fragments, **pointers):

@@ -7,7 +7,8 @@ from headrace.ir.backend import Backend, Group, Options, Shape
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
-from support.objects import built, service
+from headrace.translate.build_context import Role
+from support.objects import built
 
 WEB = Ref('Service', 'shop', 'web')
 
@@ -34,13 +35,11 @@ def test_an_adopted_server_gets_the_limit_that_is_wanted():
     assert live_state.backend_repairs('b', had, wanted, limits=False) == []
 
 
-def test_routes_with_conditions_add_what_they_need_and_nothing_without_them():
-    made = built(service('web', annotations={'host': 'a.com'}))
-    plain, more = (
-        render.Renderer(made.context).render(made),
-        render.Renderer(made.context, conditions=True).with_view(made.context).render(made),
-    )
-    assert more.keys() - plain.keys() == {'haproxy/choose.lua', 'maps/splits.map'}
-    assert b'lua.choose' not in b''.join(plain.values())
-    assert b'lua-load-per-thread haproxy/choose.lua' in more['haproxy/00-global.cfg']
-    assert more['maps/routes.map'] == plain['maps/routes.map']
+def test_the_edge_has_what_routes_with_conditions_need_from_the_start_and_a_node_never():
+    files = render.Renderer(built().context).render(built())
+    assert b'lua-load-per-thread haproxy/choose.lua' in files['haproxy/00-global.cfg']
+    assert {'haproxy/choose.lua', 'maps/splits.map'} <= files.keys()
+    node = built(role=Role.NODE)
+    files = render.Renderer(node.context).render(node)
+    assert b'lua.choose' not in b''.join(files.values())
+    assert 'haproxy/choose.lua' not in files
