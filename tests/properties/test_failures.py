@@ -57,8 +57,10 @@ def test_what_fails_costs_itself_only(before, events, data):
     touched = {
         (claim.kind, claim.key) for ref in bad if ref in expected.fragments for claim in expected.fragments[ref].claims
     }
-    demanded = {target for ref in bad if ref in expected.fragments for target, *_ in expected.fragments[ref].demands}
-    demanding = {ref for ref, held in expected.fragments.items() for target, *_ in held.demands if target in bad}
+    demanded = {
+        demand.service for ref in bad if ref in expected.fragments for demand in expected.fragments[ref].demands
+    }
+    demanding = {ref for ref, held in expected.fragments.items() for demand in held.demands if demand.service in bad}
     for ref in expected.fragments.keys() - bad - demanded - demanding:
         assert found.fragments[ref] == expected.fragments[ref]
     hosts = {key.partition('/')[0] for _, key in touched}

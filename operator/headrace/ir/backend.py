@@ -108,6 +108,26 @@ def _options_suffix(options: Options) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """A backend that an object needs of a Service's port, made by the Service's fragment, so that it follows the endpoints.
+
+    `values` are the object's own settings of the backend by key, sorted; those of the Service go before them.
+    """
+
+    service: Ref
+    port: str
+    mode: Mode
+    values: tuple[tuple[str, object], ...] = ()
+
+    def __lt__(self, other: 'Demand') -> bool:
+        """Order demands, whatever the types of their values."""
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[Ref, str, str, str]:
+        return self.service, self.port, self.mode, repr(self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Servers of a backend that listen on one port number: `addresses` is the slice's own sorted tuple if it can be."""
 

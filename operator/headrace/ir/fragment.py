@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from headrace import names
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Mode
+from headrace.ir.backend import Backend, Demand
 from headrace.ir.l4 import Balanced, VirtualAddress
 from headrace.ir.pointers import Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
@@ -81,7 +81,7 @@ class Fragment:
     userlists: tuple[Userlist, ...] = ()
     leads: tuple[Canary | Split, ...] = ()
     balanced: tuple[Balanced, ...] = ()
-    demands: tuple[tuple[Ref, str, Mode], ...] = ()
+    demands: tuple[Demand, ...] = ()
     closed: bool = False
     shut: tuple[str, ...] = ()
     unchecked: tuple[Diagnostic, ...] = ()

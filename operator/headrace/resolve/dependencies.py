@@ -3,9 +3,9 @@
 Follows the fragments one by one, so that an object that changes leads to the fragments that it touches.
 """
 
+from headrace.ir.backend import Demand
 from headrace.ir.fragment import Fragment
 from headrace.names import Ref
-from headrace.translate.services import Demand
 
 
 class Dependencies:
@@ -20,7 +20,7 @@ class Dependencies:
         return frozenset(self._readers.get(ref, ()))
 
     def demands(self, ref: Ref) -> frozenset[Demand]:
-        """Return the ports of a Service, with a mode each, that others need a backend for."""
+        """Return the backends of a Service that others need."""
         return frozenset(self._demanders.get(ref, ()))
 
     def needed(self, kind: str) -> list[Ref]:
@@ -49,15 +49,15 @@ class Dependencies:
             return set()
         before, after = set(held.demands if held else ()), set(built.demands if built else ())
         touched: set[Ref] = set()
-        for target, label, mode in before - after:
-            owners = self._demanders[target][label, mode]
+        for demand in before - after:
+            owners = self._demanders[demand.service][demand]
             owners.discard(ref)
             if not owners:
-                del self._demanders[target][label, mode]
-                touched.add(target)
-        for target, label, mode in after - before:
-            held_by = self._demanders.setdefault(target, {})
-            if (label, mode) not in held_by:
-                touched.add(target)
-            held_by.setdefault((label, mode), set()).add(ref)
+                del self._demanders[demand.service][demand]
+                touched.add(demand.service)
+        for demand in after - before:
+            demanders = self._demanders.setdefault(demand.service, {})
+            if demand not in demanders:
+                touched.add(demand.service)
+            demanders.setdefault(demand, set()).add(ref)
         return touched

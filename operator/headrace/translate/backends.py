@@ -4,21 +4,24 @@ The same functions make the backend that its own Service needs and the name by w
 points to it, so the two cannot differ.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from headrace import names
 from headrace.annotations import parse, values
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Group, Mode, Options, Shape
+from headrace.ir.backend import Backend, Demand, Group, Mode, Options, Shape
 from headrace.ir.policy import Entry, Map, Timeouts
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort, ServiceType, Slice
 from headrace.settings.settings import milliseconds
 from headrace.store import Reader
-from headrace.translate import endpoints, refused_addresses, shapes
+from headrace.translate import endpoints, exposure, policies, refused_addresses, shapes
 from headrace.translate.build_context import BuildContext, Role
+from headrace.translate.policies import Policy
 
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
 _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
@@ -34,24 +37,38 @@ _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A backend before its servers are known. `ca` is the Secret with the endpoints' authority, if one is named."""
+    """A backend before its servers are known. `ca` is the Secret with the endpoints' authority, if one is named.
+
+    `variant` tells it apart from others of its port whose servers have other options.
+    """
 
     port: ServicePort
     settings: BackendSettings
     shape: Shape
     options: Options
     ca: Ref | None = None
+    variant: str = ''
 
     def name(self, service: Ref, variant: str = '') -> str:
         """Return the backend's name."""
-        return names.backend(service, self.port.label, variant=variant, shape=self.shape.suffix)
+        return names.backend(service, self.port.label, variant=variant or self.variant, shape=self.shape.suffix)
 
 
-def want(
-    service: Service, said: Annotations, port: ServicePort, mode: Mode, endpoint: str, context: BuildContext
+def want(  # noqa: PLR0913
+    service: Service,
+    said: Annotations,
+    port: ServicePort,
+    mode: Mode,
+    endpoint: str,
+    context: BuildContext,
+    *,
+    asked: Mapping[str, object] = MappingProxyType({}),
 ) -> Wanted:
-    """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise."""
-    given = said.values(port.label)
+    """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise.
+
+    `asked` are settings of another object that leads to the backend: the Service's own go before them.
+    """
+    given = {**asked, **said.values(port.label)} if asked else said.values(port.label)
     if _is_checked_too_often(given, context):
         given = {key: value for key, value in given.items() if key != 'check-interval'}
     settings = parse.backend({**dict(context.defaults), **given})
@@ -78,6 +95,51 @@ def want(
     if is_external(service, context):
         shape = replace(shape, affinity=False, external=True)
     return Wanted(port, settings, shape, options, ca if used else None)
+
+
+def demand(
+    service: Service,
+    port: ServicePort,
+    mode: Mode,
+    context: BuildContext,
+    values: tuple[tuple[str, object], ...] = (),
+) -> tuple[Demand, Wanted]:
+    """Return what another object demands of a Service's port, and the backend that the Service makes of it."""
+    made = Demand(service.ref, port.label, mode, values)
+    said = parse.read(service.ref, service.annotations, service.ports)
+    return made, demanded(service, said, port, made, context)
+
+
+def demanded(service: Service, said: Annotations, port: ServicePort, demand: Demand, context: BuildContext) -> Wanted:
+    """Return the backend that another object demands; one that differs from the Service's own has a name of its own."""
+    endpoint = fitting(exposure.spoken(port, None, has_host=False, asked=demand.mode == 'http').endpoint, demand.mode)
+    own = want(service, said, port, demand.mode, endpoint, context)
+    if not demand.values:
+        return own
+    wanted = want(service, said, port, demand.mode, endpoint, context, asked=dict(demand.values))
+    parts = (wanted.options, wanted.settings.check_path, wanted.settings.check_host)
+    if parts == (own.options, own.settings.check_path, own.settings.check_host):
+        return wanted
+    # Texts stand in quotes there, so different parts have different texts.
+    return replace(wanted, variant=names.digest(repr(parts)))
+
+
+def fitting(endpoint: str, mode: Mode) -> str:
+    """Return what endpoints speak when a port is used in another mode than its own."""
+    return ('http1' if endpoint == 'tcp' else endpoint) if mode == 'http' else 'tcp'
+
+
+def of_policy(policy: Policy, wanted: Wanted) -> list[Timeouts]:
+    """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
+    if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+        policy.add(policies.NOT_FORWARDED)
+    if wanted.shape.affinity:
+        policy.add(policies.AFFINITY)
+    found = timeouts(wanted, policy.name)
+    if found is None:
+        return []
+    policy.add(policies.TIMEOUTS)
+    return [found]
 
 
 def _is_checked_too_often(given: dict[str, object], context: BuildContext) -> bool:

@@ -6,7 +6,7 @@ from headrace.ir import routing
 from headrace.ir.backend import Shape
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
-from headrace.translate import backends, fragment_builder, policies
+from headrace.translate import backends, policies
 from headrace.translate.policies import Policy
 
 
@@ -30,7 +30,7 @@ def lead(
     What a request needs of that backend's own settings comes with it, whichever route it took.
     """
     own = Policy(names.policy(ref, label))
-    fragment_builder.of_backend(own, wanted)
+    backends.of_policy(own, wanted)
     policy.add(policies.CANARY)
     policies.apply_canary_matches(policy, route)
     return routing.Canary(policy.name, route.canary_weight * 100, own.pointer(name))

@@ -3,53 +3,46 @@
 from dataclasses import replace
 
 from headrace import names
-from headrace.annotations import keys, parse, values
+from headrace.annotations import parse, values
 from headrace.annotations.parse import PREFIX
 from headrace.annotations.settings import RouteSettings
-from headrace.ir.backend import Backend, Mode, Shape
+from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.policy import Map
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.objects.kinds import ServiceType
-from headrace.translate import (
-    backends,
-    canaries,
-    class_fragment,
-    credentials,
-    exposure,
-    fragment_builder,
-    policies,
-    redirects,
-    tls_material,
-)
+from headrace.translate import backends, class_fragment, policies, redirects, tls_material
 from headrace.translate.exposure import Exposed
+from headrace.translate.fragment_builder import FragmentBuilder
 from headrace.translate.policies import Policy
+from headrace.translate.route_policies import RoutePolicy
 from headrace.translate.source_ranges import allowed_by_source_ranges
 
 
 class EdgePort:
     """One exposed port while its part of the fragment is put together."""
 
-    def __init__(self, builder: fragment_builder.FragmentBuilder, exposed: Exposed) -> None:
+    def __init__(self, builder: FragmentBuilder, exposed: Exposed) -> None:
         self.builder, self.exposed, self.service = builder, exposed, builder.service
         self.label = exposed.port.label
         self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
         self.settings: RouteSettings = parse.route(builder.said.values(self.label))
         self.listed_by = builder.sharing.get(self.label, self.label)
         self.policy = Policy(names.policy(self.service.ref, self.listed_by))
+        self.route = RoutePolicy(builder, self.policy, self.settings, self.mode, self._key, f'port {self.label}')
 
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
-        wanted, backend = self.builder.add_backend(
-            self.exposed.port, self.mode, fragment_builder.fitting(self.exposed.spoken.endpoint, self.mode)
-        )
-        self._settings()
+        wanted, backend = self.builder.own_backend(self.exposed.port, self.mode, self.exposed.spoken.endpoint)
+        self._apply(self.settings)
+        self.route.judge()
+        self._source_ranges()
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
-        self._canary(backend.shape)
-        self._close_unparsed()
+        self.route.canary(self.exposed.port, backend.shape)
+        self.route.close_unparsed(self.builder.said, self.label)
         if self.mode == 'http':
             self._http(wanted, backend)
         elif self.exposed.spoken.mode == 'tls-passthrough':
@@ -63,34 +56,18 @@ class EdgePort:
         return self.builder.key(key, self.label)
 
     def _close(self, key: str, why: str) -> None:
-        self.policy.add(policies.CLOSED)
-        self.builder.say('RouteClosed', self._key(key), f'port {self.label} is closed: {why}')
+        self.route.close(key, why)
 
-    def _close_unparsed(self) -> None:
-        for key in self.builder.said.closing(self.label):
-            if key in keys.HTTP_ONLY and self.mode != 'http':
-                continue
-            self._close(*self.builder.said.why_closed(key))
-
-    def _settings(self) -> None:
-        self._apply(self.settings)
-        if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
-            message = 'an origin of * excludes credentials, so none are allowed'
-            self.builder.say('ContradictoryKeys', self._key('cors-allow-credentials'), message)
-        if self.policy.headers is not None:
-            self.builder.headers.append(self.policy.headers)
-        if (
-            self.settings.allow is None
-            and self.service.source_ranges
-            and self.service.type is ServiceType.LOAD_BALANCER
-        ):
-            networks = allowed_by_source_ranges(self.service.source_ranges)
-            if networks is None:
-                self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
-            else:
-                self._apply(RouteSettings(allow=networks))
-        if self.settings.basic_auth_secret is not None:
-            self._users(self.settings.basic_auth_secret)
+    def _source_ranges(self) -> None:
+        """Let in only the clients of spec.loadBalancerSourceRanges, where no annotation says who is let in."""
+        ranges, kind = self.service.source_ranges, self.service.type
+        if self.settings.allow is not None or not ranges or kind is not ServiceType.LOAD_BALANCER:
+            return
+        networks = allowed_by_source_ranges(ranges)
+        if networks is None:
+            self._close('allow', 'spec.loadBalancerSourceRanges holds something that is no CIDR')
+        else:
+            self._apply(RouteSettings(allow=networks))
 
     def _apply(self, settings: RouteSettings) -> None:
         """Add to the policy what settings say; where another port has the same lists, its entries are there already."""
@@ -100,40 +77,8 @@ class EdgePort:
             settings = replace(settings, allow=None, deny=None)
         policies.apply(self.policy, settings, self.mode)
 
-    def _users(self, name: str) -> None:
-        key = self._key('basic-auth-secret')
-        if self.mode != 'http':
-            self._close('basic-auth-secret', 'only HTTP has authentication')
-            return
-        ref = Ref('Secret', self.service.namespace, name)
-        builder = self.builder
-        why, hashed = credentials.apply(self.policy, ref, key, builder.reader, builder.context, builder.say)
-        builder.userlists += hashed
-        if why:
-            self._close('basic-auth-secret', why)
-
-    def _canary(self, home: Shape) -> None:
-        settings, name = self.settings, self.settings.canary_service
-        if name is None or self.mode != 'http':
-            return
-        ref = Ref('Service', self.service.namespace, name)
-        other = self.builder.reader.other_service(ref)
-        port = canaries.target(other, self.exposed.port)
-        if other is None or port is None:
-            self.builder.say('ServiceMissing', self._key('canary-service'), canaries.missing(ref, other))
-            return
-        said = parse.read(ref, other.annotations, other.ports)
-        endpoint = exposure.spoken(port, None, has_host=False, asked=True).endpoint
-        wanted = backends.want(
-            other, said, port, self.mode, fragment_builder.fitting(endpoint, self.mode), self.builder.context
-        )
-        self.builder.demands.add((ref, port.label, self.mode))
-        lead = canaries.lead(self.policy, settings, ref, port.label, wanted, wanted.name(ref))
-        self.builder.leads.append(lead)
-        canaries.stay(self.policy, home, wanted.shape)
-
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
-        self.builder.timeouts += fragment_builder.of_backend(self.policy, wanted)
+        self.builder.timeouts += backends.of_policy(self.policy, wanted)
         self._tls()
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'

@@ -14,7 +14,7 @@ from headrace.annotations import keys, parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Mode, Shape
+from headrace.ir.backend import Backend, Demand, Mode, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
@@ -29,7 +29,6 @@ from headrace.translate import (
     credentials,
     endpoints,
     exposure,
-    fragment_builder,
     node_tls,
     ownership,
     policies,
@@ -40,7 +39,6 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
-Demand = tuple[str, Mode]
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # What a policy says of addresses to which HAProxy gets no new connection.
@@ -68,7 +66,7 @@ def translate(
 ) -> Fragment:
     """Return the fragment of a Service on this node.
 
-    `demands` are the ports that others need a backend for, which is all of a Service that is not `ours`. HAProxy serves
+    `demands` are the backends of it that others need, which is all of a Service that is not `ours`. HAProxy serves
     the connections that it has to one that `lingers`: to all of it, without virtual addresses, if it has gone back to kube-proxy,
     else to the ports that the kernel serves now.
     """
@@ -83,9 +81,8 @@ def translate(
         else:
             builder.forward(port)
     for port in service.ports:
-        for label, mode in sorted(demands):
-            if port.label == label:
-                builder.lend(port, mode)
+        for mode in sorted({demand.mode for demand in demands if demand.port == port.label}):
+            builder.lend(port, mode)
     if ours:
         builder.judge()
     return Fragment(
@@ -135,7 +132,7 @@ class _FragmentBuilder:
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
         self.leads: list[Canary] = []
-        self.demands: set[tuple[Ref, str, Mode]] = set()
+        self.demands: set[Demand] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = {
             diagnostic for piece in reader.slices for diagnostic in piece.problems
@@ -338,7 +335,7 @@ class _FragmentBuilder:
         said = parse.read(ref, other.annotations, other.ports)
         wanted = _lent(other, said, target, mode, self.context)
         name = wanted.name(ref, _variant(_lent_family(other), local=False))
-        self.demands.add((ref, target.label, mode))
+        self.demands.add(Demand(ref, target.label, mode))
         self.leads.append(canaries.lead(policy, route, ref, target.label, wanted, name))
         canaries.stay(policy, home, wanted.shape)
 
@@ -351,7 +348,7 @@ class _FragmentBuilder:
         backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
         self.endpoint_diagnostics.update(made.judge())
         policy = Policy(names.policy(self.service.ref, port.label))
-        self.timeouts += [item for item in fragment_builder.of_backend(policy, wanted) if item not in self.timeouts]
+        self.timeouts += [item for item in backends.of_policy(policy, wanted) if item not in self.timeouts]
         self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
         if usable and not backend.groups:
             self._judge_endpoints(port)
@@ -398,7 +395,7 @@ def _variant(family: int, *, local: bool) -> str:
 def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, context: BuildContext) -> backends.Wanted:
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-    return backends.want(service, said, port, mode, fragment_builder.fitting(endpoint, mode), context)
+    return backends.want(service, said, port, mode, backends.fitting(endpoint, mode), context)
 
 
 def _lent_family(service: Service) -> int:

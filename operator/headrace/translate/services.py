@@ -5,7 +5,7 @@ Owns the order in which a Service is understood: whose it is, which ports are ex
 
 from headrace.annotations import keys, parse
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Mode
+from headrace.ir.backend import Backend, Demand
 from headrace.ir.fragment import Fragment
 from headrace.names import DEFAULT_CLASS
 from headrace.objects.kinds import Service, ServiceType
@@ -16,15 +16,13 @@ from headrace.translate.edge_ports import EdgePort
 from headrace.translate.exposure import Exposures
 from headrace.translate.fragment_builder import FragmentBuilder
 
-Demand = tuple[str, Mode]
-
 
 def translate(
     service: Service, reader: Reader, context: BuildContext, demands: frozenset[Demand] = frozenset()
 ) -> Fragment | None:
     """Return the fragment of a Service, None when headrace has nothing to do with it.
 
-    `demands` are the ports that others need a backend for.
+    `demands` are the backends of it that others need.
     """
     if not context.exists(service.namespace):
         return None
@@ -57,8 +55,8 @@ def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[De
     _not_applicable(builder, exposures)
     for key, label, why in key_dependencies.missing(said, exposures):
         builder.say('NotApplicable', builder.key(key, label), why)
-    for label, mode in sorted(demands):
-        builder.demanded(label, mode)
+    for demand in sorted(demands):
+        builder.demanded(demand)
     return builder.fragment()
 
 

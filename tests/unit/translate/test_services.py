@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from headrace import names
 from headrace.haproxy.encode import routes
-from headrace.ir.backend import ServerTls
+from headrace.ir.backend import Demand, ServerTls
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.policy import Map, Userlist
 from headrace.ir.tls import HostTls, Pem
@@ -530,7 +530,7 @@ def test_an_exposed_service_that_is_also_demanded_has_one_backend():
 
 def test_a_demand_for_a_port_that_is_not_there_adds_nothing():
     item = parse.read(service(annotations=HOST, ports=HTTP)).object
-    seen, demands = build_context.make(settings()), frozenset({('gone', 'http')})
+    seen, demands = build_context.make(settings()), frozenset({Demand(item.ref, 'gone', 'http')})
     made = services.translate(item, Reader(Store(), item.ref), seen, demands)
     assert [backend.port for backend in made.backends] == ['http']
 

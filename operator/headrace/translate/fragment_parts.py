@@ -1,0 +1,77 @@
+"""What all builders of fragments share: the parts of a fragment so far, and how they become one."""
+
+from headrace.annotations.parse import PREFIX
+from headrace.diagnostics import Diagnostic
+from headrace.ir.backend import Backend, Demand
+from headrace.ir.fragment import Claim, Fragment, Kind
+from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
+from headrace.ir.routing import Canary, Split
+from headrace.names import Ref
+from headrace.store import Reader
+from headrace.translate import affinity, tls_material
+from headrace.translate.build_context import BuildContext
+
+
+class FragmentParts:
+    """The parts of the fragment of one object."""
+
+    def __init__(self, ref: Ref, created: str, reader: Reader, context: BuildContext) -> None:
+        self.ref, self.created, self.reader, self.context = ref, created, reader, context
+        self.claims: list[Claim] = []
+        self.data: list[Entry] = []
+        self.backends: dict[str, Backend] = {}
+        self.headers: list[HeaderEdits] = []
+        self.timeouts: list[Timeouts] = []
+        self.userlists: list[Userlist] = []
+        self.leads: list[Canary | Split] = []
+        self.demands: set[Demand] = set()
+        self.diagnostics: list[Diagnostic] = []
+        self.endpoint_diagnostics: set[Diagnostic] = set()
+
+    def annotation(self, key: str) -> str:
+        """Return the whole name of the annotation that a key of headrace was given by."""
+        return f'{PREFIX}{key}'
+
+    def field(self, key: str) -> str:
+        """Return the field of the annotation that a key of headrace was given by."""
+        return f'metadata.annotations[{self.annotation(key)}]'
+
+    def say(self, reason: str, key: str, message: str) -> None:
+        """Add a diagnostic about one of the object's annotations."""
+        self.diagnostics.append(Diagnostic(self.ref, reason, f'{self.annotation(key)}: {message}', self.field(key)))
+
+    def material(self, secret: Ref, key: str, kind: str) -> str:
+        """Claim the file with a Secret's certificate or authorities; return its name, '' if there is none."""
+        claim = tls_material.claim(secret, key, kind, self.reader, self.context, self.say)
+        if claim is None:
+            return ''
+        self.claims.append(claim)
+        return claim.key
+
+    def fragment(self) -> Fragment:
+        """Return the finished value, everything sorted."""
+        return Fragment(
+            ref=self.ref,
+            created=self.created,
+            claims=self._own_claims(),
+            data=tuple(sorted(set(self.data))),
+            backends=affinity.with_pins(self.backends[name] for name in sorted(self.backends)),
+            headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
+            timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
+            userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
+            leads=tuple(sorted(self.leads, key=lambda lead: lead.policy)),
+            demands=tuple(sorted(self.demands)),
+            needs=self.reader.needs,
+            endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
+            diagnostics=tuple(sorted(set(self.diagnostics))),
+        )
+
+    def _own_claims(self) -> tuple[Claim, ...]:
+        """Return one claim for each key; of two claims of this object for one key, the first one stands."""
+        kept: dict[tuple[Kind, str], Claim] = {}
+        for claim in self.claims:
+            held = kept.setdefault((claim.kind, claim.key), claim)
+            if held.value != claim.value:
+                message = f'{claim.kind} {claim.key} is claimed by two ports of this {self.ref.kind}; the first has it'
+                self.diagnostics.append(Diagnostic(self.ref, 'Conflict', message, claim.field))
+        return tuple(kept[key] for key in sorted(kept))

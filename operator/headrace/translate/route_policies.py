@@ -1,0 +1,81 @@
+"""The policy of a route: what its settings say of requests, and what closes it, whichever object gives the settings."""
+
+from collections.abc import Callable
+
+from headrace.annotations import keys
+from headrace.annotations.parse import Annotations
+from headrace.annotations.settings import RouteSettings
+from headrace.ir.backend import Mode, Shape
+from headrace.names import Ref
+from headrace.objects.kinds import ServicePort
+from headrace.translate import backends, canaries, credentials, policies
+from headrace.translate.fragment_parts import FragmentParts
+from headrace.translate.policies import Policy
+
+
+class RoutePolicy:
+    """A policy while it is put together.
+
+    `key` gives a key of headrace as the object's author wrote it, and `shown` names the route in diagnostics.
+    """
+
+    def __init__(
+        self,
+        parts: FragmentParts,
+        policy: Policy,
+        settings: RouteSettings,
+        mode: Mode,
+        key: Callable[[str], str],
+        shown: str,
+    ) -> None:
+        self.parts, self.policy, self.settings, self.mode = parts, policy, settings, mode
+        self.key, self.shown = key, shown
+
+    def close(self, key: str, why: str) -> None:
+        """Close the route, with a diagnostic about a key."""
+        self.policy.add(policies.CLOSED)
+        self.parts.say('RouteClosed', self.key(key), f'{self.shown} is closed: {why}')
+
+    def close_unparsed(self, said: Annotations, label: str) -> None:
+        """Close the route where the value of a key that protects it does not parse."""
+        for key in said.closing(label):
+            if key not in keys.HTTP_ONLY or self.mode == 'http':
+                self.close(*said.why_closed(key))
+
+    def judge(self) -> None:
+        """Add what the settings say that needs other objects, or more than one key; their plain values are applied before."""
+        if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
+            message = 'an origin of * excludes credentials, so none are allowed'
+            self.parts.say('ContradictoryKeys', self.key('cors-allow-credentials'), message)
+        if self.policy.headers is not None:
+            self.parts.headers.append(self.policy.headers)
+        if self.settings.basic_auth_secret is not None:
+            self._users(self.settings.basic_auth_secret)
+
+    def _users(self, name: str) -> None:
+        if self.mode != 'http':
+            self.close('basic-auth-secret', 'only HTTP has authentication')
+            return
+        parts, secret = self.parts, Ref('Secret', self.parts.ref.namespace, name)
+        key = self.key('basic-auth-secret')
+        why, hashed = credentials.apply(self.policy, secret, key, parts.reader, parts.context, parts.say)
+        parts.userlists += hashed
+        if why:
+            self.close('basic-auth-secret', why)
+
+    def canary(self, port: ServicePort, home: Shape) -> None:
+        """Let a part of the requests for a port, whose backend has the shape `home`, go to another Service."""
+        name = self.settings.canary_service
+        if name is None or self.mode != 'http':
+            return
+        ref = Ref('Service', self.parts.ref.namespace, name)
+        other = self.parts.reader.other_service(ref)
+        target = canaries.target(other, port)
+        if other is None or target is None:
+            self.parts.say('ServiceMissing', self.key('canary-service'), canaries.missing(ref, other))
+            return
+        demand, wanted = backends.demand(other, target, self.mode, self.parts.context)
+        self.parts.demands.add(demand)
+        lead = canaries.lead(self.policy, self.settings, ref, target.label, wanted, wanted.name(ref))
+        self.parts.leads.append(lead)
+        canaries.stay(self.policy, home, wanted.shape)
