@@ -55,6 +55,12 @@ def header(name, wanted, path='/', **how):
     return lambda scene: dict(look(scene)[1]).get(wanted.lower(), '')
 
 
+def session(name):
+    """Look at the attributes of the session cookie."""
+    look = header(name, 'Set-Cookie')
+    return lambda scene: look(scene).partition('; ')[2]
+
+
 def heard(name, wanted, path='/', **how):
     """Look at what the endpoint heard: `at`, `path`, `proxy`, or a header."""
     look = answer(name, path, **how)
@@ -133,6 +139,8 @@ def on_tcp(port, **more):
 TLS = {'tls_secret': 'tls'}
 MUTUAL = {**TLS, 'client_ca_secret': 'clients'}
 ENDS_TLS = {'port': 'TLS', **ENCRYPTED}
+STICKY = {'cookie': 'true'}
+USUAL = 'path=/; HttpOnly; SameSite=Lax'
 CHECKED = {'check': 'tcp'}
 CANARY = {'canary_service': 'canary-next'}
 NEXT = web('canary-next', host='')
@@ -213,6 +221,13 @@ ENDPOINTS = (
     one('queue-timeout', 'another, on TCP', 'queue-tcp', (None, '7s'), backends('queue-tcp'), None, OTHER, make=on_tcp(5)),
     one('cookie', "the class's", 'cookie', (None, 'true'), backend('cookie', 'cookie'), [''], ['headrace']),
     one('cookie', 'another name', 'cookie-own', (None, 'mine'), backend('cookie-own', 'cookie'), [''], ['mine']),
+    one('cookie-path', 'another', 'session-path', ('/', '/a'), session('session-path'), USUAL, 'path=/a; HttpOnly; SameSite=Lax', **STICKY),
+    one('cookie-domain', 'comes', 'session-domain', (None, 'a.com'), session('session-domain'), USUAL, 'path=/; domain=a.com; HttpOnly; SameSite=Lax', **STICKY),
+    one('cookie-same-site', 'another', 'session-site', (None, 'Strict'), session('session-site'), USUAL, 'path=/; HttpOnly; SameSite=Strict', **STICKY),
+    one('cookie-conditional-same-site-none', 'switched on', 'session-none', ('false', 'true'), entry('session-cookie', 'o|headrace|path=/; HttpOnly; SameSite=Lax'), False, True, **STICKY),
+    one('cookie-max-age', 'comes', 'session-age', (None, '5s'), session('session-age'), USUAL, 'path=/; Max-Age=5; HttpOnly; SameSite=Lax', **STICKY),
+    one('cookie-secure', 'switched on', 'session-secure', (None, 'true'), session('session-secure'), USUAL, f'{USUAL}; Secure', **STICKY),
+    one('cookie-change-on-failure', 'switched off', 'session-kept', ('true', 'false'), entry('session-cookie', 'k|headrace|path=/; HttpOnly; SameSite=Lax'), False, True, **STICKY),
     one('check', 'tcp', 'check-tcp', ('off', 'tcp'), server('check-tcp', 'check_status'), [''], ['L4OK']),
     one('check', 'http', 'check-http', ('off', 'http'), server('check-http', 'check_status'), [''], ['L7OK']),
     one('check-path', 'another', 'check-path', ('/a', '/b-path'), entry('check-path', '/b-path'), False, True),

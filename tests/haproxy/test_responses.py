@@ -3,11 +3,16 @@
 import contextlib
 import http.client
 import json
+import re
 
 import pytest
 
 from conftest import binary
+from headrace import names
+from headrace.names import Ref
 from support.edge import Edge, Endpoints, web
+from support.haproxy import Ports
+from support.objects import endpoint_slice, tls_secret
 
 LONG = f'/{"o" * 200}'
 
@@ -103,3 +108,70 @@ def test_a_location_of_an_endpoint_begins_with_other_text(host, name, before, af
 
 def test_a_redirect_of_headrace_is_no_location_of_an_endpoint(edge):
     assert edge.get('away.com').headers['location'] == '/a'
+
+
+SAFARI = 'Mozilla/5.0 (iPhone; CPU iPhone OS 12_1 like Mac OS X) AppleWebKit/605.1 (KHTML, like Gecko) Version/12.0 Safari/604.1'
+FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+
+
+@pytest.fixture(scope='module')
+def sessions():
+    with contextlib.ExitStack() as closing:
+        endpoints = closing.enter_context(Endpoints())
+        dead = closing.enter_context(contextlib.closing(Ports(1))).numbers[0]
+        stays = {'cookie': 'true', 'balance': 'roundrobin', 'retries': '1'}
+        kept, changed = (
+            web('kept', endpoints, cookie_change_on_failure='false', **stays),
+            web('changed', endpoints, **stays),
+        )
+        services = (
+            tls_secret('t'),
+            *web('usual', endpoints, cookie='true', cookie_path='/', tls_secret='t', tls_redirect='false'),
+            *web('all', endpoints, cookie='s.x', cookie_path='/a', cookie_domain='x.com', cookie_max_age='2m', cookie_same_site='Strict'),
+            *web('none', endpoints, cookie='true', cookie_same_site='None', cookie_conditional_same_site_none='true', cookie_secure='true'),
+            *web('never', endpoints, cookie='true', cookie_secure='false', tls_secret='t', tls_redirect='false'),
+            *kept, *changed,
+            *(endpoint_slice(name, name=f'{name}-2', addresses=['127.0.9.2'], port=dead, port_name='http') for name in ('kept', 'changed')),
+            web('main', endpoints, canary_service='all', canary_weight='100')[0],
+        )  # fmt: skip
+        yield dead, closing.enter_context(Edge(binary('haproxy-3.4'), *services, seen={'all_secrets': True}))
+
+
+@pytest.mark.parametrize(
+    ('host', 'how', 'attributes'),
+    [
+        pytest.param('usual.com', {}, 'path=/; HttpOnly; SameSite=Lax', id='usual'),
+        pytest.param('usual.com', {'sni': 'usual.com'}, 'path=/; HttpOnly; Secure; SameSite=Lax', id='usual, TLS'),
+        pytest.param('all.com', {}, 'path=/a; domain=x.com; Max-Age=120; HttpOnly; SameSite=Strict', id='all'),
+        pytest.param('main.com', {}, 'path=/a; domain=x.com; Max-Age=120; HttpOnly; SameSite=Strict', id='of a canary'),
+        pytest.param(
+            'none.com',
+            {'headers': (('User-Agent', FIREFOX),)},
+            'path=/; HttpOnly; SameSite=None; Secure',
+            id='SameSite=None',
+        ),
+        pytest.param(
+            'none.com', {'headers': (('User-Agent', SAFARI),)}, 'path=/; HttpOnly; Secure', id='an old browser'
+        ),
+        pytest.param('never.com', {'sni': 'never.com'}, 'path=/; HttpOnly; SameSite=Lax', id='never Secure'),
+    ],
+)
+def test_the_session_cookie_has_the_attributes_that_the_service_gives_it(host, how, attributes, sessions):
+    name, _, rest = sessions[1].get(host, **how).headers['set-cookie'].partition('; ')
+    assert re.fullmatch('(headrace|s.x)=[0-9a-f]{16}', name)
+    assert rest == attributes
+
+
+@pytest.mark.parametrize('host', ['kept', 'changed'])
+def test_a_client_whose_endpoint_fails_keeps_its_cookie_where_the_service_says_so(host, sessions):
+    dead, edge = sessions
+    own = names.endpoint_identity(Ref('Service', 'shop', host), 'http', '127.0.9.2', dead)
+    answered = edge.get(f'{host}.com', headers=(('Cookie', f'a=b; headrace={own}; c=d'),))
+    assert (answered.status, answered.said['at']) == (200, '127.0.9.1')
+    assert (f'headrace={own};' in answered.headers['set-cookie']) is (host == 'kept')
+
+
+def test_a_client_with_a_cookie_of_no_endpoint_gets_another_one(sessions):
+    sent = r'headrace=\x0d\x0aX-A:\x20b'
+    answered = sessions[1].get('kept.com', headers=(('Cookie', sent),))
+    assert re.match('headrace=[0-9a-f]{16};', answered.headers['set-cookie'])

@@ -73,6 +73,13 @@ class BackendSettings:
     max_connections: int | None = None
     queue_timeout: int | None = None
     cookie: str | None = None
+    cookie_path: str = '/'
+    cookie_domain: str = ''
+    cookie_same_site: str = 'Lax'
+    cookie_conditional_same_site_none: bool = False
+    cookie_max_age: int = 0
+    cookie_secure: bool | None = None
+    cookie_change_on_failure: bool = True
     check: str | None = None
     check_path: str | None = None
     check_host: str | None = None

@@ -35,6 +35,7 @@ class Map(StrEnum):
     COOKIE_DOMAIN = 'cookie-domain'
     COOKIE_PATH = 'cookie-path'
     LOCATION = 'location'
+    SESSION_COOKIE = 'session-cookie'
     TIMEOUTS = 'timeouts'
     CLIENT_TIMEOUT = 'client-timeout'
     HSTS = 'hsts'

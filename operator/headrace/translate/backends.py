@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from headrace import names
-from headrace.annotations import parse, values
+from headrace.annotations import keys, parse, values
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
 from headrace.diagnostics import Diagnostic
@@ -32,6 +32,7 @@ _MISSING = 'nobody'
 _ANYWHERE = '0.0.0.0'  # noqa: S104
 # Settings that choose among endpoints, or look at them.
 _OF_MANY = ('balance', 'cookie', 'check', 'check-path', 'check-host', 'check-status')
+_COOKIE_KEYS = tuple(key.name for key in keys.KEYS if key.name.startswith('cookie-'))
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -135,6 +136,8 @@ def of_policy(policy: Policy, wanted: Wanted) -> list[Timeouts]:
         policy.add(policies.NOT_FORWARDED)
     if wanted.shape.affinity:
         policy.add(policies.AFFINITY)
+    if wanted.shape.cookie:
+        policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
     found = timeouts(wanted, policy.name)
     if found is None:
         return []
@@ -249,6 +252,8 @@ def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, conte
     """Return what is wrong with a backend's settings though each value parses."""
     settings, given = wanted.settings, said.values(wanted.port.label)
     found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
+    if not wanted.shape.cookie:
+        found += [('NotApplicable', key, f'it needs {PREFIX}cookie') for key in _COOKIE_KEYS if key in given]
     if wanted.options.tls is None:
         needing = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in given]
         found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]

@@ -50,6 +50,7 @@ class FragmentBuilder(FragmentParts):
                 policy = Policy(names.policy(self.service.ref, port.label))
                 found = backends.of_policy(policy, wanted) if not demand.values else []
                 self.timeouts += [item for item in found if item not in self.timeouts]
+                self.data += [entry for entry in policy.entries if entry not in self.data]
 
     def own_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.Wanted, Backend]:
         """Add the backend of an exposed port, whose endpoints speak `endpoint` where no annotation says otherwise."""

@@ -160,6 +160,8 @@ class _FragmentBuilder:
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
+        if wanted.shape.cookie:
+            policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
         usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
         if (
@@ -349,7 +351,8 @@ class _FragmentBuilder:
         self.endpoint_diagnostics.update(made.judge())
         policy = Policy(names.policy(self.service.ref, port.label))
         self.timeouts += [item for item in backends.of_policy(policy, wanted) if item not in self.timeouts]
-        self.data += [each for each in affinity.data(policy.name, backend.affinity) if each not in self.data]
+        own = (*policy.entries, *affinity.data(policy.name, backend.affinity))
+        self.data += [each for each in own if each not in self.data]
         if usable and not backend.groups:
             self._judge_endpoints(port)
 

@@ -7,7 +7,7 @@ the values of the routing maps, so they are fixed here once. What cannot be used
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from headrace.annotations.settings import RouteSettings
+from headrace.annotations.settings import BackendSettings, RouteSettings
 from headrace.annotations.values import Headers, Network
 from headrace.ir.backend import Mode
 from headrace.ir.fragment import Content
@@ -48,9 +48,12 @@ CLIENT_CERTIFICATE_OPTIONAL = 'u'
 COOKIE_DOMAIN = 'G'
 COOKIE_PATH = 'I'
 LOCATION = 'J'
+SESSION_COOKIE = 'N'
 LEAVING = 'l'
 GONE = 'g'
 _DIGIT_BITS = 4
+# The attributes that profiles give the session cookie.
+_USUAL_ATTRIBUTES = 'path=/; HttpOnly; SameSite=Lax'
 
 
 @dataclass(slots=True)
@@ -202,6 +205,29 @@ def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:
 
 def _encoded(text: str) -> str:
     return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
+
+
+def apply_session_cookie(policy: Policy, name: str, settings: BackendSettings) -> None:
+    """Add the attributes of the session cookie, if any is not the profile's.
+
+    The value is LETTERS|NAME|ATTRIBUTES: Secure always (s) or never (n), no SameSite=None for old browsers (o), kept by a client
+    whose endpoint fails (k). Whether it is Secure otherwise is for the rules to say.
+    """
+    marks = {
+        's': settings.cookie_secure is True,
+        'n': settings.cookie_secure is False,
+        'o': settings.cookie_conditional_same_site_none,
+        'k': not settings.cookie_change_on_failure,
+    }
+    attributes = [f'path={settings.cookie_path}']
+    if settings.cookie_domain:
+        attributes.append(f'domain={settings.cookie_domain}')
+    if settings.cookie_max_age:
+        attributes.append(f'Max-Age={settings.cookie_max_age // 1000}')
+    attributes += ['HttpOnly', f'SameSite={settings.cookie_same_site}']
+    letters, text = ''.join(letter for letter, holds in marks.items() if holds), '; '.join(attributes)
+    if letters or text != _USUAL_ATTRIBUTES:
+        policy.add(SESSION_COOKIE, (Map.SESSION_COOKIE, policy.name, f'{letters}|{name}|{text}'))
 
 
 def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:

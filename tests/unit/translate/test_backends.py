@@ -29,6 +29,8 @@ def about(reason, key):
         pytest.param({**HTTP, 'check-rise': '1'}, about('NotApplicable', 'check-rise'), id='rise implies no check'),
         pytest.param({**HTTP, 'check': 'off', 'check-path': '/up'}, about('NotApplicable', 'check-path'), id='a path for no check'),
         pytest.param({**HTTP, 'eject-after': '3'}, about('NotApplicable', 'eject-after'), id='eject-after without a check'),
+        pytest.param({**HTTP, 'cookie-path': '/a'}, about('NotApplicable', 'cookie-path'), id='cookie-path without a cookie'),
+        pytest.param({**TCP, 'cookie-path': '/a'}, about('NotApplicable', 'cookie-path'), id='cookie-path in tcp'),
         pytest.param({**TCP, 'cookie': 'true'}, about('NotApplicable', 'cookie'), id='a cookie in tcp'),
         pytest.param({**TCP, 'retry-on': '503'}, about('NotApplicable', 'retry-on'), id='retry-on in tcp'),
         pytest.param({**TCP, 'balance': 'uri'}, about('NotApplicable', 'balance'), id='uri in tcp'),
