@@ -34,6 +34,7 @@ _CALL_SECONDS = 0.002
 _SETTLED_SECONDS, _IDLE_SECONDS = 10.0, 10.0
 _NODES, _EDGES, _OTHERS = 100, 2, 1000
 _EPOCH = 10**9
+_PUT_AT_ONCE = 500
 _MOST_SECONDS = 200.0
 _NONE = cast('Token', None)
 _VIP = '192.0.2.10'
@@ -169,6 +170,8 @@ async def _measure(size: int) -> list[tuple[str, float]]:
     for number in range(size):
         controller.store.put(_handed(number))
     await controller.settle()
+    # Where Services are served is known with the agents.
+    await controller._ask_agents()  # noqa: SLF001  what it does when it begins to lead
     _show(controller)
     await controller.settle()
     # As it does before it stands for election.
@@ -190,6 +193,7 @@ async def _measure(size: int) -> list[tuple[str, float]]:
     idle = (time.process_time() - began) / _IDLE_SECONDS
     watch.paused = False
     found.append((f'{size} Services: CPU when idle, percent of a core', idle * 100))
+    found += await _round(controller, calls, watch)
     found += await _tenants(calls, watch, size)
     assert not leading.done(), leading
     for task in (leading, watching):
@@ -208,6 +212,28 @@ def _show(controller: Controller) -> None:
             service = controller.store.get(ref, Service)
             assert service is not None
             controller.store.put(replace(service, status=Status('uid', 0, listed, wish.conditions)))
+
+
+async def _round(controller: Controller, calls: Calls, watch: _Watch) -> list[tuple[str, float]]:
+    """Measure how fast the statuses of all Services are written when none shows anything."""
+    services = [
+        service for ref in controller.store.services() if (service := controller.store.get(ref, Service)) is not None
+    ]
+    size = len(services)
+    watch.take()
+    calls.written.clear()
+    began, used = time.monotonic(), time.process_time()
+    for start in range(0, size, _PUT_AT_ONCE):
+        calls.put([replace(each, status=Status('uid')) for each in services[start : start + _PUT_AT_ONCE]])
+        await asyncio.sleep(0)
+    while len(calls.written) < size and time.monotonic() - began < _MOST_SECONDS:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    seconds, written = time.monotonic() - began, len(calls.written)
+    return [
+        (f'{size} Services: statuses written in a second', written / seconds),
+        (f'{size} Services: CPU of a status, without the call, ms', (time.process_time() - used) / written * 1000),
+        (f'{size} Services: longest block while they are written, ms', watch.take() * 1000),
+    ]
 
 
 async def _tenants(calls: Calls, watch: _Watch, size: int) -> list[tuple[str, float]]:

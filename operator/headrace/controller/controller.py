@@ -20,7 +20,7 @@ from headrace.controller.election import Election
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
-from headrace.controller.writer import DesiredStatus, Writer
+from headrace.controller.writer import DesiredStatus, Rate, Writer
 from headrace.diagnostics import WHOLE
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
@@ -83,7 +83,8 @@ class Controller:
         self.counter = Counter(client, options.namespace, lease)
         everywhere = not options.context.settings.namespaces
         self.class_lease = ClassLease(client, options.context.class_name, options.namespace) if everywhere else None
-        self.writer = Writer(client, options.identity, self.decide)
+        rate = Rate(context.settings.status_writes_per_second)
+        self.writer = Writer(client, options.identity, self.decide, rate)
         self.agents = Agents()
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
         taint = context.settings.startup_taint

@@ -209,6 +209,8 @@ class Handover:
                 await self.advance(ref)
             except Exception:  # the defect costs the object that it is about, until it changes
                 log.exception('internal error', extra={'object': str(ref)})
+            finally:
+                self._queue.done(ref)
 
     async def advance(self, ref: Ref) -> None:
         """Take the next step of a Service, if it has one."""

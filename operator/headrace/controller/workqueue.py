@@ -18,13 +18,16 @@ _Lanes = tuple['OrderedDict[Ref, None]', 'OrderedDict[Ref, None]']
 
 
 class WorkQueue:
-    """References of objects, with one consumer."""
+    """References of objects, with any number of consumers."""
 
     def __init__(self) -> None:
         self._due: dict[Ref, float] = {}
         # By time. An entry whose time is not that of `_due` is outdated.
         self._later: list[tuple[float, Ref]] = []
         self._ready: OrderedDict[str, _Lanes] = OrderedDict()
+        self._busy: set[Ref] = set()
+        # What was added while it was busy, and whether in the background only.
+        self._again: dict[Ref, bool] = {}
         self._woken = asyncio.Event()
 
     def add(self, ref: Ref, *, after: float = 0.0, background: bool = False) -> None:
@@ -49,6 +52,9 @@ class WorkQueue:
             heapq.heapify(self._later)
 
     def _add_ready(self, ref: Ref, *, background: bool) -> None:
+        if ref in self._busy:
+            self._again[ref] = background and self._again.get(ref, True)
+            return
         if (lanes := self._ready.get(ref.namespace)) is None:
             lanes = self._ready[ref.namespace] = (OrderedDict(), OrderedDict())
         urgent, rest = lanes
@@ -60,7 +66,10 @@ class WorkQueue:
             urgent[ref] = None
 
     async def take(self) -> tuple[Ref, bool]:
-        """Wait for the next object that is due, and return it, and whether it comes from the background."""
+        """Wait for the next object that is due, and return it, and whether it comes from the background.
+
+        No consumer gets it again before `done`.
+        """
         await asyncio.sleep(0)
         while True:
             left = self._until_due()
@@ -70,6 +79,14 @@ class WorkQueue:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._woken.wait()
+
+    def done(self, ref: Ref) -> None:
+        """Let an object that was taken be taken again, at once if it was added meanwhile."""
+        self._busy.discard(ref)
+        background = self._again.pop(ref, None)
+        if background is not None:
+            self._add_ready(ref, background=background)
+            self._woken.set()
 
     def _until_due(self) -> float | None:
         """Make ready what is due, and return in how many seconds something else is, None for nothing."""
@@ -88,6 +105,7 @@ class WorkQueue:
         namespace, lanes = self._ready.popitem(last=False)
         background = not lanes[0]
         ref, _ = lanes[background].popitem(last=False)
+        self._busy.add(ref)
         if lanes[0] or lanes[1]:
             self._ready[namespace] = lanes
         return ref, background

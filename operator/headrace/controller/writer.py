@@ -1,7 +1,7 @@
-"""Writing what is wanted to the objects, one after the other, at a bounded rate, and never against another controller.
+"""Writing statuses and Events, at a bounded rate, and never against another controller.
 
-Promises: at most 20 writes a second, which namespaces share in turns of one status and one Event; what is there already
-is not written again; a field that another controller holds stays its, and a diagnostic says so. What could not be written
+Promises: at most `statusWritesPerSecond` writes a second, which namespaces share in turns of one status and one Event;
+what is there already is not written again; a field that another controller holds stays its, and a diagnostic says so. What could not be written
 is tried again.
 """
 
@@ -23,7 +23,10 @@ from headrace.names import Ref
 from headrace.objects.status import Addresses, Condition, Status
 
 log = logging.getLogger(__name__)
-_PAUSE_SECONDS = 1 / 20
+# Calls that wait for their answers at a time.
+_WORKERS = 16
+# The rate is kept over so long: a timer is late by some milliseconds, and a busy loop by more.
+_CATCH_UP_SECONDS = 0.02
 _RETRY_SECONDS = 5.0
 # An Event lives for an hour; what still holds is written again before that.
 _REPEAT_SECONDS = 2700.0
@@ -63,6 +66,22 @@ class DesiredStatus:
         )
 
 
+class Rate:
+    """Turns, so many a second."""
+
+    def __init__(self, per_second: int) -> None:
+        self._step = 1 / per_second
+        self._next = float('-inf')
+
+    async def turn(self) -> None:
+        """Wait for the next turn."""
+        now = time.monotonic()
+        at = max(self._next, now - _CATCH_UP_SECONDS)
+        self._next = at + self._step
+        if at > now:
+            await asyncio.sleep(at - now)
+
+
 @dataclass(slots=True)
 class Counts:
     """What was written, and what was refused, for metrics."""
@@ -79,6 +98,8 @@ class Writer:
     client: Client
     identity: str
     decide: Callable[[Ref], DesiredStatus | None]
+    rate: Rate
+    workers: int = _WORKERS
     counts: Counts = field(default_factory=Counts)
     conflicts: dict[Ref, Diagnostic] = field(default_factory=dict)
     _queue: WorkQueue = field(default_factory=WorkQueue)
@@ -93,6 +114,11 @@ class Writer:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self.workers):
+                workers.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             ref, background = await self._queue.take()
             try:
@@ -105,6 +131,8 @@ class Writer:
                 self.ask(ref, after=_RETRY_SECONDS)
             except Exception:  # the defect costs the object that it is about, until it changes
                 log.exception('internal error', extra={'object': str(ref)})
+            finally:
+                self._queue.done(ref)
 
     async def _look(self, ref: Ref, *, background: bool) -> None:
         """Write what an object shall say, if it is not there; what is routine in the background."""
@@ -189,7 +217,7 @@ class Writer:
         return True
 
     async def _apply(self, desired: DesiredStatus) -> None:
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await self.rate.turn()
         await self.client.apply_status(desired.ref, _status(desired))
 
     async def _tell_one(self, desired: DesiredStatus) -> None:
@@ -208,7 +236,7 @@ class Writer:
     async def _tell(self, subject: Subject, occurrence: Occurrence) -> None:
         """Create an Event; while it still holds, say before it is forgotten that it has happened again."""
         told = self._told.setdefault(subject.ref, {})
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await self.rate.turn()
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
         try:
             await self.client.create_event(conditions.event(subject, occurrence, 'Program', self.identity, now))

@@ -297,6 +297,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'restart',
         ),
     ] = ()
+    status_writes_per_second: Annotated[
+        int,
+        meta(
+            'Writes of statuses and Events that the controller sends to the API server in a second at most; namespaces take turns.',
+            'restart',
+            ge=1,
+            le=10_000,
+        ),
+    ] = 250
     maxconn: Annotated[int, meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
     threads: Annotated[int, meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
     file_descriptors: Annotated[

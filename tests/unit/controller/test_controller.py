@@ -5,7 +5,6 @@ import dataclasses
 
 import pytest
 
-from headrace.controller import writer
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects import parse
@@ -100,7 +99,6 @@ def test_services_say_that_they_are_served_once_an_agent_of_the_edge_is_seen(mon
 
 
 def test_the_condition_goes_when_the_service_is_served_no_more(monkeypatch):
-    monkeypatch.setattr(writer, '_PAUSE_SECONDS', 0.0)
 
     async def script(controller, calls):
         shown = ('True', 'Programmed', 'served at the edge')

@@ -171,6 +171,7 @@ class World:
                     return looked
                 looked.append(ref)
                 await self.handover.advance(ref)
+                queue.done(ref)
 
         return World.runner.run(look())
 

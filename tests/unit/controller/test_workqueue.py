@@ -38,6 +38,7 @@ class Taken(WorkQueue):
                         taken, background = await self.take()
                 except TimeoutError:
                     return found
+                self.done(taken)
                 found.append(f'{taken.namespace}/{taken.name}' + '*' * background)
 
         return self.runner.run(take())
@@ -108,3 +109,41 @@ def test_others_get_the_loop_before_each_object_is_taken(queue):
         return turns
 
     assert queue.runner.run(run()) >= 49
+
+
+def test_an_object_that_is_added_while_it_is_worked_on_comes_again_after_that(queue):
+    async def work():
+        queue.put('a/1', 'a/2')
+        first, _ = await queue.take()
+        queue.put('a/1')
+        queue.put('a/1', background=True)
+        second, _ = await queue.take()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await queue.take()
+        queue.done(first)
+        queue.done(second)
+        return await queue.take()
+
+    assert queue.runner.run(work()) == (ref('a/1'), False)
+
+
+def test_what_is_added_in_the_background_while_it_is_worked_on_stays_in_the_background(queue):
+    async def work():
+        queue.put('a/1')
+        taken, _ = await queue.take()
+        queue.put('a/1', background=True)
+        queue.done(taken)
+        return await queue.take()
+
+    assert queue.runner.run(work()) == (ref('a/1'), True)
+
+
+def test_consumers_that_wait_get_one_object_each(queue):
+    async def work():
+        tasks = [asyncio.create_task(queue.take()) for _ in range(3)]
+        await asyncio.sleep(0)
+        queue.put('a/1', 'a/2', 'b/1')
+        return {taken for taken, _ in await asyncio.gather(*tasks)}
+
+    assert queue.runner.run(work()) == {ref('a/1'), ref('a/2'), ref('b/1')}

@@ -4,6 +4,7 @@ The cluster here is a client with the writer's four calls that keeps what it was
 """
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from headrace.controller import conditions, writer
-from headrace.controller.writer import DesiredStatus, Writer
+from headrace.controller.writer import DesiredStatus, Rate, Writer
 from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
@@ -80,9 +81,9 @@ def told(made):
 class Work:
     """A writer at work, and what each Service shall say."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, rate=1000, workers=1):
         self.cluster, self.wishes, self.decided = cluster, {}, []
-        self.writer = Writer(cluster, 'pod-1', self._decide)
+        self.writer = Writer(cluster, 'pod-1', self._decide, Rate(rate), workers)
 
     def _decide(self, ref):
         self.decided.append(ref)
@@ -108,11 +109,11 @@ class Work:
         await self.until(lambda: marker in self.decided)
 
 
-def work(script, cluster=None):
+def work(script, cluster=None, **how):
     """Run the writer while `script(work)` goes on, and return its work."""
 
     async def both():
-        made = Work(cluster or Cluster())
+        made = Work(cluster or Cluster(), **how)
         running = asyncio.create_task(made.writer.run())
         try:
             await script(made)
@@ -235,7 +236,7 @@ def test_what_somebody_else_took_away_after_it_was_seen_is_written_again():
     assert len(asked(made, shown, made).cluster.statuses) == 2
 
 
-def test_no_more_than_twenty_writes_a_second_are_made():
+def test_no_more_writes_are_made_than_the_rate_allows():
     async def script(made):
         for number in range(6):
             ref = Ref('Service', 'shop', f's-{number}')
@@ -244,8 +245,37 @@ def test_no_more_than_twenty_writes_a_second_are_made():
             made.writer.ask(ref)
         await made.until(lambda: len(made.cluster.times) == 12)
 
-    times = work(script).cluster.times
-    assert times[-1] - times[0] >= 11 / 20
+    times = work(script, rate=20, workers=16).cluster.times
+    assert times[-1] - times[0] >= 10 / 20
+
+
+def test_writes_do_not_wait_for_the_answers_to_others_and_an_object_has_one_at_a_time():
+    cluster, running = Cluster(), collections.Counter()
+    answers, most = asyncio.Event(), []
+    apply = cluster.apply_status
+
+    async def hanging(ref, status):
+        running[ref] += 1
+        most.append(max(running.values()))
+        await answers.wait()
+        running[ref] -= 1
+        await apply(ref, status)
+
+    cluster.apply_status = hanging
+
+    async def script(made):
+        for number in range(8):
+            ref = Ref('Service', 'shop', f's-{number}')
+            made.wishes[ref] = wish(ingress=VIP, service=read(ref.name))
+            made.writer.ask(ref)
+        await made.until(lambda: running.total() == 8)
+        for ref in made.wishes:
+            made.writer.ask(ref)
+        answers.set()
+        await made.until(lambda: len(made.cluster.statuses) == 8)
+
+    work(script, cluster, workers=8)
+    assert max(most) == 1
 
 
 def test_many_services_that_need_no_write_leave_the_loop_to_others():
@@ -282,7 +312,7 @@ def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another(
         made.writer.ask(good)
         await made.until(lambda: any(name == 'other/web' for name, _ in made.cluster.statuses))
 
-    assert len(work(script).cluster.statuses) <= 3
+    assert len(work(script, rate=20).cluster.statuses) <= 3
 
 
 def test_one_object_with_many_mistakes_has_turns_of_one_event():
@@ -299,7 +329,7 @@ def test_one_object_with_many_mistakes_has_turns_of_one_event():
         assert len(made.cluster.events) <= 2
         await made.until(lambda: len(made.cluster.events) == 4)
 
-    work(script)
+    work(script, rate=20)
 
 
 # --- who is gone, and what is refused ---------------------------------------------------------------------------------
