@@ -19,9 +19,10 @@ sys.path.insert(0, str(ROOT / 'operator'))
 
 from headrace import diagnostics  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
+from headrace.annotations.foreign.read import DIALECTS  # noqa: E402
 from headrace.settings import settings  # noqa: E402
 
-PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
+PAGES = ('annotations.md', 'foreign-annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
 RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
 SCHEMA = 'settings.schema.json'
 SCOPES = {
@@ -110,6 +111,18 @@ def default(value: object) -> str:
     return f'`{value if isinstance(value, str) else json.dumps(value)}`'
 
 
+def foreign(dialect: str) -> dict[str, Any]:
+    """Return what the reference says of a dialect: its rows, and how many there are of each verdict."""
+    rows = [(row, *row.served) for _, row in sorted(DIALECTS[dialect].table.items())]
+    verdicts = [str(verdict) for _, verdict, _ in rows]
+    return {
+        'name': dialect,
+        'prefixes': DIALECTS[dialect].prefixes,
+        'rows': rows,
+        'counts': {each: verdicts.count(each) for each in sorted(set(verdicts))},
+    }
+
+
 def pages() -> dict[str, str]:
     """Return all generated files by name."""
     environment = jinja2.Environment(
@@ -129,6 +142,7 @@ def pages() -> dict[str, str]:
         'scopes': [(title, [key for key in keys.KEYS if key.scope is scope]) for scope, title in SCOPES.items()],
         'closing': sorted(keys.CLOSING),
         'settings': list(rows(schema)),
+        'dialects': [foreign(dialect) for dialect in DIALECTS],
         'levels': [
             (title, [(name, reason) for name, reason in sorted(diagnostics.REASONS.items()) if reason.level is level])
             for level, title in LEVELS.items()

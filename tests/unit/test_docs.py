@@ -24,7 +24,7 @@ from headrace.translate import exposure, shapes
 from support.objects import built, service
 
 DOCS = ROOT / 'docs'
-PAGES = ('annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
+PAGES = ('annotations.md', 'foreign-annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
 FILES = (*PAGES, 'settings.schema.json')
 BOOLEAN = (('true', 'false'), ('True', 'yes', 'on', '1', ''))
 NAME = (('shop', 'shop-2', 'a'), ('Shop', 'shop_2', '-shop', 'shop/other', ''))

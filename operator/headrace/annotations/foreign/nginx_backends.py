@@ -1,0 +1,186 @@
+"""ingress-nginx's keys that decide which endpoint gets a request, how it is reached, and what is tried again."""
+
+from headrace.annotations import values
+from headrace.annotations.foreign import forms, variables
+from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.foreign.translation import Translation
+from headrace.annotations.values import Invalid
+from headrace.diagnostics import shorten
+
+_COOKIE_TEXTS = {
+    'session-cookie-path': 'cookie-path',
+    'session-cookie-domain': 'cookie-domain',
+    'session-cookie-samesite': 'cookie-same-site',
+}
+_COOKIE_SWITCHES = {
+    'session-cookie-secure': 'cookie-secure',
+    'session-cookie-change-on-failure': 'cookie-change-on-failure',
+}
+_MAX_RETRIES = 10
+RETRY_ON = {
+    'error': ('conn-failure', 'empty-response'),
+    'timeout': ('conn-failure', 'response-timeout'),
+    'invalid_header': ('junk-response',),
+    'http_500': ('500',),
+    'http_502': ('502',),
+    'http_503': ('503',),
+    'http_504': ('504',),
+}
+
+
+def affinity(translation: Translation) -> None:
+    """Translate sticky sessions by cookie."""
+    if translation.value('affinity') != 'cookie':
+        if 'affinity' in translation.given:
+            translation.invalid('affinity', Invalid('cookie'))
+        for name in translation.given:
+            if name.startswith(('session-cookie-', 'affinity-')):
+                translation.note(name, Verdict.EXACT, 'without affinity it has no effect')
+        return
+    named = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
+    translation.set(named, 'cookie', translation.value('session-cookie-name') or 'INGRESSCOOKIE')
+    for name, key in _COOKIE_TEXTS.items():
+        if text := translation.value(name):
+            translation.set(name, key, text)
+    for name, key in _COOKIE_SWITCHES.items():
+        if (switch := translation.boolean(name)) is not None:
+            translation.set(name, key, 'true' if switch else 'false')
+    _age(translation)
+    if translation.value('affinity-mode') == 'persistent':
+        translation.note('affinity-mode', Verdict.EXACT)
+
+
+def _age(translation: Translation) -> None:
+    """Set how long browsers keep the cookie: Max-Age counts more than Expires."""
+    names = [name for name in ('session-cookie-max-age', 'session-cookie-expires') if translation.value(name)]
+    for name in names[:1]:
+        age = forms.seconds(translation.value(name))
+        if isinstance(age, Invalid):
+            translation.invalid(name, age)
+        else:
+            translation.set(name, 'cookie-max-age', age)
+    for name in names[1:]:
+        translation.note(name, Verdict.EXACT, f'{names[0]} counts')
+
+
+def balance(translation: Translation) -> None:
+    """Translate the choice of an endpoint: a hash counts more than an algorithm."""
+    hashed = translation.value('upstream-hash-by')
+    algorithm = translation.value('load-balance')
+    if hashed:
+        algorithms = hash_of(hashed, translation)
+        if isinstance(algorithms, Invalid):
+            translation.invalid('upstream-hash-by', algorithms)
+        else:
+            translation.set('upstream-hash-by', 'balance', algorithms)
+        translation.note('load-balance', Verdict.EXACT, 'upstream-hash-by counts')
+    elif algorithm == 'round_robin':
+        translation.set('load-balance', 'balance', 'roundrobin')
+        translation.note('load-balance', Verdict.EXACT)
+    elif algorithm == 'ewma':
+        translation.set('load-balance', 'balance', 'leastconn')
+        translation.note(
+            'load-balance', Verdict.DIFFERS, 'the endpoint with the fewest connections instead of the lowest latency'
+        )
+    elif 'load-balance' in translation.given:
+        translation.invalid('load-balance', Invalid('round_robin or ewma'))
+
+
+def hash_of(text: str, translation: Translation) -> str | Invalid:
+    """Return headrace's algorithm for a hash of nginx's variables and text."""
+    names = variables.names(text)
+    alone = len(names) == 1 and text in (f'${names[0]}', f'${{{names[0]}}}')
+    if alone and names[0] in ('binary_remote_addr', 'remote_addr'):
+        return 'source'
+    if alone and names[0] in ('host', 'http_host'):
+        return 'hdr:host'
+    if alone and names[0].startswith('http_'):
+        return 'hdr:' + names[0].removeprefix('http_').replace('_', '-')
+    if not translation.understands('balance', f'hash:{text}'):
+        return (
+            'uri'
+            if alone and names[0] in ('request_uri', 'uri')
+            else Invalid('one of $remote_addr, $host, $request_uri and $http_NAME')
+        )
+    return f'hash:{text}'
+
+
+def timeouts(translation: Translation) -> None:
+    """Translate timeouts: HAProxy has one for both directions, and one of its own for WebSockets."""
+    times: dict[str, int] = {}
+    for name in ('proxy-read-timeout', 'proxy-send-timeout'):
+        time = forms.seconds(translation.value(name)) if name in translation.given else ''
+        if isinstance(time, Invalid):
+            translation.invalid(name, time)
+        elif time:
+            times[name] = int(time[:-1])
+    if times:
+        name = max(times, key=lambda name: times[name])
+        translation.set(name, 'timeout-server', f'{times[name]}s')
+        translation.set(name, 'timeout-tunnel', f'{times[name]}s')
+
+
+def retries(translation: Translation) -> None:
+    """Translate what is tried again at another endpoint, and how often."""
+    conditions = values.words(translation.value('proxy-next-upstream'))
+    if 'off' in conditions:
+        translation.set('proxy-next-upstream', 'retries', '0')
+        return
+    known = {item for condition in conditions for item in RETRY_ON.get(condition, ())}
+    unknown = [condition for condition in conditions if condition not in RETRY_ON]
+    if known:
+        translation.set(
+            'proxy-next-upstream', 'retry-on', ', '.join(item for item in values.SAFE_RETRIES if item in known)
+        )
+    if unknown:
+        verdict = Verdict.DIFFERS if known else Verdict.IGNORED
+        translation.note(
+            'proxy-next-upstream',
+            verdict,
+            f'without {shorten(", ".join(unknown))}, which HAProxy does not retry safely',
+        )
+    if 'proxy-next-upstream-tries' in translation.given:
+        tries = forms.count(translation.value('proxy-next-upstream-tries'))
+        if isinstance(tries, Invalid):
+            translation.note(
+                'proxy-next-upstream-tries', Verdict.DIFFERS, 'without a limit of its own there are 3 retries'
+            )
+            return
+        if int(tries) > _MAX_RETRIES + 1:
+            translation.note('proxy-next-upstream-tries', Verdict.DIFFERS, f'at most {_MAX_RETRIES} retries')
+        translation.set('proxy-next-upstream-tries', 'retries', str(min(_MAX_RETRIES, int(tries) - 1)))
+
+
+def endpoints_tls(translation: Translation) -> None:
+    """Translate TLS to endpoints: ingress-nginx verifies their certificates only where it is told to."""
+    if translation.switch('proxy-ssl-verify'):
+        if translation.value('proxy-ssl-secret'):
+            namespace, slash, name = translation.value('proxy-ssl-secret').rpartition('/')
+            if slash and namespace != translation.namespace:
+                translation.close(
+                    'proxy-ssl-secret', f'the Secret must be in the namespace {translation.namespace} of the Ingress'
+                )
+            else:
+                translation.set('proxy-ssl-secret', 'backend-ca-secret', name)
+        else:
+            translation.note('proxy-ssl-verify', Verdict.EXACT, 'without proxy-ssl-secret it has no effect')
+    else:
+        translation.note(
+            'proxy-ssl-secret',
+            Verdict.IGNORED,
+            'headrace shows no certificate to endpoints, and without proxy-ssl-verify the CA is not used',
+        )
+    name = translation.value('proxy-ssl-name')
+    if name:
+        translation.set('proxy-ssl-name', 'backend-sni', name)
+    elif translation.switch('proxy-ssl-server-name'):
+        translation.set('proxy-ssl-server-name', 'backend-sni', 'host-header')
+        translation.note('proxy-ssl-server-name', Verdict.DIFFERS, "without proxy-ssl-name the request's host is sent")
+
+
+def switches(translation: Translation) -> None:
+    """Translate what changes the structure of the Ingress by a boolean."""
+    if translation.boolean('ssl-passthrough'):
+        translation.shape(passthrough=True)
+    if translation.boolean('service-upstream'):
+        translation.shape(service_upstream=True)

@@ -1,0 +1,236 @@
+"""Snippets of nginx: the directives that have an equivalent are translated, the others are named.
+
+Nothing of a snippet is executed. A directive whose loss would let requests through, on its own or inside of a block that
+is not read, closes the routes of the Ingress.
+"""
+
+import re
+from collections.abc import Callable
+
+from headrace.annotations import parse
+from headrace.annotations.foreign import nginx_syntax, variables
+from headrace.annotations.foreign.nginx_syntax import Directive, NginxSyntaxError
+from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.foreign.translation import Translation
+from headrace.annotations.values import Invalid
+from headrace.diagnostics import shorten
+
+_MAX_NAMED = 20
+_EVERYBODY = '0.0.0.0/0, ::/0'
+# Directives that refuse requests, or run a program that may.
+_PROTECTING = re.compile(
+    r'(?:.*_by_lua.*|auth_.*|deny|internal|js_.*|limit_(?:conn|except|req)|modsecurity.*|secure_link.*'
+    r'|ssl_(?:client_certificate|crl|verify_.*)|valid_referers)'
+)
+_WHOLE_PATH = frozenset(('^', '^/', '.*', '^.*', '^.*$', '/.*', '^/.*$', '(.*)', '^(.*)', '^(.*)$'))
+_WHOLE_CAPTURE = frozenset(('(.*)', '^(.*)', '^(.*)$'))
+_REST_CAPTURE = frozenset(('^/(.*)', '^/(.*)$'))
+_REDIRECTS = frozenset(('301', '302', '303', '307', '308'))
+_HEADER = re.compile(r'[A-Za-z0-9_.-]{1,128}')
+# Headers that headrace sends to endpoints with the same meaning, by the variable that snippets set them from.
+_SENT_ANYWAY = frozenset(
+    (
+        ('host', '$host'),
+        ('host', '$http_host'),
+        ('host', '$best_http_host'),
+        ('upgrade', '$http_upgrade'),
+        ('connection', 'upgrade'),
+        ('connection', 'Upgrade'),
+        ('connection', '$connection_upgrade'),
+        ('connection', '$http_connection'),
+        ('x-real-ip', '$remote_addr'),
+        ('x-forwarded-for', '$remote_addr'),
+        ('x-forwarded-for', '$proxy_add_x_forwarded_for'),
+        ('x-forwarded-proto', '$scheme'),
+        ('x-forwarded-proto', '$pass_access_scheme'),
+        ('x-forwarded-host', '$host'),
+        ('x-forwarded-host', '$http_host'),
+        ('x-forwarded-port', '$server_port'),
+    )
+)
+
+
+def translate(translation: Translation, name: str) -> None:
+    """Translate the snippet that is the value of a foreign key."""
+    try:
+        directives = nginx_syntax.read(translation.value(name))
+    except NginxSyntaxError as error:
+        translation.close(name, f'the snippet cannot be read: {error}')
+        return
+    unread: dict[str, None] = {}
+    _networks(translation, name, [item for item in directives if item.name in ('allow', 'deny')])
+    for directive in directives:
+        reading = _READINGS.get(directive.name)
+        if directive.name in ('allow', 'deny'):
+            continue
+        if reading is None or directive.block is not None:
+            unread[directive.name] = None
+            if _protects(directive):
+                translation.close(name, f'{shorten(directive.name)} may refuse requests, and is not read')
+        else:
+            reading(translation, name, directive.arguments)
+    if unread:
+        shown = ', '.join(shorten(item) for item in list(unread)[:_MAX_NAMED])
+        translation.note(name, Verdict.IGNORED, f'not read: {shown}')
+    else:
+        translation.note(name, Verdict.DIFFERS, "its directives become headrace's keys")
+
+
+def _protects(directive: Directive) -> bool:
+    """Tell whether a directive that is not read, or one in its block, may refuse requests."""
+    if _PROTECTING.fullmatch(directive.name):
+        return True
+    if directive.name == 'return' and not (
+        directive.arguments and directive.arguments[0] in ('200', '204', *_REDIRECTS)
+    ):
+        return True
+    return any(_protects(item) for item in directive.block or ())
+
+
+def _networks(translation: Translation, name: str, directives: list[Directive]) -> None:
+    """Translate the list of `allow` and `deny`: nginx takes the first that matches, headrace judges `deny` first.
+
+    Where the two differ, headrace's reading is the stricter one.
+    """
+    if not directives:
+        return
+    if any(item.block is not None or len(item.arguments) != 1 for item in directives):
+        translation.close(name, 'allow and deny must name one network each')
+        return
+    last = next((place for place, item in enumerate(directives) if item.arguments == ('all',)), len(directives))
+    end = directives[last] if last < len(directives) else None
+    allowed = [item.arguments[0] for item in directives[:last] if item.name == 'allow']
+    denied = [item.arguments[0] for item in directives[:last] if item.name == 'deny']
+    if denied:
+        _protect(translation, name, 'deny', ', '.join(denied))
+    if end is not None and end.name == 'deny':
+        _protect(translation, name, 'allow' if allowed else 'deny', ', '.join(allowed) or _EVERYBODY)
+
+
+def _protect(translation: Translation, name: str, key: str, text: str) -> None:
+    """Set `allow` or `deny`, and close the routes where that does not succeed."""
+    taken = translation.set(name, key, text, joined_by=', ' if key == 'deny' else '')
+    if not taken and key not in translation.own:
+        translation.close(name, f'{key} {shorten(text)} cannot be applied')
+
+
+def set_header(translation: Translation, name: str, key: str, header: str, value: str | Invalid) -> None:
+    """Set a header of requests or responses; '' removes it. A header of requests that cannot be set closes the routes."""
+    parsed = value
+    if isinstance(value, str):
+        parsed = variables.translated(value, {}) if value.isprintable() else Invalid('one line of text')
+    if (
+        isinstance(parsed, str)
+        and _HEADER.fullmatch(header)
+        and translation.set(name, key, f'{header}: {parsed}'.rstrip(), joined_by='\n')
+    ):
+        return
+    if key in translation.own:
+        return
+    reason = parsed.expected if isinstance(parsed, Invalid) else 'a header that headrace can set'
+    text = f'the header {shorten(header)} must be {reason}'
+    if key == 'request-headers':
+        # The endpoint may believe the header, and would get the client's.
+        translation.close(name, text)
+    else:
+        translation.note(name, Verdict.IGNORED, text)
+
+
+def _more_set(key: str, *, clears: bool = False) -> Callable[[Translation, str, tuple[str, ...]], None]:
+    """Return a reading of the directives of the headers-more module."""
+
+    def reading(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+        if any(argument.startswith('-') for argument in arguments) or not arguments:
+            text = 'headers by status or type are not read'
+            if key == 'request-headers':
+                translation.close(name, text)
+            else:
+                translation.note(name, Verdict.IGNORED, text)
+            return
+        for argument in arguments:
+            header, _, value = argument.partition(':')
+            set_header(translation, name, key, header.strip(), '' if clears else value.strip())
+
+    return reading
+
+
+def _add_header(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    header, value, *rest = (*arguments, '', '')
+    if rest[:1] != ['always']:
+        translation.note(name, Verdict.DIFFERS, 'add_header without always: the header is set on all answers')
+    set_header(translation, name, 'response-headers', header, value)
+
+
+def _proxy_set_header(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    header, value, *_ = (*arguments, '', '')
+    if (header.lower(), value) in _SENT_ANYWAY:
+        return
+    if header.lower() == 'host' and '$' not in value:
+        if not translation.set(name, 'host-header', value):
+            translation.note(name, Verdict.IGNORED, "the Host header is the request's")
+        return
+    set_header(translation, name, 'request-headers', header, value)
+
+
+def _proxy_hide_header(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    set_header(translation, name, 'response-headers', ' '.join(arguments), '')
+
+
+def _return(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    code, place, *_ = (*arguments, '', '')
+    if code.startswith(('http://', 'https://')):
+        code, place = '302', code
+    if code in _REDIRECTS:
+        redirect(translation, name, place, code)
+    elif code == '403':
+        _protect(translation, name, 'deny', _EVERYBODY)
+    elif code == '503':
+        if not translation.set(name, 'maintenance', 'true'):
+            translation.close(name, 'return 503 cannot be applied')
+    else:
+        translation.close(name, f'return {shorten(code)} has no equivalent')
+
+
+def redirect(translation: Translation, name: str, place: str, code: str) -> None:
+    """Set a redirect to a place with nginx's variables; one that cannot be set closes the routes."""
+    text = variables.translated(place)
+    if isinstance(text, str) and '$' in text and not translation.understands('redirect-to', 'https://$host/'):
+        text = Invalid('without variables, which redirect-to does not have yet')
+    if isinstance(text, Invalid):
+        translation.close(name, f'the place to redirect to must be {text.expected}')
+    elif translation.set(name, 'redirect-to', text):
+        translation.set(name, 'redirect-code', code)
+    elif 'redirect-to' not in translation.own:
+        translation.close(name, f'{parse.PREFIX}redirect-to cannot be {shorten(place)}')
+
+
+def _rewrite(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    expression, place, flag, *_ = (*arguments, '', '', '')
+    code = {'permanent': '301', 'redirect': '302'}.get(
+        flag, '302' if place.startswith(('http://', 'https://', '$scheme')) else ''
+    )
+    if code and expression in _WHOLE_CAPTURE:
+        place = place.replace('$1', '$uri')
+    elif code and expression in _REST_CAPTURE:
+        place = place.replace('/$1', '$uri')
+    if not code or expression not in _WHOLE_PATH | _REST_CAPTURE:
+        translation.note(name, Verdict.IGNORED, f'rewrite {shorten(expression)} is not read')
+    elif place.endswith('?'):
+        redirect(translation, name, place.removesuffix('?'), code)
+    else:
+        # nginx adds the query of the request, unless the place ends in `?`.
+        place = place.replace('$uri', '$request_uri') if place.endswith('$uri') else place
+        redirect(translation, name, place, code)
+
+
+_READINGS: dict[str, Callable[[Translation, str, tuple[str, ...]], None]] = {
+    'add_header': _add_header,
+    'more_clear_headers': _more_set('response-headers', clears=True),
+    'more_clear_input_headers': _more_set('request-headers', clears=True),
+    'more_set_headers': _more_set('response-headers'),
+    'more_set_input_headers': _more_set('request-headers'),
+    'proxy_hide_header': _proxy_hide_header,
+    'proxy_set_header': _proxy_set_header,
+    'return': _return,
+    'rewrite': _rewrite,
+}
