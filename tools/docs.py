@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / 'operator'))
 
 from headrace import diagnostics  # noqa: E402
 from headrace.annotations import keys  # noqa: E402
+from headrace.annotations.foreign import config_map  # noqa: E402
 from headrace.annotations.foreign.read import DIALECTS  # noqa: E402
 from headrace.settings import settings  # noqa: E402
 
@@ -143,6 +144,7 @@ def pages() -> dict[str, str]:
         'closing': sorted(keys.CLOSING),
         'settings': list(rows(schema)),
         'dialects': [foreign(dialect) for dialect in DIALECTS],
+        'config_map': sorted(config_map.CONFIG_MAP.values(), key=lambda row: row.name),
         'levels': [
             (title, [(name, reason) for name, reason in sorted(diagnostics.REASONS.items()) if reason.level is level])
             for level, title in LEVELS.items()

@@ -5,7 +5,7 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.annotations.foreign import nginx_syntax, variables
+from headrace.annotations.foreign import config_map, nginx_syntax, variables
 from headrace.annotations.foreign.nginx_syntax import NginxSyntaxError
 from headrace.annotations.foreign.read import DIALECTS, read
 from headrace.annotations.keys import BY_NAME
@@ -78,3 +78,11 @@ def test_variables(text):
     with bounded():
         found = variables.translated(text, captures=True)
     assert isinstance(found, Invalid) or all(name.isascii() for name in variables.names(found))
+
+
+@FUZZ
+@given(st.dictionaries(st.sampled_from(sorted(config_map.CONFIG_MAP)) | st.text(max_size=4), TEXTS))
+def test_config_maps(data):
+    with bounded():
+        config_map.class_settings(data)
+        config_map.tcp_services(data)
