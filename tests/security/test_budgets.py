@@ -311,7 +311,7 @@ def standing(made):
 
 
 def waiting(made):
-    return sorted(item for refs in made.admission._waiting.values() for item in refs)
+    return sorted(item for refs in made.admission.standings.waiting.values() for item in refs)
 
 
 def test_a_change_that_is_undone_leaves_what_waits_as_it_was():
@@ -558,3 +558,18 @@ def test_changed_objects_have_the_age_of_the_oldest_service_that_is_built_from_t
     living = Living()
     living.put(users(1), *(web(each, age, basic_auth_secret='users') for each, age in (('young', 2), ('old', 1))))
     assert living.state.age(living.store, ref(name, kind=kind))[0] == (created(age) if age else '')
+
+
+def test_endpoints_that_leave_room_let_in_what_waits_for_it():
+    living = Living(max_endpoints_per_namespace=4)
+    living.put(web('a', 1), web('b', 2), ends('a', 3), ends('b', 3))
+    assert [totals.servers(living.state.fragments[ref(name)]) for name in ('a', 'b')] == [3, 1]
+    living.put(ends('a', 2))
+    assert [totals.servers(living.state.fragments[ref(name)]) for name in ('a', 'b')] == [2, 2]
+
+
+def test_of_endpoints_that_come_together_those_of_the_oldest_are_served():
+    living = Living(max_endpoints_per_namespace=4)
+    living.put(web('a', 3), web('b', 1), web('c', 2))
+    living.put(ends('a', 3), ends('b', 3), ends('c', 3))
+    assert [totals.servers(living.state.fragments[ref(name)]) for name in ('a', 'b', 'c')] == [0, 3, 1]

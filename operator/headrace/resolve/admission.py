@@ -5,15 +5,16 @@ away for an older object that comes later. Pure.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from headrace.annotations.parse import PREFIX
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment
 from headrace.names import Ref
 from headrace.resolve import totals
-from headrace.resolve.hosts import Rank, rank
-from headrace.resolve.totals import Cost, Totals
+from headrace.resolve.hosts import rank
+from headrace.resolve.standing import Standings, Wait
+from headrace.resolve.totals import Totals
 from headrace.translate import affinity, budgets
 from headrace.translate.budgets import Excess
 from headrace.translate.build_context import BuildContext, Role
@@ -22,77 +23,31 @@ Refresh = Callable[[Fragment], Fragment]
 _FIELD_OF_CHECKS = f'metadata.annotations[{PREFIX}check]'
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """What an object waits for: room for one of these forms, for its checks (thousandths a second), or for its servers."""
-
-    rank: Rank
-    forms: tuple[Cost, ...] = ()
-    checks: int = 0
-    servers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What is known of an object besides its fragment.
-
-    `good` is what it was before it exceeded a budget; `replaced` tells that another form than its own stands for it.
-    """
-
-    good: Fragment | None = None
-    replaced: bool = False
-    wait: _Wait | None = None
-
-
-_OWN = _Standing()
-
-
 class Admission:
     """What stands for objects that a budget leaves no room for, and what waits. Only at the edge there are budgets."""
 
-    def __init__(self, context: BuildContext) -> None:
+    def __init__(self, context: BuildContext, standings: Standings) -> None:
         self.totals = Totals(context.settings)
+        self.standings = standings
         self._active = context.role is Role.EDGE
-        # Of objects whose own form stands without a wait nothing is kept.
-        self._standing: dict[Ref, _Standing] = {}
-        self._before: dict[Ref, _Standing] = {}
-        self._waiting: dict[str, set[Ref]] = {}
 
     @property
     def waits(self) -> bool:
         """Tell whether any object waits for room."""
-        return bool(self._waiting)
-
-    @property
-    def replaced(self) -> set[Ref]:
-        """Return the objects for which another form than their own stands."""
-        return {ref for ref, standing in self._standing.items() if standing.replaced}
+        return bool(self.standings.waiting)
 
     def charge(self, ref: Ref, fragment: Fragment | None) -> None:
         """Note what stands for an object now."""
         if self._active:
             self.totals.charge(ref, fragment)
 
-    def begin(self) -> None:
-        """Begin a change to which `undo` can lead back."""
-        self._before.clear()
-
-    def undo(self, refs: Iterable[Ref]) -> None:
-        """Let some objects wait, and keep their last good form, as before the change."""
-        for ref in refs:
-            self._set(ref, self._before.get(ref, self._standing.get(ref, _OWN)))
-
-    def forget(self, ref: Ref) -> None:
-        """Forget an object that is gone."""
-        self._set(ref, _OWN)
-
     def admit(self, built: Fragment, held: Fragment | None, refresh: Refresh) -> Fragment:
         """Return what stands for an object that was built anew; `held` stands for it until now."""
-        ref, wanted = built.ref, totals.cost(built)
+        ref, wanted = built.ref, self.totals.cost(built)
         excess = self.totals.excess(ref, wanted)
         if excess is None and not built.closed:
-            return self._checked(built, _OWN)
-        standing = self._standing.get(ref, _OWN)
+            return self._checked(built)
+        standing = self.standings.of(ref)
         good = _with_checks(held) if held is not None and held.claims and not standing.replaced else standing.good
         good = refresh(good) if good is not None else None
         said = built.diagnostics if excess is None or built.closed else (*built.diagnostics, excess.diagnostic(ref))
@@ -103,40 +58,44 @@ class Admission:
         )
         # What is too large by itself needs another object to be written, unless there is no room for its closed form.
         waits = (*(() if excess is None else (wanted,)), *costs[:place])
-        return self._checked(form, _Standing(good, replaced=True, wait=_Wait(rank(built), waits) if waits else None))
+        wait = Wait(rank(built), waits) if waits else None
+        return self._checked(form, good=good, replaced=True, wait=wait)
 
     def follow(self, built: Fragment) -> Fragment:
         """Return what stands for an object of which only endpoints have changed: they and their checks alone count."""
-        standing = self._standing.get(built.ref, _OWN)
-        if standing.wait is None or not (standing.wait.checks or standing.wait.servers):
-            return self._checked(built, standing)
-        wait = replace(standing.wait, checks=0, servers=0) if standing.wait.forms else None
-        return self._checked(_with_checks(built), replace(standing, wait=wait))
+        standing = self.standings.of(built.ref)
+        wait = standing.wait
+        if wait is not None and (wait.checks or wait.servers):
+            built, wait = _with_checks(built), replace(wait, checks=0, servers=0) if wait.forms else None
+        return self._checked(built, good=standing.good, replaced=standing.replaced, wait=wait)
 
-    def _checked(self, fragment: Fragment, standing: _Standing) -> Fragment:
+    def _checked(
+        self, fragment: Fragment, *, good: Fragment | None = None, replaced: bool = False, wait: Wait | None = None
+    ) -> Fragment:
         """Return a fragment with as many endpoints as there is room for, and with checks if there is room for all of them."""
-        fragment, standing = self._bounded(fragment, standing)
+        fragment, wait = self._bounded(fragment, wait)
         rate = totals.checks(fragment)
         excess = self.totals.excess_of_checks(fragment.ref, rate) if rate else None
         if excess is not None:
-            wait = replace(standing.wait or _Wait(rank(fragment)), checks=rate)
-            standing = replace(standing, wait=wait)
+            wait = replace(wait or Wait(rank(fragment)), checks=rate)
             diagnostic = replace(excess.diagnostic(fragment.ref), field=_FIELD_OF_CHECKS)
             fragment = replace(_checking(fragment, lambda _: False), unchecked=(diagnostic,))
-        self._set(fragment.ref, standing)
+        standing = self.standings.of(fragment.ref)
+        if replaced or standing.replaced or wait != standing.wait:
+            self.standings.put(fragment.ref, replace(standing, good=good, replaced=replaced, wait=wait))
         return fragment
 
-    def _bounded(self, fragment: Fragment, standing: _Standing) -> tuple[Fragment, _Standing]:
+    def _bounded(self, fragment: Fragment, wait: Wait | None) -> tuple[Fragment, Wait | None]:
         """Return a fragment with as many of its endpoints as there is room for; where that is not all, it waits."""
         wanted, room = totals.servers(fragment), self.totals.room_for_servers(fragment.ref)
         if wanted <= room:
-            return fragment, standing
+            return fragment, wait
         most = self.totals.settings.max_endpoints_per_namespace
         what = f'endpoints of namespace {fragment.ref.namespace}'
         excess = Excess(what, most - room + wanted, most, 'maxEndpointsPerNamespace')
         diagnostics = (*fragment.endpoint_diagnostics, replace(excess.diagnostic(fragment.ref), field=''))
         bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(diagnostics)))
-        return bounded, replace(standing, wait=replace(standing.wait or _Wait(rank(fragment)), servers=wanted))
+        return bounded, replace(wait or Wait(rank(fragment)), servers=wanted)
 
     def ready(self, changed: Iterable[Ref]) -> list[Ref]:
         """Return the waiting objects that have room now that some objects have changed, the oldest first.
@@ -146,9 +105,9 @@ class Admission:
         namespaces = {ref.namespace for ref in changed}
         found = [
             (wait, ref)
-            for namespace, waiting in self._waiting.items()
+            for namespace, waiting in self.standings.waiting.items()
             for ref in waiting
-            if (wait := self._standing[ref].wait) is not None
+            if (wait := self.standings.of(ref).wait) is not None
             and (namespace in namespaces or any(form.hashes for form in wait.forms))
         ]
         trial, ready = self.totals.copy(), list[Ref]()
@@ -161,22 +120,6 @@ class Admission:
             trial.attempt(ref, form, wait.checks if checked else 0, wait.servers)
             ready.append(ref)
         return ready
-
-    def _set(self, ref: Ref, standing: _Standing) -> None:
-        held = self._standing.get(ref, _OWN)
-        if standing == held:
-            return
-        self._before.setdefault(ref, held)
-        if standing == _OWN:
-            del self._standing[ref]
-        else:
-            self._standing[ref] = standing
-        if standing.wait is not None:
-            self._waiting.setdefault(ref.namespace, set()).add(ref)
-        elif held.wait is not None:
-            self._waiting[ref.namespace].discard(ref)
-            if not self._waiting[ref.namespace]:
-                del self._waiting[ref.namespace]
 
 
 def _forms(built: Fragment, good: Fragment | None) -> Iterable[Fragment]:

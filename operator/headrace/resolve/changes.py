@@ -73,6 +73,8 @@ class Change:
 
     def then(self, later: 'Change') -> 'Change':
         """Return this change and a later one as one."""
+        if not (self.fragments or self.pointers or self.judged or self.failures):
+            return later
         fragments = {item.ref: item for item in self.fragments}
         for item in later.fragments:
             old = fragments[item.ref].old if item.ref in fragments else item.old

@@ -109,8 +109,7 @@ class Claims:
 
     def saved(self, keys: Iterable[ClaimKey]) -> dict[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]:
         """Return who claims some keys now, admitted or not, for `restore`."""
-        found = ((key, self.claimants(key)) for key in keys)
-        return {key: (held, tuple(ref for ref in self.parties(key) if ref not in held)) for key, held in found}
+        return {key: (self.claimants(key), self._barred.get(key, ())) for key in keys}
 
     def restore(self, saved: Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]) -> None:
         """Return to the claimants of before, after a change of claims that has failed in the middle."""

@@ -3,9 +3,13 @@
 Follows the fragments one by one, so that an object that changes leads to the fragments that it touches.
 """
 
+from collections.abc import Set as AbstractSet
+
 from headrace.ir.backend import Demand
 from headrace.ir.fragment import Fragment
 from headrace.names import Ref
+
+_NONE: AbstractSet[Ref] = frozenset()
 
 
 class Dependencies:
@@ -15,9 +19,9 @@ class Dependencies:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
 
-    def readers(self, ref: Ref) -> frozenset[Ref]:
-        """Return the fragments that are made from an object besides their own."""
-        return frozenset(self._readers.get(ref, ()))
+    def readers(self, ref: Ref) -> AbstractSet[Ref]:
+        """Return the fragments that are made from an object besides their own, as of now."""
+        return self._readers.get(ref, _NONE)
 
     def demands(self, ref: Ref) -> frozenset[Demand]:
         """Return the backends of a Service that others need."""

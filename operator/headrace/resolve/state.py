@@ -1,7 +1,7 @@
 """The model's state: all fragments, who claims what, and who reads whom; changed by key.
 
 Promises: after any sequence of updates the state equals one that was built from scratch (but for Services of a node that
-linger, until `draining` no longer holds them), and an update costs as much as what it touches. Each update returns
+drain, until `draining` no longer holds them), and an update costs as much as what it touches. Each update returns
 the change as a value, which is all that planning needs. An unexpected exception costs the object that it is about.
 """
 
@@ -12,23 +12,19 @@ from dataclasses import replace
 from functools import reduce
 
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Content, Fragment, Kind
-from headrace.ir.l4 import VirtualAddress
+from headrace.ir.fragment import Content, Fragment
 from headrace.names import Ref
-from headrace.objects.kinds import Service
-from headrace.resolve import claims
+from headrace.objects.kinds import Secret, Service
 from headrace.resolve.admission import Admission
-from headrace.resolve.changes import Change, Failure, FragmentChange, PointerChange
-from headrace.resolve.claims import ClaimKey, Claims
+from headrace.resolve.changes import Change, Failure, FragmentChange
+from headrace.resolve.claims import ClaimKey
 from headrace.resolve.dependencies import Dependencies
-from headrace.resolve.hosts import Hosts, Named, Rank
-from headrace.resolve.last_good import LastGood
+from headrace.resolve.hosts import Rank
+from headrace.resolve.installation import Installation
+from headrace.resolve.standing import UNKNOWN, Refusal, Standing, Standings
+from headrace.resolve.translation import Translation
 from headrace.store import Reader, Store
-from headrace.translate import class_fragment, node_services, ownership, services
-from headrace.translate.build_context import BuildContext, Role
-
-# A change, and the keys whose claims it takes away and makes.
-_Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
+from headrace.translate.build_context import BuildContext
 
 
 class State:
@@ -36,29 +32,37 @@ class State:
 
     def __init__(self, context: BuildContext) -> None:
         self.context = context
-        self.fragments: dict[Ref, Fragment] = {}
-        self.claims = Claims(Hosts(context))
+        self._installation = Installation(context)
+        self.fragments, self.claims = self._installation.fragments, self._installation.claims
         self.dependencies = Dependencies()
-        self._refused: dict[Ref, tuple[Fragment, str]] = {}
-        self.admission = Admission(context)
-        self.last_good = LastGood()
+        self._translation = Translation(context, self.dependencies, self.fragments)
+        self._standings = Standings()
+        self.admission = Admission(context, self._standings)
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
-        # Objects that failed when they were last looked at.
-        self.failed: set[Ref] = set()
-        # Services of a node that have gone back to kube-proxy, or have ports that have moved from HAProxy to the kernel:
-        # HAProxy serves on those who are connected.
-        self.draining: set[Ref] = set()
-        self._refreshable = context.role is Role.EDGE and context.settings.address_source == 'endpoints'
-        self._fitting = False
+
+    @property
+    def failed(self) -> set[Ref]:
+        """Return the objects that failed when they were last looked at."""
+        return self._standings.failed
+
+    @property
+    def draining(self) -> set[Ref]:
+        """Return the Services that are no longer this node's, or HAProxy's, and that HAProxy serves on to those who are connected."""
+        return self._translation.draining
+
+    @draining.setter
+    def draining(self, refs: set[Ref]) -> None:
+        self._translation.draining = refs
 
     def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
         """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed.
 
         An object that fails unexpectedly keeps its previous fragment until it, or what it reads, changes again.
         """
-        self.admission.begin()
-        return self._rebuild(store, *self._touched(dirty))
+        self._standings.begin()
+        queue, refreshed = self._touched(dirty)
+        return self._rebuild(store, queue | refreshed, refreshed)
 
     def age(self, store: Store, ref: Ref) -> Rank:
         """Return what orders changed objects: the age of the oldest object that is built from one."""
@@ -71,125 +75,234 @@ class State:
 
         That form is built anew, so it is what these settings and budgets make of it.
         """
-        earlier = before.last_good.of(before.failed | before.admission.replaced)
+        earlier = before.last_good()
         with store.showing(earlier):
             change = self.update(store, store.services())
         return change.then(self.update(store, [item.ref for item in earlier])) if earlier else change
 
+    def last_good(self) -> list[Service | Secret]:
+        """Return what the objects in error were last made from without one."""
+        refs = self._standings.failed | self._standings.replaced
+        return [item for ref in refs for item in self._standings.of(ref).made_from]
+
     def rebuild(self, store: Store, refs: Iterable[Ref]) -> Change:
         """Build some fragments again, and return what that changed."""
-        self.admission.begin()
-        return self._rebuild(store, set(refs), set())
+        self._standings.begin()
+        return self._rebuild(store, set(refs))
 
-    def _rebuild(self, store: Store, queue: set[Ref], refreshed: set[Ref]) -> Change:
-        old: dict[Ref, Fragment | None] = {}
+    def undo(self, change: Change) -> Change:
+        """Return to the fragments before a change, which could not be applied, and return what that changed."""
+        back = change.inverse.fragments
+        for item in back:
+            self.dependencies.follow(item.ref, item.old, item.new)
+            self.admission.charge(item.ref, item.new)
+        undone = self._installation.exchange(back)
+        self._standings.undo(item.ref for item in back)
+        return undone
+
+    def fail(self, store: Store, failure: Failure, previous: Fragment | None) -> Change:
+        """Let an object return to a previous fragment, which could be applied, and return what that changed."""
+        self._standings.begin()
+        ref, before = failure.ref, self.fragments.get(failure.ref)
+        kept = self._kept(store, failure, previous, before.needs if before else ())
+        failed = Change(failures=(failure,))
+        if kept == before:
+            return failed
+        touched = self.dependencies.follow(ref, before, kept)
+        self.admission.charge(ref, kept)
+        step, demanded = self._settle(store, (FragmentChange(ref, before, kept),))
+        return failed.then(step).then(self._rebuild(store, touched | demanded))
+
+    def refuse(self, fragment: Fragment, message: str) -> None:
+        """Leave a fragment out from the next update on, until its object becomes another one; `message` is HAProxy's reason."""
+        ref = fragment.ref
+        if ref in self.fragments:
+            self._standings.put(ref, replace(self._standings.of(ref), refusal=Refusal(_form(fragment), message)))
+
+    def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
+        """Yield all claimed keys, sorted, and what stands there."""
+        return self._installation.pointers()
+
+    def diagnostics(self, ref: Ref) -> tuple[Diagnostic, ...]:
+        """Return all diagnostics about one object, those of conflicts among them."""
+        fragment = self.fragments.get(ref)
+        if fragment is None:
+            return ()
+        reason = self.delayed.get(ref)
+        waits = () if reason is None else (Diagnostic(ref, 'ReloadDelayed', f'a change waits for a reload: {reason}'),)
+        claimed = self.claims.diagnostics(fragment, self.fragments)
+        own = (*fragment.diagnostics, *fragment.unchecked, *fragment.endpoint_diagnostics)
+        return tuple(sorted({*own, *claimed, *waits}))
+
+    def all_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Return all diagnostics about all objects, sorted."""
+        return tuple(diagnostic for ref in sorted(self.fragments) for diagnostic in self.diagnostics(ref))
+
+    def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
+        """Return the fragments that are to be built anew, and those of which only endpoints changed."""
+        own = self._translation.own
+        queue: set[Ref] = set() if own in self.fragments else {own}
+        refreshed: set[Ref] = set()
+        for ref in dirty:
+            queue |= self.dependencies.readers(ref)
+            if ref.kind == 'Service':
+                queue.add(ref)
+            elif ref.kind == 'EndpointSlice':
+                refreshed.add(Ref('Service', ref.namespace, ref.name))
+        if not self._translation.refreshable:
+            return queue | refreshed, set()
+        return queue, refreshed - queue if queue else refreshed
+
+    def _rebuild(self, store: Store, queue: set[Ref], refreshed: Iterable[Ref] = ()) -> Change:
+        """Build objects, and those that they touch; those that have failed keep what they were."""
+        change, endpoints = Change(), set(refreshed)
+        # Each object is let in once, fails to be installed once, and is judged again once, so that this comes to an end.
+        let_in, failed, again = set[Ref](), set[Ref](), set[Ref]()
+        while queue:
+            built, failures, whole = self._build(store, queue, endpoints, let_in)
+            step, queue = self._settle(store, built)
+            change = change.then(replace(step, failures=(*failures, *step.failures)) if failures else step)
+            endpoints.clear()
+            for ref in whole:
+                self._note(store, ref)
+            failed.update(failure.ref for failure in step.failures)
+            if step.failures and (others := self._overdrawn(step) - again - failed):
+                # They have got room that others were to leave, and have not.
+                again |= others
+                change = change.then(self.undo(Change(tuple(each for each in change.fragments if each.ref in others))))
+                queue |= others
+            queue -= failed
+        return change
+
+    def _overdrawn(self, step: Change) -> set[Ref]:
+        """Return the changed objects of namespaces that a change leaves beyond a budget."""
+        refs = {item.ref for item in step.fragments}
+        beyond = {name for name in {ref.namespace for ref in refs} if self.admission.totals.exceeds(name)}
+        return {ref for ref in refs if ref.namespace in beyond}
+
+    def _build(
+        self, store: Store, queue: set[Ref], refreshed: set[Ref], let_in: set[Ref]
+    ) -> tuple[tuple[FragmentChange, ...], Iterable[Failure], set[Ref]]:
+        """Return the fragments of objects and of those that they touch, what failed, and what was built anew without."""
         new: dict[Ref, Fragment | None] = {}
         failures: dict[Ref, Failure] = {}
-        again: set[Ref] = set()
         whole: set[Ref] = set()
         # The oldest come first, since budgets leave room for them first.
         order = self._by_age(store, queue)
-        while order or (self.admission.waits and self._let_in(store, order, new, again)):
+        while order or (self.admission.waits and self._let_in(store, order, new, let_in)):
             _, ref = heapq.heappop(order)
             queue.discard(ref)
-            held = new[ref] if ref in new else self.fragments.get(ref)
-            refresh = ref in refreshed and ref not in new and ref not in again
-            if not refresh:
-                whole.add(ref)
+            before = new[ref] if ref in new else self.fragments.get(ref)
+            refresh = ref in refreshed and ref not in new and ref not in let_in
             reader = Reader(store, ref)
             try:
-                built = self._translate(store, reader, held, refresh=refresh)
+                built = self._translate(store, reader, before, refresh=refresh)
                 failures.pop(ref, None)
-                self.failed.discard(ref)
+                if not refresh:
+                    whole.add(ref)
             except Exception as error:  # noqa: BLE001  returned as a failure
                 failures[ref] = Failure(ref, 'translate', error)
-                built = self._kept(store, failures[ref], held, reader.needs)
+                built = self._kept(store, failures[ref], before, reader.needs)
             self.admission.charge(ref, built)
-            if built == held:
+            if built == before:
                 continue
-            old.setdefault(ref, self.fragments.get(ref))
             new[ref] = built
-            touched = self.dependencies.follow(ref, held, built)
+            touched = self.dependencies.follow(ref, before, built)
             for each in touched - queue:
                 heapq.heappush(order, (self._rank(store, each), each))
             queue |= touched
             refreshed -= touched
-        changes = tuple(FragmentChange(ref, old[ref], new[ref]) for ref in sorted(old) if old[ref] != new[ref])
-        change = self._fitted(store, self._settle(store, changes))
-        for ref in whole - self.failed - self.admission.replaced:
-            self.last_good.note(store, ref, self.fragments.get(ref))
-        return replace(change, failures=(*failures.values(), *change.failures)) if failures else change
+        old = self.fragments
+        changes = (FragmentChange(ref, old.get(ref), new[ref]) for ref in sorted(new) if old.get(ref) != new[ref])
+        return tuple(changes), failures.values(), whole
 
     def _by_age(self, store: Store, refs: set[Ref]) -> list[tuple[Rank, Ref]]:
         if len(refs) == 1:
             # Needs no order: the usual change is that of one object.
             return [(('', '', '', ''), ref) for ref in refs]
-        order = [(self._rank(store, ref), ref) for ref in refs]
-        heapq.heapify(order)
-        return order
+        return sorted((self._rank(store, ref), ref) for ref in refs)
 
     def _rank(self, store: Store, ref: Ref) -> Rank:
         service = store.get(ref, Service)
         return (service.created if service is not None else '', ref.namespace, ref.name, ref.kind)
 
-    def _let_in(self, store: Store, order: list[tuple[Rank, Ref]], new: Iterable[Ref], again: set[Ref]) -> bool:
+    def _let_in(self, store: Store, order: list[tuple[Rank, Ref]], new: Iterable[Ref], let_in: set[Ref]) -> bool:
         """Queue the objects for which there is room now, each once in an update; tell whether there are any."""
-        found = [ref for ref in self.admission.ready(new) if ref not in again]
-        again.update(found)
-        order += [(self._rank(store, ref), ref) for ref in found]
+        ready = [ref for ref in self.admission.ready(new) if ref not in let_in]
+        let_in.update(ready)
+        order += [(self._rank(store, ref), ref) for ref in ready]
         heapq.heapify(order)
-        return bool(found)
+        return bool(ready)
 
-    def _translate(self, store: Store, reader: Reader, held: Fragment | None, *, refresh: bool) -> Fragment | None:
-        if refresh and held:
-            built: Fragment | None = self.admission.follow(self._refresh(store, held))
-        else:
-            built = self._build(store, reader, held)
-        return self._left_out(reader.ref, built) if reader.ref in self._refused else built
+    def _translate(self, store: Store, reader: Reader, before: Fragment | None, *, refresh: bool) -> Fragment | None:
+        ref = reader.ref
+        if refresh and before is not None and not self._is_kept(ref) and store.get(ref, Service) is not None:
+            return self.admission.follow(self._translation.refresh(store, before))
+        built = self._translation.build(store, reader)
+        if built is None:
+            if self._standings.of(ref) is not UNKNOWN:
+                self._standings.put(ref, UNKNOWN)
+            return None
+        built = self.admission.admit(built, before, lambda good: self._translation.refresh(store, good))
+        standing = self._standings.of(ref)
+        if standing.failed:
+            self._standings.put(ref, replace(standing, failed=False))
+        return built if standing.refusal is None else self._left_out(built, standing.refusal)
 
-    def _kept(self, store: Store, failure: Failure, held: Fragment | None, read: Iterable[Ref] = ()) -> Fragment:
+    def _is_kept(self, ref: Ref) -> bool:
+        """Tell whether a fragment that does not follow from its object stands for it."""
+        standing = self._standings.of(ref)
+        return standing.failed or standing.refusal is not None
+
+    def _left_out(self, built: Fragment, refusal: Refusal) -> Fragment:
+        """Return what stands for a refused fragment: nothing but the diagnostic; the fragment itself once it is another."""
+        ref = built.ref
+        if _form(built) != refusal.form:
+            self._standings.put(ref, replace(self._standings.of(ref), refusal=None))
+            return built
+        diagnostic = Diagnostic(ref, 'RefusedByHaproxy', refusal.message)
+        return Fragment(ref, created=built.created, needs=built.needs, diagnostics=(*built.diagnostics, diagnostic))
+
+    def _note(self, store: Store, ref: Ref) -> None:
+        """Note what an object was made from, if its own form stands."""
+        standing, service, fragment = self._standings.of(ref), store.get(ref, Service), self.fragments.get(ref)
+        if self._is_kept(ref) or standing.replaced or service is None or fragment is None:
+            return
+        secrets = [secret for need in fragment.needs if (secret := store.get(need, Secret)) is not None]
+        self._standings.put(ref, Standing((service, *secrets), wait=standing.wait))
+
+    def _kept(self, store: Store, failure: Failure, previous: Fragment | None, read: Iterable[Ref]) -> Fragment:
         """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic.
 
         `read` is what the attempt that failed has read.
         """
         ref = failure.ref
-        self.failed.add(ref)
-        needs = {*(held.needs if held else ()), *read}
-        if held is None:
+        self._standings.put(ref, replace(self._standings.of(ref), failed=True))
+        needs = {*(previous.needs if previous else ()), *read}
+        if previous is None:
             service = store.get(ref, Service)
-            held = Fragment(ref, created=service.created if service is not None else '')
-        elif self._refreshable and ref.kind == 'Service':
+            previous = Fragment(ref, created=service.created if service is not None else '')
+        elif self._translation.refreshable and ref.kind == 'Service':
             # What it has served is served on, by the endpoints that there are.
             with contextlib.suppress(Exception):
-                held = self._refresh(store, held) or held
-        diagnostics = tuple(diagnostic for diagnostic in held.diagnostics if diagnostic.reason != 'InternalError')
-        return replace(held, needs=tuple(sorted(needs)), diagnostics=(*diagnostics, failure.diagnostic))
+                previous = self._translation.refresh(store, previous)
+        diagnostics = tuple(diagnostic for diagnostic in previous.diagnostics if diagnostic.reason != 'InternalError')
+        return replace(previous, needs=tuple(sorted(needs)), diagnostics=(*diagnostics, failure.diagnostic))
 
-    def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> Change:
-        """Install fragments; those that fail there keep their previous form, and are found by halving."""
+    def _settle(self, store: Store, changes: tuple[FragmentChange, ...]) -> tuple[Change, set[Ref]]:
+        """Install fragments, and return what that changed, and of which objects others are demanded then.
+
+        Those that fail there keep their previous form, and are found by halving.
+        """
         if not changes:
-            return Change()
+            return Change(), set()
         try:
-            return self._install(changes)
+            return self._installation.exchange(changes), set()
         except Exception as error:  # noqa: BLE001  returned as a failure
             if len(changes) == 1:
                 return self._left_behind(store, changes[0], Failure(changes[0].ref, 'resolve', error))
-        return reduce(Change.then, (self._settle(store, part) for part in self._parts(changes)), Change())
-
-    def _fitted(self, store: Store, change: Change) -> Change:
-        """Judge anew what has got room that other objects were to leave, and have not: they failed to be installed."""
-        failed = {failure.ref for failure in change.failures}
-        others = tuple(item for item in change.fragments if item.ref not in failed)
-        namespaces = {item.ref.namespace for item in others}
-        if self._fitting or not failed or not any(map(self.admission.totals.exceeds, namespaces)):
-            return change
-        back = self.undo(Change(others))
-        # Once: an object that fails again may leave a namespace beyond its budget.
-        self._fitting = True
-        try:
-            return change.then(back).then(self._rebuild(store, {item.ref for item in others}, set()))
-        finally:
-            self._fitting = False
+        parts = [self._settle(store, part) for part in self._parts(changes)]
+        return reduce(Change.then, (change for change, _ in parts)), set().union(*(demanded for _, demanded in parts))
 
     def _parts(self, changes: tuple[FragmentChange, ...]) -> tuple[tuple[FragmentChange, ...], ...]:
         """Return two parts of some changes: the objects that have failed before are suspected first."""
@@ -199,215 +312,18 @@ class State:
         middle = len(changes) // 2
         return changes[:middle], changes[middle:]
 
-    def _put(self, ref: Ref, fragment: Fragment | None) -> None:
-        self.admission.charge(ref, fragment)
-        before, after = _shut(self.fragments.get(ref)), _shut(fragment)
-        if fragment is None:
-            self.fragments.pop(ref, None)
-        else:
-            self.fragments[ref] = fragment
-        if before != after:
-            self.claims.shut(ref, before, after)
-
-    def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> Change:
+    def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> tuple[Change, set[Ref]]:
         """Let an object keep its previous fragment, whose claims stay as they are."""
         ref = change.ref
-        self.admission.undo([ref])
+        self._standings.undo([ref])
         kept = self._kept(store, failure, change.old, change.new.needs if change.new else ())
-        touched = self.dependencies.follow(ref, change.new, kept)
-        self._put(ref, kept)
-        made = Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,))
-        return made.then(self._rebuild(store, touched, set())) if touched else made
-
-    def undo(self, change: Change) -> Change:
-        """Return to the fragments before a change, which could not be applied, and return what that changed."""
-        back = change.inverse.fragments
-        for item in back:
-            self.dependencies.follow(item.ref, item.old, item.new)
-        made = self._install(back)
-        self.admission.undo(item.ref for item in back)
-        return made
-
-    def fail(self, store: Store, failure: Failure, previous: Fragment | None) -> Change:
-        """Let an object return to a previous fragment, which could be applied, and return what that changed."""
-        self.admission.begin()
-        ref, held = failure.ref, self.fragments.get(failure.ref)
-        kept = self._kept(store, failure, previous, held.needs if held else ())
-        made = Change(failures=(failure,))
-        if kept != held:
-            touched = self.dependencies.follow(ref, held, kept)
-            made = made.then(self._settle(store, (FragmentChange(ref, held, kept),)))
-            made = made.then(self._rebuild(store, touched, set()))
-        return made
-
-    def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
-        """Return the fragments that are touched, and those of them of which only endpoints changed."""
-        own = class_fragment.ref(self.context)
-        queue: set[Ref] = set() if own in self.fragments else {own}
-        refreshed: set[Ref] = set()
-        for ref in dirty:
-            queue |= self.dependencies.readers(ref)
-            if ref.kind == 'Service':
-                queue.add(ref)
-            elif ref.kind == 'EndpointSlice':
-                refreshed.add(Ref('Service', ref.namespace, ref.name))
-        if not self._refreshable:
-            return queue | refreshed, set()
-        return queue | refreshed, refreshed - queue - self._refused.keys() - self.failed
-
-    def _refresh(self, store: Store, held: Fragment) -> Fragment:
-        service = store.get(held.ref, Service)
-        assert service is not None
-        return services.refresh(held, service, Reader(store, held.ref), self.context)
-
-    def _build(self, store: Store, reader: Reader, held: Fragment | None) -> Fragment | None:
-        ref = reader.ref
-        if ref == class_fragment.ref(self.context):
-            return class_fragment.translate(self.context, reader)
-        service = store.get(ref, Service)
-        if service is None:
-            self.draining.discard(ref)
-            self.admission.forget(ref)
-            return None
-        demands = self.dependencies.demands(ref)
-        if self.context.role is Role.NODE:
-            ours, drains = ownership.is_ours(service, self.context), self._drains(service)
-            if not ours and not drains and not demands:
-                return None
-            built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
-            if ours and self._moves(built) != drains:
-                drains = not drains
-                (self.draining.add if drains else self.draining.discard)(ref)
-                built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
-            return built
-        found = services.translate(service, reader, self.context, demands)
-        if found is None:
-            self.admission.forget(ref)
-            return None
-        return self.admission.admit(found, held, lambda good: self._refresh(store, good))
-
-    def _drains(self, service: Service) -> bool:
-        """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
-        held = self.fragments.get(service.ref)
-        if not ownership.can_be_ours(service, self.context):
-            self.draining.discard(service.ref)
-        elif ownership.is_ours(service, self.context):
-            # Whether its ports linger is known when it is built: see `_moves`.
-            pass
-        elif held is not None and {Kind.VIRTUAL_ADDRESS, Kind.ADDRESS} <= {claim.kind for claim in held.claims}:
-            self.draining.add(service.ref)
-        return service.ref in self.draining
-
-    def _moves(self, built: Fragment) -> bool:
-        """Tell whether the kernel serves a port to which HAProxy may have connections."""
-        ports = {key for key, datapath in _datapaths(built).items() if datapath == 'kernel' and key.endswith('/TCP')}
-        if built.ref in self.draining:
-            return bool(ports)
-        held = self.fragments.get(built.ref)
-        return held is not None and any(_datapaths(held).get(key, 'kernel') != 'kernel' for key in ports)
-
-    def refuse(self, fragment: Fragment, said: str) -> None:
-        """Leave a fragment out from the next update on, until its object becomes another one; `said` is HAProxy's reason."""
-        if fragment.ref in self.fragments:
-            self._refused[fragment.ref] = (_form(fragment), said)
-
-    def _left_out(self, ref: Ref, built: Fragment | None) -> Fragment | None:
-        """Return what stands for a refused fragment: nothing but the diagnostic; the fragment itself once it is another."""
-        form, said = self._refused[ref]
-        if built is None or _form(built) != form:
-            del self._refused[ref]
-            return built
-        diagnostic = Diagnostic(ref, 'RefusedByHaproxy', said)
-        return Fragment(ref, created=built.created, needs=built.needs, diagnostics=(*built.diagnostics, diagnostic))
-
-    def _install(self, changes: tuple[FragmentChange, ...]) -> Change:
-        named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
-        moved = [(change, *change.moved()) for change in changes]
-        keys = self._keys(moved, rehosted, named)
-        before = {key: self.claims.content(key, self.fragments) for key in keys}
-        judged = {change.ref for change in changes} | {ref for key in keys for ref in self.claims.parties(key)}
-        saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
-        try:
-            for change in changes:
-                self._put(change.ref, change.new)
-            self.claims.hosts.note(named)
-            # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
-            for change, gone, _ in moved:
-                self.claims.replace(change.ref, gone, (), self.fragments)
-            for change, _, come in moved:
-                self.claims.replace(change.ref, (), come, self.fragments)
-            if rehosted:
-                # Claims that have just come are judged by the hosts of now already.
-                fresh = {key for _, _, come in moved for key in come}
-                others = [key for key in keys if key not in fresh or len(self.claims.parties(key)) > 1]
-                self.claims.settle(others, self.fragments)
-            pointers = tuple(
-                PointerChange(key, before[key], after)
-                for key in sorted(keys)
-                if (after := self.claims.content(key, self.fragments)) != before[key]
-            )
-        except Exception:
-            for change in changes:
-                self._put(change.ref, change.old)
-            self.claims.hosts.note(hosts)
-            self.claims.restore(saved)
-            raise
-        judged |= {ref for key in keys for ref in self.claims.parties(key)}
-        return Change(changes, pointers, tuple(sorted(judged)))
-
-    def _keys(self, moved: Iterable[_Moved], rehosted: Iterable[str], named: Named) -> set[ClaimKey]:
-        """Return the keys at which something else can stand after some changes."""
-        keys = {key for host in rehosted for key in self.claims.of_host(host, named, self.fragments)}
-        shut: set[str] = set()
-        for change, gone, come in moved:
-            for key in {*gone, *come}:
-                keys |= {key, *_own_routes(change, key)}
-            shut.update(set(_shut(change.old)) ^ set(_shut(change.new)))
-        if shut:
-            keys |= self.claims.on(shut)
-        for key in tuple(keys):
-            keys |= self.claims.dependents(key, self.fragments)
-        return keys
-
-    def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
-        """Yield all claimed keys, sorted, and what stands there."""
-        for key in sorted(self.claims.keys()):
-            if (content := self.claims.content(key, self.fragments)) is not None:
-                yield key, content
-
-    def diagnostics(self, ref: Ref) -> tuple[Diagnostic, ...]:
-        """Return all diagnostics about one object, those of conflicts among them."""
-        fragment = self.fragments.get(ref)
-        if fragment is None:
-            return ()
-        said = self.delayed.get(ref)
-        waits = () if said is None else (Diagnostic(ref, 'ReloadDelayed', f'a change waits for a reload: {said}'),)
-        claimed = self.claims.diagnostics(fragment, self.fragments)
-        own = (*fragment.diagnostics, *fragment.unchecked, *fragment.endpoint_diagnostics)
-        return tuple(sorted({*own, *claimed, *waits}))
-
-    def all_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Return all diagnostics about all objects, sorted."""
-        return tuple(diagnostic for ref in sorted(self.fragments) for diagnostic in self.diagnostics(ref))
-
-
-def _datapaths(fragment: Fragment) -> dict[str, str]:
-    """Return who serves each virtual address of a fragment."""
-    return {claim.key: claim.value.datapath for claim in fragment.claims if isinstance(claim.value, VirtualAddress)}
-
-
-def _shut(fragment: Fragment | None) -> tuple[str, ...]:
-    return fragment.shut if fragment else ()
+        demanded = self.dependencies.follow(ref, change.new, kept)
+        self.admission.charge(ref, kept)
+        self.fragments[ref] = kept
+        return Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,)), demanded
 
 
 def _form(fragment: Fragment) -> Fragment:
     """Return a fragment without its endpoints: an endpoint that comes makes no configuration good."""
     bare = tuple(replace(backend, groups=()) for backend in fragment.backends if not backend.pin)
     return replace(fragment, backends=bare, endpoint_diagnostics=())
-
-
-def _own_routes(change: FragmentChange, key: ClaimKey) -> set[ClaimKey]:
-    """Return the routes of a changed fragment whose content depends on who holds this key."""
-    if key[0] is not Kind.TLS:
-        return set()
-    return {*claims.routes_of(change.old, key[1]), *claims.routes_of(change.new, key[1])}

@@ -67,16 +67,12 @@ def cost(fragment: Fragment) -> Cost:
 
 def checks(fragment: Fragment) -> int:
     """Return how many thousandths of a check a second a fragment's servers get."""
-    found = 0
-    for backend in fragment.backends:
-        if backend.options.check:
-            found += _rate(backend)
-    return found
+    return sum([_rate(backend) for backend in fragment.backends if backend.options.check])
 
 
 def servers(fragment: Fragment) -> int:
     """Return how many servers a fragment's backends have together."""
-    return sum(len(group.addresses) for backend in fragment.backends for group in backend.groups)
+    return sum([len(group.addresses) for backend in fragment.backends for group in backend.groups])
 
 
 def _rate(backend: Backend) -> int:
@@ -148,9 +144,18 @@ class _Sum:
         come = sum(each not in self.hashes for each in new.hashes - old.hashes)
         return len(self.hashes) + come - sum(self.hashes[each] == 1 for each in old.hashes - new.hashes)
 
+    @property
+    def is_zero(self) -> bool:
+        """Tell whether nothing has a cost."""
+        own = self.entries or self.bytes or self.certificates or self.closed or self.checks or self.servers
+        return not own and not self.hashes
+
     def copy(self) -> '_Sum':
         """Return a sum that can go its own way."""
         return replace(self, hashes=self.hashes.copy())
+
+
+_NO_SUM = _Sum()
 
 
 class Totals:
@@ -161,6 +166,14 @@ class Totals:
         self._charged: dict[Ref, tuple[Fragment, Cost]] = {}
         self._sums: dict[str, _Sum] = {}
         self._all = _Sum()
+        # The fragment that was counted last: it is judged, and then charged.
+        self._counted: tuple[Fragment | None, Cost] = (None, _NOTHING)
+
+    def cost(self, fragment: Fragment) -> Cost:
+        """Return what a fragment takes of its namespace's budgets."""
+        if self._counted[0] is not fragment:
+            self._counted = fragment, cost(fragment)
+        return self._counted[1]
 
     def copy(self) -> 'Totals':
         """Return totals of the same objects, to try what would fit; `charged` of objects is as it is now."""
@@ -171,7 +184,7 @@ class Totals:
 
     def of(self, namespace: str) -> Cost:
         """Return what a namespace takes together."""
-        found = self._sums.get(namespace, _Sum())
+        found = self._sums.get(namespace, _NO_SUM)
         hashes = frozenset(found.hashes)
         return Cost(found.entries, found.bytes, found.certificates, found.closed, hashes, found.checks, found.servers)
 
@@ -185,14 +198,14 @@ class Totals:
             after = _NOTHING
             self._charged.pop(ref, None)
         else:
-            after = _same(held, fragment) or cost(fragment)
+            after = _same(held, fragment) or self.cost(fragment)
             self._charged[ref] = fragment, after
         if after is before:
             return
         total = self._sums.setdefault(ref.namespace, _Sum())
         total.add(before, after)
         self._all.add(before, after)
-        if total == _Sum():
+        if total.is_zero:
             del self._sums[ref.namespace]
 
     def attempt(self, ref: Ref, form: Cost | None, rate: int, count: int) -> None:
@@ -200,7 +213,7 @@ class Totals:
         taken = self.taken(ref)
         count = max(taken.servers, min(count, self.room_for_servers(ref)))
         wanted = form or replace(taken, checks=rate or taken.checks, servers=count)
-        total = self._sums[ref.namespace] = self._sums.get(ref.namespace, _Sum()).copy()
+        total = self._sums[ref.namespace] = self._sums.get(ref.namespace, _NO_SUM).copy()
         total.add(self.taken(ref), wanted)
         self._all.add(self.taken(ref), wanted)
 
@@ -210,7 +223,7 @@ class Totals:
 
     def excess(self, ref: Ref, wanted: Cost) -> Excess | None:
         """Return the budget that an object would exceed, None where there is room; checks are judged apart."""
-        taken, total = self.taken(ref), self._sums.get(ref.namespace, _Sum())
+        taken, total = self.taken(ref), self._sums.get(ref.namespace, _NO_SUM)
         for what, before, after, held, most, setting in self._rows(taken, wanted, total):
             if after > before and held + after - before > most:
                 return Excess(f'{what} of namespace {ref.namespace}', held + after - before, most, setting)
@@ -226,7 +239,7 @@ class Totals:
 
     def exceeds(self, namespace: str) -> bool:
         """Tell whether the objects of a namespace take more together than it may, or all too many crypt hashes."""
-        known, total = self.settings, self._sums.get(namespace, _Sum())
+        known, total = self.settings, self._sums.get(namespace, _NO_SUM)
         return (
             any(held > most for *_, held, most, _ in self._rows(_NOTHING, _NOTHING, total))
             or total.checks > known.max_checks_per_namespace * THOUSAND
@@ -250,12 +263,12 @@ class Totals:
 
     def room_for_servers(self, ref: Ref) -> int:
         """Return how many servers an object may have."""
-        others = self._sums.get(ref.namespace, _Sum()).servers - self.taken(ref).servers
+        others = self._sums.get(ref.namespace, _NO_SUM).servers - self.taken(ref).servers
         return max(0, self.settings.max_endpoints_per_namespace - others)
 
     def excess_of_checks(self, ref: Ref, wanted: int) -> Excess | None:
         """Return how far an object's checks would exceed their budget, None where there is room."""
-        taken, total = self.taken(ref).checks, self._sums.get(ref.namespace, _Sum()).checks
+        taken, total = self.taken(ref).checks, self._sums.get(ref.namespace, _NO_SUM).checks
         most, found = self.settings.max_checks_per_namespace, total + wanted - taken
         if wanted <= taken or found <= most * THOUSAND:
             return None

@@ -14,7 +14,7 @@ from headrace.ir.backend import Group
 from headrace.ir.fragment import Kind
 from headrace.names import Ref
 from headrace.objects import parse
-from headrace.resolve import model_snapshot, state
+from headrace.resolve import changes, model_snapshot, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
@@ -379,6 +379,31 @@ def test_an_endpoint_change_keeps_every_value_that_it_does_not_touch():
     assert change.new.claims is before.claims
     assert change.new.diagnostics is before.diagnostics
     assert change.new.backends[0].groups == (Group(8080, ('10.0.0.2',)),)
+
+
+def test_endpoints_of_a_service_that_is_gone_already_fail_no_object():
+    living = Living(web(), ends('web', '10.0.0.1'))
+    living.store.drop(ref('web'))
+    living.store.put(parse.read(ends('web', '10.0.0.2')).object)
+    # As when the Service's own turn comes in the next batch.
+    change = living.state.update(living.store, [Ref('EndpointSlice', 'shop', 'web')])
+    assert (fragment(living.state), change.failures) == (None, ())
+
+
+def test_endpoints_of_services_that_are_not_served_change_nothing():
+    living = Living(web(), service('other'), ends('web', '10.0.0.1'))
+    assert living.batch(ends('other', '10.0.0.2'), ends('web', '10.0.0.1')) == changes.Change()
+
+
+def test_endpoints_of_several_services_change_together():
+    names = ('a', 'b', 'c')
+    services = [service(name, annotations={'host': f'{name}.com'}, ports=HTTP, created=NEW) for name in names]
+    living = Living(*services)
+    change = living.batch(*(ends(name, '10.0.0.1') for name in reversed(names)))
+    assert [item.ref.name for item in change.fragments] == [*names]
+    assert change.judged == tuple(item.ref for item in change.fragments)
+    assert change.pointers == ()
+    living.check()
 
 
 def test_an_endpoint_change_exchanges_the_pins_of_clients_that_stay():

@@ -180,6 +180,17 @@ def test_a_change_that_cannot_be_applied_is_undone_and_an_object_goes_back_to_wh
     assert reasons(living.state.diagnostics(BAD)) == ['Conflict', 'InternalError']
 
 
+def test_a_change_that_is_undone_leaves_the_last_good_form_as_it_was():
+    living = Living()
+    living.put(web('bad'))
+    previous = living.state.fragments[BAD]
+    living.store.put(parse.read(web('bad', 'new-bad.example.com')).object)
+    # It is built without an error, and what is made of it cannot be applied.
+    living.state.undo(living.state.update(living.store, living.store.take()))
+    living.state.fail(living.store, changes.Failure(BAD, 'plan', KeyError('x')), previous)
+    assert [dict(item.annotations)['host'] for item in living.state.last_good()] == ['bad.example.com']
+
+
 def test_two_changes_after_each_other_are_one():
     living = Living()
     living.put(web('a'), web('b', 'a.example.com'))
@@ -218,6 +229,16 @@ def test_an_object_that_fails_keeps_its_previous_fragment_when_settings_change(m
     living.put(bad)
     assert routes(living)['good.example.com'] == 'bad'
     assert reasons(made.diagnostics(BAD)) == []
+
+
+def test_an_object_that_is_its_own_canary_and_fails_is_tried_once(poison):
+    living = Living()
+    living.put(web('bad'))
+    poison(changes.FragmentChange, 'moved')
+    change = living.put(web('bad', 'new-bad.example.com', canary_service='bad', canary_weight='5'))
+    assert [failure.ref for failure in change.failures] == [BAD]
+    assert poison.raised == 1
+    assert routes(living) == {'bad.example.com': 'bad'}
 
 
 def test_a_namespace_that_stays_beyond_a_budget_is_judged_again_once(poison, monkeypatch):

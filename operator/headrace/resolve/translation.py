@@ -1,0 +1,82 @@
+"""From an object to its fragment, in the role of this agent, and from changed endpoints to a fragment with others.
+
+Owns which Services of a node still drain: they have gone back to kube-proxy, or have ports that have moved from HAProxy to
+the kernel, and HAProxy serves on those who are connected.
+"""
+
+from collections.abc import Mapping
+
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.l4 import VirtualAddress
+from headrace.names import Ref
+from headrace.objects.kinds import Service
+from headrace.resolve.dependencies import Dependencies
+from headrace.store import Reader, Store
+from headrace.translate import class_fragment, node_services, ownership, services
+from headrace.translate.build_context import BuildContext, Role
+
+
+class Translation:
+    """Builds fragments. `fragments` are those that stand, which tell what HAProxy may have connections to."""
+
+    def __init__(self, context: BuildContext, dependencies: Dependencies, fragments: Mapping[Ref, Fragment]) -> None:
+        self.context, self.dependencies, self.fragments = context, dependencies, fragments
+        self.draining: set[Ref] = set()
+        self.own = class_fragment.ref(context)
+        # Whether a change of endpoints changes nothing but the servers of a fragment.
+        self.refreshable = context.role is Role.EDGE and context.settings.address_source == 'endpoints'
+
+    def refresh(self, store: Store, fragment: Fragment) -> Fragment:
+        """Return a fragment with the endpoints that its Service has now."""
+        service = store.get(fragment.ref, Service)
+        assert service is not None
+        return services.refresh(fragment, service, Reader(store, fragment.ref), self.context)
+
+    def build(self, store: Store, reader: Reader) -> Fragment | None:
+        """Return the fragment that an object asks for, None for none; `reader` records what it is made from."""
+        if reader.ref == self.own:
+            return class_fragment.translate(self.context, reader)
+        service = store.get(reader.ref, Service)
+        if service is None:
+            self.draining.discard(reader.ref)
+            return None
+        if self.context.role is Role.NODE:
+            return self._of_node(service, reader)
+        return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
+
+    def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
+        ref, demands = service.ref, self.dependencies.demands(service.ref)
+        ours, drains = ownership.is_ours(service, self.context), self._drains(service)
+        if not ours and not drains and not demands:
+            return None
+        built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
+        if ours and self._moves(built) != drains:
+            drains = not drains
+            (self.draining.add if drains else self.draining.discard)(ref)
+            built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
+        return built
+
+    def _drains(self, service: Service) -> bool:
+        """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
+        previous = self.fragments.get(service.ref)
+        if not ownership.can_be_ours(service, self.context):
+            self.draining.discard(service.ref)
+        elif ownership.is_ours(service, self.context):
+            # Whether its ports drain is known when it is built: see `_moves`.
+            pass
+        elif previous is not None and {Kind.VIRTUAL_ADDRESS, Kind.ADDRESS} <= {claim.kind for claim in previous.claims}:
+            self.draining.add(service.ref)
+        return service.ref in self.draining
+
+    def _moves(self, built: Fragment) -> bool:
+        """Tell whether the kernel serves a port to which HAProxy may have connections."""
+        ports = {key for key, datapath in _datapaths(built).items() if datapath == 'kernel' and key.endswith('/TCP')}
+        if built.ref in self.draining:
+            return bool(ports)
+        previous = self.fragments.get(built.ref)
+        return previous is not None and any(_datapaths(previous).get(key, 'kernel') != 'kernel' for key in ports)
+
+
+def _datapaths(fragment: Fragment) -> dict[str, str]:
+    """Return who serves each virtual address of a fragment."""
+    return {claim.key: claim.value.datapath for claim in fragment.claims if isinstance(claim.value, VirtualAddress)}
