@@ -69,6 +69,11 @@ class Admission:
             built, wait = _with_checks(built), replace(wait, checks=0, servers=0) if wait.forms else None
         return self._checked(built, good=standing.good, replaced=standing.replaced, wait=wait)
 
+    def follows(self, built: Fragment) -> bool:
+        """Charge an object of which only endpoints have changed, if that touches no other object; else tell that it may."""
+        ref = built.ref
+        return ref.namespace not in self.standings.waiting and self.totals.follow(ref, built)
+
     def _checked(
         self, fragment: Fragment, *, good: Fragment | None = None, replaced: bool = False, wait: Wait | None = None
     ) -> Fragment:

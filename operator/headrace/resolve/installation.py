@@ -64,6 +64,13 @@ class Installation:
             judged.update(self.claims.parties(key))
         return Change(changes, pointers, tuple(sorted(judged)))
 
+    def follow(self, changes: tuple[FragmentChange, ...]) -> Change:
+        """Put fragments in the place of others that differ in endpoints alone, and so claim the same."""
+        for change in changes:
+            assert change.new is not None
+            self.fragments[change.ref] = change.new
+        return Change(changes, (), tuple([change.ref for change in changes]))
+
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
         """Yield all claimed keys, sorted, and what stands there."""
         for key in sorted(self.claims.keys()):

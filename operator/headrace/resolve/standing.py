@@ -47,6 +47,11 @@ class Standing:
     refusal: Refusal | None = None
     wait: Wait | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether the object's own form stands, as it was last built."""
+        return not self.replaced and not self.failed and self.refusal is None and self.wait is None
+
 
 UNKNOWN = Standing()
 
@@ -84,6 +89,8 @@ class Standings:
             self._standings.pop(ref, None)
         else:
             self._standings[ref] = standing
+        if before.is_plain and standing.is_plain:
+            return
         for marked, refs in ((standing.failed, self.failed), (standing.replaced, self.replaced)):
             (refs.add if marked else refs.discard)(ref)
         if standing.wait is not None:

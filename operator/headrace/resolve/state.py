@@ -62,7 +62,8 @@ class State:
         """
         self._standings.begin()
         queue, refreshed = self._touched(dirty)
-        return self._rebuild(store, queue | refreshed, refreshed)
+        followed = Change() if queue else self._follow(store, refreshed)
+        return followed.then(self._rebuild(store, queue | refreshed, refreshed)) if queue or refreshed else followed
 
     def age(self, store: Store, ref: Ref) -> Rank:
         """Return what orders changed objects: the age of the oldest object that is built from one."""
@@ -152,6 +153,30 @@ class State:
         if not self._translation.refreshable:
             return queue | refreshed, set()
         return queue, refreshed - queue if queue else refreshed
+
+    def _follow(self, store: Store, refs: set[Ref]) -> Change:
+        """Follow the endpoints of objects, the oldest first, as long as no more of the model depends on that.
+
+        This is the usual change. What is left in `refs` is to be judged with all that it touches.
+        """
+        changes: list[FragmentChange] = []
+        for _, ref in self._by_age(store, refs):
+            before = self.fragments.get(ref)
+            if before is not None:
+                if not self._standings.of(ref).is_plain:
+                    break
+                try:
+                    built = self._translation.refresh(store, before)
+                except Exception:  # noqa: BLE001  it is raised again, and returned as a failure
+                    break
+                if not self.admission.follows(built):
+                    break
+                if built.backends != before.backends or built.endpoint_diagnostics != before.endpoint_diagnostics:
+                    changes.append(FragmentChange(ref, before, built))
+            refs.discard(ref)
+        if len(changes) > 1:
+            changes.sort(key=lambda change: change.ref)
+        return self._installation.follow(tuple(changes)) if changes else Change()
 
     def _rebuild(self, store: Store, queue: set[Ref], refreshed: Iterable[Ref] = ()) -> Change:
         """Build objects, and those that they touch; those that have failed keep what they were."""

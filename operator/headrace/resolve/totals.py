@@ -208,6 +208,23 @@ class Totals:
         if total.is_zero:
             del self._sums[ref.namespace]
 
+    def follow(self, ref: Ref, fragment: Fragment) -> bool:
+        """Charge an object of which only endpoints have changed; tell whether there was room for them, else charge nothing."""
+        held = self._charged.get(ref)
+        if held is None:
+            return False
+        before, rate, count = held[1], checks(fragment), servers(fragment)
+        if (rate, count) != (before.checks, before.servers):
+            if count > self.room_for_servers(ref) or self.excess_of_checks(ref, rate) is not None:
+                return False
+            after = replace(before, checks=rate, servers=count)
+            self._sums.setdefault(ref.namespace, _Sum()).add(before, after)
+            self._all.add(before, after)
+            self._charged[ref] = fragment, after
+            return True
+        self._charged[ref] = fragment, before
+        return True
+
     def attempt(self, ref: Ref, form: Cost | None, rate: int, count: int) -> None:
         """Count a form, or other checks and servers of the one that stands, in a copy that is thrown away."""
         taken = self.taken(ref)
