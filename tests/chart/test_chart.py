@@ -14,13 +14,16 @@ import headrace
 from conftest import ROOT, binary
 from headrace.haproxy.render import overrides
 from headrace.kube.rights import CLASS_NAMESPACE, RULES, When, Where, class_lease
+from headrace.objects import parse
 from headrace.settings import settings as class_settings
+from headrace.translate.ingress_class import controller_name
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 
 # What nobody's schema is known for here.
 FOREIGN = {'PodMonitor', 'ServiceMonitor'}
 SLICES, LEASES, EVENTS = 'discovery.k8s.io', 'coordination.k8s.io', 'events.k8s.io'
+INGRESSES = 'networking.k8s.io'
 REVIEWS = (
     ('*', 'authentication.k8s.io', 'tokenreviews', 'create'),
     ('*', 'authorization.k8s.io', 'subjectaccessreviews', 'create'),
@@ -76,7 +79,7 @@ def validate(text):
 def test_every_object_is_in_its_namespace_and_labelled(documents):
     for document in documents:
         kind, metadata = document['kind'], document['metadata']
-        clusterwide = kind in {'ClusterRole', 'ClusterRoleBinding', 'PriorityClass'}
+        clusterwide = kind in {'ClusterRole', 'ClusterRoleBinding', 'PriorityClass', 'IngressClass'}
         assert ('namespace' in metadata) != clusterwide, metadata['name']
         assert metadata['labels']['app.kubernetes.io/instance'] == chart.RELEASE
 
@@ -203,17 +206,40 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', '', 'services', read),
         ('*', SLICES, 'endpointslices', read),
         ('*', '', 'nodes', read),
+        *(('*', INGRESSES, kind, read) for kind in ('ingresses', 'ingressclasses')),
         ('edge', '', 'secrets', read),
         ('edge', LEASES, 'leases', 'get create update delete'),
         *REVIEWS,
     )
     assert chart.rules(documents, 'controller') == allowed(
         ('*', '', 'services', read),
+        *(('*', INGRESSES, kind, read) for kind in ('ingresses', 'ingressclasses')),
         ('*', '', 'services/status', 'patch'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
         ('kube-system', LEASES, 'leases', 'get create update delete'),
     )
+
+
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        ({}, ('headrace', 'headrace.io/ingress-controller', False)),
+        ({'settings': {'class': 'outer'}}, ('outer', 'headrace.io/ingress-controller-outer', False)),
+        ({'ingressClass': {'name': 'public', 'default': True}}, ('public', 'headrace.io/ingress-controller', True)),
+        ({'ingressClass': {'enabled': False}}, None),
+        ({'settings': {'ingress': False}}, None),
+        (MATRIX['watched namespaces'], None),
+        (MATRIX['the node role alone'], None),
+    ],
+    ids=str,
+)
+def test_a_release_that_serves_ingresses_has_an_ingress_class(values, expected):
+    ingress_classes = [parse.read(one).object for one in chart.render(values) if one['kind'] == 'IngressClass']
+    found = [(item.name, item.controller, item.is_default) for item in ingress_classes]
+    assert found == ([expected] if expected else [])
+    settings = class_settings.parse(chart.settings(chart.render(values)))
+    assert not expected or expected[1] == controller_name(settings.class_name)
 
 
 def test_with_the_node_role_there_are_the_rights_that_it_needs():
@@ -296,12 +322,14 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
 @pytest.mark.parametrize(
     ('account', 'values', 'when'),
     [
-        ('edge', {}, {When.NODE_ADDRESSES, When.API}),
-        ('edge', {'api': {'enabled': False}}, {When.NODE_ADDRESSES}),
-        ('edge', {'edge': {'topologyHints': False}}, {When.API}),
-        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.NODE_ADDRESSES, When.API}),
-        ('controller', {}, set()),
-        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.STATUS_OF_NODES}),
+        ('edge', {}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'settings': {'ingress': False}}, {When.NODE_ADDRESSES, When.API}),
+        ('edge', {'api': {'enabled': False}}, {When.INGRESS, When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, {When.INGRESS, When.API}),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('controller', {}, {When.INGRESS}),
+        ('controller', {'settings': {'ingress': False}}, set()),
+        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.INGRESS, When.STATUS_OF_NODES}),
     ],
 )  # fmt: skip
 def test_rights_are_those_that_the_program_uses(account, values, when):
@@ -310,6 +338,7 @@ def test_rights_are_those_that_the_program_uses(account, values, when):
         Where.SECRETS: 'edge',
         Where.OWN: 'edge',
         Where.CLUSTER: '*',
+        Where.UNLIMITED: '*',
         Where.CLASS: CLASS_NAMESPACE,
     }
     used = {
@@ -363,7 +392,10 @@ def test_with_watched_namespaces_nothing_is_cluster_wide():
     documents = chart.render(MATRIX['watched namespaces'])
     assert not [one for one in documents if one['kind'].startswith('Cluster')]
     assert not [one for one in documents if one['metadata'].get('namespace') == CLASS_NAMESPACE]
-    assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'services'} == {'shop', 'mail'}
+    assert not [one for one in documents if one['kind'] == 'IngressClass']
+    for kind in ('services', 'ingresses'):
+        assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == kind} == {'shop', 'mail'}
+    assert not [row for row in chart.rules(documents, 'edge') if row[2] == 'ingressclasses']
     # Of the namespaces whose Secrets may be read, one is not watched.
     assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'secrets'} == {'shop'}
     containers = chart.containers(chart.pod_specs(documents)['hr-headrace-edge'])

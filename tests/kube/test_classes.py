@@ -10,7 +10,7 @@ import pytest
 
 from conftest import binary
 from headrace.kube import rights
-from headrace.kube.rights import Where
+from headrace.kube.rights import When, Where
 from support.api import ApiError, collection
 from support.cluster import Cluster, forget_class, pod
 from support.live import HEADRACE, until
@@ -141,7 +141,10 @@ def test_two_replicas_of_one_release_are_no_two_releases(make, control_plane, na
 
 
 def test_a_controller_with_the_rights_of_before_works_as_before(make, control_plane, namespace):
-    controller = make(namespace, rules=rights.rules(['controller'], [Where.NAMESPACES, Where.CLUSTER]))
+    controller = make(
+        namespace,
+        rules=rights.rules(['controller'], [Where.NAMESPACES, Where.CLUSTER, Where.UNLIMITED], [When.INGRESS]),
+    )
     control_plane.grant(namespace, controller.account, rights.rules(['controller'], [Where.OWN]))
     leads(controller)
     mistake(controller, 'web')

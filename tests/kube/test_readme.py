@@ -12,7 +12,7 @@ import pytest
 
 from conftest import ROOT
 from headrace.kube import rights
-from headrace.kube.rights import Where
+from headrace.kube.rights import When, Where
 from support import network
 from support.live import until
 
@@ -56,7 +56,9 @@ def started(control_plane, namespace, environment, tmp_path):
     roles = ['edge', 'controller']
     mine = rights.rules(roles, [Where.OWN, Where.SECRETS])
     token = control_plane.service_account(namespace, 'headrace', mine)
-    control_plane.grant(namespace, 'headrace', rights.rules(roles, [Where.NAMESPACES]), everywhere=True)
+    control_plane.grant(
+        namespace, 'headrace', rights.rules(roles, [Where.NAMESPACES, Where.UNLIMITED], [When.INGRESS]), everywhere=True
+    )
     document = json.loads((tmp_path / 'kubeconfig').read_text())
     document['users'][0]['user'] = {'token': token}
     own = tmp_path / 'kubeconfig-headrace'

@@ -50,8 +50,8 @@ def table(role, namespace):
     return {
         (rule.group, rule.resource, verb, '' if rule.where is Where.CLUSTER else namespace)
         for rule in rights.RULES
-        # With namespaces named, as here, there is no Lease of the class: see test_classes.py.
-        if role in rule.roles and rule.where is not Where.CLASS
+        # With namespaces named, as here, there is no Lease of the class (see test_classes.py), and no IngressClass is read.
+        if role in rule.roles and rule.where not in (Where.CLASS, Where.UNLIMITED)
         for verb in rule.verbs
     }
 

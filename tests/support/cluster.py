@@ -16,7 +16,7 @@ SLICES = 'discovery.k8s.io/v1'
 LEASES = 'coordination.k8s.io/v1'
 # All that may be in one namespace, which is that of the process here.
 NAMESPACED = (rights.Where.NAMESPACES, rights.Where.SECRETS, rights.Where.OWN)
-EDGE_RULES = rights.rules(['edge'], NAMESPACED)
+EDGE_RULES = rights.rules(['edge'], NAMESPACED, [rights.When.INGRESS])
 
 
 class Cluster(Live):
@@ -40,7 +40,9 @@ class Cluster(Live):
         super().__init__(haproxy, **settings)
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         roles = role.split(',')
-        places = (*NAMESPACED, rights.Where.CLUSTER, rights.Where.CLASS) if everywhere else NAMESPACED
+        when = [*when, *([rights.When.INGRESS] if settings.get('ingress', True) else [])]
+        wide = (rights.Where.CLUSTER, rights.Where.UNLIMITED, rights.Where.CLASS)
+        places = (*NAMESPACED, *wide) if everywhere else NAMESPACED
         wanted = rights.rules(roles, places, when) if rules is None else rules
         self.account = f'headrace-{name}'
         self.token = plane.service_account(namespace, self.account, wanted, everywhere=everywhere)

@@ -10,6 +10,11 @@
 {{- if and .Values.edge.topologyHints (not .Values.watchNamespaces) -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether Ingresses are served: "true" or nothing. */}}
+{{- define "headrace.ingress" -}}
+{{- if not (and (hasKey .Values.settings "ingress") (not .Values.settings.ingress)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Whether there are agents of the node role, of this release or by other means: "true" or nothing. */}}
 {{- define "headrace.nodeRole" -}}
 {{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}

@@ -44,6 +44,16 @@ subjects:
   verbs: [list, watch]
 {{- end -}}
 
+{{/* What is read for Ingresses by one process; IngressClasses are cluster-wide. Nothing with settings.ingress=false. */}}
+{{- define "headrace.ingressRules" -}}
+{{- if include "headrace.ingress" . }}
+# Ingresses, and which classes they can name.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses{{ if not .Values.watchNamespaces }}, ingressclasses{{ end }}]
+  verbs: [list, watch]
+{{- end }}
+{{- end -}}
+
 {{- define "headrace.nodeRules" -}}
 # The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports and the node role.
 - apiGroups: [""]

@@ -26,7 +26,7 @@ from headrace.kube.access import Access
 from headrace.kube.calls import CallError
 from headrace.kube.epochs import counter_lease
 from headrace.kube.lease import CLASS_LABEL
-from headrace.kube.resources import NODES, SERVICES, Scope
+from headrace.kube.resources import NODES, SERVICES, Scope, ingress_resources
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServiceType
@@ -58,9 +58,9 @@ class Options:
 
 
 def scopes(context: BuildContext) -> tuple[Scope, ...]:
-    """Return what the controller watches: Services, and Nodes where their addresses are published or all must agree."""
+    """Return what the controller watches: Services and Ingresses, and Nodes where their addresses are published or all must agree."""
     needed = 'nodes' in context.settings.status_addresses or context.settings.node_role
-    resources = (SERVICES, NODES) if needed else (SERVICES,)
+    resources = (SERVICES, *ingress_resources(context), *((NODES,) if needed else ()))
     return (Scope(resources, context.settings.namespaces),)
 
 

@@ -1,12 +1,13 @@
 """Which kinds an agent or the controller watches, where, and by which server-side selectors.
 
 Pure. What is not needed is not asked for, so that it needs no right: Nodes only where an address or a zone is read from
-them, Secrets only in the namespaces that the settings name.
+them, Secrets only in the namespaces that the settings name, Ingresses only at the edge of a class that serves them.
 """
 
 from dataclasses import dataclass
 
 from headrace.objects import registry
+from headrace.translate import ingress_class
 from headrace.translate.build_context import BuildContext, Role
 
 # Types of Secrets that hold nothing for us, and that some clusters have thousands of.
@@ -60,12 +61,22 @@ def _of(name: str, field_selector: str = '') -> Resource:
 
 SERVICES, SLICES, NODES = _of('Service'), _of('EndpointSlice'), _of('Node')
 SECRETS = _of('Secret', field_selector=_SECRET_FIELDS)
+INGRESSES, INGRESS_CLASSES = _of('Ingress'), _of('IngressClass')
 EVERYWHERE = '*'
+
+
+def ingress_resources(context: BuildContext) -> tuple[Resource, ...]:
+    """Return what is watched for Ingresses; IngressClasses, which are cluster-wide, unless namespaces are named."""
+    if not context.settings.ingress:
+        return ()
+    return (INGRESSES, INGRESS_CLASSES) if ingress_class.reads_classes(context) else (INGRESSES,)
 
 
 def watched(context: BuildContext) -> tuple[Scope, ...]:
     """Return what a view needs, as few scopes as its namespaces allow."""
     found = [SERVICES, SLICES]
+    if context.role is Role.EDGE:
+        found += ingress_resources(context)
     if context.role is Role.NODE or context.settings.address_source == 'node-ports':
         found.append(NODES)
     elif context.topology.node and not context.topology.zone:

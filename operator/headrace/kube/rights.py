@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Resource
+from headrace.kube.resources import INGRESS_CLASSES, INGRESSES, NODES, SECRETS, SERVICES, SLICES, Resource
 from headrace.names import DEFAULT_CLASS
 
 # The namespace of the Leases of classes: only administrators write there.
@@ -28,6 +28,7 @@ class Where(StrEnum):
     SECRETS = 'secrets'  # in those of the setting `secrets.namespaces`; the own one when it is empty
     OWN = 'own'  # in the namespace that the process runs in
     CLUSTER = 'cluster'  # not namespaced
+    UNLIMITED = 'unlimited'  # not namespaced, and used only where `namespaces` is empty
     CLASS = 'class'  # where the Leases of classes are, of a controller that watches all namespaces
 
 
@@ -35,6 +36,7 @@ class When(StrEnum):
     """What a right is needed for, if not always."""
 
     ALWAYS = ''
+    INGRESS = 'ingress'
     NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
     STATUS_OF_NODES = 'nodes among statusAddresses'
     NODE_ROLE = 'nodeRole'
@@ -78,6 +80,8 @@ RULES: tuple[Rule, ...] = (
     _read(AGENTS, SERVICES, Where.NAMESPACES, 'What is served, and how its annotations want it.'),
     _read(AGENTS, SLICES, Where.NAMESPACES, 'The endpoints that get the traffic.'),
     _read(AGENTS, SECRETS, Where.SECRETS, 'Certificates, authorities and users that annotations name.'),
+    _read(('edge',), INGRESSES, Where.NAMESPACES, 'What is served by Ingresses.', When.INGRESS),
+    _read(('edge',), INGRESS_CLASSES, Where.UNLIMITED, 'Which Ingresses are for this class.', When.INGRESS),
     _read(('edge',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
     _read(('node',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.'),
     Rule(
@@ -108,6 +112,8 @@ RULES: tuple[Rule, ...] = (
         When.API,
     ),
     _read(CONTROLLER, SERVICES, Where.NAMESPACES, 'The objects that it judges.'),
+    _read(CONTROLLER, INGRESSES, Where.NAMESPACES, 'The Ingresses that it judges.', When.INGRESS),
+    _read(CONTROLLER, INGRESS_CLASSES, Where.UNLIMITED, 'Which Ingresses are for this class.', When.INGRESS),
     Rule(
         CONTROLLER,
         '',
@@ -178,6 +184,7 @@ DISCOVERY = (
     '/apis/admissionregistration.k8s.io/v1',
     '/apis/apiextensions.k8s.io/v1',
     '/apis/discovery.k8s.io/v1',
+    '/apis/networking.k8s.io/v1',
 )
 
 

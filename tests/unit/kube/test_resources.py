@@ -1,9 +1,11 @@
 """What is watched, where and with which selectors: no more than what is needed, so that no more rights are."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.kube import resources
-from headrace.kube.resources import NODES, SECRETS, SERVICES, SLICES, Scope
+from headrace.kube.resources import INGRESS_CLASSES, INGRESSES, NODES, SECRETS, SERVICES, SLICES, Scope
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
@@ -42,7 +44,7 @@ def test_a_scope_of_namespaces_has_one_list_for_each_but_one_of_a_kind_without()
 
 
 def watched(namespaces=(), secrets=(), source='endpoints', **seen):
-    made = Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
+    made = Settings(ingress=False, namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
     return resources.watched(build_context.make(made, **seen))
 
 
@@ -88,3 +90,19 @@ def test_secrets_that_hold_nothing_for_us_never_come():
         'type!=kubernetes.io/service-account-token',
         'type!=kubernetes.io/dockerconfigjson',
     }
+
+
+@pytest.mark.parametrize(
+    ('settings', 'role', 'kinds'),
+    [
+        pytest.param({}, Role.EDGE, [INGRESSES, INGRESS_CLASSES], id='all namespaces'),
+        pytest.param({'namespaces': ('a',)}, Role.EDGE, [INGRESSES], id='IngressClasses are cluster-wide'),
+        pytest.param({'ingress': False}, Role.EDGE, [], id='a class without Ingresses'),
+        pytest.param({}, Role.NODE, [], id='the node role'),
+    ],
+)
+def test_ingresses_are_watched_at_the_edge_of_a_class_that_serves_them(settings, role, kinds):
+    context = replace(build_context.make(Settings(**settings), role=role), api_server=True)
+    (scope,) = resources.watched(context)
+    assert [item for item in scope.resources if item.group == 'networking.k8s.io'] == kinds
+    assert scope.namespaces == settings.get('namespaces', ())

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +14,9 @@ from headrace.translate import build_context
 from headrace.translate.build_context import Role, Topology
 
 SETTINGS = [
-    Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
-    for namespaces, secrets, source in itertools.product(
-        [(), ('a', 'b')], [(), ('a',), ('*',)], ['endpoints', 'node-ports']
+    Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source, ingress=ingress)
+    for namespaces, secrets, source, ingress in itertools.product(
+        [(), ('a', 'b')], [(), ('a',), ('*',)], ['endpoints', 'node-ports'], [True, False]
     )
 ]
 
@@ -24,21 +25,26 @@ SETTINGS = [
 @pytest.mark.parametrize('topology', [Topology(), Topology(node='n1'), Topology(node='n1', zone='z')], ids=str)
 def test_what_is_watched_has_a_line_that_says_where(role, topology):
     for settings in SETTINGS:
-        seen = build_context.make(settings, role=role, topology=topology)
-        uses = [When.ALWAYS]
+        seen = replace(build_context.make(settings, role=role, topology=topology), api_server=True)
+        uses = [When.ALWAYS, *([When.INGRESS] if settings.ingress else [])]
+        places = {*Where} - ({Where.UNLIMITED} if settings.namespaces else set())
         if settings.address_source == 'node-ports' or (topology.node and not topology.zone):
             uses.append(When.NODE_ADDRESSES)
         may = {
             (rule.group, rule.resource)
             for rule in RULES
-            if str(role) in rule.roles and rule.when in uses and {'list', 'watch'} <= set(rule.verbs)
+            if str(role) in rule.roles
+            and rule.when in uses
+            and rule.where in places
+            and {'list', 'watch'} <= set(rule.verbs)
         }
         watched = {
             (resource.group, resource.plural) for scope in resources.watched(seen) for resource in scope.resources
         }
         assert watched <= may
-        # Nodes are the only ones for which it depends on the settings whether there is a line.
-        assert (('', 'nodes') in watched) == (('', 'nodes') in may)
+        # Of these it depends on the settings whether there is a line.
+        for kind in (('', 'nodes'), ('networking.k8s.io', 'ingresses'), ('networking.k8s.io', 'ingressclasses')):
+            assert (kind in watched) == (kind in may)
 
 
 def test_rules_are_those_of_the_roles_and_places():
