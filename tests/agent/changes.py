@@ -244,6 +244,8 @@ ENDPOINTS = (
     one('timeout-tunnel', 'another', 'tunnel', (None, '2h'), entry('timeouts', ':7200000::'), False, True),
     one('timeout-tunnel', 'another, on TCP', 'tunnel-tcp', (None, '200ms'), status('', '/slow', port='TCP8'), 200, 'closed', make=on_tcp(8)),
     one('retries', 'another', 'retries', (None, '5'), backends('retries'), None, OTHER),
+    one('retries', 'a usual one', 'retries-usual', (None, '0'), backends('retries-usual'), None, OTHER),
+    one('retry-on', 'a usual one', 'retry-on-usual', (None, 'conn-failure empty-response response-timeout'), backends('retry-on-usual'), None, OTHER),
     one('retry-on', 'another', 'retry-on', (None, '503'), backends('retry-on'), None, OTHER),
     one('compression', 'switched on', 'compressed', ('false', 'true'), backends('compressed'), None, OTHER),
     one('snippets', 'comes', 'snippets', (None, 'greeting'), header('snippets', 'X-Snippet'), '', 'yes'),

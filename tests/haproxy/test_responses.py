@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import json
 import re
+import socketserver
+import threading
 
 import pytest
 
@@ -175,3 +177,45 @@ def test_a_client_with_a_cookie_of_no_endpoint_gets_another_one(sessions):
     sent = r'headrace=\x0d\x0aX-A:\x20b'
     answered = sessions[1].get('kept.com', headers=(('Cookie', sent),))
     assert re.match('headrace=[0-9a-f]{16};', answered.headers['set-cookie'])
+
+
+@pytest.fixture(scope='module')
+def retried():
+    """An edge before pairs of endpoints, of which one answers at `.1` and the other closes connections, and what that was sent."""
+    with contextlib.ExitStack() as closing:
+        endpoints = closing.enter_context(Endpoints())
+        closer = closing.enter_context(Closer())
+        tried = {'balance': 'roundrobin', 'retry_on': 'empty-response conn-failure response-timeout', 'retries': '2'}
+        services = (
+            *web('tried', endpoints, **tried),
+            endpoint_slice('tried', name='tried-2', addresses=['127.0.9.2'], port=closer.port, port_name='http'),
+        )
+        yield closer, closing.enter_context(Edge(binary('haproxy-3.4'), *services))
+
+
+class Closer(socketserver.ThreadingTCPServer):
+    """An endpoint that reads the beginning of each request and closes the connection; `seen` are their methods."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(('127.0.9.2', 0), socketserver.StreamRequestHandler)
+        self.seen, self.port = [], self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={'poll_interval': 0.02})
+        self._thread.start()
+
+    def finish_request(self, request, _):
+        """Read something, and end."""
+        self.seen.append(request.recv(65536).split(b' ')[0].decode())
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+def test_a_request_whose_endpoint_gives_no_answer_goes_to_another_one_unless_it_could_count_twice(retried):
+    closer, edge = retried
+    assert [edge.get('tried.com').status for _ in range(4)] == [200] * 4
+    assert 'GET' in closer.seen
+    assert sorted(edge.get('tried.com', method='POST', body=b'x').status for _ in range(4)) == [200, 200, 502, 502]

@@ -81,7 +81,7 @@ CONTRACT = (
     ('timeout-server', '60s', *DURATION),
     ('timeout-tunnel', '1h', *DURATION),
     ('retries', '3', ('0', '3'), ('-1', 'many', '')),
-    ('retry-on', 'conn-failure', ('conn-failure', 'conn-failure, 503', 'empty-response response-timeout'), ('all-retryable-errors', '404', '')),
+    ('retry-on', 'conn-failure', ('conn-failure', 'conn-failure, 503', 'empty-response response-timeout', '403 404 429'), ('all-retryable-errors', '401', '')),
     ('allow', '–', *CIDRS),
     ('deny', '–', *CIDRS),
     ('rate-limit', '–', ('10/s', '100/m', '1000/h'), ('10', '0/s', '10/d', '10 / s', '-1/s', '')),

@@ -7,6 +7,7 @@ cost a reload.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from headrace.annotations.settings import BackendSettings
 from headrace.ir.backend import DEFAULT_RETRY_ON, SECOND, Mode, Options, ServerTls, Shape
@@ -16,6 +17,12 @@ BALANCES: dict[Mode, tuple[str, ...]] = {
     'tcp': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source'),
 }
 CHECKS = ('off', 'tcp', 'http')
+# What is tried again, as users of NGINX's `proxy_next_upstream` have it: nothing, failures and timeouts, and besides them answers
+# of endpoints that are not ready, each with its three tries in all or the four of headrace.
+FAILURES = ('conn-failure', 'empty-response', 'response-timeout')
+NOT_READY = (*FAILURES, '502', '503', '504')
+RETRIES = ((0, DEFAULT_RETRY_ON), *product((2, 3), (FAILURES, NOT_READY)))
+RETRIED_BALANCES = ('random', 'roundrobin')
 CONNECT, SERVER, TUNNEL, QUEUE = 5 * SECOND, 60 * SECOND, 3600 * SECOND, 5 * SECOND
 
 
@@ -30,6 +37,8 @@ class ShapeContext:
 def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
     """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default.
 
+    For some balances there are the usual values of what is tried again, too.
+
     `external` tells that Services of type ExternalName are served.
     """
     if external:
@@ -40,6 +49,8 @@ def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
                 for cookie in ('', cookie_name) if mode == 'http' else ('',):
                     yield Shape(mode=mode, balance=balance, check=check, cookie=cookie)
                 yield Shape(mode=mode, balance=balance, check=check, affinity=True)
+    for balance, cookie, (retries, retry_on) in product(RETRIED_BALANCES, ('', cookie_name), RETRIES):
+        yield Shape(balance=balance, cookie=cookie, retries=retries, retry_on=retry_on)
 
 
 def shape(settings: BackendSettings, mode: Mode, traits: ShapeContext, *, affinity: bool = False) -> Shape:

@@ -257,7 +257,7 @@ def test_headers_are_one_a_line_and_never_frame_a_message(text, expected):
         ('balance', 'random', 'random'), ('balance', 'roundrobin', 'roundrobin'), ('balance', 'leastconn', 'leastconn'), ('balance', 'first', 'first'),
         ('balance', 'source', 'source'), ('balance', 'uri', 'uri'), ('balance', 'hdr:X-User', 'hdr:x-user'), ('balance', 'hdr:', '!'), ('balance', 'hdr:a b', '!'),
         ('balance', 'hdr:' + 'a' * 65, '!'), ('balance', 'random(1)', '!'), ('balance', 'Random', '!'), ('balance', 'hdr(host)', '!'), ('balance', 'hdr:a\n', '!'),
-        ('retry-on', '503, conn-failure', ('conn-failure', '503')), ('retry-on', 'all-retryable-errors', '!'), ('retry-on', '404', '!'), ('retry-on', '', '!'),
+        ('retry-on', '503, conn-failure', ('conn-failure', '503')), ('retry-on', 'all-retryable-errors', '!'), ('retry-on', '401', '!'), ('retry-on', '', '!'),
         ('mode', 'http', 'http'), ('mode', 'HTTP', '!'), ('proxy', 'node', 'node'), ('proxy', 'edge', '!'), ('redirect-code', '308', '308'), ('redirect-code', '304', '!'),
         ('class', 'edge-2', 'edge-2'), ('class', 'a.b', '!'), ('class', 'Edge', '!'), ('tls-secret', 'shop.example.com', ('shop.example.com',)),
         ('tls-secret', 'shop/other', '!'), ('tls-secret', '../other', '!'), ('tls-secret', 'a' * 254, '!'), ('tls-secret', 'rsa, ec', ('rsa', 'ec')), ('tls-secret', 'a b c d e', '!'), ('canary-service', 'web-2', 'web-2'), ('canary-service', 'a.b', '!'),

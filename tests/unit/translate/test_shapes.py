@@ -184,7 +184,7 @@ def test_a_profile_is_named_by_its_mode_and_the_hash_of_the_whole_shape():
 
 def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinity():
     found = list(shapes.base_set('mine'))
-    assert len(found) == len(set(found)) == 7 * 3 * 3 + 6 * 3 * 2
+    assert len(found) == len(set(found)) == 7 * 3 * 3 + 6 * 3 * 2 + 2 * 2 * 5
     assert len({shape.profile for shape in found}) == len(found)
     assert Shape() in found
     assert Shape(mode='tcp', balance='random(1)', affinity=True) in found
@@ -192,6 +192,10 @@ def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinit
     assert Shape(mode='tcp', balance='random(1)', check='http') in found
     assert Shape(balance='uri', check='tcp', cookie='mine') in found
     assert Shape(mode='tcp', balance='uri') not in found
+    assert Shape(retries=0, cookie='mine') in found
+    failures = ('conn-failure', 'empty-response', 'response-timeout')
+    assert Shape(balance='roundrobin', retries=2, retry_on=failures) in found
+    assert Shape(retry_on=(*failures, '502', '503', '504')) in found
     assert not any(shape.mode == 'tcp' and shape.cookie for shape in found)
 
 
