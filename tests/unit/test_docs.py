@@ -85,6 +85,10 @@ CONTRACT = (
     ('allow', '–', *CIDRS),
     ('deny', '–', *CIDRS),
     ('rate-limit', '–', ('10/s', '100/m', '1000/h'), ('10', '0/s', '10/d', '10 / s', '-1/s', '')),
+    ('rate-limit-burst', 'off', ('1', '20', '5x', '1000000'), ('0', '0x', 'x', '1.5x', '5 x', '1000001', '-1', '')),
+    ('rate-limit-except', '–', *CIDRS),
+    ('connection-limit', 'none', ('1', '1000000'), ('0', '-1', '1.5', 'one', '1000001', '')),
+    ('satisfy', 'all', ('all', 'any'), ('either', 'Any', 'true', '')),
     ('basic-auth-secret', '–', *NAME),
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
     ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
@@ -222,7 +226,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
             assert getattr(absent, key.field) == said, key.name
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
-        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect',
+        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect', 'satisfy',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 

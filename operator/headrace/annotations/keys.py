@@ -94,6 +94,10 @@ KEYS: tuple[Key, ...] = (
     Key('allow', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'only these clients; others get 403 or a reset', closes=True),
     Key('deny', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'not these clients, judged before `allow`; 403 or a reset', closes=True),
     Key('rate-limit', _R, 'port or route', values.rate, 'rate', _NONE, 'requests (http) or connections (tcp) per client address (IPv6: the class\'s `rateLimitIpv6Prefix`) and pod of headrace; 429 or a reset'),
+    Key('rate-limit-burst', _R, 'port or route', request_values.burst, 'number, or multiple as `5x`', 'off', 'with rate-limit: so many more may come at once, or so many times the rate; then as many as the rate says'),
+    Key('rate-limit-except', _R, 'port or route', values.listed(values.network), 'list of CIDRs', _NONE, 'with rate-limit or connection-limit: not for these clients'),
+    Key('connection-limit', _R, 'port or route', values.number(1, 1_000_000), 'number', 'none', 'requests (http) or connections (tcp) at the same time per client address (as for rate-limit) and pod of headrace; 503 or a reset'),
+    Key('satisfy', _R, 'route', values.one_of('all', 'any'), 'all, any', 'all', 'with allow and basic-auth-secret: `any` lets clients in that either of them does'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` is not supported', closes=True),
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
     Key('redirect-to', _R, 'route', request_values.location, 'URL or path', _NONE, 'answer with a redirect; [variables](#redirects) stand for parts of the request', closes=True),
@@ -123,7 +127,7 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 # Keys that only ports of this mode have.
 HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'satisfy', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite',

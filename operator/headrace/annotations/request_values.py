@@ -1,9 +1,10 @@
-"""The grammar of values that speak of parts of a request: places to redirect to, and what is compared or hashed.
+"""The grammar of values that speak of requests: places to redirect to, bursts, and what is compared or hashed.
 
 As in `values`, each function returns the value, or `Invalid` with a phrase that completes "the value must be …".
 """
 
 import re
+from dataclasses import dataclass
 
 from headrace.annotations import values
 from headrace.annotations.values import LOCATION, MAX_PATH, Invalid
@@ -12,6 +13,28 @@ from headrace.annotations.values import LOCATION, MAX_PATH, Invalid
 _EXAMPLES = {'scheme': 'https', 'host': 'host', 'request_uri': '/path', 'uri': '/path', 'args': 'args'}
 _VARIABLE = re.compile(r'\$is_args\$args|\$(\{)?([a-z_]+)(?(1)\})')
 _START = re.compile(r'https?://|\$\{scheme\}://|/', re.IGNORECASE)
+_BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
+_MAX_BURST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """How many events beyond a rate may come at once: a number, or a multiple of the rate's."""
+
+    number: int
+    multiple: bool = False
+
+    def of(self, count: int) -> int:
+        """Return the number for a rate of `count` events in its period."""
+        return min(self.number * count if self.multiple else self.number, _MAX_BURST)
+
+
+def burst(text: str) -> Burst | Invalid:
+    """Return a burst: a number of events, or a multiple of a rate such as `5x`."""
+    found = _BURST.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= _MAX_BURST:
+        return Invalid(f'a whole number from 1 to {_MAX_BURST}, or a multiple of the rate such as 5x')
+    return Burst(int(found[1]), bool(found[2]))
 
 
 def location(text: str) -> str | Invalid:

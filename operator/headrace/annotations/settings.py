@@ -5,6 +5,7 @@ None means that the user said nothing; what then holds is decided by the model, 
 
 from dataclasses import dataclass
 
+from headrace.annotations.request_values import Burst
 from headrace.annotations.response_values import Replacement
 from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
 
@@ -35,6 +36,10 @@ class RouteSettings:
     allow: tuple[Network, ...] | None = None
     deny: tuple[Network, ...] | None = None
     rate_limit: Rate | None = None
+    rate_limit_burst: Burst | None = None
+    rate_limit_except: tuple[Network, ...] | None = None
+    connection_limit: int | None = None
+    satisfy: str = 'all'
     basic_auth_secret: str | None = None
     max_body_size: int | None = None
     redirect_to: str | None = None

@@ -16,6 +16,8 @@ class Map(StrEnum):
     ALLOW = 'allow'
     DENY = 'deny'
     RATE = 'rate'
+    RATE_EXCEPT = 'rate-except'
+    CONNECTIONS = 'connections'
     AUTH = 'auth'
     AUTH_CRYPT = 'auth-crypt'
     BODY = 'body'

@@ -87,11 +87,11 @@ def excess(
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
     found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
     for label in {sharing.get(exposed.port.label, exposed.port.label) for exposed in exposures.ports}:
-        if ranges is not None and not ranges and not {'allow', 'deny'} & said.values(label).keys():
+        if ranges is not None and not ranges and not {'allow', 'deny', 'rate-limit-except'} & said.values(label).keys():
             continue
         route = parse.route(said.values(label))
         allow = route.allow if route.allow is not None else ranges
-        for networks in filter(None, (allow, route.deny)):
+        for networks in filter(None, (allow, route.deny, route.rate_limit_except)):
             if id(networks) not in known:
                 known[id(networks)] = sum(map(policies.keys_of, networks))
             found += known[id(networks)]

@@ -36,8 +36,8 @@ class EdgePort:
         """Add the port's backend, policy and claims to the draft."""
         wanted, backend = self.builder.own_backend(self.exposed.port, self.mode, self.exposed.spoken.endpoint)
         self._apply(self.settings)
-        self.route.judge()
         self._source_ranges()
+        self.route.judge()
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
@@ -103,7 +103,7 @@ class EdgePort:
             route = route_key(each.host, each.path, exact=each.exact)
             field = f'metadata.annotations[{PREFIX}{self._key(key)}]'
             self.builder.claims.append(Claim(Kind.ROUTE, route, each.pointer, field))
-            self.builder.data += [entry for entry in each.data if entry not in self.builder.data]
+            self.builder.data += each.data
 
     def _may_claim(self, host: str, key: str) -> bool:
         allowed = self.builder.context.may_claim(self.service.namespace, host)

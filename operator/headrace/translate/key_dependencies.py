@@ -7,6 +7,7 @@ from headrace.translate.exposure import Exposures
 
 PARTNERS = {
     'redirect-code': 'redirect-to',
+    'rate-limit-burst': 'rate-limit',
     'client-verify': 'client-ca-secret',
     'cors-allow-methods': 'cors-allow-origin',
     'cors-allow-headers': 'cors-allow-origin',

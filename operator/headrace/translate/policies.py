@@ -24,6 +24,10 @@ REDIRECT_VARIABLES = 'i'
 DENY = 'd'
 ALLOW = 'a'
 RATE = 'r'
+RATE_BURST = 'E'
+EXCEPT = 'D'
+CONNECTIONS = 'z'
+SATISFY_ANY = 'y'
 AUTH = 'b'
 AUTH_CRYPT = 'B'
 BODY = 'm'
@@ -116,15 +120,41 @@ def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
     """Add to a policy what a route's settings say, but for those that name other objects."""
     if settings.maintenance:
         policy.add(MAINTENANCE)
-    for flag, where, networks in ((DENY, Map.DENY, settings.deny), (ALLOW, Map.ALLOW, settings.allow)):
-        if networks is not None:
-            found = {key for network in networks for key in network_keys(policy.name, network)}
-            policy.add(flag, *((where, key, '1') for key in found))
-    if settings.rate_limit is not None:
-        rate = settings.rate_limit
-        policy.add(RATE, (Map.RATE, policy.name, f'{rate.seconds}|{rate.count}'))
+    _apply_networks(policy, DENY, Map.DENY, settings.deny)
+    _apply_networks(policy, ALLOW, Map.ALLOW, settings.allow)
+    _apply_limits(policy, settings)
     if mode == 'http':
         _apply_http(policy, settings)
+
+
+def _apply_networks(policy: Policy, flag: str, where: Map, networks: tuple[Network, ...] | None) -> None:
+    if networks is not None:
+        found = {key for network in networks for key in network_keys(policy.name, network)}
+        policy.add(flag, *((where, key, '1') for key in found))
+
+
+def _apply_limits(policy: Policy, settings: RouteSettings) -> None:
+    """Add rate and connections of each client. A burst is kept in thousandths, as the rules count it."""
+    name, rate, burst = policy.name, settings.rate_limit, settings.rate_limit_burst
+    if rate is not None and burst is None:
+        policy.add(RATE, (Map.RATE, name, f'{rate.seconds}|{rate.count}'))
+    elif rate is not None and burst is not None:
+        policy.add(RATE, (Map.RATE, name, f'{rate.seconds}|{rate.count}|{burst.of(rate.count) * 1000}'))
+        policy.add(RATE_BURST)
+    if settings.connection_limit is not None:
+        policy.add(CONNECTIONS, (Map.CONNECTIONS, name, str(settings.connection_limit)))
+    if rate is not None or settings.connection_limit is not None:
+        _apply_networks(policy, EXCEPT, Map.RATE_EXCEPT, settings.rate_limit_except)
+
+
+def satisfy(policy: Policy, settings: RouteSettings) -> bool:
+    """Let one of the list of clients and authentication suffice where that is asked for; return whether it can be as asked."""
+    if settings.satisfy == 'all':
+        return True
+    if not policy.flags >= {ALLOW, AUTH}:
+        return False
+    policy.add(SATISFY_ANY)
+    return True
 
 
 def _apply_http(policy: Policy, settings: RouteSettings) -> None:
