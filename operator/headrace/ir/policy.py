@@ -30,6 +30,7 @@ class Map(StrEnum):
     CANARY_NEVER = 'canary-never'
     SPLITS = 'splits'
     REWRITE = 'rewrite'
+    REWRITE_CAPTURES = 'rewrite-captures'
     REQUEST_HEADERS = 'request-headers'
     REQUEST_HEADERS_GONE = 'request-headers-gone'
     RESPONSE_HEADERS = 'response-headers'

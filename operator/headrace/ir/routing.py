@@ -36,14 +36,16 @@ class QueryMatch:
 class Conditions:
     """What a request must fulfil besides listener, host and path: all of it. '' for any method.
 
-    `headers` and `query` are sorted and have each name once, so that equal conditions are equal values. `path` is a
-    regular expression of the path, '' for none.
+    `headers` and `query` are sorted and have each name once, so that equal conditions are equal values. `path` is a regular
+    expression in the form of `regular_expressions`, '' for none. Longer ones, by `path_length`, come first: what a user wrote has
+    not the length of what stands for it.
     """
 
     method: str = ''
     headers: tuple[HeaderMatch, ...] = ()
     query: tuple[QueryMatch, ...] = ()
     path: str = ''
+    path_length: int = 0
 
 
 ALWAYS = Conditions()

@@ -13,7 +13,7 @@ from headrace.ir.pointers import Pointer
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, Split, Target
 from headrace.names import Ref
 
-Order = tuple[bool, bool, int, int, str, str, str, str, int]
+Order = tuple[bool, int, bool, int, int, str, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,12 @@ def order(offer: Offer) -> Order:
     """Return what orders candidates of one route: the most specific conditions first, then the oldest object.
 
     The Gateway API names, in this order: a method, most headers, most query parameters, the oldest object, namespace and
-    name, the first rule. It leaves the place of expressions of the path open; here they come first.
+    name, the first rule. It leaves the place of expressions of the path open; here they come first, the longest before others.
     """
     conditions, owner = offer.candidate.conditions, offer.owner
     return (
         not conditions.path,
+        -conditions.path_length,
         not conditions.method,
         -len(conditions.headers),
         -len(conditions.query),

@@ -32,6 +32,7 @@ AUTH = 'b'
 AUTH_CRYPT = 'B'
 BODY = 'm'
 REWRITE = 'w'
+REWRITE_CAPTURES = 'f'
 REQUEST_HEADERS = 'h'
 REQUEST_HEADERS_GONE = 'H'
 RESPONSE_HEADERS = 'o'
@@ -185,6 +186,14 @@ def apply_redirect(policy: Policy, code: str, location: str) -> None:
     policy.add(REDIRECT, (Map.REDIRECT, policy.name, f'{code}|{location}'))
     if '${' in location:
         policy.add(REDIRECT_VARIABLES)
+
+
+def apply_captures(policy: Policy, template: str) -> None:
+    """Let a policy replace paths by a template in which `$1` to `$9` stand for what groups of the path's expression matched.
+
+    All that leads to the policy has such an expression; a request without one is refused.
+    """
+    policy.add(REWRITE_CAPTURES, (Map.REWRITE_CAPTURES, policy.name, template))
 
 
 def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:

@@ -1,8 +1,9 @@
 """Regular expressions of users: a subset of RE2's syntax is parsed, and written anew for PCRE2.
 
 Nothing that a user wrote reaches PCRE2 as it came. The subset has no back references, no look-around, no flags but `(?i)` at
-the start, no named groups, and no classes of Unicode. An expression is for the whole text, and about its bytes: a
-character that is not ASCII is a sequence of bytes, which can be repeated as one, but not be part of a class.
+the start, no named groups, and no classes of Unicode. An expression is for the whole text, or for its beginning without regard
+to case, as ingress-nginx takes those of paths. It is about bytes: a character that is not ASCII is a sequence of bytes, which
+can be repeated as one, but not be part of a class.
 
 PCRE2 searches by trial, so an expression can take exponential time. A repetition that is repeated as a whole is refused,
 and the number of trials is bounded: beyond that an expression does not match.
@@ -19,6 +20,7 @@ MAX_DEPTH = 10
 MAX_COUNT = 100
 MAX_SIZE = 1000
 TRIALS = 5000
+_EMPTY = '()'
 START, END = f'(*LIMIT_MATCH={TRIALS})', r'\z'
 _BYTES = frozenset(range(256))
 _DIGITS = frozenset(b'0123456789')
@@ -44,22 +46,37 @@ class _SyntaxError(Exception):
 
 
 class _Node(NamedTuple):
-    """A parsed part. `varies`: it is nothing but a repetition with several lengths, or one of its branches is."""
+    """A parsed part. `varies`: it is nothing but a repetition with several lengths, or one of its branches is.
+
+    `groups` is how many of its groups capture. All of them do whenever the part matches, by an empty text where the expression
+    leaves them out: Lua gets captures only up to the first one that is not set.
+    """
 
     text: str
     size: int
     varies: bool = False
     anchor: bool = False
+    groups: int = 0
 
 
 def parse(text: str) -> str | Unsupported:
-    """Return an expression in the form that `Regex.new` takes, or why it is refused."""
+    """Return an expression of a whole text in the form that `Regex.new` takes, or why it is refused."""
+    start = '(?i:' if text.startswith('(?i)') else '(?:'
+    found = _written_anew(text, captures=False)
+    return found if isinstance(found, Unsupported) else rf'{START}\A{start}{found}){END}'
+
+
+def parse_beginning(text: str) -> str | Unsupported:
+    """Return an expression of a text's beginning, without regard to case, whose groups capture; or why it is refused."""
+    found = _written_anew(text, captures=True)
+    return found if isinstance(found, Unsupported) else rf'{START}\A(?i:{found})'
+
+
+def _written_anew(text: str, *, captures: bool) -> str | Unsupported:
     if len(text) > MAX_LENGTH:
         return Unsupported(f'is longer than {MAX_LENGTH} characters')
-    start = '(?i:' if text.startswith('(?i)') else '(?:'
-    parser = _Parser(text, len('(?i)') if start == '(?i:' else 0)
     try:
-        return rf'{START}\A{start}{parser.whole()}){END}'
+        return _Parser(text, len('(?i)') if text.startswith('(?i)') else 0, captures=captures).whole()
     except _SyntaxError as error:
         return Unsupported(str(error))
 
@@ -67,8 +84,8 @@ def parse(text: str) -> str | Unsupported:
 class _Parser:
     """One pass over a text, by recursive descent."""
 
-    def __init__(self, text: str, place: int) -> None:
-        self.text, self.place = text, place
+    def __init__(self, text: str, place: int, *, captures: bool) -> None:
+        self.text, self.place, self.captures = text, place, captures
 
     def whole(self) -> str:
         """Parse all of the text, and return what is written for it."""
@@ -95,8 +112,17 @@ class _Parser:
         branches = [self._branch(depth)]
         while self._take('|'):
             branches.append(self._branch(depth))
-        size = sum(branch.size for branch in branches)
-        return _Node('|'.join(branch.text for branch in branches), size, any(branch.varies for branch in branches))
+        size, groups = sum(branch.size for branch in branches), sum(branch.groups for branch in branches)
+        varies = any(branch.varies for branch in branches)
+        if len(branches) == 1 or not groups:
+            return _Node('|'.join(branch.text for branch in branches), size, varies, groups=groups)
+        # Each branch has the groups of the others too, so that numbers and count are the same in all.
+        before, parts = 0, list[str]()
+        for branch in branches:
+            after = groups - before - branch.groups
+            parts.append(f'{_EMPTY * before}{branch.text}{_EMPTY * after}')
+            before += branch.groups
+        return _Node(f'(?|{"|".join(parts)})', size, varies, groups=groups)
 
     def _branch(self, depth: int) -> _Node:
         parts: list[_Node] = []
@@ -105,7 +131,8 @@ class _Parser:
         size = sum(part.size for part in parts)
         if size > MAX_SIZE:
             raise _SyntaxError(f'stands for more than {MAX_SIZE} characters')
-        return _Node(''.join(part.text for part in parts), size, len(parts) == 1 and parts[0].varies)
+        varies, groups = len(parts) == 1 and parts[0].varies, sum(part.groups for part in parts)
+        return _Node(''.join(part.text for part in parts), size, varies, groups=groups)
 
     def _repeated(self, atom: _Node) -> _Node:
         low, high, written = self._count()
@@ -121,7 +148,13 @@ class _Parser:
         size = atom.size * max(1, low, high or 0)
         if size > MAX_SIZE:
             raise _SyntaxError(f'stands for more than {MAX_SIZE} characters')
-        return _Node(atom.text + written + lazy, size, low != high or atom.varies)
+        text = atom.text + written + lazy
+        if atom.groups and not low:
+            # That it is left out is a branch of its own, in which its groups are empty.
+            some = '' if high == 1 else '+' if high is None else f'{{1,{high}}}'
+            parts = [atom.text + some + (lazy if some else ''), _EMPTY * atom.groups]
+            text = f'(?|{"|".join(reversed(parts) if lazy else parts)})' if high != 0 else _EMPTY * atom.groups
+        return _Node(text, size, low != high or atom.varies, groups=atom.groups)
 
     def _count(self) -> tuple[int, int | None, str]:
         """Parse a count: the least, the most (None without a bound), and how it is written, '' for no count."""
@@ -156,12 +189,16 @@ class _Parser:
     def _group(self, depth: int) -> _Node:
         if depth > MAX_DEPTH:
             raise _SyntaxError(f'has more than {MAX_DEPTH} groups in each other')
-        if not self._take('?:') and self._at('?'):
+        plain = self._take('?:')
+        if not plain and self._at('?'):
             raise _SyntaxError('has a group of a kind that is not supported; `(…)` and `(?:…)` are')
         inner = self._alternatives(depth)
         if not self._take(')'):
             raise _SyntaxError('has a `(` without a `)`')
-        return _Node(f'(?:{inner.text})', inner.size, inner.varies)
+        captures = self.captures and not plain
+        return _Node(
+            f'({"" if captures else "?:"}{inner.text})', inner.size, inner.varies, groups=inner.groups + captures
+        )
 
     def _character(self) -> str:
         found = self.text[self.place]

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.ir.fragment import pointers
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import Candidates
+from headrace.ir.routing import Candidates, Conditions
 from headrace.names import Ref
 from headrace.resolve.virtual_hosts import merged, serving
 from support.routed import NEW, OLD, MadeUp, candidate, conditions, route
@@ -25,6 +25,11 @@ SHOP_A, SHOP_B = Ref('HTTPRoute', 'shop', 'a'), Ref('HTTPRoute', 'shop', 'b')
     ('first', 'second'),
     [
         pytest.param(candidate('x', WITH_PATH), candidate('x', GET), id='an expression of the path before a method'),
+        pytest.param(
+            candidate('x', Conditions(path='b', path_length=2), created=NEW),
+            candidate('x', WITH_PATH),
+            id='a longer one',
+        ),
         pytest.param(candidate('x', GET), candidate('x', TWO), id='a method before headers'),
         pytest.param(candidate('x', TWO), candidate('x', ONE), id='more headers before fewer'),
         pytest.param(candidate('x', ONE), candidate('x', ASKED), id='headers before query parameters'),

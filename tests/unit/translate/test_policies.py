@@ -308,3 +308,9 @@ def test_the_settings_of_a_route_that_say_nothing_change_nothing():
     policies.apply(made, parse.route({}), 'http')
     policies.apply(made, parse.route({}), 'tcp')
     assert (made.flags, made.entries, made.headers) == (set(), [], None)
+
+
+def test_a_template_of_captures_is_data():
+    made = Policy('P')
+    policies.apply_captures(made, '/x/$1')
+    assert (made.flags, made.entries) == ({'f'}, [Entry(Map.REWRITE_CAPTURES, 'P', '/x/$1')])

@@ -93,3 +93,26 @@ def test_what_is_not_supported_is_refused_with_its_reason(text, reason):
 
 def test_the_end_of_an_expression_cannot_be_commented_out():
     assert written('a#') == r'(?:a\x23)'
+
+
+@pytest.mark.parametrize(
+    ('text', 'wanted'),
+    [
+        pytest.param('/a(b)', r'(?i:\x2fa(b))', id='groups capture'),
+        pytest.param('(?i)(?:a)', '(?i:(?:a))', id='others do not'),
+        pytest.param('(a)|b|(c)', '(?i:(?|(a)()|()b()|()(c)))', id='each branch has the groups of all'),
+        pytest.param('a|b', '(?i:a|b)', id='branches without groups'),
+        pytest.param('(a)?', '(?i:(?|(a)|()))', id='what may be left out is empty then'),
+        pytest.param('(a)??(b)*?', '(?i:(?|()|(a))(?|()|(b)+?))', id='lazy'),
+        pytest.param('((a)b)*', '(?i:(?|((a)b)+|()()))', id='groups in a repetition'),
+        pytest.param('(a){0,3}(b){2}', '(?i:(?|(a){1,3}|())(b){2,2})', id='counts'),
+        pytest.param('(a){0}', '(?i:())', id='none'),
+    ],
+)
+def test_in_an_expression_of_a_beginning_all_groups_are_set_whenever_it_matches(text, wanted):
+    assert expressions.parse_beginning(text) == rf'(*LIMIT_MATCH=5000)\A{wanted}'
+
+
+@pytest.mark.parametrize('text', ['(a', '(a+)+', r'(a)\1', '(?=a)', 'a' * 257])
+def test_what_is_not_supported_is_refused_in_an_expression_of_a_beginning(text):
+    assert isinstance(expressions.parse_beginning(text), Unsupported)

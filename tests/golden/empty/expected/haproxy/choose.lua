@@ -6,6 +6,9 @@
 -- Nothing of a value is ever run as code: texts are compared, and expressions are given to PCRE2 with a bound of their own.
 
 local routes = Map.new('maps/routes.map', Map._beg)
+-- By policy: the path that a request gets, with `$1` to `$9` for what groups of the path's expression matched.
+local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
+local MAX_PATH = 8192
 
 -- What was read from values, by their text. The older half goes when the younger one is full, so values that are gone do
 -- not stay, and memory is bounded.
@@ -72,9 +75,32 @@ local function parameters(txn)
     return found
 end
 
+-- A path as endpoints may read it, as the rules for odd paths have it: what needs no escape without one, `\` as `/`, and neither
+-- parameters, nor empty elements, nor blanks around elements.
+local function reading(path)
+    if not path:find('[%%;\\]') and not path:find('//', 1, true) then return path end
+    path = path:gsub('%%(%x%x)', function(digits)
+        local character = string.char(tonumber(digits, 16))
+        return character:find("[%w%-._~!$&'()*+,;=:@/\\]") and character or '%' .. digits:upper()
+    end)
+    path = path:gsub('\\', '/'):gsub('%%20', ' '):gsub(' +([/;])', '%1'):gsub(' +$', ''):gsub('/ +', '/'):gsub(' ', '%%20')
+    return (path:gsub(';[^/]*', ''):gsub('/+', '/'))
+end
+
+-- The path of a rewritten request, or nil where it is too long, or leads out of what the policy names.
+local function rewritten(policy, captures)
+    local template = rewrites:lookup(policy)
+    if not template then return nil end
+    local path = template:gsub('%$(%d)', function(number) return captures[tonumber(number) + 1] or '' end)
+    path = path:gsub('[^!-~]', function(byte) return ('%%%02X'):format(byte:byte()) end):gsub('%?', '%%3F'):gsub('#', '%%23')
+    -- An escape that a group cut in two is none any more.
+    path = path:gsub('%%(%x?%x?)', function(digits) return (#digits == 2 and '%' or '%25') .. digits end)
+    if #path > MAX_PATH or (reading(path) .. '/'):find('/%.%.?/') then return nil end
+    return path
+end
+
 local readers = {
     m = function(request) return request.txn.f:method() end,
-    p = function(request) return request.txn.f:path() end,
     h = function(request, name) return header(request.txn, name) end,
     q = function(request, name)
         request.parameters = request.parameters or parameters(request.txn)
@@ -83,16 +109,22 @@ local readers = {
 }
 
 -- Kinds of conditions whose value is an expression.
-local EXPRESSIONS = { H = true, Q = true, p = true }
+local EXPRESSIONS = { H = true, Q = true }
 
 local function read_candidate(text)
     local fields = split(text, '!')
     local found = { target = fields[1] }
+    local policy, flags = fields[1]:match('^[^|]*|([^|]*)|([^|]*)')
+    if flags and flags:find('f', 1, true) then found.rewrites = policy end
     for place = 2, #fields, 2 do
         local kind, name, value = fields[place]:sub(1, 1), decoded(fields[place]:sub(2)), decoded(fields[place + 1])
-        local test
-        if EXPRESSIONS[kind] then test = matching(value) else test = equal(value) end
-        found[#found + 1] = { read = readers[kind:lower()], name = name, test = test }
+        if kind == 'p' then
+            found.path = expression(value) or false
+        else
+            local test
+            if EXPRESSIONS[kind] then test = matching(value) else test = equal(value) end
+            found[#found + 1] = { read = readers[kind:lower()], name = name, test = test }
+        end
     end
     return found
 end
@@ -113,13 +145,26 @@ local function read(value)
     return found
 end
 
--- Returns true or false, or nil where an expression cannot be compiled.
+-- Returns true or false, and what the groups of the path's expression matched; nil where an expression cannot be compiled, and
+-- ODD where it is true of one reading of the path and not of another one.
+local ODD = {}
+
+local function on_path(request, candidate)
+    if candidate.path == nil then return true end
+    if not candidate.path then return nil end
+    local path = request.path or request.txn.f:path() or ''
+    request.path, request.reading = path, request.reading or reading(path)
+    local matched, captures = candidate.path:match(path)
+    if request.reading ~= path and matched ~= (candidate.path:match(request.reading)) then return ODD end
+    return matched, captures
+end
+
 local function fulfils(request, candidate)
     for _, condition in ipairs(candidate) do
         if not condition.test then return nil end
         if not condition.test(condition.read(request, condition.name)) then return false end
     end
-    return true
+    return on_path(request, candidate)
 end
 
 local function choose(txn)
@@ -127,9 +172,14 @@ local function choose(txn)
     while value and value:byte(1) == 63 do
         local list = read(value)
         for _, candidate in ipairs(list) do
-            local fulfilled = fulfils(request, candidate)
+            local fulfilled, captures = fulfils(request, candidate)
+            -- The rules refuse an odd path that finds no route.
+            if fulfilled == ODD then return '' end
             if fulfilled ~= false then
                 txn:set_var('txn.looked', list.key)
+                if fulfilled and candidate.rewrites then
+                    txn:set_var('txn.rewritten', rewritten(candidate.rewrites, captures or {}) or '')
+                end
                 -- What cannot be judged is closed: the next candidate could be open to more clients.
                 return fulfilled and candidate.target or candidate.target .. 'X'
             end
