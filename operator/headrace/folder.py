@@ -1,9 +1,10 @@
 """The source without a cluster: a folder (or files) of YAML or JSON documents.
 
-Promises: documents that are no objects of ours are passed over; a file that does not parse is reported and costs itself
+Promises: documents of kinds that headrace does not read are passed over, and counted by kind; a file that does not parse is reported and costs itself
 only. JSON is read as JSON, which is a hundred times as fast as the same text read as YAML.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from headrace.settings.secret_keys import Secrets
 
 SUFFIXES = ('.yaml', '.yml', '.json')
 _MAX_NAME = 4096
+_MAX_KIND = 200
 _Loader: type[yaml.SafeLoader] = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
@@ -54,10 +56,11 @@ _TextLoader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The objects of some files, and what was wrong with the rest."""
+    """The objects of some files, what was wrong with the rest, and how many objects of kinds there were that are not read."""
 
     objects: tuple[Object, ...]
     diagnostics: tuple[Diagnostic, ...]
+    unread: tuple[tuple[str, int], ...] = ()
 
 
 def paths(given: Iterable[Path]) -> list[Path]:
@@ -80,6 +83,7 @@ def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
     """Return the objects of files and folders; raises SourceError for a path that cannot be read."""
     objects: list[Object] = []
     diagnostics: list[Diagnostic] = []
+    unread: Counter[str] = Counter()
     for path in paths(given):
         try:
             data = path.read_bytes()
@@ -88,30 +92,45 @@ def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
         found = parse(data, str(path), limits)
         objects += found.objects
         diagnostics += found.diagnostics
+        unread.update(dict(found.unread))
     seen: dict[Ref, Object] = {}
     for item in objects:
         if item.ref in seen and seen[item.ref] != item:
             message = 'the input holds this object twice, with different contents; the last one counts'
             diagnostics.append(Diagnostic(item.ref, 'InvalidObject', message))
         seen[item.ref] = item
-    return Contents(tuple(seen.values()), tuple(sorted(set(diagnostics))))
+    return Contents(tuple(seen.values()), tuple(sorted(set(diagnostics))), tuple(sorted(unread.items())))
 
 
 def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
     """Return the objects in one file's contents; `name` is what diagnostics call it, `limits` are those of a Secret."""
     objects: list[Object] = []
     diagnostics: list[Diagnostic] = []
+    unread: Counter[str] = Counter()
     try:
         for document in _documents(data):
             found = parsing.parse(document, limits)
             diagnostics += found.diagnostics
             if found.object is not None:
                 objects.append(found.object)
+            elif not found.diagnostics and (kind := _kind(document)):
+                unread[kind] += 1
     except Exception as error:  # noqa: BLE001  PyYAML lets through what Python raises, as for `!!bool maybe`
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
         ref = Ref('File', '', name if name.isprintable() else shorten(name, _MAX_NAME))
         diagnostics.append(Diagnostic(ref, 'InvalidObject', message))
-    return Contents(tuple(objects), tuple(diagnostics))
+    return Contents(tuple(objects), tuple(diagnostics), tuple(sorted(unread.items())))
+
+
+def _kind(document: object) -> str:
+    """Return kind and version of a document, '' when it does not look like an object of Kubernetes."""
+    if not isinstance(document, dict):
+        return ''
+    kind, version = fields.text(document, 'kind'), fields.text(document, 'apiVersion')
+    text = f'{kind} ({version})'
+    if not kind or not version:
+        return ''
+    return text if text.isprintable() and len(text) <= _MAX_KIND else shorten(text, _MAX_KIND)
 
 
 def _documents(data: bytes) -> Iterator[object]:

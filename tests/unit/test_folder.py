@@ -25,6 +25,17 @@ def listed(kind, *items):
     return json.dumps({'apiVersion': 'v1', 'kind': kind, 'items': list(items)})
 
 
+def test_documents_of_other_kinds_are_counted():
+    other = {'apiVersion': 'apps/v1', 'kind': 'Deployment', 'metadata': {'name': 'a'}}
+    hostile = {'apiVersion': 'v1', 'kind': 'a\nb' + 'c' * 300}
+    nameless = [{'kind': 'Deployment'}, {'apiVersion': 'v1'}, {'kind': 5, 'apiVersion': 'v1'}, 'text', None]
+    found = folder.parse(listed('List', other, DOCUMENT, other, hostile, *nameless).encode(), 'in.json')
+    (first, count), (second, once) = sorted(found.unread)[::-1]
+    assert (first, count, once) == ('Deployment (apps/v1)', 2, 1)
+    assert second.isprintable()
+    assert len(second) < 250
+
+
 # --- documents --------------------------------------------------------------------------------------------------------
 
 

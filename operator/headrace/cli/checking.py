@@ -35,10 +35,10 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     4: HAProxy cannot be run, or is older than headrace needs.
     """
     seen = inputs.look(options)
-    objects, wrong = inputs.load(given, seen)
-    state = inputs.build(seen, objects)
+    contents = inputs.load(given, seen)
+    state = inputs.build(seen, contents.objects)
     outcome, problem, lacking = _ask(binary, seen, state)
-    diagnostics = (*wrong, *state.all_diagnostics(), *lacking)
+    diagnostics = (*contents.diagnostics, *state.all_diagnostics(), *lacking)
     needed = haproxy_check.descriptors(seen.context, state.fragments.values())
     limit = seen.context.settings.file_descriptors
     short = bool(limit) and needed > limit
@@ -49,12 +49,15 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
                 'haproxy': {'accepted': outcome.accepted, 'output': outcome.output} if outcome else None,
                 'problem': problem,
                 'descriptors': {'needed': needed, 'limit': limit},
+                'unread': dict(contents.unread),
             }
         )
     else:
         for line in output.diagnostic_lines(diagnostics):
             click.echo(line)
-        click.echo(f'{len(objects)} objects: {output.summary(diagnostics)}')
+        click.echo(f'{len(contents.objects)} objects: {output.summary(diagnostics)}')
+        if contents.unread:
+            click.echo('of kinds that are not read: ' + ', '.join(f'{count} {kind}' for kind, count in contents.unread))
         if outcome is not None and not outcome.accepted:
             click.echo(outcome.output)
         click.echo(_said(outcome, problem))

@@ -35,11 +35,11 @@ def explain(target: str, given: tuple[Path, ...], **options: Any) -> None:
     """
     if given:
         seen = inputs.look(options)
-        objects, wrong = inputs.load(given, seen)
-        for line in output.diagnostic_lines(wrong):
+        contents = inputs.load(given, seen)
+        for line in output.diagnostic_lines(contents.diagnostics):
             click.echo(line, err=True)
-        store, state = Store(), State(seen.context.placed_by(objects))
-        for item in objects:
+        store, state = Store(), State(seen.context.placed_by(contents.objects))
+        for item in contents.objects:
             store.put(item)
         state.update(store, store.take())
         found: Any = explanation.value(explanation.explain(state, store, target))

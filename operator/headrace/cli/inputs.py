@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from headrace import folder
-from headrace.diagnostics import Diagnostic
+from headrace.folder import Contents
 from headrace.haproxy.render import overrides as haproxy_overrides
 from headrace.haproxy.render.templating import Overrides
 from headrace.objects.kinds import Object
@@ -108,10 +108,9 @@ def settings_of(config: Path | None, given: dict[str, str | None]) -> Settings:
     return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
 
 
-def load(given: tuple[Path, ...], seen: Seen) -> tuple[tuple[Object, ...], tuple[Diagnostic, ...]]:
+def load(given: tuple[Path, ...], seen: Seen) -> Contents:
     """Return the objects of files and folders, and what was wrong with the rest; raises SourceError."""
-    contents = folder.read(given, seen.context.settings.secrets)
-    return contents.objects, contents.diagnostics
+    return folder.read(given, seen.context.settings.secrets)
 
 
 def build(seen: Seen, objects: tuple[Object, ...]) -> State:

@@ -36,10 +36,10 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
     Diagnostics are those of the second set, on standard error.
     """
     seen = inputs.look(options)
-    before, _ = inputs.load(options['from'], seen)
-    after, wrong = inputs.load(to, seen)
-    state, made = between(before, after, seen.context)
-    diagnostics = (*wrong, *state.all_diagnostics())
+    before = inputs.load(options['from'], seen)
+    after = inputs.load(to, seen)
+    state, made = between(before.objects, after.objects, seen.context)
+    diagnostics = (*after.diagnostics, *state.all_diagnostics())
     if seen.json:
         output.echo_json({**_values(made), 'diagnostics': output.diagnostic_values(diagnostics)})
         return

@@ -32,12 +32,12 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     Diagnostics go to standard error; they do not change the exit code (`headrace check` does that).
     """
     seen = inputs.look(options)
-    objects, wrong = inputs.load(given, seen)
-    state = inputs.build(seen, objects)
+    contents = inputs.load(given, seen)
+    state = inputs.build(seen, contents.objects)
     rendered = Renderer(state.context, seen.overrides).render(state)
     files.judge(target)
     files.write(target, rendered)
-    diagnostics = (*wrong, *state.all_diagnostics())
+    diagnostics = (*contents.diagnostics, *state.all_diagnostics())
     if seen.json:
         sizes = {name: len(data) for name, data in sorted(rendered.items())}
         output.echo_json({'folder': str(target), 'files': sizes, 'diagnostics': output.diagnostic_values(diagnostics)})
