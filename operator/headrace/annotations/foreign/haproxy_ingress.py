@@ -91,7 +91,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ),
     (
         Row('allowlist-source-header', Verdict.IGNORED, "clients are known by their connection or a trusted proxy's header alone", closes=True),
-        differs('limit-connections', 'answers 429', 'connection-limit', form=forms.count),
+        differs('limit-connections', 'answers 503 instead of ending the connection', 'connection-limit', form=forms.count),
         differs('limit-rps', 'requests instead of connections, and answers 429', 'rate-limit', form=forms.rate_per_second),
         exact('limit-whitelist', 'rate-limit-except', form=forms.networks),
     ),

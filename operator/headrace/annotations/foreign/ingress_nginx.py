@@ -22,7 +22,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     grouped(
         security.external_auth,
         differs('auth-url', 'the Service must be of the namespace or granted, other hosts listed by the class', 'external-auth-url', closes=True),
-        differs('auth-signin', 'the parameter `rd` has the whole URL always', 'external-auth-signin'),
+        differs('auth-signin', 'the parameter `rd` has the whole URL always; without variables, but for the host of the request', 'external-auth-signin'),
         exact('auth-signin-redirect-param', 'external-auth-signin', text='`rd`'),
         exact('auth-method', 'external-auth-method', closes=True),
         exact('auth-response-headers', 'external-auth-response-headers', closes=True),
@@ -59,7 +59,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
         exact('limit-whitelist', 'rate-limit-except'),
         exact('limit-allowlist', 'rate-limit-except'),
     ),
-    (differs('limit-connections', 'answers 429', 'connection-limit', form=forms.count),),
+    (exact('limit-connections', 'connection-limit', form=forms.count),),
     ignored('global-rate-limit global-rate-limit-window global-rate-limit-key global-rate-limit-ignored-cidrs', 'rates are counted by each pod; ingress-nginx has removed it too'),
     ignored('enable-modsecurity enable-owasp-core-rules modsecurity-transaction-id modsecurity-snippet', 'headrace has no web application firewall: requests are not inspected'),
 )  # fmt: skip
@@ -105,8 +105,8 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('session-cookie-max-age', 'cookie-max-age'),
         differs('session-cookie-expires', 'as Max-Age, which browsers prefer to Expires', 'cookie-max-age'),
         exact('session-cookie-change-on-failure', 'cookie-change-on-failure'),
+        exact('session-cookie-conditional-samesite-none', 'cookie-conditional-same-site-none'),
     ),
-    ignored('session-cookie-conditional-samesite-none', 'the attribute does not depend on the browser'),
     grouped(
         backends.balance,
         exact('upstream-hash-by', 'balance', text='variables of the request that headrace can hash'),

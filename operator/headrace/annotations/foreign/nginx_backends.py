@@ -15,6 +15,7 @@ _COOKIE_TEXTS = {
 _COOKIE_SWITCHES = {
     'session-cookie-secure': 'cookie-secure',
     'session-cookie-change-on-failure': 'cookie-change-on-failure',
+    'session-cookie-conditional-samesite-none': 'cookie-conditional-same-site-none',
 }
 _MAX_RETRIES = 10
 RETRY_ON = {

@@ -8,6 +8,7 @@ from headrace.annotations.foreign.translation import Translation
 from headrace.annotations.values import Invalid, words
 from headrace.diagnostics import shorten
 
+_OWN_HOST = re.compile(r'^(?:https?|\$scheme|\$pass_access_scheme)://\$(?:host|http_host|best_http_host)/')
 _CACHE = re.compile(r'((?:(?:any|[1-5]\d\d)\s+)*)(\d{1,9}(?:ms|s|m|h|d)?)', re.ASCII)
 # The parameter that sign-in pages get the original URL by, in the forms that ingress-nginx documents.
 _ORIGINAL = re.compile(
@@ -84,7 +85,8 @@ def _signin(translation: Translation) -> None:
         return
     if translation.value('auth-signin-redirect-param') not in ('', 'rd'):
         translation.note('auth-signin-redirect-param', Verdict.IGNORED, 'the parameter is always rd')
-    url(translation, 'auth-signin', 'external-auth-signin', _ORIGINAL.sub('', place))
+    # A path leads to the host of the request.
+    url(translation, 'auth-signin', 'external-auth-signin', _OWN_HOST.sub('/', _ORIGINAL.sub('', place)))
 
 
 def _cache(translation: Translation) -> None:

@@ -4,7 +4,7 @@ import re
 
 from headrace.annotations import values
 from headrace.annotations.foreign import forms, snippets, variables
-from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.foreign.table import Row, Verdict
 from headrace.annotations.foreign.translation import CanaryRole, Translation
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
@@ -69,6 +69,22 @@ def rewrite(translation: Translation) -> None:
         translation.invalid('rewrite-target', text)
     else:
         translation.set('rewrite-target', 'rewrite-path', text)
+
+
+def canary_role(translation: Translation, rows: list[Row]) -> list[Row]:
+    """Translate the role of a canary, and return the rows that count besides: of a canary few do."""
+    canary(translation)
+    others = [row for row in rows if row.group is not canary]
+    if translation.structure.canary is None:
+        return others
+    for row in others:
+        if not _of_canaries(row.name):
+            translation.note(row.name, Verdict.EXACT, 'on a canary it has no effect')
+    return [row for row in others if _of_canaries(row.name)]
+
+
+def _of_canaries(name: str) -> bool:
+    return name in ('load-balance', 'affinity') or name.startswith(('upstream-hash-by', 'affinity-', 'session-cookie-'))
 
 
 def canary(translation: Translation) -> None:

@@ -73,7 +73,7 @@ CASES = [
     case('a condition', {'http-header-match': 'X-A: b'}, closed=('http-header-match',)),
     case('a rate', {'limit-rps': '10', 'limit-whitelist': '10.0.0.0/8'}, texts={'rate-limit': '10/s', 'rate-limit-except': '10.0.0.0/8'}, differs={'limit-rps': '429'}),
     case('a rate that is none', {'limit-rps': 'x'}, ignored={'limit-rps': 'above 0'}),
-    case('connections of a client', {'limit-connections': '5'}, texts={'connection-limit': '5'}, differs={'limit-connections': '429'}),
+    case('connections of a client', {'limit-connections': '5'}, texts={'connection-limit': '5'}, differs={'limit-connections': '503'}),
     case('sticky sessions', {'affinity': 'cookie', 'session-cookie-strategy': 'insert'}, texts={'cookie': 'INGRESSCOOKIE'}),
     case(
         'sticky sessions with attributes',

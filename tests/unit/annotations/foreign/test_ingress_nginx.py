@@ -72,6 +72,19 @@ ACCESS = [
         differs={'auth-url': '', 'auth-signin': 'rd'},
     ),
     case(
+        'signing in at the host of the request',
+        {'auth-url': 'http://auth.shop.svc/', 'auth-signin': 'https://$host/oauth2/start?rd=$escaped_request_uri'},
+        texts={'external-auth-url': 'http://auth.shop.svc/', 'external-auth-signin': '/oauth2/start'},
+        differs={'auth-url': '', 'auth-signin': 'rd'},
+    ),
+    case(
+        'signing in at a host by another variable',
+        {'auth-url': 'http://auth.shop.svc/', 'auth-signin': 'https://$server_name/start'},
+        texts={'external-auth-url': 'http://auth.shop.svc/'},
+        differs={'auth-url': ''},
+        ignored={'auth-signin': 'server_name'},
+    ),
+    case(
         'signing in, with another parameter',
         {
             'auth-url': 'http://auth.shop.svc/',
@@ -203,7 +216,6 @@ ACCESS = [
         'connections of a client',
         {'limit-connections': '20'},
         texts={'connection-limit': '20'},
-        differs={'limit-connections': '429'},
     ),
     case(
         'remembered answers of authentication for no time that is one',
@@ -376,6 +388,17 @@ ROUTES = [
         structure=Structure(canary=CanaryRole()),
         ignored={'canary-by-header': 'header', 'canary-by-cookie': 'cookie', 'canary-weight': 'number'},
     ),
+    case(
+        'a canary, which takes all but a few keys from the main Ingress',
+        {
+            'canary': 'true',
+            'whitelist-source-range': 'office',
+            'configuration-snippet': 'deny all;',
+            'load-balance': 'round_robin',
+        },
+        texts={'balance': 'roundrobin'},
+        structure=Structure(canary=CanaryRole()),
+    ),
     case('no canary', {'canary': 'false', 'canary-weight': '20'}),
     case('CORS', {'enable-cors': 'true'}, texts=CORS),
     case(
@@ -542,6 +565,11 @@ BACKENDS = [
             'cookie-max-age': '3600s',
             'cookie-change-on-failure': 'false',
         },
+    ),
+    case(
+        'SameSite by browser',
+        {'affinity': 'cookie', 'session-cookie-samesite': 'None', 'session-cookie-conditional-samesite-none': 'true'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-same-site': 'None', 'cookie-conditional-same-site-none': 'true'},
     ),
     case(
         'the end of the cookie',
