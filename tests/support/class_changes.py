@@ -80,6 +80,7 @@ RESTART = {
     'secrets': {'namespaces': ['shop']},
     'namespaces': ['shop'],
     'statusAddresses': ['nodes'],
+    'statusWritesPerSecond': 50,
     'threads': 2,
     'tableInterval': '20s',
     'sweepInterval': '1m',
