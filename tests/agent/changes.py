@@ -119,6 +119,13 @@ def timeout(value):
     return entry('timeouts', value)
 
 
+def question(timeout=5000, method='GET', path='/', names='', signin='', cache=0):
+    """Look at whether the Service `verifier` is asked in this way."""
+    return entry(
+        'external-auth', f'{timeout}|shop_verifier_http|{method}|verifier.shop.svc{path}|{names}|{signin}|{cache}|0|'
+    )
+
+
 def one(key, what, name, change, look, was, now, *, make=web, beside=(), **said):  # noqa: PLR0917  a row of a table
     """Return a change of one key of one Service; `change` is its value before and after, None for none.
 
@@ -145,6 +152,8 @@ CHECKED = {'check': 'tcp'}
 CANARY = {'canary_service': 'canary-next'}
 NEXT = web('canary-next', host='')
 AT_NEXT = at('canary-next')
+VERIFIED = {'external_auth_service': 'verifier'}
+SILENT = web('silent', host='', at=())
 CORS = {'cors_allow_origin': 'https://app.example.com'}
 ASKED = {'method': 'OPTIONS', 'headers': (ORIGIN, ('Access-Control-Request-Method', 'PUT'))}
 FROM = {'headers': (ORIGIN,)}
@@ -198,6 +207,16 @@ REQUESTS = (
     one('response-cookie-domain', 'another', 'cookie-domain', ('a.com b.com', 'a.com c.com'), entry('cookie-domain', 'a.com|c.com'), False, True),
     one('response-cookie-path', 'another', 'cookie-path', ('/ /a', '/ /b'), entry('cookie-path', '/|/b'), False, True),
     one('location-rewrite', 'another', 'location', ('/ /a', '/ /b'), entry('location', '/|/b'), False, True),
+    one('external-auth-service', 'comes', 'auth-service', (None, 'silent'), status('auth-service'), 200, 500),
+    one('external-auth-url', 'comes', 'auth-url', (None, 'http://silent.shop.svc'), status('auth-url'), 200, 500),
+    one('external-auth-path', 'another', 'auth-path', ('/a', '/b?c=d'), question(path='/b?c=d'), False, True, **VERIFIED),
+    one('external-auth-signin', 'comes', 'auth-signin', (None, '/start'), question(signin='/start'), False, True, **VERIFIED),
+    one('external-auth-method', 'another', 'auth-method', ('GET', 'HEAD'), question(method='HEAD'), False, True, **VERIFIED),
+    one('external-auth-response-headers', 'others', 'auth-headers', ('X-A', 'X-A, X-B'), question(names='x-a,x-b'), False, True, **VERIFIED),
+    one('external-auth-timeout', 'another', 'auth-timeout', (None, '1s'), question(timeout=1000), False, True, **VERIFIED),
+    one('external-auth-cache', 'switched on', 'auth-cache', ('off', '9s'), question(cache=9000), False, True, **VERIFIED),
+    one('external-auth-skip-paths', 'comes', 'auth-skip', (None, '/open'), status('auth-skip', '/open/a'), 500, 200, external_auth_service='silent'),
+    one('external-auth-body-size', 'another', 'auth-body', ('1k', '10'), status('auth-body', method='POST', body='x' * 20), 200, 413, **VERIFIED),
     one('cors-allow-origin', 'comes', 'origin', (None, 'https://app.example.com'), status('origin', **ASKED), 200, 204),
     one('cors-allow-methods', 'others', 'methods', ('GET', 'GET, PUT'), header('methods', 'Access-Control-Allow-Methods', **ASKED), 'GET', 'GET, PUT', **CORS),
     one('cors-allow-headers', 'others', 'cors-headers', (None, 'X-A'), header('cors-headers', 'Access-Control-Allow-Headers', **ASKED), '', 'X-A', **CORS),
@@ -352,6 +371,8 @@ ALL = (*EXPOSURE, *REQUESTS, *ENDPOINTS, *OBJECTS)
 # What several changes have beside them.
 SHARED = [
     *NEXT,
+    *web('verifier', host=''),
+    *SILENT,
     *web('before-second', **RETRIES),
     tls_secret('tls', seed='own'),
     ca_secret('clients', seed='one'),

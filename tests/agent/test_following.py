@@ -218,7 +218,7 @@ def test_settings_are_read_again_and_say_what_they_cost(live, town):
     live.set(maxconn=600)
     until(live.reloads)
     assert live.reloads()[0]['reasons'] == ['settings: maxconn']
-    assert 'Maxconn: 600' in live.ask('show info')
+    assert 'Maxconn: 1200' in live.ask('show info')
     live.write(live.config, 'maxconn: many')
     until(lambda: 'maxconn' in live.status()['problems'].get('settings', ''))
     assert get(town, live)[0] == 200

@@ -113,7 +113,7 @@ def test_a_reload_that_fails_after_its_check_leaves_the_worker_and_the_files_tha
         # What would not start is nothing to start from.
         assert (sidecar.state / 'current').readlink() == current
         sidecar.set(maxconn=400)
-        until(lambda: 'Maxconn: 400\n' in sidecar.ask('show info'), 'the reload has come')
+        until(lambda: 'Maxconn: 800\n' in sidecar.ask('show info'), 'the reload has come')
         healthy(sidecar)
     sidecar.serves([two])
     assert sidecar.worker() != worker

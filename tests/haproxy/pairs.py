@@ -215,6 +215,18 @@ POLICIES = {
         [*web(canary_service='next', canary_weight='100'), *web('next', host='')],
         web(canary_service='next', canary_weight='100'),
     ),
+    'external-auth-service': Pair(
+        [*web(external_auth_service='next'), *web('next', host=''), *web('third', host='')],
+        [*web(external_auth_service='third', external_auth_body_size='1k'), *web('next', host=''), *web('third', host='')],
+    ),
+    'external-auth-service is gone': Pair(
+        [*web(external_auth_service='next'), *web('next', host='')],
+        web(external_auth_service='next'),
+    ),
+    'external-auth-skip-paths': Pair(
+        [*web(external_auth_service='next', external_auth_skip_paths='/a'), *web('next', host='', at=())],
+        [*web(external_auth_service='next', external_auth_skip_paths='/'), *web('next', host='', at=())],
+    ),
     "a canary's shape": Pair(
         [*web(canary_service='next', canary_weight='100'), *web('next', host='')],
         [*web(canary_service='next', canary_weight='100'), *web('next', host='', balance='first')],

@@ -80,7 +80,10 @@ def test_reloads_of_tenants_end_no_old_worker_and_those_of_the_administrator_do(
     for number in range(3):
         talks.append(Talk(town, live.ports['http'], 'tenant-a.example.com'))
         live.set(maxconn=510 + number)
-        until(lambda number=number: f'Maxconn: {510 + number}\n' in live.ask('show info'), 'the settings are applied')
+        until(
+            lambda number=number: f'Maxconn: {2 * (510 + number)}\n' in live.ask('show info'),
+            'the settings are applied',
+        )
     assert live.metric('headrace_old_workers_ended_total') == 1
     assert talks[0].say('here') == ''
     for talk in talks:

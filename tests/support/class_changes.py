@@ -57,6 +57,7 @@ RELOAD = {
     'accessLogHttp': '%ci %ST',
     'accessLogTcp': '%ci %B',
     'cookieName': 'stay',
+    'maxAuthenticationsPerNamespace': 10,
     'maxconn': 400,
     'fileDescriptors': 100000,
     'tableSize': 5000,

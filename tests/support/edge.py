@@ -150,9 +150,8 @@ class Edge:
             https_port=self.https,
             health_port=health,
             threads=1,
-            maxconn=1000,
             tcp_ports=','.join(map(str, self.tcp)),
-            **self.settings,
+            **{'maxconn': 1000, **self.settings},
         )
 
     def __exit__(self, *_):

@@ -88,6 +88,11 @@ class Haproxy:
         """Tell whether the process is still there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self):
+        """The process's ID."""
+        return self._process.pid
+
     def stop(self):
         """End the process and remove its sockets."""
         if self._process is not None:

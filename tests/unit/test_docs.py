@@ -90,6 +90,16 @@ CONTRACT = (
     ('connection-limit', 'none', ('1', '1000000'), ('0', '-1', '1.5', 'one', '1000001', '')),
     ('satisfy', 'all', ('all', 'any'), ('either', 'Any', 'true', '')),
     ('basic-auth-secret', '–', *NAME),
+    ('external-auth-service', '–', ('auth', 'auth:http', 'auth:4180'), ('Auth', 'auth:', 'other/auth', 'auth:a:b', ':80', 'auth.shop', '')),
+    ('external-auth-path', '/', ('/', '/oauth2/auth', '/verify?a=b'), ('verify', '/a#b', '/a b', '/a|b', '//[', '')),
+    ('external-auth-url', '–', ('http://auth.shop.svc', 'https://auth.shop.svc.cluster.local:4180/verify?a=b', 'HTTP://auth.shop.svc/'), ('auth.shop.svc', '/verify', 'ftp://auth', 'http://a:b@auth.shop.svc', 'http://auth.shop.svc/#a', 'http://auth|x', '')),
+    ('external-auth-signin', '–', ('/oauth2/start', 'https://sso.example.com/start?a=b'), ('//example.com', 'javascript:alert(1)', 'https://a/|b', '')),
+    ('external-auth-method', 'GET', ('GET', 'HEAD', 'POST', 'PUT', 'DELETE'), ('get', 'OPTIONS', 'CONNECT', '')),
+    ('external-auth-response-headers', '–', ('X-Auth-Request-User, Authorization', 'x-user'), ('Connection', 'Content-Length', 'X-Headrace-Hops', 'a|b', 'a b:', '')),
+    ('external-auth-timeout', '5s', *DURATION),
+    ('external-auth-cache', 'off', ('10s', '1h', 'off'), (*DURATION[1], '500ms')),
+    ('external-auth-skip-paths', '–', ('/health', '/public, /assets/'), ('public', '/a//b', '/a/../b', '/a?b', '')),
+    ('external-auth-body-size', '–', ('1k', '12k', '12288'), ('13k', '0', '1m', '')),
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
     ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
     ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
@@ -124,6 +134,12 @@ CLOSING = {
     'maintenance',
     'path-type',
     'redirect-to',
+    'external-auth-body-size',
+    'external-auth-method',
+    'external-auth-path',
+    'external-auth-response-headers',
+    'external-auth-service',
+    'external-auth-url',
 }
 
 
@@ -227,6 +243,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
         'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect', 'satisfy',
+        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 

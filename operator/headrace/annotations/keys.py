@@ -8,7 +8,7 @@ for `-`.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from headrace.annotations import request_values, response_values, values
+from headrace.annotations import authentication, request_values, response_values, values
 from headrace.annotations.values import Parse
 from headrace.names import DEFAULT_CLASS
 
@@ -99,6 +99,16 @@ KEYS: tuple[Key, ...] = (
     Key('connection-limit', _R, 'port or route', values.number(1, 1_000_000), 'number', 'none', 'requests (http) or connections (tcp) at the same time per client address (as for rate-limit) and pod of headrace; 503 or a reset'),
     Key('satisfy', _R, 'route', values.one_of('all', 'any'), 'all, any', 'all', 'with allow and basic-auth-secret: `any` lets clients in that either of them does'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` is not supported', closes=True),
+    Key('external-auth-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'ask this Service of the namespace whether a request may go on; see [external authentication](external-authentication.md)', closes=True),
+    Key('external-auth-path', _R, 'route', authentication.request_target, 'path', '/', 'with external-auth-service: the path (and query) that is asked', closes=True),
+    Key('external-auth-url', _R, 'route', authentication.url, 'URL', _NONE, 'the same as one URL, whose host is `NAME.NAMESPACE.svc` or `NAME.NAMESPACE.svc.DOMAIN`', closes=True),
+    Key('external-auth-signin', _R, 'route', authentication.signin, 'URL or path', _NONE, 'where clients go for whom the answer is 401: 302, with the URL that they asked for as parameter `rd`'),
+    Key('external-auth-method', _R, 'route', values.one_of('GET', 'HEAD', 'POST', 'PUT', 'DELETE'), 'GET, HEAD, POST, PUT, DELETE', 'GET', 'method of the request that asks', closes=True),
+    Key('external-auth-response-headers', _R, 'route', values.listed(authentication.answer_header, most=50, longest=2000), 'list of headers', _NONE, 'headers of the answer that the request gets; those that a client sends itself are removed', closes=True),
+    Key('external-auth-timeout', _R, 'route', values.duration, 'duration', '5s', 'how long an answer may take; 500 beyond it'),
+    Key('external-auth-cache', _R, 'route', values.duration_or_off, 'duration, `off`', 'off', 'remember for so long that a client may go on, for the same method, URL, address, `Cookie` and `Authorization`'),
+    Key('external-auth-skip-paths', _R, 'route', values.listed(values.route_path, most=100), 'list of paths', _NONE, 'paths, by element, that need no authentication'),
+    Key('external-auth-body-size', _R, 'route', authentication.sent_along, 'size', _NONE, 'send the body along, up to this size (at most 12k); 413 for more, 411 for a body without a declared length', closes=True),
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
     Key('redirect-to', _R, 'route', request_values.location, 'URL or path', _NONE, 'answer with a redirect; [variables](#redirects) stand for parts of the request', closes=True),
     Key('redirect-code', _R, 'route', values.one_of('301', '302', '303', '307', '308'), '301, 302, 303, 307, 308', '302', 'with redirect-to'),
@@ -130,6 +140,8 @@ HTTP_ONLY = frozenset((
     'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'satisfy', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
+    'external-auth-path', 'external-auth-signin', 'external-auth-method', 'external-auth-response-headers',
+    'external-auth-timeout', 'external-auth-cache', 'external-auth-skip-paths', 'external-auth-body-size',
     'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite',
 ))  # fmt: skip
 TCP_ONLY = frozenset(('port', 'accept-proxy'))

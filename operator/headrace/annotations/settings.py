@@ -5,6 +5,7 @@ None means that the user said nothing; what then holds is decided by the model, 
 
 from dataclasses import dataclass
 
+from headrace.annotations.authentication import ServiceReference, Url
 from headrace.annotations.request_values import Burst
 from headrace.annotations.response_values import Replacement
 from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
@@ -62,6 +63,16 @@ class RouteSettings:
     canary_weight: int = 0
     canary_header: HeaderMatch | None = None
     canary_cookie: str | None = None
+    external_auth_url: Url | None = None
+    external_auth_service: ServiceReference | None = None
+    external_auth_path: str = '/'
+    external_auth_signin: str | None = None
+    external_auth_method: str = 'GET'
+    external_auth_response_headers: tuple[str, ...] = ()
+    external_auth_timeout: int = 5000
+    external_auth_cache: int = 0
+    external_auth_skip_paths: tuple[str, ...] = ()
+    external_auth_body_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,24 +31,24 @@ _COOKIE_NAME = re.compile(r'[A-Za-z0-9_.-]{1,64}')
 _SNIPPET = re.compile(r'[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?')
 _VISIBLE = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?')
 _HEADER = re.compile(r'[A-Za-z0-9_.-]{1,128}')
-_PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
-_PATH = re.compile(rf'/(?:{_PATH_CHARACTERS}+(?:/{_PATH_CHARACTERS}+)*/?)?')
+PATH_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+_PATH = re.compile(rf'/(?:{PATH_CHARACTERS}+(?:/{PATH_CHARACTERS}+)*/?)?')
 _ESCAPE = re.compile('%([0-9A-Fa-f]{2})')
 _UNESCAPED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@")
 _TWO_READINGS = re.compile(r'/\.\.?(?:/|$)|;|%2F|%5C')
-_QUERY = rf'(?:\?(?:{_PATH_CHARACTERS}|[/?])*)?(?:\#(?:{_PATH_CHARACTERS}|[/?])*)?'
-_AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
+_QUERY = rf'(?:\?(?:{PATH_CHARACTERS}|[/?])*)?(?:\#(?:{PATH_CHARACTERS}|[/?])*)?'
+AUTHORITY = r'(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::\d{1,5})?'
 LOCATION = re.compile(
-    rf'(?:https?://{_AUTHORITY}|(?=/(?!/)))(?:/(?:{_PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE | re.ASCII
+    rf'(?:https?://{AUTHORITY}|(?=/(?!/)))(?:/(?:{PATH_CHARACTERS}|/)*)?{_QUERY}', re.IGNORECASE | re.ASCII
 )
-_ORIGIN = re.compile(rf'https?://{_AUTHORITY}', re.ASCII)
+_ORIGIN = re.compile(rf'https?://{AUTHORITY}', re.ASCII)
 _CIDR = re.compile(r'[0-9A-Fa-f:.]+(?:/\d{1,3})?', re.ASCII)
 _STATUS = re.compile(r'([1-5]\d\d)(?:-([1-5]\d\d))?', re.ASCII)
 MAX_PATH = 2048
 # With the longest name it is shorter than what the rules look at of a request's line.
 _MAX_MATCH = 256
 _MAX_ORIGIN = 300
-_FRAMING = frozenset(
+FRAMING = frozenset(
     (
         'connection',
         'content-length',
@@ -281,7 +281,7 @@ def headers(text: str) -> Headers | Invalid:
         key, value = key.strip(), value.strip()
         if not colon or not _HEADER.fullmatch(key) or (value and not _VISIBLE.fullmatch(value)):
             return Invalid('one `Name: value` a line, of printable ASCII characters')
-        if key.lower() in _FRAMING:
+        if key.lower() in FRAMING:
             return Invalid(f'without headers that frame a message or count its passes, as {key} does')
         found[key.lower()] = (key, value)
     return tuple(found[key] for key in sorted(found)) or Invalid('one `Name: value` a line')

@@ -46,7 +46,13 @@ class Map(StrEnum):
     CHECK_HOST = 'check-host'
     AFFINITY = 'affinity'
     EXTERNAL = 'external'
+    EXTERNAL_AUTH = 'external-auth'
+    EXTERNAL_AUTH_SKIP = 'external-auth-skip'
     LISTENERS = 'listeners'
+
+
+# Maps whose entries lead to a backend.
+LEADING = frozenset((Map.CANARY, Map.SPLITS, Map.EXTERNAL_AUTH))
 
 
 @dataclass(frozen=True, slots=True, order=True)

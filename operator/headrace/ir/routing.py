@@ -96,6 +96,30 @@ class Canary:
         yield self.pointer
 
 
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """The backend that decides about the requests of a policy, and how it is asked. Times are milliseconds, sizes bytes.
+
+    `url` is host and path; `headers` of an answer go into the request; `cookie` is the one that HAProxy sets for the backend itself.
+    """
+
+    policy: str
+    pointer: Pointer
+    timeout: int = 0
+    method: str = 'GET'
+    url: str = ''
+    headers: tuple[str, ...] = ()
+    signin: str = ''
+    cache: int = 0
+    body: int = 0
+    cookie: str = ''
+
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go."""
+        yield self.pointer
+
+
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split
 

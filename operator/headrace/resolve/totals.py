@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import Canary, Candidates, Split, Target
+from headrace.ir.routing import Authentication, Candidates, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.settings.settings import Settings
@@ -55,8 +55,10 @@ def cost(fragment: Fragment) -> Cost:
         size += sum(len(name) + len(value) + 2 for name, value in (*edits.request, *edits.response))
     for lead in fragment.leads:
         # A split has as many entries as its draws need, which the number of its backends bounds.
-        entries += 1 if isinstance(lead, Canary) else _ENTRIES_OF_SHARE * len(lead.backends)
+        entries += _ENTRIES_OF_SHARE * len(lead.backends) if isinstance(lead, Split) else 1
         size += sum(_size(pointer) for pointer in lead.pointers)
+        if isinstance(lead, Authentication):
+            size += len(lead.url) + len(lead.signin) + sum(map(len, lead.headers))
     for found in fragment.userlists:
         entries += len(found.users)
         size += _USER_BYTES * len(found.users)

@@ -196,6 +196,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_checks_per_namespace: Annotated[
         int, meta('Health checks a second that each HAProxy makes for a namespace.', 'runtime', ge=0, le=1_000_000)
     ] = 500
+    max_authentications_per_namespace: Annotated[
+        int,
+        meta(
+            'Requests of a namespace for which external authentication is asked at once; more get 503.',
+            'reload',
+            ge=1,
+            le=100_000,
+        ),
+    ] = 64
     max_endpoints_per_namespace: Annotated[
         int,
         meta(
@@ -306,7 +315,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=10_000,
         ),
     ] = 250
-    maxconn: Annotated[int, meta('Connections that HAProxy accepts at once.', 'reload', ge=10, le=10_000_000)] = 4000
+    maxconn: Annotated[
+        int,
+        meta(
+            'Connections of clients that HAProxy accepts at once on one listener, and half as many more on all; twice as many in all, with those that it makes to itself for external authentication.',
+            'reload',
+            ge=10,
+            le=10_000_000,
+        ),
+    ] = 4000
     threads: Annotated[int, meta("HAProxy's threads; 0: one for each core.", 'restart', ge=0, le=1024)] = 0
     file_descriptors: Annotated[
         int, meta("Limit of HAProxy's file descriptors, for the sum that `check` does; 0: unknown.", 'reload', ge=0)

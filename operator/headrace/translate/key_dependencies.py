@@ -5,18 +5,27 @@ from collections.abc import Iterator
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.translate.exposure import Exposures
 
+_ASKED = ('external-auth-service', 'external-auth-url')
 PARTNERS = {
-    'redirect-code': 'redirect-to',
-    'rate-limit-burst': 'rate-limit',
-    'client-verify': 'client-ca-secret',
-    'cors-allow-methods': 'cors-allow-origin',
-    'cors-allow-headers': 'cors-allow-origin',
-    'cors-expose-headers': 'cors-allow-origin',
-    'cors-allow-credentials': 'cors-allow-origin',
-    'cors-max-age': 'cors-allow-origin',
-    'canary-weight': 'canary-service',
-    'canary-header': 'canary-service',
-    'canary-cookie': 'canary-service',
+    'redirect-code': ('redirect-to',),
+    'rate-limit-burst': ('rate-limit',),
+    'client-verify': ('client-ca-secret',),
+    'cors-allow-methods': ('cors-allow-origin',),
+    'cors-allow-headers': ('cors-allow-origin',),
+    'cors-expose-headers': ('cors-allow-origin',),
+    'cors-allow-credentials': ('cors-allow-origin',),
+    'cors-max-age': ('cors-allow-origin',),
+    'canary-weight': ('canary-service',),
+    'canary-header': ('canary-service',),
+    'canary-cookie': ('canary-service',),
+    'external-auth-path': ('external-auth-service',),
+    'external-auth-signin': _ASKED,
+    'external-auth-method': _ASKED,
+    'external-auth-response-headers': _ASKED,
+    'external-auth-timeout': _ASKED,
+    'external-auth-cache': _ASKED,
+    'external-auth-skip-paths': _ASKED,
+    'external-auth-body-size': _ASKED,
 }
 
 
@@ -27,6 +36,6 @@ def missing(said: Annotations, exposures: Exposures) -> Iterator[tuple[str, str,
         values = said.values(label)
         if exposed.spoken.mode != 'http':
             continue
-        for key, partner in PARTNERS.items():
-            if key in values and partner not in values and partner not in said.closing(label):
-                yield key, label, f'it needs {PREFIX}{partner}'
+        for key, partners in PARTNERS.items():
+            if key in values and not {*values, *said.closing(label)}.intersection(partners):
+                yield key, label, f'it needs {" or ".join(PREFIX + partner for partner in partners)}'

@@ -18,7 +18,7 @@ from headrace.ir.backend import Backend, Demand, Mode, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
-from headrace.ir.routing import Canary
+from headrace.ir.routing import Authentication, Canary
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.store import Reader
@@ -29,6 +29,7 @@ from headrace.translate import (
     credentials,
     endpoints,
     exposure,
+    external_authentication,
     node_tls,
     ownership,
     policies,
@@ -131,7 +132,7 @@ class _FragmentBuilder:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
-        self.leads: list[Canary] = []
+        self.leads: list[Authentication | Canary] = []
         self.demands: set[Demand] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = {
@@ -158,6 +159,7 @@ class _FragmentBuilder:
         self._ignored(port, values, mode)
         self._users(port, policy, route, mode)
         policies.satisfy(policy, route)
+        self._authentication(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
@@ -325,6 +327,20 @@ class _FragmentBuilder:
             policy.add(policies.CLOSED)
             self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
 
+    def _authentication(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let another Service decide about requests; close the port where it cannot be asked."""
+        key, lender = (
+            external_authentication.key(route),
+            external_authentication.Lender(self.reader, self.context, _lent_variant),
+        )
+        added = external_authentication.add(policy, self.service.namespace, route, mode, lender)
+        if isinstance(added, external_authentication.Refused):
+            policy.add(policies.CLOSED)
+            self._say('RouteClosed', self._key(key, port), f'port {port.label} is closed: {added.why}')
+        elif added is not None:
+            self.demands.add(added[0])
+            self.leads.append(added[1])
+
     def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
         """Let a part of the requests go to another Service's endpoints, whatever serves the addresses of that one."""
         if route.canary_service is None or mode != 'http':
@@ -337,7 +353,7 @@ class _FragmentBuilder:
             return
         said = parse.read(ref, other.annotations, other.ports)
         wanted = _lent(other, said, target, mode, self.context)
-        name = wanted.name(ref, _variant(_lent_family(other), local=False))
+        name = wanted.name(ref, _lent_variant(other))
         self.demands.add(Demand(ref, target.label, mode))
         self.leads.append(canaries.lead(policy, route, ref, target.label, wanted, name))
         canaries.stay(policy, home, wanted.shape)
@@ -400,6 +416,10 @@ def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, co
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
     return backends.want(service, said, port, mode, backends.fitting(endpoint, mode), context)
+
+
+def _lent_variant(service: Service) -> str:
+    return _variant(_lent_family(service), local=False)
 
 
 def _lent_family(service: Service) -> int:

@@ -56,6 +56,8 @@ LOCATION = 'J'
 SESSION_COOKIE = 'N'
 LEAVING = 'l'
 GONE = 'g'
+EXTERNAL_AUTH = 'A'
+EXTERNAL_AUTH_BODY = 'V'
 _DIGIT_BITS = 4
 # The attributes that profiles give the session cookie.
 _USUAL_ATTRIBUTES = 'path=/; HttpOnly; SameSite=Lax'

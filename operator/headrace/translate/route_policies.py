@@ -8,7 +8,7 @@ from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Mode, Shape
 from headrace.names import Ref
 from headrace.objects.kinds import ServicePort
-from headrace.translate import backends, canaries, credentials, policies
+from headrace.translate import backends, canaries, credentials, external_authentication, policies
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
 
@@ -54,6 +54,7 @@ class RoutePolicy:
         if self.mode == 'http' and not policies.satisfy(self.policy, self.settings):
             message = f'it needs {self.parts.annotation("allow")} and {self.parts.annotation("basic-auth-secret")}'
             self.parts.say('NotApplicable', self.key('satisfy'), message)
+        self._authentication()
 
     def _users(self, name: str) -> None:
         if self.mode != 'http':
@@ -65,6 +66,19 @@ class RoutePolicy:
         parts.userlists += hashed
         if why:
             self.close('basic-auth-secret', why)
+
+    def _authentication(self) -> None:
+        """Let another Service decide about requests; close the route where it cannot be asked."""
+        parts, key = self.parts, external_authentication.key(self.settings)
+        lender = external_authentication.Lender(parts.reader, parts.context)
+        added = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, lender)
+        if isinstance(added, external_authentication.Refused):
+            self.close(key, added.why)
+        elif added is not None:
+            parts.demands.add(added[0])
+            parts.leads.append(added[1])
+        if self.settings.external_auth_url is not None and key != 'external-auth-url':
+            parts.say('ContradictoryKeys', self.key('external-auth-url'), external_authentication.SERVICE_COUNTS)
 
     def canary(self, port: ServicePort, home: Shape) -> None:
         """Let a part of the requests for a port, whose backend has the shape `home`, go to another Service."""

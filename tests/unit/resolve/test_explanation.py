@@ -126,7 +126,10 @@ def test_a_service_with_a_closed_route_says_so():
 def test_a_service_that_is_a_canary_is_reached_through_another():
     main = web(host='a.example.com', canary_service='canary', canary_weight='10')
     found = explain('shop/canary', main, web('canary'))
-    assert (found.served, found.because) == (True, 'it is reached through other Services only, as their canary')
+    assert (found.served, found.because) == (
+        True,
+        'it is reached through other Services only, as their canary or for authentication',
+    )
 
 
 def test_a_service_of_which_nothing_can_be_exposed_is_told_with_its_diagnostics():

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from headrace.haproxy.encode import syntax
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, Map
-from headrace.ir.routing import Canary, Candidates, Conditions, Split, Target, WeightedBackend
+from headrace.ir.routing import Authentication, Canary, Candidates, Conditions, Split, Target, WeightedBackend
 from headrace.translate.policies import closed
 
 SPLIT = 'W'
@@ -53,11 +53,29 @@ def value(key: str, content: Target | Candidates) -> str:
     return text if len(text) <= MAX_VALUE else syntax.pointer(closed(_pointer(content.items[0].target)))
 
 
-def lead(found: Canary | Split) -> list[Entry]:
+def lead(found: Authentication | Canary | Split) -> list[Entry]:
     """Return the entries that lead a policy's requests to further backends."""
     if isinstance(found, Canary):
         return [Entry(Map.CANARY, found.policy, f'{found.weight}|{syntax.pointer(found.pointer)}')]
+    if isinstance(found, Authentication):
+        return [Entry(Map.EXTERNAL_AUTH, found.policy, _authentication(found))]
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(found).items()]
+
+
+def _authentication(found: Authentication) -> str:
+    """Return TIMEOUT|BACKEND|METHOD|HOST AND PATH|HEADERS|SIGN-IN|CACHE|BODY|COOKIE, which `lua/authentication.lua` reads."""
+    fields = (
+        found.timeout,
+        found.pointer.backend,
+        found.method,
+        found.url,
+        ','.join(found.headers),
+        found.signin,
+        found.cache,
+        found.body,
+        found.cookie,
+    )
+    return '|'.join(map(str, fields))
 
 
 def shares(split: Split) -> dict[str, str]:

@@ -12,12 +12,12 @@ from headrace.haproxy.encode import commands, syntax
 from headrace.haproxy.encode.commands import Command, Phase
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment
-from headrace.ir.policy import Entry, Map
+from headrace.ir.policy import LEADING, Entry, Map
 
 # Admin state of `show servers state`: any of the three ways into maintenance.
 _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 _OURS = '_'
-_ROUTING = frozenset((Map.ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH, Map.CANARY))
+_ROUTING = LEADING | {Map.ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from headrace.haproxy.plan.reload_reasons import NUMBER_OF_LISTENERS, Reason, wh
 from headrace.haproxy.render import render
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Claim, Content, Fragment, Kind, pointers
-from headrace.ir.policy import Entry, Map
+from headrace.ir.policy import LEADING, Entry
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
@@ -310,7 +310,7 @@ def backends(fragment: Fragment | None) -> Mapping[str, Backend]:
 
 def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
     """Return the entries that lead to no backend."""
-    return frozenset(entry for entry in entries_of if entry.map not in (Map.CANARY, Map.SPLITS))
+    return frozenset(entry for entry in entries_of if entry.map not in LEADING)
 
 
 def led_to(fragment: Fragment | None) -> set[str]:

@@ -47,7 +47,7 @@ CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
 USERS = f'{CONFIG}/25-users.cfg'
 # Rules in Lua: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
 # reads no file of the folder that is no `.cfg` by itself.
-LUA = ('requests.lua',)
+LUA = ('requests.lua', 'authentication.lua')
 CHOOSE = 'choose.lua'
 
 
@@ -62,6 +62,8 @@ class Table(NamedTuple):
 TABLES = (Table('rate-1s', 1, 10), Table('rate-1m', 60, 120), Table('rate-1h', 3600, 7200))
 # So often may a request pass through headrace.
 MOST_HOPS = 10
+# So many bytes may the answer of an authentication have; with its headers it must fit one buffer.
+LONGEST_ANSWER = 14_000
 # So many wrong passwords for hashes may a client send in a minute.
 GUESSES = 30
 # HAProxy itself ends connections of clients that have been idle for so long.
@@ -72,7 +74,8 @@ COMPRESSION = (
 )
 _HTTPS = 443
 _NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near', 'node_tls', 'node_tls_near')
-_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'health')
+_EDGE_FRONTENDS = ('http', 'sni', 'tcp', 'external-auth', 'health')
+_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'external-auth', 'health')
 # The claim that decides about the first line of the crt-list, and about `strict-sni`.
 DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
 
@@ -131,7 +134,7 @@ class Renderer:
     def sections(self, fragments: list[Fragment]) -> dict[str, bytes]:
         """Return the sections that are no backends: global, defaults, profiles and frontends."""
         values = self._values(fragments)
-        frontends = ['frontend-http.cfg.j2', 'frontend-sni.cfg.j2', 'frontend-tcp.cfg.j2', 'frontend-health.cfg.j2']
+        frontends = [f'frontend-{name}.cfg.j2' for name in _EDGE_FRONTENDS]
         if self.context.role is Role.NODE:
             frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
         elif not self.context.settings.ranges():
@@ -205,6 +208,7 @@ class Renderer:
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(userlists.needed(fragments)),
             'conditions': self.conditions,
+            'longest_answer': LONGEST_ANSWER,
             'lua': [f'{CONFIG}/{name}' for name in self._lua()],
         }
 

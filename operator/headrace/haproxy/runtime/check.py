@@ -99,8 +99,9 @@ def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
 
 
 def descriptors(context: BuildContext, fragments: Iterable[Fragment]) -> int:
-    """Return how many descriptors HAProxy asks for at a start: twice maxconn, listeners, and one a checked server.
+    """Return how many descriptors HAProxy asks for at a start: two a connection, listeners, and one a checked server.
 
+    It may have twice as many connections as clients of one listener: see the template `client-limit`.
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
     """
     known = list(fragments)
@@ -111,7 +112,7 @@ def descriptors(context: BuildContext, fragments: Iterable[Fragment]) -> int:
         if backend.options.check
         for group in backend.groups
     )
-    return 2 * context.settings.maxconn + _listeners(context, known) + checked + _OWN_DESCRIPTORS
+    return 4 * context.settings.maxconn + _listeners(context, known) + checked + _OWN_DESCRIPTORS
 
 
 def _listeners(context: BuildContext, fragments: Sequence[Fragment]) -> int:

@@ -272,7 +272,7 @@ def test_another_view_is_rendered_with_the_same_overrides():
     second = first.with_view(build_context.make(Settings(maxconn=77)))
     text = second.sections([])['haproxy/00-global.cfg'].decode()
     assert '  tune.x 1\n' in text
-    assert '  maxconn 77\n' in text
+    assert '  maxconn 154\n' in text
 
 
 # --- writing and asking -----------------------------------------------------------------------------------------------
@@ -339,20 +339,20 @@ def test_what_is_no_haproxy_is_an_error(binary):
         check.version(binary)
 
 
-def test_the_sum_of_descriptors_counts_connections_twice_listeners_and_checked_servers():
+def test_the_sum_of_descriptors_counts_connections_listeners_and_checked_servers():
     settings = Settings(addresses=('127.0.0.1', '::1'), maxconn=1000, tcp_ports='5000-5009,7000')
     ends = endpoint_slice(addresses=['10.0.0.1', '10.0.0.2'], port_name='http')
     for checked, servers in (({}, 0), ({'check': 'tcp'}, 2)):
         made = built(service(annotations={'host': 'a.com', **checked}, ports=HTTP), ends, settings=settings)
-        # 2 x 1000, (4 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
-        assert check.descriptors(made.context, made.fragments.values()) == 2000 + 30 + servers + 100
+        # 2 x 2 x 1000, (4 + 11 ports) x 2 addresses, the checked servers, and 100 of its own.
+        assert check.descriptors(made.context, made.fragments.values()) == 4000 + 30 + servers + 100
 
 
 def test_on_a_node_the_sum_of_descriptors_counts_its_own_listeners_those_of_tls_among_them():
     settings = Settings(addresses=('127.0.0.1', '::1'), maxconn=1000)
     made = built(settings=settings, role=Role.NODE)
-    # 2 x 1000, 6 ports x 2 addresses and readiness, 64 of HTTP with TLS and 16 of TCP, and 100 of its own.
-    assert check.descriptors(made.context, made.fragments.values()) == 2000 + 13 + 80 + 100
+    # 2 x 2 x 1000, 6 ports x 2 addresses and readiness, 64 of HTTP with TLS and 16 of TCP, and 100 of its own.
+    assert check.descriptors(made.context, made.fragments.values()) == 4000 + 13 + 80 + 100
 
 
 def test_hashes_of_passwords_are_as_private_as_keys(tmp_path):

@@ -1,0 +1,84 @@
+"""The grammar of values of external authentication; see `values`, which has that of all other keys."""
+
+import re
+from dataclasses import dataclass
+
+from headrace.annotations import values
+from headrace.annotations.values import AUTHORITY, LOCATION, PATH_CHARACTERS, Invalid
+
+_TARGET = rf'(?:/(?:{PATH_CHARACTERS}|/)*)?(?:\?(?:{PATH_CHARACTERS}|[/?])*)?'
+_URL = re.compile(rf'(https?)://({AUTHORITY})({_TARGET})', re.ASCII)
+_MAX_SENT_ALONG = 12 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReference:
+    """A Service of the namespace, and the name or number of its port ('' for its only one)."""
+
+    name: str
+    port: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http or https URL: scheme, host with the port if one is given, and path with the query."""
+
+    scheme: str
+    authority: str
+    target: str
+
+    @property
+    def host(self) -> str:
+        """Return the host without the port."""
+        host, colon, port = self.authority.rpartition(':')
+        return host if colon and ']' not in port else self.authority
+
+    @property
+    def port(self) -> str:
+        """Return the port, that of the scheme where none is given."""
+        given = self.authority.removeprefix(self.host).removeprefix(':')
+        return given or ('443' if self.scheme == 'https' else '80')
+
+
+def url(text: str) -> Url | Invalid:
+    """Return an http or https URL without a fragment."""
+    found = _URL.fullmatch(text[:8].lower() + text[8:]) if len(text) <= values.MAX_PATH else None
+    if found is None:
+        return Invalid('an http or https URL such as http://auth.shop.svc/verify')
+    scheme, authority, target = found.groups()
+    return Url(scheme, authority, target if target.startswith('/') else f'/{target}')
+
+
+def request_target(text: str) -> str | Invalid:
+    """Return a path, perhaps with a query, of a request that headrace makes itself."""
+    found = url(f'http://a{text}') if text.startswith('/') else Invalid('')
+    return found.target if isinstance(found, Url) else Invalid('a path, perhaps with a query')
+
+
+def signin(text: str) -> str | Invalid:
+    """Return a place to sign in at: an http or https URL, or a path."""
+    if len(text) <= values.MAX_PATH and LOCATION.fullmatch(text):
+        return text
+    return Invalid('an http or https URL, or a path')
+
+
+def service_reference(text: str) -> ServiceReference | Invalid:
+    """Return a Service of the namespace: NAME, or NAME:PORT with the name or the number of a port."""
+    service, colon, port = text.partition(':')
+    if isinstance(values.name(service), Invalid) or (colon and isinstance(values.name(port), Invalid)):
+        return Invalid('NAME or NAME:PORT of a Service in the namespace')
+    return ServiceReference(service, port)
+
+
+def answer_header(text: str) -> str | Invalid:
+    """Return the name of a header that an answer of authentication may set in a request, in lower case."""
+    found = values.token(text)
+    if isinstance(found, Invalid) or text.lower() in values.FRAMING:
+        return Invalid('the name of a header that does not frame a message, such as X-Auth-Request-User')
+    return found.lower()
+
+
+def sent_along(text: str) -> int | Invalid:
+    """Return how many bytes of a body are sent along: it must fit HAProxy's buffer, beside the headers."""
+    found = values.size(text)
+    return found if isinstance(found, int) and found <= _MAX_SENT_ALONG else Invalid('a size of at most 12k')

@@ -1,0 +1,132 @@
+"""External authentication of a route: which Service is asked, and how.
+
+Only Services of the namespace are asked. What cannot be asked closes the route.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from headrace.annotations import values
+from headrace.annotations.authentication import Url
+from headrace.annotations.settings import RouteSettings
+from headrace.ir.backend import Demand, Mode
+from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Map
+from headrace.ir.routing import Authentication
+from headrace.names import Ref
+from headrace.objects.kinds import Protocol, Service, ServicePort
+from headrace.store import Reader
+from headrace.translate import backends, policies
+from headrace.translate.build_context import BuildContext
+from headrace.translate.policies import Policy
+
+SERVICE_COUNTS = 'headrace.io/external-auth-service counts'
+KEYS = ('external-auth-service', 'external-auth-url')
+_SERVICE_HOST = re.compile(r'([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\..+)?')
+
+
+class Refused(NamedTuple):
+    """Why a route's authentication cannot be asked: it closes the route."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """Who is asked: a Service and its port ('' for its only one), by which Host and path, and whether the URL wants TLS."""
+
+    service: Ref
+    port: str
+    authority: str
+    target: str
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """Where backends of other Services come from: the objects, the class, and which of a Service's backends is used."""
+
+    reader: Reader
+    context: BuildContext
+    variant: Callable[[Service], str] = lambda _: ''
+
+
+def key(route: RouteSettings) -> str:
+    """Return the key that names who is asked."""
+    return KEYS[route.external_auth_service is None]
+
+
+def authenticator(namespace: str, route: RouteSettings) -> Authenticator | Refused | None:
+    """Return whom a route of a namespace asks, why it cannot, or None where it does not."""
+    if (named := route.external_auth_service) is not None:
+        port = f':{named.port}' if named.port.isdecimal() else ''
+        host = f'{named.name}.{namespace}.svc{port}'
+        return Authenticator(Ref('Service', namespace, named.name), named.port, host, route.external_auth_path)
+    return _of_url(namespace, route.external_auth_url) if route.external_auth_url is not None else None
+
+
+def _of_url(namespace: str, url: Url) -> Authenticator | Refused:
+    found = _SERVICE_HOST.fullmatch(url.host)
+    if found is None:
+        return Refused(f'{url.host} is outside of the cluster; name a Service of type ExternalName that leads there')
+    ref = Ref('Service', found[2], found[1])
+    if ref.namespace != namespace:
+        return Refused(f'{ref} is in another namespace')
+    return Authenticator(ref, url.port, url.authority, url.target, url.scheme == 'https')
+
+
+def target(asked: Authenticator, service: Service | None) -> ServicePort | Refused:
+    """Return the port that is asked."""
+    ports = [port for port in service.ports if port.protocol is Protocol.TCP] if service else []
+    if not asked.port and len(ports) > 1:
+        return Refused(f'{asked.service} has several ports; name one')
+    named = [port for port in ports if asked.port in ('', port.name)]
+    numbered = [port for port in ports if asked.port == str(port.number)]
+    missing = f'{asked.service} {"has no such port" if service else "does not exist"}'
+    return next(iter(named + numbered), Refused(missing))
+
+
+def add(
+    policy: Policy,
+    namespace: str,
+    route: RouteSettings,
+    mode: Mode,
+    lender: Lender,
+) -> tuple[Demand, Authentication] | Refused | None:
+    """Let a policy ask a Service, and return the backend that needs and what leads there; None where nothing is to be asked."""
+    asked = authenticator(namespace, route)
+    if asked is None or isinstance(asked, Refused):
+        return asked
+    if mode != 'http':
+        return Refused('only HTTP has authentication')
+    service = lender.reader.other_service(asked.service)
+    port = target(asked, service)
+    if service is None or isinstance(port, Refused):
+        return port if isinstance(port, Refused) else None
+    demand, wanted = backends.demand(service, port, mode, lender.context)
+    if asked.tls and wanted.options.tls is None:
+        return Refused(f'the URL wants TLS, which port {port.label} of {asked.service} does not speak')
+    if wanted.shape.external and not isinstance(values.plain_host(service.external_name), values.Invalid):
+        asked = replace(asked, authority=service.external_name)
+    _apply(policy, route)
+    return demand, Authentication(
+        policy.name,
+        Pointer(wanted.name(service.ref, lender.variant(service)), ''),
+        timeout=route.external_auth_timeout,
+        method=route.external_auth_method,
+        url=f'{asked.authority}{asked.target}',
+        headers=route.external_auth_response_headers,
+        signin=route.external_auth_signin or '',
+        cache=route.external_auth_cache,
+        body=route.external_auth_body_size or 0,
+        cookie=wanted.shape.cookie,
+    )
+
+
+def _apply(policy: Policy, route: RouteSettings) -> None:
+    skipped = (f'{policy.name}:{path.rstrip("/")}/' for path in route.external_auth_skip_paths)
+    policy.add(policies.EXTERNAL_AUTH, *((Map.EXTERNAL_AUTH_SKIP, path, '1') for path in dict.fromkeys(skipped)))
+    if route.external_auth_body_size:
+        policy.add(policies.EXTERNAL_AUTH_BODY)
