@@ -6,6 +6,7 @@ generated from it. A user's mistake is always a diagnostic, never an exception.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from headrace.names import Ref
 
@@ -41,6 +42,11 @@ class StatusPart:
     section: str = ''
     port: int = 0
 
+    @property
+    def value(self) -> dict[str, Any]:
+        """Return the part as a value for JSON."""
+        return {'parent': self.parent._asdict(), 'section': self.section, 'port': self.port}
+
 
 WHOLE = StatusPart()
 
@@ -61,15 +67,38 @@ class Diagnostic:
         return REASONS[self.reason].level
 
     @property
-    def value(self) -> dict[str, str]:
-        """Return the diagnostic as a value for JSON."""
+    def value(self) -> dict[str, Any]:
+        """Return the diagnostic as a value for JSON; its part only where it is not about the whole object."""
         return {
             'level': self.level,
             'reason': self.reason,
-            'object': str(self.ref),
+            **self.ref._asdict(),
             'field': self.field,
             'message': self.message,
+            **({} if self.part == WHOLE else {'part': self.part.value}),
         }
+
+
+def parse(value: Any, longest: int) -> Diagnostic | None:
+    """Return the diagnostic of a value from JSON, with texts of so many characters at most; None for none."""
+    reason = value.get('reason') if isinstance(value, dict) else None
+    if not isinstance(reason, str) or reason not in REASONS:
+        return None
+    message, field = (str(value.get(key, ''))[:longest] for key in ('message', 'field'))
+    return Diagnostic(_ref(value, longest), reason, message, field, _part(value.get('part'), longest))
+
+
+def _ref(value: Any, longest: int) -> Ref:
+    found = value if isinstance(value, dict) else {}
+    return Ref(*(str(found.get(key, ''))[:longest] for key in Ref._fields))
+
+
+def _part(value: Any, longest: int) -> StatusPart:
+    if not isinstance(value, dict):
+        return WHOLE
+    port = value.get('port')
+    section = str(value.get('section', ''))[:longest]
+    return StatusPart(_ref(value.get('parent'), longest), section, port if isinstance(port, int) else 0)
 
 
 def is_scalar(value: object) -> bool:

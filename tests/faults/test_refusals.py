@@ -64,9 +64,7 @@ def test_an_object_that_haproxy_refuses_is_served_again_when_it_is_mended(live, 
     live.start()
     with under_load(town, live):
         live.web([two], town.port, name='bad', host='bad.example.com', annotations={'snippets': 'broken'})
-        until(
-            lambda: [item['object'] for item in live.status()['diagnostics']] == ['Service shop/bad'], 'the diagnostic'
-        )
+        until(lambda: [item['name'] for item in live.status()['diagnostics']] == ['bad'], 'the diagnostic')
         live.web([two], town.port, name='bad', host='bad.example.com')
         live.serves([two], 'shop_bad_80')
         until(lambda: not live.status()['diagnostics'], 'the diagnostic is gone')

@@ -28,7 +28,11 @@ def ask_for_reloads(live, town, pod, seconds, every=0.4):
 
 def delayed(live):
     """Return the objects of which a diagnostic says that they wait for a reload."""
-    return {item['object'] for item in live.status()['diagnostics'] if item['reason'] == 'ReloadDelayed'}
+    return {
+        f'{item["kind"]} {item["namespace"]}/{item["name"]}'
+        for item in live.status()['diagnostics']
+        if item['reason'] == 'ReloadDelayed'
+    }
 
 
 def reloads(live):

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from conftest import ROOT
-from headrace.kube import lease, rights
+from headrace.kube import agent_lease, rights
 from support import network, objects
 from support.api import ApiError, collection
 from support.live import HEADRACE, Live
@@ -108,8 +108,9 @@ class Cluster(Live):
 
     def report(self, node, epoch=0):
         """Write the Lease of an agent that serves a Node, and has applied an epoch."""
-        me = lease.Identity(self.namespace, f'agent-{node}', 'headrace', 'node', node=node)
-        self.plane.api.apply(lease.document(me, lease.Report(epoch), dt.datetime.now(dt.UTC)))
+        me = agent_lease.Identity(self.namespace, f'agent-{node}', 'headrace', 'node', node=node)
+        annotations = agent_lease.annotations(epoch, ())
+        self.plane.api.apply(agent_lease.document(me, annotations, dt.datetime.now(dt.UTC)))
 
     def leases(self):
         """Return the agents' Leases by name: what their annotations hold."""

@@ -5,14 +5,13 @@ import contextlib
 import datetime as dt
 import types
 
-from kubernetes.aio import client
-
 from headrace.controller.controller import Controller, Options
-from headrace.kube import lease
+from headrace.kube import agent_lease, lease
 from headrace.kube.access import Access
 from headrace.objects import parse
 from headrace.settings.settings import Settings
 from headrace.translate import build_context
+from support.leases import of_agent
 from support.objects import service
 
 VIP = '192.0.2.10'
@@ -20,34 +19,30 @@ VIP = '192.0.2.10'
 
 def agent(name, role, epoch, node, *said):
     """Return an agent's Lease."""
-    annotations = {**lease.annotations(lease.Report(epoch, said)), lease.NODE: node}
-    metadata = client.V1ObjectMeta(name=name, labels={lease.ROLE_LABEL: role}, annotations=annotations)
+    annotations = {**agent_lease.annotations(epoch, said), agent_lease.NODE: node}
     # As long as any test of the process may take to come to it.
-    spec = client.V1LeaseSpec(renew_time=dt.datetime.now(dt.UTC), lease_duration_seconds=86400)
-    return client.V1Lease(metadata=metadata, spec=spec)
+    return of_agent(name, annotations, role, lease.stamp(dt.datetime.now(dt.UTC)), 86400)
 
 
 class Calls:
     """The calls of a controller without an API server, with the Leases of some agents; keeps the order of what it writes."""
 
-    api = None
-
     def __init__(self, *leases):
         self.statuses, self.patches, self.held, self.asked = [], [], leases, 0
+        self.leases = self
 
-    async def leases(self, namespace, selector):
+    async def list(self, namespace, labels):
         self.asked += 1
-        return [] if 'release' in selector else self.held
+        return [] if 'release' in labels.values() else self.held
 
-    async def lease(self, namespace, name):
-        annotations = {'headrace.io/epoch': '5'}
-        return types.SimpleNamespace(metadata=types.SimpleNamespace(annotations=annotations), spec=None)
+    async def get(self, namespace, name):
+        return {'metadata': {'annotations': {'headrace.io/epoch': '5'}}}
+
+    async def write(self, lease):
+        await asyncio.sleep(0)
 
     async def apply_status(self, ref, status):
         self.statuses.append((f'{ref.namespace}/{ref.name}', status))
-
-    async def replace_lease(self, namespace, held):
-        await asyncio.sleep(0)
 
     async def patch_service(self, namespace, name, body):
         self.patches.append((f'{namespace}/{name}', body))

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace import diagnostics
-from headrace.diagnostics import Diagnostic, Level
+from headrace.diagnostics import WHOLE, Diagnostic, Level, StatusPart
 from headrace.names import Ref
 
 WEB = Ref('Service', 'shop', 'web')
@@ -68,3 +68,51 @@ def test_diagnostics_sort_by_object_and_reason():
         Diagnostic(WEB, 'UnknownKey', 'a'),
     )
     assert sorted((third, second, first)) == [first, second, third]
+
+
+# --- as JSON ----------------------------------------------------------------------------------------------------------
+
+PART = StatusPart(Ref('Gateway', 'edge', 'public'), 'https', 443)
+
+
+@pytest.mark.parametrize('part', [WHOLE, PART], ids=['whole', 'a part'])
+def test_a_diagnostic_is_read_as_it_was_written(part):
+    said = Diagnostic(WEB, 'InvalidValue', 'no', 'metadata.annotations', part)
+    assert diagnostics.parse(said.value, 100) == said
+
+
+def test_a_diagnostic_as_a_value_names_its_object_and_its_part_where_it_has_one():
+    assert Diagnostic(WEB, 'InvalidValue', 'no', part=PART).value == {
+        'level': 'error',
+        'reason': 'InvalidValue',
+        'kind': 'Service',
+        'namespace': 'shop',
+        'name': 'web',
+        'field': '',
+        'message': 'no',
+        'part': {
+            'parent': {'kind': 'Gateway', 'namespace': 'edge', 'name': 'public'},
+            'section': 'https',
+            'port': 443,
+        },
+    }
+    assert 'part' not in Diagnostic(WEB, 'InvalidValue', 'no').value
+
+
+@pytest.mark.parametrize('value', [None, 5, [], {}, {'reason': 'Invented'}, {'reason': ['InvalidValue']}], ids=str)
+def test_what_is_no_diagnostic_is_none(value):
+    assert diagnostics.parse(value, 100) is None
+
+
+@pytest.mark.parametrize(
+    ('part', 'expected'),
+    [
+        ('text', WHOLE),
+        ({'port': 'x'}, WHOLE),
+        ({'parent': 5, 'section': 's' * 20}, StatusPart(section='s' * 10)),
+    ],
+    ids=str,
+)
+def test_texts_are_cut_and_what_is_no_part_is_the_whole(part, expected):
+    found = diagnostics.parse({'reason': 'InvalidValue', 'message': 'm' * 20, 'part': part}, 10)
+    assert found == Diagnostic(Ref('', '', ''), 'InvalidValue', 'm' * 10, part=expected)

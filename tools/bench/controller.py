@@ -9,16 +9,17 @@ import datetime as dt
 import gc
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from kubernetes.aio import client as kubernetes
+import msgspec
 from tools.bench import varied
 
 from headrace.controller.client import Client
 from headrace.controller.controller import Controller, Options
 from headrace.diagnostics import Diagnostic
+from headrace.kube import agent_lease
 from headrace.kube import lease as leases
 from headrace.kube.access import Access, Token
 from headrace.names import Ref
@@ -44,29 +45,29 @@ _NODE_LABELS = {'headrace.io/node': 'headrace', 'service.kubernetes.io/service-p
 class Calls:
     """The controller's calls on a store that shows at once what was written. `written` has the time of each status."""
 
-    api: Any = None
-
     def __init__(self) -> None:
+        self.leases = self
         self.written: dict[Ref, float] = {}
         self.controller: Controller
         self.leased = [_lease(f'node-{number}', 'node', number) for number in range(_NODES)]
         self.leased += [_lease(f'edge-{number}', 'edge', number) for number in range(_EDGES)]
 
-    async def leases(self, _: str, selector: str) -> list[kubernetes.V1Lease]:
-        """Return the agents' Leases, as they are when each agent has just renewed its own."""
+    async def list(self, _: str, labels: Mapping[str, str]) -> list[leases.Document]:
+        """Return the agents' Leases, as they are when each agent has just renewed its own, and as the API server tells them."""
         await asyncio.sleep(_CALL_SECONDS)
-        if 'release' in selector:
+        if 'release' in labels.values():
             return []
         for each in self.leased:
-            each.spec.renew_time = dt.datetime.now(dt.UTC)
-        return self.leased
+            each['spec']['renewTime'] = leases.stamp(dt.datetime.now(dt.UTC))
+        found: list[leases.Document] = msgspec.json.decode(msgspec.json.encode(self.leased))
+        return found
 
-    async def lease(self, _: str, name: str) -> kubernetes.V1Lease:
+    async def get(self, namespace: str, name: str) -> leases.Document:
         """Return the Lease of the election with the counter of epochs."""
         await asyncio.sleep(_CALL_SECONDS)
-        annotations = {leases.EPOCH: str(_EPOCH), leases.EPOCH_HOLDER: 'bench'}
-        metadata = kubernetes.V1ObjectMeta(name=name, annotations=annotations)
-        return kubernetes.V1Lease(metadata=metadata, spec=kubernetes.V1LeaseSpec(holder_identity='bench'))
+        lease = leases.make(namespace, name, 'bench', 15, dt.datetime.now(dt.UTC))
+        lease['metadata']['annotations'] = {leases.EPOCH: str(_EPOCH), leases.EPOCH_HOLDER: 'bench'}
+        return lease
 
     async def apply_status(self, ref: Ref, status: dict[str, Any]) -> None:
         """Keep a status."""
@@ -84,23 +85,21 @@ class Calls:
         """Take a change of labels."""
         await asyncio.sleep(_CALL_SECONDS)
 
-    def put(self, services: list[Service]) -> None:
+    def put(self, services: Iterable[Service]) -> None:
         """Let the controller see Services as they are now."""
         for service in services:
             self.controller.store.put(service)
         self.controller._wake(time.monotonic())  # noqa: SLF001  what a watch calls
 
 
-def _lease(name: str, role: str, number: int) -> kubernetes.V1Lease:
+def _lease(name: str, role: str, number: int) -> leases.Document:
     refused = tuple(
         Diagnostic(Ref('Service', f'tenant-{number % 10}', f'refused-{item}'), 'RefusedByHaproxy', 'no')
-        for item in range(leases.MOST_DIAGNOSTICS)
+        for item in range(agent_lease.MOST_DIAGNOSTICS)
     )
-    annotations = leases.annotations(leases.Report(_EPOCH, refused))
-    if role == 'node':
-        annotations[leases.NODE] = name
-    metadata = kubernetes.V1ObjectMeta(name=name, annotations=annotations, labels={leases.ROLE_LABEL: role})
-    return kubernetes.V1Lease(metadata=metadata, spec=kubernetes.V1LeaseSpec(lease_duration_seconds=40))
+    node = name if role == 'node' else ''
+    identity = agent_lease.Identity('headrace', name, 'headrace', role, node=node)
+    return agent_lease.document(identity, agent_lease.annotations(_EPOCH, refused), dt.datetime.now(dt.UTC))
 
 
 def _read(document: dict[str, Any]) -> Any:

@@ -34,7 +34,8 @@ from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
 from headrace.haproxy.runtime.stats import Stats
 from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.kube import class_held, epochs
-from headrace.kube.lease import AgentLease, Identity
+from headrace.kube.agent_lease import AgentLease, Identity
+from headrace.kube.lease import Leases
 from headrace.kube.reviews import Reviews
 from headrace.kube.source import KubeSource
 from headrace.nft.command import Nft
@@ -302,11 +303,12 @@ class Agent:
             return []
         found = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
         if identity is not None:
-            self.lease = AgentLease(source.calls, identity, self.loop.report)
+            leases = Leases(source.calls)
+            self.lease = AgentLease(leases, identity, self.loop.report)
             # None counts before the controller's counter has been read.
             self.loop.epochs.trust(0)
             found.append(self._keep_lease(self.lease))
-            instance = source.calls, identity.namespace, identity.class_name
+            instance = leases, identity.namespace, identity.class_name
             found.append(epochs.follow(self.loop.epochs, *instance))
             found.append(class_held.follow(*instance, self.applier.stats.note_class))
         if self.api_certificate is not None:

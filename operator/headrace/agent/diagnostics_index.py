@@ -1,20 +1,28 @@
 """The diagnostics about all objects, kept as they change, so that no page has to compute all of them."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 
-from headrace.diagnostics import Diagnostic
+from headrace.diagnostics import OF_AGENTS, Diagnostic
 from headrace.names import Ref
 from headrace.resolve.changes import Failure
 from headrace.resolve.state import State
 
+_revisions = itertools.count(1)
+
 
 class DiagnosticsIndex:
-    """The diagnostics of one state by object, and how many there are of each level and reason."""
+    """The diagnostics of one state by object, and how many there are of each level and reason.
+
+    `revision` changes with those that only an agent can know, also from one index to the next.
+    """
 
     def __init__(self, state: State) -> None:
         self.diagnostics: dict[Ref, tuple[Diagnostic, ...]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.revision = next(_revisions)
+        self._of_agents: dict[Ref, tuple[Diagnostic, ...]] = {}
         self.note(state, state.fragments)
 
     def note(self, state: State, refs: Iterable[Ref]) -> None:
@@ -29,7 +37,17 @@ class DiagnosticsIndex:
             if found:
                 self.diagnostics[ref] = found
                 self.counts.update((str(diagnostic.level), diagnostic.reason) for diagnostic in found)
+            self._note_of_agents(ref, tuple(item for item in found if item.reason in OF_AGENTS))
 
-    def all(self) -> list[Diagnostic]:
-        """Return all diagnostics, sorted by object."""
-        return [diagnostic for ref in sorted(self.diagnostics) for diagnostic in self.diagnostics[ref]]
+    def _note_of_agents(self, ref: Ref, diagnostics: tuple[Diagnostic, ...]) -> None:
+        if diagnostics == self._of_agents.pop(ref, ()):
+            if diagnostics:
+                self._of_agents[ref] = diagnostics
+            return
+        if diagnostics:
+            self._of_agents[ref] = diagnostics
+        self.revision = next(_revisions)
+
+    def of_agents(self) -> list[Diagnostic]:
+        """Return those that only an agent can know, in no order."""
+        return [diagnostic for found in self._of_agents.values() for diagnostic in found]

@@ -12,12 +12,11 @@ from functools import partial
 from headrace.agent.backlog import Backlog
 from headrace.agent.diagnostics_index import DiagnosticsIndex
 from headrace.agent.draining import Draining
-from headrace.diagnostics import OF_AGENTS
 from headrace.haproxy.runtime.apply import Applier
 from headrace.ir.fragment import Fragment
 from headrace.kube import lease
+from headrace.kube.agent_lease import Report
 from headrace.kube.epochs import Epochs
-from headrace.kube.lease import Report
 from headrace.names import Ref
 from headrace.nft import node_facts
 from headrace.nft.layout import NodeFacts
@@ -298,7 +297,7 @@ class Loop:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
         if self._serves_all():
             self.epochs.apply()
-        return Report(self.epochs.applied, tuple(item for item in self.judged.all() if item.reason in OF_AGENTS))
+        return Report(self.epochs.applied, self.judged.revision, self.judged.of_agents)
 
     def _serves_all(self) -> bool:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""

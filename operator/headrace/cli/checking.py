@@ -45,7 +45,7 @@ def check(given: tuple[Path, ...], binary: str | None, **options: Any) -> None:
     if seen.json:
         output.echo_json(
             {
-                'diagnostics': output.diagnostic_values(diagnostics),
+                'diagnostics': [each.value for each in diagnostics],
                 'haproxy': {'accepted': outcome.accepted, 'output': outcome.output} if outcome else None,
                 'problem': problem,
                 'descriptors': {'needed': needed, 'limit': limit},

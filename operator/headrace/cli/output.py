@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import click
 
 from headrace.diagnostics import Diagnostic, Level
+from headrace.names import Ref
 
 _COLOURS = {Level.ERROR: 'red', Level.WARNING: 'yellow', Level.INFO: 'blue'}
 
@@ -45,28 +46,12 @@ def diagnostic_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
         (
             click.style(item['level'], fg=_COLOURS[Level(item['level'])]),
             item['reason'],
-            item['object'],
+            str(Ref(item['kind'], item['namespace'], item['name'])),
             item.get('field') or '-',
             item['message'],
         )
         for item in found
     )
-
-
-def diagnostic_values(diagnostics: Iterable[Diagnostic]) -> list[dict[str, str]]:
-    """Return diagnostics as values for JSON."""
-    return [
-        {
-            'level': diagnostic.level,
-            'reason': diagnostic.reason,
-            'kind': diagnostic.ref.kind,
-            'namespace': diagnostic.ref.namespace,
-            'name': diagnostic.ref.name,
-            'field': diagnostic.field,
-            'message': diagnostic.message,
-        }
-        for diagnostic in diagnostics
-    ]
 
 
 def echo_json(value: object) -> None:

@@ -41,7 +41,7 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
     state, made = between(before.objects, after.objects, seen.context)
     diagnostics = (*after.diagnostics, *state.all_diagnostics())
     if seen.json:
-        output.echo_json({**_values(made), 'diagnostics': output.diagnostic_values(diagnostics)})
+        output.echo_json({**_values(made), 'diagnostics': [each.value for each in diagnostics]})
         return
     for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)

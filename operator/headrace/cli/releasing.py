@@ -9,6 +9,7 @@ import click
 
 from headrace.agent import logs
 from headrace.cli import inputs, wiring
+from headrace.controller import client, ownership, return_to_kube_proxy, uninstall
 from headrace.kube.calls import CallError
 from headrace.settings.settings import SettingsError, milliseconds
 
@@ -57,11 +58,9 @@ def release(services: tuple[str, ...], **given: Any) -> None:
 
 
 async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], seconds: float) -> None:
-    from headrace.controller import client, ownership, return_to_kube_proxy, uninstall  # noqa: PLC0415  the client costs some 40 MB
-
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
     way = wiring.access(given)
-    calls = await client.connect(way, held.class_name)
+    calls = client.connect(way, held.class_name)
     which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, f'release-{wiring.pod_name()}')
     try:
         async with asyncio.timeout(seconds):

@@ -40,7 +40,7 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     diagnostics = (*contents.diagnostics, *state.all_diagnostics())
     if seen.json:
         sizes = {name: len(data) for name, data in sorted(rendered.items())}
-        output.echo_json({'folder': str(target), 'files': sizes, 'diagnostics': output.diagnostic_values(diagnostics)})
+        output.echo_json({'folder': str(target), 'files': sizes, 'diagnostics': [each.value for each in diagnostics]})
         return
     for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)

@@ -1,7 +1,4 @@
-"""What `headrace run` needs of a cluster: access, the source, who this process is, and the controller.
-
-The controller's modules are imported only where it runs: the client that they use costs some 40 MB.
-"""
+"""What `headrace run` needs of a cluster: access, the source, who this process is, and the controller."""
 
 import asyncio
 import os
@@ -14,11 +11,12 @@ from typing import Any
 
 from headrace.agent.source import Source, SourceOf
 from headrace.cli import inputs
+from headrace.controller import client, controller
 from headrace.folder_watch import WatchedFolder
 from headrace.kube import access as accesses
 from headrace.kube import resources
 from headrace.kube.access import Access
-from headrace.kube.lease import Identity
+from headrace.kube.agent_lease import Identity
 from headrace.kube.source import KubeSource
 from headrace.settings.settings import Settings
 from headrace.store import Store
@@ -69,11 +67,9 @@ async def control(
 
     `listen` takes the signals for another role of this process; without it they are the controller's own.
     """
-    from headrace.controller import client, controller  # noqa: PLC0415  see the module
-
     context = replace(inputs.look({**given, 'role': 'edge'}, adjust).context, api_server=True)
     me = identity(way, context)
-    calls = await client.connect(way, context.class_name)
+    calls = client.connect(way, context.class_name)
     stop = asyncio.Event()
 
     def take_signals() -> None:

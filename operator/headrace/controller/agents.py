@@ -7,76 +7,47 @@ import asyncio
 import datetime as dt
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from kubernetes.aio import client
+import msgspec
 
-from headrace import names
-from headrace.controller.client import decoded
-from headrace.diagnostics import REASONS, Diagnostic
+from headrace import diagnostics as parsing
+from headrace.diagnostics import Diagnostic
 from headrace.kube import lease as leases
-from headrace.kube.lease import DIAGNOSTICS, EPOCH, LONGEST, MOST_BYTES, MOST_DIAGNOSTICS, NODE, ROLE_LABEL
+from headrace.kube.agent_lease import DIAGNOSTICS, LONGEST, MOST_BYTES, MOST_DIAGNOSTICS, NODE
+from headrace.kube.lease import EPOCH, ROLE_LABEL, Document
 from headrace.names import Ref
 from headrace.translate.build_context import Role
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent as its Lease shows it."""
+    """One agent as its Lease shows it; `text` is that of its diagnostics there."""
 
     name: str
     role: str
     epoch: int
     diagnostics: tuple[Diagnostic, ...]
     node: str = ''
+    text: str = field(default='', compare=False, repr=False)
 
 
-def lives(lease: client.V1Lease, now: dt.datetime) -> bool:
-    """Tell whether a Lease has not run out."""
-    spec = lease.spec
-    if spec is None or spec.renew_time is None or not spec.lease_duration_seconds:
-        return False
-    return bool(now - spec.renew_time < dt.timedelta(seconds=spec.lease_duration_seconds))
-
-
-def _text(lease: client.V1Lease) -> str:
-    """Return the diagnostics of a Lease as they are written."""
-    annotations = (lease.metadata and lease.metadata.annotations) or {}
-    return str(annotations.get(DIAGNOSTICS, ''))
-
-
-def _agent(lease: client.V1Lease, counter: int, found: tuple[Diagnostic, ...]) -> Agent:
-    metadata = lease.metadata
-    assert metadata is not None
-    labels, annotations = metadata.labels or {}, metadata.annotations or {}
-    told = leases.epoch(annotations.get(EPOCH, ''))
-    return Agent(
-        str(metadata.name),
-        labels.get(ROLE_LABEL, ''),
-        told if told <= counter else 0,
-        found,
-        annotations.get(NODE, ''),
-    )
+def _agent(lease: Document, counter: int, text: str, diagnostics: tuple[Diagnostic, ...]) -> Agent:
+    metadata, annotations = lease['metadata'], leases.annotations(lease)
+    epoch = leases.epoch(annotations.get(EPOCH, ''))
+    role = (metadata.get('labels') or {}).get(ROLE_LABEL, '')
+    known = epoch if epoch <= counter else 0
+    return Agent(str(metadata['name']), role, known, diagnostics, annotations.get(NODE, ''), text)
 
 
 def diagnostics(text: str) -> tuple[Diagnostic, ...]:
     """Return the diagnostics in a Lease's annotation."""
     try:
-        held = decoded(text) if len(text) <= MOST_BYTES else None
-    except RecursionError:
-        held = None
-    items = held[:MOST_DIAGNOSTICS] if isinstance(held, list) else []
-    return tuple(sorted(diagnostic for item in items if (diagnostic := _diagnostic(item)) is not None))
-
-
-def _diagnostic(item: Any) -> Diagnostic | None:
-    reason = item.get('reason') if isinstance(item, dict) else None
-    if not isinstance(reason, str) or reason not in REASONS:
-        return None
-    texts = [str(item.get(key, ''))[:LONGEST] for key in ('kind', 'namespace', 'name', 'message', 'field')]
-    kind, namespace, name, message, field = texts
-    return Diagnostic(Ref(kind, namespace, name), reason, message, field)
+        found = msgspec.json.decode(text) if len(text) <= MOST_BYTES else None
+    except (msgspec.DecodeError, RecursionError):
+        found = None
+    items = found[:MOST_DIAGNOSTICS] if isinstance(found, list) else []
+    return tuple(sorted(each for item in items if (each := parsing.parse(item, LONGEST)) is not None))
 
 
 class Agents:
@@ -92,21 +63,24 @@ class Agents:
         # The epoch that each Node's agent has applied.
         self.applied: dict[str, int] = {}
         self._known: dict[str, Agent] = {}
-        self._parsed: dict[str, tuple[Diagnostic, ...]] = {}
         self._told: dict[Ref, dict[str, tuple[Diagnostic, ...]]] = {}
 
-    async def take(self, found: Iterable[client.V1Lease], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
+    async def take(self, found: Iterable[Document], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
         """Take the Leases as they are now, and return the objects with other diagnostics than before.
 
         An agent that tells an epoch above the controller's counter has it from another source, and has applied nothing known.
         """
-        parsed: dict[str, tuple[Diagnostic, ...]] = {}
+        parsed = {agent.text: agent.diagnostics for agent in self._known.values()}
         known: dict[str, Agent] = {}
         for lease in found:
-            if lives(lease, now):
-                agent = await self._read(lease, counter, parsed)
+            if leases.lives(lease, now):
+                text = leases.annotations(lease).get(DIAGNOSTICS, '')
+                if text not in parsed:
+                    # To parse the most that a Lease may hold takes milliseconds.
+                    await asyncio.sleep(0)
+                    parsed[text] = diagnostics(text)
+                agent = _agent(lease, counter, text, parsed[text])
                 known[agent.name] = agent
-        self._parsed = parsed
         changed: set[Ref] = set()
         for name in known.keys() | self._known.keys():
             before, after = self._known.get(name), known.get(name)
@@ -121,16 +95,6 @@ class Agents:
             if agent.role == Role.NODE and agent.node:
                 self.applied[agent.node] = max(agent.epoch, self.applied.get(agent.node, -1))
         return changed
-
-    async def _read(self, lease: client.V1Lease, counter: int, parsed: dict[str, tuple[Diagnostic, ...]]) -> Agent:
-        text = _text(lease)
-        key = names.digest(text[: MOST_BYTES + 1])
-        if key not in parsed:
-            if key not in self._parsed:
-                # To parse the most that a Lease may hold takes milliseconds.
-                await asyncio.sleep(0)
-            parsed[key] = self._parsed.get(key) or diagnostics(text)
-        return _agent(lease, counter, parsed[key])
 
     def _replace(self, name: str, before: Agent | None, after: Agent | None) -> set[Ref]:
         """Let an agent stand as it is now, and return the objects about which it tells something else."""

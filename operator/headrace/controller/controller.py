@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.controller import addresses, agents, conditions, uninstall
+from headrace.controller import addresses, conditions, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.conditions import Subject
@@ -22,6 +22,7 @@ from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
 from headrace.controller.writer import DesiredStatus, Rate, Writer
 from headrace.diagnostics import WHOLE
+from headrace.kube import lease
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
 from headrace.kube.epochs import counter_lease
@@ -78,9 +79,9 @@ class Controller:
             options.access, scopes(context), self.store, self._wake, context.settings, options.started
         )
         self.source.statuses = True
-        lease = counter_lease(options.context.class_name)
-        self.election = Election(client.api, options.namespace, lease, options.identity)
-        self.counter = Counter(client, options.namespace, lease)
+        name = counter_lease(options.context.class_name)
+        self.election = Election(client.leases, options.namespace, name, options.identity)
+        self.counter = Counter(client.leases, options.namespace, name)
         everywhere = not options.context.settings.namespaces
         self.class_lease = ClassLease(client, options.context.class_name, options.namespace) if everywhere else None
         rate = Rate(context.settings.status_writes_per_second)
@@ -148,11 +149,11 @@ class Controller:
 
     async def _until_released(self, *, wanted: bool) -> None:
         """Wait until a release is announced, or until none is any more."""
-        selector = uninstall.selector(self.options.context.class_name)
+        labels = uninstall.labels(self.options.context.class_name)
         while True:
             with contextlib.suppress(CallError):
-                leases, now = await self.client.leases(self.options.namespace, selector), dt.datetime.now(dt.UTC)
-                if any(agents.lives(lease, now) for lease in leases) == wanted:
+                found = await self.client.leases.list(self.options.namespace, labels)
+                if any(lease.lives(each, dt.datetime.now(dt.UTC)) for each in found) == wanted:
                     return
             await asyncio.sleep(_AGENTS_SECONDS)
 
@@ -202,10 +203,10 @@ class Controller:
 
     async def _begin_count(self) -> None:
         """Find where the epochs have come to; an older controller has left them on Services and in agents' Leases."""
-        selector = f'{CLASS_LABEL}={self.options.context.class_name}'
+        labels = {CLASS_LABEL: self.options.context.class_name}
         while True:
             try:
-                leases = await self.client.leases(self.options.namespace, selector)
+                leases = await self.client.leases.list(self.options.namespace, labels)
                 await self.agents.take(leases, dt.datetime.now(dt.UTC))
                 await self.counter.begin([*self.handover.epochs(), *(agent.epoch for agent in self.agents.living)])
             except CallError as error:
@@ -312,9 +313,9 @@ class Controller:
 
     async def _ask_agents(self) -> None:
         """Read the agents' Leases, and have the objects looked at of which they tell something else than before."""
-        selector = f'{CLASS_LABEL}={self.options.context.class_name}'
+        labels = {CLASS_LABEL: self.options.context.class_name}
         try:
-            leases = await self.client.leases(self.options.namespace, selector)
+            leases = await self.client.leases.list(self.options.namespace, labels)
         except CallError as error:
             if not self._unasked:
                 log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})

@@ -5,29 +5,18 @@ numbers of the controller from others; the next number cannot be guessed from th
 holders keeps the counter, because a controller of before does not.
 """
 
+import contextlib
 import secrets
-from typing import Protocol
 
-from kubernetes.aio import client as api
-
+from headrace.kube import lease as api
 from headrace.kube.calls import CallError, ConflictError
 from headrace.kube.epochs import counter
-from headrace.kube.lease import EPOCH, EPOCH_HOLDER
+from headrace.kube.lease import EPOCH, EPOCH_HOLDER, Document, Leases
 
 # An epoch found where no counter was kept may be forged; a number has 18 digits at most.
 MOST_FOUND = 10**15
 _SPREAD = 10**6
 _TRIES = 3
-
-
-class Leases(Protocol):
-    """The calls that this needs; they raise CallError."""
-
-    async def lease(self, namespace: str, name: str) -> api.V1Lease | None:
-        """Return a Lease, None for none."""
-
-    async def replace_lease(self, namespace: str, held: api.V1Lease) -> None:
-        """Replace the Lease that was read; raises ConflictError when it is another by now."""
 
 
 class Counter:
@@ -47,7 +36,7 @@ class Counter:
     async def begin(self, found: list[int]) -> None:
         """Go on from the Lease; where it has no counter, from the highest of those found; raises CallError."""
         lease, annotations = await self._held()
-        self._holder = _holder(lease)
+        self._holder = api.holder(lease)
         held = counter(annotations)
         self._move(max((number for number in found if number <= MOST_FOUND), default=0) if held is None else held)
         if held is None:
@@ -62,30 +51,22 @@ class Counter:
     async def _write(self, value: int) -> None:
         for _ in range(_TRIES):
             lease, annotations = await self._held()
-            if _holder(lease) != self._holder:
+            if api.holder(lease) != self._holder:
                 raise CallError(f'{self._name}: another controller leads')
             held = counter(annotations) or 0
             if held > self.value:
                 self._move(held)
                 raise CallError(f'{self._name}: another controller has counted')
-            annotations |= {EPOCH: str(value), EPOCH_HOLDER: self._holder}
-            try:
-                await self._leases.replace_lease(self._namespace, lease)
-            except ConflictError:
-                # The election renews it meanwhile.
-                continue
-            self._move(value)
-            return
+            lease['metadata']['annotations'] = {**annotations, EPOCH: str(value), EPOCH_HOLDER: self._holder}
+            # The election may renew it meanwhile.
+            with contextlib.suppress(ConflictError):
+                await self._leases.write(lease)
+                self._move(value)
+                return
         raise CallError(f'{self._name}: it changes all the time')
 
-    async def _held(self) -> tuple[api.V1Lease, dict[str, str]]:
-        lease = await self._leases.lease(self._namespace, self._name)
-        if lease is None or lease.metadata is None:
+    async def _held(self) -> tuple[Document, dict[str, str]]:
+        lease = await self._leases.get(self._namespace, self._name)
+        if lease is None:
             raise CallError(f'{self._name}: there is no such Lease')
-        if lease.metadata.annotations is None:
-            lease.metadata.annotations = {}
-        return lease, lease.metadata.annotations
-
-
-def _holder(lease: api.V1Lease) -> str:
-    return (lease.spec.holder_identity if lease.spec else None) or ''
+        return lease, api.annotations(lease)

@@ -14,15 +14,14 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from typing import Any
-
-from kubernetes.aio import client as api
 
 from headrace.controller import conditions
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
 from headrace.kube import class_held
+from headrace.kube import lease as leases
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError, NotFoundError
+from headrace.kube.lease import Document, Observed
 from headrace.kube.rights import CLASS_NAMESPACE, class_lease
 from headrace.names import Ref
 
@@ -42,7 +41,7 @@ class ClassLease:
         self.release = ''
         self.held_by = ''
         self._account = ''
-        self._seen: tuple[str, float] = ('', 0.0)
+        self._observed = Observed()
         self._said_at = float('-inf')
         self._unable = False
 
@@ -61,8 +60,8 @@ class ClassLease:
             await self._say()
             await asyncio.sleep(_RENEW_SECONDS)
         with contextlib.suppress(CallError):
-            copy = await self._client.lease(self._namespace, class_held.name(self._class_name))
-            if copy is not None and _holder(copy):
+            copy = await self._client.leases.get(self._namespace, class_held.name(self._class_name))
+            if leases.holder(copy):
                 await self._tell_agents('')
 
     async def keep(self) -> None:
@@ -80,9 +79,9 @@ class ClassLease:
     async def give_up(self) -> None:
         """Remove the Lease if this release holds it, so that another one takes the class at once; raises CallError."""
         lease = await self._look()
-        if lease is not None and self._is_mine(_holder(lease)):
+        if lease is not None and self._is_mine(leases.holder(lease)):
             with contextlib.suppress(NotFoundError, ConflictError):
-                await self._client.delete_lease(CLASS_NAMESPACE, lease)
+                await self._client.leases.delete(CLASS_NAMESPACE, self.name, leases.version(lease))
 
     async def _tried(self) -> bool:
         """Take or renew the Lease if that can be; tell whether it is held."""
@@ -92,57 +91,40 @@ class ClassLease:
                 return True
             if self._other(lease):
                 return False
-            await self._client.write_lease(self._document(lease), lease)
+            await self._client.leases.write(self._document(lease))
         except CallError as error:
             log.info('the Lease of the class cannot be written', extra={'said': str(error)[:300]})
             return False
         return True
 
-    async def _look(self) -> api.V1Lease | None:
+    async def _look(self) -> Document | None:
         if not self.release:
             self._account = await self._client.account_uid()
             self.release = f'{self._namespace}/{self._account.partition("/")[0]}'
         try:
-            return await self._client.lease(CLASS_NAMESPACE, self.name)
+            return await self._client.leases.get(CLASS_NAMESPACE, self.name)
         except ForbiddenError as error:
             if not self._unable:
                 log.warning('another release of the class would not be noticed', extra={'said': str(error)[:300]})
             self._unable = True
             return None
 
-    def _other(self, lease: api.V1Lease | None) -> str:
+    def _other(self, lease: Document | None) -> str:
         """Return the other release that holds the class, '' for none."""
-        holder = _holder(lease) if lease is not None else ''
-        others = lease is not None and holder and not self._is_mine(holder) and self._lives(lease)
-        self.held_by = holder if others else ''
+        holder = leases.holder(lease)
+        lives = lease is not None and self._observed.lives(lease, DURATION_SECONDS)
+        self.held_by = holder if lives and not self._is_mine(holder) else ''
         return self.held_by
 
     def _is_mine(self, holder: str) -> bool:
         # A person who works for the release is no ServiceAccount.
         return holder == self.release or (self.release.endswith('/') and holder.startswith(self.release))
 
-    def _lives(self, lease: api.V1Lease) -> bool:
-        assert lease.metadata is not None
-        version, now = str(lease.metadata.resource_version), time.monotonic()
-        if version != self._seen[0]:
-            self._seen = version, now
-        return now - self._seen[1] < DURATION_SECONDS
-
-    def _document(self, held: api.V1Lease | None) -> dict[str, Any]:
-        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
-        since = held.spec.acquire_time if held is not None and held.spec and self._is_mine(_holder(held)) else None
-        acquired = since.astimezone(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ') if since else now
-        return {
-            'apiVersion': 'coordination.k8s.io/v1',
-            'kind': 'Lease',
-            'metadata': {'name': self.name, 'namespace': CLASS_NAMESPACE},
-            'spec': {
-                'holderIdentity': self.release,
-                'leaseDurationSeconds': DURATION_SECONDS,
-                'acquireTime': acquired,
-                'renewTime': now,
-            },
-        }
+    def _document(self, lease: Document | None) -> Document:
+        now = dt.datetime.now(dt.UTC)
+        if lease is None:
+            return leases.make(CLASS_NAMESPACE, self.name, self.release, DURATION_SECONDS, now)
+        return leases.renewed(lease, self.release, DURATION_SECONDS, now)
 
     async def _say(self) -> None:
         """Say that another release holds the class: in the log now and then, by an Event in the own namespace, and to agents."""
@@ -161,10 +143,10 @@ class ClassLease:
     async def _tell_agents(self, holder: str) -> None:
         now = dt.datetime.now(dt.UTC)
         copy = class_held.document(self._namespace, self._class_name, holder, self._account, now)
-        await self._client.put_lease(self._namespace, copy)
+        await self._client.leases.put(copy)
 
     async def _event(self, name: str) -> None:
-        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+        now = leases.stamp(dt.datetime.now(dt.UTC))
         note = f'class {self._class_name} is held by another release, {self.held_by}: this one writes no status'
         subject = Subject(Ref('Namespace', '', self._namespace))
         body = conditions.event(subject, Occurrence(name, 'ClassHeldByAnother', note), 'Wait', self.release, now)
@@ -173,7 +155,3 @@ class ClassLease:
         except ConflictError:
             count = await self._client.event_count(self._namespace, name)
             await self._client.repeat_event(self._namespace, name, count + 1, now)
-
-
-def _holder(lease: api.V1Lease) -> str:
-    return str(lease.spec.holder_identity or '') if lease.spec is not None else ''

@@ -14,9 +14,9 @@ from typing import Any
 from headrace.controller.client import Client
 from headrace.controller.election import Election
 from headrace.controller.ownership import ClassLease
+from headrace.kube import lease as leases
 from headrace.kube.calls import NotFoundError
-from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL
-from headrace.names import Ref
+from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL, Document
 
 log = logging.getLogger(__name__)
 ROLE = 'release'
@@ -37,9 +37,9 @@ class Installation:
     identity: str
 
 
-def selector(class_name: str) -> str:
+def labels(class_name: str) -> dict[str, str]:
     """Return the labels of the Lease that announces a release."""
-    return f'{CLASS_LABEL}={class_name},{ROLE_LABEL}={ROLE}'
+    return {CLASS_LABEL: class_name, ROLE_LABEL: ROLE}
 
 
 async def release(client: Client, which: Installation, *, wait: bool) -> int:
@@ -48,7 +48,7 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
     Raises CallError.
     """
     account = await client.account_uid()
-    await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-release', account))
+    await client.leases.put(_lease(which, f'{which.class_name}-release', account))
     log.info('waiting for the controllers to stand aside')
     done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -56,7 +56,7 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
         done.set_result(await _statuses(client, which, wait=wait))
         await asyncio.Event().wait()
 
-    election = Election(client.api, which.namespace, f'{which.class_name}-controller', which.identity)
+    election = Election(client.leases, which.namespace, f'{which.class_name}-controller', which.identity)
     standing = asyncio.create_task(election.run(lead))
     try:
         either: list[asyncio.Future[Any]] = [standing, done]
@@ -67,21 +67,21 @@ async def release(client: Client, which: Installation, *, wait: bool) -> int:
     finally:
         standing.cancel()
         await asyncio.gather(standing, return_exceptions=True)
-    await client.put_lease(which.namespace, _lease(which, f'{which.class_name}-controller', account))
+    await client.leases.put(_lease(which, f'{which.class_name}-controller', account))
     if not which.namespaces:
         await ClassLease(client, which.class_name, which.namespace).give_up()
     return count
 
 
 async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
-    """Remove our condition and our addresses from all Services."""
+    """Remove our conditions and our addresses from all objects."""
     count = 0
     while True:
         found = [each for namespace in which.namespaces or ('',) for each in await client.written(namespace)]
-        for namespace, name in found:
+        for ref in found:
             try:
                 # An empty status of ours: the API server takes away what we had written, and nothing else.
-                await client.apply_status(Ref('Service', namespace, name), {})
+                await client.apply_status(ref, {})
             except NotFoundError:
                 continue
             count += 1
@@ -91,18 +91,9 @@ async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _lease(which: Installation, name: str, account: str) -> dict[str, Any]:
+def _lease(which: Installation, name: str, account: str) -> Document:
     """Return a Lease that is held by the release; `account` is name and uid of the ServiceAccount that it goes with."""
-    labels = {CLASS_LABEL: which.class_name, ROLE_LABEL: ROLE} if name.endswith('-release') else {}
-    metadata: dict[str, Any] = {'name': name, 'namespace': which.namespace, 'labels': labels}
-    if account:
-        owner, _, uid = account.partition('/')
-        metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'ServiceAccount', 'name': owner, 'uid': uid}]
-    now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
-    spec = {
-        'holderIdentity': which.identity,
-        'leaseDurationSeconds': LASTS_SECONDS,
-        'acquireTime': now,
-        'renewTime': now,
-    }
-    return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease', 'metadata': metadata, 'spec': spec}
+    lease = leases.make(which.namespace, name, which.identity, LASTS_SECONDS, dt.datetime.now(dt.UTC))
+    if name.endswith('-release'):
+        lease['metadata']['labels'] = labels(which.class_name)
+    return leases.owned(lease, account)

@@ -47,35 +47,53 @@ _ERRORS: Mapping[int, type[CallError]] = {
 
 
 class Calls:
-    """Calls by path; the caller owns the session, which is asked for each time."""
+    """Calls by path; the caller owns the session, which is asked for each time.
 
-    def __init__(self, server: str, session: Callable[[], aiohttp.ClientSession]) -> None:
-        self._server, self._session = server, session
+    With `persistent`, calls whose connection is lost are tried again until the deadline too.
+    """
 
-    async def call(self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None) -> Any:
+    def __init__(self, server: str, session: Callable[[], aiohttp.ClientSession], *, persistent: bool = False) -> None:
+        self._server, self._session, self._persistent = server, session, persistent
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: str = 'application/json',
+    ) -> Any:
         """Return what the server answers; raises CallError and its kinds."""
+        data = None if body is None else msgspec.json.encode(body)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                return await self._until_answered(method, path, body, query or {})
+                return await self._until_answered(method, path, data, query or {}, content)
         except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError) as error:
             raise CallError(f'{method} {path}: {str(error) or type(error).__name__}') from error
 
-    async def _until_answered(self, method: str, path: str, body: object, query: Mapping[str, str]) -> Any:
+    async def _until_answered(
+        self, method: str, path: str, data: bytes | None, query: Mapping[str, str], content: str
+    ) -> Any:
         pause = 0.1
         while True:
-            data = None if body is None else msgspec.json.encode(body)
-            headers = {'Content-Type': 'application/json'} if data else {}
-            async with self._session().request(
-                method, f'{self._server}{path}', params=query, data=data, headers=headers
-            ) as response:
-                raw = await response.read()
-            status = response.status
-            if status < 300:  # noqa: PLR2004
-                return msgspec.json.decode(raw) if raw else None
-            if status != _TOO_MANY and status < _SERVER:
-                raise refusal(f'{method} {path}', status, raw)
-            asked = response.headers.get('Retry-After', '')
-            wanted = max(float(asked), pause) if asked.isascii() and asked.isdigit() else pause
+            wanted = pause
+            try:
+                headers = {'Content-Type': content} if data else {}
+                async with self._session().request(
+                    method, f'{self._server}{path}', params=query, data=data, headers=headers
+                ) as response:
+                    raw = await response.read()
+                status = response.status
+                if status < 300:  # noqa: PLR2004
+                    return msgspec.json.decode(raw) if raw else None
+                if status != _TOO_MANY and status < _SERVER:
+                    raise refusal(f'{method} {path}', status, raw)
+                asked = response.headers.get('Retry-After', '')
+                wanted = max(float(asked), pause) if asked.isascii() and asked.isdigit() else pause
+            except aiohttp.ClientConnectionError:
+                if not self._persistent:
+                    raise
             await asyncio.sleep(min(wanted, _LONGEST_PAUSE) * random.uniform(1.0, 1.5))  # noqa: S311  spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -7,11 +7,11 @@ can read. A copy that is not renewed does not count: the controllers have ended.
 import asyncio
 import contextlib
 import datetime as dt
-import time
 from collections.abc import Callable
-from typing import Any
 
-from headrace.kube.calls import CallError, Calls, NotFoundError
+from headrace.kube import lease as leases
+from headrace.kube.calls import CallError
+from headrace.kube.lease import Document, Leases, Observed
 
 # Controllers renew the copy once a minute.
 DURATION_SECONDS = 180
@@ -23,49 +23,16 @@ def name(class_name: str) -> str:
     return f'{class_name}-class-held'
 
 
-def document(namespace: str, class_name: str, holder: str, account: str, now: dt.datetime) -> dict[str, Any]:
+def document(namespace: str, class_name: str, holder: str, account: str, now: dt.datetime) -> Document:
     """Return the Lease; `holder` is the other release, '' for none, and `account` name and uid of the own ServiceAccount."""
-    metadata: dict[str, Any] = {'name': name(class_name), 'namespace': namespace}
-    owner, _, uid = account.partition('/')
-    if uid:
-        metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'ServiceAccount', 'name': owner, 'uid': uid}]
-    spec = {
-        'holderIdentity': holder,
-        'leaseDurationSeconds': DURATION_SECONDS,
-        'renewTime': now.astimezone(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ'),
-    }
-    return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease', 'metadata': metadata, 'spec': spec}
+    return leases.owned(leases.make(namespace, name(class_name), holder, DURATION_SECONDS, now), account)
 
 
-class Copy:
-    """The last copy that was read, and since when it has been the same."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._renewed, self._since = '', 0.0
-
-    def holder(self, lease: dict[str, Any] | None) -> str:
-        """Return the other release that holds the class, '' for none."""
-        spec = (lease or {}).get('spec') or {}
-        holder, renewed, now = str(spec.get('holderIdentity') or ''), str(spec.get('renewTime') or ''), self._clock()
-        if renewed != self._renewed:
-            self._renewed, self._since = renewed, now
-        return holder if now - self._since < DURATION_SECONDS else ''
-
-
-async def follow(calls: Calls, namespace: str, class_name: str, note: Callable[[str], None]) -> None:
+async def follow(calls: Leases, namespace: str, class_name: str, note: Callable[[str], None]) -> None:
     """Note the other release that holds the class, '' for none, twice a minute until cancelled."""
-    path = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name(class_name)}'
-    copy = Copy()
+    observed = Observed()
     while True:
         with contextlib.suppress(CallError):
-            note(copy.holder(await _read(calls, path)))
+            lease = await calls.get(namespace, name(class_name))
+            note(leases.holder(lease) if lease is not None and observed.lives(lease, DURATION_SECONDS) else '')
         await asyncio.sleep(_READ_SECONDS)
-
-
-async def _read(calls: Calls, path: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = await calls.call('GET', path)
-    except NotFoundError:
-        return None
-    return found

@@ -12,8 +12,9 @@ import contextlib
 import time
 from typing import Any
 
-from headrace.kube.calls import CallError, Calls, NotFoundError
-from headrace.kube.lease import EPOCH, EPOCH_HOLDER, epoch
+from headrace.kube import lease as leases
+from headrace.kube.calls import CallError
+from headrace.kube.lease import EPOCH, EPOCH_HOLDER, Document, Leases, epoch
 from headrace.names import Ref
 
 _STEP_SECONDS = 0.5
@@ -84,36 +85,27 @@ class _Leader:
         self._silent = ''
         self._since = 0.0
 
-    def has_kept(self, lease: dict[str, Any], now: float, grace: float) -> bool:
+    def has_kept(self, lease: Document, now: float, grace: float) -> bool:
         """Tell whether the counter in a Lease is its holder's, or can become that within `grace` seconds."""
-        holder = (lease.get('spec') or {}).get('holderIdentity') or ''
-        if (lease['metadata'].get('annotations') or {}).get(EPOCH_HOLDER, '') == holder:
+        holder = leases.holder(lease)
+        if leases.annotations(lease).get(EPOCH_HOLDER, '') == holder:
             holder = ''
         if holder != self._silent:
             self._silent, self._since = holder, now
         return not holder or now - self._since < grace
 
 
-async def follow(epochs: Epochs, calls: Calls, namespace: str, class_name: str, grace: float = _GRACE_SECONDS) -> None:
+async def follow(epochs: Epochs, calls: Leases, namespace: str, class_name: str, grace: float = _GRACE_SECONDS) -> None:
     """Read the counter whenever a Service has an epoch above it; without a Lease or a counter in it all count.
 
     All count also where a former leader wrote the counter, and the present one has not for `grace` seconds.
     """
-    path = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{counter_lease(class_name)}'
     read_at, leader = float('-inf'), _Leader()
     while True:
         if epochs.unknown or (time.monotonic() - read_at >= _AGAIN_SECONDS and epochs.foreign):
             read_at, epochs.unknown = time.monotonic(), False
             with contextlib.suppress(CallError):
-                held = await _read(calls, path)
+                held = await calls.get(namespace, counter_lease(class_name))
                 kept = held is not None and leader.has_kept(held, read_at, grace)
-                epochs.trust(counter(held['metadata'].get('annotations')) if held is not None and kept else None)
+                epochs.trust(counter(leases.annotations(held)) if held is not None and kept else None)
         await asyncio.sleep(_STEP_SECONDS)
-
-
-async def _read(calls: Calls, path: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = await calls.call('GET', path)
-    except NotFoundError:
-        return None
-    return found

@@ -62,6 +62,8 @@ def _of(name: str, field_selector: str = '') -> Resource:
 SERVICES, SLICES, NODES = _of('Service'), _of('EndpointSlice'), _of('Node')
 SECRETS = _of('Secret', field_selector=_SECRET_FIELDS)
 INGRESSES, INGRESS_CLASSES = _of('Ingress'), _of('IngressClass')
+# The kinds whose status the controller writes.
+STATUSES = (SERVICES,)
 EVERYWHERE = '*'
 
 

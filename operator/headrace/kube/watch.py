@@ -13,16 +13,12 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import aiohttp
+import kopf
+from kopf._core.engines.peering import Identity
 
-from headrace.kube.import_guard import absent
 from headrace.kube.log_rate_limit import quiet
 from headrace.kube.resources import Resource, Scope
 from headrace.kube.session import Pauses
-
-# kopf would load that client for objects of its classes, which are not used here: a fifth of a process's memory.
-with absent('kubernetes'):
-    import kopf
-    from kopf._core.engines.peering import Identity
 
 # When one of these ends, kopf may live on without hearing anything.
 _ROOTS = frozenset(('multidimensional multitasker', 'credentials retriever', 'resource observer', 'namespace observer'))

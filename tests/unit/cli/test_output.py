@@ -17,7 +17,7 @@ def test_a_diagnostic_is_shown_with_the_field_it_speaks_of():
         '-',
     ]
     rows = [
-        {'level': each.level, 'reason': each.reason, 'object': str(REF), 'field': each.field, 'message': 'm'}
+        {'level': each.level, 'reason': each.reason, **REF._asdict(), 'field': each.field, 'message': 'm'}
         for each in diagnostics
     ]
     assert [line.split()[-2] for line in output.diagnostic_rows(rows)] == [

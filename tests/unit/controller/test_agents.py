@@ -5,12 +5,11 @@ import datetime as dt
 import json
 
 import pytest
-from kubernetes.aio import client
 
 from headrace.controller import agents
 from headrace.controller.agents import Agent, Agents
 from headrace.diagnostics import Diagnostic
-from headrace.kube import lease
+from headrace.kube import agent_lease, lease
 from headrace.names import Ref
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
@@ -26,11 +25,9 @@ ITEM = {
 
 
 def held(name='a', age=0, seconds=40, annotations=None, labels=None, **spec):
-    given = {'renew_time': NOW - dt.timedelta(seconds=age), 'lease_duration_seconds': seconds, **spec}
-    return client.V1Lease(
-        metadata=client.V1ObjectMeta(name=name, annotations=annotations, labels=labels),
-        spec=client.V1LeaseSpec(**given),
-    )
+    at = lease.stamp(NOW - dt.timedelta(seconds=age))
+    metadata = {'name': name, 'annotations': annotations, 'labels': labels}
+    return {'metadata': metadata, 'spec': {'renewTime': at, 'leaseDurationSeconds': seconds, **spec}}
 
 
 def living(found, now, *counter):
@@ -40,7 +37,7 @@ def living(found, now, *counter):
 
 
 def test_what_an_agent_writes_is_what_the_controller_reads():
-    written = lease.annotations(lease.Report(12, (WEB,)))
+    written = agent_lease.annotations(12, (WEB,))
     assert living([held(annotations=written, labels={'headrace.io/role': 'edge'})], NOW) == (
         Agent('a', 'edge', 12, (WEB,)),
     )
@@ -56,8 +53,8 @@ def test_agents_are_told_by_name():
         pytest.param(held(age=39), True, id='renewed in time'),
         pytest.param(held(age=40), False, id='run out'),
         pytest.param(held(seconds=None), False, id='without a duration'),
-        pytest.param(held(renew_time=None), False, id='never renewed'),
-        pytest.param(client.V1Lease(metadata=client.V1ObjectMeta(name='a')), False, id='empty'),
+        pytest.param(held(renewTime=None), False, id='never renewed'),
+        pytest.param({'metadata': {'name': 'a'}}, False, id='empty'),
     ],
 )
 def test_an_agent_lives_as_long_as_its_lease(found, lives):
@@ -120,7 +117,7 @@ OTHER = Diagnostic(Ref('Service', 'shop', 'other'), 'SecretMissing', 'no Secret'
 
 
 def says(name, *said, role='node', node='', epoch=0, age=0):
-    written = {**lease.annotations(lease.Report(epoch, said)), lease.NODE: node}
+    written = {**agent_lease.annotations(epoch, said), agent_lease.NODE: node}
     return held(name, age, annotations=written, labels={'headrace.io/role': role})
 
 
@@ -144,7 +141,7 @@ def test_what_an_agent_has_told_goes_with_it():
     assert take(known, says('a', WEB), says('b', WEB, OTHER, age=41)) == {WEB.ref, OTHER.ref}
     assert (known.about(WEB.ref), known.about(OTHER.ref)) == ((WEB,), ())
     take(known)
-    assert (known.living, known._told, known._parsed) == ((), {}, {})
+    assert (known.living, known._told, known._known) == ((), {}, {})
 
 
 def test_what_agents_of_one_role_tell_can_be_asked_for():

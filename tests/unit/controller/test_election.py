@@ -1,4 +1,4 @@
-"""The election's own part: it stops before the Lease might be another's, and is no flood while nobody answers."""
+"""The election: one leads, it stops before the Lease might be another's, and the log is no flood while no call is answered."""
 
 import asyncio
 import contextlib
@@ -6,47 +6,45 @@ import logging
 import time
 
 import pytest
-from kubernetes.aio.client import V1Lease, V1LeaseSpec, V1ObjectMeta
-from kubernetes.aio.client.exceptions import ApiException
 
 from headrace.controller import election
 from headrace.controller.election import Election
+from headrace.kube.calls import CallError, ConflictError
+from headrace.kube.lease import EPOCH, Leases
+from support.leases import LeaseApi
+
+KEY = ('headrace', 'headrace-controller')
 
 
-class Quick(election.Config):
-    """Tries again sooner than the client allows."""
+class Api(LeaseApi):
+    """The Lease; renewals hang while `answers` is false, and fail while `fault` is set."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.retry_period = 0.02
+    answers, fault = True, None
+
+    async def call(self, method, path, body=None, **how):
+        if not self.answers:
+            await asyncio.sleep(10)
+        if self.fault is not None:
+            self.asked.append((method, path))
+            raise self.fault
+        return await super().call(method, path, body, **how)
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """An election whose Lease can be had, and renewed as long as `answers` says."""
-    found = Election(object(), 'headrace', 'headrace-controller', 'one')
-    found.answers = True
-
-    async def get(name, namespace):
-        return True, None
-
-    async def update(name, namespace, record):
-        async def written():
-            if not found.answers:
-                await asyncio.sleep(10)
-            return True
-
-        return await found._lock._within(written())
-
-    monkeypatch.setattr(found._lock, 'get', get)
-    monkeypatch.setattr(found._lock, 'update', update)
-    monkeypatch.setattr(election, 'Config', Quick)
-    monkeypatch.setattr(election, '_RETRY_SECONDS', 1)
+def api(monkeypatch):
+    monkeypatch.setattr(election, '_RETRY_SECONDS', 0.02)
     monkeypatch.setattr(election, '_FENCE_SECONDS', 0.5)
-    return found
+    return Api()
+
+
+def stand(api, name='one'):
+    return Election(Leases(api), *KEY, name)
 
 
 def play(made, script):
+    """Let elections run while a script does; return when each led."""
+    elections = made if isinstance(made, list) else [made]
+
     async def both():
         spans = []
 
@@ -57,14 +55,15 @@ def play(made, script):
             finally:
                 spans.append((began, time.monotonic()))
 
-        running = asyncio.create_task(made.run(lead))
+        running = [asyncio.create_task(each.run(lead)) for each in elections]
         try:
             async with asyncio.timeout(20):
-                await script(made, spans)
+                await script(spans)
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            for task in running:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         return spans
 
     return asyncio.run(both())
@@ -75,30 +74,95 @@ async def until(condition):
         await asyncio.sleep(0.005)
 
 
-def test_a_leader_that_cannot_renew_stops_before_its_lease_could_be_anothers(made):
-    async def script(made, spans):
+def test_a_leader_that_cannot_renew_stops_before_its_lease_could_be_anothers(api):
+    made = stand(api)
+
+    async def script(spans):
         await until(lambda: made.leading)
-        made.answers = False
-        last = made._lock.renewed_at
+        api.answers = False
+        last = made._renewed_at
         await until(lambda: spans)
         assert not made.leading
         # A renewal that was on its way may have come through.
-        assert spans[0][1] - max(last, made._lock.renewed_at) < 0.5 + 1
-        made.answers = True
+        assert spans[0][1] - max(last, made._renewed_at) < 0.5 + 1
+        api.answers = True
         await until(lambda: made.leading)
 
     play(made, script)
 
 
-def test_a_leader_that_renews_goes_on(made):
-    async def script(made, spans):
+def test_a_leader_that_renews_goes_on(api):
+    made = stand(api)
+
+    async def script(spans):
         await until(lambda: made.leading)
-        first = made._lock.renewed_at
-        await until(lambda: made._lock.renewed_at > first + 0.8)
+        first = made._renewed_at
+        await until(lambda: made._renewed_at > first + 0.8)
         assert made.leading
         assert not spans
 
     play(made, script)
+
+
+def test_one_of_two_leads_and_the_other_when_the_lease_is_released(api):
+    first, second = stand(api), stand(api, 'two')
+
+    async def script(spans):
+        await until(lambda: first.leading)
+        asked = len(api.asked)
+        await until(lambda: len(api.asked) > asked + 20)
+        assert not second.leading
+        api.put(*KEY, '', leaseDurationSeconds=1)
+        await until(lambda: second.leading or spans)
+
+    play([first, second], script)
+
+
+def test_a_lease_that_is_not_renewed_is_taken_after_its_time_by_the_own_clock(api):
+    made, clock = stand(api, 'two'), [0.0]
+    made._observed._clock = lambda: clock[0]
+    api.put(*KEY, 'one', renewTime='2026-05-01T12:00:00.000000Z')
+
+    async def script(spans):
+        asked = len(api.asked)
+        await until(lambda: len(api.asked) > asked + 5)
+        assert not made.leading
+        clock[0] = 15.0
+        await until(lambda: made.leading)
+
+    play(made, script)
+    assert api.leases[KEY]['spec']['leaseTransitions'] == 1
+
+
+def test_a_leader_whose_lease_another_holds_stops_at_once(api):
+    made = stand(api)
+
+    async def script(spans):
+        await until(lambda: made.leading)
+        api.put(*KEY, 'two', leaseDurationSeconds=600)
+        await until(lambda: spans)
+        assert not made.leading
+
+    play(made, script)
+
+
+def test_what_else_is_kept_on_the_lease_stays(api):
+    made = stand(api)
+    api.put(*KEY, '', {EPOCH: '7'})
+
+    async def script(spans):
+        await until(lambda: made.leading)
+
+    play(made, script)
+    assert api.leases[KEY]['metadata']['annotations'] == {EPOCH: '7'}
+
+
+def test_what_leading_raises_ends_the_election(api):
+    async def lead():
+        raise ValueError('a defect')
+
+    with pytest.raises(ValueError, match='a defect'):
+        asyncio.run(stand(api).run(lead))
 
 
 def test_the_fence_is_shorter_than_the_lease():
@@ -106,52 +170,24 @@ def test_the_fence_is_shorter_than_the_lease():
     assert election._FENCE_SECONDS + 2 < election.DURATION_SECONDS
 
 
-def test_while_nobody_answers_the_log_says_so_seldom(made, caplog, monkeypatch):
-    for name in ('leaderelection', 'resourcelock.leaselock'):
-        for held in logging.getLogger(f'kubernetes.aio.leaderelection.{name}').filters:
-            held._next.clear()
+def test_while_no_call_is_answered_the_log_says_so_seldom(api, caplog):
+    for each in logging.getLogger(election.__name__).filters:
+        each._next.clear()
+    api.fault = CallError('away')
 
-    class AwayError(OSError):
-        reason, body = 'away', None
-
-    async def gone(name, namespace):
-        asked.append(name)
-        return False, AwayError()
-
-    asked = []
-    monkeypatch.setattr(made._lock, 'get', gone)
-
-    async def script(made, spans):
-        await until(lambda: len(asked) > 20)
+    async def script(spans):
+        await until(lambda: len(api.asked) > 20)
 
     with caplog.at_level(logging.INFO):
-        play(made, script)
-    assert len(caplog.records) == 1
-    assert 'Error retrieving resource lock' in caplog.text
+        play(stand(api), script)
+    assert [record.message for record in caplog.records] == ['the Lease of the controllers cannot be written']
 
 
-class Leases:
-    """What the API server does with the Lease: `late` renewals have been sent, and arrive after the next reads."""
-
-    def __init__(self, late):
-        self.late, self.version, self.holder = late, 1, 'one'
-
-    async def read_namespaced_lease(self, name, namespace):
-        spec = V1LeaseSpec(holder_identity=self.holder)
-        found = V1Lease(metadata=V1ObjectMeta(name=name, resource_version=str(self.version)), spec=spec)
-        if self.late:
-            self.late, self.version = self.late - 1, self.version + 1
-        return found
-
-    async def replace_namespaced_lease(self, name, namespace, lease):
-        if lease.metadata.resource_version != str(self.version):
-            raise ApiException(status=409, reason='Conflict')
-        self.holder = lease.spec.holder_identity
-
-
-@pytest.mark.parametrize(('late', 'holder'), [(0, ''), (1, ''), (99, 'one')])
-def test_a_renewal_that_comes_through_while_the_lease_is_released_does_not_keep_it(late, holder):
-    found = Election(object(), 'headrace', 'headrace-controller', 'one')
-    found._lock.api_instance = leases = Leases(late)
-    asyncio.run(found.release())
-    assert leases.holder == holder
+@pytest.mark.parametrize(
+    ('conflicts', 'holder', 'expected'), [(0, 'one', ''), (1, 'one', ''), (99, 'one', 'one'), (0, 'two', 'two')]
+)
+def test_a_lease_is_released_though_a_renewal_comes_through_meanwhile(api, conflicts, holder, expected):
+    api.put(*KEY, holder)
+    api.faults = [None, ConflictError('renewed')] * conflicts
+    asyncio.run(stand(api).release())
+    assert api.holder(*KEY) == expected

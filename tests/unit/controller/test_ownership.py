@@ -1,24 +1,30 @@
 """The Lease of a class: which of several releases writes."""
 
 import asyncio
-import datetime as dt
 from types import SimpleNamespace
 
 import pytest
-from kubernetes.aio import client as api
 
 from headrace.controller import ownership
 from headrace.controller.ownership import ClassLease
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError
+from headrace.kube.lease import Leases, Observed
+from support.leases import LeaseApi
 
 NAME = ('kube-system', 'headrace-class-headrace')
 
 
-class Cluster:
+class Cluster(LeaseApi):
     """The Leases of a cluster, and the Events of its namespaces."""
 
     def __init__(self):
-        self.leases, self.events, self.version, self.fault = {}, [], 0, None
+        super().__init__()
+        self.events, self.fault = [], None
+
+    async def call(self, method, path, body=None, **how):
+        if self.fault is not None:
+            raise self.fault
+        return await super().call(method, path, body, **how)
 
     def client(self, account):
         return Client(self, account)
@@ -27,34 +33,10 @@ class Cluster:
 class Client:
     def __init__(self, cluster, account):
         self._cluster, self._account = cluster, account
+        self.leases = Leases(cluster)
 
     async def account_uid(self):
         return f'{self._account}/u-1' if self._account else ''
-
-    async def lease(self, namespace, name):
-        if self._cluster.fault is not None:
-            raise self._cluster.fault
-        return self._cluster.leases.get((namespace, name))
-
-    async def write_lease(self, body, held):
-        key = body['metadata']['namespace'], body['metadata']['name']
-        if self._cluster.leases.get(key) is not held:
-            raise ConflictError('another by now')
-        self._cluster.version += 1
-        spec = body['spec']
-        self._cluster.leases[key] = api.V1Lease(
-            metadata=api.V1ObjectMeta(name=key[1], resource_version=str(self._cluster.version)),
-            spec=api.V1LeaseSpec(
-                holder_identity=spec['holderIdentity'], acquire_time=dt.datetime.fromisoformat(spec['acquireTime'])
-            ),
-        )
-
-    async def put_lease(self, namespace, body):
-        spec = api.V1LeaseSpec(holder_identity=body['spec']['holderIdentity'])
-        self._cluster.leases[namespace, body['metadata']['name']] = api.V1Lease(spec=spec)
-
-    async def delete_lease(self, namespace, held):
-        assert self._cluster.leases.pop((namespace, held.metadata.name)) is held
 
     async def create_event(self, body):
         namespace = body['metadata']['namespace']
@@ -79,6 +61,7 @@ def clock(monkeypatch):
     """The monotonic clock, which the test moves."""
     found = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(ownership.time, 'monotonic', lambda: found.now)
+    monkeypatch.setattr(ownership, 'Observed', lambda: Observed(lambda: found.now))
     return found
 
 
@@ -94,7 +77,7 @@ def tried(*leases):
 
 
 def holder(cluster):
-    return cluster.leases[NAME].spec.holder_identity
+    return cluster.holder(*NAME)
 
 
 def test_the_first_release_holds_the_class_and_the_second_waits(cluster, clock):
@@ -106,9 +89,9 @@ def test_the_first_release_holds_the_class_and_the_second_waits(cluster, clock):
 
 def test_replicas_of_one_release_hold_it_together_and_since_the_first(cluster, clock):
     assert tried(of(cluster)) == [True]
-    since = cluster.leases[NAME].spec.acquire_time
+    since = cluster.leases[NAME]['spec']['acquireTime']
     assert tried(of(cluster), of(cluster)) == [True, True]
-    assert cluster.leases[NAME].spec.acquire_time == since
+    assert cluster.leases[NAME]['spec']['acquireTime'] == since
 
 
 def test_two_releases_in_one_namespace_are_two(cluster, clock):
@@ -127,9 +110,10 @@ def test_a_release_that_does_not_renew_loses_the_class_after_its_time(cluster, c
     assert tried(second, first) == [True, False]
 
 
-@pytest.mark.parametrize('spec', [None, api.V1LeaseSpec(), api.V1LeaseSpec(holder_identity='')], ids=str)
+@pytest.mark.parametrize('spec', [None, {}, {'holderIdentity': ''}], ids=str)
 def test_a_lease_that_nobody_holds_is_taken(cluster, clock, spec):
-    cluster.leases[NAME] = api.V1Lease(metadata=api.V1ObjectMeta(name=NAME[1], resource_version='9'), spec=spec)
+    cluster.put(*NAME)['spec'] = spec
+    cluster.leases[NAME]['spec'] = spec
     assert tried(of(cluster)) == [True]
 
 
@@ -165,13 +149,13 @@ def test_a_lost_api_server_does_not_give_the_class(cluster, clock):
 
 def test_another_who_was_quicker_wins(cluster, clock):
     first, second = of(cluster), of(cluster, 'two')
-    write = second._client.write_lease
+    write = second._client.leases.write
 
-    async def late(body, held):
+    async def late(lease):
         await first._tried()
-        await write(body, held)
+        await write(lease)
 
-    second._client.write_lease = late
+    second._client.leases.write = late
     assert tried(second, second) == [False, False]
     assert holder(cluster) == 'one/headrace-controller'
 
@@ -182,7 +166,7 @@ def test_who_waits_says_so_now_and_then_and_goes_on_when_it_is_free(cluster, clo
 
     async def pause(_):
         rounds.append(clock.now)
-        told.append(cluster.leases['two', 'headrace-class-held'].spec.holder_identity)
+        told.append(cluster.holder('two', 'headrace-class-held'))
         clock.now += 31
         # The other release renews it, until it leaves.
         await (first._tried() if len(rounds) < 4 else first.give_up())
@@ -198,7 +182,7 @@ def test_who_waits_says_so_now_and_then_and_goes_on_when_it_is_free(cluster, clo
     assert holder(cluster) == 'two/headrace-controller'
     # Its agents knew, and know that it is over.
     assert told == ['one/headrace-controller'] * 4
-    assert cluster.leases['two', 'headrace-class-held'].spec.holder_identity == ''
+    assert cluster.holder('two', 'headrace-class-held') == ''
     said = [record for record in caplog.records if record.levelname == 'ERROR']
     assert (len(rounds), len(said)) == (4, 2)
     assert cluster.events == [('two', f'{NAME[1]}.held'), ('two', f'{NAME[1]}.held', 2)]

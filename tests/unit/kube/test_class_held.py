@@ -7,6 +7,7 @@ import pytest
 
 from headrace.kube import class_held
 from headrace.kube.calls import CallError, NotFoundError
+from headrace.kube.lease import Leases
 
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
@@ -29,23 +30,11 @@ def test_the_lease_goes_with_the_account_of_the_controllers():
         'spec': {
             'holderIdentity': 'other/x',
             'leaseDurationSeconds': 180,
+            'acquireTime': '2024-01-01T00:00:00.000000Z',
             'renewTime': '2024-01-01T00:00:00.000000Z',
         },
     }
     assert 'ownerReferences' not in document('other/x', account='')['metadata']
-
-
-def test_a_copy_counts_while_it_is_renewed():
-    clock = [0.0]
-    copy = class_held.Copy(lambda: clock[0])
-    assert copy.holder(document('other/x')) == 'other/x'
-    clock[0] = 179.0
-    assert copy.holder(document('other/x')) == 'other/x'
-    clock[0] = 180.0
-    assert copy.holder(document('other/x')) == ''
-    assert copy.holder(document('other/x', 60)) == 'other/x'
-    assert copy.holder(document('', 61)) == ''
-    assert copy.holder(None) == ''
 
 
 def test_it_is_read_again_and_again_and_a_lost_api_server_changes_nothing(monkeypatch):
@@ -66,6 +55,6 @@ def test_it_is_read_again_and_again_and_a_lost_api_server_changes_nothing(monkey
 
     monkeypatch.setattr(class_held.asyncio, 'sleep', pause)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(class_held.follow(Calls(), 'edge', 'headrace', noted.append))
+        asyncio.run(class_held.follow(Leases(Calls()), 'edge', 'headrace', noted.append))
     assert noted == ['other/x', '']
     assert set(asked) == {('GET', '/apis/coordination.k8s.io/v1/namespaces/edge/leases/headrace-class-held')}

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.kube import epochs
 from headrace.kube.epochs import Epochs
+from headrace.kube.lease import Leases
 from headrace.names import Ref
 
 WEB, EVIL = Ref('Service', 'shop', 'web'), Ref('Service', 'evil', 'web')
@@ -83,7 +84,7 @@ def test_the_counter_is_read_when_an_epoch_is_not_known(server, answer, counter)
 
     async def follow():
         async with server.calls(answer) as calls:
-            running = asyncio.create_task(epochs.follow(made, calls, 'headrace', 'headrace', grace=0.0))
+            running = asyncio.create_task(epochs.follow(made, Leases(calls), 'headrace', 'headrace', grace=0.0))
             async with asyncio.timeout(20):
                 while not server.asked:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

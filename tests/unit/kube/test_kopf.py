@@ -24,8 +24,6 @@ import importlib.metadata
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -285,15 +283,3 @@ def test_handlers_of_signals_that_are_set_once_it_has_started_stay(server, acces
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
     assert play(server, access_of, script).raised is None
-
-
-def test_it_is_loaded_without_the_client_that_only_a_controller_needs():
-    said = 'import sys, headrace.cli.main; print("kopf" in sys.modules, "kubernetes" in sys.modules)'
-    done = subprocess.run([sys.executable, '-c', said], capture_output=True, text=True, check=True)
-    assert done.stdout == 'True False\n'
-
-
-def test_who_has_loaded_that_client_keeps_it():
-    said = 'import kubernetes.client, sys, headrace.kube.watch; print(kubernetes is sys.modules["kubernetes"])'
-    done = subprocess.run([sys.executable, '-c', said], capture_output=True, text=True, check=True)
-    assert done.stdout == 'True\n'

@@ -1,233 +1,18 @@
-"""An agent's Lease: what it says, how much at most, and that it is kept whatever happens to it."""
+"""Leases: whose they are, until when they hold, and that no writer overwrites what it has not read."""
 
 import asyncio
-import contextlib
 import datetime as dt
-import json
 
 import pytest
 
-from headrace.diagnostics import Diagnostic
 from headrace.kube import lease
-from headrace.kube.calls import CallError
-from headrace.kube.lease import AgentLease, Identity, Report
-from headrace.names import Ref
-
-MINE = Identity('headrace', 'pod-1', 'headrace', 'edge', uid='u-1')
-PATH = '/apis/coordination.k8s.io/v1/namespaces/headrace/leases'
-OWN = f'{PATH}/headrace-edge-pod-1'
-NOW = dt.datetime(2026, 5, 1, 12, 30, 15, 250, tzinfo=dt.timezone(dt.timedelta(hours=2)))
-
-
-def refused(name='web', message='no', reason='RefusedByHaproxy', field='', namespace='shop'):
-    return Diagnostic(Ref('Service', namespace, name), reason, message, field)
-
-
-def told(report):
-    return json.loads(lease.annotations(report)['headrace.io/diagnostics'])
-
-
-# --- what it says -----------------------------------------------------------------------------------------------------
-
-
-def test_a_lease_says_whose_it_is_and_until_when_it_holds():
-    assert lease.document(MINE, Report(epoch=7), NOW) == {
-        'apiVersion': 'coordination.k8s.io/v1',
-        'kind': 'Lease',
-        'metadata': {
-            'name': 'headrace-edge-pod-1',
-            'namespace': 'headrace',
-            'labels': {'headrace.io/class': 'headrace', 'headrace.io/role': 'edge'},
-            'annotations': {'headrace.io/epoch': '7', 'headrace.io/diagnostics': '[]'},
-            'ownerReferences': [{'apiVersion': 'v1', 'kind': 'Pod', 'name': 'pod-1', 'uid': 'u-1'}],
-        },
-        'spec': {
-            'holderIdentity': 'pod-1',
-            'leaseDurationSeconds': 40,
-            'renewTime': '2026-05-01T10:30:15.000250Z',
-        },
-    }
-
-
-def test_outside_of_a_cluster_a_lease_belongs_to_no_pod():
-    made = lease.document(Identity('headrace', 'host', 'headrace', 'edge'), Report(), NOW)
-    assert 'ownerReferences' not in made['metadata']
-
-
-@pytest.mark.parametrize('name', ['n' * 300, 'n' * 238 + '.' * 62])
-def test_a_lease_has_a_name_that_kubernetes_allows(name):
-    found = Identity('headrace', name, 'headrace', 'edge').lease
-    assert len(found) <= 253
-    assert found.endswith('n')
-
-
-def test_a_diagnostic_is_told_with_all_that_an_event_needs():
-    assert told(Report(diagnostics=(refused(field='metadata.annotations'),))) == [
-        {
-            'kind': 'Service',
-            'namespace': 'shop',
-            'name': 'web',
-            'reason': 'RefusedByHaproxy',
-            'message': 'no',
-            'field': 'metadata.annotations',
-        }
-    ]
-
-
-# --- how much at most -------------------------------------------------------------------------------------------------
-
-
-def test_of_more_than_a_hundred_diagnostics_the_worst_are_told():
-    warnings = [refused(f'a-{number:03}', reason='CostlyHash') for number in range(80)]
-    errors = [refused(f'z-{number:03}') for number in range(60)]
-    found = told(Report(diagnostics=(*warnings, *errors)))
-    assert [item['name'] for item in found] == [
-        *(f'z-{number:03}' for number in range(60)),
-        *(f'a-{number:03}' for number in range(40)),
-    ]
-
-
-@pytest.mark.parametrize('message', ['x' * 1000, 'ü' * 1000, '"\\\n' * 500], ids=['ASCII', 'bytes count', 'escapes'])
-def test_diagnostics_are_told_up_to_64_kilobytes(message):
-    text = lease.annotations(Report(diagnostics=tuple(refused(f's-{n}', message) for n in range(100))))[
-        lease.DIAGNOSTICS
-    ]
-    assert len(text.encode()) <= 65536
-    # No more is left out than has to be.
-    found = json.loads(text)
-    assert 0 < len(found) < 100
-    assert len(text.encode()) + len(json.dumps(found[0], ensure_ascii=False).encode()) > 65536
-
-
-def test_a_long_message_is_cut_and_hides_no_other_diagnostic():
-    found = told(Report(diagnostics=(refused('a', 'x' * 70000), refused('b'))))
-    assert [(item['name'], len(item['message'])) for item in found] == [('a', 1000), ('b', 2)]
-
-
-@pytest.mark.parametrize('message', ['no', 'ü"' * 500], ids=['by number', 'by bytes'])
-def test_diagnostics_of_one_namespace_hide_none_of_another_and_what_is_left_out_is_counted(message):
-    many = [refused(f's-{number:03}', message, namespace='aaa') for number in range(150)]
-    few = [refused(f's-{number}', namespace='zzz') for number in range(3)]
-    made = lease.annotations(Report(diagnostics=(*many, *few)))
-    found = json.loads(made[lease.DIAGNOSTICS])
-    assert [item['namespace'] for item in found[:7]] == ['aaa', 'zzz', 'aaa', 'zzz', 'aaa', 'zzz', 'aaa']
-    assert len(found) == 100 or message != 'no'
-    assert json.loads(made[lease.OMITTED]) == {'aaa': 153 - len(found)}
-
-
-def test_a_report_that_leaves_nothing_out_counts_nothing():
-    assert lease.OMITTED not in lease.annotations(Report(diagnostics=(refused(),)))
-
-
-# --- how it is kept ---------------------------------------------------------------------------------------------------
-
-MISSING = (404, {'reason': 'NotFound'})
-TAKEN = (409, {'reason': 'Conflict'})
-
-
-def held(version):
-    return (200, {'metadata': {'resourceVersion': str(version)}})
-
-
-ONCE = (Report(),)
-
-
-def keep(server, *answers, reports=ONCE):
-    """Write so many reports; return the requests, and the Lease that was kept."""
-
-    async def write():
-        async with server.calls(*answers) as calls:
-            kept = AgentLease(calls, MINE, Report)
-            for report in reports:
-                await kept._write_once(report)
-        return kept
-
-    kept = asyncio.run(write())
-    versions = [json.loads(body)['metadata'].get('resourceVersion') if body else None for _, body in server.asked]
-    return list(zip(server.lines, versions, strict=True)), kept
-
-
-def test_a_lease_that_is_not_there_is_made_and_then_renewed(server):
-    found, kept = keep(server, MISSING, held(5), held(6), reports=(Report(), Report(epoch=2)))
-    assert found == [(f'GET {OWN}', None), (f'POST {PATH}', None), (f'PUT {OWN}', '5')]
-    assert json.loads(server.asked[-1][1])['metadata']['annotations']['headrace.io/epoch'] == '2'
-    assert kept.problem == ''
-
-
-def test_a_lease_of_an_agent_that_was_started_again_is_taken_over(server):
-    found, _ = keep(server, held(5), held(6))
-    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5')]
-
-
-def test_a_lease_that_somebody_has_touched_is_looked_at_again(server):
-    found, kept = keep(server, held(5), TAKEN, held(8), held(9))
-    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'PUT {OWN}', '8')]
-    assert kept.problem == ''
-
-
-def test_a_lease_that_somebody_has_removed_is_made_again(server):
-    found, kept = keep(server, held(5), MISSING, MISSING, held(9))
-    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'POST {PATH}', None)]
-    assert kept.problem == ''
-
-
-def test_a_lease_that_another_writes_all_the_time_is_told_and_tried_again_later(server, caplog):
-    found, kept = keep(server, held(5), TAKEN, held(6), TAKEN, held(7), held(8), reports=(Report(), Report()))
-    assert [line for line, _ in found[:4]] == [f'GET {OWN}', f'PUT {OWN}'] * 2
-    assert len(caplog.records) == 1
-    assert kept.problem == ''
-
-
-def test_a_right_that_is_missing_is_told_once_while_it_is_missing(server, caplog):
-    found, kept = keep(server, (403, {'message': 'leases is forbidden'}), reports=(Report(), Report()))
-    assert [line for line, _ in found] == [f'GET {OWN}'] * 2
-    assert 'leases is forbidden' in kept.problem
-    assert [record.levelname for record in caplog.records] == ['WARNING']
-
-
-@pytest.mark.parametrize('answer', [(200, {}), (403, {'message': 'forbidden'}), MISSING])
-def test_an_agent_that_ends_removes_its_lease_if_it_can(server, answer):
-    async def withdraw():
-        async with server.calls(answer) as calls:
-            await AgentLease(calls, MINE, Report).withdraw()
-
-    asyncio.run(withdraw())
-    assert server.lines == [f'DELETE {OWN}']
-
-
-def run(server, monkeypatch, reports, count, **seconds):
-    """Keep a Lease until `count` requests were made; return the epochs written."""
-    for name, value in seconds.items():
-        monkeypatch.setattr(lease, name, value)
-
-    async def keep_it():
-        async with server.calls(held(1)) as calls:
-            running = asyncio.create_task(AgentLease(calls, MINE, reports).run())
-            async with asyncio.timeout(20):
-                while len(server.asked) < count:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
-    asyncio.run(keep_it())
-    return [json.loads(body)['metadata']['annotations'][lease.EPOCH] for _, body in server.asked if body]
-
-
-def test_a_lease_is_renewed_without_news(server, monkeypatch):
-    found = run(server, monkeypatch, Report, 4, _RENEW_SECONDS=0.05, _STEP_SECONDS=0.01)
-    assert found[:3] == ['0', '0', '0']
-
-
-def test_news_go_before_the_renewal(server, monkeypatch):
-    def reports():
-        return Report(epoch=min(len(server.asked), 2))
-
-    found = run(server, monkeypatch, reports, 3, _NEWS_SECONDS=0.05, _STEP_SECONDS=0.01)
-    assert found == ['0', '2']
-
-
-# --- what others read -------------------------------------------------------------------------------------------------
+from headrace.kube.calls import CallError, ConflictError, NotFoundError
+from headrace.kube.lease import Leases, Observed
+from support.leases import LeaseApi
+
+NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(seconds=10)
+KEY = ('headrace', 'one')
 
 
 @pytest.mark.parametrize(
@@ -238,10 +23,113 @@ def test_an_epoch_is_a_number_or_none(text, number):
     assert lease.epoch(text) == number
 
 
-def test_a_call_error_of_a_lease_names_it(server):
-    async def write():
-        async with server.calls(held(5), TAKEN, held(6), TAKEN) as calls:
-            await AgentLease(calls, MINE, Report)._write(Report())
+@pytest.mark.parametrize(
+    ('spec', 'lives'),
+    [
+        pytest.param({'renewTime': '2026-05-01T11:59:46.000000Z', 'leaseDurationSeconds': 15}, True, id='in time'),
+        pytest.param({'renewTime': '2026-05-01T11:59:45.000000Z', 'leaseDurationSeconds': 15}, False, id='run out'),
+        pytest.param({'renewTime': '2026-05-01T11:59:59Z'}, False, id='no duration'),
+        pytest.param({'renewTime': '2026-05-01T11:59:59', 'leaseDurationSeconds': 15}, False, id='no time zone'),
+        pytest.param({'leaseDurationSeconds': 15}, False, id='never renewed'),
+        pytest.param({'renewTime': 'soon', 'leaseDurationSeconds': 15}, False, id='no time'),
+        pytest.param({'renewTime': '2026-05-01T11:59:59Z', 'leaseDurationSeconds': 10**30}, False, id='too long'),
+        pytest.param(None, False, id='no spec'),
+    ],
+)
+def test_a_lease_holds_for_its_time(spec, lives):
+    assert lease.lives({'metadata': {}, 'spec': spec}, NOW) is lives
 
-    with pytest.raises(CallError, match='headrace-edge-pod-1: another process writes it'):
-        asyncio.run(write())
+
+def test_by_the_own_clock_a_lease_holds_from_when_a_renewal_was_seen():
+    clock = [0.0]
+    observed, held = Observed(lambda: clock[0]), lease.make(*KEY, 'one', 15, NOW)
+    assert observed.lives(held)
+    clock[0] = 14.9
+    assert observed.lives(held)
+    clock[0] = 15.0
+    assert not observed.lives(held)
+    assert observed.lives(held, 20)
+    assert observed.lives(lease.renewed(held, 'one', 15, LATER))
+    clock[0] = 40.0
+    assert observed.lives(lease.renewed(held, 'two', 15, LATER))
+
+
+def test_a_renewal_keeps_since_when_and_all_that_is_not_known():
+    held = lease.make(*KEY, 'one', 15, NOW)
+    held['metadata']['annotations'], held['spec']['strategy'] = {'a': 'b'}, 'later'
+    again = lease.renewed(held, 'one', 20, LATER)
+    assert again['metadata'] == held['metadata']
+    assert again['spec'] == {
+        'holderIdentity': 'one',
+        'leaseDurationSeconds': 20,
+        'acquireTime': '2026-05-01T12:00:00.000000Z',
+        'renewTime': '2026-05-01T12:00:10.000000Z',
+        'strategy': 'later',
+    }
+
+
+def test_another_holder_has_it_since_now_and_is_counted():
+    taken = lease.renewed(lease.make(*KEY, 'one', 15, NOW), 'two', 15, LATER)
+    assert (taken['spec']['acquireTime'], taken['spec']['leaseTransitions']) == ('2026-05-01T12:00:10.000000Z', 1)
+    assert lease.renewed(taken, 'three', 15, LATER)['spec']['leaseTransitions'] == 2
+    assert 'leaseTransitions' not in lease.renewed({'metadata': {}}, 'one', 15, NOW)['spec']
+
+
+def test_a_lease_goes_with_an_account_where_there_is_one():
+    assert 'ownerReferences' not in lease.owned(lease.make(*KEY, 'one', 15, NOW), '')['metadata']
+    owned = lease.owned(lease.make(*KEY, 'one', 15, NOW), 'controller/u-1')
+    reference = {'apiVersion': 'v1', 'kind': 'ServiceAccount', 'name': 'controller', 'uid': 'u-1'}
+    assert owned['metadata']['ownerReferences'] == [reference]
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def run(work, api=None):
+    made = api or LeaseApi()
+    return asyncio.run(work(Leases(made))), made
+
+
+def test_a_lease_that_was_changed_since_it_was_read_is_not_overwritten():
+    async def work(leases):
+        held = await leases.write(lease.make(*KEY, 'one', 15, NOW))
+        await leases.write(lease.renewed(held, 'one', 15, LATER))
+        with pytest.raises(ConflictError):
+            await leases.write(lease.renewed(held, 'two', 15, LATER))
+
+    assert run(work)[1].holder(*KEY) == 'one'
+
+
+def test_what_is_put_is_there_whatever_was_there():
+    async def work(leases):
+        version = await leases.put(lease.make(*KEY, 'one', 15, NOW))
+        await leases.put(lease.make(*KEY, 'two', 15, NOW), version)
+        await leases.put(lease.make(*KEY, 'three', 15, NOW), version)
+        await leases.put(lease.make(*KEY, 'four', 15, NOW))
+
+    assert run(work)[1].holder(*KEY) == 'four'
+
+
+def test_what_another_process_writes_all_the_time_is_an_error_that_names_it():
+    api = LeaseApi()
+    api.faults = [None, ConflictError('another'), None, ConflictError('another')]
+
+    async def work(leases):
+        with pytest.raises(CallError, match='one: another process writes it'):
+            await leases.put(lease.make(*KEY, 'one', 15, NOW))
+
+    run(work, api)
+
+
+def test_a_lease_is_deleted_as_it_was_read_only():
+    async def work(leases):
+        held = await leases.write(lease.make(*KEY, 'one', 15, NOW))
+        await leases.write(lease.renewed(held, 'one', 15, LATER))
+        with pytest.raises(ConflictError):
+            await leases.delete(*KEY, lease.version(held))
+        await leases.delete(*KEY)
+        assert await leases.get(*KEY) is None
+        with pytest.raises(NotFoundError):
+            await leases.delete(*KEY)
+
+    run(work)

@@ -362,7 +362,9 @@ def test_an_explanation_is_one_value_for_programs():
     assert {
         'level': 'error',
         'reason': 'Conflict',
-        'object': 'Service shop/web',
+        'kind': 'Service',
+        'namespace': 'shop',
+        'name': 'web',
         'field': 'metadata.annotations[headrace.io/host]',
         'message': 'a.example.com/ (prefix) is held by Service shop/old',
     } in diagnostics
