@@ -67,6 +67,8 @@ _ROUTE = {
     'response-headers': ('Server:', 'X-A: b; c'),
     'response-cookie-domain': ('.old.example new.example', 'old'),
     'response-cookie-path': ('/ /app/', '/a /b'),
+    'error-statuses': ('404 503', '500'),
+    'error-service': NAMES,
     'location-rewrite': ('off', 'http:// https://', "/a%20;#' /b"),
     'cors-allow-origin': ('*', 'https://a.example.com https://b.example.com:8443'),
     'cors-allow-methods': ('GET, PUT', "#'x"),

@@ -110,6 +110,8 @@ CONTRACT = (
     ('response-headers', '–', *HEADERS),
     ('response-cookie-domain', '–', ('old.example new.example', '.old.example new.example', 'a  b'), ('old.example', 'a b c', '* a', '')),
     ('response-cookie-path', '–', ('/ /shop', '/old/ /new'), ('/old', 'old new', '/a /b;c', '/a /b /c', '')),
+    ('error-statuses', '–', ('404', '404, 500 503', '400 599'), ('200', '4xx', '500-599', '600', '')),
+    ('error-service', '–', ('pages', 'pages:http', 'pages:8080'), ('Pages', 'other/pages', 'pages:', '')),
     ('location-rewrite', 'off', ('off', 'default', 'http:// https://', '/old /new', 'http://a:8080/ /'), ('/old', 'on', '/a|b /c', '/a\\1 /b', '/a /b /c', '')),
     ('cors-allow-origin', 'off', ('*', 'https://app.example.com', 'http://a:8080, https://b'), ('app.example.com', 'ftp://a', 'https://a/path', '')),
     ('cors-allow-methods', 'GET, HEAD, POST', *TOKENS),

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.annotations.values import Invalid, path, plain_host
+from headrace.annotations.values import Invalid, path, plain_host, words
 
+_ERROR = re.compile(r'[45]\d\d', re.ASCII)
 _URI_PREFIX = re.compile(r"(?:https?|/)[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{0,511}")
 
 
@@ -51,3 +52,11 @@ def location_rewrite(text: str) -> Replacement | Invalid | None:
 
 def _uri_prefix(text: str) -> str | Invalid:
     return text if _URI_PREFIX.fullmatch(text) else Invalid('the beginning of an http or https URL, or of a path')
+
+
+def error_statuses(text: str) -> tuple[int, ...] | Invalid:
+    """Return codes of errors, sorted."""
+    codes = words(text)
+    if codes and all(_ERROR.fullmatch(code) for code in codes):
+        return tuple(sorted({int(code) for code in codes}))
+    return Invalid('a list of codes from 400 to 599')

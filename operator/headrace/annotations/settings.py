@@ -52,6 +52,8 @@ class RouteSettings:
     response_headers: Headers = ()
     response_cookie_domain: Replacement | None = None
     response_cookie_path: Replacement | None = None
+    error_statuses: tuple[int, ...] = ()
+    error_service: ServiceReference | None = None
     location_rewrite: Replacement | None = None
     cors_allow_origin: tuple[str, ...] | None = None
     cors_allow_methods: tuple[str, ...] = ('GET', 'HEAD', 'POST')

@@ -10,7 +10,7 @@ from headrace.ir.backend import Backend, Demand
 from headrace.ir.l4 import Balanced, VirtualAddress
 from headrace.ir.pointers import Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
-from headrace.ir.routing import Authentication, Canary, Candidates, Split, Target
+from headrace.ir.routing import Candidates, Lead, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 
@@ -79,7 +79,7 @@ class Fragment:
     headers: tuple[HeaderEdits, ...] = ()
     timeouts: tuple[Timeouts, ...] = ()
     userlists: tuple[Userlist, ...] = ()
-    leads: tuple[Authentication | Canary | Split, ...] = ()
+    leads: tuple[Lead, ...] = ()
     balanced: tuple[Balanced, ...] = ()
     demands: tuple[Demand, ...] = ()
     closed: bool = False

@@ -37,6 +37,7 @@ class Map(StrEnum):
     RESPONSE_HEADERS_GONE = 'response-headers-gone'
     COOKIE_DOMAIN = 'cookie-domain'
     COOKIE_PATH = 'cookie-path'
+    ERROR_PAGES = 'error-pages'
     LOCATION = 'location'
     SESSION_COOKIE = 'session-cookie'
     TIMEOUTS = 'timeouts'

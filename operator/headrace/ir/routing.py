@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.ir.pointers import Pointer
+from headrace.names import Ref
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -120,6 +121,25 @@ class Authentication:
         yield self.pointer
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorPages:
+    """The backend whose answers replace those of a policy that have one of these codes, and whom it is told they come from."""
+
+    policy: str
+    pointer: Pointer
+    statuses: tuple[int, ...]
+    service: Ref
+    port: int
+    ingress: str = ''
+
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go."""
+        yield self.pointer
+
+
+# What leads requests of a policy to further backends.
+Lead = Authentication | Canary | ErrorPages | Split
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split
 

@@ -131,7 +131,7 @@ def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
     if total:
         return False, 'everything that it claims is held by others'
     if elsewhere:
-        return True, 'it is reached through other Services only, as their canary or for authentication'
+        return True, 'it is reached through other Services only, as their canary, for authentication or for error pages'
     return False, 'it asks to be served, but nothing of it can be exposed; the diagnostics say why'
 
 

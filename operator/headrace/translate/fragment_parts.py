@@ -5,7 +5,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
-from headrace.ir.routing import Authentication, Canary, Split
+from headrace.ir.routing import Lead
 from headrace.names import Ref
 from headrace.store import Reader
 from headrace.translate import affinity, tls_material
@@ -23,7 +23,7 @@ class FragmentParts:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
-        self.leads: list[Authentication | Canary | Split] = []
+        self.leads: list[Lead] = []
         self.demands: set[Demand] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = set()

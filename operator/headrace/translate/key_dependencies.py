@@ -18,6 +18,8 @@ PARTNERS = {
     'canary-weight': ('canary-service',),
     'canary-header': ('canary-service',),
     'canary-cookie': ('canary-service',),
+    'error-statuses': ('error-service',),
+    'error-service': ('error-statuses',),
     'external-auth-path': ('external-auth-service',),
     'external-auth-signin': _ASKED,
     'external-auth-method': _ASKED,

@@ -18,7 +18,7 @@ from headrace.ir.backend import Backend, Demand, Mode, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.l4 import Balanced, Datapath, TrafficPath
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
-from headrace.ir.routing import Authentication, Canary
+from headrace.ir.routing import Lead
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.store import Reader
@@ -30,6 +30,7 @@ from headrace.translate import (
     endpoints,
     exposure,
     external_authentication,
+    further_services,
     node_tls,
     ownership,
     policies,
@@ -132,7 +133,7 @@ class _FragmentBuilder:
         self.headers: list[HeaderEdits] = []
         self.timeouts: list[Timeouts] = []
         self.userlists: list[Userlist] = []
-        self.leads: list[Authentication | Canary] = []
+        self.leads: list[Lead] = []
         self.demands: set[Demand] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = {
@@ -160,6 +161,7 @@ class _FragmentBuilder:
         self._users(port, policy, route, mode)
         policies.satisfy(policy, route)
         self._authentication(port, policy, route, mode)
+        self._error_pages(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
@@ -337,6 +339,17 @@ class _FragmentBuilder:
         if isinstance(added, external_authentication.Refused):
             policy.add(policies.CLOSED)
             self._say('RouteClosed', self._key(key, port), f'port {port.label} is closed: {added.why}')
+        elif added is not None:
+            self.demands.add(added[0])
+            self.leads.append(added[1])
+
+    def _error_pages(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let another Service answer in the place of errors."""
+        origin = further_services.Origin(self.service.ref, port.number)
+        lender = external_authentication.Lender(self.reader, self.context, _lent_variant)
+        added = further_services.error_pages(policy, route, origin, lender) if mode == 'http' else None
+        if isinstance(added, external_authentication.Refused):
+            self._say('ServiceMissing', self._key('error-service', port), added.why)
         elif added is not None:
             self.demands.add(added[0])
             self.leads.append(added[1])

@@ -8,7 +8,7 @@ from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Mode, Shape
 from headrace.names import Ref
 from headrace.objects.kinds import ServicePort
-from headrace.translate import backends, canaries, credentials, external_authentication, policies
+from headrace.translate import backends, canaries, credentials, external_authentication, further_services, policies
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
 
@@ -79,6 +79,21 @@ class RoutePolicy:
             parts.leads.append(added[1])
         if self.settings.external_auth_url is not None and key != 'external-auth-url':
             parts.say('ContradictoryKeys', self.key('external-auth-url'), external_authentication.SERVICE_COUNTS)
+
+    def error_pages(self, service: Ref, port: ServicePort) -> None:
+        """Let another Service answer in the place of errors of a Service's port."""
+        parts = self.parts
+        if self.mode != 'http':
+            return
+        ingress = parts.ref.name if parts.ref.kind == 'Ingress' else ''
+        origin = further_services.Origin(service, port.number, ingress)
+        lender = external_authentication.Lender(parts.reader, parts.context)
+        added = further_services.error_pages(self.policy, self.settings, origin, lender)
+        if isinstance(added, external_authentication.Refused):
+            parts.say('ServiceMissing', self.key('error-service'), added.why)
+        elif added is not None:
+            parts.demands.add(added[0])
+            parts.leads.append(added[1])
 
     def canary(self, port: ServicePort, home: Shape) -> None:
         """Let a part of the requests for a port, whose backend has the shape `home`, go to another Service."""

@@ -128,7 +128,7 @@ def test_a_service_that_is_a_canary_is_reached_through_another():
     found = explain('shop/canary', main, web('canary'))
     assert (found.served, found.because) == (
         True,
-        'it is reached through other Services only, as their canary or for authentication',
+        'it is reached through other Services only, as their canary, for authentication or for error pages',
     )
 
 

@@ -23,7 +23,17 @@ from urllib.parse import quote
 from headrace.haproxy.encode import syntax
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, Map
-from headrace.ir.routing import Authentication, Canary, Candidates, Conditions, Split, Target, WeightedBackend
+from headrace.ir.routing import (
+    Authentication,
+    Canary,
+    Candidates,
+    Conditions,
+    ErrorPages,
+    Lead,
+    Split,
+    Target,
+    WeightedBackend,
+)
 from headrace.translate.policies import closed
 
 SPLIT = 'W'
@@ -53,12 +63,14 @@ def value(key: str, content: Target | Candidates) -> str:
     return text if len(text) <= MAX_VALUE else syntax.pointer(closed(_pointer(content.items[0].target)))
 
 
-def lead(found: Authentication | Canary | Split) -> list[Entry]:
+def lead(found: Lead) -> list[Entry]:
     """Return the entries that lead a policy's requests to further backends."""
     if isinstance(found, Canary):
         return [Entry(Map.CANARY, found.policy, f'{found.weight}|{syntax.pointer(found.pointer)}')]
     if isinstance(found, Authentication):
         return [Entry(Map.EXTERNAL_AUTH, found.policy, _authentication(found))]
+    if isinstance(found, ErrorPages):
+        return [Entry(Map.ERROR_PAGES, found.policy, _error_pages(found))]
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(found).items()]
 
 
@@ -76,6 +88,12 @@ def _authentication(found: Authentication) -> str:
         found.cookie,
     )
     return '|'.join(map(str, fields))
+
+
+def _error_pages(found: ErrorPages) -> str:
+    """Return CODES|BACKEND|NAMESPACE|INGRESS|SERVICE|PORT, which `lua/errors.lua` reads."""
+    codes, service = ','.join(map(str, found.statuses)), found.service
+    return f'{codes}|{found.pointer.backend}|{service.namespace}|{found.ingress}|{service.name}|{found.port}'
 
 
 def shares(split: Split) -> dict[str, str]:
