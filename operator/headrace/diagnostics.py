@@ -159,6 +159,7 @@ REASONS: dict[str, Reason] = {
     'HostForbidden': Reason(_ERROR, "The class's `hostPolicy` does not give this host to this namespace.", 'Use another host, or ask the administrator.'),
     'InternalError': Reason(_ERROR, 'headrace failed on the object unexpectedly; the last good state of the object stays, and no other object is affected.', 'Report the traceback in the log: this is a defect of headrace. Another change of the object is tried again.'),
     'InvalidObject': Reason(_ERROR, 'The object lacks what Kubernetes requires of it and is ignored, whole or in the field named.', 'Correct the field.'),
+    'InvalidPath': Reason(_ERROR, 'A path of an Ingress is none that a request can have, or a regular expression beyond the subset that is supported; the latter closes what is left of its host.', 'Correct the path.'),
     'InvalidValue': Reason(_ERROR, 'The value does not parse; the key is treated as absent.', 'The message says what is allowed.'),
     'MissingHost': Reason(_ERROR, 'An HTTP port needs a host, and the class has no `domain` to make one.', 'Set `headrace.io/host`; `"*"` asks for every host.'),
     'NoEndpoints': Reason(_WARNING, 'No endpoint is usable; clients get 503 (http) or a reset (tcp).', 'Check the readiness of the pods behind the Service.'),
@@ -178,5 +179,6 @@ REASONS: dict[str, Reason] = {
     'UnknownKey': Reason(_WARNING, 'The key is none of headrace\'s.', 'The message names the nearest known key.'),
     'UnknownPort': Reason(_ERROR, 'The Service has no port of this name or number.', 'Correct what follows the last dot of the key.'),
     'UnknownSnippet': Reason(_ERROR, 'The administrator has defined no snippet of this name.', 'Correct the name, or ask the administrator.'),
+    'UnsupportedBackend': Reason(_ERROR, 'The backend of a path is a resource and no Service; the path answers 503.', 'Name a Service.'),
     'UnsupportedProtocol': Reason(_WARNING, 'The edge does not serve UDP and SCTP ports.', 'Use the node role for this Service.'),
 }  # fmt: skip

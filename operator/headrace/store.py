@@ -5,6 +5,7 @@ from. Slices are kept under their Service's key, because endpoints move between 
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
+# The kinds of objects that fragments are made of.
+TRANSLATED = frozenset(('Service', 'Ingress'))
 _Value = TypeVar('_Value')
 
 
@@ -30,6 +33,9 @@ class Store:
         # Whose each ClusterIP is, once any is asked for.
         self._owners: dict[str, tuple[Ref, ...]] | None = None
         self._default_classes: dict[Ref, IngressClass] = {}
+        self._canaries: dict[Ref, dict[Ref, Ingress]] = {}
+        # By host: how many Ingresses make its paths regular expressions.
+        self._expressions: Counter[Ref] = Counter()
 
     def put(self, wanted: Object) -> bool:
         """Keep an object, new or changed; return whether it differs from what was kept."""
@@ -132,6 +138,15 @@ class Store:
         """Return the references of all Services."""
         return [ref for ref in self._objects if ref.kind == 'Service']
 
+    def translated(self) -> list[Ref]:
+        """Return the references of all objects that fragments are made of."""
+        return [ref for ref in self._objects if ref.kind in TRANSLATED]
+
+    def source(self, ref: Ref) -> Service | Ingress | None:
+        """Return an object that a fragment is made of, or None when there is none."""
+        found = self._objects.get(ref)
+        return found if isinstance(found, Service | Ingress) else None
+
     def get(self, ref: Ref, kind: type[_Value]) -> _Value | None:
         """Return the object of this reference, or None when there is none of this type."""
         found = self._objects.get(ref)
@@ -163,7 +178,39 @@ class Store:
             self._default_classes.pop(ref, None)
             if isinstance(wanted, IngressClass) and wanted.is_default:
                 self._default_classes[ref] = wanted
+        elif ref.kind == 'Ingress':
+            self._note_canary(ref, held, wanted)
+            self._note_expressions(ref.namespace, held, wanted)
         self._dirty.update(registry.touched(held, wanted))
+
+    def _note_canary(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
+        if isinstance(held, Ingress):
+            for host in held.canary_hosts:
+                self._canaries[registry.canaries(ref.namespace, host)].pop(ref)
+        if isinstance(wanted, Ingress):
+            for host in wanted.canary_hosts:
+                self._canaries.setdefault(registry.canaries(ref.namespace, host), {})[ref] = wanted
+
+    def _note_expressions(self, namespace: str, held: Object | None, wanted: Object | None) -> None:
+        """Count who makes paths regular expressions; what reads of a host whether anything does changes with the first and last."""
+        before = held.expression_hosts if isinstance(held, Ingress) else frozenset()
+        after = wanted.expression_hosts if isinstance(wanted, Ingress) else frozenset()
+        for each in before ^ after:
+            ref = registry.expressions(namespace, *each)
+            self._expressions[ref] += 1 if each in after else -1
+            if not self._expressions[ref]:
+                del self._expressions[ref]
+            if self._expressions[ref] <= (each in after):
+                self._dirty.add(ref)
+
+    def has_expressions(self, ref: Ref) -> bool:
+        """Tell whether any Ingress makes the paths of a host, as `registry.expressions` names it, regular expressions."""
+        return ref in self._expressions
+
+    def canaries(self, namespace: str, host: str) -> tuple[Ingress, ...]:
+        """Return the canary Ingresses of a host in a namespace, the oldest first."""
+        found = self._canaries.get(registry.canaries(namespace, host), {})
+        return tuple(sorted(found.values(), key=lambda item: (item.created, item.name)))
 
     def _keep(self, wanted: Slice) -> None:
         if wanted.service:
@@ -231,6 +278,18 @@ class Reader:
         """Return the IngressClass of Ingresses that name none, or None when there is none."""
         self._recorded.add(DEFAULT_INGRESS_CLASS)
         return self._store.default_ingress_class()
+
+    def canaries(self, host: str) -> tuple[Ingress, ...]:
+        """Return the canary Ingresses of a host in the object's namespace, the oldest first."""
+        self._recorded.add(registry.canaries(self.ref.namespace, host))
+        return self._store.canaries(self.ref.namespace, host)
+
+    def has_expressions(self, ingress: Ingress, host: str) -> bool:
+        """Tell whether any Ingress of the same class and namespace makes the paths of a host regular expressions."""
+        ingress_class = ingress.class_name or ingress.class_annotation or ''
+        ref = registry.expressions(ingress.namespace, ingress_class, host)
+        self._recorded.add(ref)
+        return self._store.has_expressions(ref)
 
     def owner(self, address: str) -> Service | None:
         """Return the Service that has an address as a ClusterIP, or None when there is none."""

@@ -21,7 +21,7 @@ from headrace.translate import build_context
 from headrace.translate.endpoints import Topology
 from properties.simulated import Simulated
 
-SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)))
+SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)), ingress_annotations=('ingress-nginx',))
 VIEW = build_context.make(SETTINGS, topology=Topology('n1', 'z1'))
 RENDERER = render.Renderer(VIEW)
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
@@ -58,7 +58,7 @@ class Model:
     def scratch(self):
         """Return a state that is built from the same objects at once."""
         made = state.State(self.state.context)
-        made.update(self.store, [item.ref for item in self.store.objects() if item.ref.kind == 'Service'])
+        made.update(self.store, self.store.translated())
         return made
 
 

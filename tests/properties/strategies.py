@@ -7,7 +7,7 @@ A new feature is not done until it can be drawn here.
 from hypothesis import strategies as st
 
 from headrace.names import Ref
-from support.objects import PREFIX, ca_secret, endpoint_slice, node, secret, service, tls_secret
+from support.objects import PREFIX, ca_secret, endpoint_slice, ingress, ingress_class, node, secret, service, tls_secret
 
 NAMESPACES = ('shop', 'shop', 'shop', 'bank', 'aero')
 NAMES = ('a', 'b', 'c')
@@ -187,6 +187,56 @@ def slices(draw):
     )
 
 
+_NGINX = 'nginx.ingress.kubernetes.io/'
+# Pairs without what only a reload can bring.
+_OF_INGRESSES = (
+    (f'{PREFIX}allow', '10.0.0.0/8'), (f'{PREFIX}allow', 'nonsense'), (f'{PREFIX}response-headers', 'X-A: 1'),
+    (f'{PREFIX}tls-redirect', 'false'), (f'{PREFIX}balance', 'leastconn'), (f'{PREFIX}timeout-server', '7s'),
+    (f'{PREFIX}backend-protocol', 'https'), (f'{PREFIX}basic-auth-secret', 'users'), (f'{PREFIX}client-ca-secret', 'ca'),
+    (f'{PREFIX}redirect-root', '/app'), (f'{PREFIX}www-redirect', 'true'), (f'{PREFIX}class', 'other'),
+    (f'{_NGINX}canary', 'true'), (f'{_NGINX}canary-weight', '20'), (f'{_NGINX}use-regex', 'true'),
+    (f'{_NGINX}server-alias', 'b.example.com'), (f'{_NGINX}ssl-passthrough', 'true'), (f'{_NGINX}limit-rps', '5'),
+    (f'{_NGINX}proxy-body-size', '1m'), (f'{_NGINX}whitelist-source-range', 'nonsense'),
+)  # fmt: skip
+_BACKENDS = st.builds(
+    lambda name, port: {'service': {'name': name, 'port': port}},
+    st.sampled_from(NAMES),
+    st.sampled_from(({'number': 80}, {'number': 80}, {'name': 'http'}, {'number': 99})),
+)
+_RULES = st.builds(
+    lambda host, paths: {'host': host, **({'http': {'paths': paths}} if paths else {})},
+    st.sampled_from(HOSTS[:3]),
+    st.lists(
+        st.builds(
+            lambda path, kind, backend: {'path': path, 'pathType': kind, 'backend': backend},
+            st.sampled_from(('/', '/', '/app', '/v[0-9]')),
+            st.sampled_from(('Prefix', 'Exact', 'ImplementationSpecific')),
+            _BACKENDS,
+        ),
+        max_size=2,
+    ),
+)
+CLASSES = [ingress_class(default=True), ingress_class(), ingress_class('nginx', 'k8s.io/ingress-nginx', default=True)]
+
+
+@st.composite
+def ingresses(draw):
+    """Return a strategy of Ingresses."""
+    more = draw(st.sampled_from((
+        {}, {}, {'tls': [{'hosts': ['a.example.com'], 'secretName': 'tls'}]}, {'tls': [{'secretName': 'other'}]},
+        {'ingressClassName': 'headrace'}, {'ingressClassName': 'nginx'},
+    )))  # fmt: skip
+    return ingress(
+        draw(st.sampled_from(NAMES)),
+        draw(st.sampled_from(NAMESPACES)),
+        annotations=dict(draw(st.lists(st.sampled_from(_OF_INGRESSES), max_size=3))),
+        created=draw(st.sampled_from(CREATED)),
+        rules=draw(st.lists(_RULES, min_size=1, max_size=2)),
+        **({'defaultBackend': draw(_BACKENDS)} if draw(st.booleans()) else {}),
+        **more,
+    )
+
+
 SECRETS = [
     *(tls_secret('tls', seed=seed) for seed in ('one', 'two')),
     tls_secret('other'),
@@ -202,8 +252,8 @@ NODES = [node('n1', zone='z1'), node('n2', zone='z2', addresses=['192.0.2.2']), 
 
 def documents(*, unusual=True):
     """Return a strategy of any object."""
-    return st.one_of(services(unusual=unusual), services(unusual=unusual), slices(), slices(),
-                     st.sampled_from(SECRETS), st.sampled_from(NODES))  # fmt: skip
+    return st.one_of(services(unusual=unusual), services(unusual=unusual), slices(), slices(), ingresses(),
+                     st.sampled_from(SECRETS), st.sampled_from(NODES), st.sampled_from(CLASSES))  # fmt: skip
 
 
 def reference(document):
@@ -216,13 +266,15 @@ _SECRETS = (SECRETS[0], SECRETS[3], SECRETS[6])
 
 
 def worlds(*, unusual=True):
-    """Return a strategy of sets of objects, none twice: some Services, some slices, mostly the Secrets, and others."""
+    """Return a strategy of sets of objects, none twice: some of each kind, and mostly the Secrets."""
     one = services(unusual=unusual)
     return st.builds(
         lambda *parts: list({reference(item): item for part in parts for item in part}.values()),
         st.sampled_from(((), _SECRETS, _SECRETS, _SECRETS)),
         st.tuples(one, one, one),
         st.tuples(slices(), slices(), slices(), slices()),
+        st.sampled_from(((), (CLASSES[0],), (CLASSES[0],))),
+        st.lists(ingresses(), max_size=2),
         st.lists(documents(unusual=unusual), max_size=6),
     )
 

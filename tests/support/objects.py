@@ -137,9 +137,9 @@ def node(name='n1', *, zone='', addresses=('192.0.2.1',), ready=True, labels=Non
     }
 
 
-def fragment(made, name='web', namespace='shop'):
-    """Return the fragment of a Service in a model; None when it has none."""
-    return made.fragments.get(Ref('Service', namespace, name))
+def fragment(made, name='web', namespace='shop', *, kind='Service'):
+    """Return the fragment of an object in a model; None when it has none."""
+    return made.fragments.get(Ref(kind, namespace, name))
 
 
 def pointer(made, kind, key):

@@ -100,6 +100,29 @@ class Ingress:
         return Ref('Ingress', self.namespace, self.name)
 
     @property
+    def canary_hosts(self) -> frozenset[str]:
+        """Return the hosts of which it takes a part of other Ingresses' requests, as one with an annotation `canary` does.
+
+        Which controller's annotation it is, and whether it counts, is decided where the Ingress is translated.
+        """
+        if not any(value == 'true' and key.endswith('/canary') for key, value in self.annotations):
+            return frozenset()
+        return frozenset(rule.host for rule in self.rules)
+
+    @property
+    def expression_hosts(self) -> frozenset[tuple[str, str]]:
+        """Return the hosts, each with the class that the Ingress names, of which it makes all paths regular expressions.
+
+        ingress-nginx has annotations that do so for the paths of other Ingresses too.
+        """
+        if not any(
+            (value == 'true' and key.endswith('/use-regex')) or (value and key.endswith('/rewrite-target'))
+            for key, value in self.annotations
+        ):
+            return frozenset()
+        return frozenset((self.class_name or self.class_annotation or '', rule.host) for rule in self.rules)
+
+    @property
     def class_annotation(self) -> str | None:
         """Return the class that the annotation names which came before `spec.ingressClassName`; None without it."""
         return next((value for key, value in self.annotations if key == CLASS_ANNOTATION), None)

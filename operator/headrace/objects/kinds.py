@@ -16,6 +16,10 @@ from headrace.objects.status import UNREAD, Status
 NODES = Ref('Node', '', '*')
 # The IngressClass that Ingresses without a class belong to, whichever it is.
 DEFAULT_INGRESS_CLASS = Ref('IngressClass', '', '*')
+# The kind of what stands for all canary Ingresses of a host in a namespace.
+CANARIES = 'Canaries'
+# The kind of what stands for whether paths of a host are regular expressions, by class and host.
+EXPRESSIONS = 'PathExpressions'
 
 
 class Protocol(StrEnum):

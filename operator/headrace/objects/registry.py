@@ -11,7 +11,9 @@ from headrace.names import Ref
 from headrace.objects import cluster, fields, ingress, secrets, services, slices
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import (
+    CANARIES,
     DEFAULT_INGRESS_CLASS,
+    EXPRESSIONS,
     NODES,
     Endpoints,
     Namespace,
@@ -73,6 +75,23 @@ def _node(before: Node | None, after: Node | None) -> tuple[Ref, ...]:
     return (*_itself(before, after), NODES)
 
 
+def _ingress(before: Ingress | None, after: Ingress | None) -> set[Ref]:
+    """Return an Ingress, and the hosts of which it is a canary before or after."""
+    hosts = {host for item in (before, after) if item is not None for host in item.canary_hosts}
+    namespace = _one(before, after).ref.namespace
+    return {*_itself(before, after), *(canaries(namespace, host) for host in hosts)}
+
+
+def canaries(namespace: str, host: str) -> Ref:
+    """Return what stands for all canary Ingresses of a host that a namespace has."""
+    return Ref(CANARIES, namespace, host)
+
+
+def expressions(namespace: str, ingress_class: str, host: str) -> Ref:
+    """Return what stands for whether paths of a host are regular expressions, for Ingresses that name a class."""
+    return Ref(EXPRESSIONS, namespace, f'{ingress_class}/{host}')
+
+
 def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> tuple[Ref, ...]:
     default = any(item is not None and item.is_default for item in (before, after))
     return (*_itself(before, after), DEFAULT_INGRESS_CLASS) if default else _itself(before, after)
@@ -85,7 +104,7 @@ KINDS = (
     Kind(Node, 'Node', '', 'v1', 'nodes', cluster.read_node, _node, namespaced=False),
     Kind(Namespace, 'Namespace', '', 'v1', 'namespaces', cluster.read_namespace, _itself, namespaced=False, subdomain=False),
     Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
-    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _itself),
+    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress),
     Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from headrace.ir.fragment import Fragment
 from headrace.names import Ref
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Secret, Service
 from headrace.resolve.hosts import Rank
 from headrace.resolve.totals import Cost
@@ -35,12 +36,12 @@ class Refusal:
 class Standing:
     """What is known of one object.
 
-    `made_from` is what its fragment was last made from without an error: its Service, and the Secrets that it names.
+    `made_from` is what its fragment was last made from without an error: its object, and the Secrets that it names.
     `good` is its fragment from before it exceeded a budget, and `replaced` tells that another form than its own stands.
     `failed` tells that an unexpected exception was raised when it was last built.
     """
 
-    made_from: tuple[Service | Secret, ...] = ()
+    made_from: tuple[Service | Ingress | Secret, ...] = ()
     good: Fragment | None = None
     replaced: bool = False
     failed: bool = False

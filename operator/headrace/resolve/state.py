@@ -14,6 +14,7 @@ from functools import reduce
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Fragment
 from headrace.names import Ref
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Secret, Service
 from headrace.resolve.admission import Admission
 from headrace.resolve.changes import Change, Failure, FragmentChange
@@ -23,7 +24,7 @@ from headrace.resolve.hosts import Rank
 from headrace.resolve.installation import Installation
 from headrace.resolve.standing import UNKNOWN, Refusal, Standing, Standings
 from headrace.resolve.translation import Translation
-from headrace.store import Reader, Store
+from headrace.store import TRANSLATED, Reader, Store
 from headrace.translate.build_context import BuildContext
 
 
@@ -67,8 +68,9 @@ class State:
 
     def age(self, store: Store, ref: Ref) -> Rank:
         """Return what orders changed objects: the age of the oldest object that is built from one."""
-        of_service = ref.kind in ('Service', 'EndpointSlice')
-        built = {Ref('Service', ref.namespace, ref.name)} if of_service else self.dependencies.readers(ref)
+        if ref.kind == 'EndpointSlice':
+            ref = Ref('Service', ref.namespace, ref.name)
+        built = {ref} if ref.kind in TRANSLATED else self.dependencies.readers(ref)
         return min((self._rank(store, each) for each in built), default=('', ref.namespace, ref.name, ref.kind))
 
     def succeed(self, before: 'State', store: Store) -> Change:
@@ -78,10 +80,10 @@ class State:
         """
         earlier = before.last_good()
         with store.showing(earlier):
-            change = self.update(store, store.services())
+            change = self.update(store, store.translated())
         return change.then(self.update(store, [item.ref for item in earlier])) if earlier else change
 
-    def last_good(self) -> list[Service | Secret]:
+    def last_good(self) -> list[Service | Ingress | Secret]:
         """Return what the objects in error were last made from without one."""
         refs = self._standings.failed | self._standings.replaced
         return [item for ref in refs for item in self._standings.of(ref).made_from]
@@ -146,7 +148,7 @@ class State:
         refreshed: set[Ref] = set()
         for ref in dirty:
             queue |= self.dependencies.readers(ref)
-            if ref.kind == 'Service':
+            if ref.kind in TRANSLATED:
                 queue.add(ref)
             elif ref.kind == 'EndpointSlice':
                 refreshed.add(Ref('Service', ref.namespace, ref.name))
@@ -248,8 +250,8 @@ class State:
         return sorted((self._rank(store, ref), ref) for ref in refs)
 
     def _rank(self, store: Store, ref: Ref) -> Rank:
-        service = store.get(ref, Service)
-        return (service.created if service is not None else '', ref.namespace, ref.name, ref.kind)
+        source = store.source(ref)
+        return (source.created if source is not None else '', ref.namespace, ref.name, ref.kind)
 
     def _let_in(self, store: Store, order: list[tuple[Rank, Ref]], new: Iterable[Ref], let_in: set[Ref]) -> bool:
         """Queue the objects for which there is room now, each once in an update; tell whether there are any."""
@@ -290,11 +292,11 @@ class State:
 
     def _note(self, store: Store, ref: Ref) -> None:
         """Note what an object was made from, if its own form stands."""
-        standing, service, fragment = self._standings.of(ref), store.get(ref, Service), self.fragments.get(ref)
-        if self._is_kept(ref) or standing.replaced or service is None or fragment is None:
+        standing, source, fragment = self._standings.of(ref), store.source(ref), self.fragments.get(ref)
+        if self._is_kept(ref) or standing.replaced or source is None or fragment is None:
             return
         secrets = [secret for need in fragment.needs if (secret := store.get(need, Secret)) is not None]
-        self._standings.put(ref, Standing((service, *secrets), wait=standing.wait))
+        self._standings.put(ref, Standing((source, *secrets), wait=standing.wait))
 
     def _kept(self, store: Store, failure: Failure, previous: Fragment | None, read: Iterable[Ref]) -> Fragment:
         """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic.
@@ -305,8 +307,8 @@ class State:
         self._standings.put(ref, replace(self._standings.of(ref), failed=True))
         needs = {*(previous.needs if previous else ()), *read}
         if previous is None:
-            service = store.get(ref, Service)
-            previous = Fragment(ref, created=service.created if service is not None else '')
+            source = store.source(ref)
+            previous = Fragment(ref, created=source.created if source is not None else '')
         elif self._translation.refreshable and ref.kind == 'Service':
             # What it has served is served on, by the endpoints that there are.
             with contextlib.suppress(Exception):

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import Reader, Store
-from headrace.translate import class_fragment, node_services, ownership, services
+from headrace.translate import class_fragment, ingresses, node_services, ownership, services
 from headrace.translate.build_context import BuildContext, Role
 
 
@@ -28,6 +29,8 @@ class Translation:
 
     def refresh(self, store: Store, fragment: Fragment) -> Fragment:
         """Return a fragment with the endpoints that its Service has now."""
+        if fragment.ref.kind != 'Service':
+            return fragment
         service = store.get(fragment.ref, Service)
         assert service is not None
         return services.refresh(fragment, service, Reader(store, fragment.ref), self.context)
@@ -36,6 +39,8 @@ class Translation:
         """Return the fragment that an object asks for, None for none; `reader` records what it is made from."""
         if reader.ref == self.own:
             return class_fragment.translate(self.context, reader)
+        if (ingress := store.get(reader.ref, Ingress)) is not None:
+            return ingresses.translate(ingress, reader, self.context) if self.context.role is Role.EDGE else None
         service = store.get(reader.ref, Service)
         if service is None:
             self.draining.discard(reader.ref)

@@ -4,7 +4,7 @@ Pure. Sizes are computed from what an object says, before anything is built. Not
 keeps its last good fragment, else it is closed. A part that is lost could open what it protects.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -139,6 +139,23 @@ def closed(
         closed=True,
         shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
         diagnostics=tuple(sorted(set(diagnostics))),
+    )
+
+
+def closed_hosts(ref: Ref, created: str, hosts: Sequence[str], needs: tuple[Ref, ...], excess: Excess) -> Fragment:
+    """Return what stands for an object that would have too many routes: its hosts are shut, and answer 503."""
+    claims = []
+    for host in sorted(hosts[:MOST_CLOSED]):
+        shut = Pointer(names.backend(ref, 'closed'), names.policy(ref, 'closed'), policies.CLOSED)
+        claims.append(Claim(Kind.ROUTE, f'{host}/', shut, 'spec.rules'))
+    return Fragment(
+        ref,
+        created=created,
+        claims=tuple(claims),
+        closed=True,
+        shut=_shut({(Kind.ROUTE, f'{host}/') for host in hosts}),
+        needs=needs,
+        diagnostics=(replace(excess.diagnostic(ref), field='spec.rules'),),
     )
 
 

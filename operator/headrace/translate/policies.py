@@ -88,6 +88,11 @@ def closed(pointer: Pointer) -> Pointer:
     return replace(pointer, flags=_with(pointer.flags, CLOSED))
 
 
+def secured(pointer: Pointer) -> Pointer:
+    """Return a pointer whose requests without TLS are sent to HTTPS besides."""
+    return replace(pointer, flags=_with(pointer.flags, HTTPS))
+
+
 def closed_target(target: Target) -> Target:
     """Return a target that is closed besides."""
     return closed(target) if isinstance(target, Pointer) else replace(target, flags=_with(target.flags, CLOSED))

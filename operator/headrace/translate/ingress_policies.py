@@ -1,0 +1,180 @@
+"""The policies of an Ingress: one for all of its routes to the same backend, with the same canary.
+
+Keys of the backend on a Service count more than those on the Ingress, keys of the route on the Ingress more than those on the
+Service. A backend that cannot be served closes its routes.
+"""
+
+from dataclasses import dataclass, replace
+
+from headrace import names
+from headrace.annotations import parse
+from headrace.annotations.foreign.translation import CanaryRole
+from headrace.annotations.keys import BY_NAME, Scope
+from headrace.annotations.parse import PREFIX
+from headrace.annotations.settings import RouteSettings
+from headrace.annotations.values import HeaderMatch
+from headrace.diagnostics import Diagnostic
+from headrace.ir.backend import Mode, Shape
+from headrace.ir.pointers import Pointer
+from headrace.names import Ref
+from headrace.objects.ingress import IngressBackend
+from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
+from headrace.translate import affinity, backends, canaries, policies
+from headrace.translate.fragment_parts import FragmentParts
+from headrace.translate.ingress_settings import IngressSettings
+from headrace.translate.ingress_tls import IngressTls
+from headrace.translate.policies import Policy
+from headrace.translate.route_policies import RoutePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A backend of another Ingress that gets a part of the requests of a path."""
+
+    role: CanaryRole
+    backend: IngressBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a route is for: a backend, its canary, and whether its path is a regular expression."""
+
+    backend: IngressBackend
+    canary: Canary | None = None
+    expression: bool = False
+    mode: Mode = 'http'
+
+    @property
+    def name(self) -> str:
+        """Return what tells the policy of these routes apart from others of the Ingress."""
+        special = (self.canary, self.expression, self.mode)
+        shown = f' {special}' if special != (None, False, 'http') else ''
+        return f'{self.backend.service}:{self.backend.port}{shown}'
+
+
+class IngressPolicies:
+    """The policies of one Ingress while its fragment is put together."""
+
+    def __init__(self, parts: FragmentParts, settings: IngressSettings, tls: IngressTls) -> None:
+        self.parts, self.settings, self.tls = parts, settings, tls
+        self._pointers: dict[Use, Pointer] = {}
+
+    def pointer(self, use: Use, field: str) -> Pointer:
+        """Return where requests of routes go; `field` is that of the backend in the Ingress."""
+        if (pointer := self._pointers.get(use)) is None:
+            pointer = self._pointers[use] = self._policy(use, field)
+        return pointer
+
+    def _policy(self, use: Use, field: str) -> Pointer:
+        policy, backend = Policy(names.policy(self.parts.ref, use.name)), use.backend
+        ref = Ref('Service', self.parts.ref.namespace, backend.service)
+        service = self.parts.reader.other_service(ref) if backend.service else None
+        port = _port(service, backend.port)
+        problem = self._problem(ref, backend, service, port)
+        if problem is None:
+            assert service is not None
+            assert port is not None
+            return self._to(policy, service, port, use)
+        reason, message = problem
+        self.parts.diagnostics.append(Diagnostic(self.parts.ref, reason, f'{message}: its paths answer 503', field))
+        policy.add(policies.CLOSED)
+        return policy.pointer(names.backend(ref, backend.port))
+
+    def _problem(
+        self, ref: Ref, backend: IngressBackend, service: Service | None, port: ServicePort | None
+    ) -> tuple[str, str] | None:
+        """Return why a backend cannot be served, as reason and message; None where it can."""
+        if backend.resource:
+            return 'UnsupportedBackend', 'a backend that is a resource and no Service is not supported'
+        if not backend.service:
+            return 'InvalidObject', 'the backend cannot be read'
+        if service is None:
+            return 'ServiceMissing', f'{ref} does not exist'
+        if port is None:
+            return 'ServiceMissing', f'{ref} has no TCP port {backend.port}'
+        if service.type is ServiceType.EXTERNAL_NAME and not self.parts.context.settings.allow_external_name:
+            return 'ExternalNameForbidden', f'{ref} is an ExternalName, which the class does not allow'
+        return None
+
+    def _to(self, policy: Policy, service: Service, port: ServicePort, use: Use) -> Pointer:
+        said = parse.read(service.ref, service.annotations, service.ports)
+        own = said.values(port.label)
+        demand, wanted = backends.demand(service, port, use.mode, self.parts.context, self._of_backend(own))
+        self.parts.demands.add(demand)
+        settings = self._of_route(own)
+        route = RoutePolicy(self.parts, policy, settings, use.mode, str, f'the route to {service.ref}')
+        self._rewrite(policy, settings, use)
+        route.judge()
+        self._canary(policy, route, port, use, wanted.shape)
+        self._close(policy, route, said.closing(port.label))
+        if wanted.ca is not None and self.parts.reader.secret(wanted.ca) is None and not self.parts.context.offline:
+            route.close('backend-ca-secret', f'{wanted.ca} does not exist')
+        self.parts.timeouts += backends.of_policy(policy, wanted)
+        self.parts.data += affinity.data(policy.name, service.affinity_seconds if wanted.shape.affinity else 0)
+        self.tls.policy(policy, route)
+        self.parts.data += policy.entries
+        return policy.pointer(wanted.name(service.ref))
+
+    def _rewrite(self, policy: Policy, settings: RouteSettings, use: Use) -> None:
+        """Apply the settings of a route; what a regular expression has captured can stand in its new path."""
+        if not use.expression or settings.rewrite_path is None:
+            policies.apply(policy, settings, use.mode)
+            return
+        policies.apply(policy, replace(settings, rewrite_path=None), use.mode)
+        policies.apply_captures(policy, settings.rewrite_path)
+
+    def _of_route(self, own: dict[str, object]) -> RouteSettings:
+        """Return the settings of routes: those of the Ingress, and what the Service has besides."""
+        of_service = {key: value for key, value in own.items() if BY_NAME[key].scope is Scope.ROUTE}
+        return parse.route({**of_service, **self.settings.values})
+
+    def _of_backend(self, own: dict[str, object]) -> tuple[tuple[str, object], ...]:
+        """Return the settings of the backend that the Ingress has and the Service has not."""
+        values = self.settings.values.items()
+        return tuple(
+            sorted((key, value) for key, value in values if BY_NAME[key].scope is Scope.BACKEND and key not in own)
+        )
+
+    def _close(self, policy: Policy, route: RoutePolicy, of_service: tuple[str, ...]) -> None:
+        for annotation, why in self.settings.closed:
+            policy.add(policies.CLOSED)
+            message, field = f'{annotation}: {route.shown} is closed: {why}', f'metadata.annotations[{annotation}]'
+            self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'RouteClosed', message, field))
+        for key in of_service:
+            policy.add(policies.CLOSED)
+            message = f'{route.shown} is closed: the value of {PREFIX}{key} there does not parse'
+            self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'RouteClosed', message, 'spec.rules'))
+
+    def _canary(self, policy: Policy, route: RoutePolicy, port: ServicePort, use: Use, home: Shape) -> None:
+        """Let a part of a policy's requests go to a canary: that of another Ingress, else that of the keys."""
+        if use.canary is None:
+            route.canary(port, home)
+            return
+        role, backend = use.canary.role, use.canary.backend
+        ref = Ref('Service', self.parts.ref.namespace, backend.service)
+        service = self.parts.reader.other_service(ref)
+        target = _port(service, backend.port)
+        if service is None or target is None or self._problem(ref, backend, service, target):
+            return
+        own = parse.read(service.ref, service.annotations, service.ports).values(target.label)
+        demand, wanted = backends.demand(service, target, use.mode, self.parts.context, self._of_backend(own))
+        self.parts.demands.add(demand)
+        asked = _asked(route.settings, role)
+        self.parts.leads.append(canaries.lead(policy, asked, ref, target.label, wanted, wanted.name(ref)))
+        canaries.stay(policy, home, wanted.shape)
+
+
+def _asked(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
+    """Return the settings of a route with what a canary Ingress asks for."""
+    return replace(
+        settings,
+        canary_weight=min(100, role.weight * 100 // role.total),
+        canary_header=HeaderMatch(role.header, role.value or 'always') if role.header else None,
+        canary_cookie=role.cookie or None,
+    )
+
+
+def _port(service: Service | None, wanted: str) -> ServicePort | None:
+    """Return the TCP port of a Service that has this name, or this number."""
+    ports = [port for port in service.ports if port.protocol is Protocol.TCP] if service else []
+    return next((port for port in ports if wanted in (port.name, str(port.number))), None)
