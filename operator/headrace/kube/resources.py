@@ -17,7 +17,7 @@ _SECRET_FIELDS = ','.join(f'type!={kind}' for kind in _OTHER_SECRETS)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """A kind as the API serves it, and the part of it that is watched."""
+    """A kind as the API serves it, and the part of it that is watched; an optional one may not be there."""
 
     kind: str
     group: str
@@ -26,6 +26,7 @@ class Resource:
     namespaced: bool = True
     label_selector: str = ''
     field_selector: str = ''
+    optional: bool = False
 
     @property
     def api_version(self) -> str:
@@ -56,7 +57,9 @@ class Scope:
 
 def _of(name: str, field_selector: str = '') -> Resource:
     kind = registry.BY_NAME[name]
-    return Resource(name, kind.group, kind.version, kind.plural, kind.namespaced, field_selector=field_selector)
+    return Resource(
+        name, kind.group, kind.version, kind.plural, kind.namespaced, '', field_selector, optional=kind.optional
+    )
 
 
 SERVICES, SLICES, NODES = _of('Service'), _of('EndpointSlice'), _of('Node')

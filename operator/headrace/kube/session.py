@@ -1,8 +1,9 @@
 """The HTTP session to the API server that kopf and our own calls share.
 
-Owns three things that kopf leaves open: a token that is read again for each request, so that a 401 is tried again here
+Owns four things that kopf leaves open: a token that is read again for each request, so that a 401 is tried again here
 and never reaches kopf, which can hang after one; lists that are taken page by page where kopf reads them, so that kopf
-handles none of their objects; and the time at which each watch was last heard, bookmarks included.
+handles none of their objects; the time at which each watch was last heard, bookmarks included; and a kind that is not
+served any more, on which kopf would end.
 """
 
 import asyncio
@@ -43,6 +44,9 @@ class Listener(Protocol):
     def refused(self, status: int) -> None:
         """Note that the server did not give what it was asked for."""
 
+    def missing(self) -> bool:
+        """Note that the path is not served; return whether that may be so, and is tried again."""
+
 
 Listeners = Mapping[str, Listener]
 
@@ -52,7 +56,7 @@ def make(access: Access, listeners: Listeners) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=access.tls, limit=0),
         response_class=_tapped(listeners),
-        middlewares=(_bearer(access),),
+        middlewares=(_missing(listeners), _bearer(access)),
         headers={'User-Agent': f'headrace/{headrace.__version__}'},
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
         proxy=access.proxy or None,
@@ -84,6 +88,20 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
         raise AssertionError
 
     return bearer
+
+
+def _missing(listeners: Listeners) -> aiohttp.ClientMiddlewareType:
+    """Return the middleware that makes a lost connection of "not found" for what may be missing."""
+
+    async def missing(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        listener = listeners.get(request.url.path) if response.status == 404 else None  # noqa: PLR2004
+        if listener is not None and listener.missing():
+            response.close()
+            raise aiohttp.ClientConnectionError(f'{request.url.path} is not served')
+        return response
+
+    return missing
 
 
 class _Heard:

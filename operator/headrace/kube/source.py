@@ -2,10 +2,12 @@
 
 Promises: `read` returns when the first list of every kind is in the store; from then on each event is there within the
 call that brings it. Objects whose deletion no event has told are found by each list that is read again, and by a sweep of our
-own. What is not heard for long shows as trouble.
+own. What is not heard for long shows as trouble. An optional kind holds `read` up while its list is read, for some time at most;
+when the API no longer serves it, its objects go.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -19,6 +21,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
+from headrace.kube.discovery import Discovery
 from headrace.kube.reflector import Difference, Listing, Reflector
 from headrace.kube.resources import SECRETS, Resource, Scope
 from headrace.kube.watch import Watch, WatchEndedError
@@ -36,6 +39,8 @@ _LATE_SECONDS = 30.0
 # So many sweeps in a row that find what no watch has told.
 _DEAF_SWEEPS = 2
 _PAGE = 250
+# So long an optional kind that is served, and cannot be listed, holds up the start.
+_OPTIONAL_SECONDS = 30.0
 _REFUSALS = {403: 'headrace has no right to read it', 429: 'the API server is busy'}
 
 
@@ -45,6 +50,11 @@ class Followed:
     def __init__(self, resource: Resource, source: 'KubeSource') -> None:
         self.resource, self._source = resource, source
         self.reflector = Reflector()
+        # Whether it is watched: an optional resource only while the API serves it.
+        self.active = not resource.optional
+        # Of an optional resource: its list is read, or not to be read.
+        self.settled = asyncio.Event()
+        self.settled.set()
         self.heard_at = time.monotonic()
         self.unheard: set[Ref] = set()
         self.missed = 0
@@ -56,6 +66,8 @@ class Followed:
     async def page(self, body: dict[str, Any], *, first: bool) -> None:
         """Take one page of a list that kopf reads; at the last one the store follows it."""
         self.heard()
+        if not self.active:
+            return
         if first or self._listing is None:
             if self._listing is not None:
                 self.reflector.abandon(self._listing)
@@ -93,7 +105,10 @@ class Followed:
 
     def take(self, listing: Listing, version: int) -> Difference:
         """Let the store follow a whole list; return what it changed."""
+        if not self.active:
+            return Difference()
         found = self.reflector.finish(listing, version)
+        self.settled.set()
         self.unheard = set()
         self._source.follow_list(found)
         self.diagnostics = {
@@ -104,6 +119,27 @@ class Followed:
     def refused(self, status: int) -> None:
         """Note that the server does not give what it was asked for; '' once it does."""
         self.said = _REFUSALS.get(status, f'the API server answers {status}')
+
+    def missing(self) -> bool:
+        """Note that the path is not served; return whether that may be so, and is tried again."""
+        if self.resource.optional:
+            self._source.discovery.doubt()
+        return self.resource.optional
+
+    def come(self) -> None:
+        """Begin to follow an optional resource that is served."""
+        self.active = True
+        self.settled.clear()
+        self.heard()
+
+    def go(self) -> None:
+        """Forget an optional resource that is no longer served, and its objects."""
+        self.active = False
+        self.settled.set()
+        refs = tuple(self.reflector.versions)
+        self.reflector, self._listing = Reflector(), None
+        self.unheard, self.missed, self.said, self.diagnostics = set(), 0, '', {}
+        self._source.follow_list(Difference(drop=refs))
 
 
 class KubeSource:
@@ -131,6 +167,8 @@ class KubeSource:
         self._session: aiohttp.ClientSession | None = None
         self.calls = Calls(access.server, self._held_session)
         self._watch = Watch(access.server, self._held_session, scopes, self._event, started, silence)
+        optional = {item.resource for item in self.followed.values() if item.resource.optional}
+        self.discovery = Discovery(self.calls, optional, self._come, self._go)
         self._synced = asyncio.Event()
         self.events = 0
         self.missed = 0
@@ -163,10 +201,25 @@ class KubeSource:
             self.store.drop(ref)
         for item in found.put:
             self.store.put(item)
-        if not self._synced.is_set() and all(item.reflector.synced for item in self.followed.values()):
+        if not self._synced.is_set() and all(
+            item.reflector.synced for item in self.followed.values() if not item.resource.optional
+        ):
             self._synced.set()
         if found and self._synced.is_set():
             self._woken(began)
+
+    async def _come(self, resource: Resource) -> None:
+        for followed in self._of(resource):
+            followed.come()
+        await self._watch.add(resource)
+
+    async def _go(self, resource: Resource) -> None:
+        for followed in self._of(resource):
+            followed.go()
+        await self._watch.remove(resource)
+
+    def _of(self, resource: Resource) -> list[Followed]:
+        return [item for item in self.followed.values() if item.resource == resource]
 
     async def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
         """Let the store follow one event of a watch."""
@@ -174,6 +227,8 @@ class KubeSource:
         self.events += 1
         path = resource.path(document['metadata'].get('namespace', ''))
         followed = self.followed.get(path) or self.followed[resource.path()]
+        if not followed.active:
+            return
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
         ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
@@ -192,10 +247,24 @@ class KubeSource:
     async def read(self) -> None:
         """Wait until the first list of every kind is in the store; the caller lets `follow` run meanwhile."""
         await self._synced.wait()
+        optional = [item for item in self.followed.values() if item.resource.optional]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OPTIONAL_SECONDS if optional else 0):
+                await self.discovery.asked.wait()
+                await asyncio.gather(*(item.settled.wait() for item in optional))
 
     async def follow(self) -> None:
         """Keep watching until told to stop; raises WatchEndedError when only a new process helps."""
-        await self._watch.run()
+        watching = asyncio.create_task(self._watch.run(), name='the watches')
+        discovering = asyncio.create_task(self.discovery.run(), name='the discovery')
+        try:
+            done, _ = await asyncio.wait([watching, discovering], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (watching, discovering):
+                task.cancel()
+            await asyncio.gather(watching, discovering, return_exceptions=True)
 
     def stop(self) -> None:
         """End the watches."""
@@ -204,14 +273,14 @@ class KubeSource:
     def silent(self) -> dict[str, float]:
         """Return for each path how many seconds it has not been heard."""
         now = time.monotonic()
-        return {path: now - item.heard_at for path, item in self.followed.items()}
+        return {path: now - item.heard_at for path, item in self.followed.items() if item.active}
 
     def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject."""
         found = {
             f'list {path}': item.said or 'has not been read yet'
             for path, item in self.followed.items()
-            if item.said or not item.reflector.synced
+            if item.active and (item.said or not item.reflector.synced)
         }
         for path, seconds in self.silent().items():
             if seconds > self.deaf_after:
@@ -224,7 +293,8 @@ class KubeSource:
             await asyncio.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311  spreads replicas
             for path, followed in self.followed.items():
                 try:
-                    await self._sweep(path, followed)
+                    if followed.active:
+                        await self._sweep(path, followed)
                 except CallError as error:
                     log.warning('the sweep could not read a list', extra={'path': path, 'said': str(error)})
 

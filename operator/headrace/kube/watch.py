@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._cogs.structs.references import Insights
+from kopf._cogs.structs.references import Resource as KopfResource
 from kopf._core.engines.peering import Identity
 
 from headrace.kube.log_rate_limit import quiet
@@ -63,10 +65,18 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
+class _Operator:
+    """One operator of kopf: a scope, its handlers, and the resources that kopf watches."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope, self.registry, self.insights = scope, kopf.OperatorRegistry(), Insights()
+        self.handled: set[Resource] = set()
+
+
 class Watch:
     """The watches of some scopes over one session. `on_event` is called with the resource, type and object, one event of an object at a time.
 
-    A watch that brings nothing for `silence` seconds is opened again.
+    A watch that brings nothing for `silence` seconds is opened again. Optional resources are watched from `add` to `remove`.
     """
 
     def __init__(
@@ -78,7 +88,8 @@ class Watch:
         started: Callable[[], None],
         silence: float,
     ) -> None:
-        self._server, self._session, self._scopes, self._on_event = server, session, scopes, on_event
+        self._server, self._session, self._on_event = server, session, on_event
+        self._operators = [_Operator(scope) for scope in scopes]
         self._started, self._silence = started, silence
         self._stop = asyncio.Event()
         logging.getLogger('kopf').setLevel(logging.WARNING)
@@ -89,9 +100,9 @@ class Watch:
         """Watch until told to stop; raises WatchEndedError when any part of kopf ends by itself."""
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         operators = []
-        for scope in self._scopes:
+        for each in self._operators:
             ready = asyncio.Event()
-            operator = asyncio.create_task(self._operator(scope, ready), name='kopf operator')
+            operator = asyncio.create_task(self._operator(each, ready), name='kopf operator')
             operators.append(operator)
             await asyncio.wait([operator, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
         # The root tasks are made before kopf says that it is ready, all in one go.
@@ -116,15 +127,42 @@ class Watch:
         """End the watches; all other tasks must have ended before, for kopf cancels what it finds."""
         self._stop.set()
 
-    async def _operator(self, scope: Scope, ready: asyncio.Event) -> None:
-        registry = kopf.OperatorRegistry()
-        for resource in scope.resources:
-            kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)(
-                self._handler(resource)
+    async def add(self, resource: Resource) -> None:
+        """Begin to watch an optional resource, once kopf knows what else there is."""
+        for operator in self._of(resource):
+            await operator.insights.ready_resources.wait()
+            self._handle(operator, resource)
+            async with operator.insights.revised:
+                operator.insights.watched_resources.add(_as_kopf(resource))
+                operator.insights.revised.notify_all()
+
+    async def remove(self, resource: Resource) -> None:
+        """Have kopf end the watches of an optional resource; what is added again at once would be watched on as before."""
+        for operator in self._of(resource):
+            async with operator.insights.revised:
+                operator.insights.watched_resources.discard(_as_kopf(resource))
+                operator.insights.revised.notify_all()
+
+    def _of(self, resource: Resource) -> list[_Operator]:
+        return [operator for operator in self._operators if resource in operator.scope.resources]
+
+    def _handle(self, operator: _Operator, resource: Resource) -> None:
+        if resource not in operator.handled:
+            operator.handled.add(resource)
+            register = kopf.on.event(
+                resource.group, resource.version, resource.plural, registry=operator.registry, id=resource.plural
             )
-        kopf.on.login(registry=registry, id='session')(self._login)
+            register(self._handler(resource))
+
+    async def _operator(self, operator: _Operator, ready: asyncio.Event) -> None:
+        scope = operator.scope
+        for resource in scope.resources:
+            if not resource.optional:
+                self._handle(operator, resource)
+        kopf.on.login(registry=operator.registry, id='session')(self._login)
         await kopf.operator(
-            registry=registry,
+            registry=operator.registry,
+            insights=operator.insights,
             settings=_settings(scope, self._silence),
             clusterwide=not scope.namespaces,
             namespaces=scope.namespaces,
@@ -157,6 +195,17 @@ def _done(task: asyncio.Task[Any]) -> bool:
 def _why(task: asyncio.Task[Any]) -> str:
     error = None if task.cancelled() else task.exception()
     return f"kopf's {task.get_name()} has ended" + (f': {type(error).__name__}: {error}' if error else '')
+
+
+def _as_kopf(resource: Resource) -> KopfResource:
+    return KopfResource(
+        resource.group,
+        resource.version,
+        resource.plural,
+        kind=resource.kind,
+        namespaced=resource.namespaced,
+        verbs=frozenset(('list', 'watch')),
+    )
 
 
 def _settings(scope: Scope, silence: float) -> kopf.OperatorSettings:

@@ -33,7 +33,8 @@ Touch = Callable[[Any, Any], Iterable[Ref]]
 class Kind:
     """A kind. `read` makes the object of a document whose namespace and name are valid.
 
-    `subdomain` tells that its names are DNS subdomains and not labels.
+    `subdomain` tells that its names are DNS subdomains and not labels, `optional` that the API may not serve the kind: it
+    can come, go and come back.
     """
 
     type: type[Object]
@@ -45,6 +46,7 @@ class Kind:
     touch: Touch
     namespaced: bool = True
     subdomain: bool = True
+    optional: bool = False
 
     @property
     def api_version(self) -> str:

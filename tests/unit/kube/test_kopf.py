@@ -15,7 +15,8 @@ kopf promises few of these things. They were read in its source and tried agains
 9.  after `stop_flag` nothing has to wait for it, and tasks that were there before it live on;
 10. handlers of signals are set before it is ready, and not again;
 11. it only reads: no request but GET, and only of what is watched and of the discovery;
-12. it can be loaded and used without the client `kubernetes`, which only a controller needs.
+12. what is added to its `insights` is watched from then on, what is taken out no longer, and a lost connection ends neither;
+13. it can be loaded and used without the client `kubernetes`, which only a controller needs.
 """
 
 import asyncio
@@ -75,7 +76,7 @@ class Heard:
     """Keeps what its path brings."""
 
     def __init__(self):
-        self.pages, self.times, self.refusals = [], 0, []
+        self.pages, self.times, self.refusals, self.optional = [], 0, [], False
 
     async def page(self, body, *, first):
         self.pages.append((first, [each['metadata']['name'] for each in body['items']]))
@@ -85,6 +86,9 @@ class Heard:
 
     def refused(self, status):
         self.refusals.append(status)
+
+    def missing(self):
+        return self.optional
 
 
 class Play:
@@ -121,7 +125,7 @@ class Play:
         return response
 
 
-def play(server, access_of, script, *lists, silence=70.0):
+def play(server, access_of, script, *lists, silence=70.0, resource=SERVICES):
     """Let kopf watch while a script goes on; return what has happened, and what the watch raised."""
 
     async def both():
@@ -132,7 +136,8 @@ def play(server, access_of, script, *lists, silence=70.0):
             async def told(_, kind, document):
                 made.events.append((kind, document['metadata']['name']))
 
-            watch = Watch(server.url, lambda: held, [Scope((SERVICES,))], told, made.started.set, silence)
+            watch = Watch(server.url, lambda: held, [Scope((resource,))], told, made.started.set, silence)
+            made.watch = watch
             running = asyncio.create_task(watch.run())
             try:
                 await script(made)
@@ -250,6 +255,36 @@ def test_what_ends_a_watch_for_good_ends_a_root_task(server, access_of, how):
     done = play(server, access_of, script)
     assert isinstance(done.raised, WatchEndedError)
     assert "kopf's" in str(done.raised)
+
+
+OPTIONAL = Resource('Service', '', 'v1', 'services', optional=True)
+
+
+def test_an_optional_resource_is_watched_from_its_addition_to_its_removal(server, access_of):
+    async def script(made):
+        made.listener.optional = True
+        await made.started.wait()
+        assert not made.watched()
+        await made.watch.add(OPTIONAL)
+        await made.until(lambda: len(made.watched()) == 1)
+        made.said.put_nowait(event('ADDED', item('a', 8)))
+        await made.until(lambda: made.events)
+        # It is gone: what was not found is tried again until it is taken out.
+        made.refusals = [(404, {})] * 3
+        made.said.put_nowait(None)
+        await made.until(lambda: len(made.watched()) == 5)
+        await made.watch.remove(OPTIONAL)
+        await made.until(
+            lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith('watcher for')]
+        )
+        count = len(made.watched())
+        await made.watch.add(OPTIONAL)
+        await made.until(lambda: len(made.listener.pages) == 2)
+        await made.until(lambda: len(made.watched()) == count + 1)
+
+    done = play(server, access_of, script, resource=OPTIONAL)
+    assert done.raised is None
+    assert done.events == [('ADDED', 'a')]
 
 
 def test_its_root_tasks_have_the_names_that_are_guarded(server, access_of):
