@@ -17,7 +17,7 @@ _NOT_SERVED = 1
 
 
 @click.command()
-@click.argument('target', metavar='HOST[/PATH]|NAMESPACE/NAME')
+@click.argument('target', metavar='HOST[/PATH]|[KIND/]NAMESPACE/NAME')
 @click.option(
     '-f',
     '--file',
@@ -29,7 +29,7 @@ _NOT_SERVED = 1
 @asking.options
 @inputs.seen_from()
 def explain(target: str, given: tuple[Path, ...], **options: Any) -> None:
-    """Tell why a host, a path or a Service is served or not, and who holds what is contested.
+    """Tell why a host, a path, a Service or an Ingress is served or not, and who holds what is contested.
 
     Exit code 1: it is not served.
     """

@@ -14,13 +14,15 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Kind, pointers
 from headrace.ir.tls import HostTls
 from headrace.names import DEFAULT_CLASS, Ref
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service, ServiceType
 from headrace.resolve.claims import find, routes_of
 from headrace.resolve.hosts import named
 from headrace.resolve.state import State
-from headrace.store import Store
+from headrace.store import TRANSLATED, Reader, Store
 from headrace.translate import exposure, path_normalisation
 from headrace.translate.build_context import BuildContext, Role
+from headrace.translate.ingress_class import Owner, ingress_class_of
 from headrace.translate.policies import CLOSED
 
 # The answer holds no more than so many claims and diagnostics, and so many objects that wait for one claim.
@@ -67,9 +69,9 @@ DiagnosticsOf = Callable[[Ref], tuple[Diagnostic, ...]]
 
 
 def explain(state: State, store: Store, target: str) -> Explanation:
-    """Return why `NAMESPACE/NAME` (a Service) or `HOST[/PATH]` is served or not.
+    """Return why `NAMESPACE/NAME`, `KIND/NAMESPACE/NAME` or `HOST[/PATH]` is served or not.
 
-    What names a Service of the input is one; anything else is a host.
+    What names a Service of the input is one, then an Ingress; anything else is a host.
     """
     steps = explaining(state, store, target, state.diagnostics)
     while True:
@@ -82,11 +84,22 @@ def explain(state: State, store: Store, target: str) -> Explanation:
 
 def explaining(state: State, store: Store, target: str, diagnostics: DiagnosticsOf) -> Steps:
     """Return the steps that lead to the same answer, each of bounded work; `diagnostics` tells those about an object."""
-    namespace, slash, name = target.partition('/')
-    ref = Ref('Service', namespace, name)
-    if slash and (store.get(ref, Service) is not None or ('.' not in namespace and '*' not in namespace and name)):
-        return _of_service(state, store, ref, diagnostics)
-    return _of_host(state, target, diagnostics)
+    ref = _named(store, target)
+    return _of_host(state, target, diagnostics) if ref is None else _of_object(state, store, ref, diagnostics)
+
+
+def _named(store: Store, target: str) -> Ref | None:
+    """Return the object that a target names, be it there or not; None for a host."""
+    parts = target.split('/')
+    if len(parts) == 3 and (kind := {item.lower(): item for item in TRANSLATED}.get(parts[0].lower())):  # noqa: PLR2004
+        return Ref(kind, *parts[1:])
+    if len(parts) != 2:  # noqa: PLR2004
+        return None
+    namespace, name = parts
+    for ref in (Ref('Service', namespace, name), Ref('Ingress', namespace, name)):
+        if store.source(ref) is not None:
+            return ref
+    return Ref('Service', namespace, name) if '.' not in namespace and '*' not in namespace and name else None
 
 
 def _bounded(
@@ -98,14 +111,17 @@ def _bounded(
     return Explanation(target, served, because, tuple(claims[:MOST]), told[:MOST], more, left)
 
 
-def _of_service(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf) -> Steps:
-    service, fragment = store.get(ref, Service), state.fragments.get(ref)
+def _of_object(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf) -> Steps:
+    source, fragment = store.source(ref), state.fragments.get(ref)
     shown = f'{ref.namespace}/{ref.name}'
-    if service is None:
+    if source is None:
         return Explanation(shown, served=False, because=f'there is no {ref}')
     told = diagnostics(ref)
-    if fragment is None:
-        return _bounded(shown, _unasked(service, state.context), [], told, served=False)
+    if isinstance(source, Ingress) and (reason := _foreign(source, store, state.context)):
+        return _bounded(shown, reason, [], told, served=False)
+    if isinstance(source, Service) and fragment is None:
+        return _bounded(shown, _unasked(source, state.context), [], told, served=False)
+    assert fragment is not None
     claims: list[Claimed] = []
     held = total = 0
     for number, claim in enumerate(fragment.claims):
@@ -124,6 +140,16 @@ def _of_service(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf
     return _bounded(shown, because, claims, told, served=served, more=total - len(claims))
 
 
+def _foreign(ingress: Ingress, store: Store, context: BuildContext) -> str:
+    """Return why an Ingress is none of this class, or of this role; '' where it is."""
+    if context.role is Role.NODE:
+        return 'the node role serves no Ingresses'
+    if not context.exists(ingress.namespace):
+        return f'namespace {ingress.namespace} is not among the namespaces of this installation'
+    decision = ingress_class_of(ingress, Reader(store, ingress.ref), context)
+    return '' if decision.owner is Owner.OURS else decision.reason
+
+
 def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
     """Return whether a Service is served that holds so many of its claims, and why; `elsewhere`: by other Services."""
     if held:
@@ -131,7 +157,10 @@ def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
     if total:
         return False, 'everything that it claims is held by others'
     if elsewhere:
-        return True, 'it is reached through other Services only, as their canary, for authentication or for error pages'
+        return (
+            True,
+            'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates or answers errors',
+        )
     return False, 'it asks to be served, but nothing of it can be exposed; the diagnostics say why'
 
 

@@ -11,7 +11,7 @@ from headrace.resolve import explanation, state
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
-from support.objects import endpoint_slice, service, tls_secret
+from support.objects import endpoint_slice, ingress, ingress_class, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
 OLD, NEW = '2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z'
@@ -58,6 +58,44 @@ def ref(name='web', namespace='shop'):
 def test_a_target_is_a_service_or_a_host(target, because):
     found = explain(target)
     assert (found.target, found.served, found.because) == (target, False, because)
+
+
+INGRESS = (ingress('door', hosts={'a.com': 'web'}), ingress_class(default=True), web())
+
+
+@pytest.mark.parametrize(
+    ('target', 'because', 'served'),
+    [
+        pytest.param('shop/door', 'it has 1 of the 1 things that it claims', True, id='by its name alone'),
+        pytest.param('ingress/shop/door', 'it has 1 of the 1 things that it claims', True, id='by its kind too'),
+        pytest.param('Ingress/shop/none', 'there is no Ingress shop/none', False, id='one that is not there'),
+        pytest.param('service/shop/none', 'there is no Service shop/none', False, id='a Service by its kind'),
+        pytest.param('a.com/x', 'Ingress shop/door holds a.com/', True, id='its host'),
+        pytest.param('a.com/x/y', 'Ingress shop/door holds a.com/', True, id='a longer path of its host'),
+    ],
+)
+def test_an_ingress_is_explained_like_a_service(target, because, served):
+    found = explain(target, *INGRESS)
+    assert (found.because, found.served) == (because, served)
+
+
+def test_a_service_of_the_same_name_is_meant_where_no_kind_is_named():
+    found = explain('shop/web', *INGRESS, ingress('web', hosts={'b.com': 'web'}))
+    assert 'reached through other objects only' in found.because
+
+
+@pytest.mark.parametrize(
+    ('how', 'because'),
+    [
+        ({'namespaces': ('other',)}, 'namespace shop is not among the namespaces of this installation'),
+        ({'role': Role.NODE}, 'the node role serves no Ingresses'),
+        ({'class_name': 'other'}, 'it names no class, and the default one is'),
+    ],
+    ids=['namespace', 'role', 'class'],
+)
+def test_an_ingress_that_is_not_ours_is_explained_by_its_class(how, because):
+    found = explain('shop/door', *INGRESS, **how)
+    assert (found.served, because in found.because) == (False, True)
 
 
 # --- paths with two readings ------------------------------------------------------------------------------------------
@@ -128,7 +166,7 @@ def test_a_service_that_is_a_canary_is_reached_through_another():
     found = explain('shop/canary', main, web('canary'))
     assert (found.served, found.because) == (
         True,
-        'it is reached through other Services only, as their canary, for authentication or for error pages',
+        'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates or answers errors',
     )
 
 
