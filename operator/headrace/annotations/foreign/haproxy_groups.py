@@ -26,6 +26,7 @@ _FETCHES = {
 _PROTECTING = re.compile(r'\b(?:deny|reject|tarpit|auth|silent-drop|return|use-service|lua\.)', re.IGNORECASE)
 _HASHED = re.compile(r'hdr\(([A-Za-z0-9-]{1,64})\)(?: use_domain_only)?')
 _ALGORITHMS = ('roundrobin', 'leastconn', 'first', 'source', 'uri', 'random')
+_GROUP = re.compile(r'\\([1-9])')
 _MAX_NAMED = 20
 
 
@@ -332,6 +333,7 @@ def structure(translation: Translation) -> None:
         translation.shape(path_type=kind)
     elif 'path-type' in translation.given:
         translation.invalid('path-type', Invalid('one of begin, exact, prefix and regex'))
+    _rewrite(translation)
     hosts = [values.host(item) for item in values.words(translation.value('server-alias'))]
     if 'server-alias' in translation.given:
         if not hosts or any(isinstance(host, Invalid) or host == '*' for host in hosts):
@@ -344,3 +346,14 @@ def structure(translation: Translation) -> None:
             translation.invalid('tcp-service-port', port)
         else:
             translation.shape(tcp_port=port)
+
+
+def _rewrite(translation: Translation) -> None:
+    """Set the path that replaces what matched; groups of expressions have a backslash for haproxy-ingress, and `$` here."""
+    target = translation.value('rewrite-target')
+    if '$' in target or '%' in target:
+        translation.invalid('rewrite-target', Invalid('a path without expressions'))
+    elif target and translation.structure.path_type == 'regex':
+        translation.set('rewrite-target', 'rewrite-path', _GROUP.sub(r'$\1', target))
+    elif target:
+        translation.set('rewrite-target', 'rewrite-path', target)

@@ -2,7 +2,7 @@
 
 from headrace.annotations.foreign import forms
 from headrace.annotations.foreign import haproxy_groups as groups
-from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored
+from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored, shaping
 
 PREFIXES = ('haproxy-ingress.github.io/', 'ingress.kubernetes.io/')
 
@@ -171,14 +171,14 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ),
     grouped(
         groups.structure,
-        *(exact(name) for name in ('path-type', 'server-alias', 'service-upstream', 'ssl-passthrough', 'tcp-service-port')),
+        exact('rewrite-target', 'rewrite-path', text='without expressions of HAProxy'),
+        *(shaping(name) for name in ('path-type', 'server-alias', 'service-upstream', 'ssl-passthrough', 'tcp-service-port')),
     ),
     (
         exact('app-root', 'redirect-root', form=forms.plain),
         exact('maxconn-server', 'max-connections', form=forms.count),
         differs('proxy-body-size', '411 for a body without a declared length', 'max-body-size', form=forms.haproxy_size),
         differs('proxy-protocol', '`v2-ssl` and `v2-ssl-cn` are `v2`', 'client-ip', form=_PROXY_PROTOCOL),
-        exact('rewrite-target', 'rewrite-path', text='without expressions', form=forms.plain),
         exact('tcp-service-proxy-protocol', 'accept-proxy', form=forms.boolean),
         exact('timeout-connect', 'timeout-connect', form=forms.haproxy_time),
         exact('timeout-queue', 'queue-timeout', form=forms.haproxy_time),

@@ -4,7 +4,7 @@ from headrace.annotations.foreign import forms
 from headrace.annotations.foreign import nginx_backends as backends
 from headrace.annotations.foreign import nginx_security as security
 from headrace.annotations.foreign import nginx_traffic as traffic
-from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored
+from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored, shaping
 
 PREFIXES = ('nginx.ingress.kubernetes.io/',)
 
@@ -81,16 +81,16 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     grouped(
         traffic.rewrite,
         exact('rewrite-target', 'rewrite-path', text='all paths of its hosts are regular expressions then'),
-        exact('use-regex', text='for all paths of its hosts, without regard to case, at the beginning of the path'),
+        shaping('use-regex', 'for all paths of its hosts, without regard to case, at the beginning of the path'),
     ),
     (
         exact('app-root', 'redirect-root', form=forms.plain),
         exact('from-to-www-redirect', 'www-redirect', form=forms.boolean),
     ),
-    grouped(traffic.aliases, exact('server-alias', text='hosts; expressions are not served')),
+    grouped(traffic.aliases, shaping('server-alias', 'hosts; expressions are not served')),
     grouped(
         traffic.canary,
-        *(exact(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-header-pattern', 'canary-by-cookie')),
+        *(shaping(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-header-pattern', 'canary-by-cookie')),
     ),
     grouped(
         backends.affinity,
@@ -117,7 +117,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('backend-protocol', 'backend-protocol', text='HTTP, HTTPS, GRPC and GRPCS', form=_BACKEND_PROTOCOL),
         exact('upstream-vhost', 'host-header', text='without variables', form=forms.plain),
     ),
-    grouped(backends.switches, exact('ssl-passthrough'), exact('service-upstream')),
+    grouped(backends.switches, shaping('ssl-passthrough'), shaping('service-upstream')),
     grouped(
         backends.endpoints_tls,
         differs('proxy-ssl-secret', 'its CA verifies the endpoint; its certificate is not shown to the endpoint', 'backend-ca-secret', closes=True),
@@ -157,7 +157,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     grouped(
         traffic.errors,
         differs('custom-http-errors', "bodies of the Service are read up to HAProxy's buffer", 'error-statuses', 'error-service'),
-        exact('default-backend'),
+        shaping('default-backend'),
     ),
     ignored('disable-proxy-intercept-errors', 'it speaks of statuses that the ConfigMap intercepts, which headrace does not do'),
     grouped(

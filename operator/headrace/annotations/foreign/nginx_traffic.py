@@ -63,8 +63,6 @@ def rewrite(translation: Translation) -> None:
     if not target:
         return
     text = variables.translated(target, {}, captures=True)
-    if isinstance(text, str) and '$' in text and not translation.understands('path-type', 'RegularExpression'):
-        text = Invalid('without captures, which headrace does not have yet')
     if isinstance(text, Invalid):
         translation.invalid('rewrite-target', text)
     else:

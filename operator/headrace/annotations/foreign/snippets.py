@@ -71,7 +71,8 @@ def translate(translation: Translation, name: str) -> None:
             reading(translation, name, directive.arguments)
     if unread:
         shown = ', '.join(shorten(item) for item in list(unread)[:_MAX_NAMED])
-        translation.note(name, Verdict.IGNORED, f'not read: {shown}')
+        partly = len(unread) < len({directive.name for directive in directives})
+        translation.note(name, Verdict.DIFFERS if partly else Verdict.IGNORED, f'not read: {shown}')
     else:
         translation.note(name, Verdict.DIFFERS, "its directives become headrace's keys")
 

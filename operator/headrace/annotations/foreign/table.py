@@ -1,7 +1,7 @@
 """The rows of a dialect's table: a foreign key, how exactly it is served, and which of headrace's keys it sets."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ class Row:
 
     `text` says how it differs or why it is ignored; `sets` are headrace's keys that it sets, none where it speaks of the
     Ingress's structure; `form` makes the text of the first of them, '' for its default; `group` translates keys that
-    depend on each other; `closes` marks keys whose loss would let requests through.
+    depend on each other; `closes` marks keys whose loss would let requests through, `shapes` those that speak of the
+    Ingress's structure.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row:
     form: Form | None = None
     group: 'Callable[[Translation], None] | None' = None
     closes: bool = False
+    shapes: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -62,6 +64,11 @@ def differs(name: str, text: str, *sets: str, form: Form | None = None, closes: 
     return Row(name, Verdict.DIFFERS, text, sets, form, closes=closes)
 
 
+def shaping(name: str, text: str = '') -> Row:
+    """Return the row of a key that is served as its own controller does, and sets no key but the Ingress's structure."""
+    return Row(name, Verdict.EXACT, text, shapes=True)
+
+
 def ignored(names: str, text: str) -> tuple[Row, ...]:
     """Return the rows of keys that are ignored for one reason."""
     return tuple(Row(name, Verdict.IGNORED, text) for name in names.split())
@@ -69,7 +76,7 @@ def ignored(names: str, text: str) -> tuple[Row, ...]:
 
 def grouped(group: 'Callable[[Translation], None]', *rows: Row) -> tuple[Row, ...]:
     """Return rows whose keys one function translates together."""
-    return tuple(Row(row.name, row.verdict, row.text, row.sets, row.form, group, row.closes) for row in rows)
+    return tuple(replace(row, group=group) for row in rows)
 
 
 def by_name(*rows: Row | Iterable[Row]) -> dict[str, Row]:

@@ -60,6 +60,7 @@ CASES = [
     snippet('networks that are none', 'allow office; deny all;', closed=True, reason='cannot be applied'),
     snippet('networks without a network', 'deny;', closed=True, reason='one network each'),
     snippet('other directives', 'gzip on; if ($host = x) { set $y 1; }', ignored={'configuration-snippet': "'gzip', 'if'"}),
+    snippet('other directives among those that are read', 'gzip on; more_set_headers "X-A: b";', texts={'response-headers': 'X-A: b'}, reason="'gzip'"),
     snippet('a block that redirects', 'if ($host = x) { return 301 https://x; }', ignored={'configuration-snippet': "'if'"}),
     snippet('a block that refuses', 'if ($http_user_agent ~* "bot") { return 403; }', closed=True, reason="'if' may refuse"),
     snippet('a block in a block that refuses', 'location /x { if ($y) { deny all; } }', closed=True, reason='location'),
