@@ -108,7 +108,7 @@ def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
     diagnostics: list[Diagnostic] = []
     unread: Counter[str] = Counter()
     try:
-        for document in _documents(data):
+        for document in documents(data):
             found = parsing.parse(document, limits)
             diagnostics += found.diagnostics
             if found.object is not None:
@@ -133,8 +133,8 @@ def _kind(document: object) -> str:
     return text if text.isprintable() and len(text) <= _MAX_KIND else shorten(text, _MAX_KIND)
 
 
-def _documents(data: bytes) -> Iterator[object]:
-    """Yield the documents of a file, the items of lists one by one."""
+def documents(data: bytes) -> Iterator[object]:
+    """Yield the documents of a file, the items of lists one by one; raises what PyYAML lets through."""
     for document in _loaded(data):
         if (
             isinstance(document, dict)

@@ -11,7 +11,7 @@ import click
 import headrace
 from headrace.agent.agent import AgentError
 from headrace.agent.serving import ServingError
-from headrace.cli import checking, cleaning, explaining, planning, releasing, rendering, running
+from headrace.cli import checking, cleaning, explaining, migrating, planning, releasing, rendering, running
 from headrace.cli import status as status_command
 from headrace.cli.asking import AgentUnreachableError
 from headrace.folder import SourceError
@@ -52,6 +52,7 @@ for command in (
     checking.check,
     planning.plan,
     explaining.explain,
+    migrating.migrate,
     running.run,
     status_command.status,
     cleaning.cleanup,
