@@ -39,7 +39,18 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     else:
         assert len([name for name in found['node'] if name.endswith('ratio to direct')]) == 2 * 4
         assert {value for name, value in found['node'].items() if name.endswith('direct: ratio to direct')} == {1}
-    parts = ['controller', 'endpoint', 'haproxy', 'live', 'memory', 'reloads', 'render', 'requests', 'transition']
+    parts = [
+        'authentication',
+        'controller',
+        'endpoint',
+        'haproxy',
+        'live',
+        'memory',
+        'reloads',
+        'render',
+        'requests',
+        'transition',
+    ]
     assert sorted(found.keys() - {'node'}) == parts
     never = {
         name: value for part in found.values() for name, value in part.items() if name.endswith(('reloads', 'refused'))

@@ -7,6 +7,7 @@ rendered one serves fewer requests per CPU second. Backends are one HAProxy that
 import contextlib
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from tools.bench import client, varied
 from tools.bench.process import Process, loopback
@@ -27,6 +28,16 @@ _HTTP, _HTTPS, _HEALTH, _TCP, _BACKEND = 8080, 8443, 8404, 20000, 9000
 _CONNECTIONS = 32
 _TLS_NAME = 'headrace-bench'
 Load = Callable[[str, int], client.Result]
+# Annotations of Services, without the prefix, by name.
+Services = dict[str, dict[str, str]]
+# What routes of each kind have besides a host.
+_ASKED = {'external-auth-service': 'asked', 'external-auth-response-headers': 'X-User'}
+_KINDS: Services = {
+    'plain': {},
+    'with a header set': {'request-headers': 'X-A: 1'},
+    'with external authentication': _ASKED,
+    'with external authentication, remembered': _ASKED | {'external-auth-cache': '1h'},
+}
 
 _GLOBAL = """global
   stats socket "${HEADRACE_SOCKETS-.}/runtime.sock" mode 660 level admin
@@ -59,7 +70,7 @@ def measure(binary: str, count: int) -> Iterator[tuple[str, float]]:
         backend = held.enter_context(loopback())
         _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
         rendered, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
-        ours = Meter(_started(held, binary, _rendered(rendered, backend)), rendered)
+        ours = Meter(_started(held, binary, _rendered(rendered, backend, _exposed())), rendered)
         by_map = Meter(_started(held, binary, _by_map(mapped, backend)), mapped)
         one = Meter(_started(held, binary, _static(static, backend)), static)
         plain_tcp = Meter(_started(held, binary, _plain_tcp(tcp, backend)), tcp)
@@ -90,7 +101,7 @@ def _pairs(name: str, ours: Meter, other: Meter, load: Load, count: int) -> Iter
 
 
 def _http1(address: str, count: int) -> client.Result:
-    return client.http1((address, _HTTP), hosts(), count=count, connections=_CONNECTIONS)
+    return _ask(hosts(), address, count)
 
 
 def _https1(address: str, count: int) -> client.Result:
@@ -105,9 +116,39 @@ def _connections(address: str, count: int) -> client.Result:
     return client.new_connections((address, _TCP), count=count)
 
 
-def hosts() -> list[str]:
+def hosts(of: str = 'app') -> list[str]:
     """Return the hosts that are asked for."""
-    return [f'app-{number}.example.com' for number in range(HOSTS)]
+    return [f'{of}-{number}.example.com' for number in range(HOSTS)]
+
+
+def _exposed() -> Services:
+    """Return a Service for each host, and one of TCP."""
+    return {f'app-{number}': {'host': host} for number, host in enumerate(hosts())} | {'tcp': {'port': str(_TCP)}}
+
+
+def authentication(binary: str, count: int) -> Iterator[tuple[str, float]]:
+    """Yield what requests of several kinds of routes cost one HAProxy, in microseconds; the kinds are measured by turns."""
+    kinds = {f'kind{number}': kind for number, kind in enumerate(_KINDS)}
+    services: Services = {'asked': {'enabled': 'false'}}
+    for of, kind in kinds.items():
+        services |= {f'{of}-{number}': {'host': host, **_KINDS[kind]} for number, host in enumerate(hosts(of))}
+    with contextlib.ExitStack() as held:
+        backend, address = held.enter_context(loopback()), held.enter_context(loopback())
+        _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
+        meter = Meter(_started(held, binary, _rendered(address, backend, services)), address)
+        spent: dict[str, list[float]] = {of: [] for of in kinds}
+        for number in range(PAIRS + 1):
+            for of, found in spent.items():
+                cost = meter.cost(partial(_ask, hosts(of)), count)
+                # The first time connections to backends are made, and memory is got.
+                if number:
+                    found.append(cost)
+        for of, kind in kinds.items():
+            yield f'{kind}, µs of CPU', statistics.median(spent[of]) * 1e6
+
+
+def _ask(names: list[str], address: str, count: int) -> client.Result:
+    return client.http1((address, _HTTP), names, count=count, connections=_CONNECTIONS)
 
 
 def _started(held: contextlib.ExitStack, binary: str, rendered: dict[str, bytes]) -> Process:
@@ -165,16 +206,15 @@ backend one from base
     return {'haproxy/all.cfg': text.encode()}
 
 
-def _rendered(address: str, backend: str) -> dict[str, bytes]:
+def _rendered(address: str, backend: str, services: Services) -> dict[str, bytes]:
     settings = Settings(
         addresses=(address,), http_port=_HTTP, https_port=_HTTPS, health_port=_HEALTH, tcp_ports=str(_TCP),
         threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}',
     )  # fmt: skip
     seen = build_context.make(settings, offline=True)
     store, state = Store(), State(seen)
-    for number in range(HOSTS + 1):
-        exposed = {'port': str(_TCP)} if number == HOSTS else {'host': hosts()[number]}
-        metadata = {'name': f'app-{number}', 'namespace': 'default'}
+    for name, exposed in services.items():
+        metadata = {'name': name, 'namespace': 'default'}
         annotations = {varied.PREFIX + key: value for key, value in exposed.items()}
         documents = (
             {

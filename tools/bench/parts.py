@@ -282,6 +282,11 @@ def requests(chosen: Chosen) -> Figures:
     yield from costs.measure(chosen.haproxy, max(chosen.samples, costs.FEWEST))
 
 
+def authentication(chosen: Chosen) -> Figures:
+    """Measure what external authentication costs a request."""
+    yield from costs.authentication(chosen.haproxy, max(chosen.samples, costs.FEWEST))
+
+
 def node(chosen: Chosen) -> Figures:
     """Measure the node role: changes of the kernel's table, the way past HAProxy, and requests; needs root and nft."""
     yield from node_role.measure(chosen.haproxy, chosen.largest, chosen.samples)
@@ -318,7 +323,19 @@ def controller(chosen: Chosen) -> Figures:
 
 PARTS: dict[str, Callable[[Chosen], Figures]] = {
     part.__name__: part
-    for part in (render, reloads, endpoint, memory, haproxy, transition, live, requests, node, controller)
+    for part in (
+        render,
+        reloads,
+        endpoint,
+        memory,
+        haproxy,
+        transition,
+        live,
+        requests,
+        authentication,
+        node,
+        controller,
+    )
 }
 
 
