@@ -1,6 +1,6 @@
-"""Put Kubernetes for tests into ``bin/`` (etcd, its other programs, and what a node needs of it), and what checks us.
+"""Put Kubernetes for tests into ``bin/`` (etcd, its other programs, and what a node needs of it), oauth2-proxy, and what checks us.
 
-They are built from their published Go modules, as tests/controlplane/go.mod and tools/go.mod pin them
+They are built from their published Go modules, as tests/controlplane/go.mod, tests/authproxy/go.mod and tools/go.mod pin them
 and go.sum checks them. What was built is kept outside the checkout, in ``~/.cache/headrace``, and
 ``bin/`` has links to it: so the next checkout on this machine need not build again.
 
@@ -8,6 +8,7 @@ Environment:
   GO              the Go to build with (1.21 or later: it fetches the one that go.mod asks for);
                   without it, the system's, and without that, one from a Python package (go.lock)
   CONTROLPLANE    a folder that has all programs of Kubernetes already: they are not built
+  AUTHPROXY       a folder that has oauth2-proxy already: it is not built
   CHECKERS        a folder that has helm3 and actionlint already: they are not built
   XDG_CACHE_HOME  instead of ~/.cache
 """
@@ -69,10 +70,17 @@ CONTROLPLANE = Module(
         'kubelet': 'kubelet',
     },
 )  # fmt: skip
+AUTHPROXY = Module(
+    'authproxy', ROOT / 'tests' / 'authproxy', 'github.com/oauth2-proxy/oauth2-proxy/v7',
+    {'oauth2-proxy': 'oauth2-proxy'},
+)  # fmt: skip
 CHECKERS = Module(
     'checkers', ROOT / 'tools', 'helm.sh/helm/v3',
     {'helm3': 'helm', 'actionlint': 'actionlint'},
 )  # fmt: skip
+
+
+MODULES = (CONTROLPLANE, AUTHPROXY, CHECKERS)
 
 
 def stamped(module: Module) -> dict[str, str]:
@@ -87,6 +95,8 @@ def stamped(module: Module) -> dict[str, str]:
             f'{helm}/pkg/chartutil.k8sVersionMinor': kubernetes,
             f'{helm}/pkg/lint/rules.k8sVersionMinor': kubernetes,
         }
+    if module is AUTHPROXY:
+        return {f'{module.main}/pkg/version.VERSION': f'v{version}'}
     major, minor = version.split('.')[:2]
     said = {'gitVersion': f'v{version}', 'gitMajor': major, 'gitMinor': minor, 'gitTreeState': 'archive'}
     packages = ('k8s.io/component-base/version', 'k8s.io/client-go/pkg/version')
@@ -134,8 +144,7 @@ def fetch_go(folder: Path) -> str:
             'there is no Go to build programs for the tests with. Install Go 1.21 or later (that of Debian 12 is too old) '
             'or name one, make controlplane GO=/path/to/go; or name folders that have them: '
             + ', '.join(
-                f'{module.name.upper()}=/path/to/folder with {", ".join(module.programs)}'
-                for module in (CONTROLPLANE, CHECKERS)
+                f'{module.name.upper()}=/path/to/folder with {", ".join(module.programs)}' for module in MODULES
             )
         )
     # A wheel keeps no modes.
@@ -203,19 +212,19 @@ def says(name: str) -> str:
     """Return the version that a program tells."""
     words = ['version', '--short'] if name == 'helm3' else ['--version']
     said = subprocess.run([BIN / name, *words], capture_output=True, text=True, check=True).stdout
-    return said.splitlines()[0].split()[-1].removeprefix('v')
+    found = re.search(r'\d+\.\S+', said)
+    return found[0] if found else said
 
 
 def main() -> int:
     """Put the programs into place; exit with a message if that cannot be done."""
-    modules = (CONTROLPLANE, CHECKERS)
     try:
-        for module in modules:
+        for module in MODULES:
             own = os.environ.get(module.name.upper())
             link(module, Path(own).absolute() if own else built(module))
     except (BuildError, OSError) as error:
         sys.exit(f'error: {error}')
-    for module in modules:
+    for module in MODULES:
         for name in module.programs:
             print(f'setup:   bin/{name}: {says(name)}')
     return 0
