@@ -63,7 +63,7 @@ def test_a_path_beyond_the_closed_ones_does_not_lead_to_another_object(number):
     living.put(web('root', 1, ['x.example.com']), web('admin', 2, ['x.example.com'], PATHS, deny='10.0.0.0/8'))
     assert not is_open(route(living.state, 'x.example.com', PATHS[number]))
     told = [each.message for each in living.state.diagnostics(Ref('Service', 'shop', 'root'))]
-    assert 'host x.example.com is closed: Service shop/admin names it, and exceeds a limit' in told
+    assert 'host x.example.com is closed: Service shop/admin names it, and is closed' in told
     living.put(Ref('Service', 'shop', 'admin'))
     assert is_open(route(living.state, 'x.example.com', PATHS[number]))
 
@@ -162,3 +162,33 @@ def test_no_path_of_an_object_without_room_is_open_and_all_is_as_from_scratch(ba
     made = living.scratch()
     if made.fragments == living.state.fragments:
         assert dict(made.pointers()) == dict(living.state.pointers())
+
+
+@pytest.mark.parametrize(
+    'protection',
+    [{'deny': '0.0.0.0/0'}, {'allow': '10.0.0.0/8'}, {'basic-auth-secret': 'users'}, {'allow': 'nonsense'}],
+    ids=['deny', 'allow', 'users', 'what does not parse'],
+)
+@pytest.mark.parametrize('path', [' '.join(PATHS[:101]), '/admin?'], ids=['too many', 'no path'])
+def test_protected_paths_that_do_not_parse_close_their_host(path, protection):
+    living = Living()
+    admin = service('admin', created='2024-01-01T00:00:00Z', annotations={'host': 'a.com', 'path': path, **protection})
+    rest = service('rest', created='2024-02-01T00:00:00Z', annotations={'host': 'a.com', 'path': '/ /admin'})
+    other = service('other', 'bank', created='2024-03-01T00:00:00Z', annotations={'host': 'a.com b.com'})
+    living.put(admin, rest, other)
+    for asked in ('/', '/admin', '/admin/7'):
+        assert not is_open(route(living.state, 'a.com', asked))
+    assert is_open(route(living.state, 'b.com', '/'))
+    assert 'RouteClosed' in {each.reason for each in living.state.diagnostics(Ref('Service', 'shop', 'admin'))}
+    assert 'RouteClosed' in {each.reason for each in living.state.diagnostics(Ref('Service', 'shop', 'rest'))}
+    living.put(service('admin', annotations={'host': 'a.com', 'path': '/admin', **protection}))
+    assert is_open(route(living.state, 'a.com', '/'))
+
+
+def test_paths_that_do_not_parse_and_that_nothing_protects_close_nothing():
+    living = Living()
+    living.put(
+        service('one', created='2024-01-01T00:00:00Z', annotations={'host': 'a.com', 'path': '/one?'}),
+        service('rest', created='2024-02-01T00:00:00Z', annotations={'host': 'a.com'}),
+    )
+    assert is_open(route(living.state, 'a.com', '/one'))

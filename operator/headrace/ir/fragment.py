@@ -66,7 +66,7 @@ class Fragment:
     """What one object contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
     `leads` are what of its policies leads to further backends. `endpoint_diagnostics` are those that follow from its endpoints, which change far more often than all the rest. Of an
-    object that exceeds a limit, `closed` tells the closed form, and `shut` are the hosts that it names without a claim
+    object that exceeds a limit, `closed` tells the closed form; `shut` are the hosts that it names without a claim
     for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the diagnostic of one that
     has no checks for want of room.
     """

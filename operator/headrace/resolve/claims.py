@@ -278,7 +278,7 @@ class Claims:
         if claim.kind not in (Kind.ROUTE, Kind.TLS):
             return []
         if by := self._shutter(fragment.ref, claim):
-            message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and exceeds a limit'
+            message = f'host {claim.key.partition("/")[0]} is closed: {by} names it, and is closed'
             return [Diagnostic(fragment.ref, 'RouteClosed', message, claim.field)]
         others = self.hosts.outside(claim.key) if claim.kind is Kind.TLS else ()
         if others and self.content((claim.kind, claim.key), fragments) == HostTls() != claim.value:

@@ -81,6 +81,9 @@ class EdgePort:
     def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
         self.builder.timeouts += backends.of_policy(self.policy, wanted)
         self._tls()
+        if self.exposed.shuts:
+            self._close('path', 'the value does not parse, so it is not known what another key protects')
+            self.builder.shut.update(self.exposed.hosts)
         pointer = self.policy.pointer(backend.name)
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
         for host in self.exposed.hosts:

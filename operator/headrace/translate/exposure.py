@@ -6,7 +6,7 @@ true` and a loadBalancerClass of ours expose all TCP ports. Where a key could sp
 
 from dataclasses import dataclass
 
-from headrace.annotations import parse
+from headrace.annotations import keys, parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import Exposure
 from headrace.diagnostics import Diagnostic, shorten
@@ -41,7 +41,10 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A port that is served at the edge. `hosts` of a TCP port are those of its TLS, `number` is 0 for HTTP and passthrough."""
+    """A port that is served at the edge. `hosts` of a TCP port are those of its TLS, `number` is 0 for HTTP and passthrough.
+
+    `shuts` tells that its paths do not parse, though a key protects them: its hosts are closed.
+    """
 
     port: ServicePort
     spoken: Spoken
@@ -49,6 +52,7 @@ class Exposed:
     hosts: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     number: int = 0
+    shuts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,14 @@ class _Judge:
             return self._tcp(port, what, exposure, has_host=has_host)
         hosts = self._hosts(port, exposure.host if has_host else None)
         paths = exposure.path if exposure.path is not None and self._says('path', port, self.host_port) else ('/',)
+        if not paths and self._is_protected(port):
+            # What is protected there cannot be known, so nothing of these hosts is open.
+            return Exposed(port, what, exposure, hosts, ('/',), shuts=True) if hosts else None
         return Exposed(port, what, exposure, hosts, paths) if hosts and (paths or what.mode != 'http') else None
+
+    def _is_protected(self, port: ServicePort) -> bool:
+        """Tell whether a key protects the routes of a port, which must not lead to a shorter route instead."""
+        return bool(keys.CLOSING & self.said.values(port.label).keys() or self.said.closing(port.label))
 
     def _hosts(self, port: ServicePort, named: tuple[str, ...] | None) -> tuple[str, ...]:
         service, domain = self.service, self.context.settings.domain

@@ -25,6 +25,7 @@ class FragmentParts:
         self.userlists: list[Userlist] = []
         self.leads: list[Lead] = []
         self.demands: set[Demand] = set()
+        self.shut: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = set()
 
@@ -61,6 +62,7 @@ class FragmentParts:
             userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
             leads=tuple(sorted(self.leads, key=lambda lead: lead.policy)),
             demands=tuple(sorted(self.demands)),
+            shut=tuple(sorted(self.shut)),
             needs=self.reader.needs,
             endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
             diagnostics=tuple(sorted(set(self.diagnostics))),
