@@ -247,13 +247,13 @@ class Loop:
         for ref, number in numbers.items():
             self.epochs.take(ref, number)
 
-    async def refuse(self, fragments: Sequence[Fragment], said: str) -> None:
-        """Leave fragments out that HAProxy refuses, until their objects become others."""
+    async def refuse(self, fragments: Sequence[Fragment], accepted: Mapping[Ref, Fragment], said: str) -> None:
+        """Let other forms stand for fragments that HAProxy refuses, until their objects become others: see `State.refuse`."""
         for start in range(0, len(fragments), _APPLIED_AT_ONCE):
             refused = fragments[start : start + _APPLIED_AT_ONCE]
             async with self._turn:
                 for fragment in refused:
-                    self.state.refuse(fragment, said)
+                    self.state.refuse(fragment, said, accepted.get(fragment.ref))
                 change = self.state.update(self.store, [fragment.ref for fragment in refused])
                 if change:
                     await self._apply(change)

@@ -14,7 +14,7 @@ from headrace.names import Ref
 from headrace.resolve import totals
 from headrace.resolve.hosts import rank
 from headrace.resolve.standing import Standings, Wait
-from headrace.resolve.totals import Totals
+from headrace.resolve.totals import Cost, Totals
 from headrace.translate import affinity, budgets
 from headrace.translate.budgets import Excess
 from headrace.translate.build_context import BuildContext, Role
@@ -43,6 +43,11 @@ class Admission:
 
     def admit(self, built: Fragment, held: Fragment | None, refresh: Refresh) -> Fragment:
         """Return what stands for an object that was built anew; `held` stands for it until now."""
+        if not self._active or built.ref.kind == 'Class':
+            standing = self.standings.of(built.ref)
+            if standing.replaced:
+                self.standings.put(built.ref, replace(standing, good=None, replaced=False, wait=None))
+            return built
         ref, wanted = built.ref, self.totals.cost(built)
         excess = self.totals.excess(ref, wanted)
         if excess is None and not built.closed:
@@ -51,15 +56,23 @@ class Admission:
         good = _with_checks(held) if held is not None and held.claims and not standing.replaced else standing.good
         good = refresh(good) if good is not None else None
         said = built.diagnostics if excess is None or built.closed else (*built.diagnostics, excess.diagnostic(ref))
-        forms = tuple(_forms(replace(built, diagnostics=tuple(sorted(said))), good))
+        # What is too large by itself needs another object to be written, unless there is no room for its closed form.
+        waits = () if excess is None else (wanted,)
+        return self._replaced(replace(built, diagnostics=tuple(sorted(said))), good, waits)
+
+    def replace(self, refused: Fragment, accepted: Fragment | None, refresh: Refresh) -> Fragment:
+        """Return what stands for an object that HAProxy refuses: the last form that it has accepted, else a closed one."""
+        return self._replaced(refused, refresh(accepted) if accepted is not None else None)
+
+    def _replaced(self, built: Fragment, good: Fragment | None, waits: tuple[Cost, ...] = ()) -> Fragment:
+        """Return the best form for which there is room; an object waits for room for better ones."""
+        forms = tuple(_forms(built, good))
         costs = tuple(totals.cost(form) for form in forms)
         place, form = next(
-            (place, form) for place, form in enumerate(forms) if self.totals.excess(ref, costs[place]) is None
+            (place, form) for place, form in enumerate(forms) if self.totals.excess(built.ref, costs[place]) is None
         )
-        # What is too large by itself needs another object to be written, unless there is no room for its closed form.
-        waits = (*(() if excess is None else (wanted,)), *costs[:place])
-        wait = Wait(rank(built), waits) if waits else None
-        return self._checked(form, good=good, replaced=True, wait=wait)
+        waits = (*waits, *costs[:place])
+        return self._checked(form, good=good, replaced=True, wait=Wait(rank(built), waits) if waits else None)
 
     def follow(self, built: Fragment) -> Fragment:
         """Return what stands for an object of which only endpoints have changed: they and their checks alone count."""

@@ -26,10 +26,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The form of an object that HAProxy refuses, and HAProxy's reason."""
+    """The form of an object that HAProxy refuses, HAProxy's reason, and the last form that HAProxy has accepted."""
 
     form: Fragment
     message: str
+    accepted: Fragment | None = None
 
 
 @dataclass(frozen=True, slots=True)

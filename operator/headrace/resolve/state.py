@@ -9,14 +9,14 @@ import contextlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Fragment
 from headrace.names import Ref
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Secret, Service
-from headrace.resolve.admission import Admission
+from headrace.resolve.admission import Admission, Refresh
 from headrace.resolve.changes import Change, Failure, FragmentChange
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.dependencies import Dependencies
@@ -116,11 +116,18 @@ class State:
         step, demanded = self._settle(store, (FragmentChange(ref, before, kept),))
         return failed.then(step).then(self._rebuild(store, touched | demanded))
 
-    def refuse(self, fragment: Fragment, message: str) -> None:
-        """Leave a fragment out from the next update on, until its object becomes another one; `message` is HAProxy's reason."""
-        ref = fragment.ref
-        if ref in self.fragments:
-            self._standings.put(ref, replace(self._standings.of(ref), refusal=Refusal(_form(fragment), message)))
+    def refuse(self, fragment: Fragment, message: str, accepted: Fragment | None = None) -> None:
+        """Let another form stand for a fragment from the next update on, until its object becomes another one.
+
+        `message` is HAProxy's reason, `accepted` the last form that HAProxy has accepted, if there is one.
+        """
+        ref, form = fragment.ref, _form(fragment)
+        if ref not in self.fragments:
+            return
+        if accepted is not None and (accepted.closed or _form(accepted) == form):
+            accepted = None
+        refusal = Refusal(form, message, accepted)
+        self._standings.put(ref, replace(self._standings.of(ref), refusal=refusal))
 
     def pointers(self) -> Iterator[tuple[ClaimKey, Content]]:
         """Yield all claimed keys, sorted, and what stands there."""
@@ -270,25 +277,27 @@ class State:
             if self._standings.of(ref) is not UNKNOWN:
                 self._standings.put(ref, UNKNOWN)
             return None
-        built = self.admission.admit(built, before, lambda good: self._translation.refresh(store, good))
+        refresh_form = partial(self._translation.refresh, store)
+        built = self.admission.admit(built, before, refresh_form)
         standing = self._standings.of(ref)
         if standing.failed:
             self._standings.put(ref, replace(standing, failed=False))
-        return built if standing.refusal is None else self._left_out(built, standing.refusal)
+        return built if standing.refusal is None else self._without_refused(built, standing.refusal, refresh_form)
 
     def _is_kept(self, ref: Ref) -> bool:
         """Tell whether a fragment that does not follow from its object stands for it."""
         standing = self._standings.of(ref)
         return standing.failed or standing.refusal is not None
 
-    def _left_out(self, built: Fragment, refusal: Refusal) -> Fragment:
-        """Return what stands for a refused fragment: nothing but the diagnostic; the fragment itself once it is another."""
+    def _without_refused(self, built: Fragment, refusal: Refusal, refresh: Refresh) -> Fragment:
+        """Return what stands for a refused fragment; the fragment itself once it is another."""
         ref = built.ref
         if _form(built) != refusal.form:
             self._standings.put(ref, replace(self._standings.of(ref), refusal=None))
             return built
         diagnostic = Diagnostic(ref, 'RefusedByHaproxy', refusal.message)
-        return Fragment(ref, created=built.created, needs=built.needs, diagnostics=(*built.diagnostics, diagnostic))
+        refused = replace(built, diagnostics=tuple(sorted((*built.diagnostics, diagnostic))))
+        return self.admission.replace(refused, refusal.accepted, refresh)
 
     def _note(self, store: Store, ref: Ref) -> None:
         """Note what an object was made from, if its own form stands."""

@@ -13,7 +13,7 @@ from headrace.annotations import parse
 from headrace.annotations.parse import Annotations
 from headrace.annotations.values import Network
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Claim, Fragment, Kind
+from headrace.ir.fragment import Claim, Content, Fragment, Kind, pointers
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
@@ -189,8 +189,8 @@ def _hosts(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
 
 
 def closed_form(built: Fragment) -> Fragment:
-    """Return the closed form of a fragment for which its namespace has no room."""
-    claims = (replace(claim, value=value) for claim in built.claims if (value := _closed(claim)) is not None)
+    """Return the closed form of a fragment that is to serve nothing."""
+    claims = (replace(claim, value=value) for claim in built.claims if (value := closed_value(claim.value)) is not None)
     bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, diagnostics=built.diagnostics)
     return replace(bare, claims=tuple(claims), shut=built.shut)
 
@@ -201,11 +201,13 @@ def without_claims(closed: Fragment) -> Fragment:
     return replace(closed, claims=(), shut=_shut(keys | {(Kind.ROUTE, host) for host in closed.shut}))
 
 
-def _closed(claim: Claim) -> Pointer | HostTls | None:
-    """Return what closes a claimed key; None where nothing is needed to keep it closed."""
-    value = claim.value
-    if isinstance(value, Pointer):
-        return replace(value, flags=policies.CLOSED)
-    if isinstance(value, HostTls) and value.passthrough:
-        return HostTls(passthrough=replace(value.passthrough, flags=policies.CLOSED))
-    return None
+def closed_value(value: Content) -> Pointer | HostTls | None:
+    """Return what closes a claimed key; None where nothing is needed to keep it closed.
+
+    A route of several backends or conditions becomes one of the first backend, since no request gets there.
+    """
+    first = next(pointers(value), None)
+    if first is None:
+        return None
+    shut = replace(first, flags=policies.CLOSED)
+    return HostTls(passthrough=shut) if isinstance(value, HostTls) else shut

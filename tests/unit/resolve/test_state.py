@@ -455,20 +455,70 @@ def test_a_canary_target_that_nobody_wants_any_more_is_served_no_more():
 # --- fragments that HAProxy refuses -----------------------------------------------------------------------------------
 
 
-def refused(*documents):
+def refused(*documents, accepted=None):
     living = Living(*documents)
-    living.state.refuse(fragment(living.state), 'line 3: no')
+    living.state.refuse(fragment(living.state), 'line 3: no', accepted)
     living.told.tell(living.state.update(living.store, [ref('web')]))
     return living
 
 
-def test_a_refused_fragment_is_left_out_with_its_diagnostics_and_what_haproxy_said():
+def test_a_refused_fragment_is_closed_with_its_diagnostics_and_what_haproxy_said():
     living = refused(web(nonsense='x'), ends('web', '10.0.0.1'))
     left = fragment(living.state)
-    assert left.claims == left.backends == left.data == left.demands == ()
-    assert pointer(living.state, Kind.ROUTE, 'web.example.com/') is None
+    assert left.backends == left.data == left.demands == ()
+    assert pointer(living.state, Kind.ROUTE, 'web.example.com/').flags == 'X'
     assert reasons(living.state) == ['RefusedByHaproxy', 'UnknownKey']
     assert living.told == model_snapshot.of_state(living.state)
+
+
+def test_the_host_of_a_refused_fragment_stays_with_its_namespace():
+    younger = service('web', 'bank', annotations={'host': 'web.example.com *.example.com'}, created=NEW)
+    living = refused(service(annotations={'host': 'web.example.com'}, ports=HTTP, created=OLD), younger)
+    assert pointer(living.state, Kind.ROUTE, 'web.example.com/').backend == 'shop_web_http'
+    assert pointer(living.state, Kind.ROUTE, 'web.example.com/').flags == 'X'
+
+
+def test_what_a_refused_fragment_denies_reaches_no_shorter_route_of_its_namespace():
+    said = {'host': 'a.com', 'path': '/admin', 'deny': '0.0.0.0/0', 'canary-service': 'next', 'canary-weight': '5'}
+    denied = service(annotations=said, ports=HTTP, created=NEW)
+    living = refused(denied, NEXT, service('rest', annotations={'host': 'a.com'}, ports=HTTP, created=OLD))
+    assert pointer(living.state, Kind.ROUTE, 'a.com/admin/').flags == 'X'
+    assert pointer(living.state, Kind.ROUTE, 'a.com/').backend == 'shop_rest_http'
+
+
+def test_the_form_that_haproxy_accepted_stands_for_a_refused_one_and_follows_its_endpoints():
+    before = Living(web(), ends('web', '10.0.0.1'))
+    living = refused(web(balance='source'), ends('web', '10.0.0.1'), accepted=fragment(before.state))
+    (backend,) = fragment(living.state).backends
+    assert (backend.shape.balance, reasons(living.state)) == ('random', ['RefusedByHaproxy'])
+    living.batch(ends('web', '10.0.0.2'))
+    (backend,) = fragment(living.state).backends
+    assert (backend.shape.balance, backend.groups[0].addresses) == ('random', ('10.0.0.2',))
+    living.batch(web(balance='leastconn'))
+    assert (fragment(living.state).backends[0].shape.balance, reasons(living.state)) == ('leastconn', [])
+    living.check()
+
+
+def test_a_refused_form_that_haproxy_accepted_once_is_no_last_good_form():
+    """As when an override of the administrator is at fault."""
+    before = Living(web(), ends('web', '10.0.0.1'))
+    living = refused(web(), ends('web', '10.0.0.1'), accepted=fragment(before.state))
+    assert fragment(living.state).closed
+
+
+@pytest.mark.parametrize('role', list(Role))
+def test_a_refused_object_of_each_role_is_its_own_again_when_it_changes(role):
+    node_service = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
+    of = [service(annotations={'host': 'a.com', 'proxy': 'node', **said}, ports=HTTP, **node_service)
+          for said in ({}, {'retries': '2'})]  # fmt: skip
+    living = Living(of[0], role=role)
+    own = fragment(living.state)
+    living.state.refuse(own, 'no')
+    living.state.update(living.store, [ref('web')])
+    assert fragment(living.state).closed
+    living.batch(of[1])
+    assert not fragment(living.state).closed
+    assert living.state.last_good() == []
 
 
 def test_a_fragment_that_waits_for_a_reload_says_so():

@@ -19,6 +19,7 @@ from headrace.ir.fragment import Content, pointers
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
+from headrace.translate import budgets
 
 Owners = Mapping[ClaimKey, AbstractSet[Ref]]
 # A search for longer than this would hold up everybody's reloads: the rest of the namespaces at fault is left out whole.
@@ -153,12 +154,12 @@ def _stands(wanted: Content, content: Content | None) -> bool:
 
 
 def without(snapshot: ModelSnapshot, owners: Owners, left_out: frozenset[Ref]) -> ModelSnapshot:
-    """Return a snapshot that lacks some fragments, and the pointers that no other object makes."""
-    return ModelSnapshot(
-        {ref: fragment for ref, fragment in snapshot.fragments.items() if ref not in left_out},
-        {
-            key: content
-            for key, content in snapshot.pointers.items()
-            if not (held := owners.get(key, frozenset())) or not held <= left_out
-        },
-    )
+    """Return a snapshot that lacks some fragments; what no other object makes of their pointers is closed, or lacks too."""
+    kept = {ref: fragment for ref, fragment in snapshot.fragments.items() if ref not in left_out}
+    pointers = dict[ClaimKey, Content]()
+    for key, content in snapshot.pointers.items():
+        of = owners.get(key, frozenset())
+        value = budgets.closed_value(content) if of and of <= left_out else content
+        if value is not None:
+            pointers[key] = value
+    return ModelSnapshot(kept, pointers)

@@ -40,13 +40,13 @@ _TIMES, _SHORTEST_CHECK = 20.0, 30.0
 # Fragments that are refused may hide others.
 _ATTEMPTS = 3
 
-Refuse = Callable[[Sequence[Fragment], str], Awaitable[None]]
+Refuse = Callable[[Sequence[Fragment], Mapping[Ref, Fragment], str], Awaitable[None]]
 
 
 class Reloads:
     """Decides when HAProxy reloads, and from what.
 
-    `refuse` leaves fragments out of the model; `leaving` is awaited when a worker is about to be replaced; `delay` is called
+    `refuse` takes fragments out of the model, with the forms that were accepted before; `leaving` is awaited when a worker is about to be replaced; `delay` is called
     with the objects that wait for a reload, and why, whenever these are others.
     """
 
@@ -260,7 +260,9 @@ class Reloads:
             rest = bisect.without(generation.snapshot, owners, frozenset(found))
             base, generation = generation, await self.applier.freeze_part(generation, rest)
             self.applier.instance.generations.discard(base)
-            await self.refuse([base.snapshot.fragments[ref] for ref in found], said)
+            accepted = self.applier.instance.generations.known.get(self._accepted)
+            before = accepted.snapshot.fragments if accepted is not None else {}
+            await self.refuse([base.snapshot.fragments[ref] for ref in found], before, said)
         self.applier.instance.generations.discard(generation)
         self.applier.stats.problem('configuration', said)
         return None
