@@ -227,8 +227,9 @@ def test_paths_of_ingress_nginx_are_expressions_without_regard_to_case_and_of_th
     rules = [
         paths('a.com', ('/v[0-9]+/(.*)', 'ImplementationSpecific', 'one'), ('/', 'ImplementationSpecific', 'two')),
     ]
-    item = ingress(rules=rules, annotations={f'{nginx}use-regex': 'true'})
+    item = ingress(rules=rules, annotations={f'{nginx}use-regex': 'true', f'{nginx}rewrite-target': '/$1'})
     settings = {'ingress_annotations': ('ingress-nginx',)}
     with Edge(binary('haproxy-3.4'), *services, ingress_class(default=True), item, **settings) as found:
         assert served(found, 'a.com', '/V1/deep/path') == 'one'
+        assert found.get('a.com', '/v1/deep/path').said['path'] == '/deep/path'
         assert served(found, 'a.com', '/else') == 'two'

@@ -144,6 +144,8 @@ def _foreign(ingress: Ingress, store: Store, context: BuildContext) -> str:
     """Return why an Ingress is none of this class, or of this role; '' where it is."""
     if context.role is Role.NODE:
         return 'the node role serves no Ingresses'
+    if not context.settings.ingress:
+        return 'the class serves no Ingresses (ingress)'
     if not context.exists(ingress.namespace):
         return f'namespace {ingress.namespace} is not among the namespaces of this installation'
     decision = ingress_class_of(ingress, Reader(store, ingress.ref), context)

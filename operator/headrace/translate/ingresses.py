@@ -36,7 +36,7 @@ _CHALLENGES = '/.well-known/acme-challenge/'
 
 def translate(ingress: Ingress, reader: Reader, context: BuildContext) -> Fragment | None:
     """Return the fragment of an Ingress; one of another class has nothing but what that was decided by."""
-    if not context.exists(ingress.namespace):
+    if not context.settings.ingress or not context.exists(ingress.namespace):
         return None
     settings = _settings(ingress, reader, context)
     if settings is None:

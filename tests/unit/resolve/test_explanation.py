@@ -89,9 +89,10 @@ def test_a_service_of_the_same_name_is_meant_where_no_kind_is_named():
     [
         ({'namespaces': ('other',)}, 'namespace shop is not among the namespaces of this installation'),
         ({'role': Role.NODE}, 'the node role serves no Ingresses'),
+        ({'ingress': False}, 'the class serves no Ingresses (ingress)'),
         ({'class_name': 'other'}, 'it names no class, and the default one is'),
     ],
-    ids=['namespace', 'role', 'class'],
+    ids=['namespace', 'role', 'setting', 'class'],
 )
 def test_an_ingress_that_is_not_ours_is_explained_by_its_class(how, because):
     found = explain('shop/door', *INGRESS, **how)

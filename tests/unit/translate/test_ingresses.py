@@ -132,6 +132,10 @@ def test_an_ingress_of_a_namespace_outside_the_installation_does_not_exist():
     assert REF not in made.fragments
 
 
+def test_a_class_without_ingresses_serves_none():
+    assert REF not in serve(ingress(hosts={'a.com': 'web'}), ingress=False).fragments
+
+
 def test_a_host_that_the_policy_gives_to_another_namespace_is_left_out():
     rules = [ingress_rule('a.com'), ingress_rule('a.com', path='/x'), ingress_rule('b.com')]
     made = serve(ingress(rules=rules), host_policy={'shop': ('b.com',)})
@@ -421,6 +425,13 @@ def test_the_longer_expression_goes_first():
 def test_an_expression_that_is_not_supported_closes_what_is_left_of_the_host():
     made = serve(expression('/(?=x)', use_regex='true'), ingress_annotations=('ingress-nginx',))
     assert ('X' in route(made).flags, reasons(made)) == (True, ['InvalidPath'])
+
+
+def test_a_rewrite_has_what_groups_of_the_expression_matched():
+    made = serve(expression('/api/(.*)', rewrite_target='/$1'), ingress_annotations=('ingress-nginx',))
+    (candidate,) = route(made).items
+    assert 'f' in candidate.target.flags
+    assert [entry.value for entry in of_ingress(made).data if entry.map.value == 'rewrite-captures'] == ['/$1']
 
 
 # --- further structure
