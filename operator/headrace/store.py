@@ -186,7 +186,10 @@ class Store:
     def _note_canary(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
         if isinstance(held, Ingress):
             for host in held.canary_hosts:
-                self._canaries[registry.canaries(ref.namespace, host)].pop(ref)
+                key = registry.canaries(ref.namespace, host)
+                self._canaries[key].pop(ref)
+                if not self._canaries[key]:
+                    del self._canaries[key]
         if isinstance(wanted, Ingress):
             for host in wanted.canary_hosts:
                 self._canaries.setdefault(registry.canaries(ref.namespace, host), {})[ref] = wanted

@@ -170,8 +170,8 @@ def read(namespace: str, name: str, document: fields.Document) -> Ingress:
     if not spec.get('rules') and default is None:
         problems.add('spec', 'the Ingress has neither rules nor a default backend')
     return Ingress(
-        namespace=namespace,
-        name=name,
+        namespace=_text(namespace),
+        name=_text(name),
         created=fields.text(metadata, 'creationTimestamp'),
         annotations=_annotations(metadata, problems),
         class_name=_class_name(spec, problems),
@@ -208,7 +208,7 @@ def _annotations(metadata: fields.Document, problems: _Problems) -> tuple[tuple[
             problems.add(
                 f'metadata.annotations[{shorten(key)}]', f'the value is no text of at most {_MAX_VALUE} characters'
             )
-        kept.append(_shared(key, text) if len(text) <= _MAX_SHARED else (key, text))
+        kept.append(_shared_pair(key, text) if len(text) <= _MAX_SHARED else (key, text))
     return tuple(sorted(kept))
 
 
@@ -221,15 +221,25 @@ def _as_text(value: object) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _shared(key: str, text: str) -> tuple[str, str]:
+def _shared_pair(key: str, text: str) -> tuple[str, str]:
     """Return one value for all objects that have this annotation."""
     return key, text
+
+
+@lru_cache(maxsize=8192)
+def _shared_text(text: str) -> str:
+    return text
+
+
+def _text(text: str) -> str:
+    """Return one value where a text stands several times: a host in a rule and in `tls`, a name, a common path."""
+    return _shared_text(text) if len(text) <= _MAX_SHARED else text
 
 
 def _class_name(spec: fields.Document, problems: _Problems) -> str:
     value = spec.get('ingressClassName')
     if value is None or (isinstance(value, str) and fields.is_name(value, subdomain=True)):
-        return value or ''
+        return _text(value or '')
     problems.add('spec.ingressClassName', f'{shorten(value)} is no name of an IngressClass')
     # In quotes it is the name of no class; without a class the Ingress would be of the default one.
     return shorten(value)
@@ -255,7 +265,7 @@ def _host(value: object, field: str, problems: _Problems) -> str | None:
     if isinstance(value, str):
         stem = value.removeprefix('*.')
         if not value or (fields.is_name(stem, subdomain=True) and not fields.address(value)):
-            return value
+            return _text(value)
     problems.add(field, f'{shorten(value)} is no DNS name in lower case, nor one after "*."')
     return None
 
@@ -295,7 +305,7 @@ def _path(entry: object, field: str, problems: _Problems) -> IngressPath | None:
         return None
     document = fields.mapping(entry, 'backend')
     backend = _backend(document, f'{field}.backend', problems)
-    return IngressPath(backend.service, backend.port, backend.resource, path, path_type)
+    return IngressPath(backend.service, backend.port, backend.resource, _text(path), path_type)
 
 
 _UNUSABLE = IngressBackend()
@@ -316,7 +326,7 @@ def _backend(document: fields.Document, field: str, problems: _Problems) -> Ingr
     if not port:
         problems.add(f'{field}.service.port', 'the port is neither a name alone nor a number alone from 1 to 65535')
         return _UNUSABLE
-    return IngressBackend(name, port)
+    return IngressBackend(_text(name), port)
 
 
 def _port(document: fields.Document) -> str:
@@ -324,15 +334,10 @@ def _port(document: fields.Document) -> str:
     name, number = document.get('name') or None, document.get('number') or None
     if name is None and number is not None:
         found = fields.port(document, 'number')
-        return _number_text(found) if found else ''
+        return _text(str(found)) if found else ''
     if isinstance(name, str) and number is None and len(name) <= _MAX_PORT_NAME and _PORT_NAME.fullmatch(name):
-        return name
+        return _text(name)
     return ''
-
-
-@lru_cache(maxsize=1024)
-def _number_text(number: int) -> str:
-    return str(number)
 
 
 def _tls(spec: fields.Document, problems: _Problems) -> tuple[IngressTls, ...]:
@@ -347,7 +352,7 @@ def _tls(spec: fields.Document, problems: _Problems) -> tuple[IngressTls, ...]:
             problems.add(f'{field}.secretName', f'{shorten(secret)} is no name of a Secret')
             continue
         hosts = [_host(host or 0, f'{field}.hosts', problems) for host in fields.sequence(entry, 'hosts')]
-        found.append(IngressTls(tuple(host for host in hosts if host), secret))
+        found.append(IngressTls(tuple(host for host in hosts if host), _text(secret)))
     return tuple(found)
 
 

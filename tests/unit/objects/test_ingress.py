@@ -166,6 +166,14 @@ def test_an_annotation_that_many_objects_have_is_one_value():
     assert both[0].annotations[0] is both[1].annotations[0]
 
 
+def test_a_text_that_stands_several_times_is_one_value():
+    hosts = {'a.example.com': 'web'}
+    item, _ = read(ingress('web', hosts=hosts, tls=[{'hosts': ['a.example.' + 'com'], 'secretName': 'tls'}]))
+    (rule,), (tls,) = item.rules, item.tls
+    assert rule.host is tls.hosts[0]
+    assert rule.paths[0].service is item.name
+
+
 @pytest.mark.parametrize(
     ('annotations', 'expected'),
     [
