@@ -208,6 +208,8 @@ REQUESTS = (
     one('response-cookie-path', 'another', 'cookie-path', ('/ /a', '/ /b'), entry('cookie-path', '/|/b'), False, True),
     one('error-statuses', 'others', 'error-codes', ('404', '500'), entry('error-pages', '500|shop_canary-next_http|shop||error-codes|80'), False, True, error_service='canary-next'),
     one('error-service', 'comes', 'error-pages', (None, 'pages'), entry('error-pages', '404|shop_pages_http|shop||error-pages|80'), False, True, error_statuses='404', beside=web('pages', host='')),
+    one('mirror-service', 'comes', 'mirrored', (None, 'canary-next'), entry('mirrors', '100|shop_canary-next_http'), False, True),
+    one('mirror-percent', 'another', 'mirrored-part', ('5', '6'), entry('mirrors', '6|shop_canary-next_http'), False, True, mirror_service='canary-next'),
     one('location-rewrite', 'another', 'location', ('/ /a', '/ /b'), entry('location', '/|/b'), False, True),
     one('external-auth-service', 'comes', 'auth-service', (None, 'silent'), status('auth-service'), 200, 500),
     one('external-auth-url', 'comes', 'auth-url', (None, 'http://silent.shop.svc'), status('auth-url'), 200, 500),

@@ -69,6 +69,8 @@ _ROUTE = {
     'response-cookie-path': ('/ /app/', '/a /b'),
     'error-statuses': ('404 503', '500'),
     'error-service': NAMES,
+    'mirror-service': NAMES,
+    'mirror-percent': ('0', '50'),
     'location-rewrite': ('off', 'http:// https://', "/a%20;#' /b"),
     'cors-allow-origin': ('*', 'https://a.example.com https://b.example.com:8443'),
     'cors-allow-methods': ('GET, PUT', "#'x"),

@@ -112,6 +112,8 @@ CONTRACT = (
     ('response-cookie-path', '–', ('/ /shop', '/old/ /new'), ('/old', 'old new', '/a /b;c', '/a /b /c', '')),
     ('error-statuses', '–', ('404', '404, 500 503', '400 599'), ('200', '4xx', '500-599', '600', '')),
     ('error-service', '–', ('pages', 'pages:http', 'pages:8080'), ('Pages', 'other/pages', 'pages:', '')),
+    ('mirror-service', '–', ('copies', 'copies:http', 'copies:8080'), ('Copies', 'other/copies', 'copies:', 'http://a/', '')),
+    ('mirror-percent', '100', ('0', '5', '100'), ('101', '-1', '5%', '')),
     ('location-rewrite', 'off', ('off', 'default', 'http:// https://', '/old /new', 'http://a:8080/ /'), ('/old', 'on', '/a|b /c', '/a\\1 /b', '/a /b /c', '')),
     ('cors-allow-origin', 'off', ('*', 'https://app.example.com', 'http://a:8080, https://b'), ('app.example.com', 'ftp://a', 'https://a/path', '')),
     ('cors-allow-methods', 'GET, HEAD, POST', *TOKENS),
@@ -244,7 +246,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
             assert getattr(absent, key.field) == said, key.name
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
-        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect', 'satisfy',
+        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect', 'satisfy', 'mirror-percent',
         'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 

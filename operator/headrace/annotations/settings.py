@@ -54,6 +54,8 @@ class RouteSettings:
     response_cookie_path: Replacement | None = None
     error_statuses: tuple[int, ...] = ()
     error_service: ServiceReference | None = None
+    mirror_service: ServiceReference | None = None
+    mirror_percent: int = 100
     location_rewrite: Replacement | None = None
     cors_allow_origin: tuple[str, ...] | None = None
     cors_allow_methods: tuple[str, ...] = ('GET', 'HEAD', 'POST')

@@ -38,6 +38,7 @@ class Map(StrEnum):
     COOKIE_DOMAIN = 'cookie-domain'
     COOKIE_PATH = 'cookie-path'
     ERROR_PAGES = 'error-pages'
+    MIRRORS = 'mirrors'
     LOCATION = 'location'
     SESSION_COOKIE = 'session-cookie'
     TIMEOUTS = 'timeouts'

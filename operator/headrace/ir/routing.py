@@ -138,8 +138,22 @@ class ErrorPages:
         yield self.pointer
 
 
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The backend that gets a copy of so many percent of a policy's requests."""
+
+    policy: str
+    pointer: Pointer
+    percent: int
+
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go."""
+        yield self.pointer
+
+
 # What leads requests of a policy to further backends.
-Lead = Authentication | Canary | ErrorPages | Split
+Lead = Authentication | Canary | ErrorPages | Mirror | Split
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split
 

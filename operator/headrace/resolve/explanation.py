@@ -161,7 +161,7 @@ def _judged(held: int, total: int, *, elsewhere: bool) -> tuple[bool, str]:
     if elsewhere:
         return (
             True,
-            'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates or answers errors',
+            'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates, answers errors or gets copies',
         )
     return False, 'it asks to be served, but nothing of it can be exposed; the diagnostics say why'
 

@@ -199,7 +199,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_authentications_per_namespace: Annotated[
         int,
         meta(
-            'Requests of a namespace for which external authentication is asked at once; more get 503.',
+            'Requests of a namespace for which external authentication is asked at once; more get 503. Copies (`mirror-service`) and error pages have as many each.',
             'reload',
             ge=1,
             le=100_000,

@@ -41,7 +41,7 @@ class EdgePort:
         self._authority(wanted, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
-        self.route.error_pages(self.service.ref, self.exposed.port)
+        self.route.further_services(self.service.ref, self.exposed.port)
         self.route.canary(self.exposed.port, backend.shape)
         self.route.close_unparsed(self.builder.said, self.label)
         if self.mode == 'http':

@@ -105,7 +105,7 @@ class IngressPolicies:
         route = RoutePolicy(self.parts, policy, settings, use.mode, str, f'the route to {service.ref}')
         self._rewrite(policy, settings, use)
         route.judge()
-        route.error_pages(service.ref, port)
+        route.further_services(service.ref, port)
         self._canary(policy, route, port, use, wanted.shape)
         self._close(policy, route, said.closing(port.label))
         if wanted.ca is not None and self.parts.reader.secret(wanted.ca) is None and not self.parts.context.offline:

@@ -20,6 +20,7 @@ PARTNERS = {
     'canary-cookie': ('canary-service',),
     'error-statuses': ('error-service',),
     'error-service': ('error-statuses',),
+    'mirror-percent': ('mirror-service',),
     'external-auth-path': ('external-auth-service',),
     'external-auth-signin': _ASKED,
     'external-auth-method': _ASKED,

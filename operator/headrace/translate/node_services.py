@@ -161,7 +161,7 @@ class _FragmentBuilder:
         self._users(port, policy, route, mode)
         policies.satisfy(policy, route)
         self._authentication(port, policy, route, mode)
-        self._error_pages(port, policy, route, mode)
+        self._further_services(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
@@ -343,16 +343,18 @@ class _FragmentBuilder:
             self.demands.add(added[0])
             self.leads.append(added[1])
 
-    def _error_pages(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
-        """Let another Service answer in the place of errors."""
+    def _further_services(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
+        """Let other Services answer in the place of errors, or get copies."""
+        if mode != 'http':
+            return
         origin = further_services.Origin(self.service.ref, port.number)
         lender = external_authentication.Lender(self.reader, self.context, _lent_variant)
-        added = further_services.error_pages(policy, route, origin, lender) if mode == 'http' else None
-        if isinstance(added, external_authentication.Refused):
-            self._say('ServiceMissing', self._key('error-service', port), added.why)
-        elif added is not None:
-            self.demands.add(added[0])
-            self.leads.append(added[1])
+        for key, added in further_services.add(policy, route, origin, lender):
+            if isinstance(added, external_authentication.Refused):
+                self._say('ServiceMissing', self._key(key, port), added.why)
+            else:
+                self.demands.add(added.demand)
+                self.leads.append(added.lead)
 
     def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
         """Let a part of the requests go to another Service's endpoints, whatever serves the addresses of that one."""

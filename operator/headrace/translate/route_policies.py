@@ -80,20 +80,19 @@ class RoutePolicy:
         if self.settings.external_auth_url is not None and key != 'external-auth-url':
             parts.say('ContradictoryKeys', self.key('external-auth-url'), external_authentication.SERVICE_COUNTS)
 
-    def error_pages(self, service: Ref, port: ServicePort) -> None:
-        """Let another Service answer in the place of errors of a Service's port."""
-        parts = self.parts
+    def further_services(self, service: Ref, port: ServicePort) -> None:
+        """Let other Services answer in the place of errors of a Service's port, or get copies of its requests."""
         if self.mode != 'http':
             return
-        ingress = parts.ref.name if parts.ref.kind == 'Ingress' else ''
-        origin = further_services.Origin(service, port.number, ingress)
+        parts, ingress = self.parts, self.parts.ref.name if self.parts.ref.kind == 'Ingress' else ''
         lender = external_authentication.Lender(parts.reader, parts.context)
-        added = further_services.error_pages(self.policy, self.settings, origin, lender)
-        if isinstance(added, external_authentication.Refused):
-            parts.say('ServiceMissing', self.key('error-service'), added.why)
-        elif added is not None:
-            parts.demands.add(added[0])
-            parts.leads.append(added[1])
+        origin = further_services.Origin(service, port.number, ingress)
+        for key, added in further_services.add(self.policy, self.settings, origin, lender):
+            if isinstance(added, external_authentication.Refused):
+                parts.say('ServiceMissing', self.key(key), added.why)
+            else:
+                parts.demands.add(added.demand)
+                parts.leads.append(added.lead)
 
     def canary(self, port: ServicePort, home: Shape) -> None:
         """Let a part of the requests for a port, whose backend has the shape `home`, go to another Service."""

@@ -167,7 +167,7 @@ def test_a_service_that_is_a_canary_is_reached_through_another():
     found = explain('shop/canary', main, web('canary'))
     assert (found.served, found.because) == (
         True,
-        'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates or answers errors',
+        'it is reached through other objects only: Ingresses, or Services of which it is the canary or for which it authenticates, answers errors or gets copies',
     )
 
 

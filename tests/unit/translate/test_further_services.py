@@ -27,10 +27,9 @@ def pages(ports=HTTP):
     return service('pages', ports=ports), endpoint_slice('pages', addresses=['10.0.0.2'], port_name='http')
 
 
-def entries(made):
-    """Return what a Service has in the map of error pages, with `P` for its policy."""
-    found = map_entries.of_fragment(fragment(made))
-    return [entry.value for entry in found if entry.map is Map.ERROR_PAGES]
+def entries(made, where=Map.ERROR_PAGES):
+    """Return what a Service has in a map."""
+    return [entry.value for entry in map_entries.of_fragment(fragment(made)) if entry.map is where]
 
 
 def test_a_route_has_the_codes_the_backend_and_where_answers_come_from():
@@ -66,6 +65,26 @@ def test_a_service_that_is_not_there_is_left_out_with_a_diagnostic(others, why, 
     assert entries(made) == []
     (found,) = [each for each in made.all_diagnostics() if each.reason == 'ServiceMissing']
     assert found.message == f'headrace.io/error-service: {why}'
+
+
+@pytest.mark.parametrize(
+    ('said', 'value'),
+    [
+        pytest.param({}, '100|shop_pages_http', id='all'),
+        pytest.param({'mirror-percent': '5'}, '5|shop_pages_http', id='a part'),
+    ],
+)
+def test_copies_go_to_the_backend_of_the_other_service(said, value):
+    made = model(*pages(), **{'mirror-service': 'pages', **said})
+    assert (entries(made, Map.MIRRORS), made.all_diagnostics()) == ([value], ())
+    assert [backend.name for backend in fragment(made, 'pages').backends] == ['shop_pages_http']
+
+
+@pytest.mark.parametrize('role', list(Role))
+def test_without_the_service_there_are_no_copies(role):
+    made = model(role=role, **{'mirror-service': 'pages:admin'})
+    assert entries(made, Map.MIRRORS) == []
+    assert 'ServiceMissing' in reasons(made)
 
 
 @pytest.mark.parametrize('key', PAGES)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from headrace.haproxy.encode import map_entries
 from headrace.ir.fragment import Kind
+from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
 from support import certificates
@@ -471,3 +473,20 @@ def test_the_root_of_the_hosts_can_be_redirected():
 def test_hosts_that_differ_by_www_are_redirected():
     made = serve(ingress(hosts={'a.com': 'web'}, annotations={'headrace.io/www-redirect': 'true'}))
     assert 'R' in route(made, 'www.a.com/').flags
+
+
+def test_errors_and_copies_go_to_the_services_that_annotations_of_nginx_name():
+    said = {f'{NGINX}custom-http-errors': '404,503', f'{NGINX}default-backend': 'pages'}
+    said[f'{NGINX}mirror-target'] = 'http://copies.shop.svc$request_uri'
+    others = (service('pages', ports=HTTP), service('copies', ports=HTTP))
+    made = serve(ingress(hosts={'a.com': 'web'}, annotations=said), *others, ingress_annotations=('ingress-nginx',))
+    found = {entry.map: entry.value for entry in map_entries.of_fragment(of_ingress(made))}
+    assert found[Map.ERROR_PAGES] == '404,503|shop_pages_http|shop|web|web|80'
+    assert found[Map.MIRRORS] == '100|shop_copies_http'
+    assert set(route(made).flags) == set('MQ')
+
+
+def test_a_service_for_errors_that_is_missing_is_told():
+    said = {'headrace.io/error-statuses': '404', 'headrace.io/error-service': 'pages'}
+    made = serve(ingress(hosts={'a.com': 'web'}, annotations=said))
+    assert reasons(made) == ['ServiceMissing']

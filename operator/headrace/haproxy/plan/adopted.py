@@ -88,7 +88,7 @@ class _Search:
             if any(each.backend in absent or each.policy in policies for each in pointers(content))
         }
         led_to = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
-        for where in (Map.CANARY, Map.EXTERNAL_AUTH, Map.ERROR_PAGES):
+        for where in (Map.CANARY, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.MIRRORS):
             led_to |= {value.split('|')[1] for value in self._values(where, policies) if value.count('|') > 1}
         self.kept = (led_to & self.had.backends.keys()) - self._wanted_names
         found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
