@@ -326,13 +326,7 @@ def structure(translation: Translation) -> None:
     """Translate what changes the structure of the Ingress."""
     if translation.boolean('ssl-passthrough'):
         translation.shape(passthrough=True)
-    if translation.boolean('service-upstream'):
-        translation.shape(service_upstream=True)
-    kind = translation.value('path-type').lower()
-    if kind in ('begin', 'exact', 'prefix', 'regex'):
-        translation.shape(path_type=kind)
-    elif 'path-type' in translation.given:
-        translation.invalid('path-type', Invalid('one of begin, exact, prefix and regex'))
+    _path_type(translation)
     _rewrite(translation)
     hosts = [values.host(item) for item in values.words(translation.value('server-alias'))]
     if 'server-alias' in translation.given:
@@ -340,12 +334,6 @@ def structure(translation: Translation) -> None:
             translation.invalid('server-alias', Invalid('a host'))
         else:
             translation.shape(aliases=tuple(dict.fromkeys(str(host) for host in hosts)))
-    if 'tcp-service-port' in translation.given:
-        port = values.number(1, 65535)(translation.value('tcp-service-port'))
-        if isinstance(port, Invalid):
-            translation.invalid('tcp-service-port', port)
-        else:
-            translation.shape(tcp_port=port)
 
 
 def _rewrite(translation: Translation) -> None:
@@ -357,3 +345,15 @@ def _rewrite(translation: Translation) -> None:
         translation.set('rewrite-target', 'rewrite-path', _GROUP.sub(r'$\1', target))
     elif target:
         translation.set('rewrite-target', 'rewrite-path', target)
+
+
+def _path_type(translation: Translation) -> None:
+    """Translate what ImplementationSpecific means; a path that was compared whole must not serve what is below it."""
+    kind = translation.value('path-type').lower()
+    if kind == 'regex':
+        translation.shape(path_type=kind)
+        translation.note('path-type', Verdict.EXACT)
+    elif kind == 'prefix':
+        translation.note('path-type', Verdict.EXACT)
+    elif 'path-type' in translation.given and kind != 'begin':
+        translation.close('path-type', 'begin, prefix and regex are served; `pathType: Exact` says it in the Ingress')

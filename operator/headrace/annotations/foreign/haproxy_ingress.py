@@ -97,6 +97,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ),
     ignored('waf waf-mode', 'headrace has no web application firewall: requests are not inspected'),
     (
+        Row('tcp-service-port', Verdict.IGNORED, 'a TCP port is served by `headrace.io/port` on the Service', closes=True),
         Row('http-header-match', Verdict.IGNORED, 'conditions of an Ingress are not served', closes=True),
         Row('http-header-match-regex', Verdict.IGNORED, 'conditions of an Ingress are not served', closes=True),
     ),
@@ -172,14 +173,14 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     grouped(
         groups.structure,
         exact('rewrite-target', 'rewrite-path', text='without expressions of HAProxy'),
-        *(shaping(name) for name in ('path-type', 'server-alias', 'service-upstream', 'ssl-passthrough', 'tcp-service-port')),
+        *(shaping(name) for name in ('server-alias', 'ssl-passthrough')),
+        Row('path-type', Verdict.DIFFERS, '`begin` is `prefix`, by path element; `exact` closes the routes', closes=True, shapes=True),
     ),
     (
         exact('app-root', 'redirect-root', form=forms.plain),
         exact('maxconn-server', 'max-connections', form=forms.count),
         differs('proxy-body-size', '411 for a body without a declared length', 'max-body-size', form=forms.haproxy_size),
         differs('proxy-protocol', '`v2-ssl` and `v2-ssl-cn` are `v2`', 'client-ip', form=_PROXY_PROTOCOL),
-        exact('tcp-service-proxy-protocol', 'accept-proxy', form=forms.boolean),
         exact('timeout-connect', 'timeout-connect', form=forms.haproxy_time),
         exact('timeout-queue', 'queue-timeout', form=forms.haproxy_time),
         exact('timeout-server', 'timeout-server', form=forms.haproxy_time),
@@ -198,6 +199,8 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ignored('fcgi-app', 'FastCGI is not served'),
     ignored('peers-table', 'rates are counted by each pod'),
     ignored('source-address-intf use-resolver var-namespace', 'it has no equivalent'),
+    ignored('service-upstream', 'requests go to the endpoints of the Service'),
+    ignored('tcp-service-proxy-protocol', 'as `tcp-service-port`'),
     ignored('tcp-service-log-format', "the log is the class's: the setting `accessLogTcp`"),
     ignored(_RESPONSES, "pages of errors are the class's: the setting `errorPages`"),
     ignored(_FRONTEND, "listeners are the class's"),

@@ -1,5 +1,7 @@
 """The table of ingress-nginx's annotations: of each key, how it is served, and which of headrace's keys it sets."""
 
+from dataclasses import replace
+
 from headrace.annotations.foreign import forms
 from headrace.annotations.foreign import nginx_backends as backends
 from headrace.annotations.foreign import nginx_security as security
@@ -90,7 +92,8 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     grouped(traffic.aliases, shaping('server-alias', 'hosts; expressions are not served')),
     grouped(
         traffic.canary,
-        *(shaping(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-header-pattern', 'canary-by-cookie')),
+        *(shaping(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-cookie')),
+        replace(shaping('canary-by-header-pattern'), sets=('canary-header-pattern',)),
     ),
     grouped(
         backends.affinity,
@@ -117,7 +120,8 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('backend-protocol', 'backend-protocol', text='HTTP, HTTPS, GRPC and GRPCS', form=_BACKEND_PROTOCOL),
         exact('upstream-vhost', 'host-header', text='without variables', form=forms.plain),
     ),
-    grouped(backends.switches, shaping('ssl-passthrough'), shaping('service-upstream')),
+    grouped(backends.passthrough, shaping('ssl-passthrough')),
+    ignored('service-upstream', 'requests go to the endpoints of the Service'),
     grouped(
         backends.endpoints_tls,
         differs('proxy-ssl-secret', 'its CA verifies the endpoint; its certificate is not shown to the endpoint', 'backend-ca-secret', closes=True),
@@ -157,7 +161,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     grouped(
         traffic.errors,
         differs('custom-http-errors', "bodies of the Service are read up to HAProxy's buffer", 'error-statuses', 'error-service'),
-        shaping('default-backend'),
+        differs('default-backend', 'for custom-http-errors; a Service without endpoints answers 503', 'error-service'),
     ),
     ignored('disable-proxy-intercept-errors', 'it speaks of statuses that the ConfigMap intercepts, which headrace does not do'),
     grouped(

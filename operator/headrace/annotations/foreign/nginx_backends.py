@@ -179,9 +179,7 @@ def endpoints_tls(translation: Translation) -> None:
         translation.note('proxy-ssl-server-name', Verdict.DIFFERS, "without proxy-ssl-name the request's host is sent")
 
 
-def switches(translation: Translation) -> None:
-    """Translate what changes the structure of the Ingress by a boolean."""
+def passthrough(translation: Translation) -> None:
+    """Translate TLS that goes through to the endpoint."""
     if translation.boolean('ssl-passthrough'):
         translation.shape(passthrough=True)
-    if translation.boolean('service-upstream'):
-        translation.shape(service_upstream=True)

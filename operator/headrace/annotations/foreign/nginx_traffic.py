@@ -171,14 +171,11 @@ def apply_cors(translation: Translation, switch: str, methods: str, headers: str
 
 
 def errors(translation: Translation) -> None:
-    """Translate the Service that answers instead of another one: for its errors, and where it has no endpoint."""
+    """Translate the Service that answers instead of another one, for its errors."""
     service = translation.value('default-backend')
-    if 'default-backend' in translation.given:
-        if isinstance(values.name(service), Invalid):
-            translation.invalid('default-backend', Invalid('the name of a Service in the namespace'))
-            service = ''
-        else:
-            translation.shape(default_backend=service)
+    if 'default-backend' in translation.given and isinstance(values.name(service), Invalid):
+        translation.invalid('default-backend', Invalid('the name of a Service in the namespace'))
+        service = ''
     if 'custom-http-errors' not in translation.given:
         return
     codes = values.words(translation.value('custom-http-errors'))

@@ -61,19 +61,14 @@ class Structure:
     """What foreign annotations say of an Ingress that none of headrace's keys holds.
 
     `use_regex`: all paths of its hosts, in all Ingresses, are regular expressions without regard to case, matched at the
-    beginning. `path_type` is what ImplementationSpecific means: '' for headrace's own, `begin`, `exact`, `prefix` or `regex`.
-    `default_backend` is a Service of the namespace that answers where the rule's has no endpoint. `service_upstream`:
-    requests go to the Service's ClusterIP. `tcp_port` is a TCP port on which the Ingress's backend is served.
+    beginning. `path_type` is `regex` where ImplementationSpecific paths are expressions.
     """
 
     use_regex: bool = False
     path_type: str = ''
     canary: CanaryRole | None = None
     aliases: tuple[str, ...] = ()
-    default_backend: str = ''
     passthrough: bool = False
-    service_upstream: bool = False
-    tcp_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

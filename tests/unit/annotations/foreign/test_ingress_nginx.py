@@ -364,6 +364,7 @@ ROUTES = [
         'a canary by the pattern of a header',
         {'canary': 'true', 'canary-by-header': 'X-Canary', 'canary-by-header-pattern': '^b.*$'},
         structure=Structure(canary=CanaryRole(header='x-canary', pattern='^b.*$')),
+        needs=('canary-header-pattern', '^b.*$'),
     ),
     case(
         'a canary by cookie',
@@ -439,12 +440,11 @@ ROUTES = [
         'errors of a Service',
         {'custom-http-errors': '404, 503', 'default-backend': 'sorry'},
         texts={'error-statuses': '404, 503', 'error-service': 'sorry'},
-        structure=Structure(default_backend='sorry'),
-        differs={'custom-http-errors': 'buffer'},
+        differs={'custom-http-errors': 'buffer', 'default-backend': 'for custom-http-errors'},
     ),
     case('errors without a Service', {'custom-http-errors': '404'}, ignored={'custom-http-errors': 'errorPages'}),
     case('errors that are none', {'custom-http-errors': '200'}, ignored={'custom-http-errors': '400 to 599'}),
-    case('a default backend', {'default-backend': 'sorry'}, structure=Structure(default_backend='sorry')),
+    case('a default backend', {'default-backend': 'sorry'}, differs={'default-backend': '503'}),
     case(
         'a default backend that is none',
         {'default-backend': 'bank/sorry'},
@@ -611,7 +611,7 @@ BACKENDS = [
     case('FastCGI', {'backend-protocol': 'FCGI'}, ignored={'backend-protocol': 'GRPCS'}),
     case('another Host', {'upstream-vhost': 'inner.example.com'}, texts={'host-header': 'inner.example.com'}),
     case('TLS that is passed through', {'ssl-passthrough': 'true'}, structure=Structure(passthrough=True)),
-    case("the Service's address", {'service-upstream': 'true'}, structure=Structure(service_upstream=True)),
+    case("the Service's address", {'service-upstream': 'true'}, ignored={'service-upstream': 'endpoints'}),
     case(
         'verified endpoints',
         {
