@@ -1,8 +1,10 @@
-"""Ingresses and IngressClasses from a real API server into the store."""
+"""Ingresses and IngressClasses from a real API server into the store, and to traffic."""
 
 import asyncio
 import contextlib
 from dataclasses import replace
+
+import pytest
 
 from headrace.kube import access as accesses
 from headrace.kube import resources
@@ -14,7 +16,10 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context
 from support.api import ApiError, home
-from support.objects import ingress, ingress_class
+from support.cluster import pod
+from support.live import until
+from support.objects import endpoint_slice, ingress, ingress_class, service
+from support.traffic import Client
 
 SECONDS = 30
 
@@ -103,3 +108,63 @@ def test_with_namespaces_named_only_their_ingresses_come_and_no_class(control_pl
         assert asyncio.run(script()) == {Ref('Ingress', namespace, 'ours')}
     finally:
         api.delete(home(ingress('theirs', 'default'))[1])
+
+
+@pytest.fixture
+def class_names(control_plane, namespace):
+    """Names for IngressClasses, which are gone after the test."""
+    names = (namespace, f'{namespace}-other')
+    yield names
+    for name in names:
+        with contextlib.suppress(ApiError):
+            control_plane.api.delete(home(ingress_class(name))[1])
+
+
+def status(town, cluster, host):
+    client = Client(cluster.ports['http'])
+    try:
+        return town.run(client.ask('/', host))[0]
+    finally:
+        town.loop.call_soon_threadsafe(client.close)
+
+
+def test_an_ingress_is_served_as_long_as_its_class_is_ours(make_cluster, town, class_names):
+    cluster = make_cluster(everywhere=True, namespaces=[])
+    mine, other = class_names
+    host = f'{mine}.example.com'
+    item = ingress('web', hosts={host: 'web'}, ingressClassName=mine)
+    cluster.put('web', service('web'), endpoint_slice('web', addresses=[pod(town)], port=town.port), item)
+    cluster.start()
+    api = cluster.plane.api
+    assert status(town, cluster, host) == 404
+    api.create(ingress_class(mine))
+    until(lambda: status(town, cluster, host) == 200)
+    # The controller of a class cannot be changed, but a class can be made again.
+    api.delete(home(ingress_class(mine))[1])
+    until(lambda: status(town, cluster, host) == 404)
+    api.create(ingress_class(mine, 'k8s.io/ingress-nginx'))
+    api.create(ingress_class(other))
+    api.patch(home(item)[1], {'spec': {'ingressClassName': other}})
+    until(lambda: status(town, cluster, host) == 200)
+    api.delete(home(item)[1])
+    until(lambda: status(town, cluster, host) == 404)
+    assert not cluster.reloads()
+
+
+def test_an_ingress_without_a_class_is_served_by_the_default_class(make_cluster, town, class_names):
+    cluster = make_cluster(everywhere=True, namespaces=[])
+    mine, _ = class_names
+    host = f'{mine}.example.com'
+    item = ingress('web', hosts={host: 'web'})
+    cluster.put('web', service('web'), endpoint_slice('web', addresses=[pod(town)], port=town.port), item)
+    api = cluster.plane.api
+    api.create(ingress_class(mine))
+    cluster.start()
+    assert status(town, cluster, host) == 404
+    mark = {'metadata': {'annotations': {'ingressclass.kubernetes.io/is-default-class': 'true'}}}
+    api.patch(home(ingress_class(mine))[1], mark)
+    until(lambda: status(town, cluster, host) == 200)
+    mark['metadata']['annotations']['ingressclass.kubernetes.io/is-default-class'] = 'false'
+    api.patch(home(ingress_class(mine))[1], mark)
+    until(lambda: status(town, cluster, host) == 404)
+    assert not cluster.reloads()
