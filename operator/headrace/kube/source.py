@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import aiohttp
@@ -23,10 +23,10 @@ from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
 from headrace.kube.discovery import Discovery
 from headrace.kube.reflector import Difference, Listing, Reflector
-from headrace.kube.resources import SECRETS, Resource, Scope
+from headrace.kube.resources import Resource, Scope
 from headrace.kube.watch import Watch, WatchEndedError
 from headrace.names import Ref
-from headrace.objects import parse
+from headrace.objects import parse, registry
 from headrace.objects.parse import Reading
 from headrace.settings.settings import Settings, milliseconds
 from headrace.store import Store
@@ -185,14 +185,18 @@ class KubeSource:
         held = [found for followed in self.followed.values() for _, found in list(followed.diagnostics.values())]
         return tuple(sorted({diagnostic for found in held for diagnostic in found}))
 
-    async def parse(self, resource: Resource, documents: Iterable[dict[str, Any]]) -> list[Reading]:
-        """Parse objects of one kind; Secrets off the event loop, because keys and certificates take milliseconds each.
+    async def parse(self, resource: Resource, documents: Collection[dict[str, Any]]) -> list[Reading]:
+        """Parse objects of one kind, off the event loop where that takes long.
 
         The caller keeps the order of what it reads; the reflector knows by version what is out of date after that.
         """
-        if resource == SECRETS:
-            return await asyncio.to_thread(lambda: [parsing.parse(item, self._limits) for item in documents])
-        return [parsing.parse(item, statuses=self.statuses) for item in documents]
+
+        def parse_all() -> list[Reading]:
+            return [parsing.parse(item, self._limits, statuses=self.statuses) for item in documents]
+
+        if any(map(registry.BY_NAME[resource.kind].slow, documents)):
+            return await asyncio.to_thread(parse_all)
+        return parse_all()
 
     def follow_list(self, found: Difference) -> None:
         """Let the store follow the difference that a list has made."""

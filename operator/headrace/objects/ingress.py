@@ -26,6 +26,10 @@ _MAX_VALUE = 65536
 _MAX_KEY = 317
 _MAX_SHARED = 128
 _MAX_PORT_NAME = 15
+_MAX_PROBLEMS = 100
+_LARGE = 500
+# The only form of an address that is also a DNS name.
+_IPV4 = re.compile(r'\A\d+(?:\.\d+){3}\Z', re.ASCII)
 _FORBIDDEN_IN_PATH = re.compile(r'//|/\.\.?(?:/|\Z)|%2[fF]')
 _PORT_NAME = re.compile(r'(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?')
 _SPEC = {'rules': list, 'tls': list, 'defaultBackend': dict}
@@ -153,11 +157,23 @@ class _Problems:
         self.diagnostics: list[Diagnostic] = []
 
     def add(self, field: str, message: str) -> None:
-        self.diagnostics.append(Diagnostic(self._ref, 'InvalidObject', message, field))
+        if len(self.diagnostics) < _MAX_PROBLEMS:
+            self.diagnostics.append(Diagnostic(self._ref, 'InvalidObject', message, field))
 
     def add_misfits(self, document: fields.Document, kinds: Mapping[str, type], prefix: str = '') -> None:
         for key in fields.misfits(document, kinds):
             self.add(f'{prefix}{key}', f'{prefix}{key} is of the wrong type and ignored')
+
+
+def is_large(document: fields.Document) -> bool:
+    """Tell whether an Ingress has so many rules, paths or hosts that it takes milliseconds to read."""
+    spec = fields.mapping(document, 'spec')
+    rules, tls = fields.sequence(spec, 'rules'), fields.sequence(spec, 'tls')
+    if len(rules) > _LARGE or len(tls) > _LARGE:
+        return True
+    paths = (fields.sequence(fields.mapping(rule, 'http'), 'paths') for rule in rules if isinstance(rule, dict))
+    hosts = (fields.sequence(entry, 'hosts') for entry in tls if isinstance(entry, dict))
+    return sum(map(len, (*paths, *hosts))) > _LARGE
 
 
 def read(namespace: str, name: str, document: fields.Document) -> Ingress:
@@ -264,7 +280,7 @@ def _host(value: object, field: str, problems: _Problems) -> str | None:
         return ''
     if isinstance(value, str):
         stem = value.removeprefix('*.')
-        if not value or (fields.is_name(stem, subdomain=True) and not fields.address(value)):
+        if not value or (fields.is_name(stem, subdomain=True) and not (_IPV4.match(value) and fields.address(value))):
             return _text(value)
     problems.add(field, f'{shorten(value)} is no DNS name in lower case, nor one after "*."')
     return None

@@ -25,6 +25,8 @@ from headrace.objects.kinds import (
 )
 
 Read = Callable[[str, str, fields.Document], Object]
+# Whether reading a document takes more than some milliseconds.
+Slow = Callable[[fields.Document], bool]
 # From the object before and after, of which one may be None, to what a change of it touches.
 Touch = Callable[[Any, Any], Iterable[Ref]]
 
@@ -34,7 +36,7 @@ class Kind:
     """A kind. `read` makes the object of a document whose namespace and name are valid.
 
     `subdomain` tells that its names are DNS subdomains and not labels, `optional` that the API may not serve the kind: it
-    can come, go and come back.
+    can come, go and come back. Documents that are `slow` to read are read beside the event loop.
     """
 
     type: type[Object]
@@ -47,6 +49,7 @@ class Kind:
     namespaced: bool = True
     subdomain: bool = True
     optional: bool = False
+    slow: Slow = lambda _: False
 
     @property
     def api_version(self) -> str:
@@ -102,11 +105,11 @@ def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> t
 KINDS = (
     Kind(Service, 'Service', '', 'v1', 'services', services.read, _itself, subdomain=False),
     Kind(Endpoints, 'Endpoints', '', 'v1', 'endpoints', slices.read_endpoints, _endpoints_of_service),
-    Kind(Secret, 'Secret', '', 'v1', 'secrets', secrets.read, _itself),
+    Kind(Secret, 'Secret', '', 'v1', 'secrets', secrets.read, _itself, slow=lambda _: True),
     Kind(Node, 'Node', '', 'v1', 'nodes', cluster.read_node, _node, namespaced=False),
     Kind(Namespace, 'Namespace', '', 'v1', 'namespaces', cluster.read_namespace, _itself, namespaced=False, subdomain=False),
     Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
-    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress),
+    Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress, slow=ingress.is_large),
     Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}

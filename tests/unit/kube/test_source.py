@@ -1,14 +1,19 @@
 """What a source keeps of objects that could not be read: until they can be, or are gone."""
 
 import asyncio
+import threading
 import types
+from dataclasses import replace
+
+import pytest
 
 from headrace.kube.access import Access
-from headrace.kube.resources import SERVICES, Scope
+from headrace.kube.resources import INGRESSES, SECRETS, SERVICES, Scope
 from headrace.kube.source import KubeSource
+from headrace.objects import registry, secrets
 from headrace.settings.settings import Settings
 from headrace.store import Store
-from support.objects import service
+from support.objects import ingress, secret, service
 
 SERVICES_PATH = '/api/v1/services'
 
@@ -66,3 +71,27 @@ def test_what_an_event_has_told_after_a_list_is_not_forgotten_with_it():
         assert seen.names() == []
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ('resource', 'document', 'beside'),
+    [
+        pytest.param(SERVICES, service(), False, id='Service'),
+        pytest.param(SECRETS, secret(), True, id='Secret'),
+        pytest.param(INGRESSES, ingress(hosts={'a.example.com': 'web'}), False, id='Ingress'),
+        pytest.param(INGRESSES, ingress(rules=[{'host': f'h{number}.example.com'} for number in range(1000)]), True, id='large Ingress'),
+    ],
+)  # fmt: skip
+def test_what_takes_long_to_parse_is_parsed_beside_the_event_loop(monkeypatch, resource, document, beside):
+    threads = []
+    row = registry.BY_NAME[resource.kind]
+
+    def read(*given, **limits):
+        threads.append(threading.current_thread())
+        return row.read(*given, **limits)
+
+    monkeypatch.setitem(registry.BY_VERSION, (row.api_version, row.name), replace(row, read=read))
+    monkeypatch.setattr(secrets, 'read', read if resource == SECRETS else secrets.read)
+    (reading,) = asyncio.run(Followed().source.parse(resource, [document]))
+    assert reading.object.ref.kind == resource.kind
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]

@@ -361,6 +361,31 @@ def test_a_default_backend_that_cannot_be_read_stays_without_a_service():
     )
 
 
+def test_only_the_first_problems_are_named():
+    rules, problems = of_rules(*[5] * 1000)
+    assert (rules, len(problems)) == ((), 100)
+
+
+@pytest.mark.parametrize(
+    ('document', 'large'),
+    [
+        pytest.param(ingress(hosts={'a.example.com': 'web'}, tls=[{'hosts': ['a.example.com']}]), False, id='usual'),
+        pytest.param(ingress(rules=[{'host': 'a'}] * 501), True, id='rules'),
+        pytest.param(ingress(tls=[{'secretName': 'a'}] * 501), True, id='entries of TLS'),
+        pytest.param(
+            ingress(rules=[{'http': {'paths': [{}] * 251}}, {'http': {'paths': [{}] * 250}}]), True, id='paths'
+        ),
+        pytest.param(ingress(tls=[{'hosts': ['a'] * 501}]), True, id='hosts of TLS'),
+        pytest.param(
+            ingress(rules=[5, {'http': 5}, {'http': {'paths': 5}}], tls=[5, {'hosts': 5}]), False, id='other types'
+        ),
+        pytest.param({}, False, id='nothing'),
+    ],
+)
+def test_an_ingress_that_takes_long_to_read_is_known_before(document, large):
+    assert ingresses.is_large(document) is large
+
+
 # --- TLS --------------------------------------------------------------------------------------------------------------
 
 
