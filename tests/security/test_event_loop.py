@@ -6,7 +6,7 @@ import itertools
 from headrace.names import Ref
 from headrace.objects import parse
 from support import inprocess
-from support.objects import service
+from support.objects import secret, service
 
 MANY = 500
 NAMES = [f's{number}' for number in range(MANY)]
@@ -65,3 +65,31 @@ def test_a_change_is_applied_before_all_that_another_namespace_wrote_before_it(l
         return found
 
     assert asyncio.run(inprocess.serving(agent, work)) <= 250
+
+
+def test_services_that_read_one_secret_are_built_in_steps_the_oldest_first(live, town, monkeypatch):
+    agent = inprocess.agent(live)
+    ages = {f's{number}': f'2024-01-01T00:{number // 60:02}:{number % 60:02}Z' for number in range(MANY // 2)}
+    said = {'basic-auth-secret': 'users'}
+    built = []
+
+    async def work():
+        for name, created in ages.items():
+            document = service(name, created=created, annotations={'host': f'{name}.example.com', **said})
+            agent.store.put(parse.read(document).object)
+        agent.store.put(parse.read(secret('users', username='ann', password='one')).object)
+        await agent.loop.settle()
+        update = agent.loop.state.update
+
+        def noted(*given):
+            change = update(*given)
+            built.append([item.ref.name for item in change.fragments])
+            return change
+
+        monkeypatch.setattr(agent.loop.state, 'update', noted)
+        agent.store.put(parse.read(secret('users', username='ann', password='other')).object)
+        await agent.loop.settle()
+
+    asyncio.run(inprocess.serving(agent, work))
+    assert [len(names) for names in built if names] == [100, 100, 50]
+    assert set(built[0]) == {*[*ages][:100]}

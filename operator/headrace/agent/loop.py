@@ -79,7 +79,7 @@ class Loop:
             async with self._turn:
                 over = await self._draining.over()
                 self.state.draining -= over
-                dirty = self.store.take() | over
+                dirty = self._parts(self.store.take() | over)
                 # Epochs are read before the change is applied: a Service may get its next one meanwhile.
                 self._backlog.add(self._by_age(dirty), self._epochs(dirty))
                 refs = self._backlog.next(_APPLIED_AT_ONCE)
@@ -100,6 +100,15 @@ class Loop:
                 return changed
             # A change that needs no command is applied without a pause of its own.
             await asyncio.sleep(0)
+
+    def _parts(self, dirty: Iterable[Ref]) -> set[Ref]:
+        """Return changed objects, with the objects that are built from a Secret in its place where these are many."""
+        parts = {*dirty}
+        for ref in dirty:
+            if ref.kind == 'Secret' and len(readers := self.state.dependencies.readers(ref)) > _APPLIED_AT_ONCE:
+                parts.remove(ref)
+                parts |= readers
+        return parts
 
     def _by_age(self, refs: Collection[Ref]) -> Iterable[Ref]:
         """Return changed objects, the oldest first: budgets leave room for them first."""

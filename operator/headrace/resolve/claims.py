@@ -25,7 +25,8 @@ from headrace.translate.policies import closed, closed_route
 ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
 _ADDRESSES = (Kind.ADDRESS, Kind.VIRTUAL_ADDRESS)
-_SHARED = (Kind.TLS, Kind.CERTIFICATE, Kind.AUTHORITY)
+# Each is of one Secret, so all who claim it want the same; some have yet to be built from the Secret as it is now.
+FILES = (Kind.CERTIFICATE, Kind.AUTHORITY)
 # HAProxy shows a line of a crt-list in one buffer (tune.bufsize, 16,384 by default), and a line that it cuts cannot be found.
 _MOST_EXCLUDED_BYTES = 10_000
 
@@ -247,6 +248,8 @@ class Claims:
         """Return a diagnostic for each key that a fragment claims and another object holds."""
         found: list[Diagnostic] = []
         for claim in fragment.claims:
+            if claim.kind in FILES:
+                continue
             holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
                 found += self._closed(claim, fragment, fragments)
@@ -257,7 +260,7 @@ class Claims:
             if claim.kind is Kind.ROUTE and holder is not None and holder.namespace == fragment.ref.namespace:
                 found += self._shadowed(claim, fragment, fragments)
                 continue
-            if claim.kind in _SHARED and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
+            if claim.kind is Kind.TLS and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
                 continue
             message = f'{_shown(claim)} is held by {holder}'
             if claim.address and self.claimants(_virtual_address(claim))[:1] == (fragment.ref,):

@@ -10,11 +10,11 @@ from headrace.ir.fragment import Content, Fragment, Kind
 from headrace.names import Ref
 from headrace.resolve import claims
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
-from headrace.resolve.claims import ClaimKey, Claims
+from headrace.resolve.claims import FILES, ClaimKey, Claims
 from headrace.resolve.hosts import Hosts, Named
 from headrace.translate.build_context import BuildContext
 
-# A change, and the keys whose claims it takes away and makes.
+# A change, the keys whose claims it takes away, and those whose claims it makes.
 _Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
 
 
@@ -32,17 +32,15 @@ class Installation:
         keys = self._keys(moved, rehosted, named)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
         saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
-        judged = {change.ref for change in changes}
-        for claimants, barred in saved.values():
-            judged.update(claimants, barred)
         try:
             for change in changes:
                 self._put(change.ref, change.new)
             self.claims.hosts.note(named)
             # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
-            for change, gone, _ in moved:
+            ranked = [_ranked(each) for each in moved]
+            for change, gone, _ in ranked:
                 self.claims.replace(change.ref, gone, (), self.fragments)
-            for change, _, come in moved:
+            for change, _, come in ranked:
                 self.claims.replace(change.ref, (), come, self.fragments)
             if rehosted:
                 # Claims that have just come are judged by the hosts of now already.
@@ -60,8 +58,11 @@ class Installation:
             self.claims.hosts.note(hosts)
             self.claims.restore(saved)
             raise
-        for key in keys:
-            judged.update(self.claims.parties(key))
+        judged = {change.ref for change in changes}
+        for key, parties in saved.items():
+            # Nothing is said about a file that others claim too.
+            if key[0] not in FILES:
+                judged.update(*parties, self.claims.parties(key))
         return Change(changes, pointers, tuple(sorted(judged)))
 
     def follow(self, changes: tuple[FragmentChange, ...]) -> Change:
@@ -102,6 +103,17 @@ class Installation:
             self.fragments[ref] = fragment
         if before != after:
             self.claims.shut(ref, before, after)
+
+
+def _ranked(moved: _Moved) -> _Moved:
+    """Return a change with the keys at which its object gets another place: not those of files, which go by age alone."""
+    change, gone, come = moved
+    if change.old is None or change.new is None or change.old.created != change.new.created:
+        return moved
+    stays = {key for key in gone if key[0] in FILES}.intersection(come)
+    if not stays:
+        return moved
+    return change, [key for key in gone if key not in stays], [key for key in come if key not in stays]
 
 
 def _shut(fragment: Fragment | None) -> tuple[str, ...]:

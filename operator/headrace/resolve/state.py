@@ -155,7 +155,7 @@ class State:
         refreshed: set[Ref] = set()
         for ref in dirty:
             queue |= self.dependencies.readers(ref)
-            if ref.kind in TRANSLATED:
+            if ref.kind in TRANSLATED or ref == own:
                 queue.add(ref)
             elif ref.kind == 'EndpointSlice':
                 refreshed.add(Ref('Service', ref.namespace, ref.name))

@@ -6,6 +6,7 @@ never reached under another object's TLS.
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,11 @@ from headrace import store
 from headrace.haproxy.encode import syntax
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.pointers import Pointer
-from headrace.ir.tls import HostTls
+from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import state
+from headrace.resolve.changes import FragmentChange
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.policies import closed
@@ -337,12 +339,25 @@ def test_a_claim_says_its_kind_where_it_has_no_better_word():
     one = service('a', annotations={'host': 'a.example.com'}, ports=HTTP)
     made = built(one)
     fragment = made.fragments[Ref('Service', 'shop', 'a')]
-    stranger = fragment.__class__(ref=Ref('Service', 'shop', 'b'), claims=(Claim(Kind.CERTIFICATE, 'f', 'x'),))
+    stranger = fragment.__class__(ref=Ref('Service', 'shop', 'b'), claims=(Claim(Kind.LISTENER, 'f', 'x'),))
     made.fragments[stranger.ref] = stranger
-    other = fragment.__class__(ref=Ref('Service', 'shop', 'c'), claims=(Claim(Kind.CERTIFICATE, 'f', 'y'),))
+    other = fragment.__class__(ref=Ref('Service', 'shop', 'c'), claims=(Claim(Kind.LISTENER, 'f', 'y'),))
     made.fragments[other.ref] = other
     for each in (stranger, other):
-        made.claims.replace(each.ref, (), [(Kind.CERTIFICATE, 'f')], made.fragments)
+        made.claims.replace(each.ref, (), [(Kind.LISTENER, 'f')], made.fragments)
     assert [diagnostic.message for diagnostic in made.diagnostics(other.ref)] == [
-        'certificate f is held by Service shop/b'
+        'listener f is held by Service shop/b'
     ]
+
+
+def test_a_file_of_a_secret_that_has_changed_for_some_objects_is_no_conflict():
+    """Many objects that read one Secret are built in steps."""
+    made = built(
+        tls_secret('one'), *(secured(name, path=f'/{name}', tls_secret='one') for name in 'ab'), settings=READS
+    )
+    a, b = (made.fragments[Ref('Service', 'shop', name)] for name in 'ab')
+    renewed = tuple(replace(each, value=Pem(b'new')) if each.kind is Kind.CERTIFICATE else each for each in a.claims)
+    change = made._installation.exchange((FragmentChange(a.ref, a, replace(a, claims=renewed)),))
+    assert [(each.key, each.new) for each in change.pointers] == [((Kind.CERTIFICATE, 'shop_one'), Pem(b'new'))]
+    assert change.judged == (a.ref,)
+    assert 'Conflict' not in {each.reason for each in made.diagnostics(b.ref)}
