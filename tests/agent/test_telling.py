@@ -129,7 +129,7 @@ def test_status_shows_services_reloads_and_diagnostics_and_one_service_with_its_
         assert part in said
     code, said = status(live, '--format', 'json')
     assert code == 0
-    assert {item['name'] for item in json.loads(said)['services']} >= {'web', 'late'}
+    assert {item['name'] for item in json.loads(said)['objects']} >= {'web', 'late'}
     code, said = status(live, 'shop/web')
     assert code == 0
     assert [f'{pod}:{town.port}' in said for pod in (one, two)] == [True, True]

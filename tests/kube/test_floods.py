@@ -151,7 +151,7 @@ def test_floods_of_connections_and_tokens_stop_neither_traffic_nor_probes_nor_pa
     assert {status for status, _, _ in probes} == {200}
     assert longest < PROBE_SECONDS
     assert {status for status, _, _ in pages} == {200}
-    assert json.loads(pages[-1][1])['services']
+    assert json.loads(pages[-1][1])['objects']
     # At the start as many as in two seconds; and those of the viewers, every ten seconds.
     assert reviews(agent) <= 5 * (seconds + 2) + 3 * (seconds / 10 + 1)
     assert agent.metric('headrace_own_connections_refused_total') > 100

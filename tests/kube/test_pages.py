@@ -76,7 +76,7 @@ def test_while_the_api_server_is_away_nobody_new_is_let_in(agent, control_plane,
         # Who was let in just now is for some seconds more.
         assert agent.api('/status', show(late))[0] == 503
         until(lambda: status_of(agent, viewer) == 503, 'the last answer has ended')
-        assert json.loads(agent.admin('/status')[1])['services']
+        assert json.loads(agent.admin('/status')[1])['objects']
     until(lambda: status_of(agent, late) == 200, 'it is back')
 
 

@@ -77,7 +77,7 @@ def ask(pages, target, *, times=1):
         ticking = asyncio.create_task(tick())
         await asyncio.sleep(0)
         made = pages()
-        handler = made.routes().get(target.partition('?')[0], made.serve_service)
+        handler = made.routes().get(target.partition('?')[0], made.serve_object)
         answers = await asyncio.gather(*(handler(request(target)) for _ in range(times)))
         ticking.cancel()
         return [json.loads(answer.body) for answer in answers], longest
@@ -101,7 +101,7 @@ def request(target):
         pytest.param('/explain?of=nobody.example.org', id='a host that nobody has'),
         pytest.param('/explain?of=' + 'a.example.com' + '/a' * 1000, id='a path of a thousand elements'),
         pytest.param('/status', id='the first page'),
-        pytest.param('/status?limit=1000&continue=shop/s5', id='a page in the middle'),
+        pytest.param('/status?limit=1000&continue=Service/shop/s5', id='a page in the middle'),
         pytest.param('/status/evil/greedy', id='one Service'),
     ],
 )
@@ -116,7 +116,7 @@ def test_pages_of_the_status_have_each_service_once_and_in_order(pages):
     names, token, count = [], '', 0
     while count == 0 or token:
         ((found,), _) = ask(pages, f'/status?limit=1000&continue={token}')
-        names += [(item['namespace'], item['name']) for item in found['services']]
+        names += [(item['namespace'], item['name']) for item in found['objects']]
         token, count = found['continue'], count + 1
     assert (len(names), count) == (PLAIN + CONTENDERS + 1, 12)
     assert names == sorted(set(names))
@@ -124,9 +124,9 @@ def test_pages_of_the_status_have_each_service_once_and_in_order(pages):
 
 def test_a_page_is_bounded_in_all_its_parts(pages):
     ((found,), _) = ask(pages, '/status')
-    assert len(found['services']) == 500
+    assert len(found['objects']) == 500
     assert len(json.dumps(found)) < 500_000
-    (greedy,) = [item for item in found['services'] if item['name'] == 'greedy'] or ask(pages, '/status/evil/greedy')[0]
+    (greedy,) = [item for item in found['objects'] if item['name'] == 'greedy'] or ask(pages, '/status/evil/greedy')[0]
     assert (len(greedy['exposed']), greedy['moreExposed']) == (100, 9900)
 
 

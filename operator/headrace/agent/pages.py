@@ -35,7 +35,8 @@ class Pages:
         """Return the handlers by path."""
         return {
             '/status': self.serve_status,
-            '/status/{namespace}/{name}': self.serve_service,
+            '/status/{namespace}/{name}': self.serve_object,
+            '/status/{kind}/{namespace}/{name}': self.serve_object,
             '/explain': self.serve_explanation,
         }
 
@@ -50,17 +51,18 @@ class Pages:
         limit, token = request.query.get('limit', str(_USUAL)), request.query.get('continue', '')
         if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(_MOST)) and 1 <= int(limit) <= _MOST):
             return _error(400, f'limit must be a number from 1 to {_MOST}')
-        namespace, _, name = token.partition('/')
-        page = Page(int(limit), Ref('Service', namespace, name) if token else None)
+        after = Ref(*token.split('/')) if token.count('/') == 2 else None  # noqa: PLR2004
+        page = Page(int(limit), after)
         async with self._turn:
             return _json(await status.of_agent(loop.state, loop.applier, self._known(loop), page))
 
-    async def serve_service(self, request: web.Request) -> web.Response:
-        """Return one Service with its servers."""
+    async def serve_object(self, request: web.Request) -> web.Response:
+        """Return one object, a Service where no kind is named, with its servers."""
         loop = self.loop
-        ref = Ref('Service', request.match_info['namespace'], request.match_info['name'])
+        kind = request.match_info.get('kind', 'Service').capitalize()
+        ref = Ref(kind, request.match_info['namespace'], request.match_info['name'])
         async with self._turn:
-            found = await status.of_service(loop.state, loop.applier, self._known(loop), ref) if loop else None
+            found = await status.of_object(loop.state, loop.applier, self._known(loop), ref) if loop else None
         return _json(found) if found else _error(404, f'no {ref}')
 
     async def serve_explanation(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What is served, as JSON for `headrace status`: Services, backends, servers, plans, diagnostics; in pages.
+"""What is served, as JSON for `headrace status`: objects, backends, servers, plans, diagnostics; in pages.
 
 Each page is bounded. It is made and encoded piece by piece: an encoder that runs in a thread would hold the interpreter
 for the whole page.
@@ -20,8 +20,9 @@ from headrace.haproxy.runtime.sockets import RuntimeSocketError
 from headrace.ir.fragment import Fragment, Kind
 from headrace.names import Ref
 from headrace.resolve.state import State
+from headrace.store import TRANSLATED
 
-# Of one Service no more than so much is shown.
+# Of one object no more than so much is shown.
 _MOST_EXPOSED, _MOST_BACKENDS, _MOST_SERVERS, _MOST_DIAGNOSTICS = 100, 100, 500, 100
 _MOST_REASONS = 20
 _CHUNK = 2000
@@ -30,7 +31,7 @@ _EXPOSED = {Kind.ROUTE: 'http', Kind.PORT: 'tcp', Kind.TLS: 'tls', Kind.ADDRESS:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """So many Services at most, in order, after this one; None for the first."""
+    """So many objects at most, in order, after this one; None for the first."""
 
     limit: int
     after: Ref | None = None
@@ -45,21 +46,21 @@ class Known:
 
 
 async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> bytes:
-    """Return one page; servers are in `of_service`. What is not of a Service is in the first page."""
+    """Return one page; servers are in `of_object`. What is of no Service and no Ingress is in the first page."""
     stats, held, pace = applier.stats, applier.worker, Pace()
     refs = await _after(state, page, pace)
     shown = refs[: page.limit]
-    services: list[msgspec.Raw] = []
+    objects: list[msgspec.Raw] = []
     diagnostics: list[msgspec.Raw] = []
     if page.after is None:
-        others = [ref for ref in list(known.judged) if ref.kind != 'Service']
+        others = [ref for ref in list(known.judged) if ref.kind not in TRANSLATED]
         found = [diagnostic for ref in sorted(others) for diagnostic in known.judged.get(ref, ())]
         found += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, known.unread()))
         diagnostics += [_raw(diagnostic.value) for diagnostic in found[: page.limit]]
     for ref in shown:
         fragment = state.fragments.get(ref)
         if fragment is not None:
-            services.append(_raw(_service(state, fragment)))
+            objects.append(_raw(_object(state, fragment)))
             diagnostics += [_raw(diagnostic.value) for diagnostic in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
         await pace.rest()
     return msgspec.json.encode(
@@ -71,37 +72,43 @@ async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> 
             'oldWorkers': list(applier.old_workers),
             'ready': applier.ready and held is not None,
             'problems': dict(stats.problems),
-            'services': services,
+            'objects': objects,
             'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_plans],
             'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_reloads],
             'waiting': [asdict(item) for item in stats.waiting[:_MOST_REASONS]],
             'diagnostics': diagnostics,
-            'continue': f'{shown[-1].namespace}/{shown[-1].name}' if len(refs) > page.limit else '',
+            'continue': '/'.join(shown[-1]) if len(refs) > page.limit else '',
         }
     )
 
 
 async def _after(state: State, page: Page, pace: Pace) -> list[Ref]:
-    """Return the Services of a page in order, and one more where there are more."""
+    """Return the objects of a page in order, and one more where there are more; those of other classes have nothing here."""
     found: list[Ref] = []
     refs = list(state.fragments)
     for start in range(0, len(refs), _CHUNK):
         chunk = (
             ref
             for ref in refs[start : start + _CHUNK]
-            if ref.kind == 'Service' and (page.after is None or ref > page.after)
+            if ref.kind in TRANSLATED
+            and (page.after is None or ref > page.after)
+            and _is_served(state.fragments.get(ref))
         )
         found = sorted((*found, *chunk))[: page.limit + 1]
         await pace.rest()
     return found
 
 
-async def of_service(state: State, applier: Applier, known: Known, ref: Ref) -> bytes | None:
-    """Return one Service with its servers as HAProxy has them; None when there is none."""
+def _is_served(fragment: Fragment | None) -> bool:
+    return fragment is not None and bool(fragment.claims or fragment.backends or fragment.diagnostics)
+
+
+async def of_object(state: State, applier: Applier, known: Known, ref: Ref) -> bytes | None:
+    """Return one object with its servers as HAProxy has them; None when there is none."""
     fragment = state.fragments.get(ref)
     if fragment is None:
         return None
-    found = _service(state, fragment)
+    found = _object(state, fragment)
     found['diagnostics'] = [item.value for item in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
     held, pace = applier.worker, Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
@@ -125,17 +132,18 @@ def _raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def _service(state: State, fragment: Fragment) -> dict[str, object]:
+def _object(state: State, fragment: Fragment) -> dict[str, object]:
     claims = [claim for claim in fragment.claims if claim.kind in _EXPOSED]
     backends = [backend for backend in fragment.backends if not backend.pin]
     return {
+        'kind': fragment.ref.kind,
         'namespace': fragment.ref.namespace,
         'name': fragment.ref.name,
         'exposed': [
             {
                 'kind': _EXPOSED[claim.kind],
                 'key': claim.address or claim.key,
-                'served': state.claims.claimants((claim.kind, claim.key))[:1] == (fragment.ref,),
+                'served': state.claims.serves(fragment, claim, state.fragments),
             }
             for claim in claims[:_MOST_EXPOSED]
         ],

@@ -11,31 +11,31 @@ from headrace.cli import asking, output
 
 
 @click.command()
-@click.argument('service', required=False, metavar='[NAMESPACE/NAME]')
+@click.argument('named', required=False, metavar='[[KIND/]NAMESPACE/NAME]')
 @asking.options
 @click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
-def status(service: str | None, form: str, **given: Any) -> None:
-    """Tell what a running agent serves; of one Service also each server and its state.
+def status(named: str | None, form: str, **given: Any) -> None:
+    """Tell what a running agent serves; of one object also each server and its state.
 
     It asks on loopback, or an agent in a cluster through the API server (--pod), which judges the token that is shown.
     """
-    found = asking.fetch(given, f'/status/{service}') if service else _every_page(given)
+    found = asking.fetch(given, f'/status/{named}') if named else _every_page(given)
     if form == 'json':
         output.echo_json(found)
         return
-    for line in _one(found) if service else _all(found):
+    for line in _one(found) if named else _all(found):
         click.echo(line)
 
 
 def _every_page(given: dict[str, Any]) -> Any:
-    """Return the whole status, of which an agent gives so many Services at a time."""
+    """Return the whole status, of which an agent gives so many objects at a time."""
     found = asking.fetch(given, '/status')
     token = found.pop('continue')
     while token:
         more = asking.fetch(given, f'/status?{urlencode({"continue": token})}')
-        for part in ('services', 'diagnostics'):
+        for part in ('objects', 'diagnostics'):
             found[part] += more[part]
         token = more['continue']
     return found
@@ -49,15 +49,15 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
         yield click.style(f'{subject}: {said}', fg='red')
     yield ''
     yield from output.table(
-        [('SERVICE', 'BACKENDS', 'SERVERS', 'EXPOSED')]
+        [('OBJECT', 'BACKENDS', 'SERVERS', 'EXPOSED')]
         + [
             (
-                f'{item["namespace"]}/{item["name"]}',
+                f'{item["kind"]} {item["namespace"]}/{item["name"]}',
                 str(len(item['backends'])),
                 str(sum(backend['servers'] for backend in item['backends'])),
                 _several(item) or '–',
             )
-            for item in found['services']
+            for item in found['objects']
         ]
     )
     if found['diagnostics']:
@@ -87,7 +87,7 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
 
 
 def _one(found: dict[str, Any]) -> Iterable[str]:
-    yield f'{found["namespace"]}/{found["name"]}'
+    yield f'{found["kind"]} {found["namespace"]}/{found["name"]}'
     for each in found['exposed']:
         yield f'  {_exposed(each)}'
     if found['moreExposed']:

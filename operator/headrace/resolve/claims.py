@@ -268,6 +268,15 @@ class Claims:
             found.append(Diagnostic(fragment.ref, 'Conflict', message, claim.field))
         return found
 
+    def serves(self, fragment: Fragment, claim: Claim, fragments: Fragments) -> bool:
+        """Tell whether a claim has what it is for: it is the first one, or one of a route whose candidates can serve too."""
+        refs = self.claimants((claim.kind, claim.key))
+        if refs[:1] == (fragment.ref,):
+            return True
+        if claim.kind is not Kind.ROUTE or fragment.ref not in refs or refs[0].namespace != fragment.ref.namespace:
+            return False
+        return not self._shadowed(claim, fragment, fragments)
+
     def _shadowed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
         """Return what keeps candidates of a claim from ever serving: others of equal conditions, of older objects."""
         kept = serving(self._offers((claim.kind, claim.key), fragments))

@@ -130,7 +130,7 @@ def _of_object(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf)
         if claim.kind not in _SHOWN:
             continue
         total += 1
-        held += state.claims.claimants((claim.kind, claim.key))[:1] == (ref,)
+        held += state.claims.serves(fragment, claim, state.fragments)
         if len(claims) < MOST and (found := _claimed(state, claim.kind, claim.key)) is not None:
             claims.append(found)
             yield
