@@ -155,6 +155,12 @@ def sessions():
         pytest.param(
             'none.com', {'headers': (('User-Agent', SAFARI),)}, 'path=/; HttpOnly; Secure', id='an old browser'
         ),
+        pytest.param(
+            'none.com',
+            {'headers': (('User-Agent', 'x' * 300 + SAFARI),)},
+            'path=/; HttpOnly; SameSite=None; Secure',
+            id='only the beginning of a User-Agent counts',
+        ),
         pytest.param('never.com', {'sni': 'never.com'}, 'path=/; HttpOnly; SameSite=Lax', id='never Secure'),
     ],
 )
