@@ -154,7 +154,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ),
     grouped(
         backends.retries,
-        exact('proxy-next-upstream', 'retry-on', text='statuses 500, 502, 503 and 504'),
+        exact('proxy-next-upstream', 'retry-on', text='statuses 403, 404, 429, 500, 502, 503 and 504'),
         exact('proxy-next-upstream-tries', 'retries', text='up to 11 tries'),
     ),
     ignored('proxy-next-upstream-timeout', 'the number of tries and their timeouts bound a request'),

@@ -660,13 +660,13 @@ BACKENDS = [
     case(
         'retries that are not safe',
         {'proxy-next-upstream': 'error http_404 non_idempotent', 'proxy-next-upstream-tries': '50'},
-        texts={'retry-on': 'conn-failure, empty-response', 'retries': '10'},
-        differs={'proxy-next-upstream': 'http_404', 'proxy-next-upstream-tries': 'at most 10'},
+        texts={'retry-on': 'conn-failure, empty-response, 404', 'retries': '10'},
+        differs={'proxy-next-upstream': 'non_idempotent', 'proxy-next-upstream-tries': 'at most 10'},
     ),
     case(
         'only retries that are not safe',
-        {'proxy-next-upstream': 'http_404', 'proxy-next-upstream-tries': '0'},
-        ignored={'proxy-next-upstream': 'http_404'},
+        {'proxy-next-upstream': 'non_idempotent', 'proxy-next-upstream-tries': '0'},
+        ignored={'proxy-next-upstream': 'non_idempotent'},
         differs={'proxy-next-upstream-tries': '3 retries'},
     ),
     case(
