@@ -15,7 +15,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Content, Fragment, Kind
 from headrace.ir.l4 import TrafficPath, VirtualAddress
 from headrace.ir.pointers import Reserved
-from headrace.ir.routing import Candidates
+from headrace.ir.routing import Candidates, Conditions
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
 from headrace.resolve.hosts import Hosts, Named, Rank, named, rank
@@ -24,6 +24,7 @@ from headrace.translate.policies import closed, closed_route
 
 ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
+Saved = Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...], frozenset[Ref]]]
 _ADDRESSES = (Kind.ADDRESS, Kind.VIRTUAL_ADDRESS)
 # Each is of one Secret, so all who claim it want the same; some have yet to be built from the Secret as it is now.
 FILES = (Kind.CERTIFICATE, Kind.AUTHORITY)
@@ -71,6 +72,9 @@ class Claims:
         self.hosts = hosts
         self._claimants: dict[Kind, dict[str, Ref | tuple[Ref, ...]]] = {kind: {} for kind in Kind}
         self._barred: dict[ClaimKey, tuple[Ref, ...]] = {}
+        # By route: the claimants that have candidates with conditions, and once asked for, whose candidates serve.
+        self._mixed: dict[str, frozenset[Ref]] = {}
+        self._owners: dict[str, dict[Conditions, Ref]] = {}
         # Hosts that objects beyond a limit name, and these objects.
         self._shut: dict[str, frozenset[Ref]] = {}
 
@@ -86,6 +90,7 @@ class Claims:
     def replace(self, ref: Ref, old: Iterable[ClaimKey], new: Iterable[ClaimKey], fragments: Fragments) -> None:
         """Exchange the claims of one object; `fragments` has its new fragment already, if there is one."""
         for kind, key in old:
+            self._note(kind, key, ref, None)
             left = tuple(item for item in self.claimants((kind, key)) if item != ref)
             self._put(kind, key, left)
             self._put_barred((kind, key), {*self._barred.get((kind, key), ())} - {ref})
@@ -99,6 +104,19 @@ class Claims:
                 # A claimant whose place would be another one goes and comes anew, so those that stay are in their order.
                 insort(found, ref, key=lambda item: _order(fragments[item], (kind, key)))
             self._put(kind, key, tuple(found) or (ref,))
+            self._note(kind, key, ref, claim)
+
+    def _note(self, kind: Kind, key: str, ref: Ref, claim: Claim | None) -> None:
+        """Note whether a claim that is admitted holds candidates, so that routes without cost nothing more."""
+        if kind is not Kind.ROUTE:
+            return
+        self._owners.pop(key, None)
+        before = self._mixed.get(key, frozenset())
+        after = before | {ref} if claim is not None and isinstance(claim.value, Candidates) else before - {ref}
+        if after:
+            self._mixed[key] = after
+        elif before:
+            del self._mixed[key]
 
     def settle(self, keys: Iterable[ClaimKey], fragments: Fragments) -> None:
         """Judge anew who may have some keys, after their hosts have come to other namespaces."""
@@ -107,16 +125,26 @@ class Claims:
             admitted = [ref for ref, claim in claims.items() if self.hosts.admits(ref.namespace, claim)]
             self._put(*key, tuple(sorted(admitted, key=lambda item: _order(fragments[item], key))))
             self._put_barred(key, claims.keys() - set(admitted))
+            for ref, claim in claims.items():
+                self._note(*key, ref, claim if ref in admitted else None)
 
-    def saved(self, keys: Iterable[ClaimKey]) -> dict[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]:
+    def saved(self, keys: Iterable[ClaimKey]) -> Saved:
         """Return who claims some keys now, admitted or not, for `restore`."""
-        return {key: (self.claimants(key), self._barred.get(key, ())) for key in keys}
+        return {key: (self.claimants(key), self._barred.get(key, ()), self._mixed_at(key)) for key in keys}
 
-    def restore(self, saved: Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...]]]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Return to the claimants of before, after a change of claims that has failed in the middle."""
-        for key, (held, barred) in saved.items():
+        for key, (held, barred, mixed) in saved.items():
             self._put(*key, held)
             self._put_barred(key, barred)
+            if key[0] is Kind.ROUTE:
+                self._owners.pop(key[1], None)
+                self._mixed.pop(key[1], None)
+                if mixed:
+                    self._mixed[key[1]] = mixed
+
+    def _mixed_at(self, key: ClaimKey) -> frozenset[Ref]:
+        return self._mixed.get(key[1], frozenset()) if key[0] is Kind.ROUTE else frozenset()
 
     def _put(self, kind: Kind, key: str, refs: tuple[Ref, ...]) -> None:
         if refs:
@@ -149,22 +177,27 @@ class Claims:
         return claim.value
 
     def _route(self, key: ClaimKey, fragments: Fragments) -> Content:
-        """Return what stands at a route: the target of its only claimant, or what the candidates of several become."""
-        refs = self._contributors(key)
-        if len(refs) == 1:
-            value = self._safe(fragments[refs[0]], key, fragments)
-            if not isinstance(value, Candidates):
-                return value
+        """Return what stands at a route: the target of the oldest claimant, or what the candidates of several become."""
+        if key[1] not in self._mixed:
+            return self._safe(fragments[self.claimants(key)[0]], key, fragments)
         return merged(self._offers(key, fragments))
 
-    def _contributors(self, key: ClaimKey) -> tuple[Ref, ...]:
-        """Return who contributes to a route: the oldest claimant, and all others of its namespace."""
-        refs = self.claimants(key)
-        return refs if len(refs) == 1 else tuple(ref for ref in refs if ref.namespace == refs[0].namespace)
-
     def _offers(self, key: ClaimKey, fragments: Fragments) -> list[Offer]:
-        held = (fragments[ref] for ref in self._contributors(key))
-        return [offer for fragment in held for offer in offers(fragment, self._safe(fragment, key, fragments))]
+        """Return the candidates of the namespace of the oldest claimant; of targets without conditions the oldest one is enough."""
+        refs, mixed = self.claimants(key), self._mixed[key[1]]
+        own = [ref for ref in refs if ref.namespace == refs[0].namespace]
+        plain = next((ref for ref in own if ref not in mixed), None)
+        every = (fragments[ref] for ref in own if ref in mixed or ref == plain)
+        return [offer for fragment in every for offer in offers(fragment, self._safe(fragment, key, fragments))]
+
+    def _owner(self, key: str, conditions: Conditions, fragments: Fragments) -> Ref:
+        """Return the object whose candidate with these conditions serves at a route."""
+        if key not in self._mixed:
+            return self.claimants((Kind.ROUTE, key))[0]
+        if (owners := self._owners.get(key)) is None:
+            kept = serving(self._offers((Kind.ROUTE, key), fragments))
+            owners = self._owners[key] = {conditions: offer.owner for conditions, offer in kept.items()}
+        return owners[conditions]
 
     def _safe(self, fragment: Fragment, key: ClaimKey, fragments: Fragments) -> Content:
         """Return what a fragment claims at a route, closed where what protects it is not in force."""
@@ -273,14 +306,16 @@ class Claims:
         refs = self.claimants((claim.kind, claim.key))
         if refs[:1] == (fragment.ref,):
             return True
-        if claim.kind is not Kind.ROUTE or fragment.ref not in refs or refs[0].namespace != fragment.ref.namespace:
+        if claim.key not in self._mixed or claim.kind is not Kind.ROUTE:
+            return False
+        if fragment.ref not in refs or refs[0].namespace != fragment.ref.namespace:
             return False
         return not self._shadowed(claim, fragment, fragments)
 
     def _shadowed(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
         """Return what keeps candidates of a claim from ever serving: others of equal conditions, of older objects."""
-        kept = serving(self._offers((claim.kind, claim.key), fragments))
-        by = {kept[offer.candidate.conditions].owner for offer in offers(fragment, claim.value)} - {fragment.ref}
+        every = (offer.candidate.conditions for offer in offers(fragment, claim.value))
+        by = {self._owner(claim.key, conditions, fragments) for conditions in every} - {fragment.ref}
         return [
             Diagnostic(fragment.ref, 'Conflict', f'{_shown(claim)} is held by {ref}', claim.field) for ref in sorted(by)
         ]

@@ -4,12 +4,15 @@ Promises: the order of the Gateway API; equal conditions are served by the first
 whose first candidate has no conditions is plain.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.ir.fragment import pointers
 from headrace.ir.pointers import Pointer
 from headrace.ir.routing import Candidates, Conditions
 from headrace.names import Ref
+from headrace.resolve import claims
 from headrace.resolve.virtual_hosts import merged, serving
 from support.routed import NEW, OLD, MadeUp, candidate, conditions, route
 
@@ -99,3 +102,38 @@ def test_equal_conditions_are_reported_for_the_younger_object():
     (diagnostic,) = made.claims.diagnostics(made.fragments[SHOP_B], made.fragments)
     assert (diagnostic.reason, diagnostic.message) == ('Conflict', 'r.com/ (prefix) is held by HTTPRoute shop/a')
     assert made.claims.diagnostics(made.fragments[SHOP_A], made.fragments) == []
+
+
+def test_objects_that_want_the_same_without_conditions_are_not_compared_with_each_other(monkeypatch):
+    made, asked = MadeUp(), []
+    for number in range(50):
+        made.replace(Ref('HTTPRoute', 'shop', f'r{number:02}'), [(route(), candidate('x', owner=f'r{number:02}'))])
+    made.fragments = {ref: plain(fragment) for ref, fragment in made.fragments.items()}
+    for ref, fragment in made.fragments.items():
+        key = [(claim.kind, claim.key) for claim in fragment.claims]
+        made.claims.replace(ref, key, key, made.fragments)
+    monkeypatch.setattr(claims, 'serving', lambda every: asked.append(every) or serving(every))
+    found = [made.claims.diagnostics(fragment, made.fragments) for fragment in made.fragments.values()]
+    assert [len(each) for each in found] == [0] + 49 * [1]
+    assert asked == []
+
+
+def test_who_serves_a_route_is_found_once_until_its_claims_change(monkeypatch):
+    made, asked = MadeUp(), []
+    monkeypatch.setattr(claims, 'serving', lambda every: asked.append(1) or serving(every))
+    for number in range(10):
+        ref = Ref('HTTPRoute', 'shop', f'r{number}')
+        made.replace(ref, [(route(), candidate('x', ONE, owner=f'r{number}'))])
+    for fragment in made.fragments.values():
+        made.claims.diagnostics(fragment, made.fragments)
+    assert len(asked) == 1
+    made.replace(SHOP_A, [(route(), candidate('x', ONE, owner='a'))])
+    (diagnostic,) = made.claims.diagnostics(made.fragments[Ref('HTTPRoute', 'shop', 'r0')], made.fragments)
+    assert (len(asked), diagnostic.message) == (2, 'r.com/ (prefix) is held by HTTPRoute shop/a')
+
+
+def plain(fragment):
+    """Return a fragment whose routes are targets, and no candidates."""
+    return replace(
+        fragment, claims=tuple(replace(claim, value=claim.value.items[0].target) for claim in fragment.claims)
+    )
