@@ -215,6 +215,7 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', '', 'services', read),
         *(('*', INGRESSES, kind, read) for kind in ('ingresses', 'ingressclasses')),
         ('*', '', 'services/status', 'patch'),
+        ('*', INGRESSES, 'ingresses/status', 'patch'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
         ('kube-system', LEASES, 'leases', 'get create update delete'),

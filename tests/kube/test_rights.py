@@ -9,6 +9,7 @@ from headrace.kube.rights import When, Where
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.live import until
+from support.objects import ingress
 
 LATE = 60
 SECRET = {
@@ -97,6 +98,7 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     first.report('joins')
     first.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
     first.web([pod(town)], town.port, 'taken', 'taken.example.com', {'proxy': 'node'})
+    first.put('shown', ingress('shown', hosts={'shown.example.com': 'web'}, ingressClassName='headrace'))
     first.begin()
     until(lambda: first.condition('web'), seconds=LATE)
     until(lambda: any(call[1:3] == ('events', 'create') for call in Noted(first).calls()))

@@ -82,6 +82,7 @@ RESTART = {
     'namespaces': ['shop'],
     'statusAddresses': ['nodes'],
     'statusWritesPerSecond': 50,
+    'ingressStatus': True,
     'threads': 2,
     'tableInterval': '20s',
     'sweepInterval': '1m',

@@ -41,7 +41,7 @@ class Calls:
     async def write(self, lease):
         await asyncio.sleep(0)
 
-    async def apply_status(self, ref, status):
+    async def apply_status(self, ref, status, *, force=False):
         self.statuses.append((f'{ref.namespace}/{ref.name}', status))
 
     async def patch_service(self, namespace, name, body):

@@ -69,7 +69,7 @@ class Calls:
         lease['metadata']['annotations'] = {leases.EPOCH: str(_EPOCH), leases.EPOCH_HOLDER: 'bench'}
         return lease
 
-    async def apply_status(self, ref: Ref, status: dict[str, Any]) -> None:
+    async def apply_status(self, ref: Ref, status: dict[str, Any], **_: bool) -> None:
         """Keep a status."""
         await asyncio.sleep(_CALL_SECONDS)
         self.written[ref] = time.monotonic()

@@ -54,6 +54,16 @@ subjects:
 {{- end }}
 {{- end -}}
 
+{{- define "headrace.controllerIngressRules" -}}
+{{- include "headrace.ingressRules" . -}}
+{{- if include "headrace.ingress" . }}
+# status.loadBalancer of Ingresses; nothing else of an Ingress can be written.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses/status]
+  verbs: [patch]
+{{- end }}
+{{- end -}}
+
 {{- define "headrace.nodeRules" -}}
 # The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports and the node role.
 - apiGroups: [""]

@@ -10,6 +10,7 @@ import click
 from headrace.agent import logs
 from headrace.cli import inputs, wiring
 from headrace.controller import client, ownership, return_to_kube_proxy, uninstall
+from headrace.kube import resources
 from headrace.kube.calls import CallError
 from headrace.settings.settings import SettingsError, milliseconds
 
@@ -61,7 +62,9 @@ async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], se
     held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
     way = wiring.access(given)
     calls = client.connect(way, held.class_name)
-    which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, f'release-{wiring.pod_name()}')
+    identity = f'release-{wiring.pod_name()}'
+    kinds = resources.written(held)
+    which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, identity, kinds)
     try:
         async with asyncio.timeout(seconds):
             if given['everything'] and not held.namespaces:
@@ -71,7 +74,7 @@ async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], se
                         f'class {held.class_name} is held by another release, {other}: this one has written nothing'
                     )
                     return
-            returned = await return_to_kube_proxy.give_back(calls, held.class_name, named, click.echo)
+            returned = await return_to_kube_proxy.give_back(calls, which, named, click.echo)
             # Controllers that stand aside could not give anything back any more.
             if given['wait'] or given['everything']:
                 await return_to_kube_proxy.wait(calls, held.class_name, returned)

@@ -1,7 +1,7 @@
-"""Which addresses a Service of our class gets into its `status.loadBalancer`.
+"""Which addresses a Service or Ingress of our class gets into its `status.loadBalancer`.
 
-Pure. An address is published only while the Service has something at the edge, and with `ipMode: Proxy`, so that no
-service proxy takes a way around headrace (KEP-1860).
+Pure. An address is published only while the object has something at the edge, and for a Service with `ipMode: Proxy`, so
+that no service proxy takes a way around headrace (KEP-1860).
 """
 
 from headrace.annotations import parse
@@ -14,6 +14,8 @@ from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import exposure
+from headrace.translate.build_context import BuildContext
+from headrace.translate.ingress_class import ClassDecision, controller_name
 
 _AT_THE_EDGE = (Kind.ROUTE, Kind.PORT, Kind.TLS)
 _SERVICE = 'service:'
@@ -65,20 +67,26 @@ def sources(settings: Settings) -> frozenset[Ref]:
     )
 
 
-def at_the_edge(service: Service, state: State) -> bool:
-    """Tell whether anything leads to a Service at the edge."""
-    fragment = state.fragments.get(service.ref)
-    return fragment is not None and any(
-        claim.kind in _AT_THE_EDGE and state.claims.claimants((claim.kind, claim.key))[:1] == (service.ref,)
-        for claim in fragment.claims
-    )
+def at_the_edge(ref: Ref, state: State) -> bool:
+    """Tell whether anything leads to an object at the edge; an Ingress may share its routes with others."""
+    fragment = state.fragments.get(ref)
+    claims = (claim for claim in fragment.claims if claim.kind in _AT_THE_EDGE) if fragment is not None else ()
+    claimants = (state.claims.claimants((claim.kind, claim.key)) for claim in claims)
+    return any(ref in (found if ref.kind == 'Ingress' else found[:1]) for found in claimants)
 
 
-def wanted(service: Service, state: State, published: Addresses) -> Addresses:
-    """Return the addresses that a Service of ours shall have: those of the edge while anything leads to it there."""
-    return published if state.context.exists(service.namespace) and at_the_edge(service, state) else ()
+def wanted(ref: Ref, state: State, published: Addresses) -> Addresses:
+    """Return the addresses that an object of ours shall have: those of the edge while anything leads to it there."""
+    return published if state.context.exists(ref.namespace) and at_the_edge(ref, state) else ()
 
 
-def entries(listed: Addresses) -> list[dict[str, str]]:
-    """Return addresses as the API takes them."""
-    return [{'ip': ip, 'ipMode': 'Proxy'} if ip else {'hostname': host} for ip, host in listed]
+def is_of_another_controller(decision: ClassDecision, context: BuildContext) -> bool:
+    """Tell whether an Ingress that is served here has a class of another controller, which may write its status."""
+    theirs = decision.name in context.settings.ingress_classes
+    return theirs and decision.controller != controller_name(context.class_name)
+
+
+def entries(ref: Ref, listed: Addresses) -> list[dict[str, str]]:
+    """Return the addresses of an object as the API takes them; those of an Ingress have no mode."""
+    mode = {'ipMode': 'Proxy'} if ref.kind == 'Service' else {}
+    return [{'ip': ip, **mode} if ip else {'hostname': host} for ip, host in listed]

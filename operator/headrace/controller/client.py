@@ -1,6 +1,7 @@
 """What the controller needs of the API, by the calls of `kube`: statuses, labels, Nodes, Events, and who it is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from headrace.kube import session as sessions
@@ -9,10 +10,13 @@ from headrace.kube.calls import Calls
 from headrace.kube.lease import Leases
 from headrace.kube.resources import NODES, STATUSES, Resource
 from headrace.names import Ref
+from headrace.objects import status as statuses
+from headrace.objects.status import field_manager
 
 _APPLY = 'application/apply-patch+yaml'
 _MERGE = 'application/merge-patch+json'
 _PAGE = 500
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _EVENTS = Resource('Event', 'events.k8s.io', 'v1', 'events')
 _REVIEWS = Resource('SelfSubjectReview', 'authentication.k8s.io', 'v1', 'selfsubjectreviews', namespaced=False)
 _BY_KIND = {resource.kind: resource for resource in STATUSES}
@@ -24,11 +28,13 @@ class Client:
     def __init__(self, calls: Calls, class_name: str, close: Callable[[], Awaitable[None]]) -> None:
         self._calls, self.close = calls, close
         self.leases = Leases(calls)
-        # Each installation owns what it wrote, and takes away nothing of another one's.
-        self._field_manager = f'headrace-{class_name}'
+        self._field_manager = field_manager(class_name)
 
-    async def apply_status(self, ref: Ref, status: dict[str, Any]) -> None:
-        """Have an object's status say this and nothing else of ours (server-side apply)."""
+    async def apply_status(self, ref: Ref, status: dict[str, Any], *, force: bool = False) -> None:
+        """Have an object's status say this and nothing else of ours (server-side apply).
+
+        With `force` it takes over what another controller has written, else that raises ConflictError.
+        """
         resource = _BY_KIND[ref.kind]
         body = {
             'apiVersion': resource.api_version,
@@ -37,7 +43,8 @@ class Client:
             # An empty one would stay ours.
             **({'status': status} if status else {}),
         }
-        await self._patch(f'{resource.path(ref.namespace)}/{ref.name}/status', body, _APPLY)
+        path = f'{resource.path(ref.namespace)}/{ref.name}/status'
+        await self._patch(path, body, _APPLY, {'force': 'true'} if force else {})
 
     async def patch_service(self, namespace: str, name: str, body: dict[str, Any]) -> None:
         """Change labels and annotations of a Service (merge patch; None takes one away)."""
@@ -52,8 +59,9 @@ class Client:
         """Change a Node (merge patch); raises ConflictError when it is another by now."""
         await self._patch(f'{NODES.path()}/{name}', body, _MERGE)
 
-    async def _patch(self, path: str, body: dict[str, Any], content: str) -> None:
-        await self._calls.call('PATCH', path, body, query={'fieldManager': self._field_manager}, content=content)
+    async def _patch(self, path: str, body: dict[str, Any], content: str, query: Mapping[str, str] = _NO_QUERY) -> None:
+        query = {'fieldManager': self._field_manager, **query}
+        await self._calls.call('PATCH', path, body, query=query, content=content)
 
     async def labelled(self, label: str, namespace: str = '') -> list[tuple[str, str]]:
         """Return namespace and name of the Services with a label of this value (`KEY=VALUE`); '' for all namespaces."""
@@ -74,23 +82,17 @@ class Client:
         body = {'series': {'count': count, 'lastObservedTime': at}}
         await self._patch(f'{_EVENTS.path(namespace)}/{name}', body, _MERGE)
 
-    async def written(self, namespace: str) -> list[Ref]:
-        """Return the objects whose status holds something of ours; '' for all namespaces."""
+    async def written(self, resources: Iterable[Resource], namespace: str) -> list[Ref]:
+        """Return the objects of some kinds whose status holds something of ours; '' for all namespaces."""
         found: list[Ref] = []
-        for resource in STATUSES:
+        for resource in resources:
             async for page in self._calls.pages(resource.path(namespace), resource, _PAGE):
                 found += [
                     Ref(resource.kind, item['metadata']['namespace'], item['metadata']['name'])
                     for item in page['items'] or ()
-                    if self._wrote(item['metadata'])
+                    if self._field_manager in statuses.read(item).managers
                 ]
         return found
-
-    def _wrote(self, metadata: dict[str, Any]) -> bool:
-        return any(
-            entry.get('manager') == self._field_manager and entry.get('subresource') == 'status'
-            for entry in metadata.get('managedFields') or ()
-        )
 
     async def account_uid(self) -> str:
         """Return name and uid of the ServiceAccount that this process is, '' where it is none."""

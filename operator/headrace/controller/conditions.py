@@ -12,6 +12,7 @@ from headrace import names
 from headrace.diagnostics import OF_AGENTS, WHOLE, Diagnostic, Level, StatusPart
 from headrace.names import Ref
 from headrace.objects import registry
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.objects.services import PREFIX
 from headrace.objects.status import Condition
@@ -85,6 +86,11 @@ def of_service(service: Service) -> Subject:
     """Return a Service as a subject; a Service has no generation."""
     content = (service.annotations, service.ports, service.type, service.load_balancer_class)
     return Subject(service.ref, service.status.uid, digest=names.digest(repr(content), 8))
+
+
+def of_ingress(ingress: Ingress) -> Subject:
+    """Return an Ingress as a subject."""
+    return Subject(ingress.ref, ingress.status.uid, ingress.status.generation)
 
 
 def conditions(

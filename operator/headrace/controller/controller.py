@@ -21,20 +21,23 @@ from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
 from headrace.controller.writer import DesiredStatus, Rate, Writer
-from headrace.diagnostics import WHOLE
+from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube import lease
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
 from headrace.kube.epochs import counter_lease
 from headrace.kube.lease import CLASS_LABEL
-from headrace.kube.resources import NODES, SERVICES, Scope, ingress_resources
+from headrace.kube.resources import NODES, SERVICES, STATUSES, Scope, ingress_resources
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
-from headrace.objects.kinds import Service, ServiceType
-from headrace.objects.status import Condition, Status
+from headrace.objects.ingress import Ingress
+from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, Service
+from headrace.objects.status import Addresses, Condition, Status, field_manager
 from headrace.resolve.state import State
-from headrace.store import Store
+from headrace.store import Reader, Store
+from headrace.translate import ingress_class
 from headrace.translate.build_context import BuildContext, Role
+from headrace.translate.ingress_class import Owner
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
@@ -42,6 +45,7 @@ _HANDOVER_AGENTS_SECONDS = 1.0
 # A Service takes a fraction of a millisecond.
 _SETTLED_AT_ONCE = 50
 _BEGUN_AT_ONCE = 1000
+_WRITTEN = tuple(resource.kind for resource in STATUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,6 @@ class Controller:
         )
         # What has changed in the store and is not in the model yet.
         self._dirty: set[Ref] = set()
-        self._let_go: dict[Ref, tuple[object, object]] = {}
 
     def _wake(self, _: float) -> None:
         self._woken.set()
@@ -193,7 +196,7 @@ class Controller:
     async def _begin(self) -> None:
         """Have all objects looked at."""
         self.handover.begin()
-        refs = self.store.services()
+        refs = self._written()
         for start in range(0, len(refs), _BEGUN_AT_ONCE):
             part = refs[start : start + _BEGUN_AT_ONCE]
             self.handover.changed(part)
@@ -228,6 +231,8 @@ class Controller:
         self._follow_addresses(statuses | self._dirty)
         for ref in statuses:
             self.writer.ask(ref)
+        if any(ref.kind == DEFAULT_INGRESS_CLASS.kind for ref in self._dirty):
+            self._ask_all('Ingress')
         # As in one update, the oldest come first: budgets leave room for them.
         order = sorted(self._dirty, key=self._age)
         for start in range(0, len(order), _SETTLED_AT_ONCE):
@@ -236,14 +241,14 @@ class Controller:
             self._dirty.difference_update(part)
             for failure in change.failures:
                 log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
-            for ref in {ref for ref in (*part, *change.judged) if ref.kind == 'Service'}:
+            for ref in {ref for ref in (*part, *change.judged) if ref.kind in _WRITTEN}:
                 self.writer.ask(ref)
             self.handover.changed(part)
             await asyncio.sleep(0)
 
     def _age(self, ref: Ref) -> tuple[str, Ref]:
-        service = self.store.get(ref, Service)
-        return (service.created if service is not None else '', ref)
+        item = self.store.get(ref, Service) or self.store.get(ref, Ingress)
+        return (item.created if item is not None else '', ref)
 
     def _follow_addresses(self, changed: frozenset[Ref] | set[Ref]) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""
@@ -254,40 +259,68 @@ class Controller:
         if published == self._published:
             return
         self._published = published
-        for ref in self.store.services():
-            service = self.store.get(ref, Service)
-            if service is not None and service.type is ServiceType.LOAD_BALANCER:
-                self.writer.ask(ref)
+        self._ask_all()
+
+    def _ask_all(self, *kinds: str) -> None:
+        for ref in self._written(*kinds):
+            self.writer.ask(ref)
+
+    def _written(self, *kinds: str) -> list[Ref]:
+        """Return the objects whose status is written, of some kinds or all."""
+        return [item.ref for item in self.store.objects() if item.ref.kind in (kinds or _WRITTEN)]
 
     _unasked = False
 
     def decide(self, ref: Ref) -> DesiredStatus | None:
-        """Return what the status of a Service shall be now; None when it is gone."""
-        service = self.store.get(ref, Service)
-        if service is None:
-            self._let_go.pop(ref, None)
-            return None
-        subject = conditions.of_service(service)
+        """Return what the status of an object shall be now; None when it is gone, or its status is not ours to write."""
+        if (service := self.store.get(ref, Service)) is not None:
+            return self._of_service(service)
+        ingress = self.store.get(ref, Ingress)
+        return self._of_ingress(ingress) if ingress is not None else None
+
+    def _of_service(self, service: Service) -> DesiredStatus | None:
+        ref, subject = service.ref, conditions.of_service(service)
         if not addresses.is_ours(service, self.state):
             return self._withdrawn(subject, service.status)
-        self._let_go.pop(ref, None)
-        self.writer.reconsider(ref, service.status)
-        conflict = self.writer.conflicts.get(ref)
-        own = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref), *([conflict] if conflict else [])]
+        own, conflict = self._diagnostics(ref, service.status)
         errors = conditions.errors(own, self.agents.about(ref))
         listed = None
-        if conflict is None and addresses.speaks_of(service, self.state):
-            listed = addresses.wanted(service, self.state, self._published)
+        if not conflict and addresses.speaks_of(service, self.state):
+            listed = addresses.wanted(ref, self.state, self._published)
         if problems := errors or conditions.pending(own):
             shown = conditions.conditions(subject, problems).get(WHOLE, ())
         else:
             shown = self._served(service, subject)
-        return DesiredStatus(subject, service.status, shown, listed, conditions.occurrences(subject, errors))
+        events = conditions.occurrences(subject, errors)
+        return DesiredStatus(subject, service.status, shown, listed, events)
+
+    def _of_ingress(self, ingress: Ingress) -> DesiredStatus | None:
+        ref, subject, context = ingress.ref, conditions.of_ingress(ingress), self.state.context
+        decision = ingress_class.ingress_class_of(ingress, Reader(self.store, ref), context)
+        if decision.owner is not Owner.OURS or not context.exists(ref.namespace):
+            return self._withdrawn(subject, ingress.status)
+        own, conflict = self._diagnostics(ref, ingress.status)
+        errors = conditions.errors(own, self.agents.about(ref))
+        foreign = addresses.is_of_another_controller(decision, context)
+        listed: Addresses | None = None
+        if foreign and not context.settings.ingress_status:
+            listed = () if self._wrote(ingress.status) else None
+        elif context.settings.status_addresses and not conflict:
+            listed = addresses.wanted(ref, self.state, self._published)
+        events = conditions.occurrences(subject, errors)
+        return DesiredStatus(subject, ingress.status, (), listed, events, force=foreign)
+
+    def _diagnostics(self, ref: Ref, current: Status) -> tuple[list[Diagnostic], bool]:
+        """Return the diagnostics of the controller's own model, and whether another controller holds the addresses."""
+        self.writer.reconsider(ref, current)
+        conflict = self.writer.conflicts.get(ref)
+        own = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref)]
+        return (own, False) if conflict is None else ([*own, conflict], True)
 
     def _served(self, service: Service, subject: Subject) -> tuple[Condition, ...]:
         """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
         places = []
-        if addresses.at_the_edge(service, self.state):
+        if addresses.at_the_edge(service.ref, self.state):
             if Role.EDGE not in self.agents.roles:
                 # Agents that start beside the controller serve what they served before.
                 return tuple(each for each in service.status.conditions if each.status == 'True')
@@ -298,12 +331,11 @@ class Controller:
         return conditions.conditions(subject, (), {WHOLE: message}).get(WHOLE, ())
 
     def _withdrawn(self, subject: Subject, current: Status) -> DesiredStatus | None:
-        """Have an object of another class show nothing of ours, once: what is written after that is the other class's."""
-        shown = (current.conditions, current.addresses)
-        if self._let_go.get(subject.ref) == shown:
-            return None
-        self._let_go[subject.ref] = shown
-        return DesiredStatus(subject, current, (), ())
+        """Have an object of another class show nothing of ours."""
+        return DesiredStatus(subject, current, (), ()) if self._wrote(current) else None
+
+    def _wrote(self, current: Status) -> bool:
+        return field_manager(self.options.context.class_name) in current.managers
 
     async def _follow_agents(self) -> None:
         while True:
@@ -327,5 +359,5 @@ class Controller:
         if self.agents.applied != before:
             self.handover.progressed()
         self.handover.changed(changed)
-        for ref in changed if self.agents.roles == roles else self.store.services():
+        for ref in changed if self.agents.roles == roles else self._written():
             self.writer.ask(ref)

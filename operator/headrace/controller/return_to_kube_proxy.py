@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.controller.client import Client
+from headrace.controller.uninstall import Installation
 from headrace.objects.services import CHOSEN_LABEL, PROXY_NAME_LABEL
 
 _WISH = 'headrace.io/proxy'
@@ -12,10 +13,13 @@ _STEP_SECONDS = 0.5
 
 
 async def give_back(
-    client: Client, class_name: str, named: tuple[tuple[str, str], ...], say: Callable[[str], None]
+    client: Client, which: Installation, named: tuple[tuple[str, str], ...], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError."""
-    wanted = list(named) or await client.labelled(f'{CHOSEN_LABEL}={class_name}')
+    wanted = list(named)
+    if not wanted:
+        for namespace in which.namespaces or ('',):
+            wanted += await client.labelled(f'{CHOSEN_LABEL}={which.class_name}', namespace)
     for namespace, name in wanted:
         body: dict[str, Any] = {'metadata': {'annotations': {_WISH: None}}}
         await client.patch_service(namespace, name, body)

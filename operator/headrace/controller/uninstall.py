@@ -17,6 +17,7 @@ from headrace.controller.ownership import ClassLease
 from headrace.kube import lease as leases
 from headrace.kube.calls import NotFoundError
 from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL, Document
+from headrace.kube.resources import STATUSES, Resource
 
 log = logging.getLogger(__name__)
 ROLE = 'release'
@@ -29,12 +30,16 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Which installation is released: its class, the namespace of its Leases, those that it watches; none for all."""
+    """Which installation is released: its class, the namespace of its Leases, those that it watches; none for all.
+
+    `kinds` are those whose status it writes.
+    """
 
     class_name: str
     namespace: str
     namespaces: tuple[str, ...]
     identity: str
+    kinds: tuple[Resource, ...] = STATUSES
 
 
 def labels(class_name: str) -> dict[str, str]:
@@ -77,7 +82,9 @@ async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
     """Remove our conditions and our addresses from all objects."""
     count = 0
     while True:
-        found = [each for namespace in which.namespaces or ('',) for each in await client.written(namespace)]
+        found = [
+            each for namespace in which.namespaces or ('',) for each in await client.written(which.kinds, namespace)
+        ]
         for ref in found:
             try:
                 # An empty status of ours: the API server takes away what we had written, and nothing else.

@@ -38,13 +38,17 @@ _HELD_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class DesiredStatus:
-    """What the status of one object shall be, and its Events. `addresses` is None where they are not ours to write."""
+    """What the status of one object shall be, and its Events. `addresses` is None where they are not ours to write.
+
+    With `force` what another controller has written is taken over.
+    """
 
     subject: Subject
     current: Status
     conditions: tuple[Condition, ...] = ()
     addresses: Addresses | None = None
     events: tuple[Occurrence, ...] = ()
+    force: bool = False
 
     @property
     def ref(self) -> Ref:
@@ -159,6 +163,7 @@ class Writer:
         shown, since = self._held.get(ref, ((), float('inf')))
         if (shown and not current.addresses) or time.monotonic() - since >= _HELD_SECONDS:
             self._let_be(ref)
+            self._written.pop(ref, None)
 
     async def _write(self, desired: DesiredStatus) -> None:
         ref = desired.ref
@@ -209,6 +214,8 @@ class Writer:
         self._held[ref] = desired.current.addresses, time.monotonic()
         # So that the diagnostic of the conflict is written; not at once, for the watch may show it first.
         self.ask(ref, after=_RETRY_SECONDS)
+        if not conditions.RULES[ref.kind].types:
+            return False
         try:
             await self._apply(replace(desired, addresses=None))
         except ConflictError:
@@ -218,7 +225,7 @@ class Writer:
 
     async def _apply(self, desired: DesiredStatus) -> None:
         await self.rate.turn()
-        await self.client.apply_status(desired.ref, _status(desired))
+        await self.client.apply_status(desired.ref, _status(desired), force=desired.force)
 
     async def _tell_one(self, desired: DesiredStatus) -> None:
         """Tell the first Event that is due; the next one in another turn, so that other namespaces have theirs."""
@@ -267,5 +274,5 @@ def _status(desired: DesiredStatus) -> dict[str, Any]:
             conditions.document(each, desired.current.conditions, now) for each in desired.conditions
         ]
     if desired.addresses:
-        status['loadBalancer'] = {'ingress': addresses.entries(desired.addresses)}
+        status['loadBalancer'] = {'ingress': addresses.entries(desired.ref, desired.addresses)}
     return status

@@ -7,6 +7,7 @@ them, Secrets only in the namespaces that the settings name, Ingresses only at t
 from dataclasses import dataclass
 
 from headrace.objects import registry
+from headrace.settings.settings import Settings
 from headrace.translate import ingress_class
 from headrace.translate.build_context import BuildContext, Role
 
@@ -66,8 +67,13 @@ SERVICES, SLICES, NODES = _of('Service'), _of('EndpointSlice'), _of('Node')
 SECRETS = _of('Secret', field_selector=_SECRET_FIELDS)
 INGRESSES, INGRESS_CLASSES = _of('Ingress'), _of('IngressClass')
 # The kinds whose status the controller writes.
-STATUSES = (SERVICES,)
+STATUSES = (SERVICES, INGRESSES)
 EVERYWHERE = '*'
+
+
+def written(settings: Settings) -> tuple[Resource, ...]:
+    """Return the kinds whose status the controller writes."""
+    return STATUSES if settings.ingress else (SERVICES,)
 
 
 def ingress_resources(context: BuildContext) -> tuple[Resource, ...]:

@@ -124,6 +124,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         CONTROLLER,
+        INGRESSES.group,
+        'ingresses/status',
+        ('patch',),
+        Where.NAMESPACES,
+        'The addresses of Ingresses, by server-side apply.',
+        When.INGRESS,
+    ),
+    Rule(
+        CONTROLLER,
         'events.k8s.io',
         'events',
         ('get', 'create', 'patch'),

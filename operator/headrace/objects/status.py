@@ -3,12 +3,14 @@
 Agents do not read it, so that a write of a status is no change to them.
 """
 
+import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from headrace.objects import fields
 
 _OURS = 'headrace.io/'
+_MANAGER = 'headrace-'
 _MOST_SHARED = 16
 # The address and the host name of each entry of `status.loadBalancer`.
 Addresses = tuple[tuple[str, str], ...]
@@ -28,12 +30,16 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Status and metadata of an object as they are in the API server; `conditions` are those of headrace."""
+    """Status and metadata of an object as they are in the API server; `conditions` are those of headrace.
+
+    `managers` are the field managers of headrace's classes that own a part of the status.
+    """
 
     uid: str = ''
     generation: int = 0
     addresses: Addresses = ()
     conditions: tuple[Condition, ...] = ()
+    managers: tuple[str, ...] = ()
 
 
 UNREAD = Status()
@@ -47,7 +53,19 @@ def read(document: fields.Document) -> Status:
         fields.number(metadata, 'generation'),
         _addresses(fields.mapping(status, 'loadBalancer')),
         tuple(sorted(_conditions(status))),
+        _managers(metadata),
     )
+
+
+def field_manager(class_name: str) -> str:
+    """Return the field manager of a class: each installation owns what it wrote, and takes away nothing of another one's."""
+    return f'{_MANAGER}{class_name}'
+
+
+def _managers(metadata: fields.Document) -> tuple[str, ...]:
+    entries = fields.documents(metadata, 'managedFields')
+    of_status = (fields.text(each, 'manager') for each in entries if fields.text(each, 'subresource') == 'status')
+    return tuple(sorted({sys.intern(name) for name in of_status if name.startswith(_MANAGER)}))
 
 
 def _addresses(load_balancer: fields.Document) -> Addresses:

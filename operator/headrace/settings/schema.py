@@ -33,6 +33,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             'runtime',
         ),
     ] = ()
+    ingress_status: Annotated[
+        bool,
+        meta(
+            'Write the status of Ingresses whose class is one of `ingressClasses` and belongs to another controller too, over what that one has written. Leave it while that controller runs.',
+            'restart',
+        ),
+    ] = False
     ingress_annotations: Annotated[
         tuple[Literal['ingress-nginx', 'haproxy-ingress'], ...],
         meta(

@@ -4,6 +4,7 @@ import pytest
 
 from headrace import store
 from headrace.controller import addresses
+from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import state
 from headrace.settings.settings import Secrets, Settings
@@ -37,7 +38,7 @@ class Cluster:
         return addresses.speaks_of(self._service(name), self.state)
 
     def wanted(self, name='web'):
-        return addresses.wanted(self._service(name), self.state, self.published())
+        return addresses.wanted(self._service(name).ref, self.state, self.published())
 
 
 def balanced(*ingress, name='edge', namespace='headrace'):
@@ -107,7 +108,11 @@ def test_a_service_outside_of_the_namespaces_gets_none():
 
 
 def test_service_proxies_are_told_to_take_no_way_around():
-    assert addresses.entries(((VIP, ''), ('', 'lb.example.com'))) == [
+    assert addresses.entries(Ref('Service', 'a', 'b'), ((VIP, ''), ('', 'lb.example.com'))) == [
         {'ip': VIP, 'ipMode': 'Proxy'},
         {'hostname': 'lb.example.com'},
     ]
+
+
+def test_entries_of_an_ingress_have_no_mode():
+    assert addresses.entries(Ref('Ingress', 'a', 'b'), ((VIP, ''),)) == [{'ip': VIP}]

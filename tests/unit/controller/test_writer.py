@@ -13,11 +13,13 @@ import time
 import pytest
 
 from headrace.controller import conditions, writer
+from headrace.controller.conditions import Subject
 from headrace.controller.writer import DesiredStatus, Rate, Writer
 from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
 from headrace.names import Ref
 from headrace.objects import parse
+from headrace.objects.status import Status
 from support.objects import service
 
 WEB = Ref('Service', 'shop', 'web')
@@ -31,14 +33,15 @@ class Cluster:
     def __init__(self):
         self.statuses, self.events, self.times, self.repeats = [], {}, [], []
         self.refusals = []
-        self.held_by_another = False
+        self.held_by_another = self.forced = False
 
     def _write(self):
         self.times.append(time.monotonic())
         if self.refusals:
             raise self.refusals.pop(0)
 
-    async def apply_status(self, ref, status):
+    async def apply_status(self, ref, status, *, force=False):
+        self.forced |= force
         self._write()
         if self.held_by_another and 'loadBalancer' in status:
             raise ConflictError('conflict with "cloud": .status.loadBalancer.ingress')
@@ -254,7 +257,7 @@ def test_writes_do_not_wait_for_the_answers_to_others_and_an_object_has_one_at_a
     answers, most = asyncio.Event(), []
     apply = cluster.apply_status
 
-    async def hanging(ref, status):
+    async def hanging(ref, status, *, force):
         running[ref] += 1
         most.append(max(running.values()))
         await answers.wait()
@@ -472,7 +475,7 @@ def test_a_field_that_another_holds_empty_is_not_tried_again_and_again(monkeypat
     async def script(made):
         apply = cluster.apply_status
 
-        async def counting(ref, status):
+        async def counting(ref, status, *, force):
             refused.append('loadBalancer' in status)
             await apply(ref, status)
 
@@ -518,6 +521,20 @@ def test_addresses_that_another_took_away_are_ours_to_write():
     work(script, cluster)
 
 
+def test_addresses_that_another_gave_up_are_written_at_once():
+    held = read(loadBalancer={'ingress': [{'ip': '198.51.100.9'}]})
+    cluster = Cluster()
+    cluster.held_by_another = True
+
+    async def script(made):
+        await made.ask(wish(ingress=VIP, service=held))
+        cluster.held_by_another = False
+        made.writer.reconsider(WEB, read().status)
+        await made.ask(wish(ingress=VIP))
+
+    assert 'loadBalancer' in work(script, cluster).cluster.statuses[-1][1]
+
+
 def test_a_condition_that_another_controller_holds_is_not_tried_again_soon(monkeypatch):
     monkeypatch.setattr(writer, '_RETRY_SECONDS', 0.01)
     cluster = Cluster()
@@ -533,6 +550,22 @@ def test_neither_the_addresses_nor_the_condition_is_tried_again_when_another_hol
     made = dataclasses.replace(wish(BAD, ingress=VIP), events=())
     assert asked(made, made, cluster=cluster).cluster.statuses == []
     assert len(cluster.times) == 2
+
+
+def test_an_ingress_whose_addresses_another_holds_is_not_written_a_second_time():
+    cluster = Cluster()
+    cluster.held_by_another = True
+    subject = Subject(Ref('Ingress', 'shop', 'web'), 'u-1', 1)
+    asked(DesiredStatus(subject, Status('u-1', 1), (), VIP), cluster=cluster)
+    assert (len(cluster.times), cluster.statuses) == (1, [])
+
+
+def test_what_another_controller_has_written_is_taken_over_where_that_is_wanted():
+    cluster = Cluster()
+    asked(wish(ingress=VIP), cluster=cluster)
+    assert not cluster.forced
+    asked(dataclasses.replace(wish(ingress=VIP), force=True), cluster=cluster)
+    assert cluster.forced
 
 
 # --- that it is served ------------------------------------------------------------------------------------------------

@@ -67,6 +67,20 @@ def test_uid_and_generation_are_read():
     assert status.read(document) == Status('u-1', 4)
 
 
+def test_the_field_managers_of_headrace_that_own_a_part_of_a_status_are_read():
+    document = service()
+    document['metadata']['managedFields'] = [
+        {'manager': 'headrace-web', 'subresource': 'status'},
+        {'manager': 'headrace-headrace', 'subresource': 'status'},
+        {'manager': 'headrace-edge'},
+        {'manager': 'kube-controller-manager', 'subresource': 'status'},
+        {'subresource': 'status'},
+        None,
+    ]
+    assert status.read(document).managers == ('headrace-headrace', 'headrace-web')
+    assert status.field_manager('web') == 'headrace-web'
+
+
 @pytest.mark.parametrize('shown', [None, 5, 'text', []])
 def test_a_status_of_another_type_shows_nothing(shown):
     assert parse.read({**service(), 'status': shown}, statuses=True).object.status == Status()
