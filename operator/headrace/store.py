@@ -41,9 +41,6 @@ class Store:
         """Keep an object, new or changed; return whether it differs from what was kept."""
         ref = wanted.ref
         held = self._objects.get(ref)
-        if isinstance(wanted, Secret) and isinstance(held, Secret):
-            # A renewal that went wrong must not cost what still serves.
-            wanted = wanted.after(held)
         if held == wanted:
             return self._keep_status(wanted, held)
         self._objects[ref] = wanted

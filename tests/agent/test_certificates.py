@@ -107,10 +107,10 @@ def test_certificates_come_are_renewed_and_go_without_a_reload(live, town):
     broken = tls_secret('two', 'ec', 'ec 3')
     broken['data']['tls.key'] = tls_secret('one', 'rsa', 'x')['data']['tls.key']
     live.put('two', broken)
-    until(lambda: live.metric('headrace_diagnostics', reason='CertificateKept') == 1, 'the mistake is reported')
-    assert shown(live, HOST, *EC_ONLY) == 'ec 2'
+    until(lambda: live.metric('headrace_diagnostics', reason='CertificateUnusable') == 1, 'the mistake is reported')
+    until(lambda: shown(live, HOST, *EC_ONLY) != 'ec 2', 'the certificate of before is not shown, as after a start')
     renewed(live, 'two', 'ec', 'ec 4')
-    assert live.metric('headrace_diagnostics', reason='CertificateKept') in (None, 0)
+    assert live.metric('headrace_diagnostics', reason='CertificateUnusable') in (None, 0)
     assert shown(live, HOST, *RSA_ONLY) == 'rsa 2'
 
     live.web([town.pod()], town.port, annotations={'tls-secret': 'two'})

@@ -187,10 +187,12 @@ def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_no
         until(lambda: ask(nodes, ONE[0])[0] == 'new', 'the new one is shown')
         assert say(connection)['pod'] == 'three'
     assert ask(nodes, ONE[1], sni=None)[0] == 'new'
-    # What replaces a good one and is broken is not used, and the good one goes on.
+    # What replaces a good one and is broken closes the address, as for an agent that starts.
     agent.put('secret', secret('one', tls_crt='none', tls_key='none'))
-    until(lambda: 'CertificateKept' in {found['reason'] for found in agent.status()['diagnostics']}, 'it is said')
-    assert ask(nodes, ONE[0])[0] == 'new'
+    until(lambda: 'CertificateUnusable' in {found['reason'] for found in agent.status()['diagnostics']}, 'it is said')
+    until(lambda: refused(nodes, ONE[0]) and refused(nodes, ONE[1]), 'it is closed')
+    agent.put('secret', tls('one', 'new'))
+    until(lambda: not refused(nodes, ONE[0]), 'the Secret is good again')
     agent.drop('secret')
     until(lambda: refused(nodes, ONE[0]) and refused(nodes, ONE[1]), 'it is closed')
     assert ask(nodes, TWO[0])[0] == 'two'

@@ -4,7 +4,7 @@ The values are small on purpose: a cluster of 10,000 Services with 10 endpoints 
 plain endpoints are one sorted tuple of addresses; only odd endpoints (not ready, terminating) are values of their own.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from headrace.diagnostics import Diagnostic
@@ -216,12 +216,6 @@ class Secret:
     def ref(self) -> Ref:
         """Return the Secret's reference."""
         return Ref('Secret', self.namespace, self.name)
-
-    def after(self, held: 'Secret') -> 'Secret':
-        """Return the Secret that takes another's place: with its certificate, where it has none that can be used."""
-        if self.certificate is not None or held.certificate is None:
-            return self
-        return replace(self, certificate=held.certificate)
 
 
 @dataclass(frozen=True, slots=True)

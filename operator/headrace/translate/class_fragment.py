@@ -37,9 +37,6 @@ def translate(context: BuildContext, reader: Reader) -> Fragment:
         secret = reader.secret(need)
         if secret is not None and secret.certificate is not None:
             claims.append(Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(secret.certificate.pem), _FIELD))
-            if secret.certificate_problem:
-                said = f'{need}: {secret.certificate_problem}'
-                diagnostics.append(Diagnostic(ref(context), 'CertificateKept', said, _FIELD))
         elif secret is not None:
             diagnostics.append(
                 Diagnostic(ref(context), 'CertificateUnusable', f'{need}: {secret.certificate_problem}', _FIELD)

@@ -44,9 +44,6 @@ def claim(secret: Ref, key: str, kind: str, reader: Reader, context: BuildContex
         say('PlaceholderCertificate', key, f'{secret} is not in the input; a placeholder takes its place')
         return Claim(where, name, Pem(both if kind == 'certificate' else alone))
     if (found := problem(secret, kind, reader, context)) is not None:
-        if found[0] == 'CertificateUnusable' and kind == 'certificate' and held is not None and held.certificate:
-            say('CertificateKept', key, found[1])
-            return Claim(where, name, Pem(held.certificate.pem))
         say(found[0], key, found[1])
         return None
     assert held is not None
