@@ -14,6 +14,8 @@ from typing import NamedTuple
 LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
 SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
 _MAX_FILE = 200
+# Longer texts, such as keys of certificates and all annotations of a Service, are not kept to remember their digests.
+_MAX_REMEMBERED = 1024
 # The class of objects that name none, and of an installation that is given no name.
 DEFAULT_CLASS = 'headrace'
 # Where users choose the text, fewer digits would let one of them look for a text that another's digits stand for.
@@ -36,10 +38,16 @@ class Ref(NamedTuple):
         return f'{self.kind} {self.namespace}/{self.name}' if self.namespace else f'{self.kind} {self.name}'
 
 
-@lru_cache(maxsize=65536)
 def digest(text: str, digits: int = DIGITS) -> str:
     """Return `digits` (an even number) hexadecimal digits that stand for `text`."""
+    return (_remembered if len(text) <= _MAX_REMEMBERED else _digest)(text, digits)
+
+
+def _digest(text: str, digits: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=digits // 2).hexdigest()
+
+
+_remembered = lru_cache(maxsize=65536)(_digest)
 
 
 def policy(owner: Ref, port: str) -> str:

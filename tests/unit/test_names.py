@@ -76,3 +76,11 @@ def test_an_endpoint_has_the_same_identity_everywhere_and_none_shares_it():
 def test_a_backends_name_says_whose_it_is_and_of_which_port():
     ref = names.Ref('Service', 'shop', 'web')
     assert names.owner(names.backend(ref, 'http', variant='v6', shape='0123abcd')) == (ref, 'http')
+
+
+@pytest.mark.parametrize(('length', 'remembered'), [(1024, 1), (1025, 0)])
+def test_long_texts_are_not_kept_to_remember_their_digests(length, remembered):
+    before = names._remembered.cache_info().currsize
+    text = f'{length}'.rjust(length, 'x')
+    assert names.digest(text) == names.digest(text)
+    assert names._remembered.cache_info().currsize - before == remembered
