@@ -70,7 +70,7 @@ def test_the_settings_of_a_configmap_are_printed_as_yaml(headrace, given):
 
 def test_a_configmap_that_is_not_there_is_a_mistake_of_the_command_line(headrace, given):
     outcome = headrace('migrate', '-f', given(web()), '--configmap', 'ingress-nginx/settings')
-    assert (outcome.code, outcome.err) == (2, 'headrace: ingress-nginx/settings: the files hold no such ConfigMap\n')
+    assert (outcome.code, outcome.err) == (2, 'headrace: ingress-nginx/settings: the input holds no such ConfigMap\n')
 
 
 def test_translated_ingresses_are_documents_again(headrace, given):
@@ -100,10 +100,33 @@ def test_a_file_that_is_no_yaml_is_reported_and_costs_itself(headrace, given):
     assert len(list(yaml.safe_load_all(outcome.out))) == 1
 
 
-def test_files_are_needed(headrace):
+def test_without_files_the_api_server_of_a_kubeconfig_is_asked(headrace, monkeypatch, tmp_path):
+    monkeypatch.setenv('KUBECONFIG', str(tmp_path / 'none'))
     outcome = headrace('migrate')
-    assert outcome.code == 2
-    assert '-f is needed' in outcome.err
+    assert (outcome.code, 'none' in outcome.err) == (4, True)
+
+
+TCP = {
+    'apiVersion': 'v1',
+    'kind': 'ConfigMap',
+    'metadata': {'name': 'tcp', 'namespace': 'ingress-nginx'},
+    'data': {'9000': 'shop/db:5432', '9001': 'shop/mq:amqp:PROXY:PROXY', '9002': 'x'},
+}
+
+
+def test_tcp_ports_are_annotations_of_services(headrace, given):
+    outcome = headrace('migrate', '-f', given(TCP), '--tcp-services', 'ingress-nginx/tcp')
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert 'TCP ports, of which the setting tcpPorts must hold 9000, 9001:' in outcome.out
+    assert ['shop/db', 'headrace.io/port.5432:', '9000'] in lines
+    assert ['shop/mq', 'headrace.io/client-ip.amqp:', 'proxy-v1'] in lines
+    assert ['shop/mq', 'headrace.io/accept-proxy.amqp:', 'true'] in lines
+    assert [line[:2] for line in lines if line[:1] == ['ignored']] == [['ignored', '9002']]
+
+
+def test_the_name_of_a_configmap_has_two_parts(headrace, given):
+    outcome = headrace('migrate', '-f', given(TCP), '--configmap', 'tcp')
+    assert (outcome.code, 'is not NAMESPACE/NAME' in outcome.err) == (2, True)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """`headrace migrate`: what becomes of another controller's Ingresses, and their translation to headrace's annotations."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +9,27 @@ from typing import Any
 import click
 import yaml
 
-from headrace import folder
 from headrace.annotations.foreign import config_map
+from headrace.annotations.foreign.config_map import ConfigRemark, TcpService
 from headrace.annotations.foreign.read import DIALECTS
 from headrace.annotations.foreign.table import Verdict
-from headrace.cli import comparing, output
+from headrace.cli import comparing, migration_input, output
+from headrace.cli.migration_input import Input
 from headrace.diagnostics import Level
 from headrace.migration import manifests, report
 from headrace.migration.report import Report
-from headrace.objects.ingress import Ingress, IngressClass
 
 _ERRORS = 1
+_Settings = config_map.ClassTranslation | None
+_Ports = tuple[tuple[TcpService, ...], tuple[ConfigRemark, ...]] | None
 _COLOURS = {Verdict.EXACT: 'green', Verdict.DIFFERS: 'yellow', Verdict.IGNORED: 'red'}
+
+
+def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return NAMESPACE/NAME as it is; raises BadParameter for another text."""
+    if value is not None and not re.fullmatch(r'[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}', value):
+        raise click.BadParameter(f'{value!r} is not NAMESPACE/NAME')
+    return value
 
 
 @click.group(invoke_without_command=True)
@@ -29,7 +39,16 @@ _COLOURS = {Verdict.EXACT: 'green', Verdict.DIFFERS: 'yellow', Verdict.IGNORED: 
     'given',
     type=click.Path(path_type=Path),
     multiple=True,
-    help='Objects: a file or folder, may be given more than once; /dev/stdin for what is piped in.',
+    help='Objects: a file or folder, may be given more than once; /dev/stdin for what is piped in. Without it the API server is asked.',
+)
+@click.option(
+    '--kubeconfig',
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help='The API server to ask.  [default: KUBECONFIG, else ~/.kube/config]',
+)
+@click.option(
+    '--context', 'of', default='', metavar='NAME', help='Context of the kubeconfig.  [default: its current one]'
 )
 @click.option(
     '--dialect',
@@ -41,7 +60,15 @@ _COLOURS = {Verdict.EXACT: 'green', Verdict.DIFFERS: 'yellow', Verdict.IGNORED: 
     '--configmap',
     default=None,
     metavar='NAMESPACE/NAME',
-    help="ingress-nginx's ConfigMap, in the same files: the settings of a class that it stands for.",
+    callback=_named,
+    help="ingress-nginx's ConfigMap: the settings of a class that it stands for.",
+)
+@click.option(
+    '--tcp-services',
+    default=None,
+    metavar='NAMESPACE/NAME',
+    callback=_named,
+    help="ingress-nginx's ConfigMap of TCP ports: the annotations of Services that it stands for.",
 )
 @click.option(
     '--translate', is_flag=True, help="Print the Ingresses with headrace's own annotations instead of the report."
@@ -50,72 +77,42 @@ _COLOURS = {Verdict.EXACT: 'green', Verdict.DIFFERS: 'yellow', Verdict.IGNORED: 
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
 @click.pass_context
-def migrate(
-    context: click.Context,
-    given: tuple[Path, ...],
-    dialect: str | None,
-    configmap: str | None,
-    translate: bool,  # noqa: FBT001
-    form: str,
-) -> None:
+def migrate(context: click.Context, /, given: tuple[Path, ...], form: str, **options: Any) -> None:
     """Report how another controller's annotations on Ingresses are served; nothing is changed anywhere.
 
     Each annotation is exact, differs or is ignored, with the reason. Exit code 1: an Ingress would be closed, or has errors.
     """
     if context.invoked_subcommand is not None:
         return
-    if not given:
-        raise click.UsageError(
-            '-f is needed: files with the Ingresses, as `kubectl get ingress -A -o yaml` prints them'
-        )
-    contents = folder.read(given)
-    for line in output.diagnostic_lines(contents.diagnostics):
-        click.echo(line, err=True)
-    made = report.make(
-        [item for item in contents.objects if isinstance(item, Ingress)],
-        [item for item in contents.objects if isinstance(item, IngressClass)],
-        dialect or '',
+    names = [name for name in (options['configmap'], options['tcp_services']) if name]
+    found = (
+        migration_input.of_files(given)
+        if given
+        else migration_input.of_cluster(options['kubeconfig'], options['of'], names)
     )
-    settings = config_map.class_settings(_data(given, configmap)) if configmap else None
-    if translate:
-        _translate(given, made)
+    for line in output.diagnostic_lines(found.diagnostics):
+        click.echo(line, err=True)
+    made = report.make(found.ingresses, found.classes, options['dialect'] or '')
+    settings = config_map.class_settings(found.data(options['configmap'])) if options['configmap'] else None
+    ports = config_map.tcp_services(found.data(options['tcp_services'])) if options['tcp_services'] else None
+    if options['translate']:
+        _translate(found, made)
     elif form == 'json':
-        output.echo_json(_value(made, settings))
+        output.echo_json(_value(made, settings, ports))
     else:
-        for line in _lines(made, settings):
+        for line in (*_lines(made), *_setting_lines(settings, ports), *_sums(made)):
             click.echo(line)
-    if made.closed or any(diagnostic.level is Level.ERROR for diagnostic in contents.diagnostics):
+    if made.closed or any(diagnostic.level is Level.ERROR for diagnostic in found.diagnostics):
         sys.exit(_ERRORS)
 
 
 migrate.add_command(comparing.compare)
 
 
-def _documents(given: tuple[Path, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the documents of files that can be read."""
-    for path in folder.paths(given):
-        try:
-            yield from (item for item in folder.documents(path.read_bytes()) if isinstance(item, dict))
-        except Exception:  # noqa: BLE001, S112  the file has a diagnostic already
-            continue
-
-
-def _data(given: tuple[Path, ...], name: str) -> dict[str, str]:
-    """Return the data of a ConfigMap in the files."""
-    for document in _documents(given):
-        metadata = document.get('metadata') or {}
-        if (
-            document.get('kind') == 'ConfigMap'
-            and f'{metadata.get("namespace", "default")}/{metadata.get("name")}' == name
-        ):
-            return {str(key): str(value) for key, value in (document.get('data') or {}).items()}
-    raise folder.SourceError(f'{name}: the files hold no such ConfigMap')
-
-
-def _translate(given: tuple[Path, ...], made: Report) -> None:
+def _translate(found: Input, made: Report) -> None:
     """Print the Ingresses with headrace's annotations, and on the error output what of them stays."""
     reports = {item.ingress.ref[1:]: item for item in made.ingresses}
-    for document in _documents(given):
+    for document in found.documents:
         metadata = document.get('metadata') or {}
         item = reports.get((str(metadata.get('namespace') or 'default'), str(metadata.get('name'))))
         if document.get('kind') == 'Ingress' and item is not None:
@@ -130,7 +127,7 @@ def _translate(given: tuple[Path, ...], made: Report) -> None:
                 )
 
 
-def _value(made: Report, settings: config_map.ClassTranslation | None) -> dict[str, Any]:
+def _value(made: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
     """Return the report as a value for JSON."""
     value: dict[str, Any] = {
         'counts': {
@@ -168,11 +165,17 @@ def _value(made: Report, settings: config_map.ClassTranslation | None) -> dict[s
         value['configMap'] = [
             {'key': remark.key, 'verdict': remark.verdict, 'text': remark.text} for remark in settings.remarks
         ]
+    if ports is not None:
+        value['tcpServices'] = [
+            {'namespace': item.namespace, 'service': item.service, 'annotations': config_map.annotations(item)}
+            for item in ports[0]
+        ]
+        value['tcpRefused'] = [{'key': remark.key, 'text': remark.text} for remark in ports[1]]
     return value
 
 
-def _lines(made: Report, settings: config_map.ClassTranslation | None) -> Iterator[str]:
-    """Yield the report for people: what is not exact of each Ingress, then all keys, shared hosts and the sum."""
+def _lines(made: Report) -> Iterator[str]:
+    """Yield the report for people: what is not exact of each Ingress, then all keys and shared hosts."""
     for item in made.ingresses:
         counts = (
             ', '.join(f'{item.count(verdict)} {verdict}' for verdict in Verdict if item.count(verdict))
@@ -197,12 +200,29 @@ def _lines(made: Report, settings: config_map.ClassTranslation | None) -> Iterat
         yield ''
         yield 'Hosts of several namespaces, which the setting hostSharing must allow, or hostPolicy give to one:'
         yield from output.table((f'  {host}', ', '.join(namespaces)) for host, namespaces in made.shared_hosts)
+
+
+def _setting_lines(settings: _Settings, ports: _Ports) -> Iterator[str]:
+    """Yield what the ConfigMaps stand for."""
     if settings is not None:
         yield ''
         yield from output.table((_styled(remark.verdict), remark.key, remark.text) for remark in settings.remarks)
         yield ''
         yield 'Settings of the class:'
         yield yaml.safe_dump(_plain(settings.settings), sort_keys=True).rstrip()
+    if ports is not None:
+        yield ''
+        yield f'TCP ports, of which the setting tcpPorts must hold {", ".join(str(item.port) for item in ports[0])}:'
+        yield from output.table(
+            (f'  {item.namespace}/{item.service}', f'{key}: {text}')
+            for item in ports[0]
+            for key, text in config_map.annotations(item).items()
+        )
+        yield from output.table((f'  {_styled(remark.verdict)}', remark.key, remark.text) for remark in ports[1])
+
+
+def _sums(made: Report) -> Iterator[str]:
+    """Yield how many Ingresses and annotations there are."""
     yield ''
     sums = ', '.join(f'{made.count(verdict)} {verdict}' for verdict in Verdict)
     yield f'{len(made.ingresses)} Ingresses, {made.closed} of them closed; annotations: {sums}'

@@ -11,6 +11,7 @@ from headrace.annotations import values
 from headrace.annotations.foreign import forms
 from headrace.annotations.foreign.nginx_backends import RETRY_ON
 from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.parse import PREFIX
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
 
@@ -220,3 +221,13 @@ def tcp_services(data: Mapping[str, str]) -> tuple[tuple[TcpService, ...], tuple
         else:
             services.append(TcpService(number, match[1], match[2], match[3], bool(match[4]), bool(match[5])))
     return tuple(services), tuple(remarks)
+
+
+def annotations(service: TcpService) -> dict[str, str]:
+    """Return headrace's annotations of a Service that serve a TCP port of it."""
+    texts = {'port': str(service.port), 'mode': 'tcp'}
+    if service.accepts_proxy:
+        texts['accept-proxy'] = 'true'
+    if service.sends_proxy:
+        texts['client-ip'] = 'proxy-v1'
+    return {f'{PREFIX}{key}.{service.service_port}': text for key, text in texts.items()}

@@ -605,6 +605,18 @@ BACKENDS = [
     ),
     case('a hash of a header', {'upstream-hash-by': '${http_x_user_id}'}, texts={'balance': 'hdr:x-user-id'}),
     case('a hash of the host', {'upstream-hash-by': '$host'}, texts={'balance': 'hdr:host'}),
+    case(
+        'a hash of several variables',
+        {'upstream-hash-by': '$request_uri$host'},
+        texts={'balance': 'hash:$request_uri$host'},
+        needs=('balance', 'hash:$request_uri$host'),
+    ),
+    case(
+        'a hash of a cookie',
+        {'upstream-hash-by': '$cookie_user'},
+        texts={'balance': 'hash:$cookie_user'},
+        needs=('balance', 'hash:$cookie_user'),
+    ),
     case('a hash of an unknown variable', {'upstream-hash-by': '$ssl_session_id'}, ignored={'upstream-hash-by': ''}),
     case('gRPC', {'backend-protocol': 'GRPC'}, texts={'backend-protocol': 'h2c'}),
     case('HTTPS to endpoints', {'backend-protocol': 'HTTPS'}, texts={'backend-protocol': 'https'}),
