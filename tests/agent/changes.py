@@ -173,6 +173,7 @@ EXPOSURE = (
     one('host', 'another host', 'host', (host('host'), host('moved')), status('host', host=host('moved')), 404, 200),
     one('path', 'another path', 'path', ('/a', '/b'), status('path', '/b'), 404, 200),
     one('path-type', 'Exact', 'path-type', ('Prefix', 'Exact'), status('path-type', '/a/b'), 200, 404, path='/a'),
+    one('path-type', 'RegularExpression', 'expressions', ('Prefix', 'RegularExpression'), heard('expressions', 'path', '/A/b'), '', '/b', path='/a(/|$)(.*)', rewrite_path='/$2'),
     one('port', 'another port', 'port', ('TCP0', 'TCP1'), status('port', port='TCP1'), 'closed', 200, make=lambda _, port: tcp_service('port', port=port)),
     one('tls-secret', 'with a new certificate', 'tls-secret', (None, 'fresh'), status('tls-secret'), 200, 308, beside=[tls_secret('fresh', seed='fresh')]),
     one('client-ca-secret', 'with a new authority', 'client-ca', (None, 'clients'), status('client-ca', sni=host('client-ca')), 200, 'refused', **TLS),

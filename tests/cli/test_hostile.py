@@ -53,7 +53,7 @@ WRONG = {
 FIELD_TEXTS = {f't-{word}': text[:100_000] for word, text in TEXTS.items()}
 KEYS = (
     'host', 'path', 'port', 'mode', 'tls-secret', 'client-ca-secret', 'hsts', 'allow', 'deny', 'rate-limit', 'basic-auth-secret',
-    'max-body-size', 'redirect-to', 'rewrite-path', 'request-headers', 'response-headers', 'response-cookie-path', 'location-rewrite', 'cors-allow-origin', 'cors-allow-methods',
+    'max-body-size', 'redirect-to', 'redirect-root', 'rate-limit-burst', 'rewrite-path', 'request-headers', 'response-headers', 'response-cookie-path', 'location-rewrite', 'cors-allow-origin', 'cors-allow-methods',
     'cors-allow-headers', 'canary-service', 'canary-header', 'canary-cookie', 'snippets', 'balance', 'cookie', 'check-path', 'check-host',
     'check-status', 'backend-sni', 'backend-ca-secret', 'timeout-server', 'retry-on', 'class', 'maintenance', 'enabled',
 )  # fmt: skip

@@ -9,7 +9,7 @@ from headrace.ir.pointers import Pointer
 from headrace.ir.routing import Conditions
 from headrace.translate.regular_expressions import parse_beginning
 from support import wire
-from support.edge import Endpoints, web
+from support.edge import Edge, Endpoints, web
 from support.routed import Routed, candidate, route
 
 # Expression, template, path, and what the endpoint gets.
@@ -34,10 +34,16 @@ CASES = [
 
 
 @pytest.fixture(scope='module')
-def edge():
+def endpoints():
+    """The endpoints of all Services."""
+    with Endpoints() as found:
+        yield found
+
+
+@pytest.fixture(scope='module')
+def edge(endpoints):
     """An edge with a host for each case, and one where an expression leads to a Service that a plain route does not."""
     with contextlib.ExitStack() as closing:
-        endpoints = closing.enter_context(Endpoints())
         wanted = [
             (route(host=f'c{number}.com'), rewritten('web', number, case[0])) for number, case in enumerate(CASES)
         ]
@@ -118,3 +124,20 @@ def test_the_longest_expression_counts_first(edge):
 
 def test_a_policy_that_rewrites_by_captures_serves_no_request_without_any(edge):
     assert edge.get('none.com').status == 400
+
+
+def test_a_service_has_expressions_of_paths(endpoints):
+    documents = (
+        *web('web', endpoints, path='/api(/|$)(.*) /static/.*[.](js|css)', path_type='RegularExpression'),
+        *web('new', endpoints, path='/api(/|$)(.*)', path_type='RegularExpression', rewrite_path='/v1/$2'),
+        *web('rest', endpoints, host='web.com', address='127.0.9.2'),
+        *web('longer', endpoints, host='web.com', path='/api/plain', address='127.0.9.3'),
+    )
+    with Edge(binary('haproxy-3.4'), *documents) as edge:
+        found = {
+            path: edge.get('web.com', path).said['at'][-1] for path in ('/api', '/API/x', '/static/a.css', '/apis', '/')
+        }
+        assert found == {'/api': '1', '/API/x': '1', '/static/a.css': '1', '/apis': '2', '/': '2'}
+        assert edge.get('web.com', '/api/plain/x').said['at'] == '127.0.9.3'
+        assert edge.get('new.com', '/api/users?a=b').said['path'] == '/v1/users?a=b'
+        assert edge.get('new.com', '/else').status == 404

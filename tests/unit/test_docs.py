@@ -42,7 +42,7 @@ CONTRACT = (
     ('mode', 'see [modes](#modes)', ('tcp', 'http', 'tls-passthrough'), ('https', 'udp', 'HTTP', '')),
     ('host', '–', ('shop.example.com', '*.example.com', '*', 'a.example.com b.example.com'), ('a..b', '-a', 'a_b', '')),
     ('path', '/', ('/', '/shop', '/shop/', '/a, /b'), ('shop', '/a?b', '/a#b', '/a//b', '')),
-    ('path-type', 'Prefix', ('Prefix', 'Exact'), ('ImplementationSpecific', 'prefix', '')),
+    ('path-type', 'Prefix', ('Prefix', 'Exact', 'RegularExpression'), ('ImplementationSpecific', 'prefix', '')),
     ('port', 'the Service port', ('1', '5432', '65535'), ('0', '65536', '-1', 'http', '')),
     ('tls-secret', '–', ('shop', 'shop-rsa, shop-ecdsa'), NAME[1]),
     ('client-ca-secret', '–', *NAME),

@@ -8,6 +8,7 @@ import difflib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from headrace.annotations import request_values
 from headrace.annotations.keys import BY_NAME, Key, Scope
 from headrace.annotations.settings import BackendSettings, Exposure, RouteSettings
 from headrace.annotations.values import MAX_LENGTH, Invalid
@@ -25,6 +26,7 @@ _CLASSES = {Scope.EXPOSURE: Exposure, Scope.ROUTE: RouteSettings, Scope.BACKEND:
 
 # What counts in the place of a value that does not parse, where leaving it out would be more than was asked for. Of no class is
 # a Service of no class; the default installation reports it. Without a path it would be the whole host, and perhaps another's.
+_EXPRESSIONS = 'RegularExpression'
 _INSTEAD: dict[str, object] = {'class': '', 'path': ()}
 
 
@@ -79,6 +81,7 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     closed: dict[str, list[str]] = {}
     diagnostics: list[Diagnostic] = []
     misplaced: list[tuple[str, str]] = []
+    expressions = any(name.partition('.')[0] == 'path-type' and text.strip() == _EXPRESSIONS for name, text in pairs)
     named = _by_suffix(ports) if any('.' in name for name, _ in pairs) else {}
     for name, text in pairs:
         if len(diagnostics) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
@@ -89,7 +92,8 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
                 diagnostics.append(diagnostic)
                 misplaced += _close_all(name, closed)
             continue
-        value = key.parse(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
+        parser = request_values.path_expressions if expressions and key.name == 'path' else key.parse
+        value = parser(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
         if isinstance(value, Invalid):
             diagnostics.append(_invalid(ref, name, key, text, value))
             if key.closes:

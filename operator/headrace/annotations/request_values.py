@@ -15,6 +15,22 @@ _VARIABLE = re.compile(r'\$is_args\$args|\$(\{)?([a-z_]+)(?(1)\})')
 _START = re.compile(r'https?://|\$\{scheme\}://|/', re.IGNORECASE)
 _BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
 _MAX_BURST = 1_000_000
+_EXPRESSION = re.compile(r'\^?/[\x21-\x7e]{0,255}')
+# What stands for them must fit one entry of a map.
+_MAX_EXPRESSIONS = 20
+_CAPTURES = re.compile(r'(?:[^$]|\$[1-9])*')
+
+
+@dataclass(frozen=True, slots=True)
+class PathExpressions:
+    """Paths that may be regular expressions: `path-type` says so for each port. The text is as it was given."""
+
+    text: str
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Return the expressions, in their order."""
+        return tuple(dict.fromkeys(self.text.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,19 @@ def burst(text: str) -> Burst | Invalid:
     if found is None or not 1 <= int(found[1]) <= _MAX_BURST:
         return Invalid(f'a whole number from 1 to {_MAX_BURST}, or a multiple of the rate such as 5x')
     return Burst(int(found[1]), bool(found[2]))
+
+
+def path_expressions(text: str) -> PathExpressions | Invalid:
+    """Return regular expressions of paths, separated by white space; whether each is one is for `regular_expressions`."""
+    found = PathExpressions(text)
+    if 1 <= len(found.items) <= _MAX_EXPRESSIONS and all(map(_EXPRESSION.fullmatch, found.items)):
+        return found
+    return Invalid(f'1 to {_MAX_EXPRESSIONS} regular expressions of ASCII that begin with /, separated by white space')
+
+
+def has_captures_only(template: str) -> bool:
+    """Tell whether each `$` of a path names a group, `$1` to `$9`."""
+    return _CAPTURES.fullmatch(template) is not None
 
 
 def location(text: str) -> str | Invalid:

@@ -6,7 +6,7 @@ None means that the user said nothing; what then holds is decided by the model, 
 from dataclasses import dataclass
 
 from headrace.annotations.authentication import ServiceReference, Url
-from headrace.annotations.request_values import Burst
+from headrace.annotations.request_values import Burst, PathExpressions
 from headrace.annotations.response_values import Replacement
 from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
 
@@ -17,7 +17,7 @@ class Exposure:
 
     mode: str | None = None
     host: tuple[str, ...] | None = None
-    path: tuple[str, ...] | None = None
+    path: tuple[str, ...] | PathExpressions | None = None
     path_type: str = 'Prefix'
     port: int | None = None
     tls_secret: tuple[str, ...] | None = None

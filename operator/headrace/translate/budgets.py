@@ -101,7 +101,9 @@ def excess(
 
 
 def _routes(exposures: Exposures) -> int:
-    return sum(max(1, len(exposed.hosts)) * max(1, len(exposed.paths)) for exposed in exposures.ports)
+    return sum(
+        max(1, len(exposed.hosts)) * max(1, len(exposed.paths), len(exposed.expressions)) for exposed in exposures.ports
+    )
 
 
 def _redirects(said: Annotations, exposures: Exposures) -> int:

@@ -5,10 +5,12 @@ from dataclasses import replace
 from headrace import names
 from headrace.annotations import parse, values
 from headrace.annotations.parse import PREFIX
+from headrace.annotations.request_values import has_captures_only
 from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Backend, Mode
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.policy import Map
+from headrace.ir.routing import Candidate, Candidates
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.objects.kinds import ServiceType
@@ -35,7 +37,7 @@ class EdgePort:
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
         wanted, backend = self.builder.own_backend(self.exposed.port, self.mode, self.exposed.spoken.endpoint)
-        self._apply(self.settings)
+        self._apply(self._with_captures() if self.exposed.expressions else self.settings)
         self._source_ranges()
         self.route.judge()
         self._authority(wanted, backend)
@@ -51,6 +53,15 @@ class EdgePort:
         else:
             self._tcp(backend)
         self.builder.data += self.policy.entries
+
+    def _with_captures(self) -> RouteSettings:
+        """Let what groups of the path's expression match be the new path; return the other settings."""
+        template = self.settings.rewrite_path
+        if template is not None:
+            policies.apply_captures(self.policy, template)
+            if not has_captures_only(template):
+                self._close('rewrite-path', 'a $ must be followed by the number of a group, 1 to 9')
+        return replace(self.settings, rewrite_path=None)
 
     def _key(self, key: str) -> str:
         """Return a key as the user wrote it for this port."""
@@ -85,11 +96,14 @@ class EdgePort:
             self._close('path', 'the value does not parse, so it is not known what another key protects')
             self.builder.shut.update(self.exposed.hosts)
         pointer = self.policy.pointer(backend.name)
+        found = enumerate(self.exposed.expressions)
+        candidates = tuple(Candidate(pointer, conditions, rule) for rule, conditions in found)
+        value = Candidates(candidates) if candidates else pointer
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
         for host in self.exposed.hosts:
             for path in self.exposed.paths:
                 key = route_key(host, path, exact=self.exposed.exposure.path_type == 'Exact')
-                self.builder.claims.append(Claim(Kind.ROUTE, key, pointer, field))
+                self.builder.claims.append(Claim(Kind.ROUTE, key, value, field))
         self._redirects(backend.name)
 
     def _redirects(self, backend: str) -> None:

@@ -5,14 +5,21 @@ true` and a loadBalancerClass of ours expose all TCP ports. Where a key could sp
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from headrace.annotations import keys, parse
+from headrace.annotations.keys import BY_NAME
 from headrace.annotations.parse import PREFIX, Annotations
+from headrace.annotations.request_values import PathExpressions
 from headrace.annotations.settings import Exposure
+from headrace.annotations.values import Invalid
 from headrace.diagnostics import Diagnostic, shorten
+from headrace.ir.routing import Conditions
 from headrace.names import DEFAULT_CLASS
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
+from headrace.translate import regular_expressions
 from headrace.translate.build_context import BuildContext
+from headrace.translate.regular_expressions import Unsupported
 
 # What an appProtocol, or a port's name up to its first dash, says: the mode, and what the endpoint speaks.
 _SPOKEN: dict[str, tuple[str, str]] = {
@@ -44,6 +51,7 @@ class Exposed:
     """A port that is served at the edge. `hosts` of a TCP port are those of its TLS, `number` is 0 for HTTP and passthrough.
 
     `shuts` tells that its paths do not parse, though a key protects them: its hosts are closed.
+    Where there are `expressions` of paths, they are conditions of the path `/`.
     """
 
     port: ServicePort
@@ -53,6 +61,7 @@ class Exposed:
     paths: tuple[str, ...] = ()
     number: int = 0
     shuts: bool = False
+    expressions: tuple[Conditions, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +233,44 @@ class _Judge:
             return self._tcp(port, what, exposure, has_host=has_host)
         hosts = self._hosts(port, exposure.host if has_host else None)
         paths = exposure.path if exposure.path is not None and self._says('path', port, self.host_port) else ('/',)
+        found: tuple[Conditions, ...] = ()
+        if isinstance(paths, PathExpressions) and exposure.path_type == 'RegularExpression':
+            found = self._expressions(paths)
+            paths = ('/',) if found else ()
+        elif isinstance(paths, PathExpressions):
+            paths = self._plain(paths)
         if not paths and self._is_protected(port):
             # What is protected there cannot be known, so nothing of these hosts is open.
             return Exposed(port, what, exposure, hosts, ('/',), shuts=True) if hosts else None
-        return Exposed(port, what, exposure, hosts, paths) if hosts and (paths or what.mode != 'http') else None
+        served = hosts and (paths or what.mode != 'http')
+        return Exposed(port, what, exposure, hosts, paths, expressions=found) if served else None
 
     def _is_protected(self, port: ServicePort) -> bool:
         """Tell whether a key protects the routes of a port, which must not lead to a shorter route instead."""
         return bool(keys.CLOSING & self.said.values(port.label).keys() or self.said.closing(port.label))
+
+    def _expressions(self, paths: PathExpressions) -> tuple[Conditions, ...]:
+        """Return the conditions that expressions of paths are; none where one cannot be used, with a diagnostic."""
+        found: list[Conditions] = []
+        for text in paths.items:
+            written = regular_expressions.parse_beginning(text)
+            if isinstance(written, Unsupported):
+                message = (
+                    f'the regular expression {shorten(text)} {written.reason}; nothing is served until it does not'
+                )
+                self._diagnostic('InvalidValue', f'{PREFIX}path: {message}', 'path')
+                return ()
+            found.append(Conditions(path=written, path_length=len(text)))
+        return tuple(found)
+
+    def _plain(self, paths: PathExpressions) -> tuple[str, ...]:
+        """Return the paths of a port that has no expressions though another one has."""
+        found = BY_NAME['path'].parse(paths.text)
+        if isinstance(found, Invalid):
+            message = f'{PREFIX}path must be {found.expected}; nothing is served until it does'
+            self._diagnostic('InvalidValue', message, 'path')
+            return ()
+        return cast('tuple[str, ...]', found)
 
     def _hosts(self, port: ServicePort, named: tuple[str, ...] | None) -> tuple[str, ...]:
         service, domain = self.service, self.context.settings.domain
