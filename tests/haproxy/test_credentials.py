@@ -29,7 +29,7 @@ def edge():
             secret('users', auth=USERS),
             secret('others', auth=f'ann:{OTHER}\n'),
             *web('many', endpoints, basic_auth_secret='users'),
-            *web('few', endpoints, basic_auth_secret='others'),
+            *web('few', endpoints, basic_auth_secret='others', basic_auth_realm='Only few!'),
             *web('gone', endpoints, basic_auth_secret='nowhere'),
             *web('open', endpoints, hsts='1h'),
         )
@@ -110,3 +110,8 @@ def test_who_guesses_passwords_of_costly_hashes_has_to_wait(edge):
     assert ask('127.0.4.1', 'wrong') == 401
     assert ask('127.0.4.1', 'opensesame') == 200
     assert ask('127.0.4.2', 'guess') == 401
+
+
+def test_clients_are_shown_the_realm(edge):
+    assert edge.get('few.com').headers['www-authenticate'] == 'Basic realm="Only few!"'
+    assert edge.get('many.com').headers['www-authenticate'] == 'Basic realm="many.com"'

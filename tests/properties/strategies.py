@@ -63,6 +63,8 @@ _ROUTE = {
     'connection-limit': ('5', '6'),
     'satisfy': ('any', 'all'),
     'basic-auth-secret': ('users', 'tls', 'none'),
+    'basic-auth-realm': ('Staff only', "#'x"),
+    'host-header': ('x.example.com', 'y:80'),
     'max-body-size': ('1k', '2m'),
     'redirect-to': ('/there', 'https://x.example.com/?a=b;c#d', '$scheme://x$request_uri'),
     'redirect-root': ('/x', '/y'),

@@ -99,6 +99,7 @@ KEYS: tuple[Key, ...] = (
     Key('connection-limit', _R, 'port or route', values.number(1, 1_000_000), 'number', 'none', 'requests (http) or connections (tcp) at the same time per client address (as for rate-limit) and pod of headrace; 503 or a reset'),
     Key('satisfy', _R, 'route', values.one_of('all', 'any'), 'all, any', 'all', 'with allow and basic-auth-secret: `any` lets clients in that either of them does'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` is not supported', closes=True),
+    Key('basic-auth-realm', _R, 'route', request_values.realm, 'text', "the request's host", 'with basic-auth-secret: what clients are shown when they are asked for a password'),
     Key('external-auth-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'ask this Service of the namespace whether a request may go on; see [external authentication](external-authentication.md)', closes=True),
     Key('external-auth-path', _R, 'route', authentication.request_target, 'path', '/', 'with external-auth-service: the path (and query) that is asked', closes=True),
     Key('external-auth-url', _R, 'route', authentication.url, 'URL', _NONE, 'the same as one URL, whose host is `NAME.NAMESPACE.svc` or `NAME.NAMESPACE.svc.DOMAIN`', closes=True),
@@ -115,6 +116,7 @@ KEYS: tuple[Key, ...] = (
     Key('redirect-root', _R, 'route', request_values.below_root, 'path', _NONE, 'requests for exactly `/` of its hosts are redirected to this path, 302'),
     Key('www-redirect', _R, 'port', values.boolean, 'boolean', 'false', 'a host that differs from one of its hosts by `www.` is redirected there, 308; with tls-secret, its TLS too where the certificate names it'),
     Key('rewrite-path', _R, 'route', values.path, 'path', _NONE, 'replaces the matched prefix; with `path-type: RegularExpression` the whole path, and `$1` to `$9` stand for groups'),
+    Key('host-header', _R, 'route', request_values.authority, 'host, perhaps with a port', _NONE, 'the Host header that endpoints get; X-Forwarded-Host keeps what the client sent. It counts before a Host in request-headers, and backend-sni `host-header` follows it'),
     Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
     Key('response-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of responses'),
     Key('response-cookie-domain', _R, 'route', response_values.replacement(response_values.cookie_domain), '`FROM TO`', _NONE, 'cookies that endpoints set for the domain FROM are for the domain TO'),
@@ -141,7 +143,7 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 # Keys that only ports of this mode have.
 HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'satisfy', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'satisfy', 'basic-auth-realm', 'host-header', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'external-auth-path', 'external-auth-signin', 'external-auth-method', 'external-auth-response-headers',

@@ -15,6 +15,9 @@ _VARIABLE = re.compile(r'\$is_args\$args|\$(\{)?([a-z_]+)(?(1)\})')
 _START = re.compile(r'https?://|\$\{scheme\}://|/', re.IGNORECASE)
 _BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
 _MAX_BURST = 1_000_000
+_PORT = re.compile(r'(?:[^:]+)(?::([1-9]\d{0,4}))?', re.ASCII)
+_REALM = re.compile(r'[\x21\x23-\x5b\x5d-\x7e](?:[\x20\x21\x23-\x5b\x5d-\x7e]{0,126}[\x21\x23-\x5b\x5d-\x7e])?')
+_MAX_PORT = 65535
 _EXPRESSION = re.compile(r'\^?/[\x21-\x7e]{0,255}')
 # What stands for them must fit one entry of a map.
 _MAX_EXPRESSIONS = 20
@@ -53,12 +56,27 @@ def burst(text: str) -> Burst | Invalid:
     return Burst(int(found[1]), bool(found[2]))
 
 
+def authority(text: str) -> str | Invalid:
+    """Return a host, perhaps with a port."""
+    host, port = values.plain_host(text.partition(':')[0]), _PORT.fullmatch(text)
+    if isinstance(host, str) and port and int(port[1] or 0) <= _MAX_PORT:
+        return f'{host}:{port[1]}' if port[1] else host
+    return Invalid('a host such as shop.example.com, perhaps with a port')
+
+
+def realm(text: str) -> str | Invalid:
+    """Return a text that can stand between quotes in a header."""
+    return text if _REALM.fullmatch(text) else Invalid('at most 128 printable ASCII characters without " and \\')
+
+
 def path_expressions(text: str) -> PathExpressions | Invalid:
     """Return regular expressions of paths, separated by white space; whether each is one is for `regular_expressions`."""
     found = PathExpressions(text)
     if 1 <= len(found.items) <= _MAX_EXPRESSIONS and all(map(_EXPRESSION.fullmatch, found.items)):
         return found
-    return Invalid(f'1 to {_MAX_EXPRESSIONS} regular expressions of ASCII that begin with /, separated by white space')
+    return Invalid(
+        f'at most {_MAX_EXPRESSIONS} regular expressions of ASCII that begin with /, separated by white space'
+    )
 
 
 def has_captures_only(template: str) -> bool:

@@ -42,12 +42,14 @@ class RouteSettings:
     connection_limit: int | None = None
     satisfy: str = 'all'
     basic_auth_secret: str | None = None
+    basic_auth_realm: str | None = None
     max_body_size: int | None = None
     redirect_to: str | None = None
     redirect_code: str = '302'
     redirect_root: str | None = None
     www_redirect: bool = False
     rewrite_path: str | None = None
+    host_header: str | None = None
     request_headers: Headers = ()
     response_headers: Headers = ()
     response_cookie_domain: Replacement | None = None

@@ -20,6 +20,7 @@ class Map(StrEnum):
     CONNECTIONS = 'connections'
     AUTH = 'auth'
     AUTH_CRYPT = 'auth-crypt'
+    REALM = 'realm'
     BODY = 'body'
     CORS = 'cors'
     CORS_ORIGIN = 'cors-origin'

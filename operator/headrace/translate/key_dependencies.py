@@ -9,6 +9,7 @@ _ASKED = ('external-auth-service', 'external-auth-url')
 PARTNERS = {
     'redirect-code': ('redirect-to',),
     'rate-limit-burst': ('rate-limit',),
+    'basic-auth-realm': ('basic-auth-secret',),
     'client-verify': ('client-ca-secret',),
     'cors-allow-methods': ('cors-allow-origin',),
     'cors-allow-headers': ('cors-allow-origin',),

@@ -30,6 +30,7 @@ CONNECTIONS = 'z'
 SATISFY_ANY = 'y'
 AUTH = 'b'
 AUTH_CRYPT = 'B'
+REALM = 'j'
 BODY = 'm'
 REWRITE = 'w'
 REWRITE_CAPTURES = 'f'
@@ -186,7 +187,9 @@ def _apply_http(policy: Policy, settings: RouteSettings) -> None:
     ):
         if replacement is not None:
             policy.add(flag, (where, name, f'{replacement.old}|{replacement.new}'))
-    _apply_headers(policy, settings.request_headers, settings.response_headers)
+    if settings.basic_auth_realm is not None and settings.basic_auth_secret is not None:
+        policy.add(REALM, (Map.REALM, name, settings.basic_auth_realm))
+    _apply_headers(policy, _with_host(settings), settings.response_headers)
     _apply_cors(policy, settings)
 
 
@@ -203,6 +206,14 @@ def apply_captures(policy: Policy, template: str) -> None:
     All that leads to the policy has such an expression; a request without one is refused.
     """
     policy.add(REWRITE_CAPTURES, (Map.REWRITE_CAPTURES, policy.name, template))
+
+
+def _with_host(settings: RouteSettings) -> Headers:
+    """Return the headers of requests, with the Host that endpoints are to get."""
+    if settings.host_header is None:
+        return settings.request_headers
+    others = (item for item in settings.request_headers if item[0].lower() != 'host')
+    return tuple(sorted((('Host', settings.host_header), *others), key=lambda item: item[0].lower()))
 
 
 def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:

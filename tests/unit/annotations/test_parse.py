@@ -100,7 +100,7 @@ def test_keys_of_the_whole_service_are_apart():
     [
         ('hosts', 'host'), ('hsot', 'host'), ('Host', 'host'), ('tls_secret', 'tls-secret'), ('tlssecret', 'tls-secret'),
         ('alow', 'allow'), ('timeout-sever', 'timeout-server'), ('ballance', 'balance'), ('rate-limits', 'rate-limit'),
-        ('hosts.http', 'host'), ('basic-auth', 'basic-auth-secret'),
+        ('hosts.http', 'host'), ('basic-secret', 'basic-auth-secret'),
     ],
 )  # fmt: skip
 def test_an_unknown_key_is_a_warning_that_names_the_nearest_known_one(typed, nearest):

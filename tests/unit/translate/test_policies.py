@@ -53,6 +53,7 @@ def policy(annotations, *, port=HTTP[0]):
             'Dz',
             [('connections', 'P', '7'), ('rate-except', 'P:40A', '1')],
         ),
+        ({'basic-auth-realm': 'Staff'}, '', []),
         ({'satisfy': 'any', 'allow': '10.0.0.0/8'}, 'a', [('allow', 'P:40A', '1')]),
         ({'hsts': '365d'}, 'S', [('hsts', 'P', '31536000')]),
         ({'hsts': 'off'}, '', []),
@@ -314,3 +315,10 @@ def test_a_template_of_captures_is_data():
     made = Policy('P')
     policies.apply_captures(made, '/x/$1')
     assert (made.flags, made.entries) == ({'f'}, [Entry(Map.REWRITE_CAPTURES, 'P', '/x/$1')])
+
+
+@pytest.mark.parametrize('given', [{}, {'request-headers': 'X-B: 1\nhost: other'}])
+def test_the_host_of_endpoints_is_a_header_of_requests(given):
+    made = built(service(annotations={'host': 'a.example.com', 'host-header': 'inner:80', **given}, ports=HTTP))
+    (edits,) = fragment(made).headers
+    assert edits.request == (('Host', 'inner:80'), *((('X-B', '1'),) if given else ()))
