@@ -232,7 +232,9 @@ REQUESTS = (
     one('cors-max-age', 'another', 'max-age', ('5s', '60s'), header('max-age', 'Access-Control-Max-Age', **ASKED), '5', '60', **CORS),
     one('canary-service', 'comes', 'to-canary', (None, 'canary-first'), heard('to-canary', 'at'), at('to-canary'), at('canary-first'), beside=web('canary-first', host=''), canary_weight='100'),
     one('canary-weight', 'another', 'weight', ('0', '100'), heard('weight', 'at'), at('weight'), AT_NEXT, **CANARY),
-    one('canary-header', 'comes', 'canary-header', (None, 'X-Beta'), heard('canary-header', 'at', headers=(('X-Beta', '1'),)), at('canary-header'), AT_NEXT, **CANARY),
+    one('canary-weight-total', 'another', 'total', ('1000000', '1'), heard('total', 'at'), at('total'), AT_NEXT, canary_weight='1', **CANARY),
+    one('canary-header-pattern', 'comes', 'canary-pattern', (None, 'be.a'), heard('canary-pattern', 'at', headers=(('X-Beta', 'a beta'),)), at('canary-pattern'), AT_NEXT, canary_header='X-Beta', **CANARY),
+    one('canary-header', 'comes', 'canary-header', (None, 'X-Beta'), heard('canary-header', 'at', headers=(('X-Beta', 'always'),)), at('canary-header'), AT_NEXT, **CANARY),
     one('canary-cookie', 'comes', 'canary-cookie', (None, 'beta'), heard('canary-cookie', 'at', headers=(('Cookie', 'beta=always'),)), at('canary-cookie'), AT_NEXT, **CANARY),
 )  # fmt: skip
 

@@ -297,7 +297,16 @@ def choosing_edge(started, endpoints):
     return started(
         web('none', endpoints, **match),
         web('all', endpoints, **match, canary_weight='100'),
-        web('any', endpoints, canary_service='next', canary_header='X-Beta'),
+        web('any', endpoints, canary_service='next', canary_header='X-Beta', canary_cookie='beta'),
+        web(
+            'like',
+            endpoints,
+            canary_service='next',
+            canary_header='X-Beta',
+            canary_header_pattern='be.a$',
+            canary_cookie='beta',
+        ),
+        web('some', endpoints, canary_service='next', canary_weight='7', canary_weight_total='7'),
         web('next', endpoints, host='', address='127.0.9.2'),
     )
 
@@ -325,9 +334,20 @@ STABLE, NEXT = '127.0.9.1', '127.0.9.2'
         ('all.com', [('Cookie', 'beta=never')], STABLE),
         ('all.com', [('Cookie', 'beta=never'), ('X-Beta', 'yes, 5%')], NEXT),
         ('any.com', (), STABLE),
-        ('any.com', [('X-Beta', '')], NEXT),
-        ('any.com', [('X-Beta', 'whatever')], NEXT),
-        ('any.com', [('X-Beta-Not', 'whatever')], STABLE),
+        ('any.com', [('X-Beta', 'always')], NEXT),
+        ('any.com', [('X-Beta', 'whatever')], STABLE),
+        ('any.com', [('X-Beta', 'whatever'), ('Cookie', 'beta=always')], NEXT),
+        ('any.com', [('X-Beta', 'never'), ('Cookie', 'beta=always')], STABLE),
+        ('any.com', [('X-Beta', 'always'), ('Cookie', 'beta=never')], NEXT),
+        ('any.com', [('X-Beta-Not', 'always')], STABLE),
+        ('like.com', (), STABLE),
+        ('like.com', [('X-Beta', 'a beta')], NEXT),
+        ('like.com', [('X-Beta', 'a'), ('x-beta', 'beta')], NEXT),
+        ('like.com', [('X-Beta', 'Beta')], STABLE),
+        ('like.com', [('X-Beta', 'beta b')], STABLE),
+        ('like.com', [('X-Beta', 'always')], STABLE),
+        ('like.com', [('X-Beta', 'beta'), ('Cookie', 'beta=never')], NEXT),
+        ('some.com', (), NEXT),
     ],
 )
 def test_a_request_says_whether_it_goes_to_the_canary(choosing_edge, host, headers, at):

@@ -86,7 +86,9 @@ _ROUTE = {
     'cors-expose-headers': ('X-A',),
     'canary-service': NAMES,
     'canary-weight': ('10', '100', '101'),
+    'canary-weight-total': ('1000',),
     'canary-header': ('X-Canary', 'X-Canary: yes'),
+    'canary-header-pattern': ('a.*b', '(a+)+'),
 }
 _BACKEND = {
     'client-ip': ('none', 'proxy-v1', 'proxy-v2', 'forwarded'),

@@ -125,7 +125,9 @@ CONTRACT = (
     ('cors-max-age', '5s', *DURATION),
     ('compression', 'false', *BOOLEAN),
     ('canary-service', '–', *NAME),
-    ('canary-weight', '0', ('0', '5', '100'), ('101', '-1', '5%', '')),
+    ('canary-weight', '0', ('0', '5', '1000'), ('1000001', '-1', '5%', '')),
+    ('canary-weight-total', '100', ('1', '1000'), ('0', '-1', '1000001', '')),
+    ('canary-header-pattern', '–', ('beta-.*', '(a|b) c'), ('a' * 257, 'ä', '')),
     ('canary-header', '–', ('X-Canary', 'X-Canary: always'), ('X Canary', 'X-Canary:', ': always', '')),
     ('canary-cookie', '–', ('canary',), ('a b', 'a=b', '')),
     ('snippets', '–', ('cache', 'cache, trace-headers'), ('Cache', 'a b/', '')),
@@ -248,7 +250,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
             assert getattr(absent, key.field) == said, key.name
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
-        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'www-redirect', 'satisfy', 'mirror-percent',
+        'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'canary-weight-total', 'www-redirect', 'satisfy', 'mirror-percent',
         'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 

@@ -17,6 +17,7 @@ _BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
 _MAX_BURST = 1_000_000
 _PORT = re.compile(r'(?:[^:]+)(?::([1-9]\d{0,4}))?', re.ASCII)
 _REALM = re.compile(r'[\x21\x23-\x5b\x5d-\x7e](?:[\x20\x21\x23-\x5b\x5d-\x7e]{0,126}[\x21\x23-\x5b\x5d-\x7e])?')
+_PATTERN = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?')
 _MAX_PORT = 65535
 _EXPRESSION = re.compile(r'\^?/[\x21-\x7e]{0,255}')
 # What stands for them must fit one entry of a map.
@@ -67,6 +68,13 @@ def authority(text: str) -> str | Invalid:
 def realm(text: str) -> str | Invalid:
     """Return a text that can stand between quotes in a header."""
     return text if _REALM.fullmatch(text) else Invalid('at most 128 printable ASCII characters without " and \\')
+
+
+def pattern(text: str) -> str | Invalid:
+    """Return what may be a regular expression; whether it is one is for `regular_expressions`."""
+    return (
+        text if _PATTERN.fullmatch(text) else Invalid('a regular expression of at most 256 printable ASCII characters')
+    )
 
 
 def path_expressions(text: str) -> PathExpressions | Invalid:

@@ -67,7 +67,9 @@ class RouteSettings:
     cors_max_age: int = 5000
     canary_service: str | None = None
     canary_weight: int = 0
+    canary_weight_total: int = 100
     canary_header: HeaderMatch | None = None
+    canary_header_pattern: str | None = None
     canary_cookie: str | None = None
     external_auth_url: Url | None = None
     external_auth_service: ServiceReference | None = None

@@ -29,6 +29,7 @@ class Map(StrEnum):
     CANARY = 'canary'
     CANARY_ALWAYS = 'canary-always'
     CANARY_NEVER = 'canary-never'
+    CANARY_PATTERN = 'canary-pattern'
     SPLITS = 'splits'
     REWRITE = 'rewrite'
     REWRITE_CAPTURES = 'rewrite-captures'

@@ -9,6 +9,9 @@ from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.translate import backends, policies
 from headrace.translate.policies import Policy
 
+# All requests, as a canary's weight.
+WHOLE = 10_000
+
 
 def target(other: Service | None, port: ServicePort) -> ServicePort | None:
     """Return the port of another Service that a canary of this port goes to: that of its name, else of its number."""
@@ -33,7 +36,8 @@ def lead(
     backends.of_policy(own, wanted)
     policy.add(policies.CANARY)
     policies.apply_canary_matches(policy, route)
-    return routing.Canary(policy.name, route.canary_weight * 100, own.pointer(name))
+    weight = min(WHOLE, round(route.canary_weight * WHOLE / route.canary_weight_total))
+    return routing.Canary(policy.name, weight, own.pointer(name))
 
 
 def stay(policy: Policy, *shapes: Shape) -> None:

@@ -163,14 +163,18 @@ class IngressPolicies:
         asked = _asked(route.settings, role)
         self.parts.leads.append(canaries.lead(policy, asked, ref, target.label, wanted, wanted.name(ref)))
         canaries.stay(policy, home, wanted.shape)
+        if why := policies.apply_canary_pattern(policy, asked):
+            self.parts.say('InvalidValue', route.key('canary-header-pattern'), why)
 
 
 def _asked(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
     """Return the settings of a route with what a canary Ingress asks for."""
     return replace(
         settings,
-        canary_weight=min(100, role.weight * 100 // role.total),
-        canary_header=HeaderMatch(role.header, role.value or 'always') if role.header else None,
+        canary_weight=role.weight,
+        canary_weight_total=role.total,
+        canary_header=HeaderMatch(role.header, role.value) if role.header else None,
+        canary_header_pattern=role.pattern or None,
         canary_cookie=role.cookie or None,
     )
 

@@ -18,6 +18,8 @@ PARTNERS = {
     'cors-max-age': ('cors-allow-origin',),
     'canary-weight': ('canary-service',),
     'canary-header': ('canary-service',),
+    'canary-weight-total': ('canary-weight',),
+    'canary-header-pattern': ('canary-header',),
     'canary-cookie': ('canary-service',),
     'error-statuses': ('error-service',),
     'error-service': ('error-statuses',),

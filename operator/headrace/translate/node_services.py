@@ -372,6 +372,8 @@ class _FragmentBuilder:
         self.demands.add(Demand(ref, target.label, mode))
         self.leads.append(canaries.lead(policy, route, ref, target.label, wanted, name))
         canaries.stay(policy, home, wanted.shape)
+        if why := policies.apply_canary_pattern(policy, route):
+            self._say('InvalidValue', self._key('canary-header-pattern', port), why)
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""

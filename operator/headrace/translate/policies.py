@@ -15,6 +15,8 @@ from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Entry, HeaderEdits, Map, Userlist
 from headrace.ir.routing import Candidates, Split, Target
 from headrace.objects.kinds import User
+from headrace.translate import regular_expressions
+from headrace.translate.regular_expressions import Unsupported
 
 CLOSED = 'X'
 MAINTENANCE = 'x'
@@ -42,6 +44,7 @@ CORS = 'C'
 CANARY = 'c'
 CANARY_MATCH = 'k'
 CANARY_STAYS = 'K'
+CANARY_PATTERN = 'q'
 TIMEOUTS = 't'
 CLIENT_TIMEOUT = 'T'
 HSTS = 'S'
@@ -250,16 +253,32 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
 def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:
     """Add what a request says to go to the canary, or not to: a header, or a cookie whose value is `always` or `never`.
 
-    The keys are texts as the rules make them of a request: `%`, comma and blank are percent-encoded.
+    The keys are texts as the rules make them of a request: `%`, comma and blank are percent-encoded. What a header says counts
+    more than a cookie, and so has another value.
     """
     header, cookie = settings.canary_header, settings.canary_cookie
-    if header is not None:
-        line = f'{header.name.lower()}:' + (f' {header.value}' if header.value else '')
-        end = '<' if header.value else ''
-        policy.add(CANARY_MATCH, (Map.CANARY_ALWAYS, f'{policy.name}>{_encoded(line)}{end}', '1'))
+    both = ((Map.CANARY_ALWAYS, 'always'), (Map.CANARY_NEVER, 'never'))
+    if header is not None and settings.canary_header_pattern is None:
+        said = ((Map.CANARY_ALWAYS, header.value),) if header.value else both
+        for where, value in said:
+            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(f"{header.name.lower()}: {value}")}<', '2'))
     if cookie is not None:
-        for where, value in ((Map.CANARY_ALWAYS, 'always'), (Map.CANARY_NEVER, 'never')):
+        for where, value in both:
             policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(cookie)}={value}<', '1'))
+
+
+def apply_canary_pattern(policy: Policy, settings: RouteSettings) -> str:
+    """Add the expression that a header must match to go to the canary; return why it cannot be ('' when it is done)."""
+    header, pattern = settings.canary_header, settings.canary_header_pattern
+    if header is None or pattern is None:
+        return ''
+    if header.value:
+        return 'canary-header has a value, which counts'
+    written = regular_expressions.parse_anywhere(pattern)
+    if isinstance(written, Unsupported):
+        return f'the regular expression {written.reason}'
+    policy.add(CANARY_PATTERN, (Map.CANARY_PATTERN, policy.name, f'{header.name.lower()}|{written}'))
+    return ''
 
 
 def _encoded(text: str) -> str:

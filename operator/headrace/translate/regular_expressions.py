@@ -72,6 +72,13 @@ def parse_beginning(text: str) -> str | Unsupported:
     return found if isinstance(found, Unsupported) else rf'{START}\A(?i:{found})'
 
 
+def parse_anywhere(text: str) -> str | Unsupported:
+    """Return an expression of any part of a text, or why it is refused."""
+    start = '(?i:' if text.startswith('(?i)') else '(?:'
+    found = _written_anew(text, captures=False)
+    return found if isinstance(found, Unsupported) else f'{START}{start}{found})'
+
+
 def _written_anew(text: str, *, captures: bool) -> str | Unsupported:
     if len(text) > MAX_LENGTH:
         return Unsupported(f'is longer than {MAX_LENGTH} characters')

@@ -109,4 +109,6 @@ class RoutePolicy:
         self.parts.demands.add(demand)
         lead = canaries.lead(self.policy, self.settings, ref, target.label, wanted, wanted.name(ref))
         self.parts.leads.append(lead)
+        if why := policies.apply_canary_pattern(self.policy, self.settings):
+            self.parts.say('InvalidValue', self.key('canary-header-pattern'), why)
         canaries.stay(self.policy, home, wanted.shape)

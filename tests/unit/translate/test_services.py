@@ -503,7 +503,7 @@ def test_a_canary_has_the_timeouts_and_the_client_ip_of_its_own_annotations(own,
 @pytest.mark.parametrize(
     ('said', 'always', 'never'),
     [
-        ({'canary-header': 'X-Beta'}, ['x-beta:'], []),
+        ({'canary-header': 'X-Beta'}, ['x-beta:%20always<'], ['x-beta:%20never<']),
         ({'canary-header': 'X-Beta: yes, 5%'}, ['x-beta:%20yes%2C%205%25<'], []),
         ({'canary-cookie': 'beta'}, ['beta=always<'], ['beta=never<']),
         ({'canary-header': 'X-B: 1', 'canary-cookie': 'b'}, ['b=always<', 'x-b:%201<'], ['b=never<']),
@@ -708,3 +708,23 @@ def named_certificate():
         'tls_key': key.private_bytes(serialization.Encoding.PEM, form, encryption).decode(),
     }
     return {**secret('named', **texts), 'type': 'kubernetes.io/tls'}
+
+
+@pytest.mark.parametrize(
+    ('weight', 'total', 'wanted'), [('1', '3', 3333), ('2', '3', 6667), ('5', '4', 10_000), ('7', '1000000', 0)]
+)
+def test_the_weight_of_a_canary_is_its_part_of_the_total(weight, total, wanted):
+    said = {'canary-service': 'next', 'canary-weight': weight, 'canary-weight-total': total}
+    made = served(said, service('next', ports=HTTP))
+    assert [lead.weight for lead in fragment(made).leads] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ('header', 'pattern', 'wanted'),
+    [('X-B', 'a|b', [r'x-b|(*LIMIT_MATCH=5000)(?:a|b)']), ('X-B', '(a+)+', []), ('X-B: c', 'a', [])],
+)
+def test_the_pattern_of_a_canarys_header_is_data(header, pattern, wanted):
+    said = {'canary-service': 'next', 'canary-header': header, 'canary-header-pattern': pattern}
+    made = served(said, service('next', ports=HTTP))
+    assert [entry.value for entry in fragment(made).data if entry.map is Map.CANARY_PATTERN] == wanted
+    assert ('InvalidValue' in [diagnostic.reason for diagnostic in made.all_diagnostics()]) is not bool(wanted)

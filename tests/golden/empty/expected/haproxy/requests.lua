@@ -35,3 +35,33 @@ core.register_fetches('redirect', function(txn)
     end)
     return whole and location or ''
 end)
+
+-- A canary by an expression of a header: the map has NAME|EXPRESSION for the policy. Compiled expressions are kept by their texts.
+
+local patterns = Map.new('maps/canary-pattern.map', Map._str)
+local MOST_COMPILED = 1000
+local compiled, count = {}, 0
+
+local function expression(text)
+    local found = compiled[text]
+    if found == nil then
+        local good, result = Regex.new(text, true)
+        if count >= MOST_COMPILED then compiled, count = {}, 0 end
+        found = good and result or false
+        compiled[text], count = found, count + 1
+    end
+    return found
+end
+
+local function header(txn, name)
+    local values = {}
+    for number = 1, txn.f:req_fhdr_cnt(name) do values[number] = txn.f:req_fhdr(name, number) end
+    return values[1] and table.concat(values, ',')
+end
+
+core.register_fetches('canary', function(txn)
+    local name, text = (patterns:lookup(txn:get_var('txn.policy')) or ''):match('^([^|]*)|(.*)$')
+    local value = name and header(txn, name)
+    local found = value and expression(text)
+    return found and (found:match(value)) or false
+end)
