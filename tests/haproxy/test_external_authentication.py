@@ -44,6 +44,8 @@ def edge(endpoints, server):
         web('near', endpoints, **ASKING, external_auth_signin='/start'),
         web('fixed', endpoints, **ASKING, external_auth_signin='/start?rd=/home'),
         web('open', endpoints, **ASKING, external_auth_skip_paths='/open, /assets/', external_auth_response_headers='X-User'),
+        web('listed', endpoints, **ASKING, satisfy='any', allow='127.0.0.0/8', external_auth_response_headers='X-User'),
+        web('unlisted', endpoints, **ASKING, satisfy='any', allow='192.0.2.0/24'),
         web('head', endpoints, **ASKING, external_auth_method='HEAD'),
         web('post', endpoints, **ASKING, external_auth_method='POST'),
         web('body', endpoints, **ASKING, external_auth_body_size='1k'),
@@ -394,3 +396,12 @@ def test_authentication_goes_on_while_clients_have_all_connections_that_they_may
 def test_a_plain_route_is_not_asked_about(edge, server):
     assert edge.get('plain.com').status == 200
     assert server.asked == []
+
+
+def test_who_is_on_the_list_is_not_asked_about_where_either_suffices(edge, server):
+    answering(server, 401)
+    assert edge.get('listed.com').status == 200
+    assert edge.get('listed.com', headers=[('X-User', 'me')]).said['headers'].get('x-user') is None
+    assert edge.get('unlisted.com').status == 401
+    answering(server, 200)
+    assert edge.get('unlisted.com').status == 200

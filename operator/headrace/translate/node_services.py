@@ -159,8 +159,8 @@ class _FragmentBuilder:
         policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
         self._ignored(port, values, mode)
         self._users(port, policy, route, mode)
-        policies.satisfy(policy, route)
         self._authentication(port, policy, route, mode)
+        policies.satisfy(policy, route)
         self._further_services(port, policy, route, mode)
         self._canary(port, policy, route, mode, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):

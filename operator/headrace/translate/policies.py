@@ -165,7 +165,7 @@ def satisfy(policy: Policy, settings: RouteSettings) -> bool:
     """Let one of the list of clients and authentication suffice where that is asked for; return whether it can be as asked."""
     if settings.satisfy == 'all':
         return True
-    if not policy.flags >= {ALLOW, AUTH}:
+    if ALLOW not in policy.flags or policy.flags.isdisjoint((AUTH, EXTERNAL_AUTH)):
         return False
     policy.add(SATISFY_ANY)
     return True

@@ -51,10 +51,10 @@ class RoutePolicy:
             self.parts.headers.append(self.policy.headers)
         if self.settings.basic_auth_secret is not None:
             self._users(self.settings.basic_auth_secret)
-        if self.mode == 'http' and not policies.satisfy(self.policy, self.settings):
-            message = f'it needs {self.parts.annotation("allow")} and {self.parts.annotation("basic-auth-secret")}'
-            self.parts.say('NotApplicable', self.key('satisfy'), message)
         self._authentication()
+        if self.mode == 'http' and not policies.satisfy(self.policy, self.settings):
+            message = f'it needs {self.parts.annotation("allow")}, and a password or an authentication Service'
+            self.parts.say('NotApplicable', self.key('satisfy'), message)
 
     def _users(self, name: str) -> None:
         if self.mode != 'http':
