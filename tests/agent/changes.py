@@ -247,6 +247,7 @@ ENDPOINTS = (
     one('backend-sni', 'comes', 'backend-sni', (None, 'inner.example.com'), servers('backend-sni'), None, OTHER, **ENDS_TLS),
     one('balance', 'a usual one', 'balance', (None, 'leastconn'), backend('balance', 'algo'), None, ['leastconn']),
     one('balance', '`hdr:NAME`', 'balance-hdr', (None, 'hdr:X-User'), backend('balance-hdr', 'algo'), None, ['hdr']),
+    one('balance', '`hash:VARIABLES`', 'balance-hash', (None, 'hash:$arg_user'), backend('balance-hash', 'algo'), None, ['hash']),
     one('slow-start', 'comes', 'slow-start', (None, '60s'), servers('slow-start'), None, OTHER),
     one('max-connections', 'another', 'max', ('5', '9'), server('max', 'slim'), ['5'], ['9']),
     one('queue-timeout', 'another', 'queue', (None, '7s'), timeout(':::7000'), False, True),

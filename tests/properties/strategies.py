@@ -96,7 +96,7 @@ _BACKEND = {
     'backend-ca-secret': ('ca', 'other', 'none'),
     'backend-verify': ('true', 'false'),
     'backend-sni': ('host-header', 'x.example.com'),
-    'balance': ('roundrobin', 'leastconn', 'source', 'uri', 'random'),
+    'balance': ('roundrobin', 'leastconn', 'source', 'uri', 'random', 'hash:$request_uri', 'hash:$arg_x'),
     'balance.http': ('first', 'random', 'nonsense'),
     'slow-start': ('5s', '6s'),
     'max-connections': ('5', '6', '0'),

@@ -57,7 +57,7 @@ CONTRACT = (
     ('backend-ca-secret', '–', *NAME),
     ('backend-verify', 'true with a CA', *BOOLEAN),
     ('backend-sni', '–', ('shop.example.com', 'host-header'), ('*.example.com', '*', 'a b', '')),
-    ('balance', 'random', ('random', 'roundrobin', 'leastconn', 'first', 'source', 'uri', 'hdr:X-User'), ('hdr:', 'hdr:a b', 'rdp-cookie', 'random(2)', '')),
+    ('balance', 'random', ('random', 'roundrobin', 'leastconn', 'first', 'source', 'uri', 'hdr:X-User', 'hash:$request_uri', 'hash:$host-$http_x_user${arg_a}$cookie_b'), ('hash:', 'hash:x', 'hash:$else', 'hash:$a$', 'hash:$host |', 'hash:${host', 'hdr:', 'hdr:a b', 'rdp-cookie', 'random(2)', '')),
     ('slow-start', 'off', *DURATION),
     ('max-connections', 'none', *NUMBER),
     ('queue-timeout', '5s', *DURATION),

@@ -66,7 +66,7 @@ KEYS: tuple[Key, ...] = (
     Key('backend-ca-secret', _B, 'port', values.object_name, 'name', _NONE, 're-encryption: the CA that the endpoint\'s certificate must come from', closes=True),
     Key('backend-verify', _B, 'port', values.boolean, 'boolean', 'true with a CA', 're-encryption: verify the endpoint\'s certificate'),
     Key('backend-sni', _B, 'port', values.sni, 'host, `host-header`', _NONE, 're-encryption: the server name sent to the endpoint'),
-    Key('balance', _B, 'port', values.balance, 'random, roundrobin, leastconn, first, source, uri, hdr:NAME', 'random', 'hashes are consistent; `random(1)` in the node role'),
+    Key('balance', _B, 'port', request_values.balance, 'random, roundrobin, leastconn, first, source, uri, hdr:NAME, hash:VARIABLES', 'random', 'hashes are consistent; [variables](#hashes) name parts of the request; `random(1)` in the node role'),
     Key('slow-start', _B, 'port', values.duration, 'duration', 'off', 'a new endpoint gets its share little by little'),
     Key('max-connections', _B, 'port', values.number(1, 1_000_000), 'number', 'none', 'per endpoint and pod of headrace'),
     Key('queue-timeout', _B, 'port', values.duration, 'duration', '5s', 'how long a request may wait for an endpoint that is full'),

@@ -17,6 +17,21 @@ _BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
 _MAX_BURST = 1_000_000
 _PORT = re.compile(r'(?:[^:]+)(?::([1-9]\d{0,4}))?', re.ASCII)
 _REALM = re.compile(r'[\x21\x23-\x5b\x5d-\x7e](?:[\x20\x21\x23-\x5b\x5d-\x7e]{0,126}[\x21\x23-\x5b\x5d-\x7e])?')
+# What can be hashed of a request, besides headers, parameters and cookies by their names.
+_HASHED = (
+    'request_uri',
+    'uri',
+    'args',
+    'host',
+    'http_host',
+    'scheme',
+    'request_method',
+    'remote_addr',
+    'binary_remote_addr',
+)
+_HASHED_VARIABLE = re.compile(r'\$(\{)?((?:http|arg|cookie)_[A-Za-z0-9_]{1,64}|[a-z_]+)(?(1)\})', re.ASCII)
+_HASHED_TEXT = re.compile(r'[\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7a\x7e]*')
+_MAX_HASHED = 256
 _PATTERN = re.compile(r'[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?')
 _MAX_PORT = 65535
 _EXPRESSION = re.compile(r'\^?/[\x21-\x7e]{0,255}')
@@ -55,6 +70,27 @@ def burst(text: str) -> Burst | Invalid:
     if found is None or not 1 <= int(found[1]) <= _MAX_BURST:
         return Invalid(f'a whole number from 1 to {_MAX_BURST}, or a multiple of the rate such as 5x')
     return Burst(int(found[1]), bool(found[2]))
+
+
+def balance(text: str) -> str | Invalid:
+    """Return an algorithm; `hash:TEXT` hashes a text with variables, which are returned as `${name}`."""
+    wanted = text.removeprefix('hash:')
+    if wanted == text:
+        found = values.balance(text)
+        return (
+            found
+            if isinstance(found, str)
+            else Invalid(f'{found.expected}, or hash:VARIABLES such as hash:$request_uri')
+        )
+    variables = [match[2] for match in _HASHED_VARIABLE.finditer(wanted)]
+    known = all(
+        ('_' in name and name.split('_')[0] in ('http', 'arg', 'cookie')) or name in _HASHED for name in variables
+    )
+    rest = _HASHED_VARIABLE.sub('', wanted)
+    if variables and known and len(wanted) <= _MAX_HASHED and '$' not in rest and _HASHED_TEXT.fullmatch(rest):
+        return 'hash:' + _HASHED_VARIABLE.sub(r'${\2}', wanted)
+    named = ', '.join(f'${name}' for name in _HASHED)
+    return Invalid(f'hash: and {named}, $http_NAME, $arg_NAME or $cookie_NAME, one or several')
 
 
 def authority(text: str) -> str | Invalid:

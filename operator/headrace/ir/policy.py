@@ -49,6 +49,7 @@ class Map(StrEnum):
     CHECK_PATH = 'check-path'
     CHECK_HOST = 'check-host'
     AFFINITY = 'affinity'
+    HASH = 'hash'
     EXTERNAL = 'external'
     EXTERNAL_AUTH = 'external-auth'
     EXTERNAL_AUTH_SKIP = 'external-auth-skip'

@@ -136,6 +136,8 @@ def of_policy(policy: Policy, wanted: Wanted) -> list[Timeouts]:
         policy.add(policies.NOT_FORWARDED)
     if wanted.shape.affinity:
         policy.add(policies.AFFINITY)
+    if wanted.shape.balance == 'hash' and wanted.settings.balance is not None:
+        policies.apply_hash(policy, wanted.settings.balance.removeprefix(shapes.HASH))
     if wanted.shape.cookie:
         policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
     found = timeouts(wanted, policy.name)
@@ -299,7 +301,7 @@ def _judge_checks(settings: BackendSettings) -> list[_Remark]:
 def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
     given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)]
     found: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in given]
-    if settings.balance == 'uri' or (settings.balance or '').startswith('hdr:'):
+    if settings.balance == 'uri' or (settings.balance or '').startswith(('hdr:', shapes.HASH)):
         found.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))
     if settings.client_ip == 'forwarded':
         found.append(('NotApplicable', 'client-ip', 'only HTTP has headers; the address is not told'))

@@ -34,6 +34,7 @@ from headrace.translate import (
     node_tls,
     ownership,
     policies,
+    shapes,
     tls_material,
     virtual_addresses,
 )
@@ -167,6 +168,8 @@ class _FragmentBuilder:
             policy.add(policies.NOT_FORWARDED)
         if wanted.shape.cookie:
             policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
+        if wanted.shape.balance == 'hash' and wanted.settings.balance is not None:
+            policies.apply_hash(policy, wanted.settings.balance.removeprefix(shapes.HASH))
         usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
         if (

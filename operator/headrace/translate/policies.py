@@ -52,6 +52,7 @@ NOT_FORWARDED = 'n'
 ACCEPT_PROXY = 'p'
 TLS = 'e'
 AFFINITY = 's'
+HASH = 'F'
 CLIENT_CERTIFICATE = 'v'
 CLIENT_CERTIFICATE_OPTIONAL = 'u'
 COOKIE_DOMAIN = 'G'
@@ -283,6 +284,11 @@ def apply_canary_pattern(policy: Policy, settings: RouteSettings) -> str:
 
 def _encoded(text: str) -> str:
     return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
+
+
+def apply_hash(policy: Policy, text: str) -> None:
+    """Let a policy's requests go to the endpoint that the hash of a text with variables leads to."""
+    policy.add(HASH, (Map.HASH, policy.name, text))
 
 
 def apply_session_cookie(policy: Policy, name: str, settings: BackendSettings) -> None:

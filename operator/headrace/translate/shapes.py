@@ -13,9 +13,10 @@ from headrace.annotations.settings import BackendSettings
 from headrace.ir.backend import DEFAULT_RETRY_ON, SECOND, Mode, Options, ServerTls, Shape
 
 BALANCES: dict[Mode, tuple[str, ...]] = {
-    'http': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source', 'uri'),
+    'http': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source', 'uri', 'hash'),
     'tcp': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source'),
 }
+HASH = 'hash:'
 CHECKS = ('off', 'tcp', 'http')
 # What is tried again, as users of NGINX's `proxy_next_upstream` have it: nothing, failures and timeouts, and besides them answers
 # of endpoints that are not ready, each with its three tries in all or the four of headrace.
@@ -57,8 +58,11 @@ def shape(settings: BackendSettings, mode: Mode, traits: ShapeContext, *, affini
     """Return the shape of a backend; `affinity` tells that its Service wants clients to stay with their endpoints."""
     http = mode == 'http'
     balance = settings.balance or traits.default_balance
-    if not http and (balance == 'uri' or balance.startswith('hdr:')):
+    if not http and (balance == 'uri' or balance.startswith(('hdr:', HASH))):
         balance = traits.default_balance
+    if balance.startswith(HASH):
+        # What is hashed is data.
+        balance = 'hash'
     cookie = settings.cookie or ''
     return Shape(
         mode=mode,

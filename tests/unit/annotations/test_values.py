@@ -82,7 +82,7 @@ def test_a_rate_is_a_number_a_second_minute_or_hour(text, expected):
     [
         ('port', '1', 1), ('port', '65535', 65535), ('port', '0', '!'), ('port', '65536', '!'), ('port', '080', 80),
         ('port', '5432.0', '!'), ('port', '5,432', '!'), ('port', '٥٤', '!'), ('retries', '0', 0), ('retries', '11', '!'),
-        ('canary-weight', '0', 0), ('canary-weight', '100', 100), ('canary-weight', '101', '!'), ('canary-weight', '5%', '!'),
+        ('canary-weight', '0', 0), ('canary-weight', '1000000', 1_000_000), ('canary-weight', '1000001', '!'), ('canary-weight', '5%', '!'),
         ('max-connections', '0', '!'), ('max-connections', '1000000', 1_000_000), ('max-connections', '1' * 4400, '!'),
     ],
 )  # fmt: skip

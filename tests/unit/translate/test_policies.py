@@ -54,6 +54,7 @@ def policy(annotations, *, port=HTTP[0]):
             [('connections', 'P', '7'), ('rate-except', 'P:40A', '1')],
         ),
         ({'basic-auth-realm': 'Staff'}, '', []),
+        ({'balance': 'hash:$host-${arg_a}'}, 'F', [('hash', 'P', '${host}-${arg_a}')]),
         ({'satisfy': 'any', 'allow': '10.0.0.0/8'}, 'a', [('allow', 'P:40A', '1')]),
         ({'hsts': '365d'}, 'S', [('hsts', 'P', '31536000')]),
         ({'hsts': 'off'}, '', []),
@@ -168,6 +169,7 @@ def test_flags_and_data_of_each_key_of_a_route(annotations, flags, entries):
         ({'canary-service': 'next', 'canary-weight': '5', 'client-ip': 'none'}, '', []),
         ({'timeout-server': '5s', 'cookie': 'true', 'cookie-path': '/a'}, '', []),
         ({'redirect-to': 'nonsense'}, '', []),
+        ({'balance': 'hash:$host'}, '', []),
         ({'response-cookie-path': '/a /b', 'response-cookie-domain': 'a b', 'location-rewrite': '/a /b'}, '', []),
     ],
 )

@@ -8,7 +8,7 @@ from headrace.ir.backend import DEFAULT_RETRY_ON, Shape
 from headrace.ir.fragment import Fragment
 from headrace.translate import shapes
 
-_CONSISTENT = ('source', 'uri')
+_CONSISTENT = ('source', 'uri', 'hash')
 
 
 class Usage:
@@ -82,6 +82,8 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
     algorithm = shape.balance
     if algorithm.startswith('hdr:'):
         algorithm = f'hdr({algorithm[4:]})'
+    elif algorithm == 'hash':
+        algorithm = 'hash var(txn.hashed)'
     return Section(
         name=name,
         about=_about(shape),

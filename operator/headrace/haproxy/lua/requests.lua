@@ -65,3 +65,39 @@ core.register_fetches('canary', function(txn)
     local found = value and expression(text)
     return found and (found:match(value)) or false
 end)
+
+-- What chooses an endpoint by its hash: the text of the policy that is the backend's own, with parts of the request for `${name}`.
+
+local hashes = Map.new('maps/hash.map', Map._str)
+
+local PARTS = {
+    request_uri = function(txn) return txn.f:pathq() end,
+    uri = function(txn) return txn.f:path() end,
+    args = function(txn) return txn.f:query() end,
+    host = function(txn) return txn:get_var('txn.host') end,
+    http_host = function(txn) return txn:get_var('txn.host') end,
+    scheme = VARIABLES.scheme,
+    request_method = function(txn) return txn.f:method() end,
+    remote_addr = function(txn) return txn.f:src() end,
+    binary_remote_addr = function(txn) return txn.f:src() end,
+}
+
+-- Parts that have a name of their own, by what stands before it.
+local NAMED = {
+    http = function(txn, name) return header(txn, (name:gsub('_', '-'))) end,
+    arg = function(txn, name) return txn.f:url_param(name) end,
+    cookie = function(txn, name) return txn.f:req_cook(name) end,
+}
+
+core.register_fetches('hashed', function(txn)
+    local text = hashes:lookup(txn:get_var('txn.owner')) or ''
+    return (text:gsub('%${([%w_]+)}', function(part)
+        local read, name = PARTS[part], nil
+        if not read then
+            local kind
+            kind, name = part:match('^(%l+)_(.*)$')
+            read = NAMED[kind]
+        end
+        return read(txn, name) or ''
+    end))
+end)

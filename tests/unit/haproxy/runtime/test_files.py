@@ -33,9 +33,9 @@ def fragment(*shapes):
 
 
 def test_the_base_set_is_all_modes_balances_checks_and_the_cookie_of_the_class_or_affinity():
-    # http: 7 balances x 3 checks, each plain, with the cookie, with affinity; tcp: 6 balances (no uri) x 3 checks, without cookie.
+    # http: 8 balances x 3 checks, each plain, with the cookie, with affinity; tcp: 6 balances (no uri and hash) x 3 checks, without cookie.
     # What is tried again: 2 balances x with the cookie or without x 5 usual values.
-    assert len(profiles.in_use([], 'headrace')) == 63 + 36 + 20
+    assert len(profiles.in_use([], 'headrace')) == 72 + 36 + 20
 
 
 def test_a_shape_is_rendered_while_it_is_in_use():
