@@ -256,7 +256,7 @@ class _Judge:
             written = regular_expressions.parse_beginning(text)
             if isinstance(written, Unsupported):
                 message = (
-                    f'the regular expression {shorten(text)} {written.reason}; nothing is served until it does not'
+                    f'the regular expression {shorten(text)} {written.reason}; the hosts are closed until it does not'
                 )
                 self._diagnostic('InvalidValue', f'{PREFIX}path: {message}', 'path')
                 return ()
@@ -267,7 +267,7 @@ class _Judge:
         """Return the paths of a port that has no expressions though another one has."""
         found = BY_NAME['path'].parse(paths.text)
         if isinstance(found, Invalid):
-            message = f'{PREFIX}path must be {found.expected}; nothing is served until it does'
+            message = f'{PREFIX}path must be {found.expected}; the hosts are closed until it does'
             self._diagnostic('InvalidValue', message, 'path')
             return ()
         return cast('tuple[str, ...]', found)

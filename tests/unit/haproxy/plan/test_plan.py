@@ -293,7 +293,7 @@ DATA = {
     'timeouts': ('t', ['timeouts.map P 1000:2000:3000:4000'],
                  {'timeout-server': '1s', 'timeout-tunnel': '2s', 'timeout-connect': '3s', 'queue-timeout': '4s'}),
     'client-ip': ('n', [], {'client-ip': 'none'}),
-    'canary-header': ('ck', [f'canary.map P 0|{ROUTE}', 'canary-always.map P>x-a: 1'],
+    'canary-header': ('ck', [f'canary.map P 0|{ROUTE}', 'canary-always.map P>x-a:%20always< 2', 'canary-never.map P>x-a:%20never< 2'],
                       {'canary-service': 'web', 'canary-header': 'X-A'}),
 }  # fmt: skip
 
