@@ -18,6 +18,7 @@ from headrace.objects.kinds import Object
 from headrace.resolve.model_snapshot import of_state
 from headrace.resolve.state import State
 from headrace.store import Store
+from headrace.translate import shapes
 from headrace.translate.build_context import BuildContext
 
 
@@ -64,7 +65,9 @@ def between(before: Iterable[Object], after: Iterable[Object], context: BuildCon
     loaded = haproxy_plan.started(
         shown,
         profiles.in_use(
-            shown.fragments.values(), context.settings.cookie_name, external=context.settings.allow_external_name
+            shown.fragments.values(),
+            *shapes.usual_cookies(context.settings),
+            external=context.settings.allow_external_name,
         ),
     )
     gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[Literal['ingress-nginx', 'haproxy-ingress'], ...],
         meta(
             'Controllers whose annotations on Ingresses are understood too: `ingress-nginx`, `haproxy-ingress`.',
-            'runtime',
+            'reload',
         ),
     ] = ()
     domain: Annotated[

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from headrace.annotations.foreign.table import SESSION_COOKIE
 from headrace.annotations.settings import BackendSettings
 from headrace.ir.backend import DEFAULT_RETRY_ON, SECOND, Mode, Options, ServerTls, Shape
+from headrace.settings.settings import Settings
 
 BALANCES: dict[Mode, tuple[str, ...]] = {
     'http': ('random', 'random(1)', 'roundrobin', 'leastconn', 'first', 'source', 'uri', 'hash'),
@@ -35,8 +37,13 @@ class ShapeContext:
     default_balance: str = 'random'
 
 
-def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
-    """Yield the shapes that are always rendered: mode, balance, check and the class's cookie or affinity, all else default.
+def usual_cookies(settings: Settings) -> tuple[str, ...]:
+    """Return the names of session cookies that cost no reload: the class's, and that of the dialects it speaks."""
+    return tuple(dict.fromkeys((settings.cookie_name, *((SESSION_COOKIE,) if settings.ingress_annotations else ()))))
+
+
+def base_set(*cookies: str, external: bool = False) -> Iterator[Shape]:
+    """Yield the shapes that are always rendered: mode, balance, check and a usual cookie or affinity, all else default.
 
     For some balances there are the usual values of what is tried again, too.
 
@@ -47,10 +54,10 @@ def base_set(cookie_name: str, *, external: bool = False) -> Iterator[Shape]:
     for mode, balances in BALANCES.items():
         for balance in balances:
             for check in CHECKS:
-                for cookie in ('', cookie_name) if mode == 'http' else ('',):
+                for cookie in ('', *cookies) if mode == 'http' else ('',):
                     yield Shape(mode=mode, balance=balance, check=check, cookie=cookie)
                 yield Shape(mode=mode, balance=balance, check=check, affinity=True)
-    for balance, cookie, (retries, retry_on) in product(RETRIED_BALANCES, ('', cookie_name), RETRIES):
+    for balance, cookie, (retries, retry_on) in product(RETRIED_BALANCES, ('', *cookies), RETRIES):
         yield Shape(balance=balance, cookie=cookie, retries=retries, retry_on=retry_on)
 
 

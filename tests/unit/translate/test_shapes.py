@@ -10,6 +10,7 @@ from headrace.annotations.keys import BY_NAME
 from headrace.ir.backend import Options, ServerTls, Shape
 from headrace.ir.policy import Userlist
 from headrace.ir.tls import HostTls, Pem
+from headrace.settings.settings import Settings
 from headrace.translate import shapes
 from headrace.translate.shapes import ShapeContext
 
@@ -215,3 +216,10 @@ def test_material_is_never_shown():
     assert pem.mark != Pem(b'other').mark
     assert repr(Userlist('p', (('ann', '$6$x'),))) == 'Userlist(policy=p, users=1)'
     assert HostTls().verify == 'none'
+
+
+def test_where_foreign_annotations_are_read_their_usual_cookie_costs_no_reload_either():
+    assert shapes.usual_cookies(Settings(cookie_name='mine')) == ('mine',)
+    speaking = Settings(cookie_name='mine', ingress_annotations=('ingress-nginx',))
+    assert shapes.usual_cookies(speaking) == ('mine', 'INGRESSCOOKIE')
+    assert {shape.cookie for shape in shapes.base_set(*shapes.usual_cookies(speaking))} == {'', 'mine', 'INGRESSCOOKIE'}

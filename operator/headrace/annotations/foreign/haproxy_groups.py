@@ -6,7 +6,7 @@ from headrace.annotations import values
 from headrace.annotations.foreign import forms, snippets
 from headrace.annotations.foreign.nginx_security import secret, url
 from headrace.annotations.foreign.nginx_traffic import apply_cors
-from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.foreign.table import SESSION_COOKIE, Verdict
 from headrace.annotations.foreign.translation import Translation
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
@@ -140,7 +140,7 @@ def affinity(translation: Translation) -> None:
                 translation.note(name, Verdict.EXACT, 'without affinity it has no effect')
         return
     named = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
-    translation.set(named, 'cookie', translation.value('session-cookie-name') or 'INGRESSCOOKIE')
+    translation.set(named, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
     if domain := translation.value('session-cookie-domain'):
         translation.set('session-cookie-domain', 'cookie-domain', domain)
     if translation.boolean('session-cookie-same-site'):

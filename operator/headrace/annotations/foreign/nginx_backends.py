@@ -2,7 +2,7 @@
 
 from headrace.annotations import values
 from headrace.annotations.foreign import forms, variables
-from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.foreign.table import SESSION_COOKIE, Verdict
 from headrace.annotations.foreign.translation import Translation
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
@@ -42,7 +42,7 @@ def affinity(translation: Translation) -> None:
                 translation.note(name, Verdict.EXACT, 'without affinity it has no effect')
         return
     named = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
-    translation.set(named, 'cookie', translation.value('session-cookie-name') or 'INGRESSCOOKIE')
+    translation.set(named, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
     for name, key in _COOKIE_TEXTS.items():
         if text := translation.value(name):
             translation.set(name, key, text)

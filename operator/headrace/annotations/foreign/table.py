@@ -11,6 +11,8 @@ from headrace.annotations.values import Invalid
 if TYPE_CHECKING:
     from headrace.annotations.foreign.translation import Translation
 
+# The cookie of sessions where an Ingress names none, in both dialects.
+SESSION_COOKIE = 'INGRESSCOOKIE'
 Form = Callable[[str], 'str | Invalid']
 
 

@@ -14,8 +14,8 @@ _CONSISTENT = ('source', 'uri', 'hash')
 class Usage:
     """How many backends use each shape; the shapes in use are rendered beside the base set."""
 
-    def __init__(self, cookie_name: str, *, external: bool = False) -> None:
-        self.base = {shape.profile: shape for shape in shapes.base_set(cookie_name, external=external)}
+    def __init__(self, *cookies: str, external: bool = False) -> None:
+        self.base = {shape.profile: shape for shape in shapes.base_set(*cookies, external=external)}
         self._counts: dict[Shape, int] = {}
 
     def exchange(self, old: Fragment | None, new: Fragment | None) -> bool:
@@ -37,9 +37,9 @@ class Usage:
         return self.base | {shape.rendered.profile: shape.rendered for shape in self._counts}
 
 
-def in_use(fragments: Iterable[Fragment], cookie_name: str, *, external: bool = False) -> dict[str, Shape]:
+def in_use(fragments: Iterable[Fragment], *cookies: str, external: bool = False) -> dict[str, Shape]:
     """Return the shapes to render for some fragments, by the name of their profile."""
-    usage = Usage(cookie_name, external=external)
+    usage = Usage(*cookies, external=external)
     for fragment in fragments:
         usage.exchange(None, fragment)
     return usage.wanted()

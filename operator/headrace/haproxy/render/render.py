@@ -29,7 +29,7 @@ from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot, of_state, passing
 from headrace.resolve.state import State
-from headrace.translate import refused_addresses
+from headrace.translate import refused_addresses, shapes
 from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
 
@@ -140,7 +140,7 @@ class Renderer:
         elif not self.context.settings.ranges():
             del frontends[2]
         wanted = profiles.in_use(
-            fragments, self.context.settings.cookie_name, external=self.context.settings.allow_external_name
+            fragments, *shapes.usual_cookies(self.context.settings), external=self.context.settings.allow_external_name
         )
         found = {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),

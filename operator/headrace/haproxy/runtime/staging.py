@@ -20,6 +20,7 @@ from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.model_snapshot import ModelSnapshot
+from headrace.translate import shapes
 
 # So many files are written in one go, after which others get their turn.
 _CHUNK = 16
@@ -224,7 +225,7 @@ def _differ(item: FragmentChange) -> bool:
 def usage(renderer: Renderer) -> Usage:
     """Return the use of shapes of which no fragment has any yet."""
     settings = renderer.context.settings
-    return Usage(settings.cookie_name, external=settings.allow_external_name)
+    return Usage(*shapes.usual_cookies(settings), external=settings.allow_external_name)
 
 
 def _write(folder: Path, wanted: dict[str, bytes | None]) -> None:
