@@ -14,7 +14,7 @@ from headrace.diagnostics import shorten
 _CORS_METHODS = 'GET, PUT, POST, DELETE, PATCH, OPTIONS'
 _CORS_HEADERS = 'DNT, X-CustomHeader, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Authorization'
 _SERVICE_URL = re.compile(r'svc://(?:([a-z0-9-]{1,63})/)?([a-z0-9-]{1,63}):(\d{1,5})(/[^\s$]*)?')
-_EXPRESSION = re.compile(r'%\[([^\]]*)\]')
+_EXPRESSION = re.compile(r'%\[([^\]\[%]{0,64})\]')
 _FETCHES = {
     'path': '$uri',
     'url': '$request_uri',
@@ -28,6 +28,7 @@ _HASHED = re.compile(r'hdr\(([A-Za-z0-9-]{1,64})\)(?: use_domain_only)?')
 _ALGORITHMS = ('roundrobin', 'leastconn', 'first', 'source', 'uri', 'random')
 _GROUP = re.compile(r'\\([1-9])')
 _MAX_NAMED = 20
+_MAX_ALIASES = 100
 
 
 def basic_auth(translation: Translation) -> None:
@@ -330,8 +331,8 @@ def structure(translation: Translation) -> None:
     _rewrite(translation)
     hosts = [values.host(item) for item in values.words(translation.value('server-alias'))]
     if 'server-alias' in translation.given:
-        if not hosts or any(isinstance(host, Invalid) or host == '*' for host in hosts):
-            translation.invalid('server-alias', Invalid('a host'))
+        if not 1 <= len(hosts) <= _MAX_ALIASES or any(isinstance(host, Invalid) or host == '*' for host in hosts):
+            translation.invalid('server-alias', Invalid('a host, or up to 100'))
         else:
             translation.shape(aliases=tuple(dict.fromkeys(str(host) for host in hosts)))
 

@@ -11,6 +11,7 @@ from headrace.diagnostics import shorten
 
 _CORS_METHODS = 'GET, PUT, POST, DELETE, PATCH, OPTIONS'
 _CORS_HEADERS = 'DNT, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization'
+_MAX_ALIASES = 100
 _SERVICE_HOST = re.compile(r'([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})\.svc(?:\.[a-z0-9.-]+)?')
 _MIRROR = re.compile(r'https?://([^/$:?#]+)(?::(\d{1,5}))?(?:\$request_uri)?')
 _STATUSES = re.compile(r'[45]\d\d', re.ASCII)
@@ -233,26 +234,34 @@ def answers(translation: Translation) -> None:
 def headers(translation: Translation) -> None:
     """Translate the header that names the prefix of the path."""
     if prefix := translation.value('x-forwarded-prefix'):
-        if '$' in prefix:
+        line = f'X-Forwarded-Prefix: {prefix}'
+        added = (
+            '$' not in prefix
+            and prefix.isprintable()
+            and translation.append('x-forwarded-prefix', 'request-headers', line)
+        )
+        if not added and 'request-headers' not in translation.own:
             translation.invalid('x-forwarded-prefix', Invalid('a text without variables'))
-        else:
-            translation.set('x-forwarded-prefix', 'request-headers', f'X-Forwarded-Prefix: {prefix}', joined_by='\n')
 
 
 def aliases(translation: Translation) -> None:
     """Translate further names of the Ingress's hosts."""
     hosts, refused = [], []
-    for item in values.words(translation.value('server-alias')):
+    items = values.words(translation.value('server-alias'))
+    for item in items[:_MAX_ALIASES]:
         host = values.host(item)
         if isinstance(host, str) and host != '*':
             hosts.append(host)
         else:
             refused.append(item)
+    refused += items[_MAX_ALIASES:]
     translation.shape(aliases=tuple(dict.fromkeys(hosts)))
     if refused:
         verdict = Verdict.DIFFERS if hosts else Verdict.IGNORED
         translation.note(
-            'server-alias', verdict, f'without {shorten(", ".join(refused))}: only names and *.NAME are served'
+            'server-alias',
+            verdict,
+            f'without {shorten(", ".join(refused))}: only names and *.NAME are served, up to 100',
         )
 
 

@@ -123,7 +123,7 @@ def set_header(translation: Translation, name: str, key: str, header: str, value
     if (
         isinstance(parsed, str)
         and _HEADER.fullmatch(header)
-        and translation.set(name, key, f'{header}: {parsed}'.rstrip(), joined_by='\n')
+        and translation.append(name, key, f'{header}: {parsed}'.rstrip())
     ):
         return
     if key in translation.own:

@@ -12,7 +12,7 @@ from headrace.annotations import parse
 from headrace.annotations.foreign import forms
 from headrace.annotations.foreign.table import Form, Row, Verdict
 from headrace.annotations.keys import BY_NAME
-from headrace.annotations.values import MAX_LENGTH, Invalid
+from headrace.annotations.values import MAX_HEADERS, MAX_LENGTH, Invalid
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 
@@ -20,6 +20,7 @@ _ORDER = (Verdict.EXACT, Verdict.DIFFERS, Verdict.IGNORED)
 _REASONS = {Verdict.DIFFERS: 'ForeignAnnotationDiffers', Verdict.IGNORED: 'ForeignAnnotationIgnored'}
 # Each takes a diagnostic, and an object may have thousands.
 _MAX_UNKNOWN = 50
+_MAX_NOTES = 10
 _MAX_SHOWN = 128
 
 
@@ -97,6 +98,8 @@ class Translation:
         self.namespace = namespace
         self.structure = Structure()
         self._texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._sizes: dict[str, int] = {}
         self._values: dict[str, object] = {}
         self._closed: dict[str, None] = {}
         self._notes: dict[str, dict[tuple[Verdict, str], None]] = {}
@@ -125,8 +128,9 @@ class Translation:
 
     def note(self, name: str, verdict: Verdict, text: str = '') -> None:
         """Say of a key that is present how this value is served, instead of what the table says."""
-        if name in self.given:
-            self._notes.setdefault(name, {})[verdict, text] = None
+        notes = self._notes.setdefault(name, {}) if name in self.given else {}
+        if len(notes) < _MAX_NOTES or all(verdict is not noted for noted, _ in notes):
+            notes[verdict, text] = None
 
     def close(self, name: str, text: str) -> None:
         """Close the routes, because a key that protects them cannot be applied."""
@@ -174,6 +178,18 @@ class Translation:
         self._texts[key], self._values[key] = text, parsed
         return True
 
+    def append(self, name: str, key: str, line: str) -> bool:
+        """Add a line to a key of headrace that has one item a line, and tell whether it is added."""
+        size = self._sizes.get(key, 0) + len(line) + 1
+        if key in self.own:
+            self.note(name, Verdict.IGNORED, f'{parse.PREFIX}{key} on the same object counts')
+            return False
+        if size > MAX_HEADERS or isinstance(BY_NAME[key].parse(line), Invalid):
+            return False
+        self._sizes[key] = size
+        self._lines.setdefault(key, []).append(line)
+        return True
+
     def text(self, key: str) -> str:
         """Return the text that a key of headrace has been set to, '' for none."""
         return self._texts.get(key, '')
@@ -184,6 +200,9 @@ class Translation:
 
     def finish(self, prefixes: Mapping[str, str]) -> Foreign:
         """Return what has been translated; `prefixes` has the prefix under which each key was given."""
+        for key, lines in self._lines.items():
+            self._texts[key] = '\n'.join(lines)
+            self._values[key] = BY_NAME[key].parse(self._texts[key])
         remarks = []
         unknown = 0
         for name in sorted(self.given):

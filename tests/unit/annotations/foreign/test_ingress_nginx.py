@@ -507,6 +507,12 @@ ROUTES = [
         {'permanent-redirect': 'https://a b'},
         closed=('permanent-redirect',),
     ),
+    case(
+        'a prefix of the path beside headers of headrace',
+        {'x-forwarded-prefix': '/a'},
+        own={'request-headers': 'X-A: b'},
+        ignored={'x-forwarded-prefix': 'counts'},
+    ),
     case('an empty prefix of the path', {'x-forwarded-prefix': ''}),
     case('HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}),
     case('places of answers as they are', {'proxy-redirect-from': 'off', 'proxy-redirect-to': 'x'}),

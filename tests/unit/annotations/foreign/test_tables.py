@@ -150,3 +150,28 @@ def test_a_remark_is_a_diagnostic_unless_it_is_exact(given, expected):
 def test_two_rows_of_one_key_are_a_mistake_of_the_table():
     with pytest.raises(AssertionError):
         by_name(Row('x', Verdict.EXACT), (Row('x', Verdict.EXACT),))
+
+
+def test_headers_beyond_the_limit_of_a_key_are_left_out_and_close_for_requests():
+    lines = '\n'.join(f'X-{number}: value' for number in range(3000))
+    prefix = haproxy_ingress.PREFIXES[0]
+    given = ((prefix + 'request-set-headers', lines), (prefix + 'response-set-headers', lines))
+    foreign = read('haproxy-ingress', given, 'shop')
+    assert foreign.closed == (prefix + 'request-set-headers',)
+    assert all(len(text) <= values.MAX_HEADERS for _, text in foreign.texts)
+    assert all(len(remark.text) < 2000 for remark in foreign.remarks)
+
+
+def test_a_snippet_says_some_of_what_is_wrong_with_it():
+    text = ''.join(f'proxy_set_header X-{number} $unknown;' for number in range(400))
+    (remark,) = read('ingress-nginx', ((NGINX + 'configuration-snippet', text),), 'shop').remarks
+    assert remark.closes
+    assert len(remark.text) < 2000
+
+
+@pytest.mark.parametrize('dialect', DIALECTS)
+def test_hosts_have_up_to_100_aliases(dialect):
+    aliases = ' '.join(f'{number}.example.com' for number in range(101))
+    foreign = read(dialect, ((DIALECTS[dialect].prefixes[0] + 'server-alias', aliases),), 'shop')
+    assert len(foreign.structure.aliases) <= 100
+    assert foreign.remarks[0].verdict is not Verdict.EXACT
