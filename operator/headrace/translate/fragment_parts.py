@@ -7,6 +7,7 @@ from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.routing import Lead
 from headrace.names import Ref
+from headrace.objects.kinds import Service
 from headrace.store import Reader
 from headrace.translate import affinity, tls_material
 from headrace.translate.build_context import BuildContext
@@ -28,6 +29,11 @@ class FragmentParts:
         self.shut: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
         self.endpoint_diagnostics: set[Diagnostic] = set()
+
+    def variant(self, service: Service) -> str:
+        """Return which of another Service's backends is used: '' for that of all its endpoints."""
+        del service
+        return ''
 
     def annotation(self, key: str) -> str:
         """Return the whole name of the annotation that a key of headrace was given by."""

@@ -6,31 +6,23 @@ connection. Families never mix, and a policy Local has a backend of its own. Ser
 the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from headrace import names
 from headrace.annotations import keys, parse
 from headrace.annotations.parse import PREFIX, Annotations
-from headrace.annotations.settings import RouteSettings
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Demand, Mode, Shape
+from headrace.ir.backend import Backend, Demand, Mode
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.l4 import Balanced, Datapath, TrafficPath
-from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
-from headrace.ir.routing import Lead
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort
 from headrace.store import Reader
 from headrace.translate import (
     affinity,
     backends,
-    canaries,
-    credentials,
     endpoints,
     exposure,
-    external_authentication,
-    further_services,
     node_tls,
     ownership,
     policies,
@@ -39,7 +31,9 @@ from headrace.translate import (
     virtual_addresses,
 )
 from headrace.translate.build_context import BuildContext
+from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
+from headrace.translate.route_policies import RoutePolicy
 from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
 # Keys that only say who serves a port, or how it is called.
@@ -88,29 +82,19 @@ def translate(
             builder.lend(port, mode)
     if ours:
         builder.judge()
-    return Fragment(
-        ref=service.ref,
-        created=service.created,
-        claims=_sorted(claim for claim in builder.claims if not (back and claim.kind is Kind.VIRTUAL_ADDRESS)),
-        data=tuple(sorted(builder.data)),
-        backends=affinity.with_pins(builder.backends[name] for name in sorted(builder.backends)),
-        balanced=tuple(builder.balanced[name] for name in sorted(builder.balanced) if not back),
-        headers=tuple(sorted(builder.headers, key=lambda edits: edits.policy)),
-        timeouts=tuple(sorted(builder.timeouts, key=lambda found: found.policy)),
-        userlists=tuple(sorted(builder.userlists, key=lambda found: found.policy)),
-        leads=tuple(sorted(builder.leads, key=lambda lead: lead.policy)),
-        demands=tuple(sorted(builder.demands)),
-        needs=reader.needs,
-        endpoint_diagnostics=() if back else tuple(sorted(builder.endpoint_diagnostics)),
-        diagnostics=tuple(sorted({*service.problems, *said.diagnostics, *builder.diagnostics})) if ours else (),
-    )
+    made = builder.fragment()
+    if back:
+        made = replace(
+            made,
+            claims=tuple(claim for claim in made.claims if claim.kind is not Kind.VIRTUAL_ADDRESS),
+            endpoint_diagnostics=(),
+        )
+    else:
+        made = replace(made, balanced=tuple(builder.balanced[name] for name in sorted(builder.balanced)))
+    return made if ours else replace(made, diagnostics=())
 
 
-def _sorted(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    return tuple(sorted(set(claims), key=lambda claim: (claim.kind, claim.key)))
-
-
-class _FragmentBuilder:
+class _FragmentBuilder(FragmentParts):
     """A node's fragment while it is put together."""
 
     def __init__(
@@ -123,25 +107,19 @@ class _FragmentBuilder:
         *,
         drains: bool,
     ) -> None:
-        self.service, self.said, self.reader, self.context, self.flags = service, said, reader, context, flags
-        self.drains = drains
+        super().__init__(service.ref, service.created, reader, context)
+        self.service, self.said, self.flags, self.drains = service, said, flags, drains
         # Of all ports, so they are found once.
         self._own_ends = virtual_addresses.own_ends(service, reader, context)
-        self.claims: list[Claim] = []
-        self.data: list[Entry] = []
-        self.backends: dict[str, Backend] = {}
         self.balanced: dict[str, Balanced] = {}
-        self.headers: list[HeaderEdits] = []
-        self.timeouts: list[Timeouts] = []
-        self.userlists: list[Userlist] = []
-        self.leads: list[Lead] = []
-        self.demands: set[Demand] = set()
-        self.diagnostics: list[Diagnostic] = []
-        self.endpoint_diagnostics: set[Diagnostic] = {
-            diagnostic for piece in reader.slices for diagnostic in piece.problems
-        }
+        self.diagnostics += [*service.problems, *said.diagnostics]
+        self.endpoint_diagnostics.update(diagnostic for piece in reader.slices for diagnostic in piece.problems)
         # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
         self.at_the_edge = exposure.is_asked(service, said, context)
+
+    def variant(self, service: Service) -> str:
+        """Return which of another Service's backends is used: that of the family of its ClusterIPs."""
+        return _variant(_lent_family(service), local=False)
 
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
@@ -156,14 +134,17 @@ class _FragmentBuilder:
         )
         policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
         paths = parse.exposure(values).path
-        route = parse.route(values)
-        policies.apply(policy, route if paths in (None, (), ('/',)) else replace(route, rewrite_path=None), mode)
+        settings = parse.route(values)
+        policies.apply(policy, settings if paths in (None, (), ('/',)) else replace(settings, rewrite_path=None), mode)
         self._ignored(port, values, mode)
-        self._users(port, policy, route, mode)
-        self._authentication(port, policy, route, mode)
-        policies.satisfy(policy, route)
-        self._further_services(port, policy, route, mode)
-        self._canary(port, policy, route, mode, wanted.shape)
+
+        def key(name: str) -> str:
+            return self._key(name, port)
+
+        route = RoutePolicy(self, policy, settings, mode, key, f'port {port.label}')
+        route.judge()
+        route.further_services(self.service.ref, port)
+        route.canary(port, wanted.shape)
         if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
         if wanted.shape.cookie:
@@ -178,8 +159,6 @@ class _FragmentBuilder:
             or (self.at_the_edge and 'client-ca-secret' in values)
         ):
             policy.add(policies.CLOSED)
-        if policy.headers is not None:
-            self.headers.append(policy.headers)
         self.data += policy.entries
         self.diagnostics += backends.judge(self.service, self.said, wanted, mode, self.context)
         made = self._virtual_addresses(port, datapath='tls' if ends else mode)
@@ -226,7 +205,7 @@ class _FragmentBuilder:
             self._judge_endpoints(port)
         given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
         for key in given:
-            self._say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
+            self.say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
 
     def _virtual_addresses(self, port: ServicePort, datapath: Datapath) -> VirtualAddresses:
         slices = backends.slices(self.service, self.reader)
@@ -258,11 +237,11 @@ class _FragmentBuilder:
         def key(name: str) -> str:
             return self._key(name, port)
 
-        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.reader, self.context, self._say)
+        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.reader, self.context, self.say)
         good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
         self.claims += ended.claims
         if not good:
-            self._say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
+            self.say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
         return good
 
     def _stay(
@@ -307,76 +286,17 @@ class _FragmentBuilder:
             found |= {key: _NO_HOSTS for key in ('redirect-root', 'www-redirect') if key in values}
         if 'client-ca-secret' in values and not ends:
             found['client-ca-secret'] = _IN_THE_CLEAR
-            self._say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
+            self.say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
         if ends and parse.exposure(values).mode == 'tls-passthrough':
             found['tls-secret'] = _PASSED
         for key, why in sorted(found.items()):
-            self._say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
+            self.say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
         if not self.at_the_edge and values.get('tls-redirect'):
-            self._say('NotApplicable', self._key('tls-redirect', port), _ONE_PORT)
+            self.say('NotApplicable', self._key('tls-redirect', port), _ONE_PORT)
 
     def _key(self, key: str, port: ServicePort) -> str:
         """Return a key as the user wrote it for a port."""
         return f'{key}.{port.label}' if self.said.says(key, port.label) else key
-
-    def _users(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
-        """Let only users of a Secret in; close the port where that cannot be."""
-        if route.basic_auth_secret is None:
-            return
-        key, ref = self._key('basic-auth-secret', port), Ref('Secret', self.service.namespace, route.basic_auth_secret)
-        why = 'only HTTP has authentication'
-        if mode == 'http':
-            why, hashed = credentials.apply(policy, ref, key, self.reader, self.context, self._say)
-            self.userlists += hashed
-        if why:
-            policy.add(policies.CLOSED)
-            self._say('RouteClosed', key, f'port {port.label} is closed: {why}')
-
-    def _authentication(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
-        """Let another Service decide about requests; close the port where it cannot be asked."""
-        key, lender = (
-            external_authentication.key(route),
-            external_authentication.Lender(self.reader, self.context, _lent_variant),
-        )
-        added = external_authentication.add(policy, self.service.namespace, route, mode, lender)
-        if isinstance(added, external_authentication.Refused):
-            policy.add(policies.CLOSED)
-            self._say('RouteClosed', self._key(key, port), f'port {port.label} is closed: {added.why}')
-        elif added is not None:
-            self.demands.add(added[0])
-            self.leads.append(added[1])
-
-    def _further_services(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode) -> None:
-        """Let other Services answer in the place of errors, or get copies."""
-        if mode != 'http':
-            return
-        origin = further_services.Origin(self.service.ref, port.number)
-        lender = external_authentication.Lender(self.reader, self.context, _lent_variant)
-        for key, added in further_services.add(policy, route, origin, lender):
-            if isinstance(added, external_authentication.Refused):
-                self._say('ServiceMissing', self._key(key, port), added.why)
-            else:
-                self.demands.add(added.demand)
-                self.leads.append(added.lead)
-
-    def _canary(self, port: ServicePort, policy: Policy, route: RouteSettings, mode: Mode, home: Shape) -> None:
-        """Let a part of the requests go to another Service's endpoints, whatever serves the addresses of that one."""
-        if route.canary_service is None or mode != 'http':
-            return
-        ref = Ref('Service', self.service.namespace, route.canary_service)
-        other = self.reader.other_service(ref)
-        target = canaries.target(other, port)
-        if other is None or target is None:
-            self._say('ServiceMissing', self._key('canary-service', port), canaries.missing(ref, other))
-            return
-        said = parse.read(ref, other.annotations, other.ports)
-        wanted = _lent(other, said, target, mode, self.context)
-        name = wanted.name(ref, _lent_variant(other))
-        self.demands.add(Demand(ref, target.label, mode))
-        self.leads.append(canaries.lead(policy, route, ref, target.label, wanted, name))
-        canaries.stay(policy, home, wanted.shape)
-        if why := policies.apply_canary_pattern(policy, route):
-            self._say('InvalidValue', self._key('canary-header-pattern', port), why)
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""
@@ -408,13 +328,7 @@ class _FragmentBuilder:
     def _authority(self, secret: Ref, port: ServicePort) -> bool:
         """Claim the file with the authorities of a port's endpoints; return whether there is one."""
         key = self._key('backend-ca-secret', port)
-        claim = tls_material.claim(secret, key, 'authorities', self.reader, self.context, self._say)
-        self.claims += [claim] if claim else []
-        return claim is not None
-
-    def _say(self, reason: str, key: str, message: str) -> None:
-        field = f'metadata.annotations[{PREFIX}{key}]'
-        self.diagnostics.append(Diagnostic(self.service.ref, reason, f'{PREFIX}{key}: {message}', field))
+        return bool(self.material(secret, key, 'authorities'))
 
     def _backend(
         self, made: VirtualAddresses, wanted: backends.Wanted, family: int, *, local: bool, usable: bool
@@ -436,10 +350,6 @@ def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, co
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
     return backends.want(service, said, port, mode, backends.fitting(endpoint, mode), context)
-
-
-def _lent_variant(service: Service) -> str:
-    return _variant(_lent_family(service), local=False)
 
 
 def _lent_family(service: Service) -> int:

@@ -30,6 +30,7 @@ class RoutePolicy:
     ) -> None:
         self.parts, self.policy, self.settings, self.mode = parts, policy, settings, mode
         self.key, self.shown = key, shown
+        self._lender = external_authentication.Lender(parts.reader, parts.context, parts.variant)
 
     def close(self, key: str, why: str) -> None:
         """Close the route, with a diagnostic about a key."""
@@ -70,8 +71,7 @@ class RoutePolicy:
     def _authentication(self) -> None:
         """Let another Service decide about requests; close the route where it cannot be asked."""
         parts, key = self.parts, external_authentication.key(self.settings)
-        lender = external_authentication.Lender(parts.reader, parts.context)
-        added = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, lender)
+        added = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, self._lender)
         if isinstance(added, external_authentication.Refused):
             self.close(key, added.why)
         elif added is not None:
@@ -85,9 +85,8 @@ class RoutePolicy:
         if self.mode != 'http':
             return
         parts, ingress = self.parts, self.parts.ref.name if self.parts.ref.kind == 'Ingress' else ''
-        lender = external_authentication.Lender(parts.reader, parts.context)
         origin = further_services.Origin(service, port.number, ingress)
-        for key, added in further_services.add(self.policy, self.settings, origin, lender):
+        for key, added in further_services.add(self.policy, self.settings, origin, self._lender):
             if isinstance(added, external_authentication.Refused):
                 parts.say('ServiceMissing', self.key(key), added.why)
             else:
@@ -107,7 +106,9 @@ class RoutePolicy:
             return
         demand, wanted = backends.demand(other, target, self.mode, self.parts.context)
         self.parts.demands.add(demand)
-        lead = canaries.lead(self.policy, self.settings, ref, target.label, wanted, wanted.name(ref))
+        lead = canaries.lead(
+            self.policy, self.settings, ref, target.label, wanted, wanted.name(ref, self.parts.variant(other))
+        )
         self.parts.leads.append(lead)
         if why := policies.apply_canary_pattern(self.policy, self.settings):
             self.parts.say('InvalidValue', self.key('canary-header-pattern'), why)
