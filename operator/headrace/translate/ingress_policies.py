@@ -1,4 +1,4 @@
-"""The policies of an Ingress: one for all of its routes to the same backend, with the same canary.
+"""The policies of an Ingress: one for all of its routes, and one for each backend whose Service has settings of its own.
 
 Keys of the backend on a Service count more than those on the Ingress, keys of the route on the Ingress more than those on the
 Service. A backend that cannot be served closes its routes.
@@ -10,7 +10,7 @@ from headrace import names
 from headrace.annotations import parse
 from headrace.annotations.foreign.translation import CanaryRole
 from headrace.annotations.keys import BY_NAME, Scope
-from headrace.annotations.parse import PREFIX
+from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import RouteSettings
 from headrace.annotations.values import HeaderMatch
 from headrace.diagnostics import Diagnostic
@@ -19,7 +19,7 @@ from headrace.ir.pointers import Pointer
 from headrace.names import Ref
 from headrace.objects.ingress import IngressBackend
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
-from headrace.translate import affinity, backends, canaries, policies
+from headrace.translate import affinity, backends, budgets, canaries, policies
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.ingress_settings import IngressSettings
 from headrace.translate.ingress_tls import IngressTls
@@ -52,12 +52,43 @@ class Use:
         return f'{self.backend.service}:{self.backend.port}{shown}'
 
 
+_ALL = IngressBackend()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A port of a Service, what its annotations say, the settings of a route to it, and its backend."""
+
+    service: Service
+    port: ServicePort
+    said: Annotations
+    settings: RouteSettings
+    wanted: backends.Wanted
+
+    @property
+    def has_nothing_of_its_own(self) -> bool:
+        """Tell whether the policy of a route to it is that of any other route of the Ingress."""
+        of_port = self.settings.canary_service is not None or self.settings.error_service is not None
+        own = self.said.values(self.port.label) or self.said.closing(self.port.label) or self.service.affinity_seconds
+        return not own and not of_port
+
+
+class ExceededError(Exception):
+    """An Ingress would have more than its budget allows."""
+
+    def __init__(self, excess: budgets.Excess) -> None:
+        super().__init__(excess.what)
+        self.excess = excess
+
+
 class IngressPolicies:
     """The policies of one Ingress while its fragment is put together."""
 
     def __init__(self, parts: FragmentParts, settings: IngressSettings, tls: IngressTls) -> None:
         self.parts, self.settings, self.tls = parts, settings, tls
         self._pointers: dict[Use, Pointer] = {}
+        self._policies: dict[Use, Policy] = {}
+        self._entries = 0
 
     def pointer(self, use: Use, field: str) -> Pointer:
         """Return where requests of routes go; `field` is that of the backend in the Ingress."""
@@ -66,7 +97,7 @@ class IngressPolicies:
         return pointer
 
     def _policy(self, use: Use, field: str) -> Pointer:
-        policy, backend = Policy(names.policy(self.parts.ref, use.name)), use.backend
+        backend = use.backend
         ref = Ref('Service', self.parts.ref.namespace, backend.service)
         service = self.parts.reader.other_service(ref) if backend.service else None
         port = _port(service, backend.port)
@@ -74,9 +105,10 @@ class IngressPolicies:
         if problem is None:
             assert service is not None
             assert port is not None
-            return self._to(policy, service, port, use)
+            return self._to(service, port, use)
         reason, message = problem
         self.parts.diagnostics.append(Diagnostic(self.parts.ref, reason, f'{message}: its paths answer 503', field))
+        policy = self._named(use)
         policy.add(policies.CLOSED)
         return policy.pointer(names.backend(ref, backend.port))
 
@@ -96,25 +128,46 @@ class IngressPolicies:
             return 'ExternalNameForbidden', f'{ref} is an ExternalName, which the class does not allow'
         return None
 
-    def _to(self, policy: Policy, service: Service, port: ServicePort, use: Use) -> Pointer:
+    def _to(self, service: Service, port: ServicePort, use: Use) -> Pointer:
         said = parse.read(service.ref, service.annotations, service.ports)
         own = said.values(port.label)
         demand, wanted = backends.demand(service, port, use.mode, self.parts.context, self._of_backend(own))
         self.parts.demands.add(demand)
-        settings = self._of_route(own)
-        route = RoutePolicy(self.parts, policy, settings, use.mode, str, f'the route to {service.ref}')
+        target = _Target(service, port, said, self._of_route(own), wanted)
+        key = replace(use, backend=_ALL) if target.has_nothing_of_its_own else use
+        if (policy := self._policies.get(key)) is None:
+            policy = self._policies[key] = self._make(key, target)
+        return policy.pointer(wanted.name(service.ref))
+
+    def _make(self, use: Use, target: '_Target') -> Policy:
+        """Make a policy, and add its data; raises ExceededError where that would be more than an object may have."""
+        policy, service, settings, wanted = self._named(use), target.service, target.settings, target.wanted
+        self._count(settings)
+        shown = 'each route' if use.backend == _ALL else f'the route to {service.ref}'
+        route = RoutePolicy(self.parts, policy, settings, use.mode, str, shown)
         self._rewrite(policy, settings, use)
         route.judge()
-        route.further_services(service.ref, port)
-        self._canary(policy, route, port, use, wanted.shape)
-        self._close(policy, route, said.closing(port.label))
+        route.further_services(service.ref, target.port)
+        self._canary(policy, route, target.port, use, wanted.shape)
+        self._close(policy, route, target.said.closing(target.port.label))
         if wanted.ca is not None and self.parts.reader.secret(wanted.ca) is None and not self.parts.context.offline:
             route.close('backend-ca-secret', f'{wanted.ca} does not exist')
         self.parts.timeouts += backends.of_policy(policy, wanted)
         self.parts.data += affinity.data(policy.name, service.affinity_seconds if wanted.shape.affinity else 0)
         self.tls.policy(policy, route)
         self.parts.data += policy.entries
-        return policy.pointer(wanted.name(service.ref))
+        return policy
+
+    def _named(self, use: Use) -> Policy:
+        return Policy(names.policy(self.parts.ref, use.name))
+
+    def _count(self, settings: RouteSettings) -> None:
+        lists = filter(None, (settings.allow, settings.deny, settings.rate_limit_except))
+        self._entries += sum(policies.keys_of(network) for networks in lists for network in networks)
+        self._entries += len(settings.cors_allow_origin or ())
+        most = self.parts.context.settings.max_entries_per_object
+        if self._entries > most:
+            raise ExceededError(budgets.Excess('map entries', self._entries, most, 'maxEntriesPerObject'))
 
     def _rewrite(self, policy: Policy, settings: RouteSettings, use: Use) -> None:
         """Apply the settings of a route; what a regular expression has captured can stand in its new path."""

@@ -22,7 +22,7 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.ingress_class import Owner, ingress_class_of
-from headrace.translate.ingress_policies import Canary, IngressPolicies, Use
+from headrace.translate.ingress_policies import Canary, ExceededError, IngressPolicies, Use
 from headrace.translate.ingress_settings import IngressSettings
 from headrace.translate.ingress_tls import IngressTls
 
@@ -41,9 +41,15 @@ def translate(ingress: Ingress, reader: Reader, context: BuildContext) -> Fragme
     settings = _settings(ingress, reader, context)
     if settings is None:
         return Fragment(ingress.ref, ingress.created, needs=reader.needs)
-    if (excess := _excess(ingress, settings, context)) is not None:
-        return budgets.closed_hosts(ingress.ref, ingress.created, _hosts(ingress), reader.needs, excess)
-    return _IngressBuilder(ingress, settings, reader, context).build()
+    excess = _excess(ingress, settings, context)
+    if excess is None:
+        try:
+            return _IngressBuilder(ingress, settings, reader, context).build()
+        except ExceededError as error:
+            excess = error.excess
+    return budgets.closed_hosts(
+        ingress.ref, ingress.created, [*_hosts(ingress), *settings.structure.aliases], reader.needs, excess
+    )
 
 
 def _settings(ingress: Ingress, reader: Reader, context: BuildContext) -> IngressSettings | None:

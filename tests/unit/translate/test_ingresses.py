@@ -234,6 +234,25 @@ def test_an_ingress_with_too_many_routes_is_closed():
     assert found.shut == ('*', '*.com', 'a.com')
 
 
+def test_routes_to_services_without_settings_of_their_own_share_one_policy():
+    item = ingress(
+        rules=[ingress_rule('a.com', path='/web'), ingress_rule('a.com', 'next', path='/next')],
+        annotations={'headrace.io/allow': '10.0.0.0/8'},
+    )
+    made = serve(item, service('next', ports=HTTP))
+    assert route(made, 'a.com/web/').policy == route(made, 'a.com/next/').policy
+    assert len(of_ingress(made).data) == 1
+    made = serve(item, service('next', ports=HTTP, annotations={'timeout-server': '7s'}))
+    assert route(made, 'a.com/web/').policy != route(made, 'a.com/next/').policy
+
+
+def test_an_ingress_with_too_many_entries_is_closed():
+    item = ingress(hosts={'a.com': 'web'}, annotations={'headrace.io/allow': '10.0.0.0/8, 192.0.2.0/24, 192.0.2.7'})
+    made = serve(item, max_entries_per_object=2)
+    assert (route(made).flags, reasons(made)) == ('X', ['BudgetExceeded'])
+    assert 'X' not in route(serve(item, max_entries_per_object=3)).flags
+
+
 # --- TLS
 
 
