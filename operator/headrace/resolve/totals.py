@@ -212,10 +212,7 @@ class Totals:
 
     def follow(self, ref: Ref, fragment: Fragment) -> bool:
         """Charge an object of which only endpoints have changed; tell whether there was room for them, else charge nothing."""
-        held = self._charged.get(ref)
-        if held is None:
-            return False
-        before, rate, count = held[1], checks(fragment), servers(fragment)
+        before, rate, count = self._charged[ref][1], checks(fragment), servers(fragment)
         if (rate, count) != (before.checks, before.servers):
             if count > self.room_for_servers(ref) or self.excess_of_checks(ref, rate) is not None:
                 return False

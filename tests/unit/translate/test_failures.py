@@ -180,6 +180,14 @@ def test_a_change_that_cannot_be_applied_is_undone_and_an_object_goes_back_to_wh
     assert reasons(living.state.diagnostics(BAD)) == ['Conflict', 'InternalError']
 
 
+def test_an_object_that_fails_again_as_it_did_changes_nothing():
+    living = Living()
+    living.put(web('bad'))
+    failure = changes.Failure(BAD, 'plan', KeyError('x'))
+    assert living.state.fail(living.store, failure, living.state.fragments[BAD]).fragments
+    assert living.state.fail(living.store, failure, living.state.fragments[BAD]) == changes.Change(failures=(failure,))
+
+
 def test_a_change_that_is_undone_leaves_the_last_good_form_as_it_was():
     living = Living()
     living.put(web('bad'))
