@@ -20,6 +20,7 @@ class Map(StrEnum):
     CONNECTIONS = 'connections'
     AUTH = 'auth'
     AUTH_CRYPT = 'auth-crypt'
+    AUTH_APR1 = 'auth-apr1'
     REALM = 'realm'
     BODY = 'body'
     CORS = 'cors'

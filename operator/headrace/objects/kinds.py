@@ -185,7 +185,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One user for basic authentication: `scheme` is `clear`, `sha1` (base64 digest) or `crypt`; never shown."""
+    """One user for basic authentication: `scheme` is `clear`, `sha1` (base64 digest), `apr1` or `crypt`; never shown."""
 
     name: str
     scheme: str

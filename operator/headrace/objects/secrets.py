@@ -18,6 +18,7 @@ _SHA1 = re.compile(r'\{SHA\}([A-Za-z0-9+/]{27}=)')
 _SALTED = r'(?:rounds=(?P<rounds>[1-9][0-9]{3,8})\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]'
 _BCRYPT = re.compile(r'\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}')
 _SHA_CRYPT = re.compile(rf'\$5\${_SALTED}{{43}}|\$6\${_SALTED.replace("rounds>", "more>")}{{86}}')
+_APR1 = re.compile(r'\$apr1\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}')
 # HAProxy hashes in the thread that serves everybody else, and its watchdog ends a process that hashes for a second.
 _LEAST_COST, _MOST_COST = 4, 10
 _MOST_ROUNDS = 100_000
@@ -118,6 +119,9 @@ def _users(data: dict[str, bytes], limits: Secrets) -> tuple[User, ...]:
         if not users:
             raise UnusableError('auth holds no htpasswd line')
         _judge_crypt([user.name for user in users if user.scheme == 'crypt'])
+        named = [user.name for user in users if user.scheme == 'apr1']
+        if len(named) > len(set(named)):
+            raise UnusableError('auth holds two $apr1$ hashes of one user')
         return users
     name, password = (
         data.get('username', b'').decode(errors='replace'),
@@ -139,7 +143,9 @@ def _htpasswd(line: str) -> User:
         _judge_work(secret)
         return User(name=name, scheme='crypt', secret=secret)
     if secret.startswith('$apr1$'):
-        raise UnusableError('auth holds an $apr1$ hash, which HAProxy does not know; use {SHA} or $2y$')
+        if not _APR1.fullmatch(secret):
+            raise UnusableError('auth holds an $apr1$ hash that is not whole')
+        return User(name=name, scheme='apr1', secret=secret)
     if _DES.fullmatch(secret):
         raise UnusableError(
             'auth holds a line that reads as a DES hash, which is not supported; use {SHA}, or another password'

@@ -316,8 +316,10 @@ def apply_session_cookie(policy: Policy, name: str, settings: BackendSettings) -
 
 def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:
     """Add basic authentication; return the users whose hashes are of a kind that is no data (crypt), None for none."""
-    data = [user for user in users if user.scheme != 'crypt']
+    data = [user for user in users if user.scheme not in ('crypt', 'apr1')]
     policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in data))
+    if slow := [user for user in users if user.scheme == 'apr1']:
+        policy.add(AUTH_CRYPT, *((Map.AUTH_APR1, f'{policy.name}:{_name_digest(user)}', user.secret) for user in slow))
     hashed = tuple((user.name, user.secret) for user in users if user.scheme == 'crypt')
     if not hashed:
         return None
@@ -325,9 +327,13 @@ def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:
     return Userlist(policy.name, hashed)
 
 
+def _name_digest(user: User) -> str:
+    return hashlib.sha256(user.name.encode()).hexdigest().upper()
+
+
 def _credential(name: str, user: User) -> str:
     """Return the key of the map that a client with the right name and password makes: hashes only, no free text."""
-    who = hashlib.sha256(user.name.encode()).hexdigest().upper()
+    who = _name_digest(user)
     if user.scheme == 'sha1':
         return f'{name}:{who}:{user.secret}'
     return f'{name}:{who}:{hashlib.sha256(f"{name}{user.secret}".encode()).hexdigest().upper()}'

@@ -291,6 +291,14 @@ def test_users_are_sorted_and_occur_once():
     assert [user.name for user in held.users] == ['ann', 'bob']
 
 
+APR1 = '$apr1$saltsalt$7cqxt8VIjABxqw00CdZLl.'
+
+
+def test_a_hash_of_apache_is_kept_as_it_stands():
+    (user,) = read(strings={'auth': f'ann:{APR1}'}).users
+    assert (user.name, user.scheme, user.secret) == ('ann', 'apr1', APR1)
+
+
 @pytest.mark.parametrize(
     ('auth', 'words'),
     [
@@ -301,7 +309,8 @@ def test_users_are_sorted_and_occur_once():
         pytest.param(':secret', 'not `user:hash`', id='no user'),
         pytest.param('a' * 256 + ':secret', 'not `user:hash`', id='a user of 256 characters'),
         pytest.param('an\0n:secret', 'not `user:hash`', id='NUL in the user'),
-        pytest.param('ann:$apr1$salt$hash', '$apr1$', id='apr1'),
+        pytest.param('ann:$apr1$salt$hash', '$apr1$ hash that is not whole', id='apr1'),
+        pytest.param(f'ann:{APR1}\nann:{APR1[:-1]}/', 'two $apr1$ hashes', id='two of one user'),
         pytest.param('ann:rqXexS6ZhobKA', 'DES hash', id='DES crypt'),
         pytest.param('ann:$1$salt$hash', 'unknown kind', id='MD5 crypt'),
         pytest.param(f'ann:{crypt("2y$11", 53)}', 'cost 11; 10 is the most', id='bcrypt that takes too long'),

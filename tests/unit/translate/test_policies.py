@@ -245,6 +245,13 @@ def test_users_with_crypt_hashes_are_no_data_and_stand_beside_those_that_are():
     assert made.entries == [Entry(Map.AUTH, f'P:{sha256("ann")}:{sha256("Px")}', '1')]
 
 
+def test_a_hash_of_apache_is_data_and_judged_in_lua():
+    made = Policy('P')
+    assert policies.apply_users(made, (User('ann', 'apr1', '$apr1$s$h'),)) is None
+    assert made.pointer('b') == Pointer('b', 'P', 'Bb')
+    assert made.entries == [Entry(Map.AUTH_APR1, f'P:{sha256("ann")}', '$apr1$s$h')]
+
+
 def test_a_policys_name_follows_from_owner_and_port_and_never_from_its_content():
     one = built(service(annotations={'host': 'a.example.com'}, ports=HTTP))
     two = built(service(annotations={'host': 'a.example.com', 'allow': '10.0.0.0/8', 'hsts': '1h'}, ports=HTTP))

@@ -47,7 +47,7 @@ CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
 USERS = f'{CONFIG}/25-users.cfg'
 # Rules in Lua: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
 # reads no file of the folder that is no `.cfg` by itself.
-LUA = ('requests.lua', 'authentication.lua', 'errors.lua', 'mirrors.lua')
+LUA = ('requests.lua', 'authentication.lua', 'errors.lua', 'mirrors.lua', 'passwords.lua')
 CHOOSE = 'choose.lua'
 
 

@@ -12,7 +12,7 @@ _OWN = (CONFIG, syntax.MAPS, syntax.CERTIFICATES, syntax.AUTHORITIES, syntax.ERR
 # What headrace writes, and what is left of a file that was never finished.
 _FILES = r'haproxy/(?:(?:\d\d-[a-z]+|backends-\d{4})\.cfg|[a-z]+\.lua)|maps/[a-z0-9-]+\.map|certificates/(?:(?:list|tls-[a-z]+-\d+)\.txt|[a-z0-9._-]+\.pem)|authorities/[a-z0-9._-]+\.pem|errors/\d{3}-[0-9a-f]{8}(?:\.http)?'
 _OURS = re.compile(rf'(?:{_FILES})|[a-z]+/\.[a-z0-9._-]+\.new')
-_CREDENTIALS = (syntax.map_file(Map.AUTH), syntax.map_file(Map.AUTH_CRYPT), USERS)
+_CREDENTIALS = (syntax.map_file(Map.AUTH), syntax.map_file(Map.AUTH_CRYPT), syntax.map_file(Map.AUTH_APR1), USERS)
 _PRIVATE = 0o640
 _PUBLIC = 0o644
 
