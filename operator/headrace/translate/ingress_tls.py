@@ -28,6 +28,7 @@ class IngressTls:
         self.parts, self.ingress = parts, ingress
         self.exposure = parse.exposure(settings.values)
         self.redirect = parse.route(settings.values).tls_redirect
+        self._forced = settings.structure.https
         self._authority = ''
         # Hosts that are served by TLS, and those that cannot be, though the Ingress wants it.
         self._secured: set[str] = set()
@@ -107,4 +108,6 @@ class IngressTls:
             return self.exposure.client_ca_secret is not None and self.exposure.client_verify == 'required'
         if host in self._secured:
             return True
-        return self.redirect is True and class_fragment.has_certificate(self.parts.context, self.parts.reader)
+        if self.redirect is not True:
+            return False
+        return self._forced or class_fragment.has_certificate(self.parts.context, self.parts.reader)

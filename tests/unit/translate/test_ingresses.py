@@ -298,6 +298,11 @@ def test_a_redirect_that_is_asked_for_needs_the_default_certificate():
     assert route(serve(item, TLS, default_certificate='shop/tls')).flags == 'L'
 
 
+def test_a_redirect_that_ingress_nginx_forces_needs_no_certificate():
+    item = ingress(hosts={'a.com': 'web'}, annotations={f'{NGINX}force-ssl-redirect': 'true'})
+    assert route(serve(item, ingress_annotations=('ingress-nginx',))).flags == 'L'
+
+
 def test_of_several_certificates_of_one_kind_the_first_counts():
     tls = [{'hosts': ['a.com'], 'secretName': 'tls'}, {'hosts': ['a.com'], 'secretName': 'other'}]
     other = certificates.tls_secret('other', *certificates.for_names('a.com'))

@@ -22,6 +22,7 @@ def https(translation: Translation) -> None:
     redirect, force = translation.boolean('ssl-redirect'), translation.boolean('force-ssl-redirect')
     if force:
         translation.set('force-ssl-redirect', 'tls-redirect', 'true')
+        translation.shape(https=True)
         if redirect is False:
             translation.note('ssl-redirect', Verdict.EXACT, 'force-ssl-redirect counts')
     elif redirect is False:

@@ -62,7 +62,8 @@ class Structure:
     """What foreign annotations say of an Ingress that none of headrace's keys holds.
 
     `use_regex`: all paths of its hosts, in all Ingresses, are regular expressions without regard to case, matched at the
-    beginning. `path_type` is `regex` where ImplementationSpecific paths are expressions.
+    beginning. `path_type` is `regex` where ImplementationSpecific paths are expressions. `https`: requests without TLS are
+    redirected whether or not there is a certificate.
     """
 
     use_regex: bool = False
@@ -70,6 +71,7 @@ class Structure:
     canary: CanaryRole | None = None
     aliases: tuple[str, ...] = ()
     passthrough: bool = False
+    https: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,7 @@ ROUTES = [
         'a redirect to HTTPS without a certificate',
         {'ssl-redirect': 'false', 'force-ssl-redirect': 'True'},
         texts={'tls-redirect': 'true'},
+        structure=Structure(https=True),
     ),
     case('a boolean that is none', {'ssl-redirect': 'yes'}, ignored={'ssl-redirect': 'true or false'}),
     case('trailing slashes', {'preserve-trailing-slash': 'false'}, differs={'preserve-trailing-slash': 'keep'}),
@@ -514,7 +515,7 @@ ROUTES = [
         ignored={'x-forwarded-prefix': 'counts'},
     ),
     case('an empty prefix of the path', {'x-forwarded-prefix': ''}),
-    case('HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}),
+    case('HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}, structure=Structure(https=True)),
     case('places of answers as they are', {'proxy-redirect-from': 'off', 'proxy-redirect-to': 'x'}),
     case(
         'places of answers with a variable',
