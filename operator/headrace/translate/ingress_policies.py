@@ -37,18 +37,19 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a route is for: a backend, its canary, and whether its path is a regular expression."""
+    """What a route is for: a backend, its canary, and whether its path is a regular expression, which keeps its path or not."""
 
     backend: IngressBackend
     canary: Canary | None = None
     expression: bool = False
+    kept: bool = False
     mode: Mode = 'http'
 
     @property
     def name(self) -> str:
         """Return what tells the policy of these routes apart from others of the Ingress."""
-        special = (self.canary, self.expression, self.mode)
-        shown = f' {special}' if special != (None, False, 'http') else ''
+        special = (self.canary, self.expression, self.kept, self.mode)
+        shown = f' {special}' if special != (None, False, False, 'http') else ''
         return f'{self.backend.service}:{self.backend.port}{shown}'
 
 
@@ -175,7 +176,8 @@ class IngressPolicies:
             policies.apply(policy, settings, use.mode)
             return
         policies.apply(policy, replace(settings, rewrite_path=None), use.mode)
-        policies.apply_captures(policy, settings.rewrite_path)
+        if not use.kept:
+            policies.apply_captures(policy, settings.rewrite_path)
 
     def _of_route(self, own: dict[str, object]) -> RouteSettings:
         """Return the settings of routes: those of the Ingress, and what the Service has besides."""

@@ -155,10 +155,10 @@ class _IngressBuilder(FragmentParts):
 
     def _by_expression(self, place: _Place) -> None:
         """Add the candidate of a path that is a regular expression: it can match any path of the host."""
-        key, use = (
-            route_key(place.host, _ROOT, exact=False),
-            Use(_backend(place.path), self._canary(place), expression=True),
-        )
+        # ingress-nginx rewrites no path whose expression is the target itself.
+        kept = self.settings.dialect == 'ingress-nginx' and self.settings.values.get('rewrite-path') == place.path.path
+        use = Use(_backend(place.path), self._canary(place), expression=True, kept=kept)
+        key = route_key(place.host, _ROOT, exact=False)
         expression = regular_expressions.parse_beginning(place.path.path)
         if isinstance(expression, regular_expressions.Unsupported):
             # What it would match is not known, so all of the host that has no other path is closed.

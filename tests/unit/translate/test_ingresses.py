@@ -460,6 +460,11 @@ def test_a_rewrite_has_what_groups_of_the_expression_matched():
     assert [entry.value for entry in of_ingress(made).data if entry.map.value == 'rewrite-captures'] == ['/$1']
 
 
+def test_a_path_that_is_the_target_of_the_rewrite_itself_is_kept():
+    made = serve(expression('/app', rewrite_target='/app'), ingress_annotations=('ingress-nginx',))
+    assert [entry for entry in of_ingress(made).data if entry.map.value == 'rewrite-captures'] == []
+
+
 # --- further structure
 
 
