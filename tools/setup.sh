@@ -102,6 +102,26 @@ fi
 .venv/bin/python tools/fetch_haproxy.py
 .venv/bin/python tools/fetch_clients.py
 
+# --- nginx, beside which answers are compared ----------------------------------------------------
+
+# Unpacked and not installed: nothing starts, and no root is needed. Without such packages its tests are skipped.
+if command -v apt-get >/dev/null && [ ! -x .cache/nginx/usr/sbin/nginx ]; then
+    rm -rf .cache/nginx .cache/nginx.new
+    mkdir -p .cache/nginx.new
+    if (
+        cd .cache/nginx.new
+        apt-get download -qq nginx libnginx-mod-http-headers-more-filter >/dev/null 2>&1
+        for package in *.deb; do dpkg-deb -x "$package" .; done
+        rm -- *.deb
+        usr/sbin/nginx -v 2>/dev/null
+    ); then
+        mv .cache/nginx.new .cache/nginx
+    else
+        rm -rf .cache/nginx.new
+        say 'no package of nginx that runs here: tests beside it are skipped'
+    fi
+fi
+
 say "ready: $(.venv/bin/python -V), .venv/bin/headrace"
 say "  bin/haproxy-3.4: $(bin/haproxy-3.4 -v | sed -n 's/^HAProxy version \([^ ]*\).*/\1/p')"
 say "  bin/kubectl: $(bin/kubectl version --client 2>/dev/null | sed -n 's/^Client Version: //p')"

@@ -515,7 +515,9 @@ ROUTES = [
         ignored={'x-forwarded-prefix': 'counts'},
     ),
     case('an empty prefix of the path', {'x-forwarded-prefix': ''}),
-    case('HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}, structure=Structure(https=True)),
+    case(
+        'HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}, structure=Structure(https=True)
+    ),
     case('places of answers as they are', {'proxy-redirect-from': 'off', 'proxy-redirect-to': 'x'}),
     case(
         'places of answers with a variable',
