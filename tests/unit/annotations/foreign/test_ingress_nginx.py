@@ -516,6 +516,11 @@ ROUTES = [
     ),
     case('an empty prefix of the path', {'x-forwarded-prefix': ''}),
     case(
+        'a prefix of two lines',
+        {'x-forwarded-prefix': '/x\r\nX-Injected: yes'},
+        ignored={'x-forwarded-prefix': 'without variables'},
+    ),
+    case(
         'HTTPS alone', {'force-ssl-redirect': 'true'}, texts={'tls-redirect': 'true'}, structure=Structure(https=True)
     ),
     case('places of answers as they are', {'proxy-redirect-from': 'off', 'proxy-redirect-to': 'x'}),
