@@ -110,8 +110,8 @@ def test_a_reload_that_fails_after_its_check_leaves_the_worker_and_the_files_tha
         assert sidecar.readiness() == 200
         # What would not start is nothing to start from.
         assert (sidecar.state / 'current').readlink() == current
-        sidecar.set(maxconn=400)
-        until(lambda: 'Maxconn: 800\n' in sidecar.ask('show info'), 'the reload has come')
+        sidecar.set(maxconn=200)
+        until(lambda: 'Maxconn: 400\n' in sidecar.ask('show info'), 'the reload has come')
         healthy(sidecar)
     sidecar.serves([two])
     assert sidecar.worker() != worker

@@ -42,6 +42,8 @@ def edge(endpoints, server):
         web('hasty', endpoints, **ASKING, external_auth_timeout='300ms'),
         web('signin', endpoints, **ASKING, external_auth_signin='https://sso.example.com/start?realm=a'),
         web('near', endpoints, **ASKING, external_auth_signin='/start'),
+        web('variable', endpoints, **ASKING, external_auth_signin='https://$host/start?rd=https://$host$request_uri'),
+        web('hosted', endpoints, **ASKING, external_auth_signin='$scheme://$host/start'),
         web('fixed', endpoints, **ASKING, external_auth_signin='/start?rd=/home'),
         web('open', endpoints, **ASKING, external_auth_skip_paths='/open, /assets/', external_auth_response_headers='X-User'),
         web('listed', endpoints, **ASKING, satisfy='any', allow='127.0.0.0/8', external_auth_response_headers='X-User'),
@@ -184,6 +186,8 @@ def test_any_other_answer_closes_and_no_redirect_is_followed(edge, server, statu
         ('signin', 'https://sso.example.com/start?realm=a&rd=http%3A%2F%2Fsignin.com%2Fa%3Fb%3D%2520c%26d'),
         ('near', '/start?rd=http%3A%2F%2Fnear.com%2Fa%3Fb%3D%2520c%26d'),
         ('fixed', '/start?rd=/home'),
+        ('variable', 'https://variable.com/start?rd=https://variable.com/a?b=%20c&d'),
+        ('hosted', 'http://hosted.com/start?rd=http%3A%2F%2Fhosted.com%2Fa%3Fb%3D%2520c%26d'),
     ],
 )
 def test_an_unknown_client_is_sent_to_sign_in_and_keeps_the_cookie(edge, server, name, location):

@@ -94,7 +94,7 @@ CONTRACT = (
     ('external-auth-service', '–', ('auth', 'auth:http', 'auth:4180'), ('Auth', 'auth:', 'other/auth', 'auth:a:b', ':80', 'auth.shop', '')),
     ('external-auth-path', '/', ('/', '/oauth2/auth', '/verify?a=b'), ('verify', '/a#b', '/a b', '/a|b', '//[', '')),
     ('external-auth-url', '–', ('http://auth.shop.svc', 'https://auth.shop.svc.cluster.local:4180/verify?a=b', 'HTTP://auth.shop.svc/'), ('auth.shop.svc', '/verify', 'ftp://auth', 'http://a:b@auth.shop.svc', 'http://auth.shop.svc/#a', 'http://auth|x', '')),
-    ('external-auth-signin', '–', ('/oauth2/start', 'https://sso.example.com/start?a=b'), ('//example.com', 'javascript:alert(1)', 'https://a/|b', '')),
+    ('external-auth-signin', '–', ('/oauth2/start', 'https://sso.example.com/start?a=b', 'https://$host/start?rd=$request_uri'), ('//example.com', 'https://$http_cookie/', 'javascript:alert(1)', 'https://a/|b', '')),
     ('external-auth-method', 'GET', ('GET', 'HEAD', 'POST', 'PUT', 'DELETE'), ('get', 'OPTIONS', 'CONNECT', '')),
     ('external-auth-response-headers', '–', ('X-Auth-Request-User, Authorization', 'x-user'), ('Connection', 'Content-Length', 'X-Headrace-Hops', 'a|b', 'a b:', '')),
     ('external-auth-timeout', '5s', *DURATION),

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from headrace.annotations import values
-from headrace.annotations.values import AUTHORITY, LOCATION, PATH_CHARACTERS, Invalid
+from headrace.annotations.values import AUTHORITY, PATH_CHARACTERS, Invalid
 
 _TARGET = rf'(?:/(?:{PATH_CHARACTERS}|/)*)?(?:\?(?:{PATH_CHARACTERS}|[/?])*)?'
 _URL = re.compile(rf'(https?)://({AUTHORITY})({_TARGET})', re.ASCII)
@@ -53,13 +53,6 @@ def request_target(text: str) -> str | Invalid:
     """Return a path, perhaps with a query, of a request that headrace makes itself."""
     found = url(f'http://a{text}') if text.startswith('/') else Invalid('')
     return found.target if isinstance(found, Url) else Invalid('a path, perhaps with a query')
-
-
-def signin(text: str) -> str | Invalid:
-    """Return a place to sign in at: an http or https URL, or a path."""
-    if len(text) <= values.MAX_PATH and LOCATION.fullmatch(text):
-        return text
-    return Invalid('an http or https URL, or a path')
 
 
 def service_reference(text: str) -> ServiceReference | Invalid:

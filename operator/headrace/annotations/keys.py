@@ -103,7 +103,7 @@ KEYS: tuple[Key, ...] = (
     Key('external-auth-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'ask this Service of the namespace whether a request may go on; see [external authentication](external-authentication.md)', closes=True),
     Key('external-auth-path', _R, 'route', authentication.request_target, 'path', '/', 'with external-auth-service: the path (and query) that is asked', closes=True),
     Key('external-auth-url', _R, 'route', authentication.url, 'URL', _NONE, 'the same as one URL, whose host is `NAME.NAMESPACE.svc` or `NAME.NAMESPACE.svc.DOMAIN`', closes=True),
-    Key('external-auth-signin', _R, 'route', authentication.signin, 'URL or path', _NONE, 'where clients go for whom the answer is 401: 302, with the URL that they asked for as parameter `rd`'),
+    Key('external-auth-signin', _R, 'route', request_values.location, 'URL or path', _NONE, 'where clients go for whom the answer is 401: 302, with the URL that they asked for as parameter `rd`; [variables](#redirects) stand for parts of the request'),
     Key('external-auth-method', _R, 'route', values.one_of('GET', 'HEAD', 'POST', 'PUT', 'DELETE'), 'GET, HEAD, POST, PUT, DELETE', 'GET', 'method of the request that asks', closes=True),
     Key('external-auth-response-headers', _R, 'route', values.listed(authentication.answer_header, most=50, longest=2000), 'list of headers', _NONE, 'headers of the answer that the request gets; those that a client sends itself are removed', closes=True),
     Key('external-auth-timeout', _R, 'route', values.duration, 'duration', '5s', 'how long an answer may take; 500 beyond it'),

@@ -197,9 +197,10 @@ local function escaped(text)
     return (text:gsub('[^%w._~-]', function(byte) return ('%%%02X'):format(byte:byte()) end))
 end
 
-local function signin(entry, url)
-    local place = entry.signin
-    if place:find('[?&]rd=') then return place end
+-- `place_of_request` is that of requests.lua, which is loaded before.
+local function signin(txn, entry, url)
+    local place = entry.signin ~= '' and place_of_request(txn, entry.signin)
+    if not place or entry.signin:find('[?&]rd=') then return place end
     return place .. (place:find('?', 1, true) and '&' or '?') .. 'rd=' .. escaped(url)
 end
 
@@ -232,12 +233,15 @@ local function judge(txn, entry, response, url, key)
             remember(entry, key, headers, bytes)
         end
         allow(txn, headers)
-    elseif status == 401 and entry.signin ~= '' then
+    elseif status == 401 or status == 403 then
+        local place = status == 401 and signin(txn, entry, url)
+        if not place then
+            refuse(txn, entry, response)
+            return
+        end
         local set_cookies = cookies(entry, response.headers)
         if set_cookies then txn:set_var('txn.cookies', set_cookies) end
-        txn:set_var('txn.signin', signin(entry, url))
-    elseif status == 401 or status == 403 then
-        refuse(txn, entry, response)
+        txn:set_var('txn.signin', place)
     elseif response.headers['x-headrace-busy'] then
         txn:set_var('txn.authentication', 'busy')
     end

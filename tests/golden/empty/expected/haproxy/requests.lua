@@ -26,15 +26,18 @@ local VARIABLES = {
     end,
 }
 
-core.register_fetches('redirect', function(txn)
+-- Returns a place with parts of the request for its variables, nil where one of them has none. Other files use it too.
+function place_of_request(txn, template)
     local whole = true
-    local location = txn:get_var('txn.to'):gsub('%${([a-z_]+)}', function(name)
+    local place = template:gsub('%${([a-z_]+)}', function(name)
         local value = VARIABLES[name](txn)
         whole = whole and value
         return value or ''
     end)
-    return whole and location or ''
-end)
+    return whole and place or nil
+end
+
+core.register_fetches('redirect', function(txn) return place_of_request(txn, txn:get_var('txn.to')) or '' end)
 
 -- A canary by an expression of a header: the map has NAME|EXPRESSION for the policy. Compiled expressions are kept by their texts.
 
