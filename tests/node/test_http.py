@@ -73,6 +73,19 @@ def test_a_canary_gets_its_part_whoever_serves_its_own_address(nodes, agent):
     until(lambda: ask(nodes, ADDRESSES[0])[1]['pod'] == 'three', 'all go to the canary')
 
 
+def test_another_service_is_asked_about_requests_whoever_serves_its_own_address(nodes, agent):
+    asked = service('auth', ports=[{'name': 'http', 'port': 80}], clusterIPs=['10.96.0.77'])
+    ends = endpoint_slice('auth', addresses=[PODS['three'][0]], port=PORT, port_name='http')
+    web(agent, asked, ends, external_auth_service='auth', external_auth_skip_paths='/open')
+    agent.start()
+    for address in ADDRESSES:
+        # The pod that is asked answers 200 to all, and an endpoint that is not there to nothing.
+        assert ask(nodes, address)[1]['pod'] == 'one'
+    web(agent, asked, external_auth_service='auth', external_auth_skip_paths='/open')
+    until(lambda: ask(nodes, ADDRESSES[0])[0] == 500, 'no endpoint can be asked')
+    assert [ask(nodes, address, path)[0] for address in ADDRESSES for path in ('/open', '/open/../a')] == [200, 500] * 2
+
+
 def status(connection):
     """Ask on a connection that is kept, and return the status; 0 when it has been closed instead."""
     connection.sendall(b'GET / HTTP/1.1\r\nHost: any.example.com\r\n\r\n')

@@ -89,6 +89,12 @@ _ROUTE = {
     'canary-weight-total': ('1000',),
     'canary-header': ('X-Canary', 'X-Canary: yes'),
     'canary-header-pattern': ('a.*b', '(a+)+'),
+    'external-auth-service': NAMES,
+    'external-auth-url': ('http://a.shop.svc/', 'http://b.other.svc:80/x', 'https://x.example.com/'),
+    'external-auth-signin': ('/start', 'https://$host/start', 'https://x.example.com/?a=b#c'),
+    'external-auth-response-headers': ('X-A', "X-A, #'x"),
+    'external-auth-skip-paths': ('/', '/a, /b'),
+    'external-auth-body-size': ('1k', '1m'),
 }
 _BACKEND = {
     'client-ip': ('none', 'proxy-v1', 'proxy-v2', 'forwarded'),
