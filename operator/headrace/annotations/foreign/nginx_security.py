@@ -208,12 +208,6 @@ def _burst(translation: Translation, name: str, number: int) -> None:
     multiplier = forms.count(translation.value('limit-burst-multiplier') or '5')
     if isinstance(multiplier, Invalid):
         translation.invalid('limit-burst-multiplier', multiplier)
-    elif translation.understands('rate-limit-burst', '1'):
-        translation.set(
-            'limit-burst-multiplier' if 'limit-burst-multiplier' in translation.given else name,
-            'rate-limit-burst',
-            str(number * int(multiplier)),
-        )
     else:
-        translation.note(name, Verdict.DIFFERS, 'answers 429; not yet: a burst of its own')
-        translation.note('limit-burst-multiplier', Verdict.IGNORED, 'not yet: headrace has no key rate-limit-burst')
+        asking = 'limit-burst-multiplier' if 'limit-burst-multiplier' in translation.given else name
+        translation.set(asking, 'rate-limit-burst', str(number * int(multiplier)))

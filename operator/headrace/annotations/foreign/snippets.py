@@ -195,8 +195,6 @@ def _return(translation: Translation, name: str, arguments: tuple[str, ...]) -> 
 def redirect(translation: Translation, name: str, place: str, code: str) -> None:
     """Set a redirect to a place with nginx's variables; one that cannot be set closes the routes."""
     text = variables.translated(place)
-    if isinstance(text, str) and '$' in text and not translation.understands('redirect-to', 'https://$host/'):
-        text = Invalid('without variables, which redirect-to does not have yet')
     if isinstance(text, Invalid):
         translation.close(name, f'the place to redirect to must be {text.expected}')
     elif translation.set(name, 'redirect-to', text):

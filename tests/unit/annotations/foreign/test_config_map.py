@@ -102,3 +102,12 @@ def test_a_tcp_service_that_cannot_be_read_is_named(port, text):
     assert services == ()
     assert [(remark.key, remark.verdict) for remark in remarks] == [(port, Verdict.IGNORED)]
     assert isinstance(remarks[0], ConfigRemark)
+
+
+def test_a_tcp_service_is_annotations_of_a_service():
+    assert config_map.annotations(TcpService(9000, 'shop', 'db', '5432')) == {
+        'headrace.io/port.5432': '9000',
+        'headrace.io/mode.5432': 'tcp',
+    }
+    both = config_map.annotations(TcpService(9001, 'shop', 'mq', 'amqp', accepts_proxy=True, sends_proxy=True))
+    assert (both['headrace.io/accept-proxy.amqp'], both['headrace.io/client-ip.amqp']) == ('true', 'proxy-v1')
