@@ -44,6 +44,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
         'controller',
         'endpoint',
         'haproxy',
+        'ingress',
         'live',
         'memory',
         'reloads',
@@ -55,7 +56,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     never = {
         name: value for part in found.values() for name, value in part.items() if name.endswith(('reloads', 'refused'))
     }
-    assert len(never) == 14
+    assert len(never) == 17
     assert set(never.values()) == {0}
     assert all(part for part in found.values())
     assert [found['live'][f'{size}: reloads, all'] for size in (10, 20)] == [0, 0]

@@ -32,7 +32,7 @@ from headrace.resolve.changes import Change
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
-from headrace.translate import build_context
+from headrace.translate import build_context, shapes
 
 Figures = Iterator[tuple[str, float]]
 SEEDS = (7, 1234, 4321)
@@ -79,7 +79,9 @@ class Model:
 
     def loaded(self) -> Loaded:
         """Return what a HAProxy that was started with this has loaded."""
-        return Loaded(frozenset(profiles.in_use(self.state.fragments.values(), self.context.settings.cookie_name)))
+        return Loaded(
+            frozenset(profiles.in_use(self.state.fragments.values(), *shapes.usual_cookies(self.context.settings)))
+        )
 
     def files(self) -> Files:
         """Return the rendered files."""
@@ -173,7 +175,7 @@ def endpoint(chosen: Chosen) -> Figures:
             for name, taken in zip(spent, (read - began, built - read, ended - built, ended - began), strict=True):
                 spent[name].append(taken)
         for name, taken_all in spent.items():
-            yield from _percentiles(f'{count}: {name}', taken_all, _MICRO, 'µs')
+            yield from percentiles(f'{count}: {name}', taken_all, _MICRO, 'µs')
         gc.unfreeze()
 
 
@@ -233,7 +235,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         began = time.perf_counter()
         refused += _refused(process, plan.plan(change, loaded))
         spent.append(time.perf_counter() - began)
-    yield from _percentiles(f'{count}: one endpoint, planned, sent and answered', spent, _MILLI, 'ms')
+    yield from percentiles(f'{count}: one endpoint, planned, sent and answered', spent, _MILLI, 'ms')
     spent.clear()
     for number in range(count, count + min(_NEW, chosen.samples)):
         settings = {'request-headers': f'X-New: {number}', 'rate-limit': '5/s'}
@@ -243,7 +245,7 @@ def _told(process: Process, model: Model, chosen: Chosen) -> Figures:
         began = time.perf_counter()
         refused += _refused(process, plan.plan(model.put(made), loaded))
         spent.append(time.perf_counter() - began)
-    yield from _percentiles(f'{count}: a new Service with settings, planned, sent and answered', spent, _MILLI, 'ms')
+    yield from percentiles(f'{count}: a new Service with settings, planned, sent and answered', spent, _MILLI, 'ms')
     yield f'{count}: refused', refused
 
 
@@ -304,7 +306,8 @@ def _refused(process: Process, made: Plan) -> int:
     return len(left)
 
 
-def _percentiles(what: str, spent: list[float], factor: float, unit: str) -> Figures:
+def percentiles(what: str, spent: list[float], factor: float, unit: str) -> Figures:
+    """Yield the median and the 99th percentile of some times."""
     cuts = statistics.quantiles(spent, n=100)
     yield f'{what}, p50, {unit}', cuts[49] * factor
     yield f'{what}, p99, {unit}', cuts[98] * factor
@@ -321,12 +324,20 @@ def controller(chosen: Chosen) -> Figures:
     return leading.measure(chosen.largest)
 
 
+def ingress(chosen: Chosen) -> Figures:
+    """Measure Ingresses with annotations of ingress-nginx: what they cost, and how many reloads they take."""
+    from tools.bench import ingresses  # noqa: PLC0415  it is built on these parts
+
+    return ingresses.measure(chosen.largest, chosen.samples)
+
+
 PARTS: dict[str, Callable[[Chosen], Figures]] = {
     part.__name__: part
     for part in (
         render,
         reloads,
         endpoint,
+        ingress,
         memory,
         haproxy,
         transition,
