@@ -33,6 +33,11 @@ _ANYWHERE = '0.0.0.0'  # noqa: S104
 # Settings that choose among endpoints, or look at them.
 _OF_MANY = ('balance', 'cookie', 'check', 'check-path', 'check-host', 'check-status')
 _COOKIE_KEYS = tuple(key.name for key in keys.KEYS if key.name.startswith('cookie-'))
+# Settings that are data of a route in HTTP.
+_OF_ROUTE = frozenset((
+    'timeout-connect', 'timeout-server', 'timeout-tunnel', 'queue-timeout', 'cookie-path', 'cookie-domain', 'cookie-same-site',
+    'cookie-max-age', 'cookie-secure', 'cookie-conditional-same-site-none', 'cookie-change-on-failure',
+))  # fmt: skip
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -105,15 +110,23 @@ def demand(
     context: BuildContext,
     values: tuple[tuple[str, object], ...] = (),
 ) -> tuple[Demand, Wanted]:
-    """Return what another object demands of a Service's port, and the backend that the Service makes of it."""
-    made = Demand(service.ref, port.label, mode, values)
+    """Return what another object demands of a Service's port, and the backend that the Service makes of it.
+
+    Settings that are data of the route in HTTP are no part of the demand, so those who differ in them share a backend.
+    """
+    of_servers = tuple(item for item in values if mode == 'tcp' or item[0] not in _OF_ROUTE)
+    made = Demand(service.ref, port.label, mode, of_servers)
     said = parse.read(service.ref, service.annotations, service.ports)
-    return made, demanded(service, said, port, made, context)
+    wanted = demanded(service, said, port, made, context)
+    if of_servers == values:
+        return made, wanted
+    all_of_them = want(service, said, port, mode, _endpoint(port, mode), context, asked=dict(values))
+    return made, replace(wanted, settings=all_of_them.settings)
 
 
 def demanded(service: Service, said: Annotations, port: ServicePort, demand: Demand, context: BuildContext) -> Wanted:
     """Return the backend that another object demands; one that differs from the Service's own has a name of its own."""
-    endpoint = fitting(exposure.spoken(port, None, has_host=False, asked=demand.mode == 'http').endpoint, demand.mode)
+    endpoint = _endpoint(port, demand.mode)
     own = want(service, said, port, demand.mode, endpoint, context)
     if not demand.values:
         return own
@@ -123,6 +136,11 @@ def demanded(service: Service, said: Annotations, port: ServicePort, demand: Dem
         return wanted
     # Texts stand in quotes there, so different parts have different texts.
     return replace(wanted, variant=names.digest(repr(parts)))
+
+
+def _endpoint(port: ServicePort, mode: Mode) -> str:
+    """Return what the endpoints of a port speak to an object that leads there, unless an annotation says otherwise."""
+    return fitting(exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint, mode)
 
 
 def fitting(endpoint: str, mode: Mode) -> str:

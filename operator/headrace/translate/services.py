@@ -3,6 +3,8 @@
 Owns the order in which a Service is understood: whose it is, which ports are exposed, and then port by port (`edge_ports`).
 """
 
+from dataclasses import replace
+
 from headrace.annotations import keys, parse
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand
@@ -15,6 +17,9 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import EdgePort
 from headrace.translate.exposure import Exposures
 from headrace.translate.fragment_builder import FragmentBuilder
+
+# Backends of a Service with settings of objects that lead to it: each is built again with the Service.
+MOST_DEMANDED = 64
 
 
 def translate(
@@ -55,8 +60,13 @@ def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[De
     _not_applicable(builder, exposures)
     for key, label, why in key_dependencies.missing(said, exposures):
         builder.say('NotApplicable', builder.key(key, label), why)
-    for demand in sorted(demands):
+    for demand in sorted(demands)[:MOST_DEMANDED]:
         builder.demanded(demand)
+    if len(demands) > MOST_DEMANDED:
+        excess = budgets.Excess(
+            'different backends that other objects ask for', len(demands), MOST_DEMANDED, 'a fixed limit'
+        )
+        builder.diagnostics.append(replace(excess.diagnostic(service.ref), field=''))
     return builder.fragment()
 
 

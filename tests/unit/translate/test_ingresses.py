@@ -7,6 +7,7 @@ from headrace.ir.fragment import Kind
 from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
+from headrace.translate.services import MOST_DEMANDED
 from support import certificates
 from support.objects import (
     built,
@@ -519,3 +520,26 @@ def test_a_service_for_errors_that_is_missing_is_told():
     said = {'headrace.io/error-statuses': '404', 'headrace.io/error-service': 'pages'}
     made = serve(ingress(hosts={'a.com': 'web'}, annotations=said))
     assert reasons(made) == ['ServiceMissing']
+
+
+# --- demands
+
+
+def test_ingresses_that_differ_in_what_is_data_of_their_routes_share_a_backend():
+    items = [
+        ingress(f'i{number}', hosts={f'h{number}.com': 'web'}, annotations={'headrace.io/timeout-server': f'{number}s'})
+        for number in (5, 6)
+    ]
+    made = serve(items[0], items[1])
+    assert len({demand for number in (5, 6) for demand in of_ingress(made, f'i{number}').demands}) == 1
+    assert [found.server for number in (5, 6) for found in of_ingress(made, f'i{number}').timeouts] == [5000, 6000]
+
+
+def test_a_service_makes_a_bounded_number_of_backends_for_others():
+    items = [
+        ingress(f'i{number}', hosts={f'h{number}.com': 'web'}, annotations={'headrace.io/max-connections': f'{number}'})
+        for number in range(1, MOST_DEMANDED + 3)
+    ]
+    made = serve(items[0], *items[1:])
+    assert len(fragment(made).backends) == MOST_DEMANDED
+    assert reasons(made, Ref('Service', 'shop', 'web')) == ['BudgetExceeded']
