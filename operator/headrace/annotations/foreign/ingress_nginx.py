@@ -16,7 +16,7 @@ _SNIPPET = 'add_header, more_set_headers, more_clear_headers, more_set_input_hea
 _SECURITY: tuple[tuple[Row, ...], ...] = (
     grouped(
         security.basic_auth,
-        exact('auth-type', text='`basic`; `digest` closes the routes', closes=True),
+        exact('auth-type', text='`basic`, and the endpoint gets the credentials too; `digest` closes the routes', closes=True),
         exact('auth-secret', 'basic-auth-secret', text='a Secret of the namespace of the Ingress', closes=True),
         exact('auth-secret-type', text='`auth-file`; `auth-map` closes the routes', closes=True),
         exact('auth-realm', 'basic-auth-realm'),
@@ -86,10 +86,10 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         shaping('use-regex', 'for all paths of its hosts, without regard to case, at the beginning of the path'),
     ),
     (
-        exact('app-root', 'redirect-root', form=forms.plain),
+        exact('app-root', 'redirect-root', text='to the path, on the host of the request', form=forms.plain),
         exact('from-to-www-redirect', 'www-redirect', form=forms.boolean),
     ),
-    grouped(traffic.aliases, shaping('server-alias', 'hosts; expressions are not served')),
+    grouped(traffic.aliases, shaping('server-alias', 'hosts; expressions are not served; an alias that is a host of another Ingress is of the older one')),
     grouped(
         traffic.canary,
         *(shaping(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-cookie')),
@@ -133,7 +133,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ignored('ssl-ciphers ssl-prefer-server-ciphers', "ciphers are the class's: the setting `tlsCiphers`"),
     grouped(
         traffic.cors,
-        exact('enable-cors', 'cors-allow-origin'),
+        exact('enable-cors', 'cors-allow-origin', text="for the origin `*` answers name the request's"),
         differs('cors-allow-origin', 'http and https origins and `*`, without patterns', 'cors-allow-origin'),
         exact('cors-allow-methods', 'cors-allow-methods'),
         exact('cors-allow-headers', 'cors-allow-headers'),
@@ -177,7 +177,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('proxy-redirect-from', 'location-rewrite', text='without variables and expressions'),
         exact('proxy-redirect-to', 'location-rewrite', text='without variables and expressions'),
     ),
-    grouped(traffic.headers, exact('x-forwarded-prefix', 'request-headers', text='without variables')),
+    grouped(traffic.headers, exact('x-forwarded-prefix', 'request-headers', text='without variables; without `rewrite-target` too')),
     grouped(
         traffic.configuration_snippet,
         differs('configuration-snippet', _SNIPPET),
