@@ -58,7 +58,7 @@ class Map(StrEnum):
 
 
 # Maps whose entries lead to a backend.
-LEADING = frozenset((Map.CANARY, Map.SPLITS, Map.EXTERNAL_AUTH))
+LEADING = frozenset((Map.CANARY, Map.SPLITS, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.MIRRORS))
 
 
 @dataclass(frozen=True, slots=True, order=True)

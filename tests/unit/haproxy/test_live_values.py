@@ -159,7 +159,14 @@ def test_a_map_is_set_right(held, wanted, expected):
 
 
 @pytest.mark.parametrize(
-    ('name', 'phase'), [(Map.ROUTES, Phase.POINTERS), (Map.CANARY, Phase.POINTERS), (Map.RATE, Phase.DATA)]
+    ('name', 'phase'),
+    [
+        (Map.ROUTES, Phase.POINTERS),
+        (Map.CANARY, Phase.POINTERS),
+        (Map.ERROR_PAGES, Phase.POINTERS),
+        (Map.MIRRORS, Phase.POINTERS),
+        (Map.RATE, Phase.DATA),
+    ],
 )
 def test_what_points_is_set_right_after_what_is_pointed_to(name, phase):
     assert [command.phase for command in live_state.map_repairs(name, {}, {'a': '1'})] == [phase]
