@@ -40,6 +40,13 @@ def cheap_files(shown):
     }
 
 
+def targets(value):
+    """Return the pointers of an entry at which a request can arrive: one that is closed or redirects needs no backend."""
+    listed = value.split(',')[1:-1] if value.startswith('?') else [value]
+    pointers = (candidate.partition('!')[0] for candidate in listed)
+    return [pointer for pointer in pointers if not {'X', 'R'} & set(pointer.split('|')[2])]
+
+
 class Model:
     """Objects and the state that follows them."""
 
@@ -182,8 +189,8 @@ class Told:
                     # No route, but the namespace that a host belongs to.
                     assert key.endswith('/'), (command, key)
                     continue
-                pointer = value.partition('|')[2] if file == CANARY else value
-                assert self.simulated.leads(pointer) is not None, (command, file, key, value)
+                for pointer in targets(value.partition('|')[2] if file == CANARY else value):
+                    assert self.simulated.leads(pointer) is not None, (command, file, key, value)
         for file, pairs in maps.items():
             assert len(dict(pairs)) == len(pairs), (command, file)
         lines = {word for line in self.simulated.crt_list.values() for word in line.split()}
