@@ -147,9 +147,6 @@ class IngressPolicies:
         shown = 'each route' if use.backend == _ALL else f'the route to {service.ref}'
         route = RoutePolicy(self.parts, policy, settings, use.mode, str, shown)
         self._rewrite(policy, settings, use)
-        if self.settings.dialect == 'ingress-nginx' and use.mode == 'http':
-            # Endpoints behind ingress-nginx believe it.
-            policy.add(policies.REAL_IP)
         route.judge()
         route.further_services(service.ref, target.port)
         self._canary(policy, route, target.port, use, wanted.shape)

@@ -65,7 +65,6 @@ LEAVING = 'l'
 GONE = 'g'
 EXTERNAL_AUTH = 'A'
 EXTERNAL_AUTH_BODY = 'V'
-REAL_IP = 'P'
 _DIGIT_BITS = 4
 # The attributes that profiles give the session cookie.
 _USUAL_ATTRIBUTES = 'path=/; HttpOnly; SameSite=Lax'

@@ -301,7 +301,7 @@ def test_a_redirect_that_is_asked_for_needs_the_default_certificate():
 
 def test_a_redirect_that_ingress_nginx_forces_needs_no_certificate():
     item = ingress(hosts={'a.com': 'web'}, annotations={f'{NGINX}force-ssl-redirect': 'true'})
-    assert route(serve(item, ingress_annotations=('ingress-nginx',))).flags == 'LP'
+    assert route(serve(item, ingress_annotations=('ingress-nginx',))).flags == 'L'
 
 
 def test_of_several_certificates_of_one_kind_the_first_counts():
@@ -408,7 +408,7 @@ def test_a_canary_that_comes_builds_the_other_ingress_again():
 
 def test_a_canary_without_its_service_gets_nothing():
     made = serve(ingress(hosts={'a.com': 'web'}), canary(weight='20'), ingress_annotations=('ingress-nginx',))
-    assert (of_ingress(made).leads, route(made).flags) == ((), 'P')
+    assert (of_ingress(made).leads, route(made).flags) == ((), '')
 
 
 # --- regular expressions
@@ -513,7 +513,7 @@ def test_errors_and_copies_go_to_the_services_that_annotations_of_nginx_name():
     found = {entry.map: entry.value for entry in map_entries.of_fragment(of_ingress(made))}
     assert found[Map.ERROR_PAGES] == '404,503|shop_pages_http|shop|web|web|80'
     assert found[Map.MIRRORS] == '100|shop_copies_http'
-    assert set(route(made).flags) == set('MPQ')
+    assert set(route(made).flags) == set('MQ')
 
 
 def test_a_service_for_errors_that_is_missing_is_told():

@@ -208,6 +208,7 @@ class Renderer:
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(userlists.needed(fragments)),
             'conditions': self.conditions,
+            'real_ip': self.context.role is Role.EDGE and 'ingress-nginx' in settings.ingress_annotations,
             'longest_answer': LONGEST_ANSWER,
             'lua': [f'{CONFIG}/{name}' for name in self._lua()],
         }
