@@ -48,12 +48,6 @@ def test_what_it_adds_belongs_to_root_and_is_precompiled(layers):
     assert any(member.name.endswith('/headrace/__pycache__/__main__.cpython-313.pyc') for member in added)
 
 
-def test_the_half_of_the_kubernetes_client_that_nobody_uses_is_not_there(layers):
-    models = [name for name in layers[-1] if 'site-packages/kubernetes/' in name and '/models/' in name]
-    assert any(name.endswith('/aio/client/models/v1_service.py') for name in models)
-    assert not [name for name in models if '/aio/' not in name and name.endswith('.py')][1:]
-
-
 def test_it_is_small(image, layers):
     size = image[0]['Size']
     base = sum(member.size for member in layers[0].values())
