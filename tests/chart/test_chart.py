@@ -92,7 +92,7 @@ def test_no_two_objects_have_the_same_name(documents):
 def test_the_settings_are_those_that_the_operator_takes(documents):
     found = class_settings.parse(chart.settings(documents))
     assert found.threads > 0
-    assert found.file_descriptors > 2 * found.maxconn
+    assert found.file_descriptors > 4 * found.maxconn
     assert found.secrets.namespaces
 
 

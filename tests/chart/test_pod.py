@@ -15,7 +15,7 @@ from support.objects import endpoint_slice, service
 from support.traffic import Load
 
 HTTP = 8080
-QUICK = {'shutdown': {'drainSeconds': 2, 'hardStopSeconds': 20}, 'haproxy': {'maxconn': 400, 'fileDescriptors': 4000}}
+QUICK = {'shutdown': {'drainSeconds': 2, 'hardStopSeconds': 20}, 'haproxy': {'maxconn': 200, 'fileDescriptors': 4000}}
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ MATRIX = {
         'metrics': {'podMonitor': {'enabled': True}},
     },
     'agents of the node role by other means': {'settings': {'nodeRole': True}},
-    'more connections': {'haproxy': {'maxconn': 100000, 'fileDescriptors': 250000, 'threads': 8}},
+    'more connections': {'haproxy': {'maxconn': 100000, 'fileDescriptors': 500000, 'threads': 8}},
 }
 """By name; all of them render."""
 WITH_EDGE = {name: values for name, values in MATRIX.items() if values.get('edge', {}).get('enabled', True)}

@@ -127,8 +127,8 @@ api: 8406
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}
 {{- end -}}
-{{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 2 .Values.haproxy.maxconn) 100)) -}}
-{{- fail "haproxy.fileDescriptors: two for each of haproxy.maxconn, and 100 besides, are the least" -}}
+{{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 4 .Values.haproxy.maxconn) 200)) -}}
+{{- fail "haproxy.fileDescriptors: four for each of haproxy.maxconn, and 200 besides, are the least" -}}
 {{- end -}}
 {{- $own := include "headrace.ports" . | fromYaml | values -}}
 {{- if ne (len $own) (len (uniq $own)) -}}
