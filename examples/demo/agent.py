@@ -75,7 +75,10 @@ class Agent:
 
     def diagnostics(self) -> set[str]:
         """Return what the agent finds wrong: reason and object."""
-        return {f'{item["reason"]} of {item["object"]}' for item in self.status()['diagnostics']}
+        return {
+            f'{item["reason"]} of {item["kind"]} {item["namespace"]}/{item["name"]}'
+            for item in self.status()['diagnostics']
+        }
 
     def reasons_of_reloads(self, count: int) -> list[str]:
         """Return the kinds of reasons of all reloads, once there were so many; a reload is told of when it is through."""

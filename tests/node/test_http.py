@@ -68,7 +68,7 @@ def test_a_canary_gets_its_part_whoever_serves_its_own_address(nodes, agent):
     agent.start()
     for address in ADDRESSES:
         assert {ask(nodes, address)[1]['pod'] for _ in range(5)} == {'one'}
-        assert {ask(nodes, address, **{'X-Next': 'yes'})[1]['pod'] for _ in range(5)} == {'three'}
+        assert {ask(nodes, address, **{'X-Next': 'always'})[1]['pod'] for _ in range(5)} == {'three'}
     web(agent, following, ends, **{**said, 'canary_weight': '100'})
     until(lambda: ask(nodes, ADDRESSES[0])[1]['pod'] == 'three', 'all go to the canary')
 
