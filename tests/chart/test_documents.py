@@ -103,6 +103,8 @@ def test_the_dashboard_and_the_alerts_can_be_read():
 def test_every_command_of_ours_has_the_options_it_is_shown_with(line):
     words = shlex.split(line)[1:]
     command = command_line.cli.commands[words[0]]
+    if isinstance(command, click.Group) and words[1] in command.commands:
+        command = command.commands[words[1]]
     known = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
     assert {word for word in words if word.startswith('-')} <= known
 

@@ -33,6 +33,18 @@ spec:
 )
 
 
+DOOR = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: door, namespace: default}
+spec:
+  ingressClassName: headrace
+  rules:
+    - host: door.example.com
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop, port: {name: http}}}}]}
+"""
+
+
 @pytest.fixture(scope='module')
 def town():
     """Clients, outside of the cluster."""
@@ -71,6 +83,14 @@ def load(installed, town):
     made.stop()
 
 
+@pytest.fixture
+def door(installed, town):
+    """A client that asks for the host of the Ingress all the time."""
+    made = Load(town, port(installed), kept=1, new_each_second=0, host='door.example.com', where=lambda: NODE)
+    yield made
+    made.stop()
+
+
 def served(load, more=50):
     """Wait until so many more requests have been answered."""
     answered = load.answered
@@ -96,6 +116,19 @@ def all_ready(cluster):
 def test_an_annotated_service_is_served_from_outside(installed, town, load):
     served(load)
     until(lambda: len(load.pods) == 2, 'both pods have answered')
+
+
+def test_an_ingress_is_served_and_its_address_is_that_of_the_edge(installed, door):
+    installed.kubectl('apply', '-f', '-', text=DOOR)
+    until(lambda: door.answered > 0, 'the Ingress is served', within=LATE)
+    # As a load balancer in front of the cluster does.
+    address = '{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}'
+    where = ('-n', NAMESPACE, 'patch', 'service', 'headrace', '--subresource=status', '--type=merge')
+    installed.kubectl(*where, '-p', address)
+    until(lambda: '192.0.2.9' in installed.kubectl('get', 'ingress', 'door'), 'it has the address', within=LATE)
+    installed.kubectl('annotate', 'ingress', 'door', 'headrace.io/allow=nonsense')
+    until(lambda: ' 503 ' in door.lost[-1], 'what protects it does not parse', within=LATE)
+    until(lambda: 'InvalidValue' in installed.kubectl('describe', 'ingress', 'door'), 'there is an Event', within=LATE)
 
 
 def test_an_administrator_sees_through_the_api_server_what_a_pod_serves(installed):
