@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.annotations import parse, values
-from headrace.annotations.foreign.translation import CanaryRole
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions
 from headrace.ir.tls import HostTls
+from headrace.names import Ref
 from headrace.objects.ingress import Ingress, IngressBackend, IngressPath, PathType
 from headrace.store import Reader
 from headrace.translate import budgets, ingress_settings, policies, redirects, regular_expressions
+from headrace.translate.budgets import Excess
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
@@ -30,8 +31,13 @@ ANY = '*'
 _ROOT = '/'
 # Of one host; ingress-nginx takes one.
 _MOST_CANARIES = 32
+# Of one Ingress, by paths and hosts. More would not fit the entry of a host, and each takes time to parse.
+_MOST_EXPRESSIONS = 200
 # Where a certificate authority asks for the proof of a host's owner, before there is a certificate (RFC 8555, 8.3).
 _CHALLENGES = '/.well-known/acme-challenge/'
+
+# A host ('' for all), a path, and its type.
+_Asked = tuple[str, str, PathType]
 
 
 def translate(ingress: Ingress, reader: Reader, context: BuildContext) -> Fragment | None:
@@ -58,11 +64,11 @@ def _settings(ingress: Ingress, reader: Reader, context: BuildContext) -> Ingres
     return ingress_settings.read(ingress, decision, context) if decision.owner is Owner.OURS else None
 
 
-def _excess(ingress: Ingress, settings: IngressSettings, context: BuildContext) -> budgets.Excess | None:
+def _excess(ingress: Ingress, settings: IngressSettings, context: BuildContext) -> Excess | None:
     routes = sum(max(1, len(rule.paths)) for rule in ingress.rules)
     routes += len(settings.structure.aliases) * max((len(rule.paths) for rule in ingress.rules), default=0)
     most = context.settings.max_routes_per_object
-    return budgets.Excess('routes', routes, most, 'maxRoutesPerObject') if routes > most else None
+    return Excess('routes', routes, most, 'maxRoutesPerObject') if routes > most else None
 
 
 def _hosts(ingress: Ingress) -> list[str]:
@@ -87,11 +93,13 @@ class _IngressBuilder(FragmentParts):
         self.diagnostics += [*ingress.problems, *settings.diagnostics]
         self.tls = IngressTls(self, ingress, settings)
         self.policies = IngressPolicies(self, settings, self.tls)
-        # By key of the route: its candidates, and the field of the first one.
-        self._candidates: dict[str, tuple[str, list[Candidate]]] = {}
-        # By host: the canary Ingresses of this class, each with its part; whether paths are regular expressions.
-        self._canaries: dict[str, list[tuple[Ingress, CanaryRole]]] = {}
+        # By key of the route: its candidates by their conditions, and the field of the first one.
+        self._candidates: dict[str, tuple[str, dict[Conditions, Candidate]]] = {}
+        # By host: the canary Ingresses, and whether paths are regular expressions; and what each canary Ingress offers.
+        self._canaries: dict[str, tuple[Ingress, ...]] = {}
         self._expressions: dict[str, bool] = {}
+        self._offered: dict[Ref, dict[_Asked, Canary]] = {}
+        self._parsed = 0
 
     def build(self) -> Fragment:
         """Return the finished fragment; a canary has routes in the fragments of the others of its host only."""
@@ -103,8 +111,8 @@ class _IngressBuilder(FragmentParts):
             if self.structure.passthrough and place.path.path == _ROOT and place.host != ANY:
                 self._pass_through(place)
         for key, (field, candidates) in self._candidates.items():
-            plain = len(candidates) == 1 and candidates[0].conditions == ALWAYS
-            value = candidates[0].target if plain else Candidates(tuple(candidates))
+            plain = candidates[ALWAYS].target if candidates.keys() == {ALWAYS} else None
+            value = plain or Candidates(tuple(candidates.values()))
             self.claims.append(Claim(Kind.ROUTE, key, value, field))
         self._redirects()
         return self.fragment()
@@ -159,6 +167,9 @@ class _IngressBuilder(FragmentParts):
         kept = self.settings.dialect == 'ingress-nginx' and self.settings.values.get('rewrite-path') == place.path.path
         use = Use(_backend(place.path), self._canary(place), expression=True, kept=kept)
         key = route_key(place.host, _ROOT, exact=False)
+        self._parsed += 1
+        if self._parsed > _MOST_EXPRESSIONS:
+            raise ExceededError(Excess('regular expressions', self._parsed, _MOST_EXPRESSIONS, 'a fixed limit'))
         expression = regular_expressions.parse_beginning(place.path.path)
         if isinstance(expression, regular_expressions.Unsupported):
             # What it would match is not known, so all of the host that has no other path is closed.
@@ -170,12 +181,12 @@ class _IngressBuilder(FragmentParts):
         self._add(key, pointer, place.field, Conditions(path=expression, path_length=len(place.path.path)))
 
     def _add(self, key: str, pointer: Pointer, field: str, conditions: Conditions = ALWAYS) -> None:
-        _, candidates = self._candidates.setdefault(key, (field, []))
-        if any(item.conditions == conditions for item in candidates):
+        _, candidates = self._candidates.setdefault(key, (field, {}))
+        if conditions in candidates:
             message = 'another path of this Ingress is the same; the first has the requests'
             self.diagnostics.append(Diagnostic(self.ref, 'Conflict', message, field))
             return
-        candidates.append(Candidate(pointer, conditions, len(candidates)))
+        candidates[conditions] = Candidate(pointer, conditions, len(candidates))
 
     def _guarded(self, host: str, pointer: Pointer) -> Pointer:
         """Return what leads to a backend: sent to HTTPS where the host has TLS, closed where it should and cannot."""
@@ -201,19 +212,14 @@ class _IngressBuilder(FragmentParts):
 
     def _canary(self, place: _Place) -> Canary | None:
         """Return what gets a part of the requests of a path: the same path of the oldest canary Ingress of the host."""
-        if place.host not in self._canaries:
-            host = '' if place.host == ANY else place.host
-            items = self.reader.canaries(host)[:_MOST_CANARIES]
-            found = ((item, _settings(item, self.reader, self.context)) for item in items)
-            self._canaries[place.host] = [
-                (item, settings.structure.canary) for item, settings in found if settings and settings.structure.canary
-            ]
-        for item, role in self._canaries[place.host]:
-            for rule in item.rules:
-                for path in rule.paths:
-                    same = (path.path, path.type) == (place.path.path, place.path.type)
-                    if (rule.host or ANY) == place.host and same and path.service:
-                        return Canary(role, _backend(path))
+        host, path = '' if place.host == ANY else place.host, place.path
+        if host not in self._canaries:
+            self._canaries[host] = self.reader.canaries(host)[:_MOST_CANARIES]
+        for item in self._canaries[host]:
+            if item.ref not in self._offered:
+                self._offered[item.ref] = _offered(item, _settings(item, self.reader, self.context))
+            if (canary := self._offered[item.ref].get((host, path.path, path.type))) is not None:
+                return canary
         return None
 
     def _redirects(self) -> None:
@@ -232,6 +238,17 @@ class _IngressBuilder(FragmentParts):
             if key not in self._candidates:
                 self.claims.append(Claim(Kind.ROUTE, key, each.pointer, 'spec.rules'))
                 self.data += each.data
+
+
+def _offered(ingress: Ingress, settings: IngressSettings | None) -> dict[_Asked, Canary]:
+    """Return what a canary Ingress of this class offers, by host, path and type of path."""
+    role = settings.structure.canary if settings is not None else None
+    offered: dict[_Asked, Canary] = {}
+    for rule in ingress.rules if role is not None else ():
+        for path in rule.paths:
+            if path.service and role is not None:
+                offered.setdefault((rule.host, path.path, path.type), Canary(role, _backend(path)))
+    return offered
 
 
 def _whole(backend: IngressBackend) -> IngressPath:

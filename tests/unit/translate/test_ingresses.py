@@ -7,6 +7,7 @@ from headrace.ir.fragment import Kind
 from headrace.ir.policy import Map
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
+from headrace.translate import ingresses
 from headrace.translate.services import MOST_DEMANDED
 from support import certificates
 from support.objects import (
@@ -406,6 +407,22 @@ def test_a_canary_that_comes_builds_the_other_ingress_again():
     assert Ref('Canaries', 'shop', 'a.com') in of_ingress(made).needs
 
 
+def test_canaries_are_read_once_for_all_hosts_and_paths(monkeypatch):
+    read, asked = ingresses.ingress_settings.read, []
+    monkeypatch.setattr(
+        ingresses.ingress_settings, 'read', lambda item, *rest: asked.append(item.name) or read(item, *rest)
+    )
+    hosts = [f'h{number}.com' for number in range(20)]
+    item = ingress(hosts=dict.fromkeys(hosts, 'web'))
+    other = ingress(
+        'next', hosts=dict.fromkeys(hosts, 'next'), annotations=canary(weight='20')['metadata']['annotations']
+    )
+    made = serve(item, other, *NEXT, ingress_annotations=('ingress-nginx',))
+    assert len(of_ingress(made).leads) == 1
+    # Each once for its own fragment, and the canary once more for that of the other one.
+    assert len(asked) <= 4
+
+
 def test_a_canary_without_its_service_gets_nothing():
     made = serve(ingress(hosts={'a.com': 'web'}), canary(weight='20'), ingress_annotations=('ingress-nginx',))
     assert (of_ingress(made).leads, route(made).flags) == ((), '')
@@ -464,6 +481,13 @@ def test_a_rewrite_has_what_groups_of_the_expression_matched():
 def test_a_path_that_is_the_target_of_the_rewrite_itself_is_kept():
     made = serve(expression('/app', rewrite_target='/app'), ingress_annotations=('ingress-nginx',))
     assert [entry for entry in of_ingress(made).data if entry.map.value == 'rewrite-captures'] == []
+
+
+def test_an_ingress_with_too_many_expressions_is_closed():
+    rules = [ingress_rule('a.com', path=f'/{number}', path_type='ImplementationSpecific') for number in range(201)]
+    item = ingress(rules=rules, annotations={f'{NGINX}use-regex': 'true'})
+    made = serve(item, ingress_annotations=('ingress-nginx',))
+    assert (route(made).flags, reasons(made)) == ('X', ['BudgetExceeded'])
 
 
 # --- further structure
