@@ -16,7 +16,8 @@ def test_an_address_is_published_though_another_tenant_has_a_thousand_mistakes()
             await asyncio.sleep(0.01)
 
     calls = lead(script)
-    assert len(calls.statuses) < 20
+    # Calls are made 16 at a time: those under way, and a turn of each namespace.
+    assert len(calls.statuses) < 3 * 16
     (status,) = [status for name, status in calls.statuses if name == 'zzz/good']
     assert status['loadBalancer']['ingress'] == [{'ip': VIP, 'ipMode': 'Proxy'}]
 
