@@ -144,15 +144,7 @@ def followed(make_live):
 @given(before=strategies.worlds(), events=strategies.batches())
 def test_a_live_haproxy_has_what_one_started_from_the_files_has(followed, before, events):
     followed.empty()
-    followed.change(services(before))
+    followed.change(before)
     for batch in events:
-        followed.change(services(batch))
+        followed.change(batch)
         followed.check()
-
-
-def services(batch):
-    """Return a batch without Ingresses.
-
-    With them an entry of a canary stayed once in a HAProxy under load after its IngressClass had gone; the cause is not found.
-    """
-    return [each for each in batch if (each.kind if isinstance(each, Ref) else each['kind']) != 'Ingress']

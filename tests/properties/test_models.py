@@ -1,9 +1,14 @@
 """The order of events and how they are batched change nothing: not the state, not the diagnostics, not a byte."""
 
+import asyncio
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.haproxy.runtime.staging import Staging
 from headrace.resolve import model_snapshot
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
@@ -55,7 +60,19 @@ def test_the_state_after_any_events_is_that_of_its_objects_built_at_once(seen, b
 
 @given(before=strategies.worlds(), events=strategies.batches())
 def test_files_after_any_events_are_those_of_the_objects_at_once(before, events):
-    model = Model()
-    for batch in (before, *events):
-        model.change(batch)
+    model, snapshot = Model(), model_snapshot.ModelSnapshot()
+    with tempfile.TemporaryDirectory() as folder:
+        staging = Staging(Path(folder), RENDERER, snapshot)
+        staging.fill()
+        for batch in (before, *events):
+            change = model.change(batch)
+            snapshot.tell(change)
+            staging.note(change)
+        asyncio.run(staging.flush())
+        assert files_of(Path(folder)) == RENDERER.render(model.scratch())
     assert RENDERER.render(model.state) == RENDERER.render(model.scratch())
+
+
+def files_of(folder: Path):
+    """Return the files of a folder by their names in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}

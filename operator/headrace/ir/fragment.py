@@ -65,10 +65,10 @@ class Claim:
 class Fragment:
     """What one object contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
-    `leads` are what of its policies leads to further backends. `endpoint_diagnostics` are those that follow from its endpoints, which change far more often than all the rest. Of an
-    object that exceeds a limit, `closed` tells the closed form; `shut` are the hosts that it names without a claim
-    for each of their paths: routes that its namespace has of them are closed too. `unchecked` is the diagnostic of one that
-    has no checks for want of room.
+    `leads` are what of its policies leads to further backends. `endpoint_diagnostics` are those that follow from its
+    endpoints, which change far more often than all the rest. Of an object that exceeds a limit, `closed` tells the
+    closed form; `shut` are the hosts that it names without a claim for each of their paths: routes that its namespace
+    has of them are closed too. `unchecked` is the diagnostic of one that has no checks for want of room.
     """
 
     ref: Ref
@@ -94,6 +94,11 @@ class Fragment:
         """Return the policies under whose names it has data."""
         found = {names.policy(self.ref, backend.port) for backend in self.backends if backend.service == self.ref}
         return found.union(pointer.policy for claim in self.claims for pointer in pointers(claim.value))
+
+    def has_same_data(self, other: 'Fragment') -> bool:
+        """Tell whether the map entries and user lists of another fragment equal its own, claims aside."""
+        mine = (self.data, self.leads, self.headers, self.timeouts, self.userlists)
+        return mine == (other.data, other.leads, other.headers, other.timeouts, other.userlists)
 
     def with_endpoints(self, backends: tuple[Backend, ...], diagnostics: tuple[Diagnostic, ...]) -> 'Fragment':
         """Return the fragment with other endpoints; see `Backend.with_groups`."""

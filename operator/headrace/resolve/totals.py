@@ -297,7 +297,9 @@ def _same(held: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
     if held is None:
         return None
     old, known = held
-    if old.claims is not new.claims or old.data is not new.data or old.headers is not new.headers:
+    if old.claims is not new.claims or old.data is not new.data or old.leads is not new.leads:
+        return None
+    if old.headers is not new.headers or old.timeouts is not new.timeouts:
         return None
     if old.userlists is not new.userlists or old.diagnostics is not new.diagnostics:
         return None

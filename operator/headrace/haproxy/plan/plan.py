@@ -153,7 +153,7 @@ class _PlanBuilder:
         for name, backend in old.items():
             if name not in new:
                 self.commands += commands.del_backend(name, syntax.servers(backend))
-        if not _same_data(change):
+        if change.old is None or change.new is None or not change.old.has_same_data(change.new):
             before = map_entries.of_fragment(change.old)
             after = map_entries.of_fragment(change.new)
             self._entries(_data(before), _data(after), Phase.DATA, Phase.DATA_GONE)
@@ -338,11 +338,3 @@ def _listens(change: FragmentChange) -> bool:
         {item for item in found.claims if item.kind is Kind.LISTENER} for found in (change.old, change.new) if found
     ]
     return bool(set[Claim]().union(*claims)) and not (len(claims) > 1 and claims[0] == claims[1])
-
-
-def _same_data(change: FragmentChange) -> bool:
-    old, new = change.old, change.new
-    if old is None or new is None:
-        return False
-    before, after = (old.data, old.headers, old.timeouts, old.leads), (new.data, new.headers, new.timeouts, new.leads)
-    return before == after and old.userlists == new.userlists

@@ -214,12 +214,7 @@ class Staging:
 
 def _differ(item: FragmentChange) -> bool:
     """Tell whether the entries of a fragment may have changed."""
-    old, new = item.old, item.new
-    return (
-        old is None
-        or new is None
-        or (old.data, old.headers, old.timeouts, old.userlists) != (new.data, new.headers, new.timeouts, new.userlists)
-    )
+    return item.old is None or item.new is None or not item.old.has_same_data(item.new)
 
 
 def usage(renderer: Renderer) -> Usage:

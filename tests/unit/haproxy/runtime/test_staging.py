@@ -1,0 +1,52 @@
+"""Files follow a snapshot change by change: what is written is what rendering the whole snapshot gives."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from headrace.haproxy.render.render import Renderer
+from headrace.haproxy.runtime.staging import Staging
+from headrace.resolve import model_snapshot
+from headrace.settings.settings import Secrets, Settings
+from support.following import Following
+from support.objects import secret, service
+
+HTTP = [{'name': 'http', 'port': 80}]
+OTHERS = (
+    service('next', ports=HTTP),
+    secret('users', username='ann', password='x'),
+    secret('more', auth='a:$2y$04$N9qo8uLOickgx2ZMRZoMyenKJXgBwQmuTsuw5rDZiG8GbL4/WHFLO'),
+)
+CHANGES = [
+    {'allow': '10.0.0.0/8'},
+    {'response-headers': 'X-A: 1'},
+    {'timeout-server': '7s'},
+    {'basic-auth-secret': 'users'},
+    {'basic-auth-secret': 'more'},
+    {'canary-service': 'next', 'canary-weight': '5'},
+    {'mirror-service': 'next', 'mirror-percent': '5'},
+    {'error-service': 'next', 'error-statuses': '503'},
+    {'external-auth-service': 'next'},
+    {'balance': 'hdr:x-user'},
+    {'path': '/a'},
+]
+
+
+@pytest.mark.parametrize('annotations', CHANGES, ids=lambda given: next(iter(given)))
+def test_a_change_of_one_setting_reaches_the_files_when_it_comes_and_when_it_goes(annotations, tmp_path):
+    following = Following(Settings(secrets=Secrets(namespaces=('*',))))
+    following.put(service(annotations={'host': 'a.com'}, ports=HTTP), *OTHERS)
+    renderer, snapshot = Renderer(following.state.context), model_snapshot.of_state(following.state)
+    staging = Staging(tmp_path, renderer, snapshot)
+    staging.fill()
+    for given in (annotations, {}):
+        change = following.put(service(annotations={'host': 'a.com', **given}, ports=HTTP))
+        snapshot.tell(change)
+        staging.note(change)
+        asyncio.run(staging.flush())
+        assert written(tmp_path) == renderer.snapshot(snapshot)
+
+
+def written(folder: Path):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
