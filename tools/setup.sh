@@ -110,7 +110,12 @@ if command -v apt-get >/dev/null && [ ! -x .cache/nginx/usr/sbin/nginx ]; then
     mkdir -p .cache/nginx.new
     if (
         cd .cache/nginx.new
-        apt-get download -qq nginx libnginx-mod-http-headers-more-filter >/dev/null 2>&1
+        wanted='nginx libnginx-mod-http-headers-more-filter'
+        # shellcheck disable=SC2086 # a list of words
+        apt-get download -qq $wanted >/dev/null 2>&1 || {
+            [ "$(id -u)" != 0 ] || apt-get update -qq
+            apt-get download -qq $wanted >/dev/null 2>&1
+        }
         for package in *.deb; do dpkg-deb -x "$package" .; done
         rm -- *.deb
         usr/sbin/nginx -v 2>/dev/null

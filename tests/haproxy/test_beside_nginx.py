@@ -4,6 +4,7 @@ So what the cases expect of headrace, or name as a difference, is held against n
 redirects, CORS, cookies, headers, passwords and limits.
 """
 
+import os
 import re
 import subprocess
 
@@ -72,6 +73,8 @@ def program():
     """Return the path of nginx and the folder of its modules."""
     folder = ROOT / '.cache' / 'nginx' / 'usr'
     if not (folder / 'sbin' / 'nginx').exists():
+        if os.environ.get('HEADRACE_SKIP_NOTHING'):
+            pytest.fail('make setup found no package of nginx')
         pytest.skip('make setup found no package of nginx')
     return folder / 'sbin' / 'nginx', folder / 'lib' / 'nginx' / 'modules'
 

@@ -123,7 +123,10 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class ErrorPages:
-    """The backend whose answers replace those of a policy that have one of these codes, and whom it is told they come from."""
+    """The backend whose answers replace those of a policy that have one of these codes.
+
+    Its requests name the Service, the port and the Ingress of the answer that is replaced.
+    """
 
     policy: str
     pointer: Pointer

@@ -303,7 +303,7 @@ def configuration(translation: Translation) -> None:
 
 
 def https(translation: Translation) -> None:
-    """Translate redirects to HTTPS, which haproxy-ingress does for hosts with TLS unless it is told not to."""
+    """Translate redirects to HTTPS, which haproxy-ingress does by default for hosts with TLS."""
     if translation.boolean('ssl-redirect') is False:
         translation.set('ssl-redirect', 'tls-redirect', 'false')
 

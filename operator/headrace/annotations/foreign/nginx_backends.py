@@ -156,7 +156,7 @@ def retries(translation: Translation) -> None:
 
 
 def endpoints_tls(translation: Translation) -> None:
-    """Translate TLS to endpoints: ingress-nginx verifies their certificates only where it is told to."""
+    """Translate TLS to endpoints: ingress-nginx does not verify their certificates by default."""
     if translation.switch('proxy-ssl-verify'):
         if translation.value('proxy-ssl-secret'):
             namespace, slash, name = translation.value('proxy-ssl-secret').rpartition('/')
