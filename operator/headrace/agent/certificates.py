@@ -27,7 +27,7 @@ class Certificates:
 
     def read(self, state: State, store: Store) -> None:
         """Read when the certificates of the Secrets end that something needs."""
-        found = (store.get(ref, Secret) for ref in state.dependencies.needed('Secret'))
+        found = (store.get(ref, Secret) for ref in state.dependencies.read_objects('Secret'))
         ends = (
             (secret.certificate.not_after, secret.namespace, secret.name)
             for secret in found

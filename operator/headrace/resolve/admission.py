@@ -41,57 +41,65 @@ class Admission:
         if self._active:
             self.totals.charge(ref, fragment)
 
-    def admit(self, built: Fragment, held: Fragment | None, refresh: Refresh) -> Fragment:
-        """Return what stands for an object that was built anew; `held` stands for it until now."""
-        if not self._active or built.ref.kind == 'Class':
-            standing = self.standings.of(built.ref)
+    def admit(self, fragment: Fragment, previous: Fragment | None, refresh: Refresh) -> Fragment:
+        """Return what stands for an object that was built anew; `previous` stands for it until now."""
+        if not self._active or fragment.ref.kind == 'Class':
+            standing = self.standings.of(fragment.ref)
             if standing.replaced:
-                self.standings.put(built.ref, replace(standing, good=None, replaced=False, wait=None))
-            return built
-        ref, wanted = built.ref, self.totals.cost(built)
-        excess = self.totals.excess(ref, wanted)
-        if excess is None and not built.closed:
-            return self._checked(built)
+                self.standings.put(fragment.ref, replace(standing, good=None, replaced=False, wait=None))
+            return fragment
+        ref, demand = fragment.ref, self.totals.cost(fragment)
+        excess = self.totals.excess(ref, demand)
+        if excess is None and not fragment.closed:
+            return self._with_room(fragment)
         standing = self.standings.of(ref)
-        good = _with_checks(held) if held is not None and held.claims and not standing.replaced else standing.good
+        good = (
+            _with_checks(previous)
+            if previous is not None and previous.claims and not standing.replaced
+            else standing.good
+        )
         good = refresh(good) if good is not None else None
-        said = built.diagnostics if excess is None or built.closed else (*built.diagnostics, excess.diagnostic(ref))
+        diagnostics = (
+            fragment.diagnostics
+            if excess is None or fragment.closed
+            else (*fragment.diagnostics, excess.diagnostic(ref))
+        )
         # What is too large by itself needs another object to be written, unless there is no room for its closed form.
-        waits = () if excess is None else (wanted,)
-        return self._replaced(replace(built, diagnostics=tuple(sorted(said))), good, waits)
+        waits = () if excess is None else (demand,)
+        return self._best_form(replace(fragment, diagnostics=tuple(sorted(diagnostics))), good, waits)
 
-    def replace(self, refused: Fragment, accepted: Fragment | None, refresh: Refresh) -> Fragment:
+    def replace(self, fragment: Fragment, good: Fragment | None, refresh: Refresh) -> Fragment:
         """Return what stands for an object that HAProxy refuses: the last form that it has accepted, else a closed one."""
-        return self._replaced(refused, refresh(accepted) if accepted is not None else None)
+        return self._best_form(fragment, refresh(good) if good is not None else None)
 
-    def _replaced(self, built: Fragment, good: Fragment | None, waits: tuple[Cost, ...] = ()) -> Fragment:
+    def _best_form(self, fragment: Fragment, good: Fragment | None, waits: tuple[Cost, ...] = ()) -> Fragment:
         """Return the best form for which there is room; an object waits for room for better ones."""
-        forms = tuple(_forms(built, good))
+        forms = tuple(_forms(fragment, good))
         costs = tuple(totals.cost(form) for form in forms)
         place, form = next(
-            (place, form) for place, form in enumerate(forms) if self.totals.excess(built.ref, costs[place]) is None
+            (place, form) for place, form in enumerate(forms) if self.totals.excess(fragment.ref, costs[place]) is None
         )
         waits = (*waits, *costs[:place])
-        return self._checked(form, good=good, replaced=True, wait=Wait(rank(built), waits) if waits else None)
+        return self._with_room(form, good=good, replaced=True, wait=Wait(rank(fragment), waits) if waits else None)
 
-    def follow(self, built: Fragment) -> Fragment:
+    def follow(self, fragment: Fragment) -> Fragment:
         """Return what stands for an object of which only endpoints have changed: they and their checks alone count."""
-        standing = self.standings.of(built.ref)
+        standing = self.standings.of(fragment.ref)
         wait = standing.wait
         if wait is not None and (wait.checks or wait.servers):
-            built, wait = _with_checks(built), replace(wait, checks=0, servers=0) if wait.forms else None
-        return self._checked(built, good=standing.good, replaced=standing.replaced, wait=wait)
+            fragment, wait = _with_checks(fragment), replace(wait, checks=0, servers=0) if wait.forms else None
+        return self._with_room(fragment, good=standing.good, replaced=standing.replaced, wait=wait)
 
-    def follows(self, built: Fragment) -> bool:
+    def follows(self, fragment: Fragment) -> bool:
         """Charge an object of which only endpoints have changed, if that touches no other object; else tell that it may."""
-        ref = built.ref
-        return ref.namespace not in self.standings.waiting and self.totals.follow(ref, built)
+        ref = fragment.ref
+        return ref.namespace not in self.standings.waiting and self.totals.follow(ref, fragment)
 
-    def _checked(
+    def _with_room(
         self, fragment: Fragment, *, good: Fragment | None = None, replaced: bool = False, wait: Wait | None = None
     ) -> Fragment:
         """Return a fragment with as many endpoints as there is room for, and with checks if there is room for all of them."""
-        fragment, wait = self._bounded(fragment, wait)
+        fragment, wait = self._part(fragment, wait)
         rate = totals.checks(fragment)
         excess = self.totals.excess_of_checks(fragment.ref, rate) if rate else None
         if excess is not None:
@@ -103,17 +111,17 @@ class Admission:
             self.standings.put(fragment.ref, replace(standing, good=good, replaced=replaced, wait=wait))
         return fragment
 
-    def _bounded(self, fragment: Fragment, wait: Wait | None) -> tuple[Fragment, Wait | None]:
+    def _part(self, fragment: Fragment, wait: Wait | None) -> tuple[Fragment, Wait | None]:
         """Return a fragment with as many of its endpoints as there is room for; where that is not all, it waits."""
-        wanted, room = totals.servers(fragment), self.totals.room_for_servers(fragment.ref)
-        if wanted <= room:
+        count, room = totals.servers(fragment), self.totals.room_for_servers(fragment.ref)
+        if count <= room:
             return fragment, wait
         most = self.totals.settings.max_endpoints_per_namespace
-        what = f'endpoints of namespace {fragment.ref.namespace}'
-        excess = Excess(what, most - room + wanted, most, 'maxEndpointsPerNamespace')
+        subject = f'endpoints of namespace {fragment.ref.namespace}'
+        excess = Excess(subject, most - room + count, most, 'maxEndpointsPerNamespace')
         diagnostics = (*fragment.endpoint_diagnostics, replace(excess.diagnostic(fragment.ref), field=''))
-        bounded = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(diagnostics)))
-        return bounded, replace(wait or Wait(rank(fragment)), servers=wanted)
+        part = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(diagnostics)))
+        return part, replace(wait or Wait(rank(fragment)), servers=count)
 
     def ready(self, changed: Iterable[Ref]) -> list[Ref]:
         """Return the waiting objects that have room now that some objects have changed, the oldest first.
@@ -121,7 +129,7 @@ class Admission:
         Crypt hashes are counted over all namespaces, so objects that wait with some are looked at after any change.
         """
         namespaces = {ref.namespace for ref in changed}
-        found = [
+        waits = [
             (wait, ref)
             for namespace, waiting in self.standings.waiting.items()
             for ref in waiting
@@ -129,24 +137,24 @@ class Admission:
             and (namespace in namespaces or any(form.hashes for form in wait.forms))
         ]
         trial, ready = self.totals.copy(), list[Ref]()
-        for wait, ref in sorted(found, key=lambda item: item[0].rank):
+        for wait, ref in sorted(waits, key=lambda item: item[0].rank):
             form = next((form for form in wait.forms if trial.excess(ref, form) is None), None)
-            checked = wait.checks and trial.excess_of_checks(ref, wait.checks) is None
-            served = wait.servers and trial.room_for_servers(ref) > trial.taken(ref).servers
-            if form is None and not checked and not served:
+            has_checks = wait.checks and trial.excess_of_checks(ref, wait.checks) is None
+            has_servers = wait.servers and trial.room_for_servers(ref) > trial.charge_of(ref).servers
+            if form is None and not has_checks and not has_servers:
                 continue
-            trial.attempt(ref, form, wait.checks if checked else 0, wait.servers)
+            trial.attempt(ref, form, wait.checks if has_checks else 0, wait.servers)
             ready.append(ref)
         return ready
 
 
-def _forms(built: Fragment, good: Fragment | None) -> Iterable[Fragment]:
+def _forms(fragment: Fragment, good: Fragment | None) -> Iterable[Fragment]:
     """Yield what can stand for a fragment, the best first; the last one takes nothing."""
     if good is not None:
-        yield replace(good, created=built.created, needs=built.needs, diagnostics=built.diagnostics)
-    closed = budgets.closed_form(built)
-    yield closed
-    yield budgets.without_claims(closed)
+        yield replace(good, created=fragment.created, needs=fragment.needs, diagnostics=fragment.diagnostics)
+    without_routes = budgets.closed_form(fragment)
+    yield without_routes
+    yield budgets.without_claims(without_routes)
 
 
 def _with_checks(fragment: Fragment) -> Fragment:

@@ -19,17 +19,17 @@ class FragmentChange:
     old: Fragment | None
     new: Fragment | None
 
-    def moved(self) -> tuple[list[ClaimKey], list[ClaimKey]]:
+    def key_changes(self) -> tuple[list[ClaimKey], list[ClaimKey]]:
         """Return the keys whose claims differ: those to take away, and those to make; all when the rank differs."""
         old = self.old.claims if self.old else ()
         new = self.new.claims if self.new else ()
         same_rank = self.old is not None and self.new is not None and self.old.created == self.new.created
         if same_rank and old == new:
             return [], []
-        kept = set(old) & set(new) if same_rank else set()
-        gone = [(claim.kind, claim.key) for claim in old if claim not in kept]
-        come = [(claim.kind, claim.key) for claim in new if claim not in kept]
-        return gone, come
+        same = set(old) & set(new) if same_rank else set()
+        removals = [(claim.kind, claim.key) for claim in old if claim not in same]
+        additions = [(claim.kind, claim.key) for claim in new if claim not in same]
+        return removals, additions
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,19 +27,19 @@ class Dependencies:
         """Return the backends of a Service that others need."""
         return frozenset(self._demanders.get(ref, ()))
 
-    def needed(self, kind: str) -> list[Ref]:
+    def read_objects(self, kind: str) -> list[Ref]:
         """Return the objects of a kind that fragments are made from, besides their own, in no order."""
         return [ref for ref in self._readers if ref.kind == kind]
 
-    def follow(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+    def follow(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> set[Ref]:
         """Note what a fragment depends on, and return the objects of which others are demanded now."""
-        self._read(ref, held, built)
-        return self._demand(ref, held, built)
+        self._note_readers(ref, old, new)
+        return self._note_demands(ref, old, new)
 
-    def _read(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> None:
-        if held is not None and built is not None and held.needs == built.needs:
+    def _note_readers(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> None:
+        if old is not None and new is not None and old.needs == new.needs:
             return
-        before, after = set(held.needs if held else ()), set(built.needs if built else ())
+        before, after = set(old.needs if old else ()), set(new.needs if new else ())
         for need in before - after:
             self._readers[need].discard(ref)
             if not self._readers[need]:
@@ -47,21 +47,21 @@ class Dependencies:
         for need in after - before:
             self._readers.setdefault(need, set()).add(ref)
 
-    def _demand(self, ref: Ref, held: Fragment | None, built: Fragment | None) -> set[Ref]:
+    def _note_demands(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> set[Ref]:
         """Note what a fragment demands of others, and return those of which others are demanded now."""
-        if held is not None and built is not None and held.demands == built.demands:
+        if old is not None and new is not None and old.demands == new.demands:
             return set()
-        before, after = set(held.demands if held else ()), set(built.demands if built else ())
-        touched: set[Ref] = set()
+        before, after = set(old.demands if old else ()), set(new.demands if new else ())
+        services: set[Ref] = set()
         for demand in before - after:
             owners = self._demanders[demand.service][demand]
             owners.discard(ref)
             if not owners:
                 del self._demanders[demand.service][demand]
-                touched.add(demand.service)
+                services.add(demand.service)
         for demand in after - before:
             demanders = self._demanders.setdefault(demand.service, {})
             if demand not in demanders:
-                touched.add(demand.service)
+                services.add(demand.service)
             demanders.setdefault(demand, set()).add(ref)
-        return touched
+        return services

@@ -11,11 +11,11 @@ from headrace.names import Ref
 from headrace.resolve import claims
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.claims import FILES, ClaimKey, Claims
-from headrace.resolve.hosts import Hosts, Named
+from headrace.resolve.hosts import Hosts, NamersByHost
 from headrace.translate.build_context import BuildContext
 
 # A change, the keys whose claims it takes away, and those whose claims it makes.
-_Moved = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
+_KeyChange = tuple[FragmentChange, list[ClaimKey], list[ClaimKey]]
 
 
 class Installation:
@@ -27,26 +27,26 @@ class Installation:
 
     def exchange(self, changes: tuple[FragmentChange, ...]) -> Change:
         """Put fragments in the place of others, and return what that changed at claimed keys."""
-        named, rehosted = self.claims.hosts.after((change.old, change.new) for change in changes)
-        moved = [(change, *change.moved()) for change in changes]
-        keys = self._keys(moved, rehosted, named)
+        namers, hosts_moved = self.claims.hosts.after((change.old, change.new) for change in changes)
+        key_changes = [(change, *change.key_changes()) for change in changes]
+        keys = self._keys(key_changes, hosts_moved, namers)
         before = {key: self.claims.content(key, self.fragments) for key in keys}
-        saved, hosts = self.claims.saved(keys), self.claims.hosts.noted(named)
+        claimants, hosts = self.claims.snapshot(keys), self.claims.hosts.snapshot(namers)
         try:
             for change in changes:
-                self._put(change.ref, change.new)
-            self.claims.hosts.note(named)
+                self._set(change.ref, change.new)
+            self.claims.hosts.note(namers)
             # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
-            ranked = [_ranked(each) for each in moved]
-            for change, gone, _ in ranked:
-                self.claims.replace(change.ref, gone, (), self.fragments)
-            for change, _, come in ranked:
-                self.claims.replace(change.ref, (), come, self.fragments)
-            if rehosted:
+            ranked_changes = [_rank_changes(each) for each in key_changes]
+            for change, removals, _ in ranked_changes:
+                self.claims.replace(change.ref, removals, (), self.fragments)
+            for change, _, additions in ranked_changes:
+                self.claims.replace(change.ref, (), additions, self.fragments)
+            if hosts_moved:
                 # Claims that have just come are judged by the hosts of now already.
-                fresh = {key for _, _, come in moved for key in come}
-                others = [key for key in keys if key not in fresh or len(self.claims.parties(key)) > 1]
-                self.claims.settle(others, self.fragments)
+                fresh = {key for _, _, additions in key_changes for key in additions}
+                rest = [key for key in keys if key not in fresh or len(self.claims.parties(key)) > 1]
+                self.claims.settle(rest, self.fragments)
             pointers = tuple(
                 PointerChange(key, before[key], after)
                 for key in sorted(keys)
@@ -54,16 +54,16 @@ class Installation:
             )
         except Exception:
             for change in changes:
-                self._put(change.ref, change.old)
+                self._set(change.ref, change.old)
             self.claims.hosts.note(hosts)
-            self.claims.restore(saved)
+            self.claims.restore(claimants)
             raise
-        judged = {change.ref for change in changes}
-        for key, parties in saved.items():
+        refs = {change.ref for change in changes}
+        for key, parties in claimants.items():
             # Nothing is said about a file that others claim too.
             if key[0] not in FILES:
-                judged.update(*parties, self.claims.parties(key))
-        return Change(changes, pointers, tuple(sorted(judged)))
+                refs.update(*parties, self.claims.parties(key))
+        return Change(changes, pointers, tuple(sorted(refs)))
 
     def follow(self, changes: tuple[FragmentChange, ...]) -> Change:
         """Put fragments in the place of others that differ in endpoints alone, and so claim the same."""
@@ -78,43 +78,43 @@ class Installation:
             if (content := self.claims.content(key, self.fragments)) is not None:
                 yield key, content
 
-    def _keys(self, moved: Iterable[_Moved], rehosted: Iterable[str], named: Named) -> set[ClaimKey]:
+    def _keys(self, key_changes: Iterable[_KeyChange], hosts: Iterable[str], namers: NamersByHost) -> set[ClaimKey]:
         """Return the keys at which something else can stand after some changes."""
-        keys = {key for host in rehosted for key in self.claims.of_host(host, named, self.fragments)}
-        shut: set[str] = set()
-        for change, gone, come in moved:
-            for key in (*gone, *come):
+        keys = {key for host in hosts for key in self.claims.of_host(host, namers, self.fragments)}
+        closed: set[str] = set()
+        for change, removals, additions in key_changes:
+            for key in (*removals, *additions):
                 keys.add(key)
                 if key[0] is Kind.TLS:
                     keys.update(claims.routes_of(change.old, key[1]), claims.routes_of(change.new, key[1]))
-            if (before := _shut(change.old)) != (after := _shut(change.new)):
-                shut |= {*before} ^ {*after}
-        if shut:
-            keys |= self.claims.on(shut)
+            if (before := _closed_hosts(change.old)) != (after := _closed_hosts(change.new)):
+                closed |= {*before} ^ {*after}
+        if closed:
+            keys |= self.claims.on(closed)
         for key in tuple(keys):
             keys |= self.claims.dependents(key, self.fragments)
         return keys
 
-    def _put(self, ref: Ref, fragment: Fragment | None) -> None:
-        before, after = _shut(self.fragments.get(ref)), _shut(fragment)
+    def _set(self, ref: Ref, fragment: Fragment | None) -> None:
+        before, after = _closed_hosts(self.fragments.get(ref)), _closed_hosts(fragment)
         if fragment is None:
             self.fragments.pop(ref, None)
         else:
             self.fragments[ref] = fragment
         if before != after:
-            self.claims.shut(ref, before, after)
+            self.claims.exchange_closed_hosts(ref, before, after)
 
 
-def _ranked(moved: _Moved) -> _Moved:
+def _rank_changes(key_change: _KeyChange) -> _KeyChange:
     """Return a change with the keys at which its object gets another place: not those of files, which go by age alone."""
-    change, gone, come = moved
+    change, removals, additions = key_change
     if change.old is None or change.new is None or change.old.created != change.new.created:
-        return moved
-    stays = {key for key in gone if key[0] in FILES}.intersection(come)
+        return key_change
+    stays = {key for key in removals if key[0] in FILES}.intersection(additions)
     if not stays:
-        return moved
-    return change, [key for key in gone if key not in stays], [key for key in come if key not in stays]
+        return key_change
+    return change, [key for key in removals if key not in stays], [key for key in additions if key not in stays]
 
 
-def _shut(fragment: Fragment | None) -> tuple[str, ...]:
+def _closed_hosts(fragment: Fragment | None) -> tuple[str, ...]:
     return fragment.shut if fragment else ()

@@ -27,26 +27,26 @@ class ModelSnapshot:
         """Return a snapshot that later changes of this one do not reach."""
         return ModelSnapshot(dict(self.fragments), dict(self.pointers))
 
-    def change_to(self, wanted: 'ModelSnapshot', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
-        """Return what leads from here to `wanted`, looking at these references and keys only."""
+    def change_to(self, target: 'ModelSnapshot', refs: Iterable[Ref], keys: Iterable[ClaimKey]) -> Change:
+        """Return what leads from here to `target`, looking at these references and keys only."""
         fragments = tuple(
             FragmentChange(ref, old, new)
             for ref in sorted(refs)
-            if (old := self.fragments.get(ref)) is not (new := wanted.fragments.get(ref)) and old != new
+            if (old := self.fragments.get(ref)) is not (new := target.fragments.get(ref)) and old != new
         )
         pointers = tuple(
             PointerChange(key, before, after)
             for key in sorted(keys)
-            if (before := self.pointers.get(key)) is not (after := wanted.pointers.get(key)) and before != after
+            if (before := self.pointers.get(key)) is not (after := target.pointers.get(key)) and before != after
         )
         return Change(fragments, pointers)
 
-    def whole_change_to(self, wanted: 'ModelSnapshot') -> Change:
-        """Return all that leads from here to `wanted`."""
+    def whole_change_to(self, target: 'ModelSnapshot') -> Change:
+        """Return all that leads from here to `target`."""
         return self.change_to(
-            wanted,
-            self.fragments.keys() | wanted.fragments.keys(),
-            self.pointers.keys() | wanted.pointers.keys(),
+            target,
+            self.fragments.keys() | target.fragments.keys(),
+            self.pointers.keys() | target.pointers.keys(),
         )
 
     def tell(self, change: Change) -> None:
@@ -64,26 +64,28 @@ class ModelSnapshot:
 
     def tell_endpoints(self, item: FragmentChange) -> None:
         """Note that of a change only the endpoints of backends that stay were sent; the rest waits."""
-        held = self.fragments.get(item.ref)
-        if held is not None and item.new is not None:
-            self.fragments[item.ref] = with_endpoints(held, item.new)
+        current = self.fragments.get(item.ref)
+        if current is not None and item.new is not None:
+            self.fragments[item.ref] = with_endpoints(current, item.new)
 
 
-def with_endpoints(held: Fragment, wanted: Fragment) -> Fragment:
+def with_endpoints(current: Fragment, target: Fragment) -> Fragment:
     """Return a fragment with the endpoints of another one, whose backends may have other shapes and so other names."""
-    same = {backend.name: backend for backend in wanted.backends}
-    alike = {_port(backend): backend for backend in wanted.backends}
+    same = {backend.name: backend for backend in target.backends}
+    alike = {_port(backend): backend for backend in target.backends}
     return replace(
-        held,
+        current,
         backends=tuple(
             same.get(backend.name)
-            or replace(backend, groups=alike[_port(backend)].groups if _port(backend) in alike else _left(backend))
-            for backend in held.backends
+            or replace(
+                backend, groups=alike[_port(backend)].groups if _port(backend) in alike else _remaining_groups(backend)
+            )
+            for backend in current.backends
         ),
     )
 
 
-def _left(backend: Backend) -> tuple[Group, ...]:
+def _remaining_groups(backend: Backend) -> tuple[Group, ...]:
     """Return the endpoints of a backend that is not wanted any more: those it has, but for a pin, whose endpoint is gone."""
     return () if backend.pin else backend.groups
 

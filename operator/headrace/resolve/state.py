@@ -62,16 +62,16 @@ class State:
         An object that fails unexpectedly keeps its previous fragment until it, or what it reads, changes again.
         """
         self._standings.begin()
-        queue, refreshed = self._touched(dirty)
-        followed = Change() if queue else self._follow(store, refreshed)
-        return followed.then(self._rebuild(store, queue | refreshed, refreshed)) if queue or refreshed else followed
+        queue, stale = self._stale(dirty)
+        change = Change() if queue else self._follow(store, stale)
+        return change.then(self._rebuild(store, queue | stale, stale)) if queue or stale else change
 
     def age(self, store: Store, ref: Ref) -> Rank:
         """Return what orders changed objects: the age of the oldest object that is built from one."""
         if ref.kind == 'EndpointSlice':
             ref = Ref('Service', ref.namespace, ref.name)
-        built = {ref} if ref.kind in TRANSLATED else self.dependencies.readers(ref)
-        return min((self._rank(store, each) for each in built), default=('', ref.namespace, ref.name, ref.kind))
+        objects = {ref} if ref.kind in TRANSLATED else self.dependencies.readers(ref)
+        return min((self._rank(store, each) for each in objects), default=('', ref.namespace, ref.name, ref.kind))
 
     def succeed(self, before: 'State', store: Store) -> Change:
         """Build all objects in the place of a state with other settings; those in error keep their last good form.
@@ -107,14 +107,14 @@ class State:
         """Let an object return to a previous fragment, which could be applied, and return what that changed."""
         self._standings.begin()
         ref, before = failure.ref, self.fragments.get(failure.ref)
-        kept = self._kept(store, failure, previous, before.needs if before else ())
-        failed = Change(failures=(failure,))
-        if kept == before:
-            return failed
-        touched = self.dependencies.follow(ref, before, kept)
-        self.admission.charge(ref, kept)
-        step, demanded = self._settle(store, (FragmentChange(ref, before, kept),))
-        return failed.then(step).then(self._rebuild(store, touched | demanded))
+        fragment = self._last_form(store, failure, previous, before.needs if before else ())
+        change = Change(failures=(failure,))
+        if fragment == before:
+            return change
+        services = self.dependencies.follow(ref, before, fragment)
+        self.admission.charge(ref, fragment)
+        step, demands = self._settle(store, (FragmentChange(ref, before, fragment),))
+        return change.then(step).then(self._rebuild(store, services | demands))
 
     def refuse(self, fragment: Fragment, message: str, accepted: Fragment | None = None) -> None:
         """Let another form stand for a fragment from the next update on, until its object becomes another one.
@@ -140,28 +140,28 @@ class State:
             return ()
         reason = self.delayed.get(ref)
         waits = () if reason is None else (Diagnostic(ref, 'ReloadDelayed', f'a change waits for a reload: {reason}'),)
-        claimed = self.claims.diagnostics(fragment, self.fragments)
+        conflicts = self.claims.diagnostics(fragment, self.fragments)
         own = (*fragment.diagnostics, *fragment.unchecked, *fragment.endpoint_diagnostics)
-        return tuple(sorted({*own, *claimed, *waits}))
+        return tuple(sorted({*own, *conflicts, *waits}))
 
     def all_diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all diagnostics about all objects, sorted."""
         return tuple(diagnostic for ref in sorted(self.fragments) for diagnostic in self.diagnostics(ref))
 
-    def _touched(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
+    def _stale(self, dirty: Iterable[Ref]) -> tuple[set[Ref], set[Ref]]:
         """Return the fragments that are to be built anew, and those of which only endpoints changed."""
         own = self._translation.own
         queue: set[Ref] = set() if own in self.fragments else {own}
-        refreshed: set[Ref] = set()
+        stale: set[Ref] = set()
         for ref in dirty:
             queue |= self.dependencies.readers(ref)
             if ref.kind in TRANSLATED or ref == own:
                 queue.add(ref)
             elif ref.kind == 'EndpointSlice':
-                refreshed.add(Ref('Service', ref.namespace, ref.name))
+                stale.add(Ref('Service', ref.namespace, ref.name))
         if not self._translation.refreshable:
-            return queue | refreshed, set()
-        return queue, refreshed - queue if queue else refreshed
+            return queue | stale, set()
+        return queue, stale - queue if queue else stale
 
     def _follow(self, store: Store, refs: set[Ref]) -> Change:
         """Follow the endpoints of objects, the oldest first, as long as no more of the model depends on that.
@@ -175,36 +175,38 @@ class State:
                 if not self._standings.of(ref).is_plain:
                     break
                 try:
-                    built = self._translation.refresh(store, before)
+                    fragment = self._translation.refresh(store, before)
                 except Exception:  # noqa: BLE001  it is raised again, and returned as a failure
                     break
-                if not self.admission.follows(built):
+                if not self.admission.follows(fragment):
                     break
-                if built.backends != before.backends or built.endpoint_diagnostics != before.endpoint_diagnostics:
-                    changes.append(FragmentChange(ref, before, built))
+                if fragment.backends != before.backends or fragment.endpoint_diagnostics != before.endpoint_diagnostics:
+                    changes.append(FragmentChange(ref, before, fragment))
             refs.discard(ref)
         if len(changes) > 1:
             changes.sort(key=lambda change: change.ref)
         return self._installation.follow(tuple(changes)) if changes else Change()
 
-    def _rebuild(self, store: Store, queue: set[Ref], refreshed: Iterable[Ref] = ()) -> Change:
+    def _rebuild(self, store: Store, queue: set[Ref], stale: Iterable[Ref] = ()) -> Change:
         """Build objects, and those that they touch; those that have failed keep what they were."""
-        change, endpoints = Change(), set(refreshed)
+        change, endpoints = Change(), set(stale)
         # Each object is let in once, fails to be installed once, and is judged again once, so that this comes to an end.
         let_in, failed, again = set[Ref](), set[Ref](), set[Ref]()
         while queue:
-            built, failures, whole = self._build(store, queue, endpoints, let_in)
-            step, queue = self._settle(store, built)
+            changes, failures, complete = self._build(store, queue, endpoints, let_in)
+            step, queue = self._settle(store, changes)
             change = change.then(replace(step, failures=(*failures, *step.failures)) if failures else step)
             endpoints.clear()
-            for ref in whole:
+            for ref in complete:
                 self._note(store, ref)
             failed.update(failure.ref for failure in step.failures)
-            if step.failures and (others := self._overdrawn(step) - again - failed):
+            if step.failures and (overdrawn := self._overdrawn(step) - again - failed):
                 # They have got room that others were to leave, and have not.
-                again |= others
-                change = change.then(self.undo(Change(tuple(each for each in change.fragments if each.ref in others))))
-                queue |= others
+                again |= overdrawn
+                change = change.then(
+                    self.undo(Change(tuple(each for each in change.fragments if each.ref in overdrawn)))
+                )
+                queue |= overdrawn
             queue -= failed
         return change
 
@@ -215,40 +217,40 @@ class State:
         return {ref for ref in refs if ref.namespace in beyond}
 
     def _build(
-        self, store: Store, queue: set[Ref], refreshed: set[Ref], let_in: set[Ref]
+        self, store: Store, queue: set[Ref], stale: set[Ref], let_in: set[Ref]
     ) -> tuple[tuple[FragmentChange, ...], Iterable[Failure], set[Ref]]:
         """Return the fragments of objects and of those that they touch, what failed, and what was built anew without."""
         new: dict[Ref, Fragment | None] = {}
         failures: dict[Ref, Failure] = {}
-        whole: set[Ref] = set()
+        complete: set[Ref] = set()
         # The oldest come first, since budgets leave room for them first.
         order = self._by_age(store, queue)
         while order or (self.admission.waits and self._let_in(store, order, new, let_in)):
             _, ref = heapq.heappop(order)
             queue.discard(ref)
             before = new[ref] if ref in new else self.fragments.get(ref)
-            refresh = ref in refreshed and ref not in new and ref not in let_in
+            refresh = ref in stale and ref not in new and ref not in let_in
             reader = Reader(store, ref)
             try:
-                built = self._translate(store, reader, before, refresh=refresh)
+                fragment = self._translate(store, reader, before, refresh=refresh)
                 failures.pop(ref, None)
                 if not refresh:
-                    whole.add(ref)
+                    complete.add(ref)
             except Exception as error:  # noqa: BLE001  returned as a failure
                 failures[ref] = Failure(ref, 'translate', error)
-                built = self._kept(store, failures[ref], before, reader.needs)
-            self.admission.charge(ref, built)
-            if built == before:
+                fragment = self._last_form(store, failures[ref], before, reader.needs)
+            self.admission.charge(ref, fragment)
+            if fragment == before:
                 continue
-            new[ref] = built
-            touched = self.dependencies.follow(ref, before, built)
-            for each in touched - queue:
+            new[ref] = fragment
+            services = self.dependencies.follow(ref, before, fragment)
+            for each in services - queue:
                 heapq.heappush(order, (self._rank(store, each), each))
-            queue |= touched
-            refreshed -= touched
+            queue |= services
+            stale -= services
         old = self.fragments
         changes = (FragmentChange(ref, old.get(ref), new[ref]) for ref in sorted(new) if old.get(ref) != new[ref])
-        return tuple(changes), failures.values(), whole
+        return tuple(changes), failures.values(), complete
 
     def _by_age(self, store: Store, refs: set[Ref]) -> list[tuple[Rank, Ref]]:
         if len(refs) == 1:
@@ -270,51 +272,51 @@ class State:
 
     def _translate(self, store: Store, reader: Reader, before: Fragment | None, *, refresh: bool) -> Fragment | None:
         ref = reader.ref
-        if refresh and before is not None and not self._is_kept(ref) and store.get(ref, Service) is not None:
+        if refresh and before is not None and not self._has_substitute(ref) and store.get(ref, Service) is not None:
             return self.admission.follow(self._translation.refresh(store, before))
-        built = self._translation.build(store, reader)
-        if built is None:
+        fragment = self._translation.build(store, reader)
+        if fragment is None:
             if self._standings.of(ref) is not UNKNOWN:
                 self._standings.put(ref, UNKNOWN)
             return None
         refresh_form = partial(self._translation.refresh, store)
-        built = self.admission.admit(built, before, refresh_form)
+        fragment = self.admission.admit(fragment, before, refresh_form)
         standing = self._standings.of(ref)
         if standing.failed:
             self._standings.put(ref, replace(standing, failed=False))
-        return built if standing.refusal is None else self._without_refused(built, standing.refusal, refresh_form)
+        return fragment if standing.refusal is None else self._accepted_form(fragment, standing.refusal, refresh_form)
 
-    def _is_kept(self, ref: Ref) -> bool:
+    def _has_substitute(self, ref: Ref) -> bool:
         """Tell whether a fragment that does not follow from its object stands for it."""
         standing = self._standings.of(ref)
         return standing.failed or standing.refusal is not None
 
-    def _without_refused(self, built: Fragment, refusal: Refusal, refresh: Refresh) -> Fragment:
+    def _accepted_form(self, fragment: Fragment, refusal: Refusal, refresh: Refresh) -> Fragment:
         """Return what stands for a refused fragment; the fragment itself once it is another."""
-        ref = built.ref
-        if _form(built) != refusal.form:
+        ref = fragment.ref
+        if _form(fragment) != refusal.form:
             self._standings.put(ref, replace(self._standings.of(ref), refusal=None))
-            return built
+            return fragment
         diagnostic = Diagnostic(ref, 'RefusedByHaproxy', refusal.message)
-        refused = replace(built, diagnostics=tuple(sorted((*built.diagnostics, diagnostic))))
-        return self.admission.replace(refused, refusal.accepted, refresh)
+        form = replace(fragment, diagnostics=tuple(sorted((*fragment.diagnostics, diagnostic))))
+        return self.admission.replace(form, refusal.accepted, refresh)
 
     def _note(self, store: Store, ref: Ref) -> None:
         """Note what an object was made from, if its own form stands."""
         standing, source, fragment = self._standings.of(ref), store.source(ref), self.fragments.get(ref)
-        if self._is_kept(ref) or standing.replaced or source is None or fragment is None:
+        if self._has_substitute(ref) or standing.replaced or source is None or fragment is None:
             return
         secrets = [secret for need in fragment.needs if (secret := store.get(need, Secret)) is not None]
         self._standings.put(ref, Standing((source, *secrets), wait=standing.wait))
 
-    def _kept(self, store: Store, failure: Failure, previous: Fragment | None, read: Iterable[Ref]) -> Fragment:
+    def _last_form(self, store: Store, failure: Failure, previous: Fragment | None, reads: Iterable[Ref]) -> Fragment:
         """Return what stands for an object that failed: its previous fragment, if there is one, and the diagnostic.
 
-        `read` is what the attempt that failed has read.
+        `reads` is what the attempt that failed has read.
         """
         ref = failure.ref
         self._standings.put(ref, replace(self._standings.of(ref), failed=True))
-        needs = {*(previous.needs if previous else ()), *read}
+        needs = {*(previous.needs if previous else ()), *reads}
         if previous is None:
             source = store.source(ref)
             previous = Fragment(ref, created=source.created if source is not None else '')
@@ -336,9 +338,9 @@ class State:
             return self._installation.exchange(changes), set()
         except Exception as error:  # noqa: BLE001  returned as a failure
             if len(changes) == 1:
-                return self._left_behind(store, changes[0], Failure(changes[0].ref, 'resolve', error))
+                return self._revert(store, changes[0], Failure(changes[0].ref, 'resolve', error))
         parts = [self._settle(store, part) for part in self._parts(changes)]
-        return reduce(Change.then, (change for change, _ in parts)), set().union(*(demanded for _, demanded in parts))
+        return reduce(Change.then, (change for change, _ in parts)), set().union(*(demands for _, demands in parts))
 
     def _parts(self, changes: tuple[FragmentChange, ...]) -> tuple[tuple[FragmentChange, ...], ...]:
         """Return two parts of some changes: the objects that have failed before are suspected first."""
@@ -348,15 +350,15 @@ class State:
         middle = len(changes) // 2
         return changes[:middle], changes[middle:]
 
-    def _left_behind(self, store: Store, change: FragmentChange, failure: Failure) -> tuple[Change, set[Ref]]:
+    def _revert(self, store: Store, change: FragmentChange, failure: Failure) -> tuple[Change, set[Ref]]:
         """Let an object keep its previous fragment, whose claims stay as they are."""
         ref = change.ref
         self._standings.undo([ref])
-        kept = self._kept(store, failure, change.old, change.new.needs if change.new else ())
-        demanded = self.dependencies.follow(ref, change.new, kept)
-        self.admission.charge(ref, kept)
-        self.fragments[ref] = kept
-        return Change((FragmentChange(ref, change.old, kept),), (), (ref,), (failure,)), demanded
+        fragment = self._last_form(store, failure, change.old, change.new.needs if change.new else ())
+        demands = self.dependencies.follow(ref, change.new, fragment)
+        self.admission.charge(ref, fragment)
+        self.fragments[ref] = fragment
+        return Change((FragmentChange(ref, change.old, fragment),), (), (ref,), (failure,)), demands
 
 
 def _form(fragment: Fragment) -> Fragment:

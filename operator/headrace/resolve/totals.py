@@ -47,8 +47,8 @@ def cost(fragment: Fragment) -> Cost:
     """Return what a fragment takes of its namespace's budgets."""
     if fragment.closed:
         return Cost(closed=len(fragment.claims))
-    claimed, size, certificates = _claimed(fragment)
-    entries = claimed + len(fragment.data) + len(fragment.timeouts)
+    entries_of_claims, size, certificates = _cost_of_claims(fragment)
+    entries = entries_of_claims + len(fragment.data) + len(fragment.timeouts)
     size += sum(len(entry.key) + len(entry.value) + 2 for entry in fragment.data)
     for edits in fragment.headers:
         entries += bool(edits.request) + bool(edits.response)
@@ -59,11 +59,11 @@ def cost(fragment: Fragment) -> Cost:
         size += sum(_size(pointer) for pointer in lead.pointers)
         if isinstance(lead, Authentication):
             size += len(lead.url) + len(lead.signin) + sum(map(len, lead.headers))
-    for found in fragment.userlists:
-        entries += len(found.users)
-        size += _USER_BYTES * len(found.users)
+    for userlist in fragment.userlists:
+        entries += len(userlist.users)
+        size += _USER_BYTES * len(userlist.users)
     size += sum(_SECTION_BYTES + len(backend.name) for backend in fragment.backends if not backend.pin)
-    hashes = frozenset(secret for found in fragment.userlists for _, secret in found.users)
+    hashes = frozenset(secret for userlist in fragment.userlists for _, secret in userlist.users)
     return Cost(entries, size, certificates, 0, hashes, checks(fragment), servers(fragment))
 
 
@@ -82,7 +82,7 @@ def _rate(backend: Backend) -> int:
     return count * THOUSAND * THOUSAND // backend.options.interval
 
 
-def _claimed(fragment: Fragment) -> tuple[int, int, int]:
+def _cost_of_claims(fragment: Fragment) -> tuple[int, int, int]:
     """Return the map entries, bytes and certificates of a fragment's claims.
 
     HAProxy holds the names of a client CA for each host that asks for it, and a certificate for each line of a host.
@@ -98,8 +98,8 @@ def _claimed(fragment: Fragment) -> tuple[int, int, int]:
         elif isinstance(value, HostTls):
             entries += 1
             lines += len(value.certificates)
-            passed = _size(value.passthrough) if value.passthrough else 0
-            size += 2 * len(claim.key) + passed + files.get(value.client_ca, 0)
+            passthrough = _size(value.passthrough) if value.passthrough else 0
+            size += 2 * len(claim.key) + passthrough + files.get(value.client_ca, 0)
     return entries, size + sum(files.values()), max(lines, len(files) - authorities) + authorities
 
 
@@ -143,14 +143,14 @@ class _Sum:
 
     def with_hashes(self, old: Cost, new: Cost) -> int:
         """Return how many hashes there would be with a cost exchanged."""
-        come = sum(each not in self.hashes for each in new.hashes - old.hashes)
-        return len(self.hashes) + come - sum(self.hashes[each] == 1 for each in old.hashes - new.hashes)
+        additions = sum(each not in self.hashes for each in new.hashes - old.hashes)
+        return len(self.hashes) + additions - sum(self.hashes[each] == 1 for each in old.hashes - new.hashes)
 
     @property
     def is_zero(self) -> bool:
         """Tell whether nothing has a cost."""
-        own = self.entries or self.bytes or self.certificates or self.closed or self.checks or self.servers
-        return not own and not self.hashes
+        amount = self.entries or self.bytes or self.certificates or self.closed or self.checks or self.servers
+        return not amount and not self.hashes
 
     def copy(self) -> '_Sum':
         """Return a sum that can go its own way."""
@@ -165,43 +165,43 @@ class Totals:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._charged: dict[Ref, tuple[Fragment, Cost]] = {}
+        self._charges: dict[Ref, tuple[Fragment, Cost]] = {}
         self._sums: dict[str, _Sum] = {}
         self._all = _Sum()
         # The fragment that was counted last: it is judged, and then charged.
-        self._counted: tuple[Fragment | None, Cost] = (None, _NOTHING)
+        self._latest: tuple[Fragment | None, Cost] = (None, _NOTHING)
 
     def cost(self, fragment: Fragment) -> Cost:
         """Return what a fragment takes of its namespace's budgets."""
-        if self._counted[0] is not fragment:
-            self._counted = fragment, cost(fragment)
-        return self._counted[1]
+        if self._latest[0] is not fragment:
+            self._latest = fragment, cost(fragment)
+        return self._latest[1]
 
     def copy(self) -> 'Totals':
         """Return totals of the same objects, to try what would fit; `charged` of objects is as it is now."""
-        made = Totals(self.settings)
-        made._charged = self._charged
-        made._sums, made._all = dict(self._sums), self._all.copy()
-        return made
+        copy = Totals(self.settings)
+        copy._charges = self._charges
+        copy._sums, copy._all = dict(self._sums), self._all.copy()
+        return copy
 
     def of(self, namespace: str) -> Cost:
         """Return what a namespace takes together."""
-        found = self._sums.get(namespace, _NO_SUM)
-        hashes = frozenset(found.hashes)
-        return Cost(found.entries, found.bytes, found.certificates, found.closed, hashes, found.checks, found.servers)
+        total = self._sums.get(namespace, _NO_SUM)
+        hashes = frozenset(total.hashes)
+        return Cost(total.entries, total.bytes, total.certificates, total.closed, hashes, total.checks, total.servers)
 
     def charge(self, ref: Ref, fragment: Fragment | None) -> None:
         """Note what stands for an object now; at little cost where only endpoints have changed."""
-        held = self._charged.get(ref)
-        if held is not None and held[0] is fragment:
+        previous = self._charges.get(ref)
+        if previous is not None and previous[0] is fragment:
             return
-        before = held[1] if held is not None else _NOTHING
+        before = previous[1] if previous is not None else _NOTHING
         if fragment is None:
             after = _NOTHING
-            self._charged.pop(ref, None)
+            self._charges.pop(ref, None)
         else:
-            after = _same(held, fragment) or self.cost(fragment)
-            self._charged[ref] = fragment, after
+            after = _same(previous, fragment) or self.cost(fragment)
+            self._charges[ref] = fragment, after
         if after is before:
             return
         total = self._sums.setdefault(ref.namespace, _Sum())
@@ -212,91 +212,93 @@ class Totals:
 
     def follow(self, ref: Ref, fragment: Fragment) -> bool:
         """Charge an object of which only endpoints have changed; tell whether there was room for them, else charge nothing."""
-        before, rate, count = self._charged[ref][1], checks(fragment), servers(fragment)
+        before, rate, count = self._charges[ref][1], checks(fragment), servers(fragment)
         if (rate, count) != (before.checks, before.servers):
             if count > self.room_for_servers(ref) or self.excess_of_checks(ref, rate) is not None:
                 return False
             after = replace(before, checks=rate, servers=count)
             self._sums.setdefault(ref.namespace, _Sum()).add(before, after)
             self._all.add(before, after)
-            self._charged[ref] = fragment, after
+            self._charges[ref] = fragment, after
             return True
-        self._charged[ref] = fragment, before
+        self._charges[ref] = fragment, before
         return True
 
     def attempt(self, ref: Ref, form: Cost | None, rate: int, count: int) -> None:
         """Count a form, or other checks and servers of the one that stands, in a copy that is thrown away."""
-        taken = self.taken(ref)
-        count = max(taken.servers, min(count, self.room_for_servers(ref)))
-        wanted = form or replace(taken, checks=rate or taken.checks, servers=count)
+        old = self.charge_of(ref)
+        count = max(old.servers, min(count, self.room_for_servers(ref)))
+        new = form or replace(old, checks=rate or old.checks, servers=count)
         total = self._sums[ref.namespace] = self._sums.get(ref.namespace, _NO_SUM).copy()
-        total.add(self.taken(ref), wanted)
-        self._all.add(self.taken(ref), wanted)
+        total.add(self.charge_of(ref), new)
+        self._all.add(self.charge_of(ref), new)
 
-    def taken(self, ref: Ref) -> Cost:
+    def charge_of(self, ref: Ref) -> Cost:
         """Return what an object takes."""
-        return self._charged[ref][1] if ref in self._charged else _NOTHING
+        return self._charges[ref][1] if ref in self._charges else _NOTHING
 
-    def excess(self, ref: Ref, wanted: Cost) -> Excess | None:
+    def excess(self, ref: Ref, new: Cost) -> Excess | None:
         """Return the budget that an object would exceed, None where there is room; checks are judged apart."""
-        taken, total = self.taken(ref), self._sums.get(ref.namespace, _NO_SUM)
-        for what, before, after, held, most, setting in self._rows(taken, wanted, total):
-            if after > before and held + after - before > most:
-                return Excess(f'{what} of namespace {ref.namespace}', held + after - before, most, setting)
-        if wanted.hashes - taken.hashes:
-            known = self.settings
-            found = total.with_hashes(taken, wanted)
-            if found > known.max_crypt_hashes_per_namespace:
-                what = f'crypt hashes of namespace {ref.namespace}'
-                return Excess(what, found, known.max_crypt_hashes_per_namespace, 'maxCryptHashesPerNamespace')
-            if (found := self._all.with_hashes(taken, wanted)) > known.max_crypt_hashes:
-                return Excess('crypt hashes of all namespaces', found, known.max_crypt_hashes, 'maxCryptHashes')
+        old, total = self.charge_of(ref), self._sums.get(ref.namespace, _NO_SUM)
+        for subject, old_amount, new_amount, sum_before, most, setting in self._rows(old, new, total):
+            if new_amount > old_amount and sum_before + new_amount - old_amount > most:
+                return Excess(
+                    f'{subject} of namespace {ref.namespace}', sum_before + new_amount - old_amount, most, setting
+                )
+        if new.hashes - old.hashes:
+            settings = self.settings
+            amount = total.with_hashes(old, new)
+            if amount > settings.max_crypt_hashes_per_namespace:
+                subject = f'crypt hashes of namespace {ref.namespace}'
+                return Excess(subject, amount, settings.max_crypt_hashes_per_namespace, 'maxCryptHashesPerNamespace')
+            if (amount := self._all.with_hashes(old, new)) > settings.max_crypt_hashes:
+                return Excess('crypt hashes of all namespaces', amount, settings.max_crypt_hashes, 'maxCryptHashes')
         return None
 
     def exceeds(self, namespace: str) -> bool:
         """Tell whether the objects of a namespace take more together than it may, or all too many crypt hashes."""
-        known, total = self.settings, self._sums.get(namespace, _NO_SUM)
+        settings, total = self.settings, self._sums.get(namespace, _NO_SUM)
         return (
-            any(held > most for *_, held, most, _ in self._rows(_NOTHING, _NOTHING, total))
-            or total.checks > known.max_checks_per_namespace * THOUSAND
-            or len(total.hashes) > known.max_crypt_hashes_per_namespace
-            or len(self._all.hashes) > known.max_crypt_hashes
+            any(amount > most for *_, amount, most, _ in self._rows(_NOTHING, _NOTHING, total))
+            or total.checks > settings.max_checks_per_namespace * THOUSAND
+            or len(total.hashes) > settings.max_crypt_hashes_per_namespace
+            or len(self._all.hashes) > settings.max_crypt_hashes
         )
 
-    def _rows(self, taken: Cost, wanted: Cost, total: _Sum) -> Iterator[tuple[str, int, int, int, int, str]]:
-        known = self.settings
-        entries = known.max_entries_per_namespace, 'maxEntriesPerNamespace'
-        yield 'map entries', taken.entries, wanted.entries, total.entries, *entries
-        yield 'closed routes', taken.closed, wanted.closed, total.closed, *entries
+    def _rows(self, old: Cost, new: Cost, total: _Sum) -> Iterator[tuple[str, int, int, int, int, str]]:
+        settings = self.settings
+        entries = settings.max_entries_per_namespace, 'maxEntriesPerNamespace'
+        yield 'map entries', old.entries, new.entries, total.entries, *entries
+        yield 'closed routes', old.closed, new.closed, total.closed, *entries
         yield (
-            *('bytes', taken.bytes, wanted.bytes, total.bytes),
-            *(known.max_bytes_per_namespace, 'maxBytesPerNamespace'),
+            *('bytes', old.bytes, new.bytes, total.bytes),
+            *(settings.max_bytes_per_namespace, 'maxBytesPerNamespace'),
         )
         yield (
-            *('certificates', taken.certificates, wanted.certificates, total.certificates),
-            *(known.max_certificates_per_namespace, 'maxCertificatesPerNamespace'),
+            *('certificates', old.certificates, new.certificates, total.certificates),
+            *(settings.max_certificates_per_namespace, 'maxCertificatesPerNamespace'),
         )
 
     def room_for_servers(self, ref: Ref) -> int:
         """Return how many servers an object may have."""
-        others = self._sums.get(ref.namespace, _NO_SUM).servers - self.taken(ref).servers
+        others = self._sums.get(ref.namespace, _NO_SUM).servers - self.charge_of(ref).servers
         return max(0, self.settings.max_endpoints_per_namespace - others)
 
-    def excess_of_checks(self, ref: Ref, wanted: int) -> Excess | None:
+    def excess_of_checks(self, ref: Ref, rate: int) -> Excess | None:
         """Return how far an object's checks would exceed their budget, None where there is room."""
-        taken, total = self.taken(ref).checks, self._sums.get(ref.namespace, _NO_SUM).checks
-        most, found = self.settings.max_checks_per_namespace, total + wanted - taken
-        if wanted <= taken or found <= most * THOUSAND:
+        before, total = self.charge_of(ref).checks, self._sums.get(ref.namespace, _NO_SUM).checks
+        most, after = self.settings.max_checks_per_namespace, total + rate - before
+        if rate <= before or after <= most * THOUSAND:
             return None
-        what = f'checks a second of namespace {ref.namespace}'
-        return Excess(what, -(-found // THOUSAND), most, 'maxChecksPerNamespace')
+        subject = f'checks a second of namespace {ref.namespace}'
+        return Excess(subject, -(-after // THOUSAND), most, 'maxChecksPerNamespace')
 
 
-def _same(held: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
+def _same(previous: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
     """Return the cost of a fragment of which only endpoints have changed, None where more has."""
-    if held is None:
+    if previous is None:
         return None
-    old, known = held
+    old, before = previous
     if old.claims is not new.claims or old.data is not new.data or old.leads is not new.leads:
         return None
     if old.headers is not new.headers or old.timeouts is not new.timeouts:
@@ -304,4 +306,4 @@ def _same(held: tuple[Fragment, Cost] | None, new: Fragment) -> Cost | None:
     if old.userlists is not new.userlists or old.diagnostics is not new.diagnostics:
         return None
     rate, count = checks(new), servers(new)
-    return known if (rate, count) == (known.checks, known.servers) else replace(known, checks=rate, servers=count)
+    return before if (rate, count) == (before.checks, before.servers) else replace(before, checks=rate, servers=count)

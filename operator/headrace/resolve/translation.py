@@ -51,15 +51,15 @@ class Translation:
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
         ref, demands = service.ref, self.dependencies.demands(service.ref)
-        ours, drains = ownership.is_ours(service, self.context), self._drains(service)
-        if not ours and not drains and not demands:
+        is_ours, drains = ownership.is_ours(service, self.context), self._drains(service)
+        if not is_ours and not drains and not demands:
             return None
-        built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
-        if ours and self._moves(built) != drains:
+        fragment = node_services.translate(service, reader, self.context, demands, ours=is_ours, drains=drains)
+        if is_ours and self._moves(fragment) != drains:
             drains = not drains
             (self.draining.add if drains else self.draining.discard)(ref)
-            built = node_services.translate(service, reader, self.context, demands, ours=ours, drains=drains)
-        return built
+            fragment = node_services.translate(service, reader, self.context, demands, ours=is_ours, drains=drains)
+        return fragment
 
     def _drains(self, service: Service) -> bool:
         """Note and tell whether a Service has gone back to kube-proxy while HAProxy may have connections to it."""
@@ -73,12 +73,12 @@ class Translation:
             self.draining.add(service.ref)
         return service.ref in self.draining
 
-    def _moves(self, built: Fragment) -> bool:
+    def _moves(self, fragment: Fragment) -> bool:
         """Tell whether the kernel serves a port to which HAProxy may have connections."""
-        ports = {key for key, datapath in _datapaths(built).items() if datapath == 'kernel' and key.endswith('/TCP')}
-        if built.ref in self.draining:
+        ports = {key for key, datapath in _datapaths(fragment).items() if datapath == 'kernel' and key.endswith('/TCP')}
+        if fragment.ref in self.draining:
             return bool(ports)
-        previous = self.fragments.get(built.ref)
+        previous = self.fragments.get(fragment.ref)
         return previous is not None and any(_datapaths(previous).get(key, 'kernel') != 'kernel' for key in ports)
 
 

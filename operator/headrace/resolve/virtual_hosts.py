@@ -61,13 +61,13 @@ def serving(every: Iterable[Offer]) -> dict[Conditions, Offer]:
     A candidate without conditions sorts last, and one whose conditions include those of another one sorts before it; so
     only equal conditions keep a candidate from ever serving.
     """
-    kept: dict[Conditions, Offer] = {}
+    candidates: dict[Conditions, Offer] = {}
     for offer in sorted(every, key=order):
-        kept.setdefault(offer.candidate.conditions, offer)
-    return kept
+        candidates.setdefault(offer.candidate.conditions, offer)
+    return candidates
 
 
 def merged(every: Iterable[Offer]) -> Target | Candidates:
     """Return what stands at a route of which there is at least one candidate: one target where no conditions decide."""
-    found = tuple(offer.candidate for offer in serving(every).values())
-    return found[0].target if found[0].conditions == ALWAYS else Candidates(found)
+    candidates = tuple(offer.candidate for offer in serving(every).values())
+    return candidates[0].target if candidates[0].conditions == ALWAYS else Candidates(candidates)

@@ -130,7 +130,7 @@ def test_a_service_that_is_served_shows_what_it_has():
         'shop/web', web(host='a.example.com, b.example.com'), endpoint_slice(addresses=['10.0.0.1'], port_name='http')
     )
     assert (found.served, found.because) == (True, 'it has 2 of the 2 things that it claims')
-    assert [(claim.what, claim.key, claim.holder, claim.waiting, claim.backend) for claim in found.claims] == [
+    assert [(claim.subject, claim.key, claim.holder, claim.waiting, claim.backend) for claim in found.claims] == [
         ('route', 'a.example.com/', ref(), (), 'shop_web_http'),
         ('route', 'b.example.com/', ref(), (), 'shop_web_http'),
     ]
@@ -154,7 +154,7 @@ def test_a_service_whose_claims_are_all_held_by_others_is_not_served():
 
 def test_a_tcp_port_is_a_claim():
     found = explain('shop/db', service('db', annotations={'port': '5432'}, ports=[5432]))
-    assert [(claim.what, claim.key) for claim in found.claims] == [('TCP port', '5432')]
+    assert [(claim.subject, claim.key) for claim in found.claims] == [('TCP port', '5432')]
 
 
 def test_a_service_with_a_closed_route_says_so():
@@ -226,7 +226,7 @@ def test_a_service_that_is_not_taken_over_is_told_why(document, because):
 def test_a_service_that_is_taken_over_shows_its_addresses():
     found = explain('shop/web', web(proxy='node', spec={'clusterIP': '10.96.0.1'}), role=Role.NODE)
     assert found.served
-    assert {claim.what for claim in found.claims} == {'address'}
+    assert {claim.subject for claim in found.claims} == {'address'}
 
 
 # --- a host and a path ------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_a_host_whose_tls_is_passed_through_is_served_by_tls_alone(host):
     found = explain('a.example.com', web(host=host, mode='tls-passthrough'))
     because = 'Service shop/web has its TLS as it comes; without TLS: 404'
     assert (found.served, found.because) == (True, because)
-    assert [(claim.what, claim.key) for claim in found.claims] == [('TLS of host', host)]
+    assert [(claim.subject, claim.key) for claim in found.claims] == [('TLS of host', host)]
 
 
 # --- its bounds -------------------------------------------------------------------------------------------------------
@@ -411,6 +411,6 @@ def test_an_explanation_is_one_value_for_programs():
 
 def test_an_explanation_shows_the_name_of_a_certificate_and_nothing_of_its_key():
     found = explain('shop/web', web(host='a.example.com', tls_secret='tls'), tls_secret())
-    (tls,) = [claim for claim in found.claims if claim.what == 'TLS of host']
+    (tls,) = [claim for claim in found.claims if claim.subject == 'TLS of host']
     assert (tls.key, tls.backend) == ('a.example.com', 'shop_tls')
     assert 'PRIVATE' not in str(explanation.value(found))

@@ -83,7 +83,7 @@ STAGES = [
     pytest.param(services, 'translate', id='translate'),
     pytest.param(exposure, 'expose', id='exposure'),
     pytest.param(hosts, 'rank', id='claims'),
-    pytest.param(changes.FragmentChange, 'moved', id='change'),
+    pytest.param(changes.FragmentChange, 'key_changes', id='change'),
 ]
 
 
@@ -242,7 +242,7 @@ def test_an_object_that_fails_keeps_its_previous_fragment_when_settings_change(m
 def test_an_object_that_is_its_own_canary_and_fails_is_tried_once(poison):
     living = Living()
     living.put(web('bad'))
-    poison(changes.FragmentChange, 'moved')
+    poison(changes.FragmentChange, 'key_changes')
     change = living.put(web('bad', 'new-bad.example.com', canary_service='bad', canary_weight='5'))
     assert [failure.ref for failure in change.failures] == [BAD]
     assert poison.raised == 1
@@ -253,7 +253,7 @@ def test_a_namespace_that_stays_beyond_a_budget_is_judged_again_once(poison, mon
     living = Living()
     living.put(*(web(name) for name in NAMES))
     monkeypatch.setattr(living.state.admission.totals, 'exceeds', lambda _: True)
-    poison(changes.FragmentChange, 'moved')
+    poison(changes.FragmentChange, 'key_changes')
     # What a demands of the Service that fails changes with a, so both are built again together.
     canary = {'canary_service': 'bad', 'canary_weight': '5'}
     change = living.put(web('a', 'new-a.example.com', **canary), web('bad', 'new-bad.example.com'))
