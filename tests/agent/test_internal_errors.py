@@ -118,7 +118,7 @@ class Tenants:
 CHANGES = [
     pytest.param(services, 'translate', 'translate', id='translate'),
     pytest.param(hosts, 'rank', 'resolve', id='claims'),
-    pytest.param(changes.FragmentChange, 'moved', 'resolve', id='change'),
+    pytest.param(changes.FragmentChange, 'key_changes', 'resolve', id='change'),
     pytest.param(plan, 'backends', 'plan', id='plan'),
     pytest.param(commands, 'add_server', 'plan', id='commands'),
     pytest.param(map_entries, 'of_fragment', 'plan', id='entries'),
