@@ -1,5 +1,6 @@
 """What all tests share: the real binaries, and the options: golden files anew, load for longer."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -151,18 +152,26 @@ def node_names(api):
     return {item['metadata']['name'] for item in api.get(collection('Node'))['items']}
 
 
+@contextlib.contextmanager
+def temporary_namespace(api):
+    """Yield the name of a new namespace; what a data plane could read in it is gone at its end, and so are Nodes."""
+    name, before = f'test-{secrets.token_hex(4)}', node_names(api)
+    api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': name}})
+    try:
+        yield name
+    finally:
+        # A Node that a failed test leaves would hold up every hand-over of later tests.
+        for node in node_names(api) - before:
+            api.delete(f'{collection("Node")}/{node}')
+        # The namespace itself needs more than five seconds to go.
+        api.delete(f'{collection("Namespace")}/{name}')
+        for kind, version in READ_BY_DATA_PLANES:
+            # No kubelet would end a pod gracefully.
+            api.request('DELETE', collection(kind, name, version), gracePeriodSeconds=0)
+
+
 @pytest.fixture
 def namespace(control_plane):
-    """The name of a new namespace; what a data plane could read in it is gone before the next test, and so are Nodes."""
-    api, name = control_plane.api, f'test-{secrets.token_hex(4)}'
-    before = node_names(api)
-    api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': name}})
-    yield name
-    # A Node that a failed test leaves would hold up every hand-over of later tests.
-    for node in node_names(api) - before:
-        api.delete(f'{collection("Node")}/{node}')
-    # The namespace itself needs more than five seconds to go.
-    api.delete(f'{collection("Namespace")}/{name}')
-    for kind, version in READ_BY_DATA_PLANES:
-        # No kubelet would end a pod gracefully.
-        api.request('DELETE', collection(kind, name, version), gracePeriodSeconds=0)
+    """The name of a new namespace, for one test."""
+    with temporary_namespace(control_plane.api) as name:
+        yield name

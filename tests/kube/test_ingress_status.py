@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
+from support.cluster import NETWORKING
 from support.live import HEADRACE, until
 from support.objects import ingress, service
 
-NETWORKING = 'networking.k8s.io/v1'
 VIP, OTHER_VIP, THEIRS = '192.0.2.7', '192.0.2.8', '198.51.100.9'
 LATE = 40
 
@@ -31,11 +31,6 @@ def make(make_cluster):
     return give
 
 
-def status(cluster, name='web'):
-    item = cluster.plane.api.get(cluster.path('Ingress', name, NETWORKING))
-    return item['status'].get('loadBalancer', {}).get('ingress', [])
-
-
 def put_status(cluster, *addresses, name='web'):
     """Write a status as another controller does."""
     body = {
@@ -55,42 +50,30 @@ def move(cluster, of, name='web'):
     cluster.plane.api.patch(cluster.path('Ingress', name, NETWORKING), {'spec': {'ingressClassName': of}})
 
 
-def records(cluster):
-    """Return the DNS records that a reader of Ingresses, as external-dns is one, would make: targets by host."""
-    found = {}
-    for item in cluster.plane.api.list(cluster.path('Ingress', api=NETWORKING))['items']:
-        entries = (item.get('status') or {}).get('loadBalancer', {}).get('ingress') or []
-        targets = sorted(entry.get('hostname') or entry.get('ip') for entry in entries)
-        for rule in item['spec']['rules']:
-            if rule.get('host') and targets:
-                found[rule['host']] = targets
-    return found
-
-
 def test_names_lead_to_the_edge_while_an_ingress_is_of_our_class(make):
     controller = make(statusAddresses=[VIP, 'edge.example.com'])
     controller.put('x', web(), web('theirs', of='other'))
     put_status(controller, THEIRS, name='theirs')
-    until(lambda: len(records(controller)) == 2)
-    assert records(controller) == {
+    until(lambda: len(controller.dns_records()) == 2)
+    assert controller.dns_records() == {
         'web.example.com': [VIP, 'edge.example.com'],
         'theirs.example.com': [THEIRS],
     }
     move(controller, 'other')
-    until(lambda: not status(controller))
-    assert status(controller, 'theirs') == [{'ip': THEIRS}]
+    until(lambda: not controller.ingress_status())
+    assert controller.ingress_status('theirs') == [{'ip': THEIRS}]
     move(controller, 'headrace')
-    until(lambda: status(controller) == [{'hostname': 'edge.example.com'}, {'ip': VIP}])
+    until(lambda: controller.ingress_status() == [{'hostname': 'edge.example.com'}, {'ip': VIP}])
 
 
 def test_two_classes_write_side_by_side_and_take_over_from_each_other(make):
     first = make()
     second = make('two', statusAddresses=[OTHER_VIP], **{'class': 'web'})
     first.put('x', web('a'), web('b', of='web'))
-    until(lambda: records(first) == {'a.example.com': [VIP], 'b.example.com': [OTHER_VIP]})
+    until(lambda: first.dns_records() == {'a.example.com': [VIP], 'b.example.com': [OTHER_VIP]})
     move(first, 'web', 'a')
     move(first, 'headrace', 'b')
-    until(lambda: records(first) == {'a.example.com': [OTHER_VIP], 'b.example.com': [VIP]}, seconds=LATE)
+    until(lambda: first.dns_records() == {'a.example.com': [OTHER_VIP], 'b.example.com': [VIP]}, seconds=LATE)
     # Each was written once for each class that it had.
     assert second.process.poll() is None
 
@@ -99,24 +82,24 @@ def test_for_a_class_of_another_controller_its_status_stays_until_a_setting_says
     controller = make(ingressClasses=['nginx'])
     controller.put('x', web(of='nginx'), web('ours'))
     put_status(controller, THEIRS)
-    until(lambda: status(controller, 'ours') == [{'ip': VIP}])
-    assert status(controller) == [{'ip': THEIRS}]
+    until(lambda: controller.ingress_status('ours') == [{'ip': VIP}])
+    assert controller.ingress_status() == [{'ip': THEIRS}]
     controller.stop()
     after = make('two', ingressClasses=['nginx'], ingressStatus=True)
-    until(lambda: status(after) == [{'ip': VIP}], seconds=LATE)
+    until(lambda: after.ingress_status() == [{'ip': VIP}], seconds=LATE)
 
 
 def test_an_uninstall_takes_the_addresses_back_and_leaves_those_of_others(make):
     controller = make()
     controller.put('x', web(), web('theirs', of='other'))
     put_status(controller, THEIRS, name='theirs')
-    until(lambda: status(controller))
+    until(controller.ingress_status)
     words = ['release', '--all', '--wait', '--timeout=60s', '--kubeconfig', str(controller.kubeconfig)]
     words += ['--config', str(controller.config)]
     environment = {**os.environ, 'POD_NAMESPACE': controller.namespace, 'POD_NAME': 'hook'}
     done = subprocess.run([HEADRACE, *words], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert (status(controller), status(controller, 'theirs')) == ([], [{'ip': THEIRS}])
+    assert (controller.ingress_status(), controller.ingress_status('theirs')) == ([], [{'ip': THEIRS}])
 
 
 def test_the_problems_of_an_ingress_are_one_event_for_each_generation(make):
@@ -136,7 +119,7 @@ def test_the_problems_of_an_ingress_are_one_event_for_each_generation(make):
     assert (event['reason'], event['regarding']['name']) == ('ServiceMissing', 'web')
     assert 'gone' in event['note']
     # What is served has its address.
-    until(lambda: status(controller) == [{'ip': VIP}])
+    until(lambda: controller.ingress_status() == [{'ip': VIP}])
     document['spec']['rules'][0]['http']['paths'][-1]['path'] = '/b'
     controller.put('x', document)
     until(lambda: len(events()) == 2)

@@ -14,6 +14,7 @@ from support.live import HEADRACE, Live
 
 SLICES = 'discovery.k8s.io/v1'
 LEASES = 'coordination.k8s.io/v1'
+NETWORKING = 'networking.k8s.io/v1'
 # All that may be in one namespace, which is that of the process here.
 NAMESPACED = (rights.Where.NAMESPACES, rights.Where.SECRETS, rights.Where.OWN)
 EDGE_RULES = rights.rules(['edge'], NAMESPACED, [rights.When.INGRESS])
@@ -100,6 +101,21 @@ class Cluster(Live):
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def ingress_status(self, name='web'):
+        """Return the entries of an Ingress's `status.loadBalancer.ingress`."""
+        item = self.plane.api.get(self.path('Ingress', name, NETWORKING))
+        return item['status'].get('loadBalancer', {}).get('ingress', [])
+
+    def dns_records(self):
+        """Return the DNS records that a reader of Ingresses, as external-dns is one, would make: targets by host."""
+        found = {}
+        for item in self.plane.api.list(self.path('Ingress', api=NETWORKING))['items']:
+            entries = (item.get('status') or {}).get('loadBalancer', {}).get('ingress') or []
+            targets = sorted(entry.get('hostname') or entry.get('ip') for entry in entries)
+            hosts = [rule.get('host') for rule in item['spec'].get('rules', ())]
+            found |= {host: targets for host in hosts if host and targets}
+        return found
 
     def epochs(self):
         """Return the epochs that agents have applied."""
