@@ -31,7 +31,7 @@ class Follower:
         self.store, self.marked = Store(), set()
         access = accesses.find(plane.kubeconfig, '')
         self.source = KubeSource(
-            access, scopes or resources.watched(context), self.store, lambda _: None, context.settings
+            access, scopes or resources.scopes_of(context), self.store, lambda _: None, context.settings
         )
 
     async def until(self, true):

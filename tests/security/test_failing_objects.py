@@ -92,7 +92,7 @@ def source():
 
 def test_in_a_cluster_the_object_stays_as_it_was_through_events_and_lists(monkeypatch, source):
     async def script():
-        services = source.followed[SERVICES.path()]
+        services = source.paths[SERVICES.path()]
         await services.page(listed(5, versioned(3, service('bad')), versioned(4, service('good'))), first=True)
         before = source.store.get(BAD, object)
         fail(monkeypatch, ValueError('odd'))

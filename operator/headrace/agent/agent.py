@@ -33,7 +33,7 @@ from headrace.haproxy.runtime.reloads import Reloads
 from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
 from headrace.haproxy.runtime.stats import Stats
 from headrace.haproxy.runtime.versions import OldHaproxyError
-from headrace.kube import class_held, epochs
+from headrace.kube import class_holder, epochs
 from headrace.kube.agent_lease import AgentLease, Identity
 from headrace.kube.lease import Leases
 from headrace.kube.reviews import Reviews
@@ -310,7 +310,7 @@ class Agent:
             found.append(self._keep_lease(self.lease))
             instance = leases, identity.namespace, identity.class_name
             found.append(epochs.follow(self.loop.epochs, *instance))
-            found.append(class_held.follow(*instance, self.applier.stats.note_class))
+            found.append(class_holder.follow(*instance, self.applier.stats.note_class))
         if self.api_certificate is not None:
             found.append(self.api_certificate.follow(self._note_api_certificate))
         return found

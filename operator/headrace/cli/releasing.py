@@ -63,7 +63,7 @@ async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], se
     way = wiring.access(given)
     calls = client.connect(way, held.class_name)
     identity = f'release-{wiring.pod_name()}'
-    kinds = resources.written(held)
+    kinds = resources.status_kinds(held)
     which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, identity, kinds)
     try:
         async with asyncio.timeout(seconds):

@@ -38,7 +38,7 @@ def source(given: dict[str, Any], way: Access | None, context: BuildContext) -> 
     def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
         if way is None:
             return WatchedFolder(Path(given['source']), store, woken, context.settings.secrets)
-        return KubeSource(way, resources.watched(context), store, woken, context.settings, started)
+        return KubeSource(way, resources.scopes_of(context), store, woken, context.settings, started)
 
     return make
 

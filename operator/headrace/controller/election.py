@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from headrace.kube import lease as leases
 from headrace.kube.calls import CallError, ConflictError
-from headrace.kube.lease import Leases, Observed
+from headrace.kube.lease import Leases, Observation
 from headrace.kube.log_rate_limit import quiet
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Election:
 
     def __init__(self, calls: Leases, namespace: str, name: str, identity: str) -> None:
         self._leases, self._namespace, self._name, self._identity = calls, namespace, name, identity
-        self._observed = Observed()
+        self._observed = Observation()
         self.leading = False
         # When the last renewal that succeeded was sent, in monotonic seconds; never, while another one holds the Lease.
         self._renewed_at = _NEVER
@@ -89,7 +89,7 @@ class Election:
         if leases.holder(lease) not in ('', self._identity) and self._observed.lives(lease):
             self._renewed_at = _NEVER
             return None
-        return leases.renewed(lease, self._identity, DURATION_SECONDS, now)
+        return leases.renew(lease, self._identity, DURATION_SECONDS, now)
 
     async def release(self) -> None:
         """Let the next one lead at once, after `run` has been cancelled: release the Lease; raises nothing."""

@@ -18,10 +18,10 @@ import time
 from headrace.controller import conditions
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
-from headrace.kube import class_held
+from headrace.kube import class_holder
 from headrace.kube import lease as leases
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError, NotFoundError
-from headrace.kube.lease import Document, Observed
+from headrace.kube.lease import Document, Observation
 from headrace.kube.rights import CLASS_NAMESPACE, class_lease
 from headrace.names import Ref
 
@@ -41,7 +41,7 @@ class ClassLease:
         self.release = ''
         self.held_by = ''
         self._account = ''
-        self._observed = Observed()
+        self._observed = Observation()
         self._said_at = float('-inf')
         self._unable = False
 
@@ -60,7 +60,7 @@ class ClassLease:
             await self._say()
             await asyncio.sleep(_RENEW_SECONDS)
         with contextlib.suppress(CallError):
-            copy = await self._client.leases.get(self._namespace, class_held.name(self._class_name))
+            copy = await self._client.leases.get(self._namespace, class_holder.name(self._class_name))
             if leases.holder(copy):
                 await self._tell_agents('')
 
@@ -124,7 +124,7 @@ class ClassLease:
         now = dt.datetime.now(dt.UTC)
         if lease is None:
             return leases.make(CLASS_NAMESPACE, self.name, self.release, DURATION_SECONDS, now)
-        return leases.renewed(lease, self.release, DURATION_SECONDS, now)
+        return leases.renew(lease, self.release, DURATION_SECONDS, now)
 
     async def _say(self) -> None:
         """Say that another release holds the class: in the log now and then, by an Event in the own namespace, and to agents."""
@@ -142,7 +142,7 @@ class ClassLease:
 
     async def _tell_agents(self, holder: str) -> None:
         now = dt.datetime.now(dt.UTC)
-        copy = class_held.document(self._namespace, self._class_name, holder, self._account, now)
+        copy = class_holder.document(self._namespace, self._class_name, holder, self._account, now)
         await self._client.leases.put(copy)
 
     async def _event(self, name: str) -> None:

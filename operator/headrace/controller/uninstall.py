@@ -103,4 +103,4 @@ def _lease(which: Installation, name: str, account: str) -> Document:
     lease = leases.make(which.namespace, name, which.identity, LASTS_SECONDS, dt.datetime.now(dt.UTC))
     if name.endswith('-release'):
         lease['metadata']['labels'] = labels(which.class_name)
-    return leases.owned(lease, account)
+    return leases.with_owner(lease, account)

@@ -62,15 +62,15 @@ def find(
         return of_kubeconfig(kubeconfig, context)
     if environment.get('KUBERNETES_SERVICE_HOST') and (files / 'token').exists():
         return of_service_account(environment, files)
-    named = environment.get('KUBECONFIG', '').partition(os.pathsep)[0]
-    return of_kubeconfig(Path(named) if named else Path.home() / '.kube' / 'config', context)
+    path = environment.get('KUBECONFIG', '').partition(os.pathsep)[0]
+    return of_kubeconfig(Path(path) if path else Path.home() / '.kube' / 'config', context)
 
 
 def of_service_account(environment: Mapping[str, str], files: Path = _FILES) -> Access:
     """Return the access that a pod's ServiceAccount has; raises AccessError."""
     host, port = environment['KUBERNETES_SERVICE_HOST'], environment.get('KUBERNETES_SERVICE_PORT', '443')
     try:
-        tls = _believing(cafile=str(files / 'ca.crt'))
+        tls = _context(cafile=str(files / 'ca.crt'))
         namespace = (files / 'namespace').read_text().strip()
     except OSError as error:
         raise AccessError(f'{files}: {error}') from error
@@ -82,13 +82,13 @@ def of_service_account(environment: Mapping[str, str], files: Path = _FILES) -> 
     )
 
 
-def _believing(cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
+def _context(cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
     """Return what connections to an API server are made with; without an authority, that of the system's."""
-    made = ssl.create_default_context(cafile=cafile, cadata=cadata)
+    tls = ssl.create_default_context(cafile=cafile, cadata=cadata)
     # From Python 3.13 on its default refuses certificates without key identifiers, which old clusters have; Go's
     # clients, and so all others of a cluster, do not ask for them.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return made
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return tls
 
 
 def of_kubeconfig(path: Path, context: str = '') -> Access:
@@ -103,17 +103,17 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
         raise AccessError(f'{path}: not YAML{f", line {mark.line + 1}" if mark else ""}') from None
     try:
         name = context or _text(document, 'current-context')
-        chosen = _named(document, 'contexts', name, 'context')
-        cluster = _named(document, 'clusters', _text(chosen, 'cluster'), 'cluster')
-        user = _named(document, 'users', _text(chosen, 'user'), 'user')
-        _refuse_unsupported(cluster, user)
+        entry = _entry(document, 'contexts', name, 'context')
+        cluster = _entry(document, 'clusters', _text(entry, 'cluster'), 'cluster')
+        user = _entry(document, 'users', _text(entry, 'user'), 'user')
+        _check_support(cluster, user)
         tls = _tls(cluster, user, path.parent)
         scheme, token = _credential(user, path.parent, tls)
         return Access(
             _text(cluster, 'server').rstrip('/'),
             tls,
             token,
-            _optional(chosen, 'namespace') or 'default',
+            _optional(entry, 'namespace') or 'default',
             scheme,
             _optional(cluster, 'tls-server-name'),
             _optional(cluster, 'proxy-url'),
@@ -122,7 +122,7 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
         raise AccessError(f'{path}: {error}') from error
 
 
-def _named(document: object, section: str, name: str, kind: str) -> Document:
+def _entry(document: object, section: str, name: str, kind: str) -> Document:
     """Return the entry of a kubeconfig's list that has this name."""
     entries = document.get(section) if isinstance(document, dict) else None
     for entry in entries if isinstance(entries, list) else []:
@@ -150,8 +150,8 @@ def _material(document: Document, key: str, folder: Path) -> bytes:
             return base64.b64decode(''.join(data.split()), validate=True)
         except ValueError:
             raise AccessError(f'{key}-data is no base64') from None
-    named = _optional(document, key)
-    return (folder / named).read_bytes() if named else b''
+    path = _optional(document, key)
+    return (folder / path).read_bytes() if path else b''
 
 
 def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bool:
@@ -159,23 +159,23 @@ def _tls(cluster: Document, user: Document, folder: Path) -> ssl.SSLContext | bo
         return False
     authority = _material(cluster, 'certificate-authority', folder)
     try:
-        made = _believing(cadata=authority.decode('ascii') if authority else None)
+        tls = _context(cadata=authority.decode('ascii') if authority else None)
     except ValueError as error:
         raise AccessError(f'certificate-authority holds no certificates: {type(error).__name__}') from error
     except ssl.SSLError as error:
         raise AccessError(f'certificate-authority holds no certificates: {error.reason}') from error
     if cluster.get('insecure-skip-tls-verify') is True:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
     certificate, key = _material(user, 'client-certificate', folder), _material(user, 'client-key', folder)
     if bool(certificate) != bool(key):
         raise AccessError(f'{"client-key" if certificate else "client-certificate"} is missing')
     if certificate:
         try:
-            load_certificate(made, certificate, key)
+            load_certificate(tls, certificate, key)
         except ssl.SSLError as error:
             raise AccessError(f'client-certificate and client-key are no pair: {error.reason}') from error
-    return made
+    return tls
 
 
 def load_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
@@ -187,7 +187,7 @@ def load_certificate(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> Non
         tls.load_cert_chain(file.name, password='')
 
 
-def _refuse_unsupported(cluster: Document, user: Document) -> None:
+def _check_support(cluster: Document, user: Document) -> None:
     """Raise for what would be left out: its author relies on it."""
     if user.get('auth-provider') is not None:
         raise AccessError('auth-provider is not supported; use a credential plugin (exec)')
@@ -205,19 +205,19 @@ def _refuse_unsupported(cluster: Document, user: Document) -> None:
 def _credential(user: Document, folder: Path, tls: ssl.SSLContext | bool) -> tuple[str, Token]:  # noqa: FBT001
     """Return the scheme of the header, and what gives what follows it."""
     if token := _optional(user, 'token'):
-        return 'Bearer', _fixed(token.strip())
+        return 'Bearer', _of_text(token.strip())
     if file := _optional(user, 'tokenFile'):
         return 'Bearer', _of_file(folder / file)
     if name := _optional(user, 'username'):
         both = f'{name}:{_optional(user, "password")}'
-        return 'Basic', _fixed(base64.b64encode(both.encode()).decode())
+        return 'Basic', _of_text(base64.b64encode(both.encode()).decode())
     plugin = user.get('exec')
     if isinstance(plugin, dict):
         return 'Bearer', _Plugin(plugin, folder, tls).token
-    return 'Bearer', _fixed('')
+    return 'Bearer', _of_text('')
 
 
-def _fixed(token: str) -> Token:
+def _of_text(token: str) -> Token:
     async def give(_: bool) -> str:  # noqa: FBT001
         return token
 
@@ -247,31 +247,31 @@ class _Plugin:
         program = str(folder / command) if '/' in command and not command.startswith('/') else command
         self._command: Sequence[str] = [program, *map(str, arguments if isinstance(arguments, list) else [])]
         self._version = _optional(document, 'apiVersion') or 'client.authentication.k8s.io/v1'
-        given = document.get('env')
+        variables = document.get('env')
         self._environment = {
             _text(item, 'name'): _optional(item, 'value')
-            for item in (given if isinstance(given, list) else [])
+            for item in (variables if isinstance(variables, list) else [])
             if isinstance(item, dict)
         }
-        self._held: str | None = None
+        self._token: str | None = None
         self._until: dt.datetime | None = None
         self._turn = asyncio.Lock()
 
-    async def token(self, refused: bool) -> str:  # noqa: FBT001
+    async def token(self, renew: bool) -> str:  # noqa: FBT001
         """Return the token that the program gave, asking again when it has ended or was refused."""
         async with self._turn:
-            ended = self._until is not None and dt.datetime.now(dt.UTC) >= self._until - _MARGIN
-            if self._held is None or refused or ended:
+            is_expired = self._until is not None and dt.datetime.now(dt.UTC) >= self._until - _MARGIN
+            if self._token is None or renew or is_expired:
                 await self._ask()
-            return self._held or ''
+            return self._token or ''
 
     async def _ask(self) -> None:
-        asked = {'apiVersion': self._version, 'kind': 'ExecCredential', 'spec': {'interactive': False}}
-        environment = {**os.environ, **self._environment, 'KUBERNETES_EXEC_INFO': json.dumps(asked)}
+        request = {'apiVersion': self._version, 'kind': 'ExecCredential', 'spec': {'interactive': False}}
+        environment = {**os.environ, **self._environment, 'KUBERNETES_EXEC_INFO': json.dumps(request)}
         try:
-            status = json.loads(await _printed(self._command, environment))['status']
-            shown = self._shows(status)
-            held = (_optional if shown else _text)(status, 'token').strip()
+            status = json.loads(await _output_of(self._command, environment))['status']
+            has_certificate = self._load_certificate_of(status)
+            token = (_optional if has_certificate else _text)(status, 'token').strip()
             ends = _optional(status, 'expirationTimestamp')
             until = dt.datetime.fromisoformat(ends) if ends else None
         except AccessError as error:
@@ -280,9 +280,9 @@ class _Plugin:
             # Only its type: what was printed holds the token.
             raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from None
         # A time without a zone is none of RFC 3339's; what comes nearest to it is UTC.
-        self._held, self._until = held, until.replace(tzinfo=dt.UTC) if until and until.tzinfo is None else until
+        self._token, self._until = token, until.replace(tzinfo=dt.UTC) if until and until.tzinfo is None else until
 
-    def _shows(self, status: object) -> bool:
+    def _load_certificate_of(self, status: object) -> bool:
         """Let new connections show the certificate in a status; return whether there is one."""
         if not isinstance(status, dict):
             return False
@@ -293,17 +293,17 @@ class _Plugin:
         return True
 
 
-async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
+async def _output_of(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
     """Return what a program prints; one that takes too long is ended."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
     )
     try:
         async with asyncio.timeout(_EXEC_SECONDS):
-            printed, _ = await process.communicate()
+            output, _ = await process.communicate()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
         raise
-    return printed
+    return output

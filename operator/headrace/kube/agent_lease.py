@@ -68,23 +68,23 @@ def annotations(epoch: int, diagnostics: Iterable[Diagnostic]) -> dict[str, str]
 
     The worst come first; of equally bad ones the first of each namespace, then the second of each.
     """
-    kept: list[bytes] = []
+    texts: list[bytes] = []
     omitted: Counter[str] = Counter()
     size = 2
     for diagnostic in _fairly(diagnostics):
         text = b''
-        if len(kept) < MOST_DIAGNOSTICS:
+        if len(texts) < MOST_DIAGNOSTICS:
             text = msgspec.json.encode({**diagnostic.value, 'message': diagnostic.message[:LONGEST]})
         # One that is too long must not hide those after it.
         if text and size + len(text) + 1 <= MOST_BYTES:
             size += len(text) + 1
-            kept.append(text)
+            texts.append(text)
         else:
             omitted[diagnostic.ref.namespace] += 1
-    made = {EPOCH: str(epoch), DIAGNOSTICS: '[' + b','.join(kept).decode() + ']'}
+    entries = {EPOCH: str(epoch), DIAGNOSTICS: '[' + b','.join(texts).decode() + ']'}
     if omitted:
-        made[OMITTED] = msgspec.json.encode(dict(omitted.most_common(MOST_DIAGNOSTICS))).decode()
-    return made
+        entries[OMITTED] = msgspec.json.encode(dict(omitted.most_common(MOST_DIAGNOSTICS))).decode()
+    return entries
 
 
 def _fairly(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -97,12 +97,12 @@ def _fairly(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return [diagnostic for _, _, diagnostic in sorted(order)]
 
 
-def document(identity: Identity, shown: dict[str, str], now: dt.datetime) -> leases.Document:
+def document(identity: Identity, report: dict[str, str], now: dt.datetime) -> leases.Document:
     """Return the Lease as it is written, with some annotations."""
     lease = leases.make(identity.namespace, identity.lease, identity.name, DURATION_SECONDS, now)
     metadata = lease['metadata']
     metadata['labels'] = {CLASS_LABEL: identity.class_name, ROLE_LABEL: identity.role}
-    metadata['annotations'] = {**shown, **({NODE: identity.node} if identity.node else {})}
+    metadata['annotations'] = {**report, **({NODE: identity.node} if identity.node else {})}
     if identity.uid:
         metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'Pod', 'name': identity.name, 'uid': identity.uid}]
     return lease
@@ -114,34 +114,34 @@ class AgentLease:
     def __init__(self, calls: Leases, identity: Identity, report: Callable[[], Report]) -> None:
         self._leases, self.identity, self._report = calls, identity, report
         self._version = ''
-        self._written: Report | None = None
-        self._written_at = float('-inf')
+        self._last_report: Report | None = None
+        self._last_write = float('-inf')
         self._annotations: dict[str, str] = {}
-        self._failed = False
+        self._is_failing = False
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Write the Lease until cancelled."""
         while True:
-            report, age = self._report(), time.monotonic() - self._written_at
-            if age >= _RENEW_SECONDS or (age >= _NEWS_SECONDS and report != self._written):
+            report, age = self._report(), time.monotonic() - self._last_write
+            if age >= _RENEW_SECONDS or (age >= _NEWS_SECONDS and report != self._last_report):
                 async with self._turn:
                     await self._write(report)
             await asyncio.sleep(_STEP_SECONDS)
 
     async def _write(self, report: Report) -> None:
-        self._written_at = time.monotonic()
-        if report != self._written:
+        self._last_write = time.monotonic()
+        if report != self._last_report:
             self._annotations = annotations(report.epoch, report.diagnostics())
         lease = document(self.identity, self._annotations, dt.datetime.now(dt.UTC))
         try:
             self._version = await self._leases.put(lease, self._version)
         except CallError as error:
-            if not self._failed:
+            if not self._is_failing:
                 log.warning('the Lease cannot be written', extra={'said': str(error)})
-            self._failed, self._version, self._written = True, '', None
+            self._is_failing, self._version, self._last_report = True, '', None
             return
-        self._failed, self._written = False, report
+        self._is_failing, self._last_report = False, report
 
     async def withdraw(self) -> None:
         """Remove the Lease, and write none any more."""

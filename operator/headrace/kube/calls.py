@@ -68,16 +68,14 @@ class Calls:
         data = None if body is None else msgspec.json.encode(body)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                return await self._until_answered(method, path, data, query or {}, content)
+                return await self._retry(method, path, data, query or {}, content)
         except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError) as error:
             raise CallError(f'{method} {path}: {str(error) or type(error).__name__}') from error
 
-    async def _until_answered(
-        self, method: str, path: str, data: bytes | None, query: Mapping[str, str], content: str
-    ) -> Any:
+    async def _retry(self, method: str, path: str, data: bytes | None, query: Mapping[str, str], content: str) -> Any:
         pause = 0.1
         while True:
-            wanted = pause
+            delay = pause
             try:
                 headers = {'Content-Type': content} if data else {}
                 async with self._session().request(
@@ -89,12 +87,12 @@ class Calls:
                     return msgspec.json.decode(raw) if raw else None
                 if status != _TOO_MANY and status < _SERVER:
                     raise refusal(f'{method} {path}', status, raw)
-                asked = response.headers.get('Retry-After', '')
-                wanted = max(float(asked), pause) if asked.isascii() and asked.isdigit() else pause
+                retry_after = response.headers.get('Retry-After', '')
+                delay = max(float(retry_after), pause) if retry_after.isascii() and retry_after.isdigit() else pause
             except aiohttp.ClientConnectionError:
                 if not self._persistent:
                     raise
-            await asyncio.sleep(min(wanted, _LONGEST_PAUSE) * random.uniform(1.0, 1.5))  # noqa: S311  spreads load
+            await asyncio.sleep(min(delay, _LONGEST_PAUSE) * random.uniform(1.0, 1.5))  # noqa: S311  spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def pages(self, path: str, resource: Resource, size: int) -> AsyncIterator[dict[str, Any]]:
@@ -112,11 +110,11 @@ class Calls:
             query['continue'] = token
 
 
-def refusal(what: str, status: int, raw: bytes) -> CallError:
+def refusal(request: str, status: int, raw: bytes) -> CallError:
     """Return the typed error for an answer of the API server (a Status, or whatever stood in its way)."""
     try:
-        said = msgspec.json.decode(raw)
-        message, reason = str(said.get('message', '')), str(said.get('reason', ''))
+        status_document = msgspec.json.decode(raw)
+        message, reason = str(status_document.get('message', '')), str(status_document.get('reason', ''))
     except (msgspec.DecodeError, AttributeError):
         message, reason = raw[:200].decode(errors='replace'), ''
-    return _ERRORS.get(status, CallError)(f'{what}: {status} {message}', reason)
+    return _ERRORS.get(status, CallError)(f'{request}: {status} {message}', reason)

@@ -24,35 +24,36 @@ Change = Callable[[Resource], Awaitable[None]]
 
 
 class Discovery:
-    """Calls `come` for each optional kind that is served, and `go` for each that is no longer."""
+    """Calls `on_added` for each optional kind that is served, and `on_removed` for each that is no longer."""
 
-    def __init__(self, calls: Calls, resources: Collection[Resource], come: Change, go: Change) -> None:
-        self._calls, self._resources, self._come, self._go = calls, frozenset(resources), come, go
+    def __init__(self, calls: Calls, resources: Collection[Resource], on_added: Change, on_removed: Change) -> None:
+        self._calls, self._resources = calls, frozenset(resources)
+        self._on_added, self._on_removed = on_added, on_removed
         self.served: set[Resource] = set()
         # The API server has been asked once for each kind.
-        self.asked = asyncio.Event()
+        self.completed = asyncio.Event()
         self._missing_since: dict[Resource, float] = {}
-        self._doubted = asyncio.Event()
+        self._doubt = asyncio.Event()
 
     def doubt(self) -> None:
         """Ask again soon, since a list or watch was answered as if its kind were not there."""
-        self._doubted.set()
+        self._doubt.set()
 
     async def run(self) -> None:
         """Follow what is served until cancelled."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
-            self._doubted.clear()
+            self._doubt.clear()
             before = frozenset(self.served)
             await self._look()
-            self.asked.set()
+            self.completed.set()
             if self._missing_since or self.served != before:
                 pause = _FIRST_PAUSE_SECONDS
             try:
                 async with asyncio.timeout(
                     None if self.served == self._resources and not self._missing_since else pause
                 ):
-                    await self._doubted.wait()
+                    await self._doubt.wait()
                 # kopf tries again about once a second what was not found.
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS)
             except TimeoutError:
@@ -64,12 +65,12 @@ class Discovery:
             version = resource.api_version
             try:
                 if version not in names:
-                    names[version] = await self._served_by(version)
-                await self._judge(resource, is_served=resource.plural in names[version])
+                    names[version] = await self._kinds_of(version)
+                await self._note(resource, is_served=resource.plural in names[version])
             except CallError as error:
                 log.warning('the API server does not say which kinds it serves', extra={'said': str(error)[:300]})
 
-    async def _served_by(self, api_version: str) -> frozenset[str]:
+    async def _kinds_of(self, api_version: str) -> frozenset[str]:
         try:
             body = await self._calls.call('GET', f'/apis/{api_version}')
         except NotFoundError:
@@ -79,17 +80,17 @@ class Discovery:
         except (LookupError, TypeError) as error:
             raise CallError(f'GET /apis/{api_version}: no list of resources: {error!r}') from error
 
-    async def _judge(self, resource: Resource, *, is_served: bool) -> None:
+    async def _note(self, resource: Resource, *, is_served: bool) -> None:
         if is_served:
             self._missing_since.pop(resource, None)
             if resource not in self.served:
                 self.served.add(resource)
                 log.info('a kind is served by the API', extra={'kind': resource.kind})
-                await self._come(resource)
+                await self._on_added(resource)
         elif resource in self.served:
             now = time.monotonic()
             if now - self._missing_since.setdefault(resource, now) >= _CONFIRMED_SECONDS:
                 del self._missing_since[resource]
                 self.served.discard(resource)
                 log.warning('a kind is no longer served by the API', extra={'kind': resource.kind})
-                await self._go(resource)
+                await self._on_removed(resource)

@@ -32,40 +32,40 @@ class Epochs:
     def __init__(self) -> None:
         self.applied = 0
         self.counter: int | None = None
-        self._taken: dict[Ref, int] = {}
-        self._changed = False
+        self._numbers: dict[Ref, int] = {}
+        self._dirty = False
         self.unknown = False
 
     def take(self, ref: Ref, number: int) -> None:
         """Note the epoch of a Service that was taken, 0 for none."""
-        if self._taken.get(ref, 0) == number:
+        if self._numbers.get(ref, 0) == number:
             return
         if number:
-            self._taken[ref] = number
+            self._numbers[ref] = number
         else:
-            del self._taken[ref]
-        self._changed = True
+            del self._numbers[ref]
+        self._dirty = True
         self.unknown |= self.counter is None or number > self.counter
 
     def trust(self, counter: int | None) -> None:
         """Let the epochs count that the controller can have written."""
-        self._changed |= counter != self.counter
+        self._dirty |= counter != self.counter
         self.counter = counter
 
     @property
     def foreign(self) -> bool:
         """Tell whether a Service has an epoch that does not count, or all count for want of a counter."""
-        return self.counter is None or any(number > self.counter for number in self._taken.values())
+        return self.counter is None or any(number > self.counter for number in self._numbers.values())
 
     def apply(self) -> None:
         """Note that all that was taken serves."""
-        if not self._changed:
+        if not self._dirty:
             return
-        self._changed = False
+        self._dirty = False
         most = self.counter
-        counted = (number for number in self._taken.values() if most is None or number <= most)
-        kept = self.applied if most is None or self.applied <= most else 0
-        self.applied = max(kept, max(counted, default=0))
+        numbers = (number for number in self._numbers.values() if most is None or number <= most)
+        previous = self.applied if most is None or self.applied <= most else 0
+        self.applied = max(previous, max(numbers, default=0))
 
 
 def counter_lease(class_name: str) -> str:
@@ -85,7 +85,7 @@ class _Leader:
         self._silent = ''
         self._since = 0.0
 
-    def has_kept(self, lease: Document, now: float, grace: float) -> bool:
+    def is_current(self, lease: Document, now: float, grace: float) -> bool:
         """Tell whether the counter in a Lease is its holder's, or can become that within `grace` seconds."""
         holder = leases.holder(lease)
         if leases.annotations(lease).get(EPOCH_HOLDER, '') == holder:
@@ -100,12 +100,12 @@ async def follow(epochs: Epochs, calls: Leases, namespace: str, class_name: str,
 
     All count also where a former leader wrote the counter, and the present one has not for `grace` seconds.
     """
-    read_at, leader = float('-inf'), _Leader()
+    last_read, leader = float('-inf'), _Leader()
     while True:
-        if epochs.unknown or (time.monotonic() - read_at >= _AGAIN_SECONDS and epochs.foreign):
-            read_at, epochs.unknown = time.monotonic(), False
+        if epochs.unknown or (time.monotonic() - last_read >= _AGAIN_SECONDS and epochs.foreign):
+            last_read, epochs.unknown = time.monotonic(), False
             with contextlib.suppress(CallError):
-                held = await calls.get(namespace, counter_lease(class_name))
-                kept = held is not None and leader.has_kept(held, read_at, grace)
-                epochs.trust(counter(leases.annotations(held)) if held is not None and kept else None)
+                lease = await calls.get(namespace, counter_lease(class_name))
+                is_current = lease is not None and leader.is_current(lease, last_read, grace)
+                epochs.trust(counter(leases.annotations(lease)) if lease is not None and is_current else None)
         await asyncio.sleep(_STEP_SECONDS)

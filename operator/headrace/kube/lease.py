@@ -32,7 +32,7 @@ def make(namespace: str, name: str, holder: str, seconds: int, now: dt.datetime)
     return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease', 'metadata': metadata, 'spec': spec}
 
 
-def renewed(lease: Document, holder_name: str, seconds: int, now: dt.datetime) -> Document:
+def renew(lease: Document, holder_name: str, seconds: int, now: dt.datetime) -> Document:
     """Return a Lease that was read as its holder renews it, or another one takes it."""
     spec, fresh = spec_of(lease), spec_of(make('', '', holder_name, seconds, now))
     if holder(lease) == holder_name:
@@ -42,7 +42,7 @@ def renewed(lease: Document, holder_name: str, seconds: int, now: dt.datetime) -
     return {**lease, 'spec': {**spec, **fresh}}
 
 
-def owned(lease: Document, account: str) -> Document:
+def with_owner(lease: Document, account: str) -> Document:
     """Return a Lease that goes with a ServiceAccount, which is given as its name and uid; '' for none."""
     owner, _, uid = account.partition('/')
     if uid:
@@ -82,7 +82,7 @@ def lives(lease: Document, now: dt.datetime) -> bool:
         return False
 
 
-class Observed:
+class Observation:
     """Whether a Lease has not run out by the own clock, which counts from when a renewal was seen."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -108,16 +108,16 @@ class Leases:
     async def get(self, namespace: str, name: str) -> Document | None:
         """Return a Lease, None for none."""
         try:
-            found: Document = await self._calls.call('GET', f'{_path(namespace)}/{name}')
+            lease: Document = await self._calls.call('GET', f'{_path(namespace)}/{name}')
         except NotFoundError:
             return None
-        return found
+        return lease
 
     async def list(self, namespace: str, labels: Mapping[str, str]) -> list[Document]:
         """Return the Leases that carry some labels."""
         selector = ','.join(f'{key}={value}' for key, value in labels.items())
-        found = await self._calls.call('GET', _path(namespace), query={'labelSelector': selector})
-        return list(found.get('items') or ())
+        body = await self._calls.call('GET', _path(namespace), query={'labelSelector': selector})
+        return list(body.get('items') or ())
 
     async def write(self, lease: Document) -> Document:
         """Make a Lease, or replace the one that was read; raises ConflictError when it is another by now."""
@@ -126,23 +126,23 @@ class Leases:
             return await self._calls.call('POST', path, lease)  # type: ignore[no-any-return]
         return await self._calls.call('PUT', f'{path}/{lease["metadata"]["name"]}', lease)  # type: ignore[no-any-return]
 
-    async def put(self, lease: Document, known: str = '') -> str:
-        """Make a Lease this, whatever it was; return its version. `known` is the version of before, if that is known."""
+    async def put(self, lease: Document, last_version: str = '') -> str:
+        """Make a Lease this, whatever it was; return its version. `last_version` is the version of before, if that is known."""
         namespace, name = lease['metadata']['namespace'], lease['metadata']['name']
         for _ in range(2):
-            if not known and (before := await self.get(namespace, name)) is not None:
-                known = version(before)
-            lease['metadata']['resourceVersion'] = known or None
+            if not last_version and (before := await self.get(namespace, name)) is not None:
+                last_version = version(before)
+            lease['metadata']['resourceVersion'] = last_version or None
             try:
                 return version(await self.write(lease))
             except (ConflictError, NotFoundError):
                 # It was changed or removed meanwhile: read it again, once.
-                known = ''
+                last_version = ''
         raise CallError(f'{name}: another process writes it')
 
-    async def delete(self, namespace: str, name: str, known: str = '') -> None:
-        """Delete a Lease; raises ConflictError when it has another version than `known`."""
-        body = {'preconditions': {'resourceVersion': known}} if known else None
+    async def delete(self, namespace: str, name: str, last_version: str = '') -> None:
+        """Delete a Lease; raises ConflictError when it has another version than `last_version`."""
+        body = {'preconditions': {'resourceVersion': last_version}} if last_version else None
         await self._calls.call('DELETE', f'{_path(namespace)}/{name}', body)
 
 

@@ -37,5 +37,5 @@ def quiet(*names: str, seconds: float = LINE_SECONDS) -> None:
     """Have some loggers say the same once in a while only; to say so twice changes nothing."""
     for name in names:
         logger = logging.getLogger(name)
-        if not any(isinstance(held, Seldom) for held in logger.filters):
+        if not any(isinstance(each, Seldom) for each in logger.filters):
             logger.addFilter(Seldom(seconds))

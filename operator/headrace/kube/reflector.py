@@ -12,27 +12,27 @@ from dataclasses import dataclass, field
 from headrace.names import Ref
 from headrace.objects.kinds import Object
 
-Listed = tuple[int, Object]
+Versioned = tuple[int, Object]
 
 
 @dataclass(slots=True, eq=False)
 class Listing:
     """A list that is being read: what its pages held, and when the watch has told deletions since its first page.
 
-    `failed` are objects in it that could not be parsed: what is known of them stays.
+    `failures` are objects in it that could not be parsed: what is known of them stays.
 
     Equal only to itself: of two that have read the same so far, one may be abandoned.
     """
 
-    listed: dict[Ref, Listed] = field(default_factory=dict)
-    deleted: dict[Ref, int] = field(default_factory=dict)
-    failed: set[Ref] = field(default_factory=set)
+    objects: dict[Ref, Versioned] = field(default_factory=dict)
+    deletions: dict[Ref, int] = field(default_factory=dict)
+    failures: set[Ref] = field(default_factory=set)
 
-    def page(self, items: Iterable[Listed], failed: Iterable[Ref] = ()) -> None:
+    def page(self, items: Iterable[Versioned], failures: Iterable[Ref] = ()) -> None:
         """Take one page's objects with their resource versions, and those that could not be parsed."""
         for version, item in items:
-            self.listed[item.ref] = (version, item)
-        self.failed.update(failed)
+            self.objects[item.ref] = (version, item)
+        self.failures.update(failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Reflector:
 
     def begin(self) -> Listing:
         """Return a listing, to be called before the first page is asked for."""
-        made = Listing()
-        self._open.append(made)
-        return made
+        listing = Listing()
+        self._open.append(listing)
+        return listing
 
     def abandon(self, listing: Listing) -> None:
         """Forget a listing that did not come to its end."""
@@ -72,19 +72,21 @@ class Reflector:
         self.abandon(listing)
         if self.synced and version <= self.version:
             return Difference()
-        there = listing.listed.keys() | listing.failed
-        gone = [ref for ref, held in self.versions.items() if held <= version and ref not in there]
-        come = [
-            (ref, found)
-            for ref, found in listing.listed.items()
-            if found[0] > max(listing.deleted.get(ref, 0), self.versions.get(ref, 0))
+        present = listing.objects.keys() | listing.failures
+        removals = [
+            ref for ref, known_version in self.versions.items() if known_version <= version and ref not in present
         ]
-        for ref in gone:
+        additions = [
+            (ref, entry)
+            for ref, entry in listing.objects.items()
+            if entry[0] > max(listing.deletions.get(ref, 0), self.versions.get(ref, 0))
+        ]
+        for ref in removals:
             del self.versions[ref]
-        for ref, (held, _) in come:
-            self.versions[ref] = held
+        for ref, (known_version, _) in additions:
+            self.versions[ref] = known_version
         self.version, self.synced = version, True
-        return Difference(tuple(item for _, (_, item) in come), tuple(gone))
+        return Difference(tuple(item for _, (_, item) in additions), tuple(removals))
 
     def put(self, ref: Ref, version: int) -> bool:
         """Note an event that an object was added or changed; return whether it tells anything new."""
@@ -99,5 +101,5 @@ class Reflector:
             return False
         for listing in self._open:
             # The deletion of an earlier object of this name may be told after that of a later one.
-            listing.deleted[ref] = max(version, listing.deleted.get(ref, 0))
+            listing.deletions[ref] = max(version, listing.deletions.get(ref, 0))
         return self.versions.pop(ref, None) is not None

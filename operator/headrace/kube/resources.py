@@ -71,7 +71,7 @@ STATUSES = (SERVICES, INGRESSES)
 EVERYWHERE = '*'
 
 
-def written(settings: Settings) -> tuple[Resource, ...]:
+def status_kinds(settings: Settings) -> tuple[Resource, ...]:
     """Return the kinds whose status the controller writes."""
     return STATUSES if settings.ingress else (SERVICES,)
 
@@ -83,25 +83,25 @@ def ingress_resources(context: BuildContext) -> tuple[Resource, ...]:
     return (INGRESSES, INGRESS_CLASSES) if ingress_class.reads_classes(context) else (INGRESSES,)
 
 
-def watched(context: BuildContext) -> tuple[Scope, ...]:
+def scopes_of(context: BuildContext) -> tuple[Scope, ...]:
     """Return what a view needs, as few scopes as its namespaces allow."""
-    found = [SERVICES, SLICES]
+    kinds = [SERVICES, SLICES]
     if context.role is Role.EDGE:
-        found += ingress_resources(context)
+        kinds += ingress_resources(context)
     if context.role is Role.NODE or context.settings.address_source == 'node-ports':
-        found.append(NODES)
+        kinds.append(NODES)
     elif context.topology.node and not context.topology.zone:
-        only = f'metadata.name={context.topology.node}'
-        found.append(_of('Node', field_selector=only))
+        selector = f'metadata.name={context.topology.node}'
+        kinds.append(_of('Node', field_selector=selector))
     namespaces, readable = context.settings.namespaces, context.settings.secrets.namespaces
     if EVERYWHERE in readable:
         readable = namespaces
     elif namespaces:
         readable = tuple(name for name in readable if name in namespaces)
         if not readable:
-            return (Scope(tuple(found), namespaces),)
+            return (Scope(tuple(kinds), namespaces),)
     elif not readable:
-        return (Scope(tuple(found), namespaces),)
+        return (Scope(tuple(kinds), namespaces),)
     if sorted(readable) == sorted(namespaces):
-        return (Scope((*found, SECRETS), namespaces),)
-    return (Scope(tuple(found), namespaces), Scope((SECRETS,), readable))
+        return (Scope((*kinds, SECRETS), namespaces),)
+    return (Scope(tuple(kinds), namespaces), Scope((SECRETS,), readable))

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 GROUP, RESOURCE, SUBRESOURCE, VERB = 'headrace.io', 'agents', 'status', 'get'
 _TOKENS = '/apis/authentication.k8s.io/v1/tokenreviews'
 _ACCESS = '/apis/authorization.k8s.io/v1/subjectaccessreviews'
-_KEPT_SECONDS = 10.0
-_MOST_ALLOWED, _MOST_REFUSED = 64, 256
+_CACHE_SECONDS = 10.0
+_MOST_GRANTS, _MOST_REFUSALS = 64, 256
 _DEADLINE_SECONDS = 5.0
 # New tokens a second, of one peer and of all.
 BY_PEER, TOTAL = 3.0, 5.0
@@ -52,32 +52,32 @@ class Reviews:
     def __init__(self, calls: Calls, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._calls, self._namespace, self._clock = calls, namespace, clock
         # Until when an answer counts; of those that were let in the hash stays after that.
-        self._allowed: dict[bytes, float] = {}
-        self._refused: dict[bytes, tuple[Answer, float]] = {}
-        self._asking: dict[bytes, asyncio.Task[Answer]] = {}
+        self._grants: dict[bytes, float] = {}
+        self._refusals: dict[bytes, tuple[Answer, float]] = {}
+        self._tasks: dict[bytes, asyncio.Task[Answer]] = {}
         self._new = Buckets(BY_PEER, TOTAL)
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._said = ''
+        self._last_message = ''
 
     async def judge(self, token: str, peer: str) -> Answer:
         """Return what the API server says about a token of a peer; raises ReviewUnavailableError and ReviewsBusyError."""
         if not token.isascii() or not token.isprintable():
             return Answer.UNKNOWN
         digest, now = hashlib.sha256(token.encode()).digest(), self._clock()
-        if self._allowed.get(digest, now) > now:
+        if self._grants.get(digest, now) > now:
             return Answer.ALLOWED
-        if (held := self._refused.get(digest)) is not None and held[1] > now:
-            return held[0]
-        task = self._asking.get(digest)
+        if (refusal := self._refusals.get(digest)) is not None and refusal[1] > now:
+            return refusal[0]
+        task = self._tasks.get(digest)
         if task is None:
-            if digest not in self._allowed and not self._new.take(peer, now):
+            if digest not in self._grants and not self._new.take(peer, now):
                 raise ReviewsBusyError
-            task = self._asking[digest] = asyncio.create_task(self._ask(token, digest))
-            task.add_done_callback(lambda done: self._ended(digest, done))
+            task = self._tasks[digest] = asyncio.create_task(self._ask(token, digest))
+            task.add_done_callback(lambda done: self._finish(digest, done))
         return await asyncio.shield(task)
 
-    def _ended(self, digest: bytes, task: asyncio.Task[Answer]) -> None:
-        del self._asking[digest]
+    def _finish(self, digest: bytes, task: asyncio.Task[Answer]) -> None:
+        del self._tasks[digest]
         # The request may have ended; an exception that is not looked at would be logged as lost.
         if not task.cancelled():
             task.exception()
@@ -85,23 +85,23 @@ class Reviews:
     async def _ask(self, token: str, digest: bytes) -> Answer:
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS), self._turns:
-                answer = await self._reviewed(token)
+                answer = await self._review(token)
         except (CallError, TimeoutError, KeyError, TypeError, AttributeError) as error:
-            said = str(error) or type(error).__name__
-            if said != self._said:
-                log.warning('tokens cannot be judged', extra={'said': said})
-            self._said = said
-            raise ReviewUnavailableError(said) from error
-        self._said = ''
-        self._keep(digest, answer, self._clock() + _KEPT_SECONDS)
+            message = str(error) or type(error).__name__
+            if message != self._last_message:
+                log.warning('tokens cannot be judged', extra={'said': message})
+            self._last_message = message
+            raise ReviewUnavailableError(message) from error
+        self._last_message = ''
+        self._keep(digest, answer, self._clock() + _CACHE_SECONDS)
         return answer
 
-    async def _reviewed(self, token: str) -> Answer:
+    async def _review(self, token: str) -> Answer:
         status = (await self._create(_TOKENS, 'authentication.k8s.io', 'TokenReview', {'token': token}))['status']
         if status.get('authenticated') is not True:
             return Answer.UNKNOWN
         user = status['user']
-        asked = {
+        spec = {
             'user': user['username'],
             'uid': user.get('uid', ''),
             'groups': user.get('groups') or [],
@@ -114,21 +114,21 @@ class Reviews:
                 'subresource': SUBRESOURCE,
             },
         }
-        found = await self._create(_ACCESS, 'authorization.k8s.io', 'SubjectAccessReview', asked)
-        return Answer.ALLOWED if found['status'].get('allowed') is True else Answer.FORBIDDEN
+        review = await self._create(_ACCESS, 'authorization.k8s.io', 'SubjectAccessReview', spec)
+        return Answer.ALLOWED if review['status'].get('allowed') is True else Answer.FORBIDDEN
 
     async def _create(self, path: str, group: str, kind: str, spec: dict[str, Any]) -> Any:
         return await self._calls.call('POST', path, {'apiVersion': f'{group}/v1', 'kind': kind, 'spec': spec})
 
     def _keep(self, digest: bytes, answer: Answer, until: float) -> None:
-        self._allowed.pop(digest, None)
-        self._refused.pop(digest, None)
+        self._grants.pop(digest, None)
+        self._refusals.pop(digest, None)
         # The oldest goes first: a dictionary keeps the order in which keys came.
         if answer is Answer.ALLOWED:
-            self._allowed[digest] = until
-            if len(self._allowed) > _MOST_ALLOWED:
-                del self._allowed[next(iter(self._allowed))]
+            self._grants[digest] = until
+            if len(self._grants) > _MOST_GRANTS:
+                del self._grants[next(iter(self._grants))]
         else:
-            self._refused[digest] = answer, until
-            if len(self._refused) > _MOST_REFUSED:
-                del self._refused[next(iter(self._refused))]
+            self._refusals[digest] = answer, until
+            if len(self._refusals) > _MOST_REFUSALS:
+                del self._refusals[next(iter(self._refusals))]

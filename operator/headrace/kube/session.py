@@ -41,7 +41,7 @@ class Listener(Protocol):
     def heard(self) -> None:
         """Note that the watch has brought something."""
 
-    def refused(self, status: int) -> None:
+    def note_refusal(self, status: int) -> None:
         """Note that the server did not give what it was asked for."""
 
     def missing(self) -> bool:
@@ -55,7 +55,7 @@ def make(access: Access, listeners: Listeners) -> aiohttp.ClientSession:
     """Return a session that adds the token, and tells listeners (by path) of their lists and watches."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=access.tls, limit=0),
-        response_class=_tapped(listeners),
+        response_class=_response_class(listeners),
         middlewares=(_missing(listeners), _bearer(access)),
         headers={'User-Agent': f'headrace/{headrace.__version__}'},
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
@@ -67,10 +67,10 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
     """Return the middleware that adds the token and tries again what was refused for it."""
 
     async def bearer(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        refused = False
+        renew = False
         for pause in Pauses():
             try:
-                token = await access.token(refused)
+                token = await access.token(renew)
             except AccessError as error:
                 # As a lost connection, which everybody here tries again.
                 raise aiohttp.ClientConnectionError(str(error)) from error
@@ -81,7 +81,7 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
             response = await handler(request)
             if response.status != 401:  # noqa: PLR2004
                 return response
-            refused = True
+            renew = True
             # Not to be used again: a new credential may be the certificate that a new connection shows.
             response.close()
             await asyncio.sleep(pause)
@@ -104,7 +104,7 @@ def _missing(listeners: Listeners) -> aiohttp.ClientMiddlewareType:
     return missing
 
 
-class _Heard:
+class _WatchContent:
     """A watch's content that tells its listener of every byte, and is read in whole lines.
 
     What follows the last line break of a watch that ends is no event, on which kopf would end too.
@@ -118,31 +118,31 @@ class _Heard:
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         """Yield the lines as they come."""
-        held = b''
+        rest_of_line = b''
         async for data in self._content.iter_chunked(size):
             self._listener.heard()
-            whole, end, rest = data.rpartition(b'\n')
+            lines, end, rest = data.rpartition(b'\n')
             if end:
-                yield held + whole + end
-                held = rest
+                yield rest_of_line + lines + end
+                rest_of_line = rest
             else:
-                held += data
+                rest_of_line += data
 
 
-def _tapped(listeners: Listeners) -> type[aiohttp.ClientResponse]:
+def _response_class(listeners: Listeners) -> type[aiohttp.ClientResponse]:
     """Return a response class that gives lists and news of watches to their listeners."""
 
-    class Tapped(aiohttp.ClientResponse):
+    class Response(aiohttp.ClientResponse):
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
             listener = listeners.get(self.url.path)
             if listener is None:
                 return self
             if self.status != 200:  # noqa: PLR2004
-                listener.refused(self.status)
+                listener.note_refusal(self.status)
             elif 'watch' in self.url.query:
                 listener.heard()
-                self.content = _Heard(self.content, listener)  # type: ignore[assignment]
+                self.content = _WatchContent(self.content, listener)  # type: ignore[assignment]
             return self
 
         async def json(self, **_: Any) -> Any:
@@ -163,4 +163,4 @@ def _tapped(listeners: Listeners) -> type[aiohttp.ClientResponse]:
                 body['items'] = []
             return body
 
-    return Tapped
+    return Response

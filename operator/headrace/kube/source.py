@@ -44,7 +44,7 @@ _OPTIONAL_SECONDS = 30.0
 _REFUSALS = {403: 'headrace has no right to read it', 429: 'the API server is busy'}
 
 
-class Followed:
+class WatchedPath:
     """One path: what is known of it, when it was heard, and what a sweep found before the watch told it."""
 
     def __init__(self, resource: Resource, source: 'KubeSource') -> None:
@@ -56,9 +56,9 @@ class Followed:
         self.settled = asyncio.Event()
         self.settled.set()
         self.heard_at = time.monotonic()
-        self.unheard: set[Ref] = set()
+        self.unconfirmed: set[Ref] = set()
         self.missed = 0
-        self.said = ''
+        self.problem = ''
         # What is wrong with objects that could not be read, and their resource versions.
         self.diagnostics: dict[Ref, tuple[int, tuple[Diagnostic, ...]]] = {}
         self._listing: Listing | None = None
@@ -80,45 +80,49 @@ class Followed:
     def heard(self) -> None:
         """Note that the server has spoken of this path."""
         self.heard_at = time.monotonic()
-        self.said = ''
+        self.problem = ''
 
     async def parse(self, body: dict[str, Any], listing: Listing) -> None:
         """Parse the objects of a page into a listing."""
         items = body['items'] or ()
         for item in items:
             item['kind'], item['apiVersion'] = self.resource.kind, self.resource.api_version
-        found = await self._source.parse(self.resource, items)
+        readings = await self._source.parse(self.resource, items)
         versions = [int(item['metadata']['resourceVersion']) for item in items]
-        for version, item in zip(versions, found, strict=True):
+        for version, item in zip(versions, readings, strict=True):
             self.note(version, item)
         listing.page(
-            [(version, item.object) for version, item in zip(versions, found, strict=True) if item.object is not None],
-            [item.diagnostics[0].ref for item in found if item.object is None and item.diagnostics],
+            [
+                (version, item.object)
+                for version, item in zip(versions, readings, strict=True)
+                if item.object is not None
+            ],
+            [item.diagnostics[0].ref for item in readings if item.object is None and item.diagnostics],
         )
 
-    def note(self, version: int, found: Reading) -> None:
+    def note(self, version: int, reading: Reading) -> None:
         """Note what is wrong with an object, or that nothing is any more."""
-        if found.object is not None:
-            self.diagnostics.pop(found.object.ref, None)
-        elif found.diagnostics:
-            self.diagnostics[found.diagnostics[0].ref] = (version, found.diagnostics)
+        if reading.object is not None:
+            self.diagnostics.pop(reading.object.ref, None)
+        elif reading.diagnostics:
+            self.diagnostics[reading.diagnostics[0].ref] = (version, reading.diagnostics)
 
     def take(self, listing: Listing, version: int) -> Difference:
         """Let the store follow a whole list; return what it changed."""
         if not self.active:
             return Difference()
-        found = self.reflector.finish(listing, version)
+        difference = self.reflector.finish(listing, version)
         self.settled.set()
-        self.unheard = set()
-        self._source.follow_list(found)
+        self.unconfirmed = set()
+        self._source.follow_list(difference)
         self.diagnostics = {
-            ref: held for ref, held in self.diagnostics.items() if held[0] > version or ref in listing.failed
+            ref: entry for ref, entry in self.diagnostics.items() if entry[0] > version or ref in listing.failures
         }
-        return found
+        return difference
 
-    def refused(self, status: int) -> None:
+    def note_refusal(self, status: int) -> None:
         """Note that the server does not give what it was asked for; '' once it does."""
-        self.said = _REFUSALS.get(status, f'the API server answers {status}')
+        self.problem = _REFUSALS.get(status, f'the API server answers {status}')
 
     def missing(self) -> bool:
         """Note that the path is not served; return whether that may be so, and is tried again."""
@@ -126,26 +130,26 @@ class Followed:
             self._source.discovery.doubt()
         return self.resource.optional
 
-    def come(self) -> None:
+    def start(self) -> None:
         """Begin to follow an optional resource that is served."""
         self.active = True
         self.settled.clear()
         self.heard()
 
-    def go(self) -> None:
+    def stop_following(self) -> None:
         """Forget an optional resource that is no longer served, and its objects."""
         self.active = False
         self.settled.set()
         refs = tuple(self.reflector.versions)
         self.reflector, self._listing = Reflector(), None
-        self.unheard, self.missed, self.said, self.diagnostics = set(), 0, '', {}
+        self.unconfirmed, self.missed, self.problem, self.diagnostics = set(), 0, '', {}
         self._source.follow_list(Difference(drop=refs))
 
 
 class KubeSource:
-    """Keeps a store as the API server says. `woken` is called after each change of the store, with the time of the news.
+    """Keeps a store as the API server says. `on_change` is called after each change of the store, with the time of the news.
 
-    `started` is called when kopf has set its handlers of signals, so that others can set theirs. A watch that brings
+    `on_start` is called when kopf has set its handlers of signals, so that others can set theirs. A watch that brings
     nothing for `watchSilence` is opened again. With `statuses` set, the statuses of objects
     are read too.
     """
@@ -155,35 +159,35 @@ class KubeSource:
         access: Access,
         scopes: tuple[Scope, ...],
         store: Store,
-        woken: Callable[[float], None],
+        on_change: Callable[[float], None],
         settings: Settings,
-        started: Callable[[], None] = lambda: None,
+        on_start: Callable[[], None] = lambda: None,
     ) -> None:
-        self.access, self.store, self._woken, self._limits = access, store, woken, settings.secrets
+        self.access, self.store, self._on_change, self._limits = access, store, on_change, settings.secrets
         self.statuses = False
         silence = milliseconds(settings.watch_silence) / 1000
         self.deaf_after = _DEAF_SILENCES * silence
-        self.followed = {path: Followed(resource, self) for scope in scopes for path, resource in scope.paths().items()}
+        self.paths = {path: WatchedPath(resource, self) for scope in scopes for path, resource in scope.paths().items()}
         self._session: aiohttp.ClientSession | None = None
-        self.calls = Calls(access.server, self._held_session)
-        self._watch = Watch(access.server, self._held_session, scopes, self._event, started, silence)
-        optional = {item.resource for item in self.followed.values() if item.resource.optional}
-        self.discovery = Discovery(self.calls, optional, self._come, self._go)
+        self.calls = Calls(access.server, self._open_session)
+        self._watch = Watch(access.server, self._open_session, scopes, self._event, on_start, silence)
+        optional = {item.resource for item in self.paths.values() if item.resource.optional}
+        self.discovery = Discovery(self.calls, optional, self._add_kind, self._remove_kind)
         self._synced = asyncio.Event()
         self.events = 0
         self.missed = 0
 
-    def _held_session(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         """Return the session that kopf and our own calls share; a new one when kopf has closed it."""
         if self._session is None or self._session.closed:
-            self._session = sessions.make(self.access, self.followed)
+            self._session = sessions.make(self.access, self.paths)
         return self._session
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with objects that could not be read."""
         # By a copy: metrics are made in a thread.
-        held = [found for followed in self.followed.values() for _, found in list(followed.diagnostics.values())]
-        return tuple(sorted({diagnostic for found in held for diagnostic in found}))
+        entries = [entry for path in self.paths.values() for _, entry in list(path.diagnostics.values())]
+        return tuple(sorted({diagnostic for entry in entries for diagnostic in entry}))
 
     async def parse(self, resource: Resource, documents: Collection[dict[str, Any]]) -> list[Reading]:
         """Parse objects of one kind, off the event loop where that takes long.
@@ -198,63 +202,63 @@ class KubeSource:
             return await asyncio.to_thread(parse_all)
         return parse_all()
 
-    def follow_list(self, found: Difference) -> None:
+    def follow_list(self, difference: Difference) -> None:
         """Let the store follow the difference that a list has made."""
         began = time.monotonic()
-        for ref in found.drop:
+        for ref in difference.drop:
             self.store.drop(ref)
-        for item in found.put:
+        for item in difference.put:
             self.store.put(item)
         if not self._synced.is_set() and all(
-            item.reflector.synced for item in self.followed.values() if not item.resource.optional
+            item.reflector.synced for item in self.paths.values() if not item.resource.optional
         ):
             self._synced.set()
-        if found and self._synced.is_set():
-            self._woken(began)
+        if difference and self._synced.is_set():
+            self._on_change(began)
 
-    async def _come(self, resource: Resource) -> None:
-        for followed in self._of(resource):
-            followed.come()
+    async def _add_kind(self, resource: Resource) -> None:
+        for path in self._of(resource):
+            path.start()
         await self._watch.add(resource)
 
-    async def _go(self, resource: Resource) -> None:
-        for followed in self._of(resource):
-            followed.go()
+    async def _remove_kind(self, resource: Resource) -> None:
+        for path in self._of(resource):
+            path.stop_following()
         await self._watch.remove(resource)
 
-    def _of(self, resource: Resource) -> list[Followed]:
-        return [item for item in self.followed.values() if item.resource == resource]
+    def _of(self, resource: Resource) -> list[WatchedPath]:
+        return [item for item in self.paths.values() if item.resource == resource]
 
     async def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
         """Let the store follow one event of a watch."""
         began = time.monotonic()
         self.events += 1
         path = resource.path(document['metadata'].get('namespace', ''))
-        followed = self.followed.get(path) or self.followed[resource.path()]
-        if not followed.active:
+        watched_path = self.paths.get(path) or self.paths[resource.path()]
+        if not watched_path.active:
             return
         document['kind'], document['apiVersion'] = resource.kind, resource.api_version
         ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
         if kind == 'DELETED':
-            followed.diagnostics.pop(ref, None)
-            changed = followed.reflector.drop(ref, version) and self.store.drop(ref)
+            watched_path.diagnostics.pop(ref, None)
+            is_news = watched_path.reflector.drop(ref, version) and self.store.drop(ref)
         else:
-            (found,) = await self.parse(resource, (document,))
-            followed.note(version, found)
-            if found.object is None:
+            (reading,) = await self.parse(resource, (document,))
+            watched_path.note(version, reading)
+            if reading.object is None:
                 return
-            changed = followed.reflector.put(ref, version) and self.store.put(found.object)
-        followed.unheard.discard(ref)
-        if changed and self._synced.is_set():
-            self._woken(began)
+            is_news = watched_path.reflector.put(ref, version) and self.store.put(reading.object)
+        watched_path.unconfirmed.discard(ref)
+        if is_news and self._synced.is_set():
+            self._on_change(began)
 
     async def read(self) -> None:
         """Wait until the first list of every kind is in the store; the caller lets `follow` run meanwhile."""
         await self._synced.wait()
-        optional = [item for item in self.followed.values() if item.resource.optional]
+        optional = [item for item in self.paths.values() if item.resource.optional]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPTIONAL_SECONDS if optional else 0):
-                await self.discovery.asked.wait()
+                await self.discovery.completed.wait()
                 await asyncio.gather(*(item.settled.wait() for item in optional))
 
     async def follow(self) -> None:
@@ -277,51 +281,51 @@ class KubeSource:
     def silent(self) -> dict[str, float]:
         """Return for each path how many seconds it has not been heard."""
         now = time.monotonic()
-        return {path: now - item.heard_at for path, item in self.followed.items() if item.active}
+        return {path: now - item.heard_at for path, item in self.paths.items() if item.active}
 
     def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject."""
-        found = {
-            f'list {path}': item.said or 'has not been read yet'
-            for path, item in self.followed.items()
-            if item.active and (item.said or not item.reflector.synced)
+        problems = {
+            f'list {path}': item.problem or 'has not been read yet'
+            for path, item in self.paths.items()
+            if item.active and (item.problem or not item.reflector.synced)
         }
         for path, seconds in self.silent().items():
             if seconds > self.deaf_after:
-                found[f'watch {path}'] = f'nothing heard for {int(seconds)} s'
-        return found
+                problems[f'watch {path}'] = f'nothing heard for {int(seconds)} s'
+        return problems
 
     async def sweep(self, interval: float) -> None:
         """Read every list again at intervals; raises WatchEndedError when a watch keeps missing changes."""
         while True:
             await asyncio.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311  spreads replicas
-            for path, followed in self.followed.items():
+            for path, watched_path in self.paths.items():
                 try:
-                    if followed.active:
-                        await self._sweep(path, followed)
+                    if watched_path.active:
+                        await self._sweep(path, watched_path)
                 except CallError as error:
                     log.warning('the sweep could not read a list', extra={'path': path, 'said': str(error)})
 
-    async def _sweep(self, path: str, followed: Followed) -> None:
+    async def _sweep(self, path: str, watched_path: WatchedPath) -> None:
         """Read one list; what it finds and no event tells within some time, the watch has missed."""
-        listing = followed.reflector.begin()
+        listing = watched_path.reflector.begin()
         version = 0
         try:
-            async for body in self.calls.pages(path, followed.resource, _PAGE):
-                await followed.parse(body, listing)
+            async for body in self.calls.pages(path, watched_path.resource, _PAGE):
+                await watched_path.parse(body, listing)
                 version = int(body['metadata']['resourceVersion'])
         except BaseException:
-            followed.reflector.abandon(listing)
+            watched_path.reflector.abandon(listing)
             raise
-        followed.heard()
-        found = followed.take(listing, version)
-        followed.unheard = {item.ref for item in found.put} | set(found.drop)
-        await asyncio.sleep(_LATE_SECONDS if followed.unheard else 0)
-        followed.missed = followed.missed + 1 if followed.unheard else 0
-        if not followed.unheard:
+        watched_path.heard()
+        difference = watched_path.take(listing, version)
+        watched_path.unconfirmed = {item.ref for item in difference.put} | set(difference.drop)
+        await asyncio.sleep(_LATE_SECONDS if watched_path.unconfirmed else 0)
+        watched_path.missed = watched_path.missed + 1 if watched_path.unconfirmed else 0
+        if not watched_path.unconfirmed:
             return
-        self.missed += len(followed.unheard)
-        shown = ', '.join(map(str, sorted(followed.unheard)[:5]))
-        log.error('a watch has missed changes', extra={'path': path, 'objects': shown})
-        if followed.missed >= _DEAF_SWEEPS:
+        self.missed += len(watched_path.unconfirmed)
+        names = ', '.join(map(str, sorted(watched_path.unconfirmed)[:5]))
+        log.error('a watch has missed changes', extra={'path': path, 'objects': names})
+        if watched_path.missed >= _DEAF_SWEEPS:
             raise WatchEndedError(f'{path}: the watch misses changes')

@@ -70,7 +70,7 @@ class _Operator:
 
     def __init__(self, scope: Scope) -> None:
         self.scope, self.registry, self.insights = scope, kopf.OperatorRegistry(), Insights()
-        self.handled: set[Resource] = set()
+        self.resources: set[Resource] = set()
 
 
 class Watch:
@@ -85,12 +85,12 @@ class Watch:
         session: Callable[[], aiohttp.ClientSession],
         scopes: Collection[Scope],
         on_event: Event,
-        started: Callable[[], None],
+        on_start: Callable[[], None],
         silence: float,
     ) -> None:
         self._server, self._session, self._on_event = server, session, on_event
         self._operators = [_Operator(scope) for scope in scopes]
-        self._started, self._silence = started, silence
+        self._on_start, self._silence = on_start, silence
         self._stop = asyncio.Event()
         logging.getLogger('kopf').setLevel(logging.WARNING)
         # It has a line for each attempt of each stream.
@@ -98,7 +98,7 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until told to stop; raises WatchEndedError when any part of kopf ends by itself."""
-        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         operators = []
         for each in self._operators:
             ready = asyncio.Event()
@@ -108,13 +108,13 @@ class Watch:
         # The root tasks are made before kopf says that it is ready, all in one go.
         for task in asyncio.all_tasks():
             if task.get_name() in _ROOTS:
-                task.add_done_callback(lambda task: _note(ended, task))
-        self._started()
+                task.add_done_callback(lambda task: _note(end, task))
+        self._on_start()
         try:
-            waited: list[asyncio.Future[Any]] = [*operators, ended]
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            futures: list[asyncio.Future[Any]] = [*operators, end]
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
             if not self._stop.is_set():
-                raise WatchEndedError(ended.result() if ended.done() else _why(next(filter(_done, operators))))
+                raise WatchEndedError(end.result() if end.done() else _why(next(filter(_is_done, operators))))
         finally:
             self._stop.set()
             done, _ = await asyncio.wait(operators, timeout=_STOP_SECONDS)
@@ -147,8 +147,8 @@ class Watch:
         return [operator for operator in self._operators if resource in operator.scope.resources]
 
     def _handle(self, operator: _Operator, resource: Resource) -> None:
-        if resource not in operator.handled:
-            operator.handled.add(resource)
+        if resource not in operator.resources:
+            operator.resources.add(resource)
             register = kopf.on.event(
                 resource.group, resource.version, resource.plural, registry=operator.registry, id=resource.plural
             )
@@ -174,21 +174,21 @@ class Watch:
         )
 
     def _handler(self, resource: Resource) -> Callable[..., Any]:
-        async def told(*, type: str | None, event: Any, **_: Any) -> None:  # noqa: A002  kopf's name
+        async def handle(*, type: str | None, event: Any, **_: Any) -> None:  # noqa: A002  kopf's name
             await self._on_event(resource, type or '', event['object'])
 
-        return told
+        return handle
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=self._server, aiohttp_session=self._session())
 
 
-def _note(ended: asyncio.Future[str], task: asyncio.Task[Any]) -> None:
-    if not ended.done():
-        ended.set_result(_why(task))
+def _note(end: asyncio.Future[str], task: asyncio.Task[Any]) -> None:
+    if not end.done():
+        end.set_result(_why(task))
 
 
-def _done(task: asyncio.Task[Any]) -> bool:
+def _is_done(task: asyncio.Task[Any]) -> bool:
     return task.done()
 
 
@@ -210,27 +210,27 @@ def _as_kopf(resource: Resource) -> KopfResource:
 
 def _settings(scope: Scope, silence: float) -> kopf.OperatorSettings:
     """Return settings under which kopf only watches, retries without end, and notices silence."""
-    made = kopf.OperatorSettings()
-    made.posting.enabled = False
-    made.scanning.disabled = True
-    made.process.ultimate_exiting_timeout = None
-    made.networking.error_backoffs = Pauses()
-    made.networking.connect_timeout = 5
-    made.networking.request_timeout = 30
-    made.networking.enforce_retry_after = True
-    made.watching.chunk_size = 250
-    made.watching.server_timeout = 300
-    made.watching.connect_timeout = 5
-    made.watching.inactivity_timeout = silence
-    made.watching.reconnect_backoff = 0.2
-    made.queueing.idle_timeout = 0.2
-    made.queueing.exit_timeout = 1
-    made.queueing.worker_limit = None
-    made.persistence.diffbase_storage = _NoDifferences()
-    made.persistence.progress_storage = _NoProgress()
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.networking.error_backoffs = Pauses()
+    settings.networking.connect_timeout = 5
+    settings.networking.request_timeout = 30
+    settings.networking.enforce_retry_after = True
+    settings.watching.chunk_size = 250
+    settings.watching.server_timeout = 300
+    settings.watching.connect_timeout = 5
+    settings.watching.inactivity_timeout = silence
+    settings.watching.reconnect_backoff = 0.2
+    settings.queueing.idle_timeout = 0.2
+    settings.queueing.exit_timeout = 1
+    settings.queueing.worker_limit = None
+    settings.persistence.diffbase_storage = _NoDifferences()
+    settings.persistence.progress_storage = _NoProgress()
     for resource in scope.resources:
         if resource.label_selector:
-            made.watching.label_selectors[resource.plural] = resource.label_selector
+            settings.watching.label_selectors[resource.plural] = resource.label_selector
         if resource.field_selector:
-            made.watching.field_selectors[resource.plural] = resource.field_selector
-    return made
+            settings.watching.field_selectors[resource.plural] = resource.field_selector
+    return settings

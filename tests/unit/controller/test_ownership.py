@@ -8,7 +8,7 @@ import pytest
 from headrace.controller import ownership
 from headrace.controller.ownership import ClassLease
 from headrace.kube.calls import CallError, ConflictError, ForbiddenError
-from headrace.kube.lease import Leases, Observed
+from headrace.kube.lease import Leases, Observation
 from support.leases import LeaseApi
 
 NAME = ('kube-system', 'headrace-class-headrace')
@@ -61,7 +61,7 @@ def clock(monkeypatch):
     """The monotonic clock, which the test moves."""
     found = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(ownership.time, 'monotonic', lambda: found.now)
-    monkeypatch.setattr(ownership, 'Observed', lambda: Observed(lambda: found.now))
+    monkeypatch.setattr(ownership, 'Observation', lambda: Observation(lambda: found.now))
     return found
 
 

@@ -148,7 +148,7 @@ def keep(server, *answers, reports=ONCE):
 
     kept = asyncio.run(write())
     versions = [json.loads(body)['metadata'].get('resourceVersion') if body else None for _, body in server.asked]
-    return list(zip(server.lines, versions, strict=True)), kept._failed
+    return list(zip(server.lines, versions, strict=True)), kept._is_failing
 
 
 def test_a_lease_that_is_not_there_is_made_and_then_renewed(server):

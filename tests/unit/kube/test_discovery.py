@@ -59,7 +59,7 @@ def play(server, script, *resources):
             task = asyncio.create_task(seen.discovery.run())
             try:
                 async with asyncio.timeout(10):
-                    await seen.discovery.asked.wait()
+                    await seen.discovery.completed.wait()
                 await script(seen)
                 assert not task.done()
             finally:

@@ -84,7 +84,7 @@ class Heard:
     def heard(self):
         self.times += 1
 
-    def refused(self, status):
+    def note_refusal(self, status):
         self.refusals.append(status)
 
     def missing(self):

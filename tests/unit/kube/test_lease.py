@@ -7,7 +7,7 @@ import pytest
 
 from headrace.kube import lease
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
-from headrace.kube.lease import Leases, Observed
+from headrace.kube.lease import Leases, Observation
 from support.leases import LeaseApi
 
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
@@ -42,22 +42,22 @@ def test_a_lease_holds_for_its_time(spec, lives):
 
 def test_by_the_own_clock_a_lease_holds_from_when_a_renewal_was_seen():
     clock = [0.0]
-    observed, held = Observed(lambda: clock[0]), lease.make(*KEY, 'one', 15, NOW)
+    observed, held = Observation(lambda: clock[0]), lease.make(*KEY, 'one', 15, NOW)
     assert observed.lives(held)
     clock[0] = 14.9
     assert observed.lives(held)
     clock[0] = 15.0
     assert not observed.lives(held)
     assert observed.lives(held, 20)
-    assert observed.lives(lease.renewed(held, 'one', 15, LATER))
+    assert observed.lives(lease.renew(held, 'one', 15, LATER))
     clock[0] = 40.0
-    assert observed.lives(lease.renewed(held, 'two', 15, LATER))
+    assert observed.lives(lease.renew(held, 'two', 15, LATER))
 
 
 def test_a_renewal_keeps_since_when_and_all_that_is_not_known():
     held = lease.make(*KEY, 'one', 15, NOW)
     held['metadata']['annotations'], held['spec']['strategy'] = {'a': 'b'}, 'later'
-    again = lease.renewed(held, 'one', 20, LATER)
+    again = lease.renew(held, 'one', 20, LATER)
     assert again['metadata'] == held['metadata']
     assert again['spec'] == {
         'holderIdentity': 'one',
@@ -69,15 +69,15 @@ def test_a_renewal_keeps_since_when_and_all_that_is_not_known():
 
 
 def test_another_holder_has_it_since_now_and_is_counted():
-    taken = lease.renewed(lease.make(*KEY, 'one', 15, NOW), 'two', 15, LATER)
+    taken = lease.renew(lease.make(*KEY, 'one', 15, NOW), 'two', 15, LATER)
     assert (taken['spec']['acquireTime'], taken['spec']['leaseTransitions']) == ('2026-05-01T12:00:10.000000Z', 1)
-    assert lease.renewed(taken, 'three', 15, LATER)['spec']['leaseTransitions'] == 2
-    assert 'leaseTransitions' not in lease.renewed({'metadata': {}}, 'one', 15, NOW)['spec']
+    assert lease.renew(taken, 'three', 15, LATER)['spec']['leaseTransitions'] == 2
+    assert 'leaseTransitions' not in lease.renew({'metadata': {}}, 'one', 15, NOW)['spec']
 
 
 def test_a_lease_goes_with_an_account_where_there_is_one():
-    assert 'ownerReferences' not in lease.owned(lease.make(*KEY, 'one', 15, NOW), '')['metadata']
-    owned = lease.owned(lease.make(*KEY, 'one', 15, NOW), 'controller/u-1')
+    assert 'ownerReferences' not in lease.with_owner(lease.make(*KEY, 'one', 15, NOW), '')['metadata']
+    owned = lease.with_owner(lease.make(*KEY, 'one', 15, NOW), 'controller/u-1')
     reference = {'apiVersion': 'v1', 'kind': 'ServiceAccount', 'name': 'controller', 'uid': 'u-1'}
     assert owned['metadata']['ownerReferences'] == [reference]
 
@@ -93,9 +93,9 @@ def run(work, api=None):
 def test_a_lease_that_was_changed_since_it_was_read_is_not_overwritten():
     async def work(leases):
         held = await leases.write(lease.make(*KEY, 'one', 15, NOW))
-        await leases.write(lease.renewed(held, 'one', 15, LATER))
+        await leases.write(lease.renew(held, 'one', 15, LATER))
         with pytest.raises(ConflictError):
-            await leases.write(lease.renewed(held, 'two', 15, LATER))
+            await leases.write(lease.renew(held, 'two', 15, LATER))
 
     assert run(work)[1].holder(*KEY) == 'one'
 
@@ -124,7 +124,7 @@ def test_what_another_process_writes_all_the_time_is_an_error_that_names_it():
 def test_a_lease_is_deleted_as_it_was_read_only():
     async def work(leases):
         held = await leases.write(lease.make(*KEY, 'one', 15, NOW))
-        await leases.write(lease.renewed(held, 'one', 15, LATER))
+        await leases.write(lease.renew(held, 'one', 15, LATER))
         with pytest.raises(ConflictError):
             await leases.delete(*KEY, lease.version(held))
         await leases.delete(*KEY)

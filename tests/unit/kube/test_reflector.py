@@ -105,7 +105,7 @@ def test_an_abandoned_list_is_forgotten_and_may_be_abandoned_twice(known):
     known.abandon(made)
     known.abandon(made)
     known.drop(A, 11)
-    assert made.deleted == {}
+    assert made.deletions == {}
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_of_two_lists_that_have_read_the_same_only_the_one_meant_is_abandoned(kn
     first, second = known.begin(), known.begin()
     known.abandon(second)
     known.drop(A, 11)
-    assert (first.deleted, second.deleted) == ({A: 11}, {})
+    assert (first.deletions, second.deletions) == ({A: 11}, {})

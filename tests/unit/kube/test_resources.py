@@ -45,7 +45,7 @@ def test_a_scope_of_namespaces_has_one_list_for_each_but_one_of_a_kind_without()
 
 def watched(namespaces=(), secrets=(), source='endpoints', **seen):
     made = Settings(ingress=False, namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
-    return resources.watched(build_context.make(made, **seen))
+    return resources.scopes_of(build_context.make(made, **seen))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,6 @@ def test_secrets_that_hold_nothing_for_us_never_come():
 )
 def test_ingresses_are_watched_at_the_edge_of_a_class_that_serves_them(settings, role, kinds):
     context = replace(build_context.make(Settings(**settings), role=role), api_server=True)
-    (scope,) = resources.watched(context)
+    (scope,) = resources.scopes_of(context)
     assert [item for item in scope.resources if item.group == 'networking.k8s.io'] == kinds
     assert scope.namespaces == settings.get('namespaces', ())

@@ -145,7 +145,7 @@ def test_a_flood_of_bad_tokens_asks_at_a_bounded_rate_and_keeps_nobody_out_who_w
             with pytest.raises(ReviewsBusyError):
                 [await made.judge(f'worse-{number}-{each}', 'p') for each in range(20)]
         assert await made.judge('good', 'p') is Answer.UNKNOWN
-        assert len(made._refused) <= 256
+        assert len(made._refusals) <= 256
 
     judge(server, [KNOWN, ALLOWED, UNKNOWN], work)
 
@@ -176,7 +176,7 @@ def test_what_is_kept_is_bounded(server):
         for number in range(300):
             clock.now += 1.0
             await made.judge(f't-{number}', 'p')
-        return len(made._allowed), len(made._refused), len(made._asking)
+        return len(made._grants), len(made._refusals), len(made._tasks)
 
     assert judge(server, [(201, {'status': {'authenticated': True, 'user': USER, 'allowed': True}})], work) == (
         64,

@@ -39,7 +39,7 @@ def test_what_is_watched_has_a_line_that_says_where(role, topology):
             and {'list', 'watch'} <= set(rule.verbs)
         }
         watched = {
-            (resource.group, resource.plural) for scope in resources.watched(seen) for resource in scope.resources
+            (resource.group, resource.plural) for scope in resources.scopes_of(seen) for resource in scope.resources
         }
         assert watched <= may
         # Of these it depends on the settings whether there is a line.

@@ -32,7 +32,7 @@ class Listener:
     def heard(self):
         self.times += 1
 
-    def refused(self, status):
+    def note_refusal(self, status):
         self.statuses.append(status)
 
 

@@ -41,7 +41,7 @@ class Followed:
     def __init__(self):
         access = Access('http://127.0.0.1:1', tls=False, token=types.SimpleNamespace(), namespace='headrace')
         self.source = KubeSource(access, (Scope((SERVICES,)),), Store(), lambda _: None, Settings())
-        self.followed = self.source.followed[SERVICES_PATH]
+        self.followed = self.source.paths[SERVICES_PATH]
 
     def names(self):
         return [diagnostic.ref.name for diagnostic in self.source.diagnostics()]

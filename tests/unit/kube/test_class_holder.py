@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from headrace.kube import class_held
+from headrace.kube import class_holder
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.kube.lease import Leases
 
@@ -13,7 +13,7 @@ NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
 def document(holder, seconds=0, account='headrace-controller/u-1'):
-    return class_held.document('edge', 'headrace', holder, account, NOW + dt.timedelta(seconds=seconds))
+    return class_holder.document('edge', 'headrace', holder, account, NOW + dt.timedelta(seconds=seconds))
 
 
 def test_the_lease_goes_with_the_account_of_the_controllers():
@@ -53,8 +53,8 @@ def test_it_is_read_again_and_again_and_a_lost_api_server_changes_nothing(monkey
         if not answers:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(class_held.asyncio, 'sleep', pause)
+    monkeypatch.setattr(class_holder.asyncio, 'sleep', pause)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(class_held.follow(Leases(Calls()), 'edge', 'headrace', noted.append))
+        asyncio.run(class_holder.follow(Leases(Calls()), 'edge', 'headrace', noted.append))
     assert noted == ['other/x', '']
     assert set(asked) == {('GET', '/apis/coordination.k8s.io/v1/namespaces/edge/leases/headrace-class-held')}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from headrace.kube import lease as leases
 from headrace.kube.calls import CallError
-from headrace.kube.lease import Document, Leases, Observed
+from headrace.kube.lease import Document, Leases, Observation
 
 # Controllers renew the copy once a minute.
 DURATION_SECONDS = 180
@@ -25,14 +25,14 @@ def name(class_name: str) -> str:
 
 def document(namespace: str, class_name: str, holder: str, account: str, now: dt.datetime) -> Document:
     """Return the Lease; `holder` is the other release, '' for none, and `account` name and uid of the own ServiceAccount."""
-    return leases.owned(leases.make(namespace, name(class_name), holder, DURATION_SECONDS, now), account)
+    return leases.with_owner(leases.make(namespace, name(class_name), holder, DURATION_SECONDS, now), account)
 
 
 async def follow(calls: Leases, namespace: str, class_name: str, note: Callable[[str], None]) -> None:
     """Note the other release that holds the class, '' for none, twice a minute until cancelled."""
-    observed = Observed()
+    observation = Observation()
     while True:
         with contextlib.suppress(CallError):
             lease = await calls.get(namespace, name(class_name))
-            note(leases.holder(lease) if lease is not None and observed.lives(lease, DURATION_SECONDS) else '')
+            note(leases.holder(lease) if lease is not None and observation.lives(lease, DURATION_SECONDS) else '')
         await asyncio.sleep(_READ_SECONDS)
