@@ -8,7 +8,7 @@ from headrace import names
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand
 from headrace.ir.l4 import Balanced, VirtualAddress
-from headrace.ir.pointers import Pointer, Reserved, Unread
+from headrace.ir.pointers import GatewayPort, Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.routing import Candidates, Lead, Split, Target
 from headrace.ir.tls import HostTls, Pem
@@ -26,9 +26,10 @@ class Kind(StrEnum):
     LISTENER = 'listener'
     CERTIFICATE = 'certificate'
     AUTHORITY = 'authority'
+    GATEWAY_PORT = 'gateway port'
 
 
-Content = Target | Candidates | Reserved | Unread | HostTls | Pem | VirtualAddress
+Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress
 
 
 def pointers(content: Content | None) -> Iterator[Pointer]:

@@ -24,6 +24,18 @@ class Reserved:
 
 
 @dataclass(frozen=True, slots=True)
+class NoRoute:
+    """What stands for a host of a Gateway's listener where no route does: no route of a less specific host serves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPort:
+    """What stands at a bound port that listeners of Gateways have: the port's number as clients know it."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """What a worker that another process configured has at a key, kept as it is until a reload."""
 

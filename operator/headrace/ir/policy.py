@@ -55,6 +55,7 @@ class Map(StrEnum):
     EXTERNAL_AUTH = 'external-auth'
     EXTERNAL_AUTH_SKIP = 'external-auth-skip'
     LISTENERS = 'listeners'
+    GATEWAY_PORTS = 'gateway-ports'
 
 
 # Maps whose entries lead to a backend.

@@ -7,7 +7,7 @@ and the first candidate whose conditions a request fulfils serves it. `resolve.v
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.ir.pointers import Pointer
+from headrace.ir.pointers import NoRoute, Pointer
 from headrace.names import Ref
 
 
@@ -158,7 +158,12 @@ class Mirror:
 # What leads requests of a policy to further backends.
 Lead = Authentication | Canary | ErrorPages | Mirror | Split
 # One backend without a weight is what an annotated Service has.
-Target = Pointer | Split
+Target = Pointer | Split | NoRoute
+
+
+def is_of_gateway(key: str) -> bool:
+    """Tell whether a route's key is one of a Gateway's port, `PORT:HOST/PATH`, and not of the class's own listeners."""
+    return ':' in key.partition('/')[0]
 
 
 @dataclass(frozen=True, slots=True)

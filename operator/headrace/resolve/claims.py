@@ -15,7 +15,7 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Content, Fragment, Kind
 from headrace.ir.l4 import TrafficPath, VirtualAddress
 from headrace.ir.pointers import Reserved
-from headrace.ir.routing import Candidates, Conditions
+from headrace.ir.routing import Candidates, Conditions, is_of_gateway
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
 from headrace.resolve.hosts import Hosts, NamersByHost, Rank, host_of, rank
@@ -26,8 +26,8 @@ ClaimKey = tuple[Kind, str]
 Fragments = Mapping[Ref, Fragment]
 Snapshot = Mapping[ClaimKey, tuple[tuple[Ref, ...], tuple[Ref, ...], frozenset[Ref]]]
 _ADDRESSES = (Kind.ADDRESS, Kind.VIRTUAL_ADDRESS)
-# Each is of one Secret, so all who claim it want the same; some have yet to be built from the Secret as it is now.
-FILES = (Kind.CERTIFICATE, Kind.AUTHORITY)
+# All who claim one want the same: a file is of one Secret, and some have yet to be built from the Secret as it is now.
+SHARED = (Kind.CERTIFICATE, Kind.AUTHORITY, Kind.GATEWAY_PORT)
 # HAProxy shows a line of a crt-list in one buffer (tune.bufsize, 16,384 by default), and a line that it cuts cannot be found.
 _MOST_EXCLUDED_BYTES = 10_000
 
@@ -183,9 +183,12 @@ class Claims:
         return merged(self._offers(key, fragments))
 
     def _offers(self, key: ClaimKey, fragments: Fragments) -> list[Offer]:
-        """Return the candidates of the namespace of the oldest claimant; of targets without conditions the oldest one is enough."""
+        """Return the candidates of the namespace of the oldest claimant, and of all where a Gateway lets them in.
+
+        Of targets without conditions the oldest one is enough.
+        """
         refs, conditional = self.claimants(key), self._conditional[key[1]]
-        claimants = [ref for ref in refs if ref.namespace == refs[0].namespace]
+        claimants = refs if is_of_gateway(key[1]) else [ref for ref in refs if ref.namespace == refs[0].namespace]
         plain = next((ref for ref in claimants if ref not in conditional), None)
         every = (fragments[ref] for ref in claimants if ref in conditional or ref == plain)
         return [offer for fragment in every for offer in offers(fragment, self._safe(fragment, key, fragments))]
@@ -281,7 +284,7 @@ class Claims:
         """Return a diagnostic for each key that a fragment claims and another object holds."""
         diagnostics: list[Diagnostic] = []
         for claim in fragment.claims:
-            if claim.kind in FILES:
+            if claim.kind in SHARED:
                 continue
             holder = next(iter(self.claimants((claim.kind, claim.key))), None)
             if holder == fragment.ref:
@@ -290,7 +293,7 @@ class Claims:
             if fragment.ref in self._excluded.get((claim.kind, claim.key), ()):
                 diagnostics.append(Diagnostic(fragment.ref, 'Conflict', self._ownership(host_of(claim)), claim.field))
                 continue
-            if claim.kind is Kind.ROUTE and holder is not None and holder.namespace == fragment.ref.namespace:
+            if claim.kind is Kind.ROUTE and holder is not None and _shares(claim.key, holder, fragment.ref):
                 diagnostics += self._shadows(claim, fragment, fragments)
                 continue
             if claim.kind is Kind.TLS and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
@@ -308,7 +311,7 @@ class Claims:
             return True
         if claim.key not in self._conditional or claim.kind is not Kind.ROUTE:
             return False
-        if fragment.ref not in refs or refs[0].namespace != fragment.ref.namespace:
+        if fragment.ref not in refs or not _shares(claim.key, refs[0], fragment.ref):
             return False
         return not self._shadows(claim, fragment, fragments)
 
@@ -353,6 +356,11 @@ class Claims:
         if self.hosts.sharing == 'paths':
             keys.update((Kind.TLS, host) for host in self.hosts)
         return keys
+
+
+def _shares(route: str, holder: Ref, ref: Ref) -> bool:
+    """Tell whether the holder of a route and another object can both have candidates there."""
+    return holder.namespace == ref.namespace or is_of_gateway(route)
 
 
 def _host_of_whole(key: ClaimKey) -> str:

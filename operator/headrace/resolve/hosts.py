@@ -38,9 +38,9 @@ class Namer:
 
 
 def host_of(claim: Claim) -> str:
-    """Return the host that a claim names, '' where it names none or `*`."""
+    """Return the host that a claim names, '' where it names none, `*`, or one of a Gateway, which says itself who may have it."""
     host = claim.key.partition('/')[0] if claim.kind in (Kind.ROUTE, Kind.TLS) else ''
-    return '' if host == ANY else host
+    return '' if host == ANY or ':' in host else host
 
 
 class Hosts:

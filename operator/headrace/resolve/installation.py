@@ -10,7 +10,7 @@ from headrace.ir.fragment import Content, Fragment, Kind
 from headrace.names import Ref
 from headrace.resolve import claims
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
-from headrace.resolve.claims import FILES, ClaimKey, Claims
+from headrace.resolve.claims import SHARED, ClaimKey, Claims
 from headrace.resolve.hosts import Hosts, NamersByHost
 from headrace.translate.build_context import BuildContext
 
@@ -61,7 +61,7 @@ class Installation:
         refs = {change.ref for change in changes}
         for key, parties in claimants.items():
             # Nothing is said about a file that others claim too.
-            if key[0] not in FILES:
+            if key[0] not in SHARED:
                 refs.update(*parties, self.claims.parties(key))
         return Change(changes, pointers, tuple(sorted(refs)))
 
@@ -110,7 +110,7 @@ def _rank_changes(key_change: _KeyChange) -> _KeyChange:
     change, removals, additions = key_change
     if change.old is None or change.new is None or change.old.created != change.new.created:
         return key_change
-    stays = {key for key in removals if key[0] in FILES}.intersection(additions)
+    stays = {key for key in removals if key[0] in SHARED}.intersection(additions)
     if not stays:
         return key_change
     return change, [key for key in removals if key not in stays], [key for key in additions if key not in stays]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
-from headrace.ir.pointers import Pointer
+from headrace.ir.pointers import NoRoute, Pointer
 from headrace.ir.routing import Authentication, Candidates, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
@@ -92,7 +92,7 @@ def _cost_of_claims(fragment: Fragment) -> tuple[int, int, int]:
     authorities = sum(claim.kind is Kind.AUTHORITY for claim in fragment.claims)
     for claim in fragment.claims:
         value = claim.value
-        if isinstance(value, Pointer | Split | Candidates):
+        if isinstance(value, Pointer | Split | NoRoute | Candidates):
             entries += 1
             size += len(claim.key) + _size(value) + 2
         elif isinstance(value, HostTls):
@@ -110,6 +110,8 @@ def _size(value: Target | Candidates) -> int:
             return sum(map(len, (value.backend, value.policy, value.flags, value.cluster))) + 2 + bool(value.cluster)
         case Split():
             return len(value.policy) + len(value.flags) + 2
+        case NoRoute():
+            return 1
         case Candidates():
             return sum(_size(item.target) + 3 * len(repr(item.conditions)) for item in value.items)
 

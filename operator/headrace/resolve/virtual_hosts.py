@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headrace.ir.fragment import Content, Fragment
-from headrace.ir.pointers import Pointer
+from headrace.ir.pointers import NoRoute, Pointer
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, Split, Target
 from headrace.names import Ref
 
-Order = tuple[bool, int, bool, int, int, str, str, str, str, int]
+Order = tuple[bool, bool, int, bool, int, int, str, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def offers(fragment: Fragment, value: Content) -> list[Offer]:
     """Return the candidates that a fragment has at a route, as its claim's value says."""
     if isinstance(value, Candidates):
         return [Offer(fragment.ref, fragment.created, item) for item in value.items]
-    if isinstance(value, Pointer | Split):
+    if isinstance(value, Pointer | Split | NoRoute):
         return [Offer(fragment.ref, fragment.created, Candidate(value))]
     return []
 
@@ -42,6 +42,7 @@ def order(offer: Offer) -> Order:
     """
     conditions, owner = offer.candidate.conditions, offer.owner
     return (
+        isinstance(offer.candidate.target, NoRoute),
         not conditions.path,
         -conditions.path_length,
         not conditions.method,

@@ -11,7 +11,7 @@ from headrace.annotations.settings import BackendSettings, RouteSettings
 from headrace.annotations.values import Headers, Network
 from headrace.ir.backend import Mode
 from headrace.ir.fragment import Content
-from headrace.ir.pointers import Pointer
+from headrace.ir.pointers import NoRoute, Pointer
 from headrace.ir.policy import Entry, HeaderEdits, Map, Userlist
 from headrace.ir.routing import Candidates, Split, Target
 from headrace.objects.kinds import User
@@ -101,6 +101,8 @@ def secured(pointer: Pointer) -> Pointer:
 
 def closed_target(target: Target) -> Target:
     """Return a target that is closed besides."""
+    if isinstance(target, NoRoute):
+        return target
     return closed(target) if isinstance(target, Pointer) else replace(target, flags=_with(target.flags, CLOSED))
 
 

@@ -4,14 +4,19 @@ from collections.abc import Iterator
 
 from headrace.haproxy.encode import routes, syntax, tls_listeners, userlists
 from headrace.ir.fragment import Content, Fragment, Kind
-from headrace.ir.pointers import Pointer, Reserved, Unread
+from headrace.ir.pointers import GatewayPort, NoRoute, Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Map, Timeouts
 from headrace.ir.routing import Candidates, Split
 from headrace.ir.tls import HostTls
 from headrace.resolve.model_snapshot import ModelSnapshot
 
 # Under which map a claim's content stands; certificates and authorities are files, not entries.
-CLAIMED = {Kind.ROUTE: Map.ROUTES, Kind.PORT: Map.PORTS, Kind.ADDRESS: Map.ADDRESSES}
+CLAIMED = {
+    Kind.ROUTE: Map.ROUTES,
+    Kind.PORT: Map.PORTS,
+    Kind.ADDRESS: Map.ADDRESSES,
+    Kind.GATEWAY_PORT: Map.GATEWAY_PORTS,
+}
 
 
 def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
@@ -66,8 +71,10 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     """Return the entries that a claimed key's content makes; a listener's depend on all of them, and are made by `listeners`."""
     if kind is Kind.LISTENER:
         return []
-    if isinstance(content, Pointer | Split | Candidates):
+    if isinstance(content, Pointer | Split | NoRoute | Candidates):
         return [Entry(CLAIMED[kind], key, routes.value(key, content))]
+    if isinstance(content, GatewayPort):
+        return [Entry(CLAIMED[kind], key, str(content.number))]
     if isinstance(content, Unread):
         return [Entry(CLAIMED[kind], key, content.text)]
     if isinstance(content, Reserved):

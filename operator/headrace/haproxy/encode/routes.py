@@ -21,7 +21,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from headrace.haproxy.encode import syntax
-from headrace.ir.pointers import Pointer
+from headrace.ir.pointers import NoRoute, Pointer
 from headrace.ir.policy import Entry, Map
 from headrace.ir.routing import (
     Authentication,
@@ -35,9 +35,11 @@ from headrace.ir.routing import (
     Target,
     WeightedBackend,
 )
-from headrace.translate.policies import closed
+from headrace.translate.policies import closed, closed_target
 
 SPLIT = 'W'
+# For a host of a listener that has no route: it ends the search among less specific hosts.
+NO_ROUTE = '_'
 # With its key and the name of the map, the command that sets it must fit HAProxy's buffer.
 MAX_VALUE = 8_000
 # The most backends that a split can have, which bounds its entries to 900.
@@ -58,10 +60,10 @@ class Range(NamedTuple):
 def value(key: str, content: Target | Candidates) -> str:
     """Return the value of a route in the routing map; one that would not fit a command closes the route."""
     if not isinstance(content, Candidates):
-        return syntax.pointer(_pointer(content))
+        return _text(content)
     candidates = (_candidate(each.target, each.conditions) for each in content.items)
     text = ''.join(f'{part},' for part in (f'?{_encoded(key)}', *candidates))
-    return text if len(text) <= MAX_VALUE else syntax.pointer(closed(_pointer(content.items[0].target)))
+    return text if len(text) <= MAX_VALUE else _text(closed_target(content.items[0].target))
 
 
 def lead(found: Lead) -> list[Entry]:
@@ -128,7 +130,11 @@ def _ranges(split: Split) -> list[Range]:
     return [Range(*found) for found in zip([0, *ends], ends, split.backends, strict=False)]
 
 
-def _pointer(target: Target) -> Pointer:
+def _text(target: Target) -> str:
+    return NO_ROUTE if isinstance(target, NoRoute) else syntax.pointer(_pointer(target))
+
+
+def _pointer(target: Pointer | Split) -> Pointer:
     """Return what stands for a target in the routing map: for a split its first backend, which names the namespace."""
     if isinstance(target, Pointer):
         return target
@@ -138,7 +144,7 @@ def _pointer(target: Target) -> Pointer:
 
 
 def _candidate(target: Target, conditions: Conditions) -> str:
-    return '!'.join([syntax.pointer(_pointer(target)), *_conditions(conditions)])
+    return '!'.join([_text(target), *_conditions(conditions)])
 
 
 def _conditions(wanted: Conditions) -> Iterator[str]:

@@ -167,8 +167,10 @@ local function fulfils(request, candidate)
     return on_path(request, candidate)
 end
 
-local function choose(txn)
-    local value, request = txn:get_var('txn.route'), { txn = txn }
+-- Returns the target of the first candidate that a request fulfils, of a value or of those of shorter paths; the value of a shorter
+-- path that has no conditions; '' where there is none, and where a path is ODD.
+local function choose(request, value)
+    local txn = request.txn
     while value and value:byte(1) == 63 do
         local list = read(value)
         for _, candidate in ipairs(list) do
@@ -194,4 +196,48 @@ local function choose(txn)
 end
 
 -- A fetch: an action of Lua costs 2 to 4 us more.
-core.register_fetches('choose', choose)
+core.register_fetches('choose', function(txn) return choose({ txn = txn }, txn:get_var('txn.route')) end)
+
+-- Listeners of Gateways: a port's keys are PORT:HOST/PATH, and the host is the most specific one that has a route for the request:
+-- the host itself, `*` and what is left after each of its labels, `*` alone. `_` stands where a listener's host has no route, and
+-- ends the search: less specific hosts are other listeners'.
+
+local function hosts(host)
+    local next_host, rest = host, host
+    return function()
+        local found = next_host
+        if found == nil then return nil end
+        rest = rest and rest:match('%.(.+)$')
+        if found == '*' then next_host = nil else next_host = rest and '*.' .. rest or '*' end
+        return found
+    end
+end
+
+-- Returns the target, and the value of the map and the host that it is of.
+local function at_port(txn, port, path)
+    local request = { txn = txn }
+    for host in hosts(txn:get_var('txn.host') or '') do
+        local stem = port .. ':' .. host
+        local looked = stem .. path .. '/#'
+        local value = routes:lookup(looked)
+        if value then
+            txn:set_var('txn.looked', looked)
+            local target = value:byte(1) == 63 and choose(request, value) or value
+            if target ~= '' then
+                txn:set_var('txn.stem', stem)
+                return target, value, stem
+            end
+        end
+    end
+    return '_', '_', ''
+end
+
+core.register_fetches('gateway', function(txn)
+    local port, path, reading = txn:get_var('txn.port'), txn.f:path() or '/', txn:get_var('txn.read')
+    local other, other_value, other_stem
+    -- An odd path must lead to the same route as endpoints read it.
+    if reading and reading ~= path then other, other_value, other_stem = at_port(txn, port, reading) end
+    local target, value, stem = at_port(txn, port, path)
+    if other and (other ~= target or other_value ~= value or other_stem ~= stem) then return 'odd' end
+    return target
+end)
