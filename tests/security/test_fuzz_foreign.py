@@ -76,7 +76,7 @@ def test_snippets(text):
 @given(TEXTS | st.text())
 def test_variables(text):
     with bounded():
-        found = variables.translated(text, captures=True)
+        found = variables.translate(text, captures=True)
     assert isinstance(found, Invalid) or all(name.isascii() for name in variables.names(found))
 
 

@@ -8,7 +8,7 @@ from headrace.annotations.values import AUTHORITY, PATH_CHARACTERS, Invalid
 
 _TARGET = rf'(?:/(?:{PATH_CHARACTERS}|/)*)?(?:\?(?:{PATH_CHARACTERS}|[/?])*)?'
 _URL = re.compile(rf'(https?)://({AUTHORITY})({_TARGET})', re.ASCII)
-_MAX_SENT_ALONG = 12 * 1024
+_MAX_BODY = 12 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +36,23 @@ class Url:
     @property
     def port(self) -> str:
         """Return the port, that of the scheme where none is given."""
-        given = self.authority.removeprefix(self.host).removeprefix(':')
-        return given or ('443' if self.scheme == 'https' else '80')
+        port = self.authority.removeprefix(self.host).removeprefix(':')
+        return port or ('443' if self.scheme == 'https' else '80')
 
 
 def url(text: str) -> Url | Invalid:
     """Return an http or https URL without a fragment."""
-    found = _URL.fullmatch(text[:8].lower() + text[8:]) if len(text) <= values.MAX_PATH else None
-    if found is None:
+    match = _URL.fullmatch(text[:8].lower() + text[8:]) if len(text) <= values.MAX_PATH else None
+    if match is None:
         return Invalid('an http or https URL such as http://auth.shop.svc/verify')
-    scheme, authority, target = found.groups()
+    scheme, authority, target = match.groups()
     return Url(scheme, authority, target if target.startswith('/') else f'/{target}')
 
 
 def request_target(text: str) -> str | Invalid:
     """Return a path, perhaps with a query, of a request that headrace makes itself."""
-    found = url(f'http://a{text}') if text.startswith('/') else Invalid('')
-    return found.target if isinstance(found, Url) else Invalid('a path, perhaps with a query')
+    value = url(f'http://a{text}') if text.startswith('/') else Invalid('')
+    return value.target if isinstance(value, Url) else Invalid('a path, perhaps with a query')
 
 
 def service_reference(text: str) -> ServiceReference | Invalid:
@@ -65,13 +65,13 @@ def service_reference(text: str) -> ServiceReference | Invalid:
 
 def answer_header(text: str) -> str | Invalid:
     """Return the name of a header that an answer of authentication may set in a request, in lower case."""
-    found = values.token(text)
-    if isinstance(found, Invalid) or text.lower() in values.FRAMING:
+    value = values.token(text)
+    if isinstance(value, Invalid) or text.lower() in values.FRAMING:
         return Invalid('the name of a header that does not frame a message, such as X-Auth-Request-User')
-    return found.lower()
+    return value.lower()
 
 
-def sent_along(text: str) -> int | Invalid:
+def body_size(text: str) -> int | Invalid:
     """Return how many bytes of a body are sent along: it must fit HAProxy's buffer, beside the headers."""
-    found = values.size(text)
-    return found if isinstance(found, int) and found <= _MAX_SENT_ALONG else Invalid('a size of at most 12k')
+    value = values.size(text)
+    return value if isinstance(value, int) and value <= _MAX_BODY else Invalid('a size of at most 12k')

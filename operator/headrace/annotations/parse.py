@@ -46,29 +46,29 @@ class Annotations:
     diagnostics: tuple[Diagnostic, ...]
     misplaced: tuple[tuple[str, str], ...] = ()
 
-    def says(self, key: str, port: str = '') -> bool:
+    def has(self, key: str, port: str = '') -> bool:
         """Tell whether a key was given, and parsed, in the `.PORT` form of this port, or ('') without `.PORT`."""
         return key in (self.by_port.get(port, {}) if port else self.common)
 
-    def anywhere(self, key: str) -> bool:
+    def has_any(self, key: str) -> bool:
         """Tell whether a key was given, and parsed, in any form."""
-        return key in self.common or any(key in given for given in self.by_port.values())
+        return key in self.common or any(key in values for values in self.by_port.values())
 
     def values(self, port: str) -> dict[str, object]:
         """Return the values by key for a port, `.PORT` forms over those without."""
         return {**self.common, **self.by_port.get(port, {})} if port in self.by_port else self.common
 
-    def closing(self, port: str) -> tuple[str, ...]:
+    def closing_keys(self, port: str) -> tuple[str, ...]:
         """Return the keys that close a port because their value does not parse."""
         if not self.closed:
             return ()
         common = tuple(key for key in self.closed.get('', ()) if key not in self.by_port.get(port, {}))
         return tuple(sorted({*common, *self.closed.get(port, ())}))
 
-    def why_closed(self, key: str) -> tuple[str, str]:
+    def closing_reason(self, key: str) -> tuple[str, str]:
         """Return a key that closes a port, as written where it names no port of the Service, and why it closes."""
-        for misplaced, written in self.misplaced:
-            if misplaced == key:
+        for name, written in self.misplaced:
+            if name == key:
                 return written, 'the Service has no port of this name or number'
         return key, 'the value does not parse'
 
@@ -78,43 +78,43 @@ def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort,
     service: dict[str, object] = {}
     common: dict[str, object] = {}
     by_port: dict[str, dict[str, object]] = {}
-    closed: dict[str, list[str]] = {}
+    closing: dict[str, list[str]] = {}
     diagnostics: list[Diagnostic] = []
     misplaced: list[tuple[str, str]] = []
     expressions = any(name.partition('.')[0] == 'path-type' and text.strip() == _EXPRESSIONS for name, text in pairs)
-    named = _by_suffix(ports) if any('.' in name for name, _ in pairs) else {}
+    labels = _by_suffix(ports) if any('.' in name for name, _ in pairs) else {}
     for name, text in pairs:
         if len(diagnostics) > _MAX_UNKNOWN and name.partition('.')[0] not in BY_NAME:
             continue
-        key, port, diagnostic = _resolve(ref, name, named)
+        key, port, diagnostic = _resolve(ref, name, labels)
         if key is None:
             if diagnostic is not None:
                 diagnostics.append(diagnostic)
-                misplaced += _close_all(name, closed)
+                misplaced += _close_all(name, closing)
             continue
         parser = request_values.path_expressions if expressions and key.name == 'path' else key.parse
         value = parser(text.strip()) if len(text) <= MAX_LENGTH else Invalid(f'at most {MAX_LENGTH} characters long')
         if isinstance(value, Invalid):
             diagnostics.append(_invalid(ref, name, key, text, value))
             if key.closes:
-                closed.setdefault(port, []).append(key.name)
+                closing.setdefault(port, []).append(key.name)
             if key.name not in _INSTEAD:
                 continue
             value = _INSTEAD[key.name]
         if key.scope is Scope.SERVICE:
             service[key.name] = value
         elif port:
-            held = by_port.setdefault(port, {})
-            diagnostics += _contradiction(ref, name, held.get(key.name, value) != value)
-            held[key.name] = value
+            port_values = by_port.setdefault(port, {})
+            diagnostics += _contradiction(ref, name, port_values.get(key.name, value) != value)
+            port_values[key.name] = value
         else:
             common[key.name] = value
-    by_port |= _astray('path', common, by_port, pairs, ports)
-    shut = {port: tuple(keys) for port, keys in closed.items()}
-    return Annotations(service, common, by_port, shut, tuple(diagnostics), tuple(misplaced))
+    by_port |= _fallbacks('path', common, by_port, pairs, ports)
+    closing_keys = {port: tuple(keys) for port, keys in closing.items()}
+    return Annotations(service, common, by_port, closing_keys, tuple(diagnostics), tuple(misplaced))
 
 
-def _astray(
+def _fallbacks(
     key: str,
     common: dict[str, object],
     by_port: dict[str, dict[str, object]],
@@ -122,17 +122,19 @@ def _astray(
     ports: tuple[ServicePort, ...],
 ) -> dict[str, dict[str, object]]:
     """Return the values of ports without their own where a key is given for a port that does not exist."""
-    known = {f'{key}.{text}' for port in ports for text in (port.name, port.number)}
-    if key in common or not any(name.startswith(f'{key}.') and name not in known for name, _ in pairs):
+    names = {f'{key}.{text}' for port in ports for text in (port.name, port.number)}
+    if key in common or not any(name.startswith(f'{key}.') and name not in names for name, _ in pairs):
         return {}
     # It is unknown which port was meant.
     return {port.label: {key: _INSTEAD[key], **by_port.get(port.label, {})} for port in ports}
 
 
-def _contradiction(ref: Ref, name: str, found: bool) -> list[Diagnostic]:  # noqa: FBT001
+def _contradiction(ref: Ref, name: str, contradicts: bool) -> list[Diagnostic]:  # noqa: FBT001
     """Return a diagnostic where a port has another value under its number; in the order of the pairs its name comes later."""
     message = f'{PREFIX}{name} counts; another value is given for the same port by its number'
-    return [Diagnostic(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if found else []
+    return (
+        [Diagnostic(ref, 'ContradictoryKeys', message, f'metadata.annotations[{PREFIX}{name}]')] if contradicts else []
+    )
 
 
 def _by_suffix(ports: tuple[ServicePort, ...]) -> dict[str, str]:
@@ -140,18 +142,18 @@ def _by_suffix(ports: tuple[ServicePort, ...]) -> dict[str, str]:
 
     A name counts before a number, and of TCP and UDP ports of one number the one that can be served.
     """
-    found: dict[str, str] = {}
+    by_number: dict[str, str] = {}
     for port in sorted(ports, key=lambda port: port.protocol is not Protocol.TCP):
-        found.setdefault(str(port.number), port.label)
-    named: dict[str, str] = {}
+        by_number.setdefault(str(port.number), port.label)
+    by_name: dict[str, str] = {}
     for port in ports:
-        named.setdefault(port.name, port.label)
-    return found | named
+        by_name.setdefault(port.name, port.label)
+    return by_number | by_name
 
 
-def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, str, Diagnostic | None]:
+def _resolve(ref: Ref, name: str, labels: dict[str, str]) -> tuple[Key | None, str, Diagnostic | None]:
     """Return the key of a name, the label of the port it speaks of ('' for all), and what is wrong with it."""
-    field = f'metadata.annotations[{PREFIX}{name}]' if _can_be_shown(name) else 'metadata.annotations'
+    field = f'metadata.annotations[{PREFIX}{name}]' if _is_printable(name) else 'metadata.annotations'
     if key := BY_NAME.get(name):
         return key, '', None
     stem, _, suffix = name.partition('.')
@@ -164,35 +166,35 @@ def _resolve(ref: Ref, name: str, named: dict[str, str]) -> tuple[Key | None, st
     if key.scope is Scope.SERVICE:
         message = f'{PREFIX}{stem} speaks of the Service as a whole and takes no port'
         return None, '', Diagnostic(ref, 'NotApplicable', message, field)
-    if suffix in named:
-        return key, named[suffix], None
+    if suffix in labels:
+        return key, labels[suffix], None
     message = f'the Service has no port {shorten(suffix)}'
     return None, '', Diagnostic(ref, 'UnknownPort', message, field)
 
 
 @lru_cache(maxsize=4096)
-def _nearest(typed: str) -> str:
-    return max(BY_NAME, key=lambda known: _likeness(typed, known))
+def _nearest(name: str) -> str:
+    return max(BY_NAME, key=lambda key: _likeness(name, key))
 
 
-def _likeness(typed: str, known: str) -> tuple[float, bool]:
+def _likeness(name: str, key: str) -> tuple[float, bool]:
     """Return how alike two keys are; of equal ones, that with the same letters (two exchanged) is nearer."""
-    return difflib.SequenceMatcher(None, typed, known).ratio(), sorted(typed) == sorted(known)
+    return difflib.SequenceMatcher(None, name, key).ratio(), sorted(name) == sorted(key)
 
 
-def _can_be_shown(name: str) -> bool:
+def _is_printable(name: str) -> bool:
     return len(name) <= _MAX_SHOWN and name.isprintable()
 
 
-def _close_all(name: str, closed: dict[str, list[str]]) -> list[tuple[str, str]]:
+def _close_all(name: str, closing: dict[str, list[str]]) -> list[tuple[str, str]]:
     """Close every port when a protecting key names a port that does not exist: it is unknown which was meant.
 
     Return the key and its name as written (without the port where that cannot be shown), if it is such a key.
     """
     key = BY_NAME.get(name.partition('.')[0])
     if key is not None and key.closes:
-        closed.setdefault('', []).append(key.name)
-        return [(key.name, name if _can_be_shown(name) else key.name)]
+        closing.setdefault('', []).append(key.name)
+        return [(key.name, name if _is_printable(name) else key.name)]
     return []
 
 
@@ -205,15 +207,15 @@ def _invalid(ref: Ref, name: str, key: Key, text: str, value: Invalid) -> Diagno
 
 
 @lru_cache(maxsize=1)
-def _fields() -> dict[Scope, dict[str, str]]:
+def _fields_by_scope() -> dict[Scope, dict[str, str]]:
     """Return, for each class of settings, the fields that hold its keys' values."""
     return {scope: {key.name: key.field for key in BY_NAME.values() if key.scope is scope} for scope in _CLASSES}
 
 
-def _given(values: dict[str, object], scope: Scope) -> dict[str, object]:
+def _by_field(values: dict[str, object], scope: Scope) -> dict[str, object]:
     """Return by field the values of a class's keys: users give few, so the walk is over those."""
-    known = _fields()[scope]
-    return {known[key]: value for key, value in values.items() if key in known}
+    fields = _fields_by_scope()[scope]
+    return {fields[key]: value for key, value in values.items() if key in fields}
 
 
 _EXPOSURE, _ROUTE, _BACKEND = Exposure(), RouteSettings(), BackendSettings()
@@ -221,17 +223,17 @@ _EXPOSURE, _ROUTE, _BACKEND = Exposure(), RouteSettings(), BackendSettings()
 
 def exposure(values: dict[str, object]) -> Exposure:
     """Return the exposure that values by key make."""
-    given = _given(values, Scope.EXPOSURE)
-    return Exposure(**given) if given else _EXPOSURE  # type: ignore[arg-type]
+    fields = _by_field(values, Scope.EXPOSURE)
+    return Exposure(**fields) if fields else _EXPOSURE  # type: ignore[arg-type]
 
 
 def route(values: dict[str, object]) -> RouteSettings:
     """Return the settings of a route that values by key make."""
-    given = _given(values, Scope.ROUTE)
-    return RouteSettings(**given) if given else _ROUTE  # type: ignore[arg-type]
+    fields = _by_field(values, Scope.ROUTE)
+    return RouteSettings(**fields) if fields else _ROUTE  # type: ignore[arg-type]
 
 
 def backend(values: dict[str, object]) -> BackendSettings:
     """Return the settings of a backend that values by key make."""
-    given = _given(values, Scope.BACKEND)
-    return BackendSettings(**given) if given else _BACKEND  # type: ignore[arg-type]
+    fields = _by_field(values, Scope.BACKEND)
+    return BackendSettings(**fields) if fields else _BACKEND  # type: ignore[arg-type]

@@ -66,31 +66,37 @@ class Burst:
 
 def burst(text: str) -> Burst | Invalid:
     """Return a burst: a number of events, or a multiple of a rate such as `5x`."""
-    found = _BURST.fullmatch(text)
-    if found is None or not 1 <= int(found[1]) <= _MAX_BURST:
+    match = _BURST.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= _MAX_BURST:
         return Invalid(f'a whole number from 1 to {_MAX_BURST}, or a multiple of the rate such as 5x')
-    return Burst(int(found[1]), bool(found[2]))
+    return Burst(int(match[1]), bool(match[2]))
 
 
 def balance(text: str) -> str | Invalid:
     """Return an algorithm; `hash:TEXT` hashes a text with variables, which are returned as `${name}`."""
-    wanted = text.removeprefix('hash:')
-    if wanted == text:
-        found = values.balance(text)
+    template = text.removeprefix('hash:')
+    if template == text:
+        algorithm = values.balance(text)
         return (
-            found
-            if isinstance(found, str)
-            else Invalid(f'{found.expected}, or hash:VARIABLES such as hash:$request_uri')
+            algorithm
+            if isinstance(algorithm, str)
+            else Invalid(f'{algorithm.expected}, or hash:VARIABLES such as hash:$request_uri')
         )
-    variables = [match[2] for match in _HASHED_VARIABLE.finditer(wanted)]
-    known = all(
+    variables = [match[2] for match in _HASHED_VARIABLE.finditer(template)]
+    allowed = all(
         ('_' in name and name.split('_')[0] in ('http', 'arg', 'cookie')) or name in _HASHED for name in variables
     )
-    rest = _HASHED_VARIABLE.sub('', wanted)
-    if variables and known and len(wanted) <= _MAX_HASHED and '$' not in rest and _HASHED_TEXT.fullmatch(rest):
-        return 'hash:' + _HASHED_VARIABLE.sub(r'${\2}', wanted)
-    named = ', '.join(f'${name}' for name in _HASHED)
-    return Invalid(f'hash: and {named}, $http_NAME, $arg_NAME or $cookie_NAME, one or several')
+    literal = _HASHED_VARIABLE.sub('', template)
+    if (
+        variables
+        and allowed
+        and len(template) <= _MAX_HASHED
+        and '$' not in literal
+        and _HASHED_TEXT.fullmatch(literal)
+    ):
+        return 'hash:' + _HASHED_VARIABLE.sub(r'${\2}', template)
+    choices = ', '.join(f'${name}' for name in _HASHED)
+    return Invalid(f'hash: and {choices}, $http_NAME, $arg_NAME or $cookie_NAME, one or several')
 
 
 def authority(text: str) -> str | Invalid:
@@ -115,9 +121,9 @@ def pattern(text: str) -> str | Invalid:
 
 def path_expressions(text: str) -> PathExpressions | Invalid:
     """Return regular expressions of paths, separated by white space; whether each is one is for `regular_expressions`."""
-    found = PathExpressions(text)
-    if 1 <= len(found.items) <= _MAX_EXPRESSIONS and all(map(_EXPRESSION.fullmatch, found.items)):
-        return found
+    expressions = PathExpressions(text)
+    if 1 <= len(expressions.items) <= _MAX_EXPRESSIONS and all(map(_EXPRESSION.fullmatch, expressions.items)):
+        return expressions
     return Invalid(
         f'at most {_MAX_EXPRESSIONS} regular expressions of ASCII that begin with /, separated by white space'
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.annotations.values import Invalid, path, plain_host, words
+from headrace.annotations.values import Invalid, path, plain_host, split
 
 _ERROR = re.compile(r'[45]\d\d', re.ASCII)
 _URI_PREFIX = re.compile(r"(?:https?|/)[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{0,511}")
@@ -22,12 +22,12 @@ def replacement(item: Callable[[str], str | Invalid]) -> Callable[[str], Replace
     """Return a parser of two items, the second in the place of the first."""
 
     def parse(text: str) -> Replacement | Invalid:
-        items = [item(word) for word in text.split()]
+        items = [item(part) for part in text.split()]
         match items:
             case [str(old), str(new)]:
                 return Replacement(old, new)
-        wrong = next((value for value in items if isinstance(value, Invalid)), None)
-        return Invalid(f'two words, FROM TO{", each " + wrong.expected if wrong else ""}')
+        invalid = next((value for value in items if isinstance(value, Invalid)), None)
+        return Invalid(f'two words, FROM TO{", each " + invalid.expected if invalid else ""}')
 
     return parse
 
@@ -56,7 +56,7 @@ def _uri_prefix(text: str) -> str | Invalid:
 
 def error_statuses(text: str) -> tuple[int, ...] | Invalid:
     """Return codes of errors, sorted."""
-    codes = words(text)
+    codes = split(text)
     if codes and all(_ERROR.fullmatch(code) for code in codes):
         return tuple(sorted({int(code) for code in codes}))
     return Invalid('a list of codes from 400 to 599')

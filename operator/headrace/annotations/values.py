@@ -115,12 +115,12 @@ Headers = tuple[tuple[str, str], ...]
 Parse = Callable[[str], 'object | Invalid']
 
 
-def words(text: str) -> list[str]:
+def split(text: str) -> list[str]:
     """Return the items of a list that is separated by commas or white space."""
-    return [word for word in re.split(r'[,\s]+', text) if word]
+    return [item for item in re.split(r'[,\s]+', text) if item]
 
 
-def listed(
+def list_of(
     item: Callable[[str], Value | Invalid], *, most: int = 1000, longest: int = MAX_LENGTH
 ) -> Callable[[str], tuple[Value, ...] | Invalid]:
     """Return a parser of lists of items, which keeps their order and leaves out repetitions.
@@ -131,15 +131,15 @@ def listed(
     def parse(text: str) -> tuple[Value, ...] | Invalid:
         if len(text) > longest:
             return Invalid(f'a list of at most {longest} characters')
-        found: dict[Value, None] = {}
-        for word in words(text):
-            value = item(word)
+        items: dict[Value, None] = {}
+        for part in split(text):
+            value = item(part)
             if isinstance(value, Invalid):
                 return Invalid(f'a list, each item {value.expected}')
-            found[value] = None
-        if not 1 <= len(found) <= most:
+            items[value] = None
+        if not 1 <= len(items) <= most:
             return Invalid(f'a list of 1 to {most} items')
-        return tuple(found)
+        return tuple(items)
 
     return parse
 
@@ -151,15 +151,15 @@ def boolean(text: str) -> bool | Invalid:
 
 def duration(text: str) -> int | Invalid:
     """Return a duration in milliseconds (HAProxy manual 2.5): more than nothing, at most 24 days."""
-    found = _DURATION.fullmatch(text)
-    value = int(found[1]) * _UNITS[found[2]] if found else 0
+    match = _DURATION.fullmatch(text)
+    value = int(match[1]) * _UNITS[match[2]] if match else 0
     return value if 0 < value <= _MAX_MS else Invalid('a duration such as 500ms, 5s, 2m or 1h')
 
 
 def duration_or_off(text: str) -> int | Invalid:
     """Return a duration in milliseconds, 0 for `off`; clients keep it, so no timer of HAProxy limits it (100 years do)."""
-    found = _DURATION.fullmatch(text)
-    value = int(found[1]) * _UNITS[found[2]] if found else 0
+    match = _DURATION.fullmatch(text)
+    value = int(match[1]) * _UNITS[match[2]] if match else 0
     if text == 'off' or 1000 <= value <= _MAX_AGE_MS:  # noqa: PLR2004
         return value
     return Invalid('off, or a duration of at least 1s such as 5m, 24h or 365d')
@@ -167,17 +167,17 @@ def duration_or_off(text: str) -> int | Invalid:
 
 def size(text: str) -> int | Invalid:
     """Return a size in bytes: digits, and k, m or g for powers of 1,024."""
-    found = _SIZE.fullmatch(text)
-    value = int(found[1]) * _SIZES[found[2]] if found else 0
+    match = _SIZE.fullmatch(text)
+    value = int(match[1]) * _SIZES[match[2]] if match else 0
     return value if 0 < value < 2**40 else Invalid('a size such as 64k or 10m')
 
 
 def rate(text: str) -> Rate | Invalid:
     """Return a rate: a number a second, minute or hour."""
-    found = _RATE.fullmatch(text)
-    if found is None or not int(found[1]):
+    match = _RATE.fullmatch(text)
+    if match is None or not int(match[1]):
         return Invalid('a rate such as 10/s, 100/m or 1000/h')
-    return Rate(int(found[1]), _PERIODS[found[2]])
+    return Rate(int(match[1]), _PERIODS[match[2]])
 
 
 def number(least: int, most: int) -> Callable[[str], int | Invalid]:
@@ -193,10 +193,10 @@ def number(least: int, most: int) -> Callable[[str], int | Invalid]:
 
 def one_of(*choices: str) -> Callable[[str], str | Invalid]:
     """Return a parser of one of these words."""
-    allowed = Invalid('one of ' + ', '.join(choices))
+    invalid = Invalid('one of ' + ', '.join(choices))
 
     def parse(text: str) -> str | Invalid:
-        return text if text in choices else allowed
+        return text if text in choices else invalid
 
     return parse
 
@@ -223,8 +223,8 @@ def host(text: str) -> str | Invalid:
 
 def plain_host(text: str) -> str | Invalid:
     """Return a host without wildcards."""
-    found = host(text)
-    return found if isinstance(found, str) and '*' not in found else Invalid('a host such as shop.example.com')
+    value = host(text)
+    return value if isinstance(value, str) and '*' not in value else Invalid('a host such as shop.example.com')
 
 
 def sni(text: str) -> str | Invalid:
@@ -241,39 +241,39 @@ def path(text: str) -> str | Invalid:
 
 def route_path(text: str) -> str | Invalid:
     """Return a path in the form that has one reading: only what needs it is percent-encoded, in capital digits."""
-    found = path(_ESCAPE.sub(_unescaped, text)) if len(text) <= MAX_PATH else Invalid('')
-    if isinstance(found, str) and not _TWO_READINGS.search(found):
-        return found
+    value = path(_ESCAPE.sub(_unescape, text)) if len(text) <= MAX_PATH else Invalid('')
+    if isinstance(value, str) and not _TWO_READINGS.search(value):
+        return value
     return Invalid('a path that begins with /, without spaces, ?, #, ;, %2F, empty elements and dot segments')
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     character = chr(int(match[1], 16))
     return character if character in _UNESCAPED else match[0].upper()
 
 
 def network(text: str) -> Network | Invalid:
     """Return a CIDR or a single address; an IPv4-mapped one counts as IPv4, as the client's address does."""
-    wrong = Invalid('a CIDR such as 10.0.0.0/8 or 2001:db8::/32')
+    invalid = Invalid('a CIDR such as 10.0.0.0/8 or 2001:db8::/32')
     # Python would take masks (10.0.0.0/0.0.0.255) and zones (fe80::1%eth0) too, and would drop the zone.
     if not _CIDR.fullmatch(text):
-        return wrong
+        return invalid
     try:
-        found = ipaddress.ip_network(text, strict=False)
+        cidr = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return wrong
-    base = found.network_address
-    mapped = getattr(base, 'ipv4_mapped', None)
-    if mapped is not None and found.prefixlen >= 96:  # noqa: PLR2004
-        return Network(4, mapped.packed.hex().upper(), found.prefixlen - 96)
-    return Network(found.version, base.packed.hex().upper(), found.prefixlen)
+        return invalid
+    base = cidr.network_address
+    ipv4 = getattr(base, 'ipv4_mapped', None)
+    if ipv4 is not None and cidr.prefixlen >= 96:  # noqa: PLR2004
+        return Network(4, ipv4.packed.hex().upper(), cidr.prefixlen - 96)
+    return Network(cidr.version, base.packed.hex().upper(), cidr.prefixlen)
 
 
 def headers(text: str) -> Headers | Invalid:
     """Return headers by name, an empty value meaning removal; those that frame a message or count its passes cannot be touched."""
     if len(text) > MAX_HEADERS:
         return Invalid(f'at most {MAX_HEADERS} characters long')
-    found: dict[str, tuple[str, str]] = {}
+    by_name: dict[str, tuple[str, str]] = {}
     for line in text.split('\n'):
         if not line.strip():
             continue
@@ -283,8 +283,8 @@ def headers(text: str) -> Headers | Invalid:
             return Invalid('one `Name: value` a line, of printable ASCII characters')
         if key.lower() in FRAMING:
             return Invalid(f'without headers that frame a message or count its passes, as {key} does')
-        found[key.lower()] = (key, value)
-    return tuple(found[key] for key in sorted(found)) or Invalid('one `Name: value` a line')
+        by_name[key.lower()] = (key, value)
+    return tuple(by_name[key] for key in sorted(by_name)) or Invalid('one `Name: value` a line')
 
 
 def token(text: str) -> str | Invalid:
@@ -301,9 +301,11 @@ def header_match(text: str) -> HeaderMatch | Invalid:
     """Return a header's name, or its name and the value it must have."""
     key, colon, value = text.partition(':')
     key, value = key.strip(), value.strip()
-    wrong = Invalid(f'Name, or Name: value, of printable ASCII characters without |, and at most {_MAX_MATCH} of them')
+    invalid = Invalid(
+        f'Name, or Name: value, of printable ASCII characters without |, and at most {_MAX_MATCH} of them'
+    )
     if '|' in text or not _TOKEN.fullmatch(key) or (colon and not _VISIBLE.fullmatch(value)) or len(value) > _MAX_MATCH:
-        return wrong
+        return invalid
     return HeaderMatch(key.lower(), value)
 
 
@@ -317,15 +319,15 @@ def origin(text: str) -> str | Invalid:
 
 def statuses(text: str) -> str | Invalid:
     """Return a list of status codes and ranges of them in the form that HAProxy wants."""
-    wrong = Invalid('status codes or ranges such as 200-399')
-    found: list[tuple[int, int]] = []
-    for word in words(text):
-        match = _STATUS.fullmatch(word)
+    invalid = Invalid('status codes or ranges such as 200-399')
+    ranges: list[tuple[int, int]] = []
+    for item in split(text):
+        match = _STATUS.fullmatch(item)
         if match is None or int(match[2] or match[1]) < int(match[1]):
-            return wrong
-        found.append((int(match[1]), int(match[2] or match[1])))
-    parts = [f'{low}-{high}' if low != high else str(low) for low, high in sorted(set(found))]
-    return ','.join(parts) if 0 < len(parts) <= 20 else wrong  # noqa: PLR2004
+            return invalid
+        ranges.append((int(match[1]), int(match[2] or match[1])))
+    parts = [f'{low}-{high}' if low != high else str(low) for low, high in sorted(set(ranges))]
+    return ','.join(parts) if 0 < len(parts) <= 20 else invalid  # noqa: PLR2004
 
 
 def balance(text: str) -> str | Invalid:
@@ -339,10 +341,10 @@ def balance(text: str) -> str | Invalid:
 
 def retry_on(text: str) -> tuple[str, ...] | Invalid:
     """Return conditions to retry on (HAProxy manual, `retry-on`), in the manual's order."""
-    found = set(words(text))
-    if not found or not found <= set(SAFE_RETRIES):
+    conditions = set(split(text))
+    if not conditions or not conditions <= set(SAFE_RETRIES):
         return Invalid('a list of ' + ', '.join(SAFE_RETRIES))
-    return tuple(condition for condition in SAFE_RETRIES if condition in found)
+    return tuple(condition for condition in SAFE_RETRIES if condition in conditions)
 
 
 def snippet(text: str) -> str | Invalid:

@@ -87,7 +87,7 @@ def want(  # noqa: PLR0913
     protocol = settings.backend_protocol or endpoint
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
-    unread = 'backend-ca-secret' in said.closing(port.label)
+    unread = 'backend-ca-secret' in said.closing_keys(port.label)
     named = '' if unread else settings.backend_ca_secret
     ca = Ref('Secret', service.namespace, named) if named else None
     if is_external(service, context):

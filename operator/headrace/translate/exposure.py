@@ -111,7 +111,7 @@ def is_asked(service: Service, said: Annotations, context: BuildContext) -> bool
     """Tell whether a Service of this class asks to be served at the edge."""
     if said.service.get('enabled') is False:
         return False
-    return _wants_all(service, said, context) or said.anywhere('host') or said.anywhere('port')
+    return _wants_all(service, said, context) or said.has_any('host') or said.has_any('port')
 
 
 def expose(service: Service, said: Annotations, context: BuildContext) -> Exposures:
@@ -132,7 +132,7 @@ def _without_host(service: Service, said: Annotations) -> tuple[Diagnostic, ...]
     """Return a diagnostic for each key about paths of a Service that does not ask to be served."""
     if said.service.get('enabled') is False or service.type is ServiceType.EXTERNAL_NAME:
         return ()
-    given = [key for key in ('path', 'path-type') if said.anywhere(key)]
+    given = [key for key in ('path', 'path-type') if said.has_any(key)]
     field = 'metadata.annotations'
     return tuple(
         Diagnostic(service.ref, 'NotApplicable', f'{PREFIX}{key}: it needs {PREFIX}host', f'{field}[{PREFIX}{key}]')
@@ -152,7 +152,7 @@ class _Judge:
 
     def _speaks_of(self, given: tuple[str, ...]) -> ServicePort | None:
         """Return the port that keys without `.PORT` speak of: the only one, else the only http, else the only TLS one."""
-        if not any(self.said.says(key) for key in given):
+        if not any(self.said.has(key) for key in given):
             return None
         if len(self.service.ports) == 1:
             return self.service.ports[0]
@@ -170,13 +170,13 @@ class _Judge:
         return tcp[0] if len(tcp) == 1 else found[0] if len(found) == 1 else None
 
     def _mode(self, port: ServicePort) -> str:
-        own = self.said.says('host', port.label)
-        asked = own or self.said.says('path', port.label)
-        plain = self.said.says('host')
+        own = self.said.has('host', port.label)
+        asked = own or self.said.has('path', port.label)
+        plain = self.said.has('host')
         return spoken(port, self.modes[port.label], has_host=own or plain, asked=asked).mode
 
     def _says(self, key: str, port: ServicePort, only: ServicePort | None) -> bool:
-        return self.said.says(key, port.label) or (self.said.says(key) and port is only)
+        return self.said.has(key, port.label) or (self.said.has(key) and port is only)
 
     def is_asked_for(self, port: ServicePort) -> bool:
         """Tell whether a host or port key speaks of this port."""
@@ -187,13 +187,13 @@ class _Judge:
         before = len(self.diagnostics)
         if self.host_port is None:
             for key in ('host', 'path'):
-                if self.said.says(key):
+                if self.said.has(key):
                     self._diagnostic(
                         'AmbiguousPort',
                         f'{PREFIX}{key} could speak of several ports, or of none: write {PREFIX}{key}.PORT',
                         key,
                     )
-        if self.tcp_port is None and self.said.says('port'):
+        if self.tcp_port is None and self.said.has('port'):
             self._diagnostic(
                 'AmbiguousPort',
                 f'{PREFIX}port could speak of several ports, or of none: write {PREFIX}port.PORT',
@@ -204,7 +204,7 @@ class _Judge:
     def overridden(self) -> None:
         """Add a diagnostic for each key without `.PORT` whose only port has one of its own."""
         for key, port in (('host', self.host_port), ('path', self.host_port), ('port', self.tcp_port)):
-            if port is not None and self.said.says(key) and self.said.says(key, port.label):
+            if port is not None and self.said.has(key) and self.said.has(key, port.label):
                 own = f'{PREFIX}{key}.{port.label}'
                 self._diagnostic(
                     'NotApplicable', f'{PREFIX}{key} could speak of {port.label} only, which has {own}', key
@@ -247,7 +247,7 @@ class _Judge:
 
     def _is_protected(self, port: ServicePort) -> bool:
         """Tell whether a key protects the routes of a port, which must not lead to a shorter route instead."""
-        return bool(keys.CLOSING & self.said.values(port.label).keys() or self.said.closing(port.label))
+        return bool(keys.CLOSING & self.said.values(port.label).keys() or self.said.closing_keys(port.label))
 
     def _expressions(self, paths: PathExpressions) -> tuple[Conditions, ...]:
         """Return the conditions that expressions of paths are; none where one cannot be used, with a diagnostic."""

@@ -59,4 +59,4 @@ class FragmentBuilder(FragmentParts):
 
     def key(self, key: str, label: str) -> str:
         """Return a key as the user wrote it for a port."""
-        return f'{key}.{label}' if self.said.says(key, label) else key
+        return f'{key}.{label}' if self.said.has(key, label) else key

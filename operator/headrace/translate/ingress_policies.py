@@ -70,7 +70,11 @@ class _Target:
     def has_nothing_of_its_own(self) -> bool:
         """Tell whether the policy of a route to it is that of any other route of the Ingress."""
         of_port = self.settings.canary_service is not None or self.settings.error_service is not None
-        own = self.said.values(self.port.label) or self.said.closing(self.port.label) or self.service.affinity_seconds
+        own = (
+            self.said.values(self.port.label)
+            or self.said.closing_keys(self.port.label)
+            or self.service.affinity_seconds
+        )
         return not own and not of_port
 
 
@@ -150,7 +154,7 @@ class IngressPolicies:
         route.judge()
         route.further_services(service.ref, target.port)
         self._canary(policy, route, target.port, use, wanted.shape)
-        self._close(policy, route, target.said.closing(target.port.label))
+        self._close(policy, route, target.said.closing_keys(target.port.label))
         if wanted.ca is not None and self.parts.reader.secret(wanted.ca) is None and not self.parts.context.offline:
             route.close('backend-ca-secret', f'{wanted.ca} does not exist')
         self.parts.timeouts += backends.of_policy(policy, wanted)

@@ -58,7 +58,7 @@ def read(ingress: Ingress, decision: ClassDecision, context: BuildContext) -> In
             diagnostics.append(
                 Diagnostic(ingress.ref, 'NotApplicable', message, f'metadata.annotations[{PREFIX}{key}]')
             )
-    closed = tuple((f'{PREFIX}{key}', 'the value does not parse') for key in own.closing(''))
+    closed = tuple((f'{PREFIX}{key}', 'the value does not parse') for key in own.closing_keys(''))
     if not (dialect := _dialect(decision, context)):
         return IngressSettings(values, '', closed, diagnostics=tuple(diagnostics))
     found = read_foreign(dialect, ingress.annotations, ingress.namespace)

@@ -43,5 +43,5 @@ def missing(said: Annotations, exposures: Exposures) -> Iterator[tuple[str, str,
         if exposed.spoken.mode != 'http':
             continue
         for key, partners in PARTNERS.items():
-            if key in values and not {*values, *said.closing(label)}.intersection(partners):
+            if key in values and not {*values, *said.closing_keys(label)}.intersection(partners):
                 yield key, label, f'it needs {" or ".join(PREFIX + partner for partner in partners)}'

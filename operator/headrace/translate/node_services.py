@@ -154,7 +154,7 @@ class _FragmentBuilder(FragmentParts):
         usable = self._usable(port, policy, wanted, mode)
         wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
         if (
-            {*self.said.closing(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
+            {*self.said.closing_keys(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
             or not usable
             or (self.at_the_edge and 'client-ca-secret' in values)
         ):
@@ -222,12 +222,12 @@ class _FragmentBuilder(FragmentParts):
     def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
         verified = wanted.ca is None or self._authority(wanted.ca, port)
-        verified = verified and 'backend-ca-secret' not in self.said.closing(port.label)
+        verified = verified and 'backend-ca-secret' not in self.said.closing_keys(port.label)
         return (self.at_the_edge or self._own_tls(port, policy, mode)) and verified
 
     def _own_tls(self, port: ServicePort, policy: Policy, mode: Mode) -> bool:
         """End TLS for clients of the Service itself, if the port asks for it; return whether it can be served."""
-        values, closing = self.said.values(port.label), self.said.closing(port.label)
+        values, closing = self.said.values(port.label), self.said.closing_keys(port.label)
         if 'tls-secret' in closing or 'client-ca-secret' in closing:
             return False
         exposed = parse.exposure(values)
@@ -296,7 +296,7 @@ class _FragmentBuilder(FragmentParts):
 
     def _key(self, key: str, port: ServicePort) -> str:
         """Return a key as the user wrote it for a port."""
-        return f'{key}.{port.label}' if self.said.says(key, port.label) else key
+        return f'{key}.{port.label}' if self.said.has(key, port.label) else key
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""

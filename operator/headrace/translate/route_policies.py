@@ -39,9 +39,9 @@ class RoutePolicy:
 
     def close_unparsed(self, said: Annotations, label: str) -> None:
         """Close the route where the value of a key that protects it does not parse."""
-        for key in said.closing(label):
+        for key in said.closing_keys(label):
             if key not in keys.HTTP_ONLY or self.mode == 'http':
-                self.close(*said.why_closed(key))
+                self.close(*said.closing_reason(key))
 
     def judge(self) -> None:
         """Add what the settings say that needs other objects, or more than one key; their plain values are applied before."""

@@ -49,10 +49,10 @@ def test_a_key_with_a_port_speaks_of_that_port_only(suffix, label):
     assert found.diagnostics == ()
     assert (found.common, found.by_port) == ({}, {label: {'mode': 'tcp'}})
     assert [port.label for port in PORTS if found.values(port.label)] == [label]
-    assert found.says('mode', label)
-    assert not found.says('mode')
-    assert found.anywhere('mode')
-    assert not found.anywhere('host')
+    assert found.has('mode', label)
+    assert not found.has('mode')
+    assert found.has_any('mode')
+    assert not found.has_any('host')
 
 
 def test_a_port_without_a_name_is_named_by_its_number():
@@ -63,8 +63,8 @@ def test_a_key_without_a_port_speaks_of_all_and_one_with_it_counts_more():
     found = read({'timeout-server': '5s', 'timeout-server.http': '9s', 'retries': '1'})
     assert found.values('http') == {'timeout-server': 9000, 'retries': 1}
     assert found.values('admin') == {'timeout-server': 5000, 'retries': 1}
-    assert found.says('timeout-server')
-    assert found.anywhere('retries')
+    assert found.has('timeout-server')
+    assert found.has_any('retries')
 
 
 @pytest.mark.parametrize('suffix', ['', 'htt', 'HTTP', '81.', 'http.http', '080', '٨٠', 'a\nb', 'x' * 1000], ids=repr)
@@ -165,8 +165,10 @@ def test_a_value_of_a_megabyte_is_told_and_shortened(key):
 @pytest.mark.parametrize('text', ['', 'not/a:value!', '\0', 'a' * 100_000], ids=['empty', 'wrong', 'NUL', 'long'])
 def test_a_protecting_key_that_does_not_parse_closes_the_ports_it_speaks_of(key, text):
     common, one = read({key: text}), read({f'{key}.admin': text})
-    assert [common.closing(port.label) for port in PORTS] == [(key,)] * len(PORTS)
-    assert [one.closing(port.label) for port in PORTS] == [(key,) if port.label == 'admin' else () for port in PORTS]
+    assert [common.closing_keys(port.label) for port in PORTS] == [(key,)] * len(PORTS)
+    assert [one.closing_keys(port.label) for port in PORTS] == [
+        (key,) if port.label == 'admin' else () for port in PORTS
+    ]
     for found in (common, one):
         (diagnostic,) = found.diagnostics
         assert diagnostic.message.endswith('; the route is closed until it does')
@@ -176,38 +178,38 @@ def test_a_protecting_key_that_does_not_parse_closes_the_ports_it_speaks_of(key,
 def test_a_protecting_key_for_a_port_that_is_not_there_closes_all(key):
     found = read({f'{key}.nowhere': 'true'})
     assert told(found) == [('UnknownPort', field(f'{key}.nowhere'))]
-    assert [found.closing(port.label) for port in PORTS] == [(key,)] * len(PORTS)
+    assert [found.closing_keys(port.label) for port in PORTS] == [(key,)] * len(PORTS)
 
 
 def test_each_key_that_closes_says_as_it_was_written_and_why():
     found = read({'allow.nowhere': '10.0.0.0/8', 'deny.elsewhere': '10.0.0.0/8', 'deny': 'nobody'})
     missing = 'the Service has no port of this name or number'
-    assert found.why_closed('allow') == ('allow.nowhere', missing)
-    assert found.why_closed('deny') == ('deny.elsewhere', missing)
-    assert found.why_closed('basic-auth-secret') == ('basic-auth-secret', 'the value does not parse')
+    assert found.closing_reason('allow') == ('allow.nowhere', missing)
+    assert found.closing_reason('deny') == ('deny.elsewhere', missing)
+    assert found.closing_reason('basic-auth-secret') == ('basic-auth-secret', 'the value does not parse')
 
 
 @pytest.mark.parametrize('key', sorted(set(keys.BY_NAME) - keys.CLOSING))
 def test_other_keys_that_do_not_parse_close_nothing(key):
     found = read({key: '\0', f'{key}.nowhere': 'x'})
     assert found.closed == {}
-    assert found.closing('http') == ()
+    assert found.closing_keys('http') == ()
 
 
 def test_a_port_with_a_good_value_of_its_own_stays_open_when_the_common_one_does_not_parse():
     found = read({'allow': 'everybody', 'allow.http': '10.0.0.0/8'})
-    assert (found.closing('http'), found.closing('admin')) == ((), ('allow',))
+    assert (found.closing_keys('http'), found.closing_keys('admin')) == ((), ('allow',))
     assert found.values('http')['allow'] is not None
 
 
 def test_a_port_is_closed_by_its_own_value_even_when_the_common_one_is_good():
     found = read({'allow': '10.0.0.0/8', 'allow.http': 'everybody', 'deny.http': 'nobody'})
-    assert (found.closing('http'), found.closing('admin')) == (('allow', 'deny'), ())
+    assert (found.closing_keys('http'), found.closing_keys('admin')) == (('allow', 'deny'), ())
 
 
 def test_a_value_that_parses_by_name_does_not_open_what_another_by_number_closes():
     found = read({'allow.80': 'everybody', 'allow.http': '10.0.0.0/8'})
-    assert found.closing('http') == ('allow',)
+    assert found.closing_keys('http') == ('allow',)
 
 
 def test_two_values_for_one_port_are_told_and_that_under_its_name_counts():

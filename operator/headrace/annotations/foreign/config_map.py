@@ -87,7 +87,7 @@ def _only(*accepted: str) -> Setting:
 
 
 def _networks(text: str) -> tuple[str, ...] | Invalid:
-    parts = values.words(text)
+    parts = values.split(text)
     if '0.0.0.0/0' in parts or '::/0' in parts:
         return Invalid('the networks of the proxies in front, not every address: any client could say who it is')
     return (
@@ -103,15 +103,15 @@ def _boolean(text: str) -> bool | Invalid:
 
 
 def _tls_version(text: str) -> str | Invalid:
-    versions = values.words(text)
+    versions = values.split(text)
     if not versions or not all(_PROTOCOLS.fullmatch(version) for version in versions):
         return Invalid('versions such as TLSv1.2 TLSv1.3')
     return 'TLSv1.3' if versions == ['TLSv1.3'] else 'TLSv1.2'
 
 
 def _retry_on(text: str) -> str | Invalid:
-    known = {item for condition in values.words(text) for item in RETRY_ON.get(condition, ())}
-    return ', '.join(item for item in values.SAFE_RETRIES if item in known) or Invalid(
+    retries = {item for condition in values.split(text) for item in RETRY_ON.get(condition, ())}
+    return ', '.join(item for item in values.SAFE_RETRIES if item in retries) or Invalid(
         'conditions such as error timeout'
     )
 
@@ -122,7 +122,7 @@ def _retries(text: str) -> str | Invalid:
 
 
 def _addresses(text: str) -> tuple[str, ...] | Invalid:
-    parts = values.words(text)
+    parts = values.split(text)
     return (
         tuple(parts)
         if parts and not any(isinstance(forms.networks(part), Invalid) for part in parts)
@@ -187,20 +187,22 @@ def class_settings(data: Mapping[str, str]) -> ClassTranslation:
         if row is None:
             remarks.append(ConfigRemark(name, Verdict.IGNORED, 'headrace has nothing that it could set'))
             continue
-        made = row.setting(data[name].strip()) if row.setting else None
-        if isinstance(made, Invalid):
+        setting = row.setting(data[name].strip()) if row.setting else None
+        if isinstance(setting, Invalid):
             remarks.append(
                 ConfigRemark(
-                    name, Verdict.IGNORED, row.text or f'the value must be {made.expected}, not {shorten(data[name])}'
+                    name,
+                    Verdict.IGNORED,
+                    row.text or f'the value must be {setting.expected}, not {shorten(data[name])}',
                 )
             )
             continue
         verdict = Verdict.EXACT if row.verdict is Verdict.IGNORED and row.setting else row.verdict
         remarks.append(ConfigRemark(name, verdict, '' if verdict is not row.verdict else row.text))
-        if made is not None and made[0].startswith('defaults.'):
-            defaults[made[0].removeprefix('defaults.')] = str(made[1])
-        elif made is not None:
-            settings.setdefault(*made)
+        if setting is not None and setting[0].startswith('defaults.'):
+            defaults[setting[0].removeprefix('defaults.')] = str(setting[1])
+        elif setting is not None:
+            settings.setdefault(*setting)
     if defaults:
         settings['defaults'] = defaults
     return ClassTranslation(settings, tuple(remarks))

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Callable
 
-from headrace.annotations.values import Invalid, words
+from headrace.annotations.values import Invalid, split
 
 _TRUE = frozenset(('1', 't', 'T', 'TRUE', 'true', 'True'))
 _FALSE = frozenset(('0', 'f', 'F', 'FALSE', 'false', 'False'))
@@ -74,7 +74,7 @@ def haproxy_time(text: str) -> str | Invalid:
 
 def networks(text: str) -> str | Invalid:
     """Return a list of addresses and networks."""
-    parts = words(text)
+    parts = split(text)
     if parts and all(_ADDRESSES.fullmatch(part) for part in parts):
         return ', '.join(parts)
     return Invalid('a list of addresses and networks such as 10.0.0.0/8,192.168.1.1')
@@ -87,9 +87,9 @@ def plain(text: str) -> str | Invalid:
 
 def choice(**forms: str) -> Callable[[str], str | Invalid]:
     """Return a form of words that each stand for one of headrace's; `_` in a word stands for `-`."""
-    known = {word.replace('_', '-'): form for word, form in forms.items()}
+    choices = {word.replace('_', '-'): form for word, form in forms.items()}
 
     def form(text: str) -> str | Invalid:
-        return known.get(text, Invalid('one of ' + ', '.join(known)))
+        return choices.get(text, Invalid('one of ' + ', '.join(choices)))
 
     return form

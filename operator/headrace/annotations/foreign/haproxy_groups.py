@@ -34,7 +34,7 @@ _MAX_ALIASES = 100
 def basic_auth(translation: Translation) -> None:
     """Translate authentication by passwords; a file of the pod cannot be read."""
     text = translation.value('auth-secret')
-    if 'auth-secret' not in translation.given:
+    if 'auth-secret' not in translation.values:
         translation.note('auth-realm', Verdict.EXACT, 'without auth-secret it has no effect')
         return
     if text.startswith('file://') or not text:
@@ -46,7 +46,7 @@ def basic_auth(translation: Translation) -> None:
 
 def external_auth(translation: Translation) -> None:
     """Translate external authentication; Services are named by URLs of the scheme svc."""
-    if 'auth-url' not in translation.given:
+    if 'auth-url' not in translation.values:
         for name in ('auth-method', 'auth-signin', 'auth-headers-succeed'):
             translation.note(name, Verdict.EXACT, 'without auth-url it has no effect')
         return
@@ -60,17 +60,17 @@ def external_auth(translation: Translation) -> None:
     elif method:
         translation.set('auth-method', 'external-auth-method', method)
     if signin := translation.value('auth-signin'):
-        text = expanded(signin)
+        text = expand(signin)
         if isinstance(text, Invalid):
             translation.invalid('auth-signin', text)
         else:
             url(translation, 'auth-signin', 'external-auth-signin', text)
-    headers = [header for header in values.words(translation.value('auth-headers-succeed')) if '*' not in header]
+    headers = [header for header in values.split(translation.value('auth-headers-succeed')) if '*' not in header]
     if headers:
         translation.set('auth-headers-succeed', 'external-auth-response-headers', ', '.join(headers))
 
 
-def expanded(text: str) -> str | Invalid:
+def expand(text: str) -> str | Invalid:
     """Return a value with variables for the expressions of HAProxy that have one."""
     for expression in _EXPRESSION.findall(text):
         if expression not in _FETCHES:
@@ -85,8 +85,8 @@ def client_certificates(translation: Translation) -> None:
     """Translate authentication by certificates of clients."""
     verify = translation.value('auth-tls-verify-client')
     if not translation.value('auth-tls-secret'):
-        if 'auth-tls-secret' in translation.given or verify not in ('', 'off'):
-            name = 'auth-tls-secret' if 'auth-tls-secret' in translation.given else 'auth-tls-verify-client'
+        if 'auth-tls-secret' in translation.values or verify not in ('', 'off'):
+            name = 'auth-tls-secret' if 'auth-tls-secret' in translation.values else 'auth-tls-verify-client'
             translation.close(name, 'auth-tls-secret names no Secret')
         return
     if verify == 'off':
@@ -108,25 +108,25 @@ def client_certificates(translation: Translation) -> None:
 
 def access(translation: Translation) -> None:
     """Translate the lists of networks; `!` excepts a network from its list."""
-    allow = [name for name in ('allowlist-source-range', 'whitelist-source-range') if name in translation.given]
+    allow = [name for name in ('allowlist-source-range', 'whitelist-source-range') if name in translation.values]
     for name in allow[1:]:
         translation.note(name, Verdict.EXACT, 'another name of allowlist-source-range, which counts')
     if allow:
         _networks(translation, allow[0], 'allow', 'deny')
-    if 'denylist-source-range' in translation.given:
+    if 'denylist-source-range' in translation.values:
         _networks(translation, 'denylist-source-range', 'deny', '')
 
 
-def _networks(translation: Translation, name: str, key: str, excepted: str) -> None:
-    parts = values.words(translation.value(name))
+def _networks(translation: Translation, name: str, key: str, exception_key: str) -> None:
+    parts = values.split(translation.value(name))
     exceptions = [part.removeprefix('!') for part in parts if part.startswith('!')]
     networks = forms.networks(', '.join(part for part in parts if not part.startswith('!')))
     if isinstance(networks, Invalid):
         translation.invalid(name, networks)
         return
     translation.set(name, key, networks, joined_by=', ' if key == 'deny' else '')
-    if exceptions and excepted:
-        translation.set(name, excepted, ', '.join(exceptions), joined_by=', ')
+    if exceptions and exception_key:
+        translation.set(name, exception_key, ', '.join(exceptions), joined_by=', ')
     elif exceptions:
         translation.note(name, Verdict.DIFFERS, 'networks with ! are denied too')
 
@@ -134,14 +134,14 @@ def _networks(translation: Translation, name: str, key: str, excepted: str) -> N
 def affinity(translation: Translation) -> None:
     """Translate sticky sessions by cookie."""
     if translation.value('affinity') != 'cookie':
-        if 'affinity' in translation.given:
+        if 'affinity' in translation.values:
             translation.invalid('affinity', Invalid('cookie'))
-        for name in translation.given:
+        for name in translation.values:
             if name.startswith('session-cookie-'):
                 translation.note(name, Verdict.EXACT, 'without affinity it has no effect')
         return
-    named = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
-    translation.set(named, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
+    source = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
+    translation.set(source, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
     if domain := translation.value('session-cookie-domain'):
         translation.set('session-cookie-domain', 'cookie-domain', domain)
     if translation.boolean('session-cookie-same-site'):
@@ -157,9 +157,9 @@ def affinity(translation: Translation) -> None:
 def balance(translation: Translation) -> None:
     """Translate the algorithm that chooses an endpoint."""
     text = translation.value('balance-algorithm')
-    hashed = _HASHED.fullmatch(text)
-    if hashed:
-        translation.set('balance-algorithm', 'balance', f'hdr:{hashed[1].lower()}')
+    match = _HASHED.fullmatch(text)
+    if match:
+        translation.set('balance-algorithm', 'balance', f'hdr:{match[1].lower()}')
     elif text.split('(')[0].split(' ')[0] in _ALGORITHMS:
         translation.set('balance-algorithm', 'balance', re.split(r'[( ]', text)[0])
         if text not in (*_ALGORITHMS, 'random(2)'):
@@ -174,7 +174,7 @@ def balance(translation: Translation) -> None:
 def cors(translation: Translation) -> None:
     """Translate CORS, with haproxy-ingress's defaults."""
     if not translation.boolean('cors-enable'):
-        for name in translation.given:
+        for name in translation.values:
             if name.startswith('cors-') and name != 'cors-enable':
                 translation.note(name, Verdict.EXACT, 'without cors-enable it has no effect')
     elif translation.value('cors-allow-origin-regex') and not translation.value('cors-allow-origin'):
@@ -190,7 +190,7 @@ def backend(translation: Translation) -> None:
     """Translate what endpoints speak, and how they are verified."""
     secure = translation.boolean('secure-backends')
     protocol = translation.value('backend-protocol').lower() or 'h1'
-    known = {
+    protocols = {
         'h1': 'http1',
         'http': 'http1',
         'h2': 'h2c',
@@ -200,15 +200,15 @@ def backend(translation: Translation) -> None:
         'h2-ssl': 'h2',
         'grpcs': 'h2',
     }
-    if protocol not in known:
+    if protocol not in protocols:
         translation.invalid('backend-protocol', Invalid('one of h1, h2, h1-ssl, h2-ssl, grpc and grpcs'))
         return
-    spoken = known[protocol]
+    backend_protocol = protocols[protocol]
     if secure:
-        spoken = {'http1': 'https', 'h2c': 'h2'}.get(spoken, spoken)
-    name = 'backend-protocol' if 'backend-protocol' in translation.given else 'secure-backends'
-    if name in translation.given:
-        translation.set(name, 'backend-protocol', spoken)
+        backend_protocol = {'http1': 'https', 'h2c': 'h2'}.get(backend_protocol, backend_protocol)
+    name = 'backend-protocol' if 'backend-protocol' in translation.values else 'secure-backends'
+    if name in translation.values:
+        translation.set(name, 'backend-protocol', backend_protocol)
     if ca := translation.value('secure-verify-ca-secret'):
         if ca.startswith('file://'):
             translation.close('secure-verify-ca-secret', 'the value must be the name of a Secret')
@@ -227,7 +227,7 @@ def checks(translation: Translation) -> None:
     if uri := translation.value('health-check-uri'):
         translation.set('health-check-uri', 'check', 'http')
         translation.set('health-check-uri', 'check-path', uri)
-    intervals = [name for name in ('health-check-interval', 'backend-check-interval') if name in translation.given]
+    intervals = [name for name in ('health-check-interval', 'backend-check-interval') if name in translation.values]
     for name in intervals[:1]:
         interval = forms.haproxy_time(translation.value(name))
         if isinstance(interval, Invalid):
@@ -239,13 +239,13 @@ def checks(translation: Translation) -> None:
     for name, key in (('health-check-rise-count', 'check-rise'), ('health-check-fall-count', 'check-fall')):
         if text := translation.value(name):
             translation.set(name, key, text)
-    asking = [
+    sources = [
         name
         for name in ('health-check-interval', 'health-check-rise-count', 'health-check-fall-count')
-        if name in translation.given
+        if name in translation.values
     ]
-    if asking and not translation.text('check'):
-        translation.set(asking[0], 'check', 'tcp')
+    if sources and not translation.text('check'):
+        translation.set(sources[0], 'check', 'tcp')
 
 
 def hsts(translation: Translation) -> None:
@@ -253,22 +253,22 @@ def hsts(translation: Translation) -> None:
     switch = translation.boolean('hsts')
     if switch is False:
         translation.set('hsts', 'hsts', 'off')
-    elif switch or 'hsts-max-age' in translation.given:
+    elif switch or 'hsts-max-age' in translation.values:
         age = forms.seconds(translation.value('hsts-max-age') or '15768000')
         if isinstance(age, Invalid):
             translation.invalid('hsts-max-age', age)
         else:
-            translation.set('hsts-max-age' if 'hsts-max-age' in translation.given else 'hsts', 'hsts', age)
+            translation.set('hsts-max-age' if 'hsts-max-age' in translation.values else 'hsts', 'hsts', age)
 
 
 def headers(translation: Translation) -> None:
     """Translate headers that are set, added and removed."""
-    if 'headers' in translation.given and 'request-set-headers' in translation.given:
+    if 'headers' in translation.values and 'request-set-headers' in translation.values:
         translation.note('headers', Verdict.EXACT, 'another name of request-set-headers, which counts')
-    setting = 'request-set-headers' if 'request-set-headers' in translation.given else 'headers'
+    source = 'request-set-headers' if 'request-set-headers' in translation.values else 'headers'
     for name, key in (
         ('request-add-headers', 'request-headers'),
-        (setting, 'request-headers'),
+        (source, 'request-headers'),
         ('response-add-headers', 'response-headers'),
         ('response-set-headers', 'response-headers'),
     ):
@@ -276,11 +276,11 @@ def headers(translation: Translation) -> None:
             if line.strip():
                 header, _, value = line.partition(':')
                 text = value.strip().replace('%[namespace]', translation.namespace)
-                evaluated = '%' in text.replace('%%', '') or '$' in text
-                plain = Invalid('without expressions') if evaluated else text.replace('%%', '%')
+                dynamic = '%' in text.replace('%%', '') or '$' in text
+                plain = Invalid('without expressions') if dynamic else text.replace('%%', '%')
                 snippets.set_header(translation, name, key, header.strip(), plain)
     for name, key in (('request-del-headers', 'request-headers'), ('response-del-headers', 'response-headers')):
-        for header in values.words(translation.value(name)):
+        for header in values.split(translation.value(name)):
             snippets.set_header(translation, name, key, header, '')
 
 
@@ -294,12 +294,12 @@ def configuration(translation: Translation) -> None:
         ]
         if not lines:
             continue
-        named = dict.fromkeys(' '.join(line.split()[:2]) for line in lines)
-        shown = ', '.join(shorten(item) for item in list(named)[:_MAX_NAMED])
+        keywords = dict.fromkeys(' '.join(line.split()[:2]) for line in lines)
+        summary = ', '.join(shorten(item) for item in list(keywords)[:_MAX_NAMED])
         if any(_PROTECTING.search(line) for line in lines):
-            translation.close(name, f'configuration is not read, and may refuse requests: {shown}')
+            translation.close(name, f'configuration is not read, and may refuse requests: {summary}')
         else:
-            translation.note(name, Verdict.IGNORED, f'configuration is not read: {shown}')
+            translation.note(name, Verdict.IGNORED, f'configuration is not read: {summary}')
 
 
 def https(translation: Translation) -> None:
@@ -319,7 +319,7 @@ def redirects(translation: Translation) -> None:
     elif translation.set('redirect-to', 'redirect-to', place):
         code = translation.value('redirect-to-code') or '302'
         translation.set(
-            'redirect-to-code' if 'redirect-to-code' in translation.given else 'redirect-to', 'redirect-code', code
+            'redirect-to-code' if 'redirect-to-code' in translation.values else 'redirect-to', 'redirect-code', code
         )
 
 
@@ -329,8 +329,8 @@ def structure(translation: Translation) -> None:
         translation.shape(passthrough=True)
     _path_type(translation)
     _rewrite(translation)
-    hosts = [values.host(item) for item in values.words(translation.value('server-alias'))]
-    if 'server-alias' in translation.given:
+    hosts = [values.host(item) for item in values.split(translation.value('server-alias'))]
+    if 'server-alias' in translation.values:
         if not 1 <= len(hosts) <= _MAX_ALIASES or any(isinstance(host, Invalid) or host == '*' for host in hosts):
             translation.invalid('server-alias', Invalid('a host, or up to 100'))
         else:
@@ -356,5 +356,5 @@ def _path_type(translation: Translation) -> None:
         translation.note('path-type', Verdict.EXACT)
     elif kind == 'prefix':
         translation.note('path-type', Verdict.EXACT)
-    elif 'path-type' in translation.given and kind != 'begin':
+    elif 'path-type' in translation.values and kind != 'begin':
         translation.close('path-type', 'begin, prefix and regex are served; `pathType: Exact` says it in the Ingress')

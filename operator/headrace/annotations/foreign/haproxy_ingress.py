@@ -2,7 +2,7 @@
 
 from headrace.annotations.foreign import forms
 from headrace.annotations.foreign import haproxy_groups as groups
-from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored, shaping
+from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, ignored, in_group, structural
 
 PREFIXES = ('haproxy-ingress.github.io/', 'ingress.kubernetes.io/')
 
@@ -58,13 +58,13 @@ _RESPONSES = ' '.join(
 )
 
 _SECURITY: tuple[tuple[Row, ...], ...] = (
-    grouped(
+    in_group(
         groups.basic_auth,
         exact('auth-secret', 'basic-auth-secret', text='a Secret of the namespace of the Ingress; a file closes the routes', closes=True),
         exact('auth-realm', 'basic-auth-realm'),
     ),
     ignored('auth-type', 'haproxy-ingress has given it up: `auth-secret` is enough'),
-    grouped(
+    in_group(
         groups.external_auth,
         differs('auth-url', 'the host must be that of a Service of the namespace; for one outside of the cluster make a Service of type ExternalName', 'external-auth-url', closes=True),
         differs('auth-method', '`*` is GET', 'external-auth-method', closes=True),
@@ -75,7 +75,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-headers-request auth-headers-fail', 'which headers go to the authentication Service and back cannot be chosen'),
     (Row('oauth', Verdict.IGNORED, 'the Service cannot be told from it: `auth-url` and `auth-signin` can be used instead', closes=True),),
     ignored('oauth-uri-prefix oauth-headers', 'as `oauth`'),
-    grouped(
+    in_group(
         groups.client_certificates,
         exact('auth-tls-secret', 'client-ca-secret', text='a Secret of the namespace of the Ingress; a file closes the routes', closes=True),
         differs('auth-tls-verify-client', '`optional_no_ca` is `optional`', 'client-verify', closes=True),
@@ -83,7 +83,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-tls-strict', 'always true: without its CA the routes are closed'),
     ignored('auth-tls-cert-header ssl-fingerprint-lower ssl-fingerprint-sha2-bits', 'the endpoint does not get the certificate'),
     ignored('auth-tls-error-page', 'a client without a valid certificate is refused in the handshake'),
-    grouped(
+    in_group(
         groups.access,
         exact('allowlist-source-range', 'allow', closes=True),
         exact('whitelist-source-range', 'allow', closes=True),
@@ -104,7 +104,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
 )  # fmt: skip
 
 _TRAFFIC: tuple[tuple[Row, ...], ...] = (
-    grouped(
+    in_group(
         groups.affinity,
         exact('affinity', 'cookie'),
         exact('session-cookie-name', 'cookie'),
@@ -113,8 +113,8 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         differs('session-cookie-strategy', '`insert`'),
     ),
     ignored('session-cookie-dynamic session-cookie-keywords session-cookie-preserve session-cookie-shared session-cookie-value-strategy', "the cookie's value stands for the endpoint, on every pod the same"),
-    grouped(groups.balance, differs('balance-algorithm', 'without arguments', 'balance')),
-    grouped(
+    in_group(groups.balance, differs('balance-algorithm', 'without arguments', 'balance')),
+    in_group(
         groups.cors,
         exact('cors-enable', 'cors-allow-origin'),
         exact('cors-allow-origin', 'cors-allow-origin'),
@@ -125,7 +125,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('cors-max-age', 'cors-max-age'),
         Row('cors-allow-origin-regex', Verdict.IGNORED, 'origins by expressions are not served'),
     ),
-    grouped(
+    in_group(
         groups.backend,
         exact('backend-protocol', 'backend-protocol', text='h1, h2, h1-ssl, h2-ssl, grpc and grpcs'),
         exact('secure-backends', 'backend-protocol'),
@@ -134,7 +134,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         differs('secure-verify-hostname', 'the name is sent as SNI too', 'backend-sni'),
     ),
     ignored('secure-crt-secret', 'headrace shows no certificate to endpoints'),
-    grouped(
+    in_group(
         groups.checks,
         exact('health-check-uri', 'check', 'check-path'),
         exact('health-check-interval', 'check-interval'),
@@ -144,13 +144,13 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ),
     ignored('health-check-addr health-check-port', 'endpoints are checked on the port that they serve'),
     ignored('agent-check-addr agent-check-interval agent-check-port agent-check-send', 'agents on endpoints are not asked'),
-    grouped(
+    in_group(
         groups.hsts,
         exact('hsts', 'hsts'),
         exact('hsts-max-age', 'hsts'),
     ),
     ignored('hsts-include-subdomains hsts-preload', '`hsts` has a time alone'),
-    grouped(
+    in_group(
         groups.headers,
         exact('request-set-headers', 'request-headers', text='an expression closes the routes, but `%[namespace]`'),
         exact('headers', 'request-headers', text='an expression closes the routes, but `%[namespace]`'),
@@ -160,20 +160,20 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         differs('response-add-headers', 'headers replace those of the answer', 'response-headers'),
         exact('response-del-headers', 'response-headers'),
     ),
-    grouped(
+    in_group(
         groups.configuration,
         *(Row(name, Verdict.IGNORED, 'no annotation carries configuration; lines that may refuse requests close the routes') for name in ('config-backend', 'config-tcp-service')),
     ),
-    grouped(groups.https, differs('ssl-redirect', '308 instead of 302', 'tls-redirect')),
-    grouped(
+    in_group(groups.https, differs('ssl-redirect', '308 instead of 302', 'tls-redirect')),
+    in_group(
         groups.redirects,
         exact('redirect-to', 'redirect-to', text='without expressions', closes=True),
         exact('redirect-to-code', 'redirect-code'),
     ),
-    grouped(
+    in_group(
         groups.structure,
         exact('rewrite-target', 'rewrite-path', text='without expressions of HAProxy'),
-        *(shaping(name) for name in ('server-alias', 'ssl-passthrough')),
+        *(structural(name) for name in ('server-alias', 'ssl-passthrough')),
         Row('path-type', Verdict.DIFFERS, '`begin` is `prefix`, by path element; `exact` closes the routes', closes=True, shapes=True),
     ),
     (

@@ -6,7 +6,7 @@ from headrace.annotations.foreign import forms
 from headrace.annotations.foreign import nginx_backends as backends
 from headrace.annotations.foreign import nginx_security as security
 from headrace.annotations.foreign import nginx_traffic as traffic
-from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, grouped, ignored, shaping
+from headrace.annotations.foreign.table import Row, Verdict, by_name, differs, exact, ignored, in_group, structural
 
 PREFIXES = ('nginx.ingress.kubernetes.io/',)
 
@@ -14,14 +14,14 @@ _BACKEND_PROTOCOL = forms.choice(HTTP='http1', HTTPS='https', GRPC='h2c', GRPCS=
 _SNIPPET = 'add_header, more_set_headers, more_clear_headers, more_set_input_headers, proxy_set_header, proxy_hide_header, return, rewrite that redirects, allow and deny are read; a directive that may refuse requests and is not read closes the routes'
 
 _SECURITY: tuple[tuple[Row, ...], ...] = (
-    grouped(
+    in_group(
         security.basic_auth,
         exact('auth-type', text='`basic`, and the endpoint gets the credentials too; `digest` closes the routes', closes=True),
         exact('auth-secret', 'basic-auth-secret', text='a Secret of the namespace of the Ingress', closes=True),
         exact('auth-secret-type', text='`auth-file`; `auth-map` closes the routes', closes=True),
         exact('auth-realm', 'basic-auth-realm'),
     ),
-    grouped(
+    in_group(
         security.external_auth,
         differs('auth-url', 'the host must be that of a Service of the namespace; for one outside of the cluster make a Service of type ExternalName', 'external-auth-url', closes=True),
         differs('auth-signin', 'the parameter `rd` has the whole URL always; without variables, but for the host of the request', 'external-auth-signin'),
@@ -37,7 +37,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-always-set-cookie', 'cookies of the authentication Service always reach the client'),
     ignored('auth-snippet', 'the request to the authentication Service cannot be changed'),
     ignored('enable-global-auth', 'there is no authentication for all Ingresses that it could switch off'),
-    grouped(
+    in_group(
         security.client_certificates,
         exact('auth-tls-secret', 'client-ca-secret', text='a Secret of the namespace of the Ingress', closes=True),
         differs('auth-tls-verify-client', '`optional_no_ca` is `optional`; a certificate that is refused ends the handshake', 'client-verify', closes=True),
@@ -46,14 +46,14 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-tls-verify-depth', 'chains of any length are verified'),
     ignored('auth-tls-error-page', 'a client without a valid certificate is refused in the handshake'),
     ignored('auth-tls-pass-certificate-to-upstream', 'the endpoint does not get the certificate'),
-    grouped(
+    in_group(
         security.access,
         exact('allowlist-source-range', 'allow', closes=True),
         exact('whitelist-source-range', 'allow', closes=True),
         exact('denylist-source-range', 'deny', closes=True),
         exact('satisfy', 'satisfy'),
     ),
-    grouped(
+    in_group(
         security.limits,
         differs('limit-rps', 'answers 429; of limit-rps and limit-rpm the lower one counts', 'rate-limit'),
         differs('limit-rpm', 'answers 429; of limit-rps and limit-rpm the lower one counts', 'rate-limit'),
@@ -67,35 +67,35 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
 )  # fmt: skip
 
 _TRAFFIC: tuple[tuple[Row, ...], ...] = (
-    grouped(
+    in_group(
         traffic.https,
         exact('ssl-redirect', 'tls-redirect'),
         exact('force-ssl-redirect', 'tls-redirect'),
         exact('preserve-trailing-slash'),
     ),
-    grouped(
+    in_group(
         traffic.redirects,
         exact('temporal-redirect', 'redirect-to'),
         exact('temporal-redirect-code', 'redirect-code'),
         exact('permanent-redirect', 'redirect-to'),
         exact('permanent-redirect-code', 'redirect-code'),
     ),
-    grouped(
+    in_group(
         traffic.rewrite,
         exact('rewrite-target', 'rewrite-path', text='all paths of its hosts are regular expressions then'),
-        shaping('use-regex', 'for all paths of its hosts, without regard to case, at the beginning of the path'),
+        structural('use-regex', 'for all paths of its hosts, without regard to case, at the beginning of the path'),
     ),
     (
         exact('app-root', 'redirect-root', text='to the path, on the host of the request', form=forms.plain),
         exact('from-to-www-redirect', 'www-redirect', form=forms.boolean),
     ),
-    grouped(traffic.aliases, shaping('server-alias', 'hosts; expressions are not served; an alias that is a host of another Ingress is of the older one')),
-    grouped(
+    in_group(traffic.aliases, structural('server-alias', 'hosts; expressions are not served; an alias that is a host of another Ingress is of the older one')),
+    in_group(
         traffic.canary,
-        *(shaping(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-cookie')),
-        replace(shaping('canary-by-header-pattern'), sets=('canary-header-pattern',)),
+        *(structural(name) for name in ('canary', 'canary-weight', 'canary-weight-total', 'canary-by-header', 'canary-by-header-value', 'canary-by-cookie')),
+        replace(structural('canary-by-header-pattern'), sets=('canary-header-pattern',)),
     ),
-    grouped(
+    in_group(
         backends.affinity,
         exact('affinity', 'cookie'),
         differs('affinity-mode', 'always `persistent`: clients stay where they are when endpoints are added'),
@@ -110,7 +110,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('session-cookie-change-on-failure', 'cookie-change-on-failure'),
         exact('session-cookie-conditional-samesite-none', 'cookie-conditional-same-site-none'),
     ),
-    grouped(
+    in_group(
         backends.balance,
         exact('upstream-hash-by', 'balance', text='variables of the request that headrace can hash'),
         differs('load-balance', '`ewma` is `leastconn`', 'balance'),
@@ -120,9 +120,9 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('backend-protocol', 'backend-protocol', text='HTTP, HTTPS, GRPC and GRPCS', form=_BACKEND_PROTOCOL),
         exact('upstream-vhost', 'host-header', text='without variables', form=forms.plain),
     ),
-    grouped(backends.passthrough, shaping('ssl-passthrough')),
+    in_group(backends.passthrough, structural('ssl-passthrough')),
     ignored('service-upstream', 'requests go to the endpoints of the Service'),
-    grouped(
+    in_group(
         backends.endpoints_tls,
         differs('proxy-ssl-secret', 'its CA verifies the endpoint; its certificate is not shown to the endpoint', 'backend-ca-secret', closes=True),
         exact('proxy-ssl-verify', 'backend-ca-secret'),
@@ -131,7 +131,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ),
     ignored('proxy-ssl-ciphers proxy-ssl-protocols proxy-ssl-verify-depth', 'TLS to endpoints is the same for all Services'),
     ignored('ssl-ciphers ssl-prefer-server-ciphers', "ciphers are the class's: the setting `tlsCiphers`"),
-    grouped(
+    in_group(
         traffic.cors,
         exact('enable-cors', 'cors-allow-origin', text="for the origin `*` answers name the request's"),
         differs('cors-allow-origin', 'http and https origins and `*`, without patterns', 'cors-allow-origin'),
@@ -147,38 +147,38 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('proxy-request-buffering', 'request-buffering', form=forms.on_off),
         differs('limit-rate', 'of each response', 'bandwidth-limit', form=forms.kilobytes),
     ),
-    grouped(
+    in_group(
         backends.timeouts,
         differs('proxy-read-timeout', 'one timeout for both directions, the longer one; for WebSockets too', 'timeout-server', 'timeout-tunnel'),
         differs('proxy-send-timeout', 'one timeout for both directions, the longer one; for WebSockets too', 'timeout-server', 'timeout-tunnel'),
     ),
-    grouped(
+    in_group(
         backends.retries,
         exact('proxy-next-upstream', 'retry-on', text='statuses 403, 404, 429, 500, 502, 503 and 504'),
         exact('proxy-next-upstream-tries', 'retries', text='up to 11 tries'),
     ),
     ignored('proxy-next-upstream-timeout', 'the number of tries and their timeouts bound a request'),
-    grouped(
+    in_group(
         traffic.errors,
         differs('custom-http-errors', "bodies of the Service are read up to HAProxy's buffer", 'error-statuses', 'error-service'),
         differs('default-backend', 'for custom-http-errors; a Service without endpoints answers 503', 'error-service'),
     ),
     ignored('disable-proxy-intercept-errors', 'it speaks of statuses that the ConfigMap intercepts, which headrace does not do'),
-    grouped(
+    in_group(
         traffic.mirror,
         differs('mirror-target', 'Services of the namespace', 'mirror-service'),
         exact('mirror-request-body', 'mirror-service', text='`on`'),
     ),
     ignored('mirror-host', "the mirror gets the request's Host"),
-    grouped(
+    in_group(
         traffic.answers,
         exact('proxy-cookie-domain', 'response-cookie-domain', text='without variables and expressions'),
         exact('proxy-cookie-path', 'response-cookie-path', text='without variables and expressions'),
         exact('proxy-redirect-from', 'location-rewrite', text='without variables and expressions'),
         exact('proxy-redirect-to', 'location-rewrite', text='without variables and expressions'),
     ),
-    grouped(traffic.headers, exact('x-forwarded-prefix', 'request-headers', text='without variables; without `rewrite-target` too')),
-    grouped(
+    in_group(traffic.headers, exact('x-forwarded-prefix', 'request-headers', text='without variables; without `rewrite-target` too')),
+    in_group(
         traffic.configuration_snippet,
         differs('configuration-snippet', _SNIPPET),
         differs('server-snippet', f'for the routes of this Ingress; {_SNIPPET}'),

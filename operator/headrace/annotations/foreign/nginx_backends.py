@@ -35,14 +35,14 @@ RETRY_ON = {
 def affinity(translation: Translation) -> None:
     """Translate sticky sessions by cookie."""
     if translation.value('affinity') != 'cookie':
-        if 'affinity' in translation.given:
+        if 'affinity' in translation.values:
             translation.invalid('affinity', Invalid('cookie'))
-        for name in translation.given:
+        for name in translation.values:
             if name.startswith(('session-cookie-', 'affinity-')):
                 translation.note(name, Verdict.EXACT, 'without affinity it has no effect')
         return
-    named = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
-    translation.set(named, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
+    source = 'session-cookie-name' if translation.value('session-cookie-name') else 'affinity'
+    translation.set(source, 'cookie', translation.value('session-cookie-name') or SESSION_COOKIE)
     for name, key in _COOKIE_TEXTS.items():
         if text := translation.value(name):
             translation.set(name, key, text)
@@ -69,10 +69,10 @@ def _age(translation: Translation) -> None:
 
 def balance(translation: Translation) -> None:
     """Translate the choice of an endpoint: a hash counts more than an algorithm."""
-    hashed = translation.value('upstream-hash-by')
+    template = translation.value('upstream-hash-by')
     algorithm = translation.value('load-balance')
-    if hashed:
-        algorithms = hash_of(hashed, translation)
+    if template:
+        algorithms = hash_of(template, translation)
         if isinstance(algorithms, Invalid):
             translation.invalid('upstream-hash-by', algorithms)
         else:
@@ -86,7 +86,7 @@ def balance(translation: Translation) -> None:
         translation.note(
             'load-balance', Verdict.DIFFERS, 'the endpoint with the fewest connections instead of the lowest latency'
         )
-    elif 'load-balance' in translation.given:
+    elif 'load-balance' in translation.values:
         translation.invalid('load-balance', Invalid('round_robin or ewma'))
 
 
@@ -113,7 +113,7 @@ def timeouts(translation: Translation) -> None:
     """Translate timeouts: HAProxy has one for both directions, and one of its own for WebSockets."""
     times: dict[str, int] = {}
     for name in ('proxy-read-timeout', 'proxy-send-timeout'):
-        time = forms.seconds(translation.value(name)) if name in translation.given else ''
+        time = forms.seconds(translation.value(name)) if name in translation.values else ''
         if isinstance(time, Invalid):
             translation.invalid(name, time)
         elif time:
@@ -126,24 +126,24 @@ def timeouts(translation: Translation) -> None:
 
 def retries(translation: Translation) -> None:
     """Translate what is tried again at another endpoint, and how often."""
-    conditions = values.words(translation.value('proxy-next-upstream'))
+    conditions = values.split(translation.value('proxy-next-upstream'))
     if 'off' in conditions:
         translation.set('proxy-next-upstream', 'retries', '0')
         return
-    known = {item for condition in conditions for item in RETRY_ON.get(condition, ())}
-    unknown = [condition for condition in conditions if condition not in RETRY_ON]
-    if known:
+    supported = {item for condition in conditions for item in RETRY_ON.get(condition, ())}
+    unsupported = [condition for condition in conditions if condition not in RETRY_ON]
+    if supported:
         translation.set(
-            'proxy-next-upstream', 'retry-on', ', '.join(item for item in values.SAFE_RETRIES if item in known)
+            'proxy-next-upstream', 'retry-on', ', '.join(item for item in values.SAFE_RETRIES if item in supported)
         )
-    if unknown:
-        verdict = Verdict.DIFFERS if known else Verdict.IGNORED
+    if unsupported:
+        verdict = Verdict.DIFFERS if supported else Verdict.IGNORED
         translation.note(
             'proxy-next-upstream',
             verdict,
-            f'without {shorten(", ".join(unknown))}, which HAProxy does not retry safely',
+            f'without {shorten(", ".join(unsupported))}, which HAProxy does not retry safely',
         )
-    if 'proxy-next-upstream-tries' in translation.given:
+    if 'proxy-next-upstream-tries' in translation.values:
         tries = forms.count(translation.value('proxy-next-upstream-tries'))
         if isinstance(tries, Invalid):
             translation.note(

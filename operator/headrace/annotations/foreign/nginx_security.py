@@ -5,7 +5,7 @@ import re
 from headrace.annotations.foreign import forms, variables
 from headrace.annotations.foreign.table import Verdict
 from headrace.annotations.foreign.translation import Translation
-from headrace.annotations.values import Invalid, words
+from headrace.annotations.values import Invalid, split
 from headrace.diagnostics import shorten
 
 _OWN_HOST = re.compile(r'^(?:https?|\$scheme|\$pass_access_scheme)://\$(?:host|http_host|best_http_host)/')
@@ -29,7 +29,7 @@ def basic_auth(translation: Translation) -> None:
     """Translate authentication by passwords."""
     kind = translation.value('auth-type')
     if kind != 'basic':
-        if 'auth-type' in translation.given:
+        if 'auth-type' in translation.values:
             translation.close('auth-type', f'only basic is served, not {shorten(kind)}')
         for name in ('auth-secret', 'auth-secret-type', 'auth-realm'):
             translation.note(name, Verdict.EXACT, 'without auth-type it has no effect')
@@ -50,7 +50,7 @@ def external_auth(translation: Translation) -> None:
     names = (
         'auth-signin', 'auth-signin-redirect-param', 'auth-method', 'auth-response-headers', 'auth-cache-key', 'auth-cache-duration',
     )  # fmt: skip
-    if 'auth-url' not in translation.given:
+    if 'auth-url' not in translation.values:
         for name in names:
             translation.note(name, Verdict.EXACT, 'without auth-url it has no effect')
         return
@@ -58,9 +58,9 @@ def external_auth(translation: Translation) -> None:
     _signin(translation)
     if method := translation.value('auth-method'):
         translation.set('auth-method', 'external-auth-method', method)
-    if headers := words(translation.value('auth-response-headers')):
+    if headers := split(translation.value('auth-response-headers')):
         translation.set('auth-response-headers', 'external-auth-response-headers', ', '.join(headers))
-    if 'auth-cache-key' in translation.given:
+    if 'auth-cache-key' in translation.values:
         _cache(translation)
     else:
         translation.note('auth-cache-duration', Verdict.EXACT, 'without auth-cache-key it has no effect')
@@ -68,7 +68,7 @@ def external_auth(translation: Translation) -> None:
 
 def url(translation: Translation, name: str, key: str, text: str) -> None:
     """Set a key to a URL, with headrace's variables where its parser has them."""
-    place = variables.translated(text)
+    place = variables.translate(text)
     if isinstance(place, str) and '$' in place and not translation.understands(key, 'https://$host/'):
         place = Invalid('without variables')
     if isinstance(place, Invalid):
@@ -114,7 +114,7 @@ def _milliseconds(time: str) -> int:
 def client_certificates(translation: Translation) -> None:
     """Translate authentication by certificates of clients."""
     if not translation.value('auth-tls-secret'):
-        if 'auth-tls-secret' in translation.given:
+        if 'auth-tls-secret' in translation.values:
             translation.close('auth-tls-secret', 'it names no Secret')
         for name in (
             'auth-tls-verify-client',
@@ -149,11 +149,11 @@ def client_certificates(translation: Translation) -> None:
 
 def access(translation: Translation) -> None:
     """Translate the lists of networks, and how they go together with authentication."""
-    allow = [name for name in ('allowlist-source-range', 'whitelist-source-range') if name in translation.given]
+    allow = [name for name in ('allowlist-source-range', 'whitelist-source-range') if name in translation.values]
     for name in allow[1:]:
         translation.note(name, Verdict.EXACT, 'another name of allowlist-source-range, which counts')
     for name, key in ((allow[0], 'allow') if allow else ('', ''), ('denylist-source-range', 'deny')):
-        if name in translation.given:
+        if name in translation.values:
             networks = forms.networks(translation.value(name))
             if isinstance(networks, Invalid):
                 translation.invalid(name, networks)
@@ -172,7 +172,7 @@ def limits(translation: Translation) -> None:
     """Translate the limits of rates and connections; of two rates the lower one counts."""
     rates: list[tuple[float, str, int, str]] = []
     for name, unit, period in (('limit-rps', 's', 1), ('limit-rpm', 'm', 60)):
-        text = forms.count(translation.value(name)) if name in translation.given else ''
+        text = forms.count(translation.value(name)) if name in translation.values else ''
         if isinstance(text, Invalid):
             translation.invalid(name, text)
         elif text:
@@ -187,12 +187,12 @@ def limits(translation: Translation) -> None:
         translation.note(name, Verdict.IGNORED, f'{rates[0][1]} is lower and counts alone')
     if not rates:
         translation.note('limit-burst-multiplier', Verdict.EXACT, 'without a rate it has no effect')
-    _excepted(translation)
+    _exceptions(translation)
 
 
-def _excepted(translation: Translation) -> None:
+def _exceptions(translation: Translation) -> None:
     """Set the networks without limits."""
-    names = [name for name in ('limit-allowlist', 'limit-whitelist') if name in translation.given]
+    names = [name for name in ('limit-allowlist', 'limit-whitelist') if name in translation.values]
     for name in names[:1]:
         networks = forms.networks(translation.value(name))
         if isinstance(networks, Invalid):
@@ -209,5 +209,5 @@ def _burst(translation: Translation, name: str, number: int) -> None:
     if isinstance(multiplier, Invalid):
         translation.invalid('limit-burst-multiplier', multiplier)
     else:
-        asking = 'limit-burst-multiplier' if 'limit-burst-multiplier' in translation.given else name
-        translation.set(asking, 'rate-limit-burst', str(number * int(multiplier)))
+        source = 'limit-burst-multiplier' if 'limit-burst-multiplier' in translation.values else name
+        translation.set(source, 'rate-limit-burst', str(number * int(multiplier)))

@@ -31,7 +31,7 @@ def read(text: str) -> tuple[Directive, ...]:
     if len(text) > _MAX_LENGTH:
         raise NginxSyntaxError(f'longer than {_MAX_LENGTH} characters')
     stack: list[list[Directive]] = [[]]
-    openings: list[tuple[str, ...]] = []
+    headers: list[tuple[str, ...]] = []
     words: list[str] = []
     for word, quoted in _words(text):
         if quoted or word not in _ENDS:
@@ -39,7 +39,7 @@ def read(text: str) -> tuple[Directive, ...]:
         elif word == '{':
             if not words or len(stack) > _MAX_DEPTH:
                 raise NginxSyntaxError('a block without a name, or blocks too deep')
-            openings.append(tuple(words))
+            headers.append(tuple(words))
             stack.append([])
             words = []
         elif word == ';':
@@ -48,18 +48,18 @@ def read(text: str) -> tuple[Directive, ...]:
             stack[-1].append(Directive(words[0], tuple(words[1:])))
             words = []
         else:
-            if words or not openings:
+            if words or not headers:
                 raise NginxSyntaxError('a } that ends no block, or a directive without ;')
-            block, opening = tuple(stack.pop()), openings.pop()
-            stack[-1].append(Directive(opening[0], opening[1:], block))
-    if words or openings:
+            block, header = tuple(stack.pop()), headers.pop()
+            stack[-1].append(Directive(header[0], header[1:], block))
+    if words or headers:
         raise NginxSyntaxError('the last directive or block has no end')
     return tuple(stack[0])
 
 
 def _words(text: str) -> list[tuple[str, bool]]:
     """Return the words of a text, and of each whether it was quoted; `;`, `{` and `}` are words of their own."""
-    found: list[tuple[str, bool]] = []
+    words: list[tuple[str, bool]] = []
     position = 0
     while position < len(text):
         character = text[position]
@@ -69,15 +69,15 @@ def _words(text: str) -> list[tuple[str, bool]]:
             end = text.find('\n', position)
             position = len(text) if end < 0 else end
         elif character in _ENDS:
-            found.append((character, False))
+            words.append((character, False))
             position += 1
         elif character in '"\'':
             word, position = _quoted(text, position)
-            found.append((word, True))
+            words.append((word, True))
         else:
             word, position = _bare(text, position)
-            found.append((word, False))
-    return found
+            words.append((word, False))
+    return words
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:

@@ -33,15 +33,15 @@ def https(translation: Translation) -> None:
 
 def redirects(translation: Translation) -> None:
     """Translate redirects: a temporal one counts more than a permanent one."""
-    done = ''
+    effective = ''
     for kind, default in (('temporal', '302'), ('permanent', '301')):
         name, code_name = f'{kind}-redirect', f'{kind}-redirect-code'
         place = translation.value(name)
         if not place:
             translation.note(code_name, Verdict.EXACT, f'without {name} it has no effect')
-        elif done:
-            translation.note(name, Verdict.EXACT, f'{done} counts')
-            translation.note(code_name, Verdict.EXACT, f'{done} counts')
+        elif effective:
+            translation.note(name, Verdict.EXACT, f'{effective} counts')
+            translation.note(code_name, Verdict.EXACT, f'{effective} counts')
         else:
             code = translation.value(code_name) or default
             if code not in ('301', '302', '303', '307', '308'):
@@ -53,7 +53,7 @@ def redirects(translation: Translation) -> None:
                 translation.note(name, Verdict.IGNORED, 'the value must be an http or https URL, for ingress-nginx too')
             if not translation.text('redirect-to'):
                 translation.note(code_name, Verdict.IGNORED, f'as {name}')
-            done = name
+            effective = name
 
 
 def rewrite(translation: Translation) -> None:
@@ -64,7 +64,7 @@ def rewrite(translation: Translation) -> None:
         translation.shape(use_regex=True)
     if not target:
         return
-    text = variables.translated(target, {}, captures=True)
+    text = variables.translate(target, {}, captures=True)
     if isinstance(text, Invalid):
         translation.invalid('rewrite-target', text)
     else:
@@ -74,13 +74,13 @@ def rewrite(translation: Translation) -> None:
 def canary_role(translation: Translation, rows: list[Row]) -> list[Row]:
     """Translate the role of a canary, and return the rows that count besides: of a canary few do."""
     canary(translation)
-    others = [row for row in rows if row.group is not canary]
+    remaining = [row for row in rows if row.group is not canary]
     if translation.structure.canary is None:
-        return others
-    for row in others:
+        return remaining
+    for row in remaining:
         if not _of_canaries(row.name):
             translation.note(row.name, Verdict.EXACT, 'on a canary it has no effect')
-    return [row for row in others if _of_canaries(row.name)]
+    return [row for row in remaining if _of_canaries(row.name)]
 
 
 def _of_canaries(name: str) -> bool:
@@ -89,7 +89,7 @@ def _of_canaries(name: str) -> bool:
 
 def canary(translation: Translation) -> None:
     """Translate the role of an Ingress that is a canary."""
-    names = [name for name in translation.given if name.startswith('canary-')]
+    names = [name for name in translation.values if name.startswith('canary-')]
     if not translation.boolean('canary'):
         for name in names:
             translation.note(name, Verdict.EXACT, 'without canary it has no effect')
@@ -125,7 +125,7 @@ def canary(translation: Translation) -> None:
 
 def cors(translation: Translation) -> None:
     """Translate CORS, with ingress-nginx's defaults."""
-    names = [name for name in translation.given if name.startswith('cors-')]
+    names = [name for name in translation.values if name.startswith('cors-')]
     if not translation.boolean('enable-cors'):
         for name in names:
             translation.note(name, Verdict.EXACT, 'without enable-cors it has no effect')
@@ -135,18 +135,18 @@ def cors(translation: Translation) -> None:
 
 def apply_cors(translation: Translation, switch: str, methods: str, headers: str, age: str) -> None:
     """Set the keys of CORS; `switch` is the foreign key that asks for it, the others are the dialect's defaults."""
-    origins = values.words(translation.value('cors-allow-origin') or '*')
-    refused = [item for item in origins if isinstance(values.origin(item), Invalid)]
-    if refused:
+    origins = values.split(translation.value('cors-allow-origin') or '*')
+    unsupported = [item for item in origins if isinstance(values.origin(item), Invalid)]
+    if unsupported:
         translation.note(
             'cors-allow-origin',
             Verdict.DIFFERS,
-            f'without {shorten(", ".join(refused))}: patterns and other schemes are not served',
+            f'without {shorten(", ".join(unsupported))}: patterns and other schemes are not served',
         )
-    allowed = [item for item in origins if item not in refused]
-    named = 'cors-allow-origin' if 'cors-allow-origin' in translation.given else switch
-    if not allowed or not translation.set(named, 'cors-allow-origin', ', '.join(allowed)):
-        for name in translation.given:
+    supported = [item for item in origins if item not in unsupported]
+    source = 'cors-allow-origin' if 'cors-allow-origin' in translation.values else switch
+    if not supported or not translation.set(source, 'cors-allow-origin', ', '.join(supported)):
+        for name in translation.values:
             if name.startswith('cors-'):
                 translation.note(name, Verdict.IGNORED, 'no origin is allowed by it')
         return
@@ -155,10 +155,10 @@ def apply_cors(translation: Translation, switch: str, methods: str, headers: str
         ('cors-allow-headers', headers),
         ('cors-expose-headers', ''),
     ):
-        if items := values.words(translation.value(name) or default):
+        if items := values.split(translation.value(name) or default):
             translation.set(name, name, ', '.join(items))
     credentials = translation.boolean('cors-allow-credentials') is not False
-    if credentials and '*' in allowed:
+    if credentials and '*' in supported:
         # Browsers refuse credentials together with `*`, whatever the answer says.
         translation.note(
             'cors-allow-credentials', Verdict.DIFFERS, 'not with the origin *, for which browsers refuse it'
@@ -175,12 +175,12 @@ def apply_cors(translation: Translation, switch: str, methods: str, headers: str
 def errors(translation: Translation) -> None:
     """Translate the Service that answers instead of another one, for its errors."""
     service = translation.value('default-backend')
-    if 'default-backend' in translation.given and isinstance(values.name(service), Invalid):
+    if 'default-backend' in translation.values and isinstance(values.name(service), Invalid):
         translation.invalid('default-backend', Invalid('the name of a Service in the namespace'))
         service = ''
-    if 'custom-http-errors' not in translation.given:
+    if 'custom-http-errors' not in translation.values:
         return
-    codes = values.words(translation.value('custom-http-errors'))
+    codes = values.split(translation.value('custom-http-errors'))
     if not codes or not all(_STATUSES.fullmatch(code) for code in codes):
         translation.invalid('custom-http-errors', Invalid('a list of statuses from 400 to 599'))
     elif not service:
@@ -195,7 +195,7 @@ def errors(translation: Translation) -> None:
 
 def mirror(translation: Translation) -> None:
     """Translate a mirror: headrace mirrors to Services of the namespace."""
-    if 'mirror-target' not in translation.given:
+    if 'mirror-target' not in translation.values:
         for name in ('mirror-request-body', 'mirror-host'):
             translation.note(name, Verdict.EXACT, 'without mirror-target it has no effect')
         return
@@ -236,33 +236,33 @@ def headers(translation: Translation) -> None:
     """Translate the header that names the prefix of the path."""
     if prefix := translation.value('x-forwarded-prefix'):
         line = f'X-Forwarded-Prefix: {prefix}'
-        added = (
+        success = (
             '$' not in prefix
             and prefix.isprintable()
             and translation.append('x-forwarded-prefix', 'request-headers', line)
         )
-        if not added and 'request-headers' not in translation.own:
+        if not success and 'request-headers' not in translation.own_keys:
             translation.invalid('x-forwarded-prefix', Invalid('a text without variables'))
 
 
 def aliases(translation: Translation) -> None:
     """Translate further names of the Ingress's hosts."""
-    hosts, refused = [], []
-    items = values.words(translation.value('server-alias'))
+    hosts, unsupported = [], []
+    items = values.split(translation.value('server-alias'))
     for item in items[:_MAX_ALIASES]:
         host = values.host(item)
         if isinstance(host, str) and host != '*':
             hosts.append(host)
         else:
-            refused.append(item)
-    refused += items[_MAX_ALIASES:]
+            unsupported.append(item)
+    unsupported += items[_MAX_ALIASES:]
     translation.shape(aliases=tuple(dict.fromkeys(hosts)))
-    if refused:
+    if unsupported:
         verdict = Verdict.DIFFERS if hosts else Verdict.IGNORED
         translation.note(
             'server-alias',
             verdict,
-            f'without {shorten(", ".join(refused))}: only names and *.NAME are served, up to 100',
+            f'without {shorten(", ".join(unsupported))}: only names and *.NAME are served, up to 100',
         )
 
 

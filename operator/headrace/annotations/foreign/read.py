@@ -28,19 +28,19 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
-def read(dialect: str, annotations: tuple[tuple[str, str], ...], namespace: str) -> Foreign:
+def read(name: str, annotations: tuple[tuple[str, str], ...], namespace: str) -> Foreign:
     """Return what an Ingress's annotations of this dialect become; headrace's own keys among them count more."""
-    speaks = DIALECTS[dialect]
-    given, prefixes = _given(speaks, annotations)
-    if not given:
+    dialect = DIALECTS[name]
+    values, prefixes = _values(dialect, annotations)
+    if not values:
         return Foreign()
-    own = frozenset(key.removeprefix(parse.PREFIX) for key, _ in annotations if key.startswith(parse.PREFIX))
-    translation = Translation(speaks.table, given, own, namespace)
-    rows = [row for name, row in speaks.table.items() if name in given]
-    if speaks.role is not None:
-        rows = speaks.role(translation, rows)
+    own_keys = frozenset(key.removeprefix(parse.PREFIX) for key, _ in annotations if key.startswith(parse.PREFIX))
+    translation = Translation(dialect.table, values, own_keys, namespace)
+    rows = [row for key, row in dialect.table.items() if key in values]
+    if dialect.role is not None:
+        rows = dialect.role(translation, rows)
     for row in rows:
-        if len(given[row.name]) > MAX_LENGTH:
+        if len(values[row.name]) > MAX_LENGTH:
             translation.refuse(row.name, f'the value is longer than {MAX_LENGTH} characters')
         elif row.form is not None:
             _copy(translation, row)
@@ -51,16 +51,16 @@ def read(dialect: str, annotations: tuple[tuple[str, str], ...], namespace: str)
     return translation.finish(prefixes)
 
 
-def _given(speaks: Dialect, annotations: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dict[str, str]]:
+def _values(dialect: Dialect, annotations: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the values of a dialect's annotations by key, and the prefix under which each was given."""
-    given: dict[str, str] = {}
+    values: dict[str, str] = {}
     prefixes: dict[str, str] = {}
-    for prefix in reversed(speaks.prefixes):
+    for prefix in reversed(dialect.prefixes):
         for key, value in annotations:
             if key.startswith(prefix) and key != prefix:
-                given[key.removeprefix(prefix)] = value
+                values[key.removeprefix(prefix)] = value
                 prefixes[key.removeprefix(prefix)] = prefix
-    return given, prefixes
+    return values, prefixes
 
 
 def _copy(translation: Translation, row: Row) -> None:

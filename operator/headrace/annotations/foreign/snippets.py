@@ -16,7 +16,7 @@ from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
 
 _MAX_NAMED = 20
-_EVERYBODY = '0.0.0.0/0, ::/0'
+_ALL_NETWORKS = '0.0.0.0/0, ::/0'
 # Directives that refuse requests, or run a program that may.
 _PROTECTING = re.compile(
     r'(?:.*_by_lua.*|auth_.*|deny|internal|js_.*|limit_(?:conn|except|req)|modsecurity.*|secure_link.*'
@@ -57,22 +57,22 @@ def translate(translation: Translation, name: str) -> None:
     except NginxSyntaxError as error:
         translation.close(name, f'the snippet cannot be read: {error}')
         return
-    unread: dict[str, None] = {}
+    unsupported: dict[str, None] = {}
     _networks(translation, name, [item for item in directives if item.name in ('allow', 'deny')])
     for directive in directives:
-        reading = _READINGS.get(directive.name)
+        handler = _HANDLERS.get(directive.name)
         if directive.name in ('allow', 'deny'):
             continue
-        if reading is None or directive.block is not None:
-            unread[directive.name] = None
+        if handler is None or directive.block is not None:
+            unsupported[directive.name] = None
             if _protects(directive):
                 translation.close(name, f'{shorten(directive.name)} may refuse requests, and is not read')
         else:
-            reading(translation, name, directive.arguments)
-    if unread:
-        shown = ', '.join(shorten(item) for item in list(unread)[:_MAX_NAMED])
-        partly = len(unread) < len({directive.name for directive in directives})
-        translation.note(name, Verdict.DIFFERS if partly else Verdict.IGNORED, f'not read: {shown}')
+            handler(translation, name, directive.arguments)
+    if unsupported:
+        summary = ', '.join(shorten(item) for item in list(unsupported)[:_MAX_NAMED])
+        partial = len(unsupported) < len({directive.name for directive in directives})
+        translation.note(name, Verdict.DIFFERS if partial else Verdict.IGNORED, f'not read: {summary}')
     else:
         translation.note(name, Verdict.DIFFERS, "its directives become headrace's keys")
 
@@ -98,37 +98,37 @@ def _networks(translation: Translation, name: str, directives: list[Directive]) 
     if any(item.block is not None or len(item.arguments) != 1 for item in directives):
         translation.close(name, 'allow and deny must name one network each')
         return
-    last = next((place for place, item in enumerate(directives) if item.arguments == ('all',)), len(directives))
-    end = directives[last] if last < len(directives) else None
-    allowed = [item.arguments[0] for item in directives[:last] if item.name == 'allow']
-    denied = [item.arguments[0] for item in directives[:last] if item.name == 'deny']
-    if denied:
-        _protect(translation, name, 'deny', ', '.join(denied))
+    end_index = next((place for place, item in enumerate(directives) if item.arguments == ('all',)), len(directives))
+    end = directives[end_index] if end_index < len(directives) else None
+    allow = [item.arguments[0] for item in directives[:end_index] if item.name == 'allow']
+    deny = [item.arguments[0] for item in directives[:end_index] if item.name == 'deny']
+    if deny:
+        _protect(translation, name, 'deny', ', '.join(deny))
     if end is not None and end.name == 'deny':
-        _protect(translation, name, 'allow' if allowed else 'deny', ', '.join(allowed) or _EVERYBODY)
+        _protect(translation, name, 'allow' if allow else 'deny', ', '.join(allow) or _ALL_NETWORKS)
 
 
 def _protect(translation: Translation, name: str, key: str, text: str) -> None:
     """Set `allow` or `deny`, and close the routes where that does not succeed."""
-    taken = translation.set(name, key, text, joined_by=', ' if key == 'deny' else '')
-    if not taken and key not in translation.own:
+    success = translation.set(name, key, text, joined_by=', ' if key == 'deny' else '')
+    if not success and key not in translation.own_keys:
         translation.close(name, f'{key} {shorten(text)} cannot be applied')
 
 
 def set_header(translation: Translation, name: str, key: str, header: str, value: str | Invalid) -> None:
     """Set a header of requests or responses; '' removes it. A header of requests that cannot be set closes the routes."""
-    parsed = value
+    result = value
     if isinstance(value, str):
-        parsed = variables.translated(value, {}) if value.isprintable() else Invalid('one line of text')
+        result = variables.translate(value, {}) if value.isprintable() else Invalid('one line of text')
     if (
-        isinstance(parsed, str)
+        isinstance(result, str)
         and _HEADER.fullmatch(header)
-        and translation.append(name, key, f'{header}: {parsed}'.rstrip())
+        and translation.append(name, key, f'{header}: {result}'.rstrip())
     ):
         return
-    if key in translation.own:
+    if key in translation.own_keys:
         return
-    reason = parsed.expected if isinstance(parsed, Invalid) else 'a header that headrace can set'
+    reason = result.expected if isinstance(result, Invalid) else 'a header that headrace can set'
     text = f'the header {shorten(header)} must be {reason}'
     if key == 'request-headers':
         # The endpoint may believe the header, and would get the client's.
@@ -138,9 +138,9 @@ def set_header(translation: Translation, name: str, key: str, header: str, value
 
 
 def _more_set(key: str, *, clears: bool = False) -> Callable[[Translation, str, tuple[str, ...]], None]:
-    """Return a reading of the directives of the headers-more module."""
+    """Return a handler of the directives of the headers-more module."""
 
-    def reading(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
+    def handle(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
         if any(argument.startswith('-') for argument in arguments) or not arguments:
             text = 'headers by status or type are not read'
             if key == 'request-headers':
@@ -152,12 +152,12 @@ def _more_set(key: str, *, clears: bool = False) -> Callable[[Translation, str, 
             header, _, value = argument.partition(':')
             set_header(translation, name, key, header.strip(), '' if clears else value.strip())
 
-    return reading
+    return handle
 
 
 def _add_header(translation: Translation, name: str, arguments: tuple[str, ...]) -> None:
-    header, value, *rest = (*arguments, '', '')
-    if rest[:1] != ['always']:
+    header, value, *flags = (*arguments, '', '')
+    if flags[:1] != ['always']:
         translation.note(name, Verdict.DIFFERS, 'add_header without always: the header is set on all answers')
     set_header(translation, name, 'response-headers', header, value)
 
@@ -184,7 +184,7 @@ def _return(translation: Translation, name: str, arguments: tuple[str, ...]) -> 
     if code in _REDIRECTS:
         redirect(translation, name, place, code)
     elif code == '403':
-        _protect(translation, name, 'deny', _EVERYBODY)
+        _protect(translation, name, 'deny', _ALL_NETWORKS)
     elif code == '503':
         if not translation.set(name, 'maintenance', 'true'):
             translation.close(name, 'return 503 cannot be applied')
@@ -194,12 +194,12 @@ def _return(translation: Translation, name: str, arguments: tuple[str, ...]) -> 
 
 def redirect(translation: Translation, name: str, place: str, code: str) -> None:
     """Set a redirect to a place with nginx's variables; one that cannot be set closes the routes."""
-    text = variables.translated(place)
+    text = variables.translate(place)
     if isinstance(text, Invalid):
         translation.close(name, f'the place to redirect to must be {text.expected}')
     elif translation.set(name, 'redirect-to', text):
         translation.set(name, 'redirect-code', code)
-    elif 'redirect-to' not in translation.own:
+    elif 'redirect-to' not in translation.own_keys:
         translation.close(name, f'{parse.PREFIX}redirect-to cannot be {shorten(place)}')
 
 
@@ -222,7 +222,7 @@ def _rewrite(translation: Translation, name: str, arguments: tuple[str, ...]) ->
         redirect(translation, name, place, code)
 
 
-_READINGS: dict[str, Callable[[Translation, str, tuple[str, ...]], None]] = {
+_HANDLERS: dict[str, Callable[[Translation, str, tuple[str, ...]], None]] = {
     'add_header': _add_header,
     'more_clear_headers': _more_set('response-headers', clears=True),
     'more_clear_input_headers': _more_set('request-headers', clears=True),

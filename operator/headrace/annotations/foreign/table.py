@@ -66,7 +66,7 @@ def differs(name: str, text: str, *sets: str, form: Form | None = None, closes: 
     return Row(name, Verdict.DIFFERS, text, sets, form, closes=closes)
 
 
-def shaping(name: str, text: str = '') -> Row:
+def structural(name: str, text: str = '') -> Row:
     """Return the row of a key that is served as its own controller does, and sets no key but the Ingress's structure."""
     return Row(name, Verdict.EXACT, text, shapes=True)
 
@@ -76,7 +76,7 @@ def ignored(names: str, text: str) -> tuple[Row, ...]:
     return tuple(Row(name, Verdict.IGNORED, text) for name in names.split())
 
 
-def grouped(group: 'Callable[[Translation], None]', *rows: Row) -> tuple[Row, ...]:
+def in_group(group: 'Callable[[Translation], None]', *rows: Row) -> tuple[Row, ...]:
     """Return rows whose keys one function translates together."""
     return tuple(replace(row, group=group) for row in rows)
 

@@ -92,11 +92,13 @@ class Foreign:
 class Translation:
     """The foreign annotations of one Ingress while they are translated."""
 
-    def __init__(self, table: Mapping[str, Row], given: Mapping[str, str], own: frozenset[str], namespace: str) -> None:
+    def __init__(
+        self, table: Mapping[str, Row], values: Mapping[str, str], own_keys: frozenset[str], namespace: str
+    ) -> None:
         """Begin with the table of the dialect, the values by foreign name, and the names of headrace's keys on the object."""
         self.table = table
-        self.given = given
-        self.own = own
+        self.values = values
+        self.own_keys = own_keys
         self.namespace = namespace
         self.structure = Structure()
         self._texts: dict[str, str] = {}
@@ -108,7 +110,7 @@ class Translation:
 
     def value(self, name: str) -> str:
         """Return the value of a foreign key, '' where it is absent, empty or too long to be one."""
-        text = self.given.get(name, '')
+        text = self.values.get(name, '')
         return text.strip() if len(text) <= MAX_LENGTH else ''
 
     def boolean(self, name: str) -> bool | None:
@@ -120,7 +122,7 @@ class Translation:
         return self._truth(name, forms.on_off) or False
 
     def _truth(self, name: str, form: Form) -> bool | None:
-        if name not in self.given:
+        if name not in self.values:
             return None
         text = form(self.value(name))
         if isinstance(text, Invalid):
@@ -130,8 +132,8 @@ class Translation:
 
     def note(self, name: str, verdict: Verdict, text: str = '') -> None:
         """Say of a key that is present how this value is served, instead of what the table says."""
-        notes = self._notes.setdefault(name, {}) if name in self.given else {}
-        if len(notes) < _MAX_NOTES or all(verdict is not noted for noted, _ in notes):
+        notes = self._notes.setdefault(name, {}) if name in self.values else {}
+        if len(notes) < _MAX_NOTES or all(verdict is not other for other, _ in notes):
             notes[verdict, text] = None
 
     def close(self, name: str, text: str) -> None:
@@ -142,7 +144,7 @@ class Translation:
     def refuse(self, name: str, text: str) -> None:
         """Leave a value out, which closes the routes where its key protects them, unless headrace's own keys do that."""
         row = self.table[name]
-        if row.sets and self.own.issuperset(row.sets):
+        if row.sets and self.own_keys.issuperset(row.sets):
             self.note(name, Verdict.IGNORED, f'{parse.PREFIX}{row.sets[0]} on the same object counts')
         elif row.closes:
             self.close(name, text)
@@ -162,7 +164,7 @@ class Translation:
 
         A second value is joined to the first by `joined_by`; without that the first one counts.
         """
-        if key in self.own:
+        if key in self.own_keys:
             self.note(name, Verdict.IGNORED, f'{parse.PREFIX}{key} on the same object counts')
             return False
         if key not in BY_NAME:
@@ -173,17 +175,17 @@ class Translation:
                 self.refuse(name, f'another annotation sets {parse.PREFIX}{key}')
                 return False
             text = f'{self._texts[key]}{joined_by}{text}'
-        parsed = BY_NAME[key].parse(text)
-        if isinstance(parsed, Invalid):
-            self.refuse(name, f'{parse.PREFIX}{key} must be {parsed.expected}, not {shorten(text)}')
+        value = BY_NAME[key].parse(text)
+        if isinstance(value, Invalid):
+            self.refuse(name, f'{parse.PREFIX}{key} must be {value.expected}, not {shorten(text)}')
             return False
-        self._texts[key], self._values[key] = text, parsed
+        self._texts[key], self._values[key] = text, value
         return True
 
     def append(self, name: str, key: str, line: str) -> bool:
         """Add a line to a key of headrace that has one item a line, and tell whether it is added."""
         size = self._sizes.get(key, 0) + len(line) + 1
-        if key in self.own:
+        if key in self.own_keys:
             self.note(name, Verdict.IGNORED, f'{parse.PREFIX}{key} on the same object counts')
             return False
         if size > MAX_HEADERS or isinstance(BY_NAME[key].parse(line), Invalid):
@@ -207,15 +209,17 @@ class Translation:
             self._values[key] = BY_NAME[key].parse(self._texts[key])
         remarks = []
         unknown = 0
-        for name in sorted(self.given):
+        for name in sorted(self.values):
             row = self.table.get(name)
             unknown += row is None
             if row is None and unknown > _MAX_UNKNOWN:
                 continue
             verdict, text = self._judge(name, row)
             key = prefixes[name] + name
-            shown = key if len(key) <= _MAX_SHOWN and key.isprintable() else shorten(key)
-            remarks.append(Remark(shown, verdict, text, f'metadata.annotations[{shown}]', name in self._closed))
+            display_key = key if len(key) <= _MAX_SHOWN and key.isprintable() else shorten(key)
+            remarks.append(
+                Remark(display_key, verdict, text, f'metadata.annotations[{display_key}]', name in self._closed)
+            )
         closed = tuple(sorted(prefixes[name] + name for name in self._closed))
         texts = tuple(sorted(self._texts.items()))
         return Foreign(texts, dict(sorted(self._values.items())), closed, self.structure, tuple(remarks))

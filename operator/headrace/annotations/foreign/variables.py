@@ -30,19 +30,19 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(match[1] or match[2] or '' for match in _VARIABLE.finditer(text))
 
 
-def translated(text: str, allowed: dict[str, str] = URL, *, captures: bool = False) -> str | Invalid:
+def translate(text: str, allowed: dict[str, str] = URL, *, captures: bool = False) -> str | Invalid:
     """Return a value with headrace's variables for nginx's, or which variable is not allowed."""
     text = _WHOLE.sub('$request_uri', text)
     for name in names(text):
         if name not in allowed and not (captures and _CAPTURE.fullmatch(name)):
-            shown = f'the variable ${name}' if name else 'a $ that names no variable'
-            return Invalid(f'without {shown}, which headrace does not have here')
+            problem = f'the variable ${name}' if name else 'a $ that names no variable'
+            return Invalid(f'without {problem}, which headrace does not have here')
     return _VARIABLE.sub(lambda match: _replacement(match, allowed, text), text)
 
 
 def _replacement(match: re.Match[str], allowed: dict[str, str], text: str) -> str:
     name = match[1] or match[2] or ''
     variable = allowed.get(name, f'${name}')
-    following = text[match.end() : match.end() + 1]
+    next_character = text[match.end() : match.end() + 1]
     # Without braces the text that follows would belong to the name.
-    return f'${{{variable[1:]}}}' if following.isalnum() or following == '_' else variable
+    return f'${{{variable[1:]}}}' if next_character.isalnum() or next_character == '_' else variable

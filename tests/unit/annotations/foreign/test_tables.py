@@ -15,7 +15,7 @@ from headrace.names import Ref
 NGINX = 'nginx.ingress.kubernetes.io/'
 WEB = Ref('Ingress', 'shop', 'web')
 # Those that Traefik serves, and those that it names as not served.
-SERVED_ELSEWHERE = values.words("""
+SERVED_ELSEWHERE = values.split("""
 auth-type auth-secret auth-secret-type auth-realm auth-url auth-signin auth-snippet auth-method auth-response-headers
 enable-global-auth ssl-redirect force-ssl-redirect ssl-passthrough proxy-ssl-server-name proxy-ssl-name proxy-ssl-verify
 proxy-ssl-secret auth-tls-secret auth-tls-verify-client auth-tls-pass-certificate-to-upstream auth-tls-verify-depth affinity
@@ -31,7 +31,7 @@ client-body-buffer-size proxy-buffering proxy-buffer-size proxy-buffers-number p
 proxy-connect-timeout proxy-send-timeout proxy-read-timeout proxy-next-upstream proxy-next-upstream-tries
 proxy-next-upstream-timeout
 """)
-NOT_SERVED_ELSEWHERE = values.words("""
+NOT_SERVED_ELSEWHERE = values.split("""
 auth-tls-error-page auth-tls-match-cn auth-cache-key auth-cache-duration auth-keepalive auth-keepalive-share-vars
 auth-keepalive-requests auth-keepalive-timeout auth-proxy-set-headers disable-proxy-intercept-errors limit-rate-after
 limit-rate limit-whitelist global-rate-limit global-rate-limit-window global-rate-limit-key global-rate-limit-ignored-cidrs
