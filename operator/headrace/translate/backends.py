@@ -42,7 +42,7 @@ _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BackendSpec:
     """A backend before its servers are known. `ca` is the Secret with the endpoints' authority, if one is named.
 
     `variant` tells it apart from others of its port whose servers have other options.
@@ -69,7 +69,7 @@ def want(  # noqa: PLR0913
     context: BuildContext,
     *,
     asked: Mapping[str, object] = MappingProxyType({}),
-) -> Wanted:
+) -> BackendSpec:
     """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise.
 
     `asked` are settings of another object that leads to the backend: the Service's own go before them.
@@ -100,7 +100,7 @@ def want(  # noqa: PLR0913
     shape = shapes.shape(settings, mode, traits, affinity=bool(service.affinity_seconds))
     if is_external(service, context):
         shape = replace(shape, affinity=False, external=True)
-    return Wanted(port, settings, shape, options, ca if used else None)
+    return BackendSpec(port, settings, shape, options, ca if used else None)
 
 
 def demand(
@@ -109,7 +109,7 @@ def demand(
     mode: Mode,
     context: BuildContext,
     values: tuple[tuple[str, object], ...] = (),
-) -> tuple[Demand, Wanted]:
+) -> tuple[Demand, BackendSpec]:
     """Return what another object demands of a Service's port, and the backend that the Service makes of it.
 
     Settings that are data of the route in HTTP are no part of the demand, so those who differ in them share a backend.
@@ -124,7 +124,9 @@ def demand(
     return made, replace(wanted, settings=all_of_them.settings)
 
 
-def demanded(service: Service, said: Annotations, port: ServicePort, demand: Demand, context: BuildContext) -> Wanted:
+def demanded(
+    service: Service, said: Annotations, port: ServicePort, demand: Demand, context: BuildContext
+) -> BackendSpec:
     """Return the backend that another object demands; one that differs from the Service's own has a name of its own."""
     endpoint = _endpoint(port, demand.mode)
     own = want(service, said, port, demand.mode, endpoint, context)
@@ -148,7 +150,7 @@ def fitting(endpoint: str, mode: Mode) -> str:
     return ('http1' if endpoint == 'tcp' else endpoint) if mode == 'http' else 'tcp'
 
 
-def of_policy(policy: Policy, wanted: Wanted) -> list[Timeouts]:
+def of_policy(policy: Policy, wanted: BackendSpec) -> list[Timeouts]:
     """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
     if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
         policy.add(policies.NOT_FORWARDED)
@@ -176,7 +178,7 @@ def is_external(service: Service, context: BuildContext) -> bool:
     return service.type is ServiceType.EXTERNAL_NAME and context.settings.allow_external_name
 
 
-def data(service: Service, wanted: Wanted, name: str, context: BuildContext) -> list[Entry]:
+def data(service: Service, wanted: BackendSpec, name: str, context: BuildContext) -> list[Entry]:
     """Return the entries of maps that the backend's rules and checks read under its name."""
     if wanted.shape.external:
         known = not isinstance(values.plain_host(service.external_name), values.Invalid)
@@ -192,7 +194,7 @@ def data(service: Service, wanted: Wanted, name: str, context: BuildContext) -> 
     return [Entry(where, name, value) for where, value in found if value is not None]
 
 
-def timeouts(wanted: Wanted, policy: str) -> Timeouts | None:
+def timeouts(wanted: BackendSpec, policy: str) -> Timeouts | None:
     """Return the timeouts of an HTTP route that are not the profile's, or None."""
     settings = wanted.settings
     given = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
@@ -255,7 +257,7 @@ def _nothing(service: Service, port: ServicePort, why: str) -> Diagnostic:
     return Diagnostic(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
 
 
-def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: str = '') -> Backend:
+def make(service: Service, wanted: BackendSpec, groups: tuple[Group, ...], variant: str = '') -> Backend:
     """Return the backend with its servers."""
     return Backend(
         name=wanted.name(service.ref, variant),
@@ -268,7 +270,9 @@ def make(service: Service, wanted: Wanted, groups: tuple[Group, ...], variant: s
     )
 
 
-def judge(service: Service, said: Annotations, wanted: Wanted, mode: Mode, context: BuildContext) -> list[Diagnostic]:
+def judge(
+    service: Service, said: Annotations, wanted: BackendSpec, mode: Mode, context: BuildContext
+) -> list[Diagnostic]:
     """Return what is wrong with a backend's settings though each value parses."""
     settings, given = wanted.settings, said.values(wanted.port.label)
     found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))

@@ -26,7 +26,7 @@ def missing(ref: Ref, other: Service | None) -> str:
 
 
 def lead(
-    policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.Wanted, name: str
+    policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.BackendSpec, name: str
 ) -> routing.Canary:
     """Let a part of a policy's requests go to another Service's backend, and return what leads them there.
 

@@ -89,7 +89,7 @@ class EdgePort:
             settings = replace(settings, allow=None, deny=None)
         policies.apply(self.policy, settings, self.mode)
 
-    def _http(self, wanted: backends.Wanted, backend: Backend) -> None:
+    def _http(self, wanted: backends.BackendSpec, backend: Backend) -> None:
         self.builder.timeouts += backends.of_policy(self.policy, wanted)
         self._tls()
         if self.exposed.shuts:
@@ -185,7 +185,7 @@ class EdgePort:
             message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
             self.builder.say('NotApplicable', self._key('tls-redirect'), message)
 
-    def _authority(self, wanted: backends.Wanted, backend: Backend) -> None:
+    def _authority(self, wanted: backends.BackendSpec, backend: Backend) -> None:
         if not tls_material.can_verify(backend, self.builder.claims):
             if wanted.ca is not None:
                 self._close('backend-ca-secret', f'{wanted.ca} cannot be used')

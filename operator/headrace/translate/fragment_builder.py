@@ -22,7 +22,7 @@ class FragmentBuilder(FragmentParts):
         # By port: whose policy it has, where ports share one.
         self.sharing: dict[str, str] = {}
 
-    def add_backend(self, wanted: backends.Wanted, mode: Mode) -> Backend:
+    def add_backend(self, wanted: backends.BackendSpec, mode: Mode) -> Backend:
         """Add a backend of the Service, once however often it is asked for."""
         name = wanted.name(self.service.ref)
         if (held := self.backends.get(name)) is not None:
@@ -52,7 +52,7 @@ class FragmentBuilder(FragmentParts):
                 self.timeouts += [item for item in found if item not in self.timeouts]
                 self.data += [entry for entry in policy.entries if entry not in self.data]
 
-    def own_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.Wanted, Backend]:
+    def own_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.BackendSpec, Backend]:
         """Add the backend of an exposed port, whose endpoints speak `endpoint` where no annotation says otherwise."""
         wanted = backends.want(self.service, self.said, port, mode, backends.fitting(endpoint, mode), self.context)
         return wanted, self.add_backend(wanted, mode)

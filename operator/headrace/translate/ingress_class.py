@@ -17,7 +17,7 @@ from headrace.objects.services import PREFIX
 from headrace.store import Reader
 from headrace.translate.build_context import BuildContext
 
-_OWN_KEY = f'{PREFIX}class'
+_CLASS_KEY = f'{PREFIX}class'
 
 
 class Owner(StrEnum):
@@ -55,15 +55,15 @@ def reads_classes(context: BuildContext) -> bool:
 def ingress_class_of(ingress: Ingress, reader: Reader, context: BuildContext) -> ClassDecision:
     """Return who serves an Ingress. The reader records the IngressClasses that decide it."""
     annotations = dict(ingress.annotations)
-    own = annotations.get(_OWN_KEY, '')
-    if own and own != context.class_name:
-        return ClassDecision(Owner.OTHER, f'{_OWN_KEY} names the class {shorten(own)}')
+    own_class = annotations.get(_CLASS_KEY, '')
+    if own_class and own_class != context.class_name:
+        return ClassDecision(Owner.OTHER, f'{_CLASS_KEY} names the class {shorten(own_class)}')
     if ingress.class_name:
         return _by_name(ingress.class_name, 'spec.ingressClassName', reader, context)
     if legacy := annotations.get(CLASS_ANNOTATION, ''):
         return _by_name(legacy, CLASS_ANNOTATION, reader, context)
-    if own:
-        return ClassDecision(Owner.OURS, f'{_OWN_KEY} names this class')
+    if own_class:
+        return ClassDecision(Owner.OURS, f'{_CLASS_KEY} names this class')
     default = reader.default_ingress_class
     if default is None:
         return ClassDecision(Owner.NONE, 'it names no class, and no IngressClass is the default one')

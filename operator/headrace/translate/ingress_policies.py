@@ -42,15 +42,15 @@ class Use:
     backend: IngressBackend
     canary: Canary | None = None
     expression: bool = False
-    kept: bool = False
+    keeps_path: bool = False
     mode: Mode = 'http'
 
     @property
     def name(self) -> str:
         """Return what tells the policy of these routes apart from others of the Ingress."""
-        special = (self.canary, self.expression, self.kept, self.mode)
-        shown = f' {special}' if special != (None, False, False, 'http') else ''
-        return f'{self.backend.service}:{self.backend.port}{shown}'
+        special = (self.canary, self.expression, self.keeps_path, self.mode)
+        suffix = f' {special}' if special != (None, False, False, 'http') else ''
+        return f'{self.backend.service}:{self.backend.port}{suffix}'
 
 
 _ALL = IngressBackend()
@@ -62,20 +62,20 @@ class _Target:
 
     service: Service
     port: ServicePort
-    said: Annotations
+    annotations: Annotations
     settings: RouteSettings
-    wanted: backends.Wanted
+    spec: backends.BackendSpec
 
     @property
-    def has_nothing_of_its_own(self) -> bool:
+    def uses_defaults(self) -> bool:
         """Tell whether the policy of a route to it is that of any other route of the Ingress."""
-        of_port = self.settings.canary_service is not None or self.settings.error_service is not None
-        own = (
-            self.said.values(self.port.label)
-            or self.said.closing_keys(self.port.label)
+        further_service = self.settings.canary_service is not None or self.settings.error_service is not None
+        service_values = (
+            self.annotations.values(self.port.label)
+            or self.annotations.closing_keys(self.port.label)
             or self.service.affinity_seconds
         )
-        return not own and not of_port
+        return not service_values and not further_service
 
 
 class ExceededError(Exception):
@@ -98,10 +98,10 @@ class IngressPolicies:
     def pointer(self, use: Use, field: str) -> Pointer:
         """Return where requests of routes go; `field` is that of the backend in the Ingress."""
         if (pointer := self._pointers.get(use)) is None:
-            pointer = self._pointers[use] = self._policy(use, field)
+            pointer = self._pointers[use] = self._resolve(use, field)
         return pointer
 
-    def _policy(self, use: Use, field: str) -> Pointer:
+    def _resolve(self, use: Use, field: str) -> Pointer:
         backend = use.backend
         ref = Ref('Service', self.parts.ref.namespace, backend.service)
         service = self.parts.reader.other_service(ref) if backend.service else None
@@ -110,10 +110,10 @@ class IngressPolicies:
         if problem is None:
             assert service is not None
             assert port is not None
-            return self._to(service, port, use)
+            return self._backend_pointer(service, port, use)
         reason, message = problem
         self.parts.diagnostics.append(Diagnostic(self.parts.ref, reason, f'{message}: its paths answer 503', field))
-        policy = self._named(use)
+        policy = self._policy_of(use)
         policy.add(policies.CLOSED)
         return policy.pointer(names.backend(ref, backend.port))
 
@@ -133,37 +133,39 @@ class IngressPolicies:
             return 'ExternalNameForbidden', f'{ref} is an ExternalName, which the class does not allow'
         return None
 
-    def _to(self, service: Service, port: ServicePort, use: Use) -> Pointer:
-        said = parse.read(service.ref, service.annotations, service.ports)
-        own = said.values(port.label)
-        demand, wanted = backends.demand(service, port, use.mode, self.parts.context, self._of_backend(own))
+    def _backend_pointer(self, service: Service, port: ServicePort, use: Use) -> Pointer:
+        annotations = parse.read(service.ref, service.annotations, service.ports)
+        service_values = annotations.values(port.label)
+        demand, spec = backends.demand(
+            service, port, use.mode, self.parts.context, self._backend_settings(service_values)
+        )
         self.parts.demands.add(demand)
-        target = _Target(service, port, said, self._of_route(own), wanted)
-        key = replace(use, backend=_ALL) if target.has_nothing_of_its_own else use
+        target = _Target(service, port, annotations, self._route_settings(service_values), spec)
+        key = replace(use, backend=_ALL) if target.uses_defaults else use
         if (policy := self._policies.get(key)) is None:
             policy = self._policies[key] = self._make(key, target)
-        return policy.pointer(wanted.name(service.ref))
+        return policy.pointer(spec.name(service.ref))
 
     def _make(self, use: Use, target: '_Target') -> Policy:
         """Make a policy, and add its data; raises ExceededError where that would be more than an object may have."""
-        policy, service, settings, wanted = self._named(use), target.service, target.settings, target.wanted
+        policy, service, settings, spec = self._policy_of(use), target.service, target.settings, target.spec
         self._count(settings)
-        shown = 'each route' if use.backend == _ALL else f'the route to {service.ref}'
-        route = RoutePolicy(self.parts, policy, settings, use.mode, str, shown)
+        subject = 'each route' if use.backend == _ALL else f'the route to {service.ref}'
+        route = RoutePolicy(self.parts, policy, settings, use.mode, str, subject)
         self._rewrite(policy, settings, use)
         route.judge()
         route.further_services(service.ref, target.port)
-        self._canary(policy, route, target.port, use, wanted.shape)
-        self._close(policy, route, target.said.closing_keys(target.port.label))
-        if wanted.ca is not None and self.parts.reader.secret(wanted.ca) is None and not self.parts.context.offline:
-            route.close('backend-ca-secret', f'{wanted.ca} does not exist')
-        self.parts.timeouts += backends.of_policy(policy, wanted)
-        self.parts.data += affinity.data(policy.name, service.affinity_seconds if wanted.shape.affinity else 0)
+        self._canary(policy, route, target.port, use, spec.shape)
+        self._close(policy, route, target.annotations.closing_keys(target.port.label))
+        if spec.ca is not None and self.parts.reader.secret(spec.ca) is None and not self.parts.context.offline:
+            route.close('backend-ca-secret', f'{spec.ca} does not exist')
+        self.parts.timeouts += backends.of_policy(policy, spec)
+        self.parts.data += affinity.data(policy.name, service.affinity_seconds if spec.shape.affinity else 0)
         self.tls.policy(policy, route)
         self.parts.data += policy.entries
         return policy
 
-    def _named(self, use: Use) -> Policy:
+    def _policy_of(self, use: Use) -> Policy:
         return Policy(names.policy(self.parts.ref, use.name))
 
     def _count(self, settings: RouteSettings) -> None:
@@ -180,29 +182,33 @@ class IngressPolicies:
             policies.apply(policy, settings, use.mode)
             return
         policies.apply(policy, replace(settings, rewrite_path=None), use.mode)
-        if not use.kept:
+        if not use.keeps_path:
             policies.apply_captures(policy, settings.rewrite_path)
 
-    def _of_route(self, own: dict[str, object]) -> RouteSettings:
+    def _route_settings(self, service_values: dict[str, object]) -> RouteSettings:
         """Return the settings of routes: those of the Ingress, and what the Service has besides."""
-        of_service = {key: value for key, value in own.items() if BY_NAME[key].scope is Scope.ROUTE}
-        return parse.route({**of_service, **self.settings.values})
+        route_values = {key: value for key, value in service_values.items() if BY_NAME[key].scope is Scope.ROUTE}
+        return parse.route({**route_values, **self.settings.values})
 
-    def _of_backend(self, own: dict[str, object]) -> tuple[tuple[str, object], ...]:
+    def _backend_settings(self, service_values: dict[str, object]) -> tuple[tuple[str, object], ...]:
         """Return the settings of the backend that the Ingress has and the Service has not."""
         values = self.settings.values.items()
         return tuple(
-            sorted((key, value) for key, value in values if BY_NAME[key].scope is Scope.BACKEND and key not in own)
+            sorted(
+                (key, value)
+                for key, value in values
+                if BY_NAME[key].scope is Scope.BACKEND and key not in service_values
+            )
         )
 
-    def _close(self, policy: Policy, route: RoutePolicy, of_service: tuple[str, ...]) -> None:
-        for annotation, why in self.settings.closed:
+    def _close(self, policy: Policy, route: RoutePolicy, service_keys: tuple[str, ...]) -> None:
+        for annotation, why in self.settings.closed_by:
             policy.add(policies.CLOSED)
-            message, field = f'{annotation}: {route.shown} is closed: {why}', f'metadata.annotations[{annotation}]'
+            message, field = f'{annotation}: {route.subject} is closed: {why}', f'metadata.annotations[{annotation}]'
             self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'RouteClosed', message, field))
-        for key in of_service:
+        for key in service_keys:
             policy.add(policies.CLOSED)
-            message = f'{route.shown} is closed: the value of {PREFIX}{key} there does not parse'
+            message = f'{route.subject} is closed: the value of {PREFIX}{key} there does not parse'
             self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'RouteClosed', message, 'spec.rules'))
 
     def _canary(self, policy: Policy, route: RoutePolicy, port: ServicePort, use: Use, home: Shape) -> None:
@@ -216,17 +222,19 @@ class IngressPolicies:
         target = _port(service, backend.port)
         if service is None or target is None or self._problem(ref, backend, service, target):
             return
-        own = parse.read(service.ref, service.annotations, service.ports).values(target.label)
-        demand, wanted = backends.demand(service, target, use.mode, self.parts.context, self._of_backend(own))
+        service_values = parse.read(service.ref, service.annotations, service.ports).values(target.label)
+        demand, spec = backends.demand(
+            service, target, use.mode, self.parts.context, self._backend_settings(service_values)
+        )
         self.parts.demands.add(demand)
-        asked = _asked(route.settings, role)
-        self.parts.leads.append(canaries.lead(policy, asked, ref, target.label, wanted, wanted.name(ref)))
-        canaries.stay(policy, home, wanted.shape)
-        if why := policies.apply_canary_pattern(policy, asked):
+        settings = _with_canary(route.settings, role)
+        self.parts.leads.append(canaries.lead(policy, settings, ref, target.label, spec, spec.name(ref)))
+        canaries.stay(policy, home, spec.shape)
+        if why := policies.apply_canary_pattern(policy, settings):
             self.parts.say('InvalidValue', route.key('canary-header-pattern'), why)
 
 
-def _asked(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
+def _with_canary(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
     """Return the settings of a route with what a canary Ingress asks for."""
     return replace(
         settings,
@@ -238,7 +246,7 @@ def _asked(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
     )
 
 
-def _port(service: Service | None, wanted: str) -> ServicePort | None:
+def _port(service: Service | None, name: str) -> ServicePort | None:
     """Return the TCP port of a Service that has this name, or this number."""
     ports = [port for port in service.ports if port.protocol is Protocol.TCP] if service else []
-    return next((port for port in ports if wanted in (port.name, str(port.number))), None)
+    return next((port for port in ports if name in (port.name, str(port.number))), None)

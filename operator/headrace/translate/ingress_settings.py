@@ -34,12 +34,12 @@ _NOTHING = Structure()
 class IngressSettings:
     """Values by headrace's keys, what closes all routes of the Ingress, and what its annotations of a dialect say besides.
 
-    `closed` are whole names of annotations whose value cannot be used, and why as a clause.
+    `closed_by` are whole names of annotations whose value cannot be used, and why as a clause.
     """
 
     values: dict[str, object]
     dialect: str = ''
-    closed: tuple[tuple[str, str], ...] = ()
+    closed_by: tuple[tuple[str, str], ...] = ()
     structure: Structure = _NOTHING
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -47,28 +47,30 @@ class IngressSettings:
 def read(ingress: Ingress, decision: ClassDecision, context: BuildContext) -> IngressSettings:
     """Return what the annotations of an Ingress of this class say."""
     pairs = tuple((key[len(PREFIX) :], text) for key, text in ingress.annotations if key.startswith(PREFIX))
-    own = parse.read(ingress.ref, pairs, ())
-    values, diagnostics = {}, list(own.diagnostics)
-    for key, value in own.common.items():
+    annotations = parse.read(ingress.ref, pairs, ())
+    values, diagnostics = {}, list(annotations.diagnostics)
+    for key, value in annotations.common.items():
         if BY_NAME[key].scope in (Scope.ROUTE, Scope.BACKEND) or key in _EXPOSURE:
             values[key] = value
         else:
-            where = _ELSEWHERE.get(key, 'the Service')
-            message = f'{PREFIX}{key} has no effect on an Ingress: it is for {where}'
+            place = _ELSEWHERE.get(key, 'the Service')
+            message = f'{PREFIX}{key} has no effect on an Ingress: it is for {place}'
             diagnostics.append(
                 Diagnostic(ingress.ref, 'NotApplicable', message, f'metadata.annotations[{PREFIX}{key}]')
             )
-    closed = tuple((f'{PREFIX}{key}', 'the value does not parse') for key in own.closing_keys(''))
+    closed_by = tuple((f'{PREFIX}{key}', 'the value does not parse') for key in annotations.closing_keys(''))
     if not (dialect := _dialect(decision, context)):
-        return IngressSettings(values, '', closed, diagnostics=tuple(diagnostics))
-    found = read_foreign(dialect, ingress.annotations, ingress.namespace)
-    diagnostics += [made for remark in found.remarks if (made := remark.diagnostic(ingress.ref)) is not None]
-    closed += tuple((key, 'it cannot be applied') for key in found.closed)
-    return IngressSettings({**found.values, **values}, dialect, closed, found.structure, tuple(diagnostics))
+        return IngressSettings(values, '', closed_by, diagnostics=tuple(diagnostics))
+    foreign = read_foreign(dialect, ingress.annotations, ingress.namespace)
+    diagnostics += [
+        diagnostic for remark in foreign.remarks if (diagnostic := remark.diagnostic(ingress.ref)) is not None
+    ]
+    closed_by += tuple((key, 'it cannot be applied') for key in foreign.closed)
+    return IngressSettings({**foreign.values, **values}, dialect, closed_by, foreign.structure, tuple(diagnostics))
 
 
 def _dialect(decision: ClassDecision, context: BuildContext) -> str:
     """Return the dialect of an Ingress: that of its class's controller, else the first of the class's setting."""
-    spoken = context.settings.ingress_annotations
-    named = _CONTROLLERS.get(decision.controller, '')
-    return named if named in spoken else next(iter(spoken), '')
+    dialects = context.settings.ingress_annotations
+    dialect = _CONTROLLERS.get(decision.controller, '')
+    return dialect if dialect in dialects else next(iter(dialects), '')

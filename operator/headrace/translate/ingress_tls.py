@@ -28,22 +28,22 @@ class IngressTls:
         self.parts, self.ingress = parts, ingress
         self.exposure = parse.exposure(settings.values)
         self.redirect = parse.route(settings.values).tls_redirect
-        self._forced = settings.structure.https
+        self._forces_https = settings.structure.https
         self._authority = ''
         # Hosts that are served by TLS, and those that cannot be, though the Ingress wants it.
-        self._secured: set[str] = set()
-        self.closed: set[str] = set()
+        self._tls_hosts: set[str] = set()
+        self.closed_hosts: set[str] = set()
 
-    def claim(self, ruled: Iterable[str], aliases: Iterable[str] = ()) -> None:
-        """Claim the TLS of the hosts; entries without hosts are for all hosts of rules, `ruled`.
+    def claim(self, rule_hosts: Iterable[str], aliases: Iterable[str] = ()) -> None:
+        """Claim the TLS of the hosts; entries without hosts are for `rule_hosts`, the hosts of the rules.
 
         `aliases` are further names of the first rule's host, and have its certificates.
         """
         secrets: dict[str, dict[Ref, str]] = {}
-        first = self.ingress.rules[0].host if self.ingress.rules else ''
+        first_host = self.ingress.rules[0].host if self.ingress.rules else ''
         for number, entry in enumerate(self.ingress.tls):
-            hosts = entry.hosts or sorted(ruled)
-            for host in (*hosts, *(aliases if first in hosts else ())):
+            hosts = entry.hosts or sorted(rule_hosts)
+            for host in (*hosts, *(aliases if first_host in hosts else ())):
                 if not entry.secret:
                     self._without_certificate(host)
                 elif self.parts.context.may_claim(self.ingress.namespace, host):
@@ -53,19 +53,19 @@ class IngressTls:
             ref = Ref('Secret', self.ingress.namespace, self.exposure.client_ca_secret)
             self._authority = self.parts.material(ref, 'client-ca-secret', 'authorities')
         for host in sorted(secrets):
-            self._of_host(host, secrets[host])
+            self._claim_host(host, secrets[host])
 
-    def _of_host(self, host: str, secrets: dict[Ref, str]) -> None:
-        used, left = tls_material.of_each_kind(list(secrets), self.parts.reader)
-        for ref, kind in left:
-            self._say(
+    def _claim_host(self, host: str, secrets: dict[Ref, str]) -> None:
+        usable, duplicates = tls_material.of_each_kind(list(secrets), self.parts.reader)
+        for ref, kind in duplicates:
+            self._diagnose(
                 'ContradictoryKeys', f'{ref} has a {kind} key, and so has one before it, which counts', secrets[ref]
             )
-        files = [self._certificate(ref, secrets[ref]) for ref in used]
+        files = [self._certificate(ref, secrets[ref]) for ref in usable]
         if not all(files):
             self._without_certificate(host)
             return
-        self._secured.add(host)
+        self._tls_hosts.add(host)
         value = HostTls(certificates=tuple(sorted(files)))
         if self.exposure.client_ca_secret is not None:
             verify = self.exposure.client_verify if self._authority else 'none'
@@ -75,19 +75,19 @@ class IngressTls:
     def _without_certificate(self, host: str) -> None:
         """Let the class's default certificate serve a host; without one, or where clients show theirs, close it."""
         default = class_fragment.has_certificate(self.parts.context, self.parts.reader)
-        (self._secured if default and self.exposure.client_ca_secret is None else self.closed).add(host)
+        (self._tls_hosts if default and self.exposure.client_ca_secret is None else self.closed_hosts).add(host)
 
     def _certificate(self, secret: Ref, field: str) -> str:
-        def say(reason: str, _: str, message: str) -> None:
-            self._say(reason, message, field)
+        def diagnose(reason: str, _: str, message: str) -> None:
+            self._diagnose(reason, message, field)
 
-        claim = tls_material.claim(secret, '', 'certificate', self.parts.reader, self.parts.context, say)
+        claim = tls_material.claim(secret, '', 'certificate', self.parts.reader, self.parts.context, diagnose)
         if claim is None:
             return ''
         self.parts.claims.append(claim)
         return claim.key
 
-    def _say(self, reason: str, message: str, field: str) -> None:
+    def _diagnose(self, reason: str, message: str, field: str) -> None:
         self.parts.diagnostics.append(Diagnostic(self.ingress.ref, reason, message, field))
 
     def policy(self, policy: Policy, route: RoutePolicy) -> None:
@@ -106,8 +106,8 @@ class IngressTls:
         """Tell whether requests without TLS for a host are sent to HTTPS: where it has TLS, unless the Ingress says no."""
         if self.redirect is False:
             return self.exposure.client_ca_secret is not None and self.exposure.client_verify == 'required'
-        if host in self._secured:
+        if host in self._tls_hosts:
             return True
         if self.redirect is not True:
             return False
-        return self._forced or class_fragment.has_certificate(self.parts.context, self.parts.reader)
+        return self._forces_https or class_fragment.has_certificate(self.parts.context, self.parts.reader)

@@ -37,7 +37,7 @@ _MOST_EXPRESSIONS = 200
 _CHALLENGES = '/.well-known/acme-challenge/'
 
 # A host ('' for all), a path, and its type.
-_Asked = tuple[str, str, PathType]
+_PathKey = tuple[str, str, PathType]
 
 
 def translate(ingress: Ingress, reader: Reader, context: BuildContext) -> Fragment | None:
@@ -98,8 +98,8 @@ class _IngressBuilder(FragmentParts):
         # By host: the canary Ingresses, and whether paths are regular expressions; and what each canary Ingress offers.
         self._canaries: dict[str, tuple[Ingress, ...]] = {}
         self._expressions: dict[str, bool] = {}
-        self._offered: dict[Ref, dict[_Asked, Canary]] = {}
-        self._parsed = 0
+        self._canary_routes: dict[Ref, dict[_PathKey, Canary]] = {}
+        self._expression_count = 0
 
     def build(self) -> Fragment:
         """Return the finished fragment; a canary has routes in the fragments of the others of its host only."""
@@ -122,8 +122,8 @@ class _IngressBuilder(FragmentParts):
         default = self.ingress.default_backend
         allowed: dict[str, bool] = {}
         for number, rule in enumerate(self.ingress.rules):
-            own, field = rule.host or ANY, f'spec.rules[{number}]'
-            for host in (own, *(self.structure.aliases if not number and own != ANY else ())):
+            rule_host, field = rule.host or ANY, f'spec.rules[{number}]'
+            for host in (rule_host, *(self.structure.aliases if not number and rule_host != ANY else ())):
                 if host not in allowed:
                     allowed[host] = self._may_claim(host, f'{field}.host')
                 if not allowed[host]:
@@ -131,9 +131,9 @@ class _IngressBuilder(FragmentParts):
                 for index, path in enumerate(rule.paths):
                     yield _Place(host, path, f'{field}.http.paths[{index}].backend')
                 if not rule.paths and default is not None:
-                    yield _Place(host, _whole(default), 'spec.defaultBackend')
+                    yield _Place(host, _root_path(default), 'spec.defaultBackend')
         if default is not None and allowed.get(ANY, True) and self.context.may_claim(self.ref.namespace, ANY):
-            place = _Place(ANY, _whole(default), 'spec.defaultBackend')
+            place = _Place(ANY, _root_path(default), 'spec.defaultBackend')
             if route_key(ANY, _ROOT, exact=False) not in self._candidates:
                 yield place
 
@@ -147,7 +147,7 @@ class _IngressBuilder(FragmentParts):
     def _route(self, place: _Place) -> None:
         """Add the candidate of a path."""
         if self._is_expression(place):
-            self._by_expression(place)
+            self._route_expression(place)
             return
         path = values.route_path(place.path.path)
         if isinstance(path, Invalid):
@@ -157,19 +157,23 @@ class _IngressBuilder(FragmentParts):
             return
         pointer = self.policies.pointer(Use(_backend(place.path), self._canary(place)), place.field)
         if not path.startswith(_CHALLENGES):
-            pointer = self._guarded(place.host, pointer)
+            pointer = self._guard(place.host, pointer)
         key = route_key(place.host, path, exact=place.path.type is PathType.EXACT)
         self._add(key, pointer, place.field)
 
-    def _by_expression(self, place: _Place) -> None:
+    def _route_expression(self, place: _Place) -> None:
         """Add the candidate of a path that is a regular expression: it can match any path of the host."""
         # ingress-nginx rewrites no path whose expression is the target itself.
-        kept = self.settings.dialect == 'ingress-nginx' and self.settings.values.get('rewrite-path') == place.path.path
-        use = Use(_backend(place.path), self._canary(place), expression=True, kept=kept)
+        keeps_path = (
+            self.settings.dialect == 'ingress-nginx' and self.settings.values.get('rewrite-path') == place.path.path
+        )
+        use = Use(_backend(place.path), self._canary(place), expression=True, keeps_path=keeps_path)
         key = route_key(place.host, _ROOT, exact=False)
-        self._parsed += 1
-        if self._parsed > _MOST_EXPRESSIONS:
-            raise ExceededError(Excess('regular expressions', self._parsed, _MOST_EXPRESSIONS, 'a fixed limit'))
+        self._expression_count += 1
+        if self._expression_count > _MOST_EXPRESSIONS:
+            raise ExceededError(
+                Excess('regular expressions', self._expression_count, _MOST_EXPRESSIONS, 'a fixed limit')
+            )
         expression = regular_expressions.parse_beginning(place.path.path)
         if isinstance(expression, regular_expressions.Unsupported):
             # What it would match is not known, so all of the host that has no other path is closed.
@@ -177,7 +181,7 @@ class _IngressBuilder(FragmentParts):
             self.diagnostics.append(Diagnostic(self.ref, 'InvalidPath', message, place.field))
             self._add(key, policies.closed(self.policies.pointer(use, place.field)), place.field)
             return
-        pointer = self._guarded(place.host, self.policies.pointer(use, place.field))
+        pointer = self._guard(place.host, self.policies.pointer(use, place.field))
         self._add(key, pointer, place.field, Conditions(path=expression, path_length=len(place.path.path)))
 
     def _add(self, key: str, pointer: Pointer, field: str, conditions: Conditions = ALWAYS) -> None:
@@ -188,10 +192,10 @@ class _IngressBuilder(FragmentParts):
             return
         candidates[conditions] = Candidate(pointer, conditions, len(candidates))
 
-    def _guarded(self, host: str, pointer: Pointer) -> Pointer:
+    def _guard(self, host: str, pointer: Pointer) -> Pointer:
         """Return what leads to a backend: sent to HTTPS where the host has TLS, closed where it should and cannot."""
         pointer = policies.secured(pointer) if self.tls.redirects(host) else pointer
-        return policies.closed(pointer) if host in self.tls.closed else pointer
+        return policies.closed(pointer) if host in self.tls.closed_hosts else pointer
 
     def _pass_through(self, place: _Place) -> None:
         """Claim the TLS of a host as it comes, for the backend of its root."""
@@ -207,8 +211,8 @@ class _IngressBuilder(FragmentParts):
             )
         if self._expressions[place.host]:
             return True
-        own = self.tls.exposure.path_type == 'RegularExpression' or self.structure.path_type == 'regex'
-        return own and place.path.type is PathType.IMPLEMENTATION_SPECIFIC
+        declared = self.tls.exposure.path_type == 'RegularExpression' or self.structure.path_type == 'regex'
+        return declared and place.path.type is PathType.IMPLEMENTATION_SPECIFIC
 
     def _canary(self, place: _Place) -> Canary | None:
         """Return what gets a part of the requests of a path: the same path of the oldest canary Ingress of the host."""
@@ -216,9 +220,9 @@ class _IngressBuilder(FragmentParts):
         if host not in self._canaries:
             self._canaries[host] = self.reader.canaries(host)[:_MOST_CANARIES]
         for item in self._canaries[host]:
-            if item.ref not in self._offered:
-                self._offered[item.ref] = _offered(item, _settings(item, self.reader, self.context))
-            if (canary := self._offered[item.ref].get((host, path.path, path.type))) is not None:
+            if item.ref not in self._canary_routes:
+                self._canary_routes[item.ref] = _canary_routes(item, _settings(item, self.reader, self.context))
+            if (canary := self._canary_routes[item.ref].get((host, path.path, path.type))) is not None:
                 return canary
         return None
 
@@ -227,31 +231,33 @@ class _IngressBuilder(FragmentParts):
         settings = parse.route(self.settings.values)
         hosts = tuple(host for host in _hosts(self.ingress) if self.context.may_claim(self.ref.namespace, host))
         backend = f'{self.ref.namespace}_{self.ref.name}_redirect'
-        found = list(redirects.roots(self.ref, 'ingress', settings, hosts, backend))
+        redirect_routes = list(redirects.roots(self.ref, 'ingress', settings, hosts, backend))
         if settings.www_redirect:
-            secured = any(map(self.tls.redirects, hosts))
-            port = self.context.settings.https_public_port if secured else None
-            others = redirects.others(self.ref, 'ingress', hosts, backend, port)
-            found += [each for each in others if self._may_claim(each.host, self.field('www-redirect'))]
-        for each in found:
-            key = route_key(each.host, each.path, exact=each.exact)
+            has_tls = any(map(self.tls.redirects, hosts))
+            port = self.context.settings.https_public_port if has_tls else None
+            www_routes = redirects.others(self.ref, 'ingress', hosts, backend, port)
+            redirect_routes += [
+                route for route in www_routes if self._may_claim(route.host, self.field('www-redirect'))
+            ]
+        for route in redirect_routes:
+            key = route_key(route.host, route.path, exact=route.exact)
             if key not in self._candidates:
-                self.claims.append(Claim(Kind.ROUTE, key, each.pointer, 'spec.rules'))
-                self.data += each.data
+                self.claims.append(Claim(Kind.ROUTE, key, route.pointer, 'spec.rules'))
+                self.data += route.data
 
 
-def _offered(ingress: Ingress, settings: IngressSettings | None) -> dict[_Asked, Canary]:
+def _canary_routes(ingress: Ingress, settings: IngressSettings | None) -> dict[_PathKey, Canary]:
     """Return what a canary Ingress of this class offers, by host, path and type of path."""
     role = settings.structure.canary if settings is not None else None
-    offered: dict[_Asked, Canary] = {}
+    routes: dict[_PathKey, Canary] = {}
     for rule in ingress.rules if role is not None else ():
         for path in rule.paths:
             if path.service and role is not None:
-                offered.setdefault((rule.host, path.path, path.type), Canary(role, _backend(path)))
-    return offered
+                routes.setdefault((rule.host, path.path, path.type), Canary(role, _backend(path)))
+    return routes
 
 
-def _whole(backend: IngressBackend) -> IngressPath:
+def _root_path(backend: IngressBackend) -> IngressPath:
     return IngressPath(backend.service, backend.port, backend.resource, _ROOT, PathType.PREFIX)
 
 

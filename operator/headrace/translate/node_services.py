@@ -177,7 +177,7 @@ class _FragmentBuilder(FragmentParts):
             self._judge_endpoints(port)
 
     def _lead(
-        self, made: VirtualAddresses, policy: Policy, wanted: backends.Wanted, where: Address, *, usable: bool
+        self, made: VirtualAddresses, policy: Policy, wanted: backends.BackendSpec, where: Address, *, usable: bool
     ) -> bool:
         """Claim an address for HAProxy; return whether there are endpoints behind it."""
         found = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
@@ -219,7 +219,7 @@ class _FragmentBuilder(FragmentParts):
         key = virtual_addresses.key(where.address, where.number, made.port.protocol)
         self.claims.append(Claim(Kind.VIRTUAL_ADDRESS, key, virtual_address, where.source))
 
-    def _usable(self, port: ServicePort, policy: Policy, wanted: backends.Wanted, mode: Mode) -> bool:
+    def _usable(self, port: ServicePort, policy: Policy, wanted: backends.BackendSpec, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
         verified = wanted.ca is None or self._authority(wanted.ca, port)
         verified = verified and 'backend-ca-secret' not in self.said.closing_keys(port.label)
@@ -245,8 +245,8 @@ class _FragmentBuilder(FragmentParts):
         return good
 
     def _stay(
-        self, made: VirtualAddresses, values: dict[str, object], policy: Policy, wanted: backends.Wanted
-    ) -> backends.Wanted:
+        self, made: VirtualAddresses, values: dict[str, object], policy: Policy, wanted: backends.BackendSpec
+    ) -> backends.BackendSpec:
         """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
         if self._by_kernel(values, policy, wanted):
             made.datapath = 'kernel'
@@ -259,7 +259,7 @@ class _FragmentBuilder(FragmentParts):
             self.data += affinity.data(policy.name, self.service.affinity_seconds)
         return wanted
 
-    def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.Wanted) -> bool:
+    def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.BackendSpec) -> bool:
         """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
         preserved = values.get('client-ip') == 'preserve' and wanted.shape.mode == 'tcp'
         if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
@@ -331,7 +331,7 @@ class _FragmentBuilder(FragmentParts):
         return bool(self.material(secret, key, 'authorities'))
 
     def _backend(
-        self, made: VirtualAddresses, wanted: backends.Wanted, family: int, *, local: bool, usable: bool
+        self, made: VirtualAddresses, wanted: backends.BackendSpec, family: int, *, local: bool, usable: bool
     ) -> Backend:
         variant = _variant(family, local=local)
         name = wanted.name(self.service.ref, variant)
@@ -346,7 +346,9 @@ def _variant(family: int, *, local: bool) -> str:
     return '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
 
 
-def _lent(service: Service, said: Annotations, port: ServicePort, mode: Mode, context: BuildContext) -> backends.Wanted:
+def _lent(
+    service: Service, said: Annotations, port: ServicePort, mode: Mode, context: BuildContext
+) -> backends.BackendSpec:
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
     return backends.want(service, said, port, mode, backends.fitting(endpoint, mode), context)
@@ -368,7 +370,7 @@ def _first_flags(service: Service, context: BuildContext, *, drains: bool) -> fr
     return frozenset((policies.LEAVING,)) if ownership.is_leaving(service, context) else frozenset()
 
 
-def _is_plain(policy: Policy, wanted: backends.Wanted) -> bool:
+def _is_plain(policy: Policy, wanted: backends.BackendSpec) -> bool:
     """Tell whether a port asks for nothing that only HAProxy gives, so that the kernel can stand in for it."""
     options = wanted.options
     return (

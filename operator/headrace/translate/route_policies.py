@@ -26,16 +26,16 @@ class RoutePolicy:
         settings: RouteSettings,
         mode: Mode,
         key: Callable[[str], str],
-        shown: str,
+        subject: str,
     ) -> None:
         self.parts, self.policy, self.settings, self.mode = parts, policy, settings, mode
-        self.key, self.shown = key, shown
+        self.key, self.subject = key, subject
         self._lender = external_authentication.Lender(parts.reader, parts.context, parts.variant)
 
     def close(self, key: str, why: str) -> None:
         """Close the route, with a diagnostic about a key."""
         self.policy.add(policies.CLOSED)
-        self.parts.say('RouteClosed', self.key(key), f'{self.shown} is closed: {why}')
+        self.parts.say('RouteClosed', self.key(key), f'{self.subject} is closed: {why}')
 
     def close_unparsed(self, said: Annotations, label: str) -> None:
         """Close the route where the value of a key that protects it does not parse."""
