@@ -16,6 +16,7 @@ Document = Mapping[str, object]
 _EMPTY: Document = {}
 _OCTET = r'(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)'
 _IPV4 = rf'{_OCTET}(?:\.{_OCTET}){{3}}'
+_IPV4_HOST = re.compile(_IPV4, re.ASCII)
 _IPV4_LIST = re.compile(rf'{_IPV4}(?:,{_IPV4})*', re.ASCII)
 _MAX_PORT = 65535
 
@@ -86,6 +87,12 @@ def labels(metadata: Document, key: str = 'labels') -> tuple[tuple[str, str], ..
 def is_name(value: str, *, subdomain: bool = False) -> bool:
     """Tell whether `value` is a name that Kubernetes accepts: a DNS label, or a DNS subdomain."""
     return (names.SUBDOMAIN if subdomain else names.LABEL).fullmatch(value) is not None
+
+
+def is_host(value: str, *, wildcard: bool = True) -> bool:
+    """Tell whether `value` is a DNS name in lower case, or such a name after `*.`; an IPv4 address is none."""
+    stem = value.removeprefix('*.') if wildcard else value
+    return is_name(stem, subdomain=True) and _IPV4_HOST.fullmatch(value) is None
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,6 @@ requests reach no shorter path; a rule of which no path is left is left out.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -14,6 +13,7 @@ from functools import lru_cache
 from headrace.diagnostics import Diagnostic, is_scalar, shorten
 from headrace.names import Ref
 from headrace.objects import fields
+from headrace.objects.problems import Problems
 from headrace.objects.status import UNREAD, Status
 
 CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
@@ -26,10 +26,7 @@ _MAX_VALUE = 65536
 _MAX_KEY = 317
 _MAX_SHARED = 128
 _MAX_PORT_NAME = 15
-_MAX_PROBLEMS = 100
 _LARGE = 500
-# The only form of an address that is also a DNS name.
-_IPV4 = re.compile(r'\A\d+(?:\.\d+){3}\Z', re.ASCII)
 _FORBIDDEN_IN_PATH = re.compile(r'//|/\.\.?(?:/|\Z)|%2[fF]')
 _PORT_NAME = re.compile(r'(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?')
 _SPEC = {'rules': list, 'tls': list, 'defaultBackend': dict}
@@ -149,22 +146,6 @@ class IngressClass:
         return Ref('IngressClass', '', self.name)
 
 
-class _Problems:
-    """What is wrong with one object, field by field."""
-
-    def __init__(self, ref: Ref) -> None:
-        self._ref = ref
-        self.diagnostics: list[Diagnostic] = []
-
-    def add(self, field: str, message: str) -> None:
-        if len(self.diagnostics) < _MAX_PROBLEMS:
-            self.diagnostics.append(Diagnostic(self._ref, 'InvalidObject', message, field))
-
-    def add_misfits(self, document: fields.Document, kinds: Mapping[str, type], prefix: str = '') -> None:
-        for key in fields.misfits(document, kinds):
-            self.add(f'{prefix}{key}', f'{prefix}{key} is of the wrong type and ignored')
-
-
 def is_large(document: fields.Document) -> bool:
     """Tell whether an Ingress has so many rules, paths or hosts that it takes milliseconds to read."""
     spec = fields.mapping(document, 'spec')
@@ -179,7 +160,7 @@ def is_large(document: fields.Document) -> bool:
 def read(namespace: str, name: str, document: fields.Document) -> Ingress:
     """Return the Ingress of a document whose name is valid."""
     metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
-    problems = _Problems(Ref('Ingress', namespace, name))
+    problems = Problems(Ref('Ingress', namespace, name))
     problems.add_misfits(document, {'spec': dict})
     problems.add_misfits(spec, _SPEC, 'spec.')
     default = spec.get('defaultBackend')
@@ -194,14 +175,14 @@ def read(namespace: str, name: str, document: fields.Document) -> Ingress:
         rules=_rules(spec, problems),
         tls=_tls(spec, problems),
         default_backend=_backend(default, 'spec.defaultBackend', problems) if isinstance(default, dict) else None,
-        problems=tuple(problems.diagnostics),
+        problems=problems.diagnostics,
     )
 
 
 def read_class(_: str, name: str, document: fields.Document) -> IngressClass:
     """Return the IngressClass of a document whose name is valid."""
     metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
-    problems = _Problems(Ref('IngressClass', '', name))
+    problems = Problems(Ref('IngressClass', '', name))
     if not (controller := fields.text(spec, 'controller')):
         problems.add('spec.controller', 'the IngressClass names no controller')
     return IngressClass(
@@ -210,11 +191,11 @@ def read_class(_: str, name: str, document: fields.Document) -> IngressClass:
         is_default=_as_text(fields.mapping(metadata, 'annotations').get(DEFAULT_CLASS_ANNOTATION)) == 'true',
         created=fields.text(metadata, 'creationTimestamp'),
         parameters=_parameters(fields.mapping(spec, 'parameters')),
-        problems=tuple(problems.diagnostics),
+        problems=problems.diagnostics,
     )
 
 
-def _annotations(metadata: fields.Document, problems: _Problems) -> tuple[tuple[str, str], ...]:
+def _annotations(metadata: fields.Document, problems: Problems) -> tuple[tuple[str, str], ...]:
     kept = []
     for key, value in fields.mapping(metadata, 'annotations').items():
         if not isinstance(key, str) or len(key) > _MAX_KEY or key == _LAST_APPLIED:
@@ -252,7 +233,7 @@ def _text(text: str) -> str:
     return _shared_text(text) if len(text) <= _MAX_SHARED else text
 
 
-def _class_name(spec: fields.Document, problems: _Problems) -> str:
+def _class_name(spec: fields.Document, problems: Problems) -> str:
     value = spec.get('ingressClassName')
     if value is None or (isinstance(value, str) and fields.is_name(value, subdomain=True)):
         return _text(value or '')
@@ -261,7 +242,7 @@ def _class_name(spec: fields.Document, problems: _Problems) -> str:
     return shorten(value)
 
 
-def _rules(spec: fields.Document, problems: _Problems) -> tuple[IngressRule, ...]:
+def _rules(spec: fields.Document, problems: Problems) -> tuple[IngressRule, ...]:
     rules = []
     for index, entry in enumerate(fields.sequence(spec, 'rules')):
         field = f'spec.rules[{index}]'
@@ -274,19 +255,17 @@ def _rules(spec: fields.Document, problems: _Problems) -> tuple[IngressRule, ...
     return tuple(rules)
 
 
-def _host(value: object, field: str, problems: _Problems) -> str | None:
+def _host(value: object, field: str, problems: Problems) -> str | None:
     """Return a host, '' for all hosts; None when it is none that an API server takes."""
     if value is None:
         return ''
-    if isinstance(value, str):
-        stem = value.removeprefix('*.')
-        if not value or (fields.is_name(stem, subdomain=True) and not (_IPV4.match(value) and fields.address(value))):
-            return _text(value)
+    if isinstance(value, str) and (not value or fields.is_host(value)):
+        return _text(value)
     problems.add(field, f'{shorten(value)} is no DNS name in lower case, nor one after "*."')
     return None
 
 
-def _paths(rule: fields.Document, field: str, problems: _Problems) -> tuple[IngressPath, ...] | None:
+def _paths(rule: fields.Document, field: str, problems: Problems) -> tuple[IngressPath, ...] | None:
     """Return the paths of a rule; None when it has a list of paths, and none of them can be read."""
     http = rule.get('http')
     if http is None:
@@ -302,7 +281,7 @@ def _paths(rule: fields.Document, field: str, problems: _Problems) -> tuple[Ingr
     return tuple(paths) or None
 
 
-def _path(entry: object, field: str, problems: _Problems) -> IngressPath | None:
+def _path(entry: object, field: str, problems: Problems) -> IngressPath | None:
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no path')
         return None
@@ -327,7 +306,7 @@ def _path(entry: object, field: str, problems: _Problems) -> IngressPath | None:
 _UNUSABLE = IngressBackend()
 
 
-def _backend(document: fields.Document, field: str, problems: _Problems) -> IngressBackend:
+def _backend(document: fields.Document, field: str, problems: Problems) -> IngressBackend:
     service, resource = document.get('service'), document.get('resource')
     if (service is None) == (resource is None):
         problems.add(field, 'a backend is either a service or a resource')
@@ -356,7 +335,7 @@ def _port(document: fields.Document) -> str:
     return ''
 
 
-def _tls(spec: fields.Document, problems: _Problems) -> tuple[IngressTls, ...]:
+def _tls(spec: fields.Document, problems: Problems) -> tuple[IngressTls, ...]:
     found = []
     for index, entry in enumerate(fields.sequence(spec, 'tls')):
         field = f'spec.tls[{index}]'

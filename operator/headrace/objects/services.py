@@ -45,7 +45,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         namespace=namespace,
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
-        annotations=_annotations(metadata),
+        annotations=annotations(metadata),
         ports=_ports(spec, ref, problems),
         type=ServiceType(kind),
         cluster_ips=cluster_ips,
@@ -81,7 +81,7 @@ def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
     )
 
 
-def _annotations(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
+def annotations(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
     """Return our annotations without their prefix; a value that YAML did not read as text becomes text."""
     found = fields.mapping(metadata, 'annotations')
     ours = [(key, value) for key, value in found.items() if isinstance(key, str) and key.startswith(PREFIX)]
