@@ -68,6 +68,20 @@ def number(document: Document, key: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
+def value(document: Document, key: str, default: object) -> object:
+    """Return what is under `key`, whatever it is, and the default for null and nothing."""
+    found = document.get(key)
+    return default if found is None else found
+
+
+def number_within(document: Document, key: str, least: int, most: int, default: int) -> int | None:
+    """Return the integer under `key`, the default where nothing is; None when it is none, or not within its bounds."""
+    value = document.get(key)
+    if value is None:
+        return default
+    return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
+
+
 def port(document: Document, key: str) -> int:
     """Return the port number (1 to 65535) under `key`, or 0."""
     value = number(document, key)

@@ -1,6 +1,6 @@
 """What is wrong with an object, field by field, collected while it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
@@ -27,6 +27,15 @@ class Problems:
         """Add a problem of a field."""
         if len(self._diagnostics) < _MAX_PROBLEMS:
             self._diagnostics.append(Diagnostic(self.ref, 'InvalidObject', message, field))
+
+    def entries(self, document: fields.Document, key: str, field: str) -> Sequence[object]:
+        """Return the list under `key`; an empty one for null, and with a problem for another type."""
+        value = document.get(key)
+        if isinstance(value, list):
+            return value
+        if value is not None:
+            self.add(f'{field}.{key}', f'{field}.{key} is of the wrong type and ignored')
+        return ()
 
     def add_misfits(self, document: fields.Document, kinds: Mapping[str, type], prefix: str = '') -> None:
         """Add a problem for each field whose value is of another type than `kinds` says."""
