@@ -211,6 +211,7 @@ REQUESTS = (
     one('response-cookie-path', 'another', 'cookie-path', ('/ /a', '/ /b'), entry('cookie-path', '/|/b'), False, True),
     one('error-statuses', 'others', 'error-codes', ('404', '500'), entry('error-pages', '500|shop_canary-next_http|shop||error-codes|80'), False, True, error_service='canary-next'),
     one('error-service', 'comes', 'error-pages', (None, 'pages'), entry('error-pages', '404|shop_pages_http|shop||error-pages|80'), False, True, error_statuses='404', beside=web('pages', host='')),
+    one('fallback-service', 'comes', 'fallen-back', (None, 'canary-next'), entry('fallback', 'shop_canary-next_http'), False, True),
     one('mirror-service', 'comes', 'mirrored', (None, 'canary-next'), entry('mirrors', '100|shop_canary-next_http'), False, True),
     one('mirror-percent', 'another', 'mirrored-part', ('5', '6'), entry('mirrors', '6|shop_canary-next_http'), False, True, mirror_service='canary-next'),
     one('location-rewrite', 'another', 'location', ('/ /a', '/ /b'), entry('location', '/|/b'), False, True),

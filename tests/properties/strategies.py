@@ -77,6 +77,7 @@ _ROUTE = {
     'response-cookie-path': ('/ /app/', '/a /b'),
     'error-statuses': ('404 503', '500'),
     'error-service': NAMES,
+    'fallback-service': NAMES,
     'mirror-service': NAMES,
     'mirror-percent': ('0', '50'),
     'location-rewrite': ('off', 'http:// https://', "/a%20;#' /b"),

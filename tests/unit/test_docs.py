@@ -114,6 +114,7 @@ CONTRACT = (
     ('response-cookie-path', '–', ('/ /shop', '/old/ /new'), ('/old', 'old new', '/a /b;c', '/a /b /c', '')),
     ('error-statuses', '–', ('404', '404, 500 503', '400 599'), ('200', '4xx', '500-599', '600', '')),
     ('error-service', '–', ('pages', 'pages:http', 'pages:8080'), ('Pages', 'other/pages', 'pages:', '')),
+    ('fallback-service', '–', ('spare', 'spare:http', 'spare:8080'), ('Spare', 'other/spare', 'spare:', '')),
     ('mirror-service', '–', ('copies', 'copies:http', 'copies:8080'), ('Copies', 'other/copies', 'copies:', 'http://a/', '')),
     ('mirror-percent', '100', ('0', '5', '100'), ('101', '-1', '5%', '')),
     ('location-rewrite', 'off', ('off', 'default', 'http:// https://', '/old /new', 'http://a:8080/ /'), ('/old', 'on', '/a|b /c', '/a\\1 /b', '/a /b /c', '')),

@@ -123,6 +123,7 @@ KEYS: tuple[Key, ...] = (
     Key('response-cookie-path', _R, 'route', response_values.replacement(response_values.cookie_path), '`FROM TO`', _NONE, 'cookies that endpoints set for a path that begins with FROM have TO in its place'),
     Key('error-statuses', _R, 'route', response_values.error_statuses, 'list of 400 to 599', _NONE, 'answers with these codes are replaced by what error-service answers; also 503 where there is no endpoint'),
     Key('error-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'a Service of the namespace, which is asked as the default backend of ingress-nginx is: `GET /` with `X-Code`, `X-Format`, `X-Original-URI`, `X-Namespace`, `X-Ingress-Name`, `X-Service-Name`, `X-Service-Port` and `X-Request-ID`. Its code, headers and body (up to 14,000 bytes) are the answer; where it gives none in 5s, the answer stays'),
+    Key('fallback-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'a Service of the namespace that gets the requests while the one that they are for has no endpoint that can be used. Endpoints that come and go cost nothing here: each request looks at them'),
     Key('mirror-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'a Service of the namespace that gets a copy of requests: the client does not wait for it, its answers are dropped. Not copied: methods but GET, HEAD, POST, PUT and DELETE, bodies without a declared length or above about 15,000 bytes, and what exceeds the class\'s `maxAuthenticationsPerNamespace` at once'),
     Key('mirror-percent', _R, 'route', values.number(0, 100), '0–100', '100', 'with mirror-service: percent of the requests'),
     Key('location-rewrite', _R, 'route', response_values.location_rewrite, '`FROM TO`, `off`', 'off', 'a `Location` of endpoints (or the URL of `Refresh`) that begins with FROM begins with TO instead; `default`, as NGINX has it, is `off`'),
@@ -152,7 +153,7 @@ HTTP_ONLY = frozenset((
     'external-auth-path', 'external-auth-signin', 'external-auth-method', 'external-auth-response-headers',
     'external-auth-timeout', 'external-auth-cache', 'external-auth-skip-paths', 'external-auth-body-size',
     'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite', 'error-statuses',
-    'error-service', 'mirror-service', 'mirror-percent',
+    'error-service', 'fallback-service', 'mirror-service', 'mirror-percent',
 ))  # fmt: skip
 TCP_ONLY = frozenset(('port', 'accept-proxy'))
 CLOSING = frozenset(key.name for key in KEYS if key.closes)

@@ -56,6 +56,7 @@ class RouteSettings:
     response_cookie_path: Replacement | None = None
     error_statuses: tuple[int, ...] = ()
     error_service: ServiceReference | None = None
+    fallback_service: ServiceReference | None = None
     mirror_service: ServiceReference | None = None
     mirror_percent: int = 100
     location_rewrite: Replacement | None = None

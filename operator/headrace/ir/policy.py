@@ -41,6 +41,7 @@ class Map(StrEnum):
     COOKIE_DOMAIN = 'cookie-domain'
     COOKIE_PATH = 'cookie-path'
     ERROR_PAGES = 'error-pages'
+    FALLBACK = 'fallback'
     MIRRORS = 'mirrors'
     LOCATION = 'location'
     SESSION_COOKIE = 'session-cookie'
@@ -59,7 +60,7 @@ class Map(StrEnum):
 
 
 # Maps whose entries lead to a backend.
-LEADING = frozenset((Map.CANARY, Map.SPLITS, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.MIRRORS))
+LEADING = frozenset((Map.CANARY, Map.SPLITS, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.FALLBACK, Map.MIRRORS))
 
 
 @dataclass(frozen=True, slots=True, order=True)

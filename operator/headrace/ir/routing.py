@@ -142,6 +142,19 @@ class ErrorPages:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """The backend that gets the requests of a policy whose own backend has no server that can be used."""
+
+    policy: str
+    pointer: Pointer
+
+    @property
+    def pointers(self) -> Iterator[Pointer]:
+        """Yield where requests go."""
+        yield self.pointer
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """The backend that gets a copy of so many percent of a policy's requests."""
 
@@ -156,7 +169,7 @@ class Mirror:
 
 
 # What leads requests of a policy to further backends.
-Lead = Authentication | Canary | ErrorPages | Mirror | Split
+Lead = Authentication | Canary | ErrorPages | Fallback | Mirror | Split
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split | NoRoute
 

@@ -1,16 +1,16 @@
-"""Services that a route needs besides the one that serves it: where its error pages come from, and where copies go.
+"""Services that a route needs besides its own: for error pages, in the place of missing endpoints, and for copies.
 
 Only Services of the namespace are used. What is missing is left out, with a diagnostic: it protects nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from headrace.annotations.authentication import ServiceReference
 from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Demand
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import ErrorPages, Lead, Mirror
+from headrace.ir.routing import ErrorPages, Fallback, Lead, Mirror
 from headrace.names import Ref
 from headrace.translate import backends, external_authentication, policies
 from headrace.translate.external_authentication import Authenticator, Lender, Refused
@@ -39,22 +39,23 @@ class _Found(NamedTuple):
 
 def add(policy: Policy, route: RouteSettings, origin: Origin, lender: Lender) -> Iterator[tuple[str, Added | Refused]]:
     """Let a policy use the Services that its settings name, and yield for each its key, and what that needs or why it cannot."""
-    namespace = origin.service.namespace
-    if route.error_service is not None and route.error_statuses:
-        found = _backend(namespace, route.error_service, lender)
-        if not isinstance(found, Refused):
-            policy.add(policies.ERROR_PAGES)
-            lead = ErrorPages(policy.name, found.pointer, route.error_statuses, *origin)
-            yield 'error-service', Added(found.demand, lead)
+    error_service = route.error_service if route.error_statuses else None
+    services: tuple[tuple[str, ServiceReference | None, str, Callable[[Pointer], Lead]], ...] = (
+        ('error-service', error_service, policies.ERROR_PAGES,
+         lambda pointer: ErrorPages(policy.name, pointer, route.error_statuses, *origin)),
+        ('fallback-service', route.fallback_service, policies.FALLBACK, lambda pointer: Fallback(policy.name, pointer)),
+        ('mirror-service', route.mirror_service, policies.MIRROR,
+         lambda pointer: Mirror(policy.name, pointer, route.mirror_percent)),
+    )  # fmt: skip
+    for key, reference, flag, lead in services:
+        if reference is None:
+            continue
+        found = _backend(origin.service.namespace, reference, lender)
+        if isinstance(found, Refused):
+            yield key, found
         else:
-            yield 'error-service', found
-    if route.mirror_service is not None:
-        found = _backend(namespace, route.mirror_service, lender)
-        if not isinstance(found, Refused):
-            policy.add(policies.MIRROR)
-            yield 'mirror-service', Added(found.demand, Mirror(policy.name, found.pointer, route.mirror_percent))
-        else:
-            yield 'mirror-service', found
+            policy.add(flag)
+            yield key, Added(found.demand, lead(found.pointer))
 
 
 def _backend(namespace: str, named: ServiceReference, lender: Lender) -> _Found | Refused:

@@ -164,6 +164,7 @@ def test_a_map_is_set_right(held, wanted, expected):
         (Map.ROUTES, Phase.POINTERS),
         (Map.CANARY, Phase.POINTERS),
         (Map.ERROR_PAGES, Phase.POINTERS),
+        (Map.FALLBACK, Phase.POINTERS),
         (Map.MIRRORS, Phase.POINTERS),
         (Map.RATE, Phase.DATA),
     ],

@@ -81,6 +81,14 @@ def test_copies_go_to_the_backend_of_the_other_service(said, value):
 
 
 @pytest.mark.parametrize('role', list(Role))
+def test_another_service_is_named_for_when_there_is_no_endpoint(role):
+    made = model(*pages(), role=role, **{'fallback-service': 'pages:80'})
+    (value,) = entries(made, Map.FALLBACK)
+    assert [backend.name for backend in fragment(made, 'pages').backends] == [value]
+    assert made.all_diagnostics() == ()
+
+
+@pytest.mark.parametrize('role', list(Role))
 def test_without_the_service_there_are_no_copies(role):
     made = model(role=role, **{'mirror-service': 'pages:admin'})
     assert entries(made, Map.MIRRORS) == []

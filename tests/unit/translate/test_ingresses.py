@@ -537,7 +537,8 @@ def test_errors_and_copies_go_to_the_services_that_annotations_of_nginx_name():
     found = {entry.map: entry.value for entry in map_entries.of_fragment(of_ingress(made))}
     assert found[Map.ERROR_PAGES] == '404,503|shop_pages_http|shop|web|web|80'
     assert found[Map.MIRRORS] == '100|shop_copies_http'
-    assert set(route(made).flags) == set('MQ')
+    assert found[Map.FALLBACK] == 'shop_pages_http'
+    assert set(route(made).flags) == set('MQU')
 
 
 def test_a_service_for_errors_that_is_missing_is_told():

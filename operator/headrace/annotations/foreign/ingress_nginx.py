@@ -161,7 +161,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     in_group(
         traffic.errors,
         differs('custom-http-errors', "bodies of the Service are read up to HAProxy's buffer", 'error-statuses', 'error-service'),
-        differs('default-backend', 'for custom-http-errors; a Service without endpoints answers 503', 'error-service'),
+        differs('default-backend', 'a Service with one port', 'fallback-service', 'error-service'),
     ),
     ignored('disable-proxy-intercept-errors', 'it speaks of statuses that the ConfigMap intercepts, which headrace does not do'),
     in_group(

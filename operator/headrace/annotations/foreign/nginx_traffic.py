@@ -173,11 +173,13 @@ def apply_cors(translation: Translation, switch: str, methods: str, headers: str
 
 
 def errors(translation: Translation) -> None:
-    """Translate the Service that answers instead of another one, for its errors."""
+    """Translate the Service that answers instead of another one: where that has no endpoint, and for its errors."""
     service = translation.value('default-backend')
     if 'default-backend' in translation.values and isinstance(values.name(service), Invalid):
         translation.invalid('default-backend', Invalid('the name of a Service in the namespace'))
         service = ''
+    if service:
+        translation.set('default-backend', 'fallback-service', service)
     if 'custom-http-errors' not in translation.values:
         return
     codes = values.split(translation.value('custom-http-errors'))

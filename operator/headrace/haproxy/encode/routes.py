@@ -29,6 +29,7 @@ from headrace.ir.routing import (
     Candidates,
     Conditions,
     ErrorPages,
+    Fallback,
     Lead,
     Mirror,
     Split,
@@ -74,6 +75,8 @@ def lead(found: Lead) -> list[Entry]:
         return [Entry(Map.EXTERNAL_AUTH, found.policy, _authentication(found))]
     if isinstance(found, ErrorPages):
         return [Entry(Map.ERROR_PAGES, found.policy, _error_pages(found))]
+    if isinstance(found, Fallback):
+        return [Entry(Map.FALLBACK, found.policy, found.pointer.backend)]
     if isinstance(found, Mirror):
         return [Entry(Map.MIRRORS, found.policy, f'{found.percent}|{found.pointer.backend}')]
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(found).items()]

@@ -89,7 +89,8 @@ class _Search:
         }
         led_to = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
         for where in (Map.CANARY, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.MIRRORS):
-            led_to |= {value.split('|')[1] for value in self._values(where, policies) if value.count('|') > 1}
+            led_to |= {value.split('|')[1] for value in self._values(where, policies) if '|' in value}
+        led_to |= set(self._values(Map.FALLBACK, policies))
         self.kept = (led_to & self.had.backends.keys()) - self._wanted_names
         found = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (found | {names.owner(name)[0] for name in self.kept}) - self.refs

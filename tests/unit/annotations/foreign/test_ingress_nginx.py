@@ -440,12 +440,17 @@ ROUTES = [
     case(
         'errors of a Service',
         {'custom-http-errors': '404, 503', 'default-backend': 'sorry'},
-        texts={'error-statuses': '404, 503', 'error-service': 'sorry'},
-        differs={'custom-http-errors': 'buffer', 'default-backend': 'for custom-http-errors'},
+        texts={'error-statuses': '404, 503', 'error-service': 'sorry', 'fallback-service': 'sorry'},
+        differs={'custom-http-errors': 'buffer', 'default-backend': 'one port'},
     ),
     case('errors without a Service', {'custom-http-errors': '404'}, ignored={'custom-http-errors': 'errorPages'}),
     case('errors that are none', {'custom-http-errors': '200'}, ignored={'custom-http-errors': '400 to 599'}),
-    case('a default backend', {'default-backend': 'sorry'}, differs={'default-backend': '503'}),
+    case(
+        'a default backend',
+        {'default-backend': 'sorry'},
+        texts={'fallback-service': 'sorry'},
+        differs={'default-backend': 'one port'},
+    ),
     case(
         'a default backend that is none',
         {'default-backend': 'bank/sorry'},
@@ -715,6 +720,7 @@ BACKENDS = [
         'errors that headrace has',
         {'custom-http-errors': '404', 'default-backend': 'sorry'},
         own={'error-statuses': '500'},
+        texts={'fallback-service': 'sorry'},
         ignored={'custom-http-errors': 'counts'},
         differs={'default-backend': ''},
     ),
