@@ -97,7 +97,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ),
     in_group(
         backends.affinity,
-        exact('affinity', 'cookie'),
+        exact('affinity', 'cookie', text='see `session-cookie-change-on-failure` for endpoints that refuse connections'),
         differs('affinity-mode', 'always `persistent`: clients stay where they are when endpoints are added'),
         differs('affinity-canary-behavior', 'clients are shared between both Services by their addresses, and stay'),
         exact('session-cookie-name', 'cookie'),
@@ -107,7 +107,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         exact('session-cookie-secure', 'cookie-secure'),
         exact('session-cookie-max-age', 'cookie-max-age'),
         differs('session-cookie-expires', 'as Max-Age, which browsers prefer to Expires', 'cookie-max-age'),
-        exact('session-cookie-change-on-failure', 'cookie-change-on-failure'),
+        differs('session-cookie-change-on-failure', 'with `false`, the default, the client keeps its cookie, but another endpoint answers where its own refuses connections; ingress-nginx answers 502', 'cookie-change-on-failure'),
         exact('session-cookie-conditional-samesite-none', 'cookie-conditional-same-site-none'),
     ),
     in_group(

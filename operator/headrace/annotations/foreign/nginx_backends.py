@@ -14,7 +14,6 @@ _COOKIE_TEXTS = {
 }
 _COOKIE_SWITCHES = {
     'session-cookie-secure': 'cookie-secure',
-    'session-cookie-change-on-failure': 'cookie-change-on-failure',
     'session-cookie-conditional-samesite-none': 'cookie-conditional-same-site-none',
 }
 _MAX_RETRIES = 10
@@ -49,9 +48,20 @@ def affinity(translation: Translation) -> None:
     for name, key in _COOKIE_SWITCHES.items():
         if (switch := translation.boolean(name)) is not None:
             translation.set(name, key, 'true' if switch else 'false')
+    _failure(translation, source)
     _age(translation)
     if translation.value('affinity-mode') == 'persistent':
         translation.note('affinity-mode', Verdict.EXACT)
+
+
+def _failure(translation: Translation, source: str) -> None:
+    """Let a client keep its cookie when its endpoint fails, as ingress-nginx does by default."""
+    name, key = 'session-cookie-change-on-failure', 'cookie-change-on-failure'
+    changes = translation.boolean(name)
+    if name in translation.values or key not in translation.own_keys:
+        translation.set(source if changes is None else name, key, 'true' if changes else 'false')
+    if changes:
+        translation.note(name, Verdict.EXACT)
 
 
 def _age(translation: Translation) -> None:

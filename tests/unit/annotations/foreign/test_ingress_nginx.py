@@ -545,16 +545,20 @@ ROUTES = [
 ]
 
 BACKENDS = [
-    case('sticky sessions', {'affinity': 'cookie'}, texts={'cookie': 'INGRESSCOOKIE'}),
+    case(
+        'sticky sessions',
+        {'affinity': 'cookie'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'false'},
+    ),
     case(
         'sticky sessions by name',
         {'affinity': 'cookie', 'session-cookie-name': 'route', 'affinity-mode': 'persistent'},
-        texts={'cookie': 'route'},
+        texts={'cookie': 'route', 'cookie-change-on-failure': 'false'},
     ),
     case(
         'balanced sessions',
         {'affinity': 'cookie', 'affinity-mode': 'balanced'},
-        texts={'cookie': 'INGRESSCOOKIE'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'false'},
         differs={'affinity-mode': 'persistent'},
     ),
     case(
@@ -578,22 +582,45 @@ BACKENDS = [
             'cookie-max-age': '3600s',
             'cookie-change-on-failure': 'false',
         },
+        differs={'session-cookie-change-on-failure': '502'},
+    ),
+    case(
+        'another endpoint where one fails',
+        {'affinity': 'cookie', 'session-cookie-change-on-failure': 'true'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'true'},
+    ),
+    case(
+        "headrace's own key for endpoints that fail",
+        {'affinity': 'cookie'},
+        own={'cookie-change-on-failure': 'true'},
+        texts={'cookie': 'INGRESSCOOKIE'},
+    ),
+    case(
+        'a switch that is none',
+        {'affinity': 'cookie', 'session-cookie-change-on-failure': 'x'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'false'},
+        ignored={'session-cookie-change-on-failure': 'true or false'},
     ),
     case(
         'SameSite by browser',
         {'affinity': 'cookie', 'session-cookie-samesite': 'None', 'session-cookie-conditional-samesite-none': 'true'},
-        texts={'cookie': 'INGRESSCOOKIE', 'cookie-same-site': 'None', 'cookie-conditional-same-site-none': 'true'},
+        texts={
+            'cookie': 'INGRESSCOOKIE',
+            'cookie-change-on-failure': 'false',
+            'cookie-same-site': 'None',
+            'cookie-conditional-same-site-none': 'true',
+        },
     ),
     case(
         'the end of the cookie',
         {'affinity': 'cookie', 'session-cookie-expires': '60'},
-        texts={'cookie': 'INGRESSCOOKIE', 'cookie-max-age': '60s'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'false', 'cookie-max-age': '60s'},
         differs={'session-cookie-expires': 'Max-Age'},
     ),
     case(
         'the end of the cookie that is none',
         {'affinity': 'cookie', 'session-cookie-max-age': 'x'},
-        texts={'cookie': 'INGRESSCOOKIE'},
+        texts={'cookie': 'INGRESSCOOKIE', 'cookie-change-on-failure': 'false'},
         ignored={'session-cookie-max-age': 'above 0'},
     ),
     case('the name of a cookie without sessions', {'session-cookie-name': 'x'}),
