@@ -10,7 +10,7 @@ from headrace.objects import fields, label_selectors, listeners, references, ser
 from headrace.objects.label_selectors import Namespaces, Source
 from headrace.objects.listeners import Listener
 from headrace.objects.problems import Problems
-from headrace.objects.references import GATEWAY_GROUP, Reference
+from headrace.objects.references import Reference
 
 _ADDRESS_TYPE = re.compile(r"[A-Za-z]{1,63}|[a-z0-9.-]{1,253}/[A-Za-z0-9/._~%!$&'()*+,;=:-]{1,253}")
 _MAX_ADDRESS = 253
@@ -154,9 +154,7 @@ def read_listener_set(namespace: str, name: str, document: fields.Document) -> L
     """Return the ListenerSet of a document whose name is valid."""
     metadata, spec = fields.mapping(document, 'metadata'), fields.mapping(document, 'spec')
     problems = Problems(Ref('ListenerSet', namespace, name))
-    parent = references.read(
-        spec.get('parentRef'), namespace, 'spec.parentRef', problems, group=GATEWAY_GROUP, kind='Gateway'
-    )
+    parent = references.read(spec.get('parentRef'), namespace, 'spec.parentRef', problems, references.GATEWAY)
     return ListenerSet(
         namespace=namespace,
         name=name,
@@ -211,8 +209,7 @@ def _infrastructure(document: fields.Document, namespace: str, problems: Problem
     problems.add_misfits(document, {'labels': dict, 'annotations': dict}, f'{field}.')
     reference = None
     if parameters is not None:
-        local = {**parameters, 'namespace': namespace} if isinstance(parameters, dict) else parameters
-        reference = references.read(local, namespace, f'{field}.parametersRef', problems)
+        reference = references.read(parameters, namespace, f'{field}.parametersRef', problems, references.LOCAL)
     return Infrastructure(fields.labels(document), fields.labels(document, 'annotations'), reference)
 
 
@@ -255,7 +252,7 @@ def _client_certificate(document: object, namespace: str, problems: Problems) ->
     reference = document.get('clientCertificateRef') if isinstance(document, dict) else document
     if reference is None:
         return None
-    return references.read(reference, namespace, 'spec.tls.backend.clientCertificateRef', problems, kind='Secret')
+    return references.read(reference, namespace, 'spec.tls.backend.clientCertificateRef', problems, references.SECRET)
 
 
 # What no address is.

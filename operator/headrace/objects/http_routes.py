@@ -1,10 +1,9 @@
 """HTTPRoute of `gateway.networking.k8s.io`: its values, and how a document becomes them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from headrace.diagnostics import Diagnostic, shorten
+from headrace.diagnostics import shorten
 from headrace.names import Ref
 from headrace.objects import fields, route_backends, route_filters, route_matches, routes
 from headrace.objects.problems import Problems
@@ -57,13 +56,6 @@ class HTTPRoute(Route):
     hostnames: tuple[str, ...] = ()
     rules: tuple[HTTPRule, ...] = ()
 
-    @property
-    def diagnostics(self) -> Iterator[Diagnostic]:
-        """Yield the problems of the route, its rules and backends."""
-        yield from self.problems
-        for rule in self.rules:
-            yield from rule.diagnostics
-
 
 def is_large(document: fields.Document) -> bool:
     """Tell whether a route has so many rules or matches that it takes milliseconds to read."""
@@ -80,9 +72,7 @@ def read(namespace: str, name: str, document: fields.Document) -> HTTPRoute:
     rules = [
         _rule(entry, namespace, f'spec.rules[{index}]', Problems(problems.ref)) for index, entry in enumerate(entries)
     ]
-    names = [rule.name for rule in rules if rule.name]
-    if len(names) > len(set(names)):
-        problems.add('spec.rules', 'two rules have the same name')
+    routes.judge_names(rules, problems)
     # A route for hosts that cannot be read is for no other ones.
     return HTTPRoute(
         **metadata,

@@ -13,7 +13,7 @@ from headrace.diagnostics import Diagnostic, shorten
 from headrace.objects import fields, label_selectors, references
 from headrace.objects.label_selectors import Namespaces, Source
 from headrace.objects.problems import Problems
-from headrace.objects.references import GATEWAY_GROUP, Reference
+from headrace.objects.references import Reference
 
 _PROTOCOL = re.compile(r'[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?|[a-z0-9][-a-z0-9.]*/[A-Za-z0-9]+')
 _MAX_PROTOCOL = 255
@@ -126,7 +126,7 @@ def _tls(document: object, namespace: str, field: str, problems: Problems) -> Li
         problems.add(f'{field}.mode', f'{shorten(mode)} is neither Terminate nor Passthrough')
         return None
     problems.add_misfits(document, {'options': dict}, f'{field}.')
-    certificates = references.read_all(document, 'certificateRefs', namespace, field, problems, kind='Secret')
+    certificates = references.read_all(document, 'certificateRefs', namespace, field, problems, references.SECRET)
     return ListenerTLS(TLSMode(mode), certificates, fields.labels(document, 'options'))
 
 
@@ -139,8 +139,8 @@ def _allowed(document: object, field: str, problems: Problems) -> AllowedRoutes:
     namespaces = label_selectors.read_namespaces(document, field, problems, default=Source.SAME)
     kinds = []
     for index, entry in enumerate(problems.entries(document, 'kinds', field)):
-        named = {**entry, 'name': _ANY, 'namespace': ''} if isinstance(entry, dict) else entry
-        kind = references.read(named, '', f'{field}.kinds[{index}]', problems, group=GATEWAY_GROUP)
+        named = {**entry, 'name': _ANY} if isinstance(entry, dict) else entry
+        kind = references.read(named, '', f'{field}.kinds[{index}]', problems, references.ROUTE)
         if kind is not None:
             kinds.append(RouteKind(kind.group, kind.kind))
     allowed = AllowedRoutes(namespaces, tuple(dict.fromkeys(kinds)))

@@ -94,5 +94,5 @@ def _to(entry: object, index: int, namespace: str, problems: Problems) -> GrantT
         return None
     given = entry.get('name')
     name = _ANY if given in (None, '') else given
-    found = references.read({**entry, 'namespace': namespace, 'name': name}, namespace, field, problems)
+    found = references.read({**entry, 'name': name}, namespace, field, problems, references.LOCAL)
     return None if found is None else GrantTo(found.group, found.kind, found.name if given else '')

@@ -8,6 +8,7 @@ object is translated.
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from headrace.diagnostics import shorten
 from headrace.names import Ref
@@ -49,20 +50,28 @@ class BackendObjectReference(Reference):
     port: int = 0
 
 
-def read(
-    entry: object, namespace: str, field: str, problems: Problems, *, group: str = '', kind: str = ''
-) -> Reference | None:
-    """Return the reference of a document; None, and a problem, when it is none.
+class Form(NamedTuple):
+    """Group and kind of a reference that names none; a `local` one names no other namespace."""
 
-    `namespace` is that of the object which refers, `group` and `kind` are the defaults.
-    """
+    group: str = ''
+    kind: str = ''
+    local: bool = False
+
+
+ANY, LOCAL = Form(), Form(local=True)
+SECRET, SERVICE = Form(kind='Secret'), Form(kind='Service')
+GATEWAY, ROUTE = Form(GATEWAY_GROUP, 'Gateway'), Form(GATEWAY_GROUP, local=True)
+
+
+def read(entry: object, namespace: str, field: str, problems: Problems, form: Form = ANY) -> Reference | None:
+    """Return the reference of a document in an object of a namespace; None, and a problem, when it is none."""
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no reference')
         return None
     found = _judged(
-        _text(entry, 'group', group),
-        _text(entry, 'kind', kind),
-        _text(entry, 'namespace', namespace),
+        _text(entry, 'group', form.group),
+        _text(entry, 'kind', form.kind),
+        namespace if form.local else _text(entry, 'namespace', namespace),
         _text(entry, 'name', ''),
     )
     if isinstance(found, str):
@@ -72,11 +81,11 @@ def read(
 
 
 def read_all(
-    document: fields.Document, key: str, namespace: str, field: str, problems: Problems, *, kind: str = ''
+    document: fields.Document, key: str, namespace: str, field: str, problems: Problems, form: Form = ANY
 ) -> tuple[Reference, ...]:
     """Return the references in the list under `key`, in their order; those that are none are left out, each with a problem."""
     found = (
-        read(entry, namespace, f'{field}.{key}[{index}]', problems, kind=kind)
+        read(entry, namespace, f'{field}.{key}[{index}]', problems, form)
         for index, entry in enumerate(problems.entries(document, key, field))
     )
     return tuple(reference for reference in found if reference is not None)
@@ -87,7 +96,7 @@ def read_parents(spec: fields.Document, namespace: str, problems: Problems) -> t
     found: dict[ParentRef, None] = {}
     for index, entry in enumerate(problems.entries(spec, 'parentRefs', 'spec')):
         field = f'spec.parentRefs[{index}]'
-        reference = read(entry, namespace, field, problems, group=GATEWAY_GROUP, kind='Gateway')
+        reference = read(entry, namespace, field, problems, GATEWAY)
         if reference is None or not isinstance(entry, dict):
             continue
         section, port = entry.get('sectionName'), entry.get('port')
@@ -102,7 +111,7 @@ def read_parents(spec: fields.Document, namespace: str, problems: Problems) -> t
 
 def read_backend(entry: object, namespace: str, field: str, problems: Problems) -> BackendObjectReference | None:
     """Return a reference to a backend; None, and a problem, when it is none or names a Service without a port."""
-    reference = read(entry, namespace, field, problems, kind='Service')
+    reference = read(entry, namespace, field, problems, SERVICE)
     if reference is None or not isinstance(entry, dict):
         return None
     port = fields.port(entry, 'port')

@@ -332,7 +332,7 @@ def _external_auth(body: fields.Document, namespace: str, field: str, problems: 
 
 
 def _extension(body: fields.Document, namespace: str, field: str, problems: Problems) -> ExtensionRef | None:
-    reference = references.read({**body, 'namespace': namespace}, namespace, field, problems)
+    reference = references.read(body, namespace, field, problems, references.LOCAL)
     return None if reference is None else ExtensionRef(reference)
 
 

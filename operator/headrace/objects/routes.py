@@ -6,7 +6,7 @@ were: what protects it may be what could not be read. What was read of it is kep
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,29 +25,6 @@ _MAX_SESSION_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """What every route has. `annotations` are those under our prefix, without it, sorted; `parents` are in their order.
-
-    `problems` are those outside of its rules.
-    """
-
-    KIND: ClassVar[str] = ''
-
-    namespace: str
-    name: str
-    created: str = ''
-    generation: int = 0
-    annotations: tuple[tuple[str, str], ...] = ()
-    parents: tuple[ParentRef, ...] = ()
-    problems: tuple[Diagnostic, ...] = ()
-
-    @property
-    def ref(self) -> Ref:
-        """Return the route's reference."""
-        return Ref(self.KIND, self.namespace, self.name)
-
-
-@dataclass(frozen=True, slots=True)
 class RouteRule:
     """What every rule has: its name, '' for none, and its backends in their order."""
 
@@ -61,6 +38,37 @@ class RouteRule:
         yield from self.problems
         for backend in self.backends:
             yield from backend.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What every route has. `annotations` are those under our prefix, without it, sorted; parents and rules are in their order.
+
+    `problems` are those outside of its rules.
+    """
+
+    KIND: ClassVar[str] = ''
+
+    namespace: str
+    name: str
+    created: str = ''
+    generation: int = 0
+    annotations: tuple[tuple[str, str], ...] = ()
+    parents: tuple[ParentRef, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+    rules: tuple[RouteRule, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """Return the route's reference."""
+        return Ref(self.KIND, self.namespace, self.name)
+
+    @property
+    def diagnostics(self) -> Iterator[Diagnostic]:
+        """Yield the problems of the route, its rules and their backends."""
+        yield from self.problems
+        for rule in self.rules:
+            yield from rule.diagnostics
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,13 @@ def read_rule_name(rule: fields.Document, field: str, problems: Problems) -> str
         return name or ''
     problems.add(f'{field}.name', f'{shorten(name)} is no name of a rule')
     return ''
+
+
+def judge_names(rules: Sequence[RouteRule], problems: Problems) -> None:
+    """Add a problem when two rules have the same name."""
+    names = [rule.name for rule in rules if rule.name]
+    if len(names) > len(set(names)):
+        problems.add('spec.rules', 'two rules have the same name')
 
 
 def read_duration(document: fields.Document, key: str, field: str, problems: Problems) -> int | None:
