@@ -89,8 +89,8 @@ def parse(value: Any, longest: int) -> Diagnostic | None:
 
 
 def _ref(value: Any, longest: int) -> Ref:
-    fields = value if isinstance(value, dict) else {}
-    return Ref(*(str(fields.get(key, ''))[:longest] for key in Ref._fields))
+    found = value if isinstance(value, dict) else {}
+    return Ref(*(str(found.get(key, ''))[:longest] for key in Ref._fields))
 
 
 def _part(value: Any, longest: int) -> StatusPart:
@@ -114,8 +114,8 @@ def shorten(value: object, limit: int = 60) -> str:
     Of what is no scalar only the type is shown: a few lines of YAML can name a list of billions.
     """
     text = value if isinstance(value, str) else repr(value) if is_scalar(value) else f'({type(value).__name__})'
-    quoted = ascii(text[:limit])
-    return f'{quoted}…' if len(text) > limit else quoted
+    shown = ascii(text[:limit])
+    return f'{shown}…' if len(text) > limit else shown
 
 
 # What only an agent can know, because it reads Secrets and speaks to HAProxy.
@@ -140,6 +140,7 @@ _ERROR, _WARNING, _INFO = Level.ERROR, Level.WARNING, Level.INFO
 REASONS: dict[str, Reason] = {
     'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
     'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
+    'BackendNotFound': Reason(_ERROR, 'A backend of a route does not exist, or has no TCP port of this number; its share of the requests gets the status 500.', 'Correct the reference, or create the Service.'),
     'BeyondHaproxy': Reason(_WARNING, "The class's settings ask for what this HAProxy cannot do; the rest is served.", 'Take another HAProxy, or leave the setting out.'),
     'BudgetExceeded': Reason(_ERROR, 'The object, or all objects of its namespace together, would become more than the class allows; it keeps what it was before, else its routes answer 503 (http) or a reset (tcp). Beyond the budget of checks it is served without checks, beyond that of endpoints by a part of them.', 'Split the object, remove what the namespace does not need, or ask the administrator for more; the message names the amount and the setting. Objects that wait are served as soon as there is room.'),
     'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
@@ -157,16 +158,21 @@ REASONS: dict[str, Reason] = {
     'HeldByAnother': Reason(_ERROR, 'Another controller has written this part of the status; headrace leaves it alone.', 'Give the Service a loadBalancerClass, so that one controller alone feels addressed.'),
     'HostForbidden': Reason(_ERROR, "The class's `hostPolicy` does not give this host to this namespace.", 'Use another host, or ask the administrator.'),
     'InternalError': Reason(_ERROR, 'headrace failed on the object unexpectedly; the last good state of the object stays, and no other object is affected.', 'Report the traceback in the log: this is a defect of headrace. Another change of the object is tried again.'),
+    'InvalidKind': Reason(_ERROR, 'A reference names a kind that is not supported there.', 'Refer to a Service as a backend, and to a Secret as a certificate.'),
     'InvalidObject': Reason(_ERROR, 'The object lacks what Kubernetes requires of it and is ignored, whole or in the field named.', 'Correct the field.'),
     'InvalidPath': Reason(_ERROR, 'A path of an Ingress is none that a request can have, or a regular expression beyond the subset that is supported; the latter closes what is left of its host.', 'Correct the path.'),
     'InvalidValue': Reason(_ERROR, 'The value does not parse; the key is treated as absent.', 'The message says what is allowed.'),
     'MissingHost': Reason(_ERROR, 'An HTTP port needs a host, and the class has no `domain` to make one.', 'Set `headrace.io/host`; `"*"` asks for every host.'),
     'NoEndpoints': Reason(_WARNING, 'No endpoint is usable; clients get 503 (http) or a reset (tcp).', 'Check the readiness of the pods behind the Service.'),
+    'NoMatchingListenerHostname': Reason(_ERROR, 'No listener of the parent has a host in common with the route.', 'Change `hostnames` of the route, or `hostname` of a listener.'),
+    'NoMatchingParent': Reason(_ERROR, 'The parent has no listener of the name or port that the route names, or none that can be served.', 'Correct `sectionName` and `port`, or the listener.'),
+    'NotAllowedByListeners': Reason(_ERROR, 'No listener of the parent allows routes of this kind and namespace.', 'Change `allowedRoutes` of the listener.'),
     'NotApplicable': Reason(_WARNING, 'The key has no meaning for this port or kind and is ignored.', 'Remove it, or change the mode of the port.'),
     'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
     'PlaceholderCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),
     'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),
+    'RefNotPermitted': Reason(_ERROR, 'A reference to an object of another namespace is not allowed.', 'Create a ReferenceGrant in that namespace.'),
     'RefusedByHaproxy': Reason(_ERROR, 'HAProxy refuses the configuration that the object becomes. The last one that HAProxy has accepted serves, else its hosts and ports are closed; the rest is served.', 'Change the object; the message holds what HAProxy said. Tell the administrator when a snippet or template is at fault.'),
     'ReloadDelayed': Reason(_WARNING, 'A change of the object takes effect with a reload of HAProxy, and that waits: the namespace, or all together, have caused as many as they may, or too many workers of earlier reloads still hold connections. Until then the object is served as before.', 'None: it comes by itself. Change less often what needs a reload, or ask the administrator for a larger `reloadsPerMinute` or `maxOldWorkers`.'),
     'RouteClosed': Reason(_ERROR, 'A key that protects the route cannot be used, or an object beyond a limit names the host, so the route answers 503 (http) or a reset (tcp).', 'Correct the key or the object that the message names.'),
@@ -180,4 +186,5 @@ REASONS: dict[str, Reason] = {
     'UnknownSnippet': Reason(_ERROR, 'The administrator has defined no snippet of this name.', 'Correct the name, or ask the administrator.'),
     'UnsupportedBackend': Reason(_ERROR, 'The backend of a path is a resource and no Service; the path answers 503.', 'Name a Service.'),
     'UnsupportedProtocol': Reason(_WARNING, 'The edge does not serve UDP and SCTP ports.', 'Use the node role for this Service.'),
+    'UnsupportedValue': Reason(_ERROR, 'A value is not supported; what depends on it is closed.', 'The message says what is not supported.'),
 }  # fmt: skip

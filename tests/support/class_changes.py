@@ -69,6 +69,7 @@ RELOAD = {
 HTTP3 = {'http3': True}
 RESTART = {
     'class': 'other',
+    'gatewayApi': False,
     'ingress': False,
     'nodeRole': True,
     'startupTaint': 'example.com/taint',

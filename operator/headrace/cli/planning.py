@@ -29,57 +29,57 @@ def _paths(name: str, text: str) -> Callable[[Function], Function]:
 @click.command()
 @_paths('--from', 'Objects that the running HAProxy was started with; a file or folder, may be given more than once.')
 @_paths('--to', 'Objects as they shall be.')
-@inputs.view_options()
+@inputs.seen_from()
 def plan(to: tuple[Path, ...], **options: Any) -> None:
     """Print the runtime commands that lead from one set of objects to another, in their order.
 
     Where commands cannot do it, `reload:` lines give the reasons, and the commands are those that do not wait for it.
     Diagnostics are those of the second set, on standard error.
     """
-    view = inputs.view_of(options)
-    before = inputs.load(options['from'], view)
-    after = inputs.load(to, view)
-    state, steps = between(before.objects, after.objects, view.context)
+    seen = inputs.look(options)
+    before = inputs.load(options['from'], seen)
+    after = inputs.load(to, seen)
+    state, made = between(before.objects, after.objects, seen.context)
     diagnostics = (*after.diagnostics, *state.all_diagnostics())
-    if view.json:
-        output.echo_json({**_values(steps), 'diagnostics': [each.value for each in diagnostics]})
+    if seen.json:
+        output.echo_json({**_values(made), 'diagnostics': [each.value for each in diagnostics]})
         return
     for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)
-    for reason in steps.reasons:
+    for reason in made.reasons:
         click.echo(f'{click.style("reload:", fg="yellow")} {reason}')
-    for command in steps.commands:
+    for command in made.commands:
         click.echo(command.shown.rstrip('\n'))
-    if not steps:
+    if not made:
         click.echo('nothing to do')
 
 
 def between(before: Iterable[Object], after: Iterable[Object], context: BuildContext) -> tuple[State, Plan]:
     """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
-    target = tuple(after)
-    store, state = Store(), State(context.placed_by(target))
+    wanted = tuple(after)
+    store, state = Store(), State(context.placed_by(wanted))
     for item in before:
         store.put(item)
     state.update(store, store.take())
-    snapshot = of_state(state)
+    shown = of_state(state)
     loaded = haproxy_plan.started(
-        snapshot,
+        shown,
         profiles.in_use(
-            snapshot.fragments.values(),
+            shown.fragments.values(),
             *shapes.usual_cookies(context.settings),
             external=context.settings.allow_external_name,
         ),
     )
-    removals = {item.ref for item in store.objects()} - {item.ref for item in target}
-    for item in target:
+    gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}
+    for item in wanted:
         store.put(item)
-    for ref in removals:
+    for ref in gone:
         store.drop(ref)
-    steps = haproxy_plan.plan(state.update(store, store.take()), loaded)
-    return state, replace(steps, commands=_with_line_numbers(steps.commands, crt_lists(snapshot.pointers)))
+    made = haproxy_plan.plan(state.update(store, store.take()), loaded)
+    return state, replace(made, commands=_located(made.commands, crt_lists(shown.pointers)))
 
 
-def _with_line_numbers(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[Command, ...]:
+def _located(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[Command, ...]:
     """Return commands with the numbers of crt-lists' lines, which are those of the files that HAProxy was started with."""
     lines = {name: text.decode().splitlines() for name, text in lists.items()}
     return tuple(
@@ -90,8 +90,8 @@ def _with_line_numbers(commands: Iterable[Command], lists: Mapping[str, bytes]) 
     )
 
 
-def _values(steps: Plan) -> dict[str, object]:
+def _values(made: Plan) -> dict[str, object]:
     return {
-        'commands': [{'phase': command.phase.name.lower(), 'command': command.shown} for command in steps.commands],
-        'reload': [{'reason': reason.word, 'detail': reason.detail} for reason in steps.reasons],
+        'commands': [{'phase': command.phase.name.lower(), 'command': command.shown} for command in made.commands],
+        'reload': [{'reason': reason.word, 'detail': reason.detail} for reason in made.reasons],
     }

@@ -13,29 +13,27 @@ _STEP_SECONDS = 0.5
 
 
 async def give_back(
-    client: Client, installation: Installation, names: tuple[tuple[str, str], ...], say: Callable[[str], None]
+    client: Client, which: Installation, named: tuple[tuple[str, str], ...], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError."""
-    services = list(names)
-    if not services:
-        for namespace in installation.namespaces or ('',):
-            services += await client.services_with_label(f'{CHOSEN_LABEL}={installation.class_name}', namespace)
-    for namespace, name in services:
+    wanted = list(named)
+    if not wanted:
+        for namespace in which.namespaces or ('',):
+            wanted += await client.labelled(f'{CHOSEN_LABEL}={which.class_name}', namespace)
+    for namespace, name in wanted:
         body: dict[str, Any] = {'metadata': {'annotations': {_WISH: None}}}
         await client.patch_service(namespace, name, body)
         say(f'{namespace}/{name}: kube-proxy gets it back')
-    return services
+    return wanted
 
 
-async def wait(client: Client, class_name: str, targets: list[tuple[str, str]]) -> None:
+async def wait(client: Client, class_name: str, returned: list[tuple[str, str]]) -> None:
     """Wait until kube-proxy serves Services again and no node does any more; raises CallError."""
-    remaining = set(targets)
-    while remaining:
+    left = set(returned)
+    while left:
         labels = [f'{key}={class_name}' for key in (CHOSEN_LABEL, PROXY_NAME_LABEL)]
-        namespaces = {namespace for namespace, _ in remaining}
-        lists = [
-            await client.services_with_label(label, namespace) for label in labels for namespace in sorted(namespaces)
-        ]
-        remaining &= {service for services in lists for service in services}
-        if remaining:
+        namespaces = {namespace for namespace, _ in left}
+        lists = [await client.labelled(label, namespace) for label in labels for namespace in sorted(namespaces)]
+        left &= {service for services in lists for service in services}
+        if left:
             await asyncio.sleep(_STEP_SECONDS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from headrace import names
-from headrace.diagnostics import Diagnostic
+from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.ir.backend import Backend, Demand
 from headrace.ir.l4 import Balanced, VirtualAddress
 from headrace.ir.pointers import GatewayPort, Pointer, Reserved, Unread
@@ -63,6 +63,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part of a route's status that is ours, and the listeners that the route is attached to there, by owner and name."""
+
+    part: StatusPart
+    listeners: tuple[tuple[Ref, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """What one object contributes. All tuples are sorted; `demands` are ports of other Services that it needs.
 
@@ -87,6 +95,7 @@ class Fragment:
     shut: tuple[str, ...] = ()
     unchecked: tuple[Diagnostic, ...] = ()
     needs: tuple[Ref, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     endpoint_diagnostics: tuple[Diagnostic, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -119,6 +128,7 @@ class Fragment:
             self.shut,
             self.unchecked,
             self.needs,
+            self.attachments,
             diagnostics,
             self.diagnostics,
         )

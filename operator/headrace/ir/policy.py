@@ -34,10 +34,13 @@ class Map(StrEnum):
     SPLITS = 'splits'
     REWRITE = 'rewrite'
     REWRITE_CAPTURES = 'rewrite-captures'
+    REWRITE_FULL = 'rewrite-full'
     REQUEST_HEADERS = 'request-headers'
     REQUEST_HEADERS_GONE = 'request-headers-gone'
+    REQUEST_HEADERS_ADDED = 'request-headers-added'
     RESPONSE_HEADERS = 'response-headers'
     RESPONSE_HEADERS_GONE = 'response-headers-gone'
+    RESPONSE_HEADERS_ADDED = 'response-headers-added'
     COOKIE_DOMAIN = 'cookie-domain'
     COOKIE_PATH = 'cookie-path'
     ERROR_PAGES = 'error-pages'
@@ -74,11 +77,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HeaderEdits:
-    """Headers that a policy sets, or removes where the value is empty."""
+    """Headers that a policy sets, or removes where the value is empty, and those that it adds to others of their name."""
 
     policy: str
     request: tuple[tuple[str, str], ...] = ()
     response: tuple[tuple[str, str], ...] = ()
+    request_added: tuple[tuple[str, str], ...] = ()
+    response_added: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

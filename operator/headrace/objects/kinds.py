@@ -6,10 +6,10 @@ plain endpoints are one sorted tuple of addresses; only odd endpoints (not ready
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol as Interface
 
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
-from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.status import UNREAD, Status
 
 # All Nodes, for those that read them all.
@@ -18,6 +18,8 @@ NODES = Ref('Node', '', '*')
 DEFAULT_INGRESS_CLASS = Ref('IngressClass', '', '*')
 # The kind of what stands for all canary Ingresses of a host in a namespace.
 CANARIES = 'Canaries'
+# The kind of what stands for all ReferenceGrants of a namespace.
+REFERENCE_GRANTS = 'ReferenceGrants'
 # The kind of what stands for whether paths of a host are regular expressions, by class and host.
 EXPRESSIONS = 'PathExpressions'
 
@@ -250,4 +252,10 @@ class Namespace:
         return Ref('Namespace', '', self.name)
 
 
-Object = Service | Slice | Endpoints | Secret | Node | Namespace | Ingress | IngressClass
+class Object(Interface):
+    """An object of a kind of the registry."""
+
+    @property
+    def ref(self) -> Ref:
+        """Return the object's reference."""
+        ...

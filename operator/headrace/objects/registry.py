@@ -8,13 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.names import Ref
-from headrace.objects import cluster, fields, ingress, secrets, services, slices
+from headrace.objects import (
+    cluster,
+    fields,
+    gateway_classes,
+    gateways,
+    http_routes,
+    ingress,
+    reference_grants,
+    secrets,
+    services,
+    slices,
+)
+from headrace.objects.gateway_classes import GatewayClass
+from headrace.objects.gateways import Gateway
+from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import (
     CANARIES,
     DEFAULT_INGRESS_CLASS,
     EXPRESSIONS,
     NODES,
+    REFERENCE_GRANTS,
     Endpoints,
     Namespace,
     Node,
@@ -23,6 +38,7 @@ from headrace.objects.kinds import (
     Service,
     Slice,
 )
+from headrace.objects.reference_grants import ReferenceGrant
 
 Read = Callable[[str, str, fields.Document], Object]
 # Whether reading a document takes more than some milliseconds.
@@ -97,11 +113,22 @@ def expressions(namespace: str, ingress_class: str, host: str) -> Ref:
     return Ref(EXPRESSIONS, namespace, f'{ingress_class}/{host}')
 
 
+def _reference_grant(before: ReferenceGrant | None, after: ReferenceGrant | None) -> tuple[Ref, ...]:
+    ref = _one(before, after).ref
+    return ref, grants_of(ref.namespace)
+
+
+def grants_of(namespace: str) -> Ref:
+    """Return what stands for all ReferenceGrants of a namespace."""
+    return Ref(REFERENCE_GRANTS, namespace, '*')
+
+
 def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> tuple[Ref, ...]:
     default = any(item is not None and item.is_default for item in (before, after))
     return (*_itself(before, after), DEFAULT_INGRESS_CLASS) if default else _itself(before, after)
 
 
+_GATEWAY_API = 'gateway.networking.k8s.io'
 KINDS = (
     Kind(Service, 'Service', '', 'v1', 'services', services.read, _itself, subdomain=False),
     Kind(Endpoints, 'Endpoints', '', 'v1', 'endpoints', slices.read_endpoints, _endpoints_of_service),
@@ -111,6 +138,10 @@ KINDS = (
     Kind(Slice, 'EndpointSlice', 'discovery.k8s.io', 'v1', 'endpointslices', slices.read, _endpoints_of_services),
     Kind(Ingress, 'Ingress', 'networking.k8s.io', 'v1', 'ingresses', ingress.read, _ingress, slow=ingress.is_large),
     Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
+    Kind(GatewayClass, 'GatewayClass', _GATEWAY_API, 'v1', 'gatewayclasses', gateway_classes.read, _itself, namespaced=False, optional=True),
+    Kind(Gateway, 'Gateway', _GATEWAY_API, 'v1', 'gateways', gateways.read, _itself, optional=True),
+    Kind(HTTPRoute, 'HTTPRoute', _GATEWAY_API, 'v1', 'httproutes', http_routes.read, _itself, optional=True, slow=http_routes.is_large),
+    Kind(ReferenceGrant, 'ReferenceGrant', _GATEWAY_API, 'v1', 'referencegrants', reference_grants.read, _reference_grant, optional=True),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_TYPE = {kind.type: kind for kind in KINDS}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from headrace.ir.fragment import Fragment
 from headrace.names import Ref
-from headrace.objects.ingress import Ingress
-from headrace.objects.kinds import Secret, Service
+from headrace.objects.kinds import Secret
 from headrace.resolve.hosts import Rank
 from headrace.resolve.totals import Cost
+from headrace.store import Translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Standing:
     `failed` tells that an unexpected exception was raised when it was last built.
     """
 
-    made_from: tuple[Service | Ingress | Secret, ...] = ()
+    made_from: tuple[Translated | Secret, ...] = ()
     good: Fragment | None = None
     replaced: bool = False
     failed: bool = False

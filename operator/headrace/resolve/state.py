@@ -14,7 +14,6 @@ from functools import partial, reduce
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Fragment
 from headrace.names import Ref
-from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Secret, Service
 from headrace.resolve.admission import Admission, Refresh
 from headrace.resolve.changes import Change, Failure, FragmentChange
@@ -24,7 +23,7 @@ from headrace.resolve.hosts import Rank
 from headrace.resolve.installation import Installation
 from headrace.resolve.standing import UNKNOWN, Refusal, Standing, Standings
 from headrace.resolve.translation import Translation
-from headrace.store import TRANSLATED, Reader, Store
+from headrace.store import TRANSLATED, Reader, Store, Translated
 from headrace.translate.build_context import BuildContext
 
 
@@ -83,7 +82,7 @@ class State:
             change = self.update(store, store.translated())
         return change.then(self.update(store, [item.ref for item in earlier])) if earlier else change
 
-    def last_good(self) -> list[Service | Ingress | Secret]:
+    def last_good(self) -> list[Translated | Secret]:
         """Return what the objects in error were last made from without one."""
         refs = self._standings.failed | self._standings.replaced
         return [item for ref in refs for item in self._standings.of(ref).made_from]

@@ -51,8 +51,9 @@ def cost(fragment: Fragment) -> Cost:
     entries = entries_of_claims + len(fragment.data) + len(fragment.timeouts)
     size += sum(len(entry.key) + len(entry.value) + 2 for entry in fragment.data)
     for edits in fragment.headers:
-        entries += bool(edits.request) + bool(edits.response)
-        size += sum(len(name) + len(value) + 2 for name, value in (*edits.request, *edits.response))
+        lists = (edits.request, edits.response, edits.request_added, edits.response_added)
+        entries += sum(map(bool, lists))
+        size += sum(len(name) + len(value) + 2 for headers in lists for name, value in headers)
     for lead in fragment.leads:
         # A split has as many entries as its draws need, which the number of its backends bounds.
         entries += _ENTRIES_OF_SHARE * len(lead.backends) if isinstance(lead, Split) else 1

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
+from headrace.objects.gateways import Gateway
+from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import Reader, Store
-from headrace.translate import class_fragment, ingresses, node_services, ownership, services
+from headrace.translate import class_fragment, gateways, http_routes, ingresses, node_services, ownership, services
 from headrace.translate.build_context import BuildContext, Role
 
 
@@ -39,15 +41,26 @@ class Translation:
         """Return the fragment that an object asks for, None for none; `reader` records what it is made from."""
         if reader.ref == self.own:
             return class_fragment.translate(self.context, reader)
-        if (ingress := store.get(reader.ref, Ingress)) is not None:
-            return ingresses.translate(ingress, reader, self.context) if self.context.role is Role.EDGE else None
-        service = store.get(reader.ref, Service)
+        source = store.source(reader.ref)
+        if source is not None and not isinstance(source, Service):
+            return self._at_the_edge(source, reader) if self.context.role is Role.EDGE else None
+        service = source
         if service is None:
             self.draining.discard(reader.ref)
             return None
         if self.context.role is Role.NODE:
             return self._of_node(service, reader)
         return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
+
+    def _at_the_edge(self, source: Ingress | Gateway | HTTPRoute, reader: Reader) -> Fragment | None:
+        """Return the fragment of an object that the edge alone serves."""
+        match source:
+            case Ingress():
+                return ingresses.translate(source, reader, self.context)
+            case Gateway():
+                return gateways.translate(source, reader, self.context)
+            case HTTPRoute():
+                return http_routes.translate(source, reader, self.context)
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
         ref, demands = service.ref, self.dependencies.demands(service.ref)

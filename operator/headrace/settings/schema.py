@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, meta('Serve Services of type LoadBalancer that name no loadBalancerClass.', 'runtime')
     ] = False
     ingress: Annotated[bool, meta('Read and serve Ingresses.', 'restart')] = True
+    gateway_api: Annotated[bool, meta('Read and serve resources of the Gateway API.', 'restart')] = True
     ingress_classes: Annotated[
         tuple[forms.ClassName, ...],
         meta(

@@ -3,7 +3,7 @@
 from headrace.annotations.parse import PREFIX
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand
-from headrace.ir.fragment import Claim, Fragment, Kind
+from headrace.ir.fragment import Attachment, Claim, Fragment, Kind
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.routing import Lead
 from headrace.names import Ref
@@ -28,6 +28,7 @@ class FragmentParts:
         self.demands: set[Demand] = set()
         self.shut: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
+        self.attachments: tuple[Attachment, ...] = ()
         self.endpoint_diagnostics: set[Diagnostic] = set()
 
     def variant(self, service: Service) -> str:
@@ -70,6 +71,7 @@ class FragmentParts:
             demands=tuple(sorted(self.demands)),
             shut=tuple(sorted(self.shut)),
             needs=self.reader.needs,
+            attachments=self.attachments,
             endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
             diagnostics=tuple(sorted(set(self.diagnostics))),
         )

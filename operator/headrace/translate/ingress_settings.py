@@ -6,13 +6,12 @@ as an annotated Service.
 
 from dataclasses import dataclass
 
-from headrace.annotations import parse
 from headrace.annotations.foreign.read import read as read_foreign
 from headrace.annotations.foreign.translation import Structure
-from headrace.annotations.keys import BY_NAME, Scope
 from headrace.annotations.parse import PREFIX
 from headrace.diagnostics import Diagnostic
 from headrace.objects.ingress import Ingress
+from headrace.translate import own_keys
 from headrace.translate.build_context import BuildContext
 from headrace.translate.ingress_class import ClassDecision
 
@@ -47,18 +46,8 @@ class IngressSettings:
 def read(ingress: Ingress, decision: ClassDecision, context: BuildContext) -> IngressSettings:
     """Return what the annotations of an Ingress of this class say."""
     pairs = tuple((key[len(PREFIX) :], text) for key, text in ingress.annotations if key.startswith(PREFIX))
-    annotations = parse.read(ingress.ref, pairs, ())
-    values, diagnostics = {}, list(annotations.diagnostics)
-    for key, value in annotations.common.items():
-        if BY_NAME[key].scope in (Scope.ROUTE, Scope.BACKEND) or key in _EXPOSURE:
-            values[key] = value
-        else:
-            place = _ELSEWHERE.get(key, 'the Service')
-            message = f'{PREFIX}{key} has no effect on an Ingress: it is for {place}'
-            diagnostics.append(
-                Diagnostic(ingress.ref, 'NotApplicable', message, f'metadata.annotations[{PREFIX}{key}]')
-            )
-    closed_by = tuple((f'{PREFIX}{key}', 'the value does not parse') for key in annotations.closing_keys(''))
+    own = own_keys.read(ingress.ref, pairs, 'an Ingress', _EXPOSURE, _ELSEWHERE)
+    values, closed_by, diagnostics = own.values, own.closed_by, list(own.diagnostics)
     if not (dialect := _dialect(decision, context)):
         return IngressSettings(values, '', closed_by, diagnostics=tuple(diagnostics))
     foreign = read_foreign(dialect, ingress.annotations, ingress.namespace)

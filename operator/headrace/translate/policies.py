@@ -36,10 +36,13 @@ REALM = 'j'
 BODY = 'm'
 REWRITE = 'w'
 REWRITE_CAPTURES = 'f'
+REWRITE_FULL = '1'
 REQUEST_HEADERS = 'h'
 REQUEST_HEADERS_GONE = 'H'
+REQUEST_HEADERS_ADDED = '2'
 RESPONSE_HEADERS = 'o'
 RESPONSE_HEADERS_GONE = 'O'
+RESPONSE_HEADERS_ADDED = '3'
 CORS = 'C'
 CANARY = 'c'
 CANARY_MATCH = 'k'
@@ -186,7 +189,7 @@ def _apply_http(policy: Policy, settings: RouteSettings) -> None:
     if settings.redirect_to is not None:
         apply_redirect(policy, settings.redirect_code, settings.redirect_to)
     if settings.rewrite_path is not None:
-        policy.add(REWRITE, (Map.REWRITE, name, settings.rewrite_path.rstrip('/') or '/'))
+        apply_rewrite(policy, settings.rewrite_path)
     for flag, where, replacement in (
         (COOKIE_DOMAIN, Map.COOKIE_DOMAIN, settings.response_cookie_domain),
         (COOKIE_PATH, Map.COOKIE_PATH, settings.response_cookie_path),
@@ -196,7 +199,8 @@ def _apply_http(policy: Policy, settings: RouteSettings) -> None:
             policy.add(flag, (where, name, f'{replacement.old}|{replacement.new}'))
     if settings.basic_auth_realm is not None and settings.basic_auth_secret is not None:
         policy.add(REALM, (Map.REALM, name, settings.basic_auth_realm))
-    _apply_headers(policy, _with_host(settings), settings.response_headers)
+    if (request := _with_host(settings)) or settings.response_headers:
+        edit_headers(policy, Edits(request), Edits(settings.response_headers))
     _apply_cors(policy, settings)
 
 
@@ -205,6 +209,16 @@ def apply_redirect(policy: Policy, code: str, location: str) -> None:
     policy.add(REDIRECT, (Map.REDIRECT, policy.name, f'{code}|{location}'))
     if '${' in location:
         policy.add(REDIRECT_VARIABLES)
+
+
+def apply_rewrite(policy: Policy, path: str) -> None:
+    """Let a policy replace the prefix of a path that its route has matched."""
+    policy.add(REWRITE, (Map.REWRITE, policy.name, path.rstrip('/') or '/'))
+
+
+def apply_full_rewrite(policy: Policy, path: str) -> None:
+    """Let a policy replace whole paths."""
+    policy.add(REWRITE_FULL, (Map.REWRITE_FULL, policy.name, path))
 
 
 def apply_captures(policy: Policy, template: str) -> None:
@@ -223,18 +237,47 @@ def _with_host(settings: RouteSettings) -> Headers:
     return tuple(sorted((('Host', settings.host_header), *others), key=lambda item: item[0].lower()))
 
 
-def _apply_headers(policy: Policy, request: Headers, response: Headers) -> None:
-    if not request and not response:
-        return
-    policy.headers = HeaderEdits(policy.name, request, response)
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """Headers to set and, where the value is empty, to remove, and headers to add to those of the same name."""
+
+    kept: Headers = ()
+    added: Headers = ()
+
+
+_NO_EDITS = Edits()
+
+
+def edit_headers(policy: Policy, request: Edits = _NO_EDITS, response: Edits = _NO_EDITS) -> None:
+    """Let a policy change headers, besides those that it changes already; a later change of a header counts."""
+    before = policy.headers or HeaderEdits(policy.name)
+    policy.headers = edits = HeaderEdits(
+        policy.name,
+        _merged(before.request, request.kept),
+        _merged(before.response, response.kept),
+        (*before.request_added, *request.added),
+        (*before.response_added, *response.added),
+    )
     for headers, kept, gone in (
-        (request, REQUEST_HEADERS, REQUEST_HEADERS_GONE),
-        (response, RESPONSE_HEADERS, RESPONSE_HEADERS_GONE),
+        (edits.request, REQUEST_HEADERS, REQUEST_HEADERS_GONE),
+        (edits.response, RESPONSE_HEADERS, RESPONSE_HEADERS_GONE),
     ):
         if any(value for _, value in headers):
             policy.flags.add(kept)
         if any(not value for _, value in headers):
             policy.flags.add(gone)
+    for headers, added in (
+        (edits.request_added, REQUEST_HEADERS_ADDED),
+        (edits.response_added, RESPONSE_HEADERS_ADDED),
+    ):
+        if headers:
+            policy.flags.add(added)
+
+
+def _merged(before: Headers, headers: Headers) -> Headers:
+    """Return headers sorted by name, each once."""
+    by_name = {name.lower(): (name, value) for name, value in (*before, *headers)}
+    return tuple(by_name[name] for name in sorted(by_name))
 
 
 def _apply_cors(policy: Policy, settings: RouteSettings) -> None:

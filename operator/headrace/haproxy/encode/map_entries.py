@@ -59,6 +59,12 @@ def _headers(edits: HeaderEdits) -> Iterator[Entry]:
             yield Entry(kept, edits.policy, syntax.header_block(values))
         if empty := tuple(item for item in headers if not item[1]):
             yield Entry(gone, edits.policy, syntax.header_names(empty))
+    for added, headers in (
+        (Map.REQUEST_HEADERS_ADDED, edits.request_added),
+        (Map.RESPONSE_HEADERS_ADDED, edits.response_added),
+    ):
+        if headers:
+            yield Entry(added, edits.policy, syntax.header_block(headers))
 
 
 def _timeouts(found: Timeouts) -> Entry:

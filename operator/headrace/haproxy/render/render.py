@@ -139,6 +139,8 @@ class Renderer:
             frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
         elif not self.context.settings.ranges():
             del frontends[2]
+        if self.conditions:
+            frontends.append('backend-unresolved.cfg.j2')
         wanted = profiles.in_use(
             fragments, *shapes.usual_cookies(self.context.settings), external=self.context.settings.allow_external_name
         )
@@ -204,6 +206,7 @@ class Renderer:
             'foreign_networks': ' '.join(refused_addresses.NETWORKS) if self.context.api_server else '',
             'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.context))),
             'hops': names.HOPS,
+            'unresolved': names.UNRESOLVED,
             'most_hops': MOST_HOPS,
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(userlists.needed(fragments)),

@@ -24,13 +24,21 @@ local VARIABLES = {
         local query = encoded(txn.f:query() or '')
         return query == '' and '' or '?' .. query
     end,
+    -- The port as clients know it, the listener's or a given one; nothing where it is the scheme's own.
+    port = function(txn, given)
+        local port, secure = given ~= '' and given or txn:get_var('txn.public'), txn:get_var('txn.https') or txn.f:ssl_fc()
+        return (not port or port == (secure and '443' or '80')) and '' or ':' .. port
+    end,
+    -- What follows the first bytes of a path; `rest` is a path of its own.
+    tail = function(txn, count) return encoded((txn.f:path() or ''):sub(tonumber(count) + 1)) end,
+    rest = function(txn, count) return encoded(absolute((txn.f:path() or ''):sub(tonumber(count) + 1))) end,
 }
 
 -- Returns a place with parts of the request for its variables, nil where one of them has none. Other files use it too.
 function place_of_request(txn, template)
     local whole = true
-    local place = template:gsub('%${([a-z_]+)}', function(name)
-        local value = VARIABLES[name](txn)
+    local place = template:gsub('%${([a-z_]+)(%d*)}', function(name, number)
+        local value = VARIABLES[name](txn, number)
         whole = whole and value
         return value or ''
     end)

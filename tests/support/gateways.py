@@ -1,0 +1,97 @@
+"""Resources of the Gateway API as documents."""
+
+API = 'gateway.networking.k8s.io/v1'
+
+
+def _document(kind, name, namespace, spec, created='2024-01-01T00:00:00Z', **metadata):
+    return {
+        'apiVersion': API,
+        'kind': kind,
+        'metadata': {'name': name, 'namespace': namespace, 'creationTimestamp': created, **metadata},
+        'spec': spec,
+    }
+
+
+def gateway(name='web', *listeners, namespace='shop', class_name='headrace', **more):
+    """Return a Gateway; without listeners it has one for HTTP at port 80."""
+    return _document(
+        'Gateway',
+        name,
+        namespace,
+        {'gatewayClassName': class_name, 'listeners': list(listeners) or [listener()]},
+        **more,
+    )
+
+
+def listener(name='http', port=80, protocol='HTTP', hostname=None, *, namespaces='Same', **more):
+    """Return a listener; `namespaces` are those whose routes it allows."""
+    return {
+        'name': name,
+        'port': port,
+        'protocol': protocol,
+        **({'hostname': hostname} if hostname else {}),
+        'allowedRoutes': {'namespaces': {'from': namespaces}},
+        **more,
+    }
+
+
+def http_route(name, *rules, hostnames=(), parents=({'name': 'web'},), namespace='shop', **more):
+    """Return an HTTPRoute."""
+    spec = {'parentRefs': list(parents), 'rules': list(rules)}
+    return _document(
+        'HTTPRoute', name, namespace, {**spec, **({'hostnames': list(hostnames)} if hostnames else {})}, **more
+    )
+
+
+def rule(*backends, path=None, exact=False, matches=None, **more):
+    """Return a rule; `path` is a prefix unless it is exact, `matches` are its matches instead, backends names or references."""
+    if path is not None:
+        matches = [{'path': {'type': 'Exact' if exact else 'PathPrefix', 'value': path}}]
+    return {
+        **({'matches': matches} if matches else {}),
+        'backendRefs': [backend(each) if isinstance(each, str) else each for each in backends],
+        **more,
+    }
+
+
+def backend(name, weight=1, port=80, **more):
+    """Return a reference to a Service."""
+    return {'name': name, 'port': port, 'weight': weight, **more}
+
+
+def modifier(kind, **edits):
+    """Return a filter that edits headers: `set` and `add` are mappings, `remove` a list."""
+    body = {
+        key: edit if key == 'remove' else [{'name': name, 'value': value} for name, value in edit.items()]
+        for key, edit in edits.items()
+    }
+    return {'type': f'{kind}HeaderModifier', f'{kind[0].lower()}{kind[1:]}HeaderModifier': body}
+
+
+def redirect(**body):
+    """Return a filter that redirects."""
+    return {'type': 'RequestRedirect', 'requestRedirect': body}
+
+
+def rewrite(**body):
+    """Return a filter that rewrites host or path."""
+    return {'type': 'URLRewrite', 'urlRewrite': body}
+
+
+def prefix_path(value):
+    """Return the path of a filter that replaces the matched prefix."""
+    return {'type': 'ReplacePrefixMatch', 'replacePrefixMatch': value}
+
+
+def full_path(value):
+    """Return the path of a filter that replaces whole paths."""
+    return {'type': 'ReplaceFullPath', 'replaceFullPath': value}
+
+
+def grant(*targets, namespace, source='shop', kind='HTTPRoute'):
+    """Return a ReferenceGrant for Services, of these names or all."""
+    to = [{'group': '', 'kind': 'Service', 'name': name} for name in targets] or [{'group': '', 'kind': 'Service'}]
+    group = API.partition('/')[0]
+    return _document(
+        'ReferenceGrant', 'grant', namespace, {'from': [{'group': group, 'kind': kind, 'namespace': source}], 'to': to}
+    )
