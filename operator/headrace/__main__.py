@@ -9,8 +9,8 @@ _FLAG, _VARIABLE = '--supervised', 'HEADRACE_SUPERVISED'
 def main() -> None:
     """Run the command line; with `run --supervised` only what supervises is loaded here, and of `alive` only itself."""
     arguments = sys.argv[1:]
-    wanted = _FLAG in arguments or os.environ.get(_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
-    if arguments[:1] == ['run'] and wanted:
+    supervise = _FLAG in arguments or os.environ.get(_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
+    if arguments[:1] == ['run'] and supervise:
         from headrace import supervisor  # noqa: PLC0415  the supervisor stays small
 
         os.environ.pop(_VARIABLE, None)

@@ -89,8 +89,8 @@ def parse(value: Any, longest: int) -> Diagnostic | None:
 
 
 def _ref(value: Any, longest: int) -> Ref:
-    found = value if isinstance(value, dict) else {}
-    return Ref(*(str(found.get(key, ''))[:longest] for key in Ref._fields))
+    fields = value if isinstance(value, dict) else {}
+    return Ref(*(str(fields.get(key, ''))[:longest] for key in Ref._fields))
 
 
 def _part(value: Any, longest: int) -> StatusPart:
@@ -114,8 +114,8 @@ def shorten(value: object, limit: int = 60) -> str:
     Of what is no scalar only the type is shown: a few lines of YAML can name a list of billions.
     """
     text = value if isinstance(value, str) else repr(value) if is_scalar(value) else f'({type(value).__name__})'
-    shown = ascii(text[:limit])
-    return f'{shown}…' if len(text) > limit else shown
+    quoted = ascii(text[:limit])
+    return f'{quoted}…' if len(text) > limit else quoted
 
 
 # What only an agent can know, because it reads Secrets and speaks to HAProxy.

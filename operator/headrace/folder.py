@@ -63,43 +63,43 @@ class Contents:
     unread: tuple[tuple[str, int], ...] = ()
 
 
-def paths(given: Iterable[Path]) -> list[Path]:
+def paths(sources: Iterable[Path]) -> list[Path]:
     """Return the files that paths stand for: a folder's YAML and JSON files at any depth, hidden ones left out."""
-    found: list[Path] = []
-    for path in given:
+    files: list[Path] = []
+    for path in sources:
         if path.is_dir():
-            files = [file for file in path.rglob('*') if file.suffix in SUFFIXES and file.is_file()]
-            found += sorted(
-                file for file in files if not any(part.startswith('.') for part in file.relative_to(path).parts)
+            candidates = [file for file in path.rglob('*') if file.suffix in SUFFIXES and file.is_file()]
+            files += sorted(
+                file for file in candidates if not any(part.startswith('.') for part in file.relative_to(path).parts)
             )
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise SourceError(f'{path}: no such file or folder')
-    return found
+    return files
 
 
-def read(given: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
+def read(sources: Iterable[Path], limits: Secrets = DEFAULT_LIMITS) -> Contents:
     """Return the objects of files and folders; raises SourceError for a path that cannot be read."""
     objects: list[Object] = []
     diagnostics: list[Diagnostic] = []
     unread: Counter[str] = Counter()
-    for path in paths(given):
+    for path in paths(sources):
         try:
             data = path.read_bytes()
         except OSError as error:
             raise SourceError(f'{path}: {error.strerror}') from error
-        found = parse(data, str(path), limits)
-        objects += found.objects
-        diagnostics += found.diagnostics
-        unread.update(dict(found.unread))
-    seen: dict[Ref, Object] = {}
+        contents = parse(data, str(path), limits)
+        objects += contents.objects
+        diagnostics += contents.diagnostics
+        unread.update(dict(contents.unread))
+    by_ref: dict[Ref, Object] = {}
     for item in objects:
-        if item.ref in seen and seen[item.ref] != item:
+        if item.ref in by_ref and by_ref[item.ref] != item:
             message = 'the input holds this object twice, with different contents; the last one counts'
             diagnostics.append(Diagnostic(item.ref, 'InvalidObject', message))
-        seen[item.ref] = item
-    return Contents(tuple(seen.values()), tuple(sorted(set(diagnostics))), tuple(sorted(unread.items())))
+        by_ref[item.ref] = item
+    return Contents(tuple(by_ref.values()), tuple(sorted(set(diagnostics))), tuple(sorted(unread.items())))
 
 
 def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
@@ -109,11 +109,11 @@ def parse(data: bytes, name: str, limits: Secrets = DEFAULT_LIMITS) -> Contents:
     unread: Counter[str] = Counter()
     try:
         for document in documents(data):
-            found = parsing.parse(document, limits)
-            diagnostics += found.diagnostics
-            if found.object is not None:
-                objects.append(found.object)
-            elif not found.diagnostics and (kind := _kind(document)):
+            reading = parsing.parse(document, limits)
+            diagnostics += reading.diagnostics
+            if reading.object is not None:
+                objects.append(reading.object)
+            elif not reading.diagnostics and (kind := _kind(document)):
                 unread[kind] += 1
     except Exception as error:  # noqa: BLE001  PyYAML lets through what Python raises, as for `!!bool maybe`
         message = f'not YAML: {shorten(" ".join(str(error).split()), 200)}'
@@ -135,7 +135,7 @@ def _kind(document: object) -> str:
 
 def documents(data: bytes) -> Iterator[object]:
     """Yield the documents of a file, the items of lists one by one; raises what PyYAML lets through."""
-    for document in _loaded(data):
+    for document in _load(data):
         if (
             isinstance(document, dict)
             and fields.text(document, 'kind').endswith('List')
@@ -146,15 +146,15 @@ def documents(data: bytes) -> Iterator[object]:
             yield document
 
 
-def _item(listed: dict[str, object], item: object) -> object:
+def _item(typed_list: dict[str, object], item: object) -> object:
     """Return an item of a list; one of a typed list (`kind: ServiceList`) need not have a kind, as the API server's do not."""
-    kind = fields.text(listed, 'kind').removesuffix('List')
+    kind = fields.text(typed_list, 'kind').removesuffix('List')
     if not kind or not isinstance(item, dict) or 'kind' in item:
         return item
-    return {'apiVersion': listed.get('apiVersion'), 'kind': kind, **item}
+    return {'apiVersion': typed_list.get('apiVersion'), 'kind': kind, **item}
 
 
-def _loaded(data: bytes) -> Iterator[object]:
+def _load(data: bytes) -> Iterator[object]:
     if data.lstrip()[:1] in (b'{', b'['):
         try:
             yield msgspec.json.decode(data)

@@ -33,9 +33,9 @@ _DEBOUNCE = 20
 _RESCAN_SECONDS = 60.0
 # How soon a folder that was exchanged is noticed.
 _IDLE_SECONDS = 1.0
-_STARTED_SECONDS = 0.5
+_START_SECONDS = 0.5
 # An object that is in no file any more is kept for so long.
-_GONE_SECONDS = 0.1
+_REMOVAL_SECONDS = 0.1
 _BACK_SECONDS = 1.0
 # A file of so many bytes is parsed within some milliseconds.
 _SMALL = 32 * 1024
@@ -44,31 +44,31 @@ Signature = tuple[int, int, int]
 
 
 class WatchedFolder:
-    """Keeps a store as a folder says. `woken` is called after each change of the store, with the time of the news."""
+    """Keeps a store as a folder says. `on_change` is called after each change of the store, with the time of the news."""
 
     def __init__(
-        self, path: Path, store: Store, woken: Callable[[float], None], limits: Secrets = DEFAULT_LIMITS
+        self, path: Path, store: Store, on_change: Callable[[float], None], limits: Secrets = DEFAULT_LIMITS
     ) -> None:
-        self.path, self.store, self._woken, self._limits = path.absolute(), store, woken, limits
-        self._held: dict[Path, tuple[Object, ...]] = {}
+        self.path, self.store, self._on_change, self._limits = path.absolute(), store, on_change, limits
+        self._objects: dict[Path, tuple[Object, ...]] = {}
         self._signatures: dict[Path, Signature] = {}
         self._holders: dict[Ref, dict[Path, Object]] = {}
         self._diagnostics: dict[Path, tuple[Diagnostic, ...]] = {}
         # Objects that are in no file any more, and since when.
-        self._gone: dict[Ref, float] = {}
+        self._removals: dict[Ref, float] = {}
         self._root = _Root(self.path)
         self._roots = self._root.count
-        self._rescanned = 0.0
+        self._last_scan = 0.0
         # One reading at a time: the later one has the newer content.
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.events = 0
-        self.missed = 0
+        self.missed_changes = 0
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with files and with objects that could not be read."""
         # By a copy: metrics are made in a thread.
-        return tuple(sorted({diagnostic for found in list(self._diagnostics.values()) for diagnostic in found}))
+        return tuple(sorted({diagnostic for of_file in list(self._diagnostics.values()) for diagnostic in of_file}))
 
     def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject; files that do not parse are diagnostics."""
@@ -88,12 +88,12 @@ class WatchedFolder:
 
     async def _read_all(self) -> None:
         """Read what has changed since last time, all files the first time; raises SourceError for a missing folder."""
-        found = folder.paths([self.path])
-        self._rescanned = time.monotonic()
-        for path in found:
+        files = folder.paths([self.path])
+        self._last_scan = time.monotonic()
+        for path in files:
             if (signature := _signature(path)) is not None and self._signatures.get(path) != signature:
                 await self._read(path)
-        for path in self._held.keys() - set(found):
+        for path in self._objects.keys() - set(files):
             self._forget(path)
 
     async def follow(self) -> None:
@@ -110,8 +110,8 @@ class WatchedFolder:
                 problem = ''
                 await self._catch_up()
                 async with contextlib.aclosing(self._changes()) as changes:
-                    async for changed in changes:
-                        await self._look_at(changed)
+                    async for paths in changes:
+                        await self._look_at(paths)
                         if not self._root.look() or self._root.count != root:
                             break
             except (OSError, RuntimeError, SourceError) as error:
@@ -121,7 +121,7 @@ class WatchedFolder:
                 await asyncio.sleep(_IDLE_SECONDS)
 
     def _catch_up_later(self) -> None:
-        asyncio.get_running_loop().call_later(_STARTED_SECONDS, self._begin_to_catch_up)
+        asyncio.get_running_loop().call_later(_START_SECONDS, self._begin_to_catch_up)
 
     def _begin_to_catch_up(self) -> None:
         task = asyncio.create_task(self._catch_up())
@@ -132,7 +132,7 @@ class WatchedFolder:
         with contextlib.suppress(SourceError, OSError):
             async with self._turn:
                 await self._read_all()
-            self._woken(time.monotonic())
+            self._on_change(time.monotonic())
 
     async def _changes(self) -> AsyncGenerator[set[Path], None]:
         stop = asyncio.Event()
@@ -151,33 +151,33 @@ class WatchedFolder:
         finally:
             stop.set()
 
-    async def _look_at(self, changed: set[Path]) -> None:
+    async def _look_at(self, paths: set[Path]) -> None:
         began = time.monotonic()
-        known = {path for path in changed if path.suffix in folder.SUFFIXES and not _hidden(path, self.path)}
-        self.events += len(known)
+        files = {path for path in paths if path.suffix in folder.SUFFIXES and not _hidden(path, self.path)}
+        self.events += len(files)
         async with self._turn:
-            for path in sorted(known):
+            for path in sorted(files):
                 if path.is_file():
                     await self._read(path)
-                elif path in self._held:
+                elif path in self._objects:
                     self._forget(path)
-            if self._moves_others(changed - known):
+            if self._moves_others(paths - files):
                 await self._read_all()
                 # Files that came with a folder may have come before it was watched.
                 self._catch_up_later()
-            elif began - self._rescanned >= _RESCAN_SECONDS:
+            elif began - self._last_scan >= _RESCAN_SECONDS:
                 await self._read_all()
-            elif not known:
+            elif not files:
                 return
-        self._woken(began)
+        self._on_change(began)
 
-    def _moves_others(self, changed: set[Path]) -> bool:
+    def _moves_others(self, paths: set[Path]) -> bool:
         """Tell whether files of ours came or went with what changed: a folder, or a link as in a ConfigMap's volume."""
         return any(
             path.is_symlink()
             or (path.is_dir() and not _hidden(path, self.path))
-            or (not path.exists() and any(path in held.parents for held in self._held))
-            for path in changed
+            or (not path.exists() and any(path in file.parents for file in self._objects))
+            for path in paths
         )
 
     async def _read(self, path: Path) -> None:
@@ -195,12 +195,12 @@ class WatchedFolder:
         if signature is not None:
             self._signatures[path] = signature
         self._diagnostics[path] = contents.diagnostics
-        if any(diagnostic.ref.kind == 'File' for diagnostic in contents.diagnostics) and path in self._held:
+        if any(diagnostic.ref.kind == 'File' for diagnostic in contents.diagnostics) and path in self._objects:
             return
-        before = {item.ref: item for item in self._held.get(path, ())}
-        failed = {diagnostic.ref for diagnostic in contents.diagnostics if diagnostic.reason == 'InternalError'}
-        now = {item.ref: item for item in (*(before[ref] for ref in failed & before.keys()), *contents.objects)}
-        self._held[path] = tuple(now.values())
+        before = {item.ref: item for item in self._objects.get(path, ())}
+        failures = {diagnostic.ref for diagnostic in contents.diagnostics if diagnostic.reason == 'InternalError'}
+        now = {item.ref: item for item in (*(before[ref] for ref in failures & before.keys()), *contents.objects)}
+        self._objects[path] = tuple(now.values())
         for ref, item in now.items():
             self._holders.setdefault(ref, {})[path] = item
         for ref in before.keys() - now.keys():
@@ -211,37 +211,37 @@ class WatchedFolder:
     def _forget(self, path: Path) -> None:
         self._signatures.pop(path, None)
         self._diagnostics.pop(path, None)
-        for item in self._held.pop(path, ()):
+        for item in self._objects.pop(path, ()):
             self._holders[item.ref].pop(path, None)
             self._settle(item.ref)
 
     def _settle(self, ref: Ref) -> None:
         holders = self._holders.get(ref)
         if holders:
-            self._gone.pop(ref, None)
+            self._removals.pop(ref, None)
             self.store.put(holders[max(holders)])
             return
         self._holders.pop(ref, None)
-        if not self._gone:
-            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
-        self._gone[ref] = time.monotonic()
+        if not self._removals:
+            asyncio.get_running_loop().call_later(_REMOVAL_SECONDS, self._drop_removed)
+        self._removals[ref] = time.monotonic()
 
-    def _drop_gone(self) -> None:
+    def _drop_removed(self) -> None:
         """Take out of the store what has been in no file for a while; nothing while the folder itself is gone."""
         now, there = time.monotonic(), self._root.look()
         if self._root.count != self._roots:
             # It is back, or another one; its files may still be on their way.
             self._roots = self._root.count
-            self._gone = dict.fromkeys(self._gone, now + _BACK_SECONDS)
+            self._removals = dict.fromkeys(self._removals, now + _BACK_SECONDS)
             self._begin_to_catch_up()
-        due = [ref for ref, since in self._gone.items() if there and now - since >= _GONE_SECONDS]
+        due = [ref for ref, since in self._removals.items() if there and now - since >= _REMOVAL_SECONDS]
         for ref in due:
-            del self._gone[ref]
+            del self._removals[ref]
             self.store.drop(ref)
         if due:
-            self._woken(now)
-        if self._gone:
-            asyncio.get_running_loop().call_later(_GONE_SECONDS, self._drop_gone)
+            self._on_change(now)
+        if self._removals:
+            asyncio.get_running_loop().call_later(_REMOVAL_SECONDS, self._drop_removed)
 
 
 class _Root:
@@ -249,17 +249,17 @@ class _Root:
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 0
-        self._held = -1
+        self._descriptor = -1
         self.look()
 
     def look(self) -> bool:
         """Return whether there is a folder now."""
         try:
-            found = self.path.stat()
-            if self._held < 0 or not os.path.samestat(found, os.fstat(self._held)):
+            status = self.path.stat()
+            if self._descriptor < 0 or not os.path.samestat(status, os.fstat(self._descriptor)):
                 # What is open is not reused: another folder has another number.
                 self._release()
-                self._held = os.open(self.path, os.O_PATH)
+                self._descriptor = os.open(self.path, os.O_PATH)
                 self.count += 1
         except OSError:
             self._release()
@@ -267,17 +267,17 @@ class _Root:
         return True
 
     def _release(self) -> None:
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _signature(path: Path) -> Signature | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _content(path: Path) -> bytes | None:

@@ -18,12 +18,12 @@ def main(arguments: Sequence[str]) -> int:
     """Ask `/livez` of the agent whose sockets are in this folder; return 0 when it lives."""
     try:
         host, _, port = (Path(arguments[0]) / ADMIN).read_text().rpartition(' ')
-        asked = http.client.HTTPConnection(host, int(port), timeout=_SECONDS)
-        asked.request('GET', '/livez')
-        answer = asked.getresponse()
-        said = answer.read().decode(errors='replace').strip()
+        connection = http.client.HTTPConnection(host, int(port), timeout=_SECONDS)
+        connection.request('GET', '/livez')
+        response = connection.getresponse()
+        text = response.read().decode(errors='replace').strip()
     except (OSError, ValueError, IndexError, http.client.HTTPException) as error:
         sys.stderr.write(f'headrace alive FOLDER: {error}\n')
         return 1
-    sys.stdout.write(f'{said}\n')
-    return 0 if answer.status == _OK else 1
+    sys.stdout.write(f'{text}\n')
+    return 0 if response.status == _OK else 1

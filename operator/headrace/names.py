@@ -15,7 +15,7 @@ LABEL = re.compile(r'[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?')
 SUBDOMAIN = re.compile(r'(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*')
 _MAX_FILE = 200
 # Longer texts, such as keys of certificates and all annotations of a Service, are not kept to remember their digests.
-_MAX_REMEMBERED = 1024
+_MAX_CACHED = 1024
 # The class of objects that name none, and of an installation that is given no name.
 DEFAULT_CLASS = 'headrace'
 # Where users choose the text, fewer digits would let one of them look for a text that another's digits stand for.
@@ -42,14 +42,14 @@ class Ref(NamedTuple):
 
 def digest(text: str, digits: int = DIGITS) -> str:
     """Return `digits` (an even number) hexadecimal digits that stand for `text`."""
-    return (_remembered if len(text) <= _MAX_REMEMBERED else _digest)(text, digits)
+    return (_cached_digest if len(text) <= _MAX_CACHED else _digest)(text, digits)
 
 
 def _digest(text: str, digits: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=digits // 2).hexdigest()
 
 
-_remembered = lru_cache(maxsize=65536)(_digest)
+_cached_digest = lru_cache(maxsize=65536)(_digest)
 
 
 def policy(owner: Ref, port: str) -> str:
@@ -108,8 +108,8 @@ def synthetic_address(address: str, number: int, key: bytes) -> str:
     the kernel put in its place has to tell it. With a secret key of the node, users cannot look for an address whose
     stand-in is that of another Service.
     """
-    known = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6, key=key).digest())
-    return str(ipaddress.IPv6Network(SYNTHETIC_ADDRESSES)[known << 16 | number])
+    number_of_address = int.from_bytes(hashlib.blake2b(f'{address}:{number}'.encode(), digest_size=6, key=key).digest())
+    return str(ipaddress.IPv6Network(SYNTHETIC_ADDRESSES)[number_of_address << 16 | number])
 
 
 def wildcard(host: str) -> str:

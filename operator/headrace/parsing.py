@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 def parse(document: object, limits: Secrets = DEFAULT_LIMITS, *, statuses: bool = False) -> Reading:
     """Return the object that a document holds, and log an unexpected error with its traceback."""
-    found = read(document, limits, statuses=statuses)
-    if found.failed is not None:
+    reading = read(document, limits, statuses=statuses)
+    if reading.failed is not None:
         log.error(
-            'headrace failed on an object', exc_info=found.failed, extra={'object': str(found.diagnostics[0].ref)}
+            'headrace failed on an object', exc_info=reading.failed, extra={'object': str(reading.diagnostics[0].ref)}
         )
-    return found
+    return reading

@@ -42,42 +42,42 @@ class Store:
         # By host: how many Ingresses make its paths regular expressions.
         self._expressions: Counter[Ref] = Counter()
 
-    def put(self, wanted: Object) -> bool:
+    def put(self, item: Object) -> bool:
         """Keep an object, new or changed; return whether it differs from what was kept."""
-        ref = wanted.ref
-        held = self._objects.get(ref)
-        if held == wanted:
-            return self._keep_status(wanted, held)
-        self._objects[ref] = wanted
-        if isinstance(held, Slice):
-            self._forget(held)
-        if isinstance(wanted, Slice):
-            self._keep(wanted)
-        self._mark(ref, held, wanted)
+        ref = item.ref
+        previous = self._objects.get(ref)
+        if previous == item:
+            return self._keep_status(item, previous)
+        self._objects[ref] = item
+        if isinstance(previous, Slice):
+            self._forget(previous)
+        if isinstance(item, Slice):
+            self._keep(item)
+        self._mark(ref, previous, item)
         return True
 
-    def _keep_status(self, wanted: Object, held: Object) -> bool:
+    def _keep_status(self, item: Object, previous: Object) -> bool:
         """Keep an object that differs by its status alone, which no fragment reads; return whether it does."""
-        if not isinstance(wanted, Service | Ingress) or wanted.status == getattr(held, 'status', None):
+        if not isinstance(item, Service | Ingress) or item.status == getattr(previous, 'status', None):
             return False
-        self._objects[wanted.ref] = wanted
-        self._statuses.add(wanted.ref)
+        self._objects[item.ref] = item
+        self._statuses.add(item.ref)
         return True
 
     def take_statuses(self) -> frozenset[Ref]:
         """Return the objects of which the status alone has changed since the last call."""
-        taken = frozenset(self._statuses)
+        refs = frozenset(self._statuses)
         self._statuses.clear()
-        return taken
+        return refs
 
     def drop(self, ref: Ref) -> bool:
         """Forget an object; return whether it was kept."""
-        held = self._objects.pop(ref, None)
-        if held is None:
+        previous = self._objects.pop(ref, None)
+        if previous is None:
             return False
-        if isinstance(held, Slice):
-            self._forget(held)
-        self._mark(ref, held, None)
+        if isinstance(previous, Slice):
+            self._forget(previous)
+        self._mark(ref, previous, None)
         return True
 
     def take(self) -> frozenset[Ref]:
@@ -87,15 +87,15 @@ class Store:
         Nodes also as the one reference `NODES`, for those that read them all; and ClusterIPs, once a reader has looked one up.
         An IngressClass that is a default one, or was, is also `DEFAULT_INGRESS_CLASS`.
         """
-        taken = frozenset(self._dirty)
+        refs = frozenset(self._dirty)
         self._dirty.clear()
-        return taken
+        return refs
 
     def slices(self, service: Ref) -> tuple[Slice, ...]:
         """Return the slices of a Service, by name; those mirrored from Endpoints when it has no others."""
-        held = self._slices.get((service.namespace, service.name), ())
-        if held:
-            return held
+        slices = self._slices.get((service.namespace, service.name), ())
+        if slices:
+            return slices
         endpoints = self._objects.get(Ref('Endpoints', service.namespace, service.name))
         return endpoints.slices if isinstance(endpoints, Endpoints) else ()
 
@@ -105,18 +105,18 @@ class Store:
             self._owners = {}
             for ref in self.services():
                 self._note_owner(self._owners, ref, None, self.get(ref, Service))
-        found = self._owners.get(address)
-        return self.get(found[0], Service) if found else None
+        refs = self._owners.get(address)
+        return self.get(refs[0], Service) if refs else None
 
     def _note_owner(
-        self, owners: dict[str, tuple[Ref, ...]], ref: Ref, held: Object | None, wanted: Object | None
+        self, owners: dict[str, tuple[Ref, ...]], ref: Ref, old: Object | None, new: Object | None
     ) -> set[str]:
         """Note the ClusterIPs of a Service, and return those that have come or gone."""
-        before = set(held.cluster_ips if isinstance(held, Service) else ())
-        after = set(wanted.cluster_ips if isinstance(wanted, Service) else ())
+        before = set(old.cluster_ips if isinstance(old, Service) else ())
+        after = set(new.cluster_ips if isinstance(new, Service) else ())
         for address in before ^ after:
-            others = tuple(each for each in owners.get(address, ()) if each != ref)
-            owners[address] = (*others, ref) if address in after else others
+            rest = tuple(each for each in owners.get(address, ()) if each != ref)
+            owners[address] = (*rest, ref) if address in after else rest
             if not owners[address]:
                 del owners[address]
         return before ^ after
@@ -124,13 +124,13 @@ class Store:
     @contextlib.contextmanager
     def showing(self, earlier: Iterable[Object]) -> Iterator[None]:
         """Show objects other than slices and Nodes as they were earlier, within this block; nothing becomes dirty."""
-        found = {item.ref: item for item in earlier}
-        held = {ref: self._objects.get(ref) for ref in found}
-        self._objects.update(found)
+        items = {item.ref: item for item in earlier}
+        originals = {ref: self._objects.get(ref) for ref in items}
+        self._objects.update(items)
         try:
             yield
         finally:
-            for ref, item in held.items():
+            for ref, item in originals.items():
                 if item is None:
                     del self._objects[ref]
                 else:
@@ -146,13 +146,13 @@ class Store:
 
     def source(self, ref: Ref) -> Translated | None:
         """Return an object that a fragment is made of, or None when there is none."""
-        found = self._objects.get(ref)
-        return found if isinstance(found, Translated) else None
+        item = self._objects.get(ref)
+        return item if isinstance(item, Translated) else None
 
     def get(self, ref: Ref, kind: type[_Value]) -> _Value | None:
         """Return the object of this reference, or None when there is none of this type."""
-        found = self._objects.get(ref)
-        return found if isinstance(found, kind) else None
+        item = self._objects.get(ref)
+        return item if isinstance(item, kind) else None
 
     def objects(self) -> Iterable[Object]:
         """Return all objects, in no order."""
@@ -161,8 +161,8 @@ class Store:
     def nodes(self) -> tuple[Node, ...]:
         """Return all Nodes, by name."""
         if self._nodes is None:
-            found = [item for item in self._objects.values() if isinstance(item, Node)]
-            self._nodes = tuple(sorted(found, key=lambda node: node.name))
+            nodes = [item for item in self._objects.values() if isinstance(item, Node)]
+            self._nodes = tuple(sorted(nodes, key=lambda node: node.name))
         return self._nodes
 
     def default_ingress_class(self) -> IngressClass | None:
@@ -170,43 +170,43 @@ class Store:
         classes = sorted(self._default_classes.values(), key=lambda item: item.name)
         return max(classes, key=lambda item: item.created, default=None)
 
-    def _mark(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
+    def _mark(self, ref: Ref, old: Object | None, new: Object | None) -> None:
         if self._owners is not None and ref.kind == 'Service':
-            changed = self._note_owner(self._owners, ref, held, wanted)
-            self._dirty.update(Ref(CLUSTER_IP, '', address) for address in changed)
+            addresses = self._note_owner(self._owners, ref, old, new)
+            self._dirty.update(Ref(CLUSTER_IP, '', address) for address in addresses)
         if ref.kind == 'Node':
             self._nodes = None
         elif ref.kind == 'IngressClass':
             self._default_classes.pop(ref, None)
-            if isinstance(wanted, IngressClass) and wanted.is_default:
-                self._default_classes[ref] = wanted
+            if isinstance(new, IngressClass) and new.is_default:
+                self._default_classes[ref] = new
         elif ref.kind == 'ReferenceGrant':
             grants = self._grants.setdefault(ref.namespace, {})
             grants.pop(ref, None)
-            if isinstance(wanted, ReferenceGrant):
-                grants[ref] = wanted
+            if isinstance(new, ReferenceGrant):
+                grants[ref] = new
             elif not grants:
                 del self._grants[ref.namespace]
         elif ref.kind == 'Ingress':
-            self._note_canary(ref, held, wanted)
-            self._note_expressions(ref.namespace, held, wanted)
-        self._dirty.update(registry.touched(held, wanted))
+            self._note_canary(ref, old, new)
+            self._note_expressions(ref.namespace, old, new)
+        self._dirty.update(registry.touched(old, new))
 
-    def _note_canary(self, ref: Ref, held: Object | None, wanted: Object | None) -> None:
-        if isinstance(held, Ingress):
-            for host in held.canary_hosts:
+    def _note_canary(self, ref: Ref, old: Object | None, new: Object | None) -> None:
+        if isinstance(old, Ingress):
+            for host in old.canary_hosts:
                 key = registry.canaries(ref.namespace, host)
                 self._canaries[key].pop(ref)
                 if not self._canaries[key]:
                     del self._canaries[key]
-        if isinstance(wanted, Ingress):
-            for host in wanted.canary_hosts:
-                self._canaries.setdefault(registry.canaries(ref.namespace, host), {})[ref] = wanted
+        if isinstance(new, Ingress):
+            for host in new.canary_hosts:
+                self._canaries.setdefault(registry.canaries(ref.namespace, host), {})[ref] = new
 
-    def _note_expressions(self, namespace: str, held: Object | None, wanted: Object | None) -> None:
+    def _note_expressions(self, namespace: str, old: Object | None, new: Object | None) -> None:
         """Count who makes paths regular expressions; what reads of a host whether anything does changes with the first and last."""
-        before = held.expression_hosts if isinstance(held, Ingress) else frozenset()
-        after = wanted.expression_hosts if isinstance(wanted, Ingress) else frozenset()
+        before = old.expression_hosts if isinstance(old, Ingress) else frozenset()
+        after = new.expression_hosts if isinstance(new, Ingress) else frozenset()
         for each in before ^ after:
             ref = registry.expressions(namespace, *each)
             self._expressions[ref] += 1 if each in after else -1
@@ -225,21 +225,21 @@ class Store:
 
     def canaries(self, namespace: str, host: str) -> tuple[Ingress, ...]:
         """Return the canary Ingresses of a host in a namespace, the oldest first."""
-        found = self._canaries.get(registry.canaries(namespace, host), {})
-        return tuple(sorted(found.values(), key=lambda item: (item.created, item.name)))
+        ingresses = self._canaries.get(registry.canaries(namespace, host), {})
+        return tuple(sorted(ingresses.values(), key=lambda item: (item.created, item.name)))
 
-    def _keep(self, wanted: Slice) -> None:
-        if wanted.service:
-            key = (wanted.namespace, wanted.service)
-            others = self._slices.get(key)
-            found = (*others, wanted) if others else (wanted,)
-            self._slices[key] = tuple(sorted(found, key=lambda item: item.name)) if others else found
+    def _keep(self, new: Slice) -> None:
+        if new.service:
+            key = (new.namespace, new.service)
+            rest = self._slices.get(key)
+            slices = (*rest, new) if rest else (new,)
+            self._slices[key] = tuple(sorted(slices, key=lambda item: item.name)) if rest else slices
 
-    def _forget(self, held: Slice) -> None:
-        key = (held.namespace, held.service)
-        left = tuple(item for item in self._slices.get(key, ()) if item.name != held.name)
-        if left:
-            self._slices[key] = left
+    def _forget(self, old: Slice) -> None:
+        key = (old.namespace, old.service)
+        rest = tuple(item for item in self._slices.get(key, ()) if item.name != old.name)
+        if rest:
+            self._slices[key] = rest
         else:
             self._slices.pop(key, None)
 
@@ -250,16 +250,16 @@ class Reader:
     The object's own slices are not recorded: the store marks a change of them by their Service.
     """
 
-    __slots__ = ('_recorded', '_store', 'ref')
+    __slots__ = ('_needs', '_store', 'ref')
 
     def __init__(self, store: Store, ref: Ref) -> None:
         self._store, self.ref = store, ref
-        self._recorded: set[Ref] = set()
+        self._needs: set[Ref] = set()
 
     @property
     def needs(self) -> tuple[Ref, ...]:
         """Return what has been read besides the object itself, sorted; what does not exist is among it."""
-        return tuple(sorted(self._recorded))
+        return tuple(sorted(self._needs))
 
     @property
     def slices(self) -> tuple[Slice, ...]:
@@ -269,12 +269,12 @@ class Reader:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """Return all Nodes, by name."""
-        self._recorded.add(NODES)
+        self._needs.add(NODES)
         return self._store.nodes()
 
     def get(self, ref: Ref, kind: type[_Value]) -> _Value | None:
         """Return another object, or None when there is none of this type."""
-        self._recorded.add(ref)
+        self._needs.add(ref)
         return self._store.get(ref, kind)
 
     def secret(self, ref: Ref) -> Secret | None:
@@ -292,27 +292,27 @@ class Reader:
     @property
     def default_ingress_class(self) -> IngressClass | None:
         """Return the IngressClass of Ingresses that name none, or None when there is none."""
-        self._recorded.add(DEFAULT_INGRESS_CLASS)
+        self._needs.add(DEFAULT_INGRESS_CLASS)
         return self._store.default_ingress_class()
 
     def reference_grants(self, namespace: str) -> Iterable[ReferenceGrant]:
         """Return the ReferenceGrants of a namespace, in no order."""
-        self._recorded.add(registry.grants_of(namespace))
+        self._needs.add(registry.grants_of(namespace))
         return self._store.reference_grants(namespace)
 
     def canaries(self, host: str) -> tuple[Ingress, ...]:
         """Return the canary Ingresses of a host in the object's namespace, the oldest first."""
-        self._recorded.add(registry.canaries(self.ref.namespace, host))
+        self._needs.add(registry.canaries(self.ref.namespace, host))
         return self._store.canaries(self.ref.namespace, host)
 
     def has_expressions(self, ingress: Ingress, host: str) -> bool:
         """Tell whether any Ingress of the same class and namespace makes the paths of a host regular expressions."""
         ingress_class = ingress.class_name or ingress.class_annotation or ''
         ref = registry.expressions(ingress.namespace, ingress_class, host)
-        self._recorded.add(ref)
+        self._needs.add(ref)
         return self._store.has_expressions(ref)
 
     def owner(self, address: str) -> Service | None:
         """Return the Service that has an address as a ClusterIP, or None when there is none."""
-        self._recorded.add(Ref(CLUSTER_IP, '', address))
+        self._needs.add(Ref(CLUSTER_IP, '', address))
         return self._store.owner(address)

@@ -18,7 +18,7 @@ _STEP_SECONDS = 0.05
 _GOOD_LIFE_SECONDS = 60.0
 # The command line, settings or input cannot be used: another start would end the same way.
 _HOPELESS = 2
-_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Supervisor:
@@ -31,8 +31,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Return the exit code to end with."""
-        for number in _PASSED_ON:
-            signal.signal(number, self._pass_on)
+        for number in _SIGNALS:
+            signal.signal(number, self._forward)
         pause = _FIRST_PAUSE
         while True:
             began = time.monotonic()
@@ -45,7 +45,7 @@ class Supervisor:
                 pause = _FIRST_PAUSE
             sys.stderr.write(f'headrace: the agent ended with {code}; it starts again in {pause:g} s\n')
             sys.stderr.flush()
-            self._rest(pause)
+            self._pause(pause)
             if self._stopping():
                 return code
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -62,7 +62,7 @@ class Supervisor:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
 
-    def _rest(self, pause: float) -> None:
+    def _pause(self, pause: float) -> None:
         """Wait before the next start, but not for long when told to stop; orphans may end meanwhile."""
         until = time.monotonic() + pause
         while time.monotonic() < until and not self._stopping():
@@ -70,7 +70,7 @@ class Supervisor:
                 os.waitpid(-1, os.WNOHANG)
             time.sleep(_STEP_SECONDS)
 
-    def _pass_on(self, number: int, _: FrameType | None) -> None:
+    def _forward(self, number: int, _: FrameType | None) -> None:
         self.stopping = self.stopping or number in (signal.SIGTERM, signal.SIGINT)
         with contextlib.suppress(ProcessLookupError):
             if self.child:

@@ -23,7 +23,7 @@ def test_an_endpoint_that_changes_while_the_model_is_built_is_served(live, town,
         agent.store.put(parse.read(endpoint_slice('web', addresses=[other], port=town.port)).object)
         agent._wake(0.0)
         # No later event wakes the loop.
-        agent.source._woken = lambda _: None
+        agent.source._on_change = lambda _: None
         return real(binary)
 
     monkeypatch.setattr(probe, 'has_quic', slow)

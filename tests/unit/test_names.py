@@ -80,8 +80,8 @@ def test_a_backends_name_says_whose_it_is_and_of_which_port():
 
 @pytest.mark.parametrize(('length', 'remembered'), [(1024, 1), (1025, 0)])
 def test_long_texts_are_not_kept_to_remember_their_digests(length, remembered):
-    names._remembered.cache_clear()
-    before = names._remembered.cache_info().currsize
+    names._cached_digest.cache_clear()
+    before = names._cached_digest.cache_info().currsize
     text = f'{length}'.rjust(length, 'x')
     assert names.digest(text) == names.digest(text)
-    assert names._remembered.cache_info().currsize - before == remembered
+    assert names._cached_digest.cache_info().currsize - before == remembered

@@ -64,7 +64,9 @@ class AgentCollector:
         yield _gauge('headrace_info', 'The version that runs.', 1, version=headrace.__version__)
         yield _counter('headrace_events', 'Changes that the source has told.', self.sources.source.events)
         yield _counter(
-            'headrace_missed_changes', 'Changes that a sweep found and no watch told.', self.sources.source.missed
+            'headrace_missed_changes',
+            'Changes that a sweep found and no watch told.',
+            self.sources.source.missed_changes,
         )
         silence = GaugeMetricFamily(
             'headrace_watch_silence_seconds', 'How long a watch has told nothing.', labels=('path',)

@@ -8,10 +8,10 @@ from headrace.store import Store
 
 
 class Source(Protocol):
-    """Fills a store and keeps it true. `events` counts changes that were told, `missed` those that only a sweep found."""
+    """Fills a store and keeps it true. `events` counts changes that were told, `missed_changes` those that only a sweep found."""
 
     events: int
-    missed: int
+    missed_changes: int
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with what could not be read."""

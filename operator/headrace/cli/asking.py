@@ -42,59 +42,59 @@ def options(function: Function) -> Function:
     return function
 
 
-def fetch(given: dict[str, Any], path: str) -> Any:
+def fetch(arguments: dict[str, Any], path: str) -> Any:
     """Return what a running agent answers; raises AgentUnreachableError and AccessError."""
-    if given['pod']:
-        return asyncio.run(_through_the_proxy(given, path))
-    if given['api']:
-        return asyncio.run(_directly(given, path))
-    return asyncio.run(_asked(given['admin'], f'http://{given["admin"]}{path}', {}, {}))
+    if arguments['pod']:
+        return asyncio.run(_through_the_proxy(arguments, path))
+    if arguments['api']:
+        return asyncio.run(_directly(arguments, path))
+    return asyncio.run(_get(arguments['admin'], f'http://{arguments["admin"]}{path}', {}, {}))
 
 
-async def _through_the_proxy(given: dict[str, Any], path: str) -> Any:
-    way = accesses.find(given['kubeconfig'], given['context'])
-    credential = await way.token(False)  # noqa: FBT003  nothing was refused yet
-    headers = {'Authorization': f'{way.scheme} {credential}'} if credential else {}
-    token = given['token'] or _bearer('--pod', way, credential)
-    namespace, _, name = given['pod'].rpartition('/')
+async def _through_the_proxy(arguments: dict[str, Any], path: str) -> Any:
+    access = accesses.find(arguments['kubeconfig'], arguments['context'])
+    credential = await access.token(False)  # noqa: FBT003  nothing was refused yet
+    headers = {'Authorization': f'{access.scheme} {credential}'} if credential else {}
+    token = arguments['token'] or _bearer('--pod', access, credential)
+    namespace, _, name = arguments['pod'].rpartition('/')
     name, _, port = name.partition(':')
-    pod = f'/api/v1/namespaces/{namespace or way.namespace}/pods/https:{name}:{port or _API_PORT}/proxy'
-    how = {'ssl': way.tls, 'server_hostname': way.server_name or None, 'proxy': way.proxy or None}
-    return await _asked(given['pod'], f'{way.server}{pod}{path}', {**headers, _TOKEN: token}, how)
+    pod = f'/api/v1/namespaces/{namespace or access.namespace}/pods/https:{name}:{port or _API_PORT}/proxy'
+    parameters = {'ssl': access.tls, 'server_hostname': access.server_name or None, 'proxy': access.proxy or None}
+    return await _get(arguments['pod'], f'{access.server}{pod}{path}', {**headers, _TOKEN: token}, parameters)
 
 
-async def _directly(given: dict[str, Any], path: str) -> Any:
-    token = given['token']
+async def _directly(arguments: dict[str, Any], path: str) -> Any:
+    token = arguments['token']
     if not token:
-        way = accesses.find(given['kubeconfig'], given['context'])
-        token = _bearer('--api', way, await way.token(False))  # noqa: FBT003  nothing was refused yet
+        access = accesses.find(arguments['kubeconfig'], arguments['context'])
+        token = _bearer('--api', access, await access.token(False))  # noqa: FBT003  nothing was refused yet
     try:
-        tls = ssl.create_default_context(cafile=given['ca'])
+        tls = ssl.create_default_context(cafile=arguments['ca'])
     except OSError as error:
-        raise AgentUnreachableError(f'--ca {given["ca"]}: it holds no certificate that can be used') from error
-    how = {'ssl': tls, 'server_hostname': given['server_name'] or None}
-    return await _asked(given['api'], f'https://{given["api"]}{path}', {_TOKEN: token}, how)
+        raise AgentUnreachableError(f'--ca {arguments["ca"]}: it holds no certificate that can be used') from error
+    parameters = {'ssl': tls, 'server_hostname': arguments['server_name'] or None}
+    return await _get(arguments['api'], f'https://{arguments["api"]}{path}', {_TOKEN: token}, parameters)
 
 
-def _bearer(option: str, way: Access, credential: str) -> str:
+def _bearer(option: str, access: Access, credential: str) -> str:
     """Return the token of a kubeconfig; raises AgentUnreachableError."""
-    if way.scheme != 'Bearer' or not credential:
+    if access.scheme != 'Bearer' or not credential:
         raise AgentUnreachableError(f'{option} needs a token: name one by --token; the kubeconfig holds none')
     return credential
 
 
-async def _asked(whom: str, url: str, headers: dict[str, str], how: dict[str, Any]) -> Any:
+async def _get(agent: str, url: str, headers: dict[str, str], parameters: dict[str, Any]) -> Any:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, headers=headers, **how) as answer,
+            session.get(url, headers=headers, **parameters) as response,
         ):
-            raw = await answer.read()
-        found = json.loads(raw)
+            raw = await response.read()
+        value = json.loads(raw)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise AgentUnreachableError(f'{whom}: {str(error) or type(error).__name__}') from error
-    if answer.status != _OK:
-        said = found.get('error') or found.get('message') or answer.status
-        raise AgentUnreachableError(f'{whom}: {said}')
-    return found
+        raise AgentUnreachableError(f'{agent}: {str(error) or type(error).__name__}') from error
+    if response.status != _OK:
+        message = value.get('error') or value.get('message') or response.status
+        raise AgentUnreachableError(f'{agent}: {message}')
+    return value

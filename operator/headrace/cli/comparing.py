@@ -91,39 +91,43 @@ def compare(requests: Path, old: Address, new: Address, form: str, **options: An
     except OSError as error:
         raise SourceError(f'{requests}: {error.strerror}') from error
     safe = [item for item in lines.requests if options['all_methods'] or item.method in request_lines.SAFE_METHODS]
-    sent = safe[: options['limit']]
-    found = []
-    for number, request in enumerate(sent):
+    requests_sent = safe[: options['limit']]
+    differences = []
+    for number, request in enumerate(requests_sent):
         began = time.monotonic()
         before, after = (
             comparison.ask(address, request, options['timeout'], verify=not options['insecure'])
             for address in (old, new)
         )
-        if differing := comparison.differences(before, after, options['headers']):
-            found.append((request, differing))
-        if number + 1 < len(sent):
+        if of_request := comparison.differences(before, after, options['headers']):
+            differences.append((request, of_request))
+        if number + 1 < len(requests_sent):
             time.sleep(max(0.0, 1 / options['rate'] - (time.monotonic() - began)))
-    left_out = {'unread': lines.unread, 'unsafe': len(lines.requests) - len(safe), 'beyondLimit': len(safe) - len(sent)}
+    omissions = {
+        'unread': lines.unread,
+        'unsafe': len(lines.requests) - len(safe),
+        'beyondLimit': len(safe) - len(requests_sent),
+    }
     if form == 'json':
         rows = [
             {
                 'request': str(request),
-                'differences': [{'what': item.what, 'old': item.old, 'new': item.new} for item in differing],
+                'differences': [{'what': item.what, 'old': item.old, 'new': item.new} for item in of_request],
             }
-            for request, differing in found
+            for request, of_request in differences
         ]
-        output.echo_json({'sent': len(sent), 'differing': rows, **left_out})
+        output.echo_json({'sent': len(requests_sent), 'differing': rows, **omissions})
     else:
         rows_of_table = [
             (str(request), item.what, item.old or '–', item.new or '–')
-            for request, differing in found
-            for item in differing
+            for request, of_request in differences
+            for item in of_request
         ]
         for line in output.table([('REQUEST', 'WHAT', 'OLD', 'NEW'), *rows_of_table] if rows_of_table else []):
             click.echo(line)
         click.echo(
-            f'{len(sent)} requests sent to each, {len(found)} with differences; left out: {left_out["unread"]} lines that hold none, '
-            f'{left_out["unsafe"]} of other methods, {left_out["beyondLimit"]} beyond the limit'
+            f'{len(requests_sent)} requests sent to each, {len(differences)} with differences; left out: {omissions["unread"]} lines that hold none, '
+            f'{omissions["unsafe"]} of other methods, {omissions["beyondLimit"]} beyond the limit'
         )
-    if found:
+    if differences:
         sys.exit(_DIFFERENCES)

@@ -21,42 +21,42 @@ _NOT_SERVED = 1
 @click.option(
     '-f',
     '--file',
-    'given',
+    'sources',
     type=click.Path(path_type=Path),
     multiple=True,
     help='Objects: a file or folder, may be given more than once. Without it a running agent is asked.',
 )
 @asking.options
-@inputs.seen_from()
-def explain(target: str, given: tuple[Path, ...], **options: Any) -> None:
+@inputs.view_options()
+def explain(target: str, sources: tuple[Path, ...], **options: Any) -> None:
     """Tell why a host, a path, a Service or an Ingress is served or not, and who holds what is contested.
 
     Exit code 1: it is not served.
     """
-    if given:
-        seen = inputs.look(options)
-        contents = inputs.load(given, seen)
+    if sources:
+        view = inputs.view_of(options)
+        contents = inputs.load(sources, view)
         for line in output.diagnostic_lines(contents.diagnostics):
             click.echo(line, err=True)
-        store, state = Store(), State(seen.context.placed_by(contents.objects))
+        store, state = Store(), State(view.context.placed_by(contents.objects))
         for item in contents.objects:
             store.put(item)
         state.update(store, store.take())
-        found: Any = explanation.value(explanation.explain(state, store, target))
+        value: Any = explanation.value(explanation.explain(state, store, target))
     else:
-        found = asking.fetch(options, f'/explain?{urlencode({"of": target})}')
+        value = asking.fetch(options, f'/explain?{urlencode({"of": target})}')
     if options['output'] == 'json':
-        output.echo_json(found)
+        output.echo_json(value)
     else:
-        for line in _lines(found):
+        for line in _lines(value):
             click.echo(line)
-    if not found['served']:
+    if not value['served']:
         sys.exit(_NOT_SERVED)
 
 
-def _lines(found: dict[str, Any]) -> Iterable[str]:
-    word = click.style('served', fg='green') if found['served'] else click.style('not served', fg='red')
-    yield f'{found["target"]}: {word}: {found["because"]}'
+def _lines(value: dict[str, Any]) -> Iterable[str]:
+    word = click.style('served', fg='green') if value['served'] else click.style('not served', fg='red')
+    yield f'{value["target"]}: {word}: {value["because"]}'
     rows = [
         (
             f'  {claim["what"]}',
@@ -66,14 +66,14 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
             or '–',
             claim['backend'] or '–',
         )
-        for claim in found['claims']
+        for claim in value['claims']
     ]
     if rows:
         yield ''
         yield from output.table([('  CLAIM', 'KEY', 'HOLDER', 'WAITING', 'LEADS TO'), *rows])
-    if found['diagnostics']:
+    if value['diagnostics']:
         yield ''
-        yield from output.diagnostic_rows(found['diagnostics'])
-    if found['moreClaims'] or found['moreDiagnostics']:
+        yield from output.diagnostic_rows(value['diagnostics'])
+    if value['moreClaims'] or value['moreDiagnostics']:
         yield ''
-        yield f'and {found["moreClaims"]} more claims, {found["moreDiagnostics"]} more diagnostics'
+        yield f'and {value["moreClaims"]} more claims, {value["moreDiagnostics"]} more diagnostics'

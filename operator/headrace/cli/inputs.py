@@ -25,7 +25,7 @@ Function = TypeVar('Function', bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class View:
     """From where the input is seen: the view, the administrator's overrides, and how to print."""
 
     context: BuildContext
@@ -58,7 +58,7 @@ _FORMAT = click.option(
 )
 
 
-def seen_from(*, printing: bool = True, placing: bool = True) -> Callable[[Function], Function]:
+def view_options(*, printing: bool = True, placing: bool = True) -> Callable[[Function], Function]:
     """Return what adds the options that say from where the input is seen: for what prints, also how.
 
     Without `placing` the role is left out, for commands that take more roles.
@@ -72,50 +72,52 @@ def seen_from(*, printing: bool = True, placing: bool = True) -> Callable[[Funct
     return add
 
 
-def look(
+def view_of(
     options: dict[str, Any],
-    adjust: Callable[[Settings], Settings] = lambda held: held,
+    adjust: Callable[[Settings], Settings] = lambda each: each,
     *,
     live: bool = False,
     all_secrets: bool = False,
-) -> Seen:
+) -> View:
     """Return from where the input is seen, with what other options make of the settings.
 
     `live`: a Secret that is not there is missing, and nothing stands in for it; `all_secrets`: all that the source holds
     may be read. Raises SettingsError and TemplateError.
     """
-    found = settings_of(options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']})
-    found = adjust(found)
+    class_settings = settings_of(
+        options['config'], {'class_name': options['class_name'], 'tcp_ports': options['tcp_ports']}
+    )
+    class_settings = adjust(class_settings)
     overrides = haproxy_overrides.read(options['overrides']) if options['overrides'] else Overrides()
-    made = build_context.make(
-        found,
+    context = build_context.make(
+        class_settings,
         role=Role(options['role']),
         topology=Topology(options['node'], options['zone']),
         offline=not live,
         all_secrets=all_secrets,
         snippets=frozenset(overrides.snippets),
     )
-    return Seen(made, overrides, options.get('output') == 'json')
+    return View(context, overrides, options.get('output') == 'json')
 
 
-def settings_of(config: Path | None, given: dict[str, str | None]) -> Settings:
+def settings_of(config: Path | None, flags: dict[str, str | None]) -> Settings:
     """Return the settings of a file, with flags over them; raises SettingsError."""
     try:
-        held = settings.parse(config.read_text()) if config else Settings()
+        from_file = settings.parse(config.read_text()) if config else Settings()
     except (OSError, UnicodeDecodeError, SettingsError) as error:
         raise SettingsError(f'{config}: {error}') from error
-    wanted = {name: value for name, value in given.items() if value is not None}
-    return settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
+    values = {name: value for name, value in flags.items() if value is not None}
+    return settings.make(msgspec.to_builtins(msgspec.structs.replace(from_file, **values))) if values else from_file
 
 
-def load(given: tuple[Path, ...], seen: Seen) -> Contents:
+def load(sources: tuple[Path, ...], view: View) -> Contents:
     """Return the objects of files and folders, and what was wrong with the rest; raises SourceError."""
-    return folder.read(given, seen.context.settings.secrets)
+    return folder.read(sources, view.context.settings.secrets)
 
 
-def build(seen: Seen, objects: tuple[Object, ...]) -> State:
+def build(view: View, objects: tuple[Object, ...]) -> State:
     """Return the model of some objects."""
-    store, state = Store(), State(seen.context.placed_by(objects))
+    store, state = Store(), State(view.context.placed_by(objects))
     for item in objects:
         store.put(item)
     state.update(store, store.take())

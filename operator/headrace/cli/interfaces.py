@@ -25,5 +25,5 @@ def _ipv4(text: str) -> frozenset[str]:
 
 
 def _ipv6(text: str) -> frozenset[str]:
-    found = (line.partition(' ')[0] for line in text.splitlines())
-    return frozenset(str(ipaddress.IPv6Address(bytes.fromhex(digits))) for digits in found)
+    first_fields = (line.partition(' ')[0] for line in text.splitlines())
+    return frozenset(str(ipaddress.IPv6Address(bytes.fromhex(digits))) for digits in first_fields)

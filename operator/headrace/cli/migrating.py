@@ -25,7 +25,7 @@ _Ports = tuple[tuple[TcpService, ...], tuple[ConfigRemark, ...]] | None
 _COLOURS = {Verdict.EXACT: 'green', Verdict.DIFFERS: 'yellow', Verdict.IGNORED: 'red'}
 
 
-def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def _check_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """Return NAMESPACE/NAME as it is; raises BadParameter for another text."""
     if value is not None and not re.fullmatch(r'[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}', value):
         raise click.BadParameter(f'{value!r} is not NAMESPACE/NAME')
@@ -36,7 +36,7 @@ def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 @click.option(
     '-f',
     '--file',
-    'given',
+    'sources',
     type=click.Path(path_type=Path),
     multiple=True,
     help='Objects: a file or folder, may be given more than once; /dev/stdin for what is piped in. Without it the API server is asked.',
@@ -60,14 +60,14 @@ def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     '--configmap',
     default=None,
     metavar='NAMESPACE/NAME',
-    callback=_named,
+    callback=_check_name,
     help="ingress-nginx's ConfigMap: the settings of a class that it stands for.",
 )
 @click.option(
     '--tcp-services',
     default=None,
     metavar='NAMESPACE/NAME',
-    callback=_named,
+    callback=_check_name,
     help="ingress-nginx's ConfigMap of TCP ports: the annotations of Services that it stands for.",
 )
 @click.option(
@@ -77,7 +77,7 @@ def _named(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
 @click.pass_context
-def migrate(context: click.Context, /, given: tuple[Path, ...], form: str, **options: Any) -> None:
+def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **options: Any) -> None:
     """Report how another controller's annotations on Ingresses are served; nothing is changed anywhere.
 
     Each annotation is exact, differs or is ignored, with the reason. Exit code 1: an Ingress would be closed, or has errors.
@@ -85,34 +85,34 @@ def migrate(context: click.Context, /, given: tuple[Path, ...], form: str, **opt
     if context.invoked_subcommand is not None:
         return
     names = [name for name in (options['configmap'], options['tcp_services']) if name]
-    found = (
-        migration_input.of_files(given)
-        if given
+    documents = (
+        migration_input.of_files(sources)
+        if sources
         else migration_input.of_cluster(options['kubeconfig'], options['of'], names)
     )
-    for line in output.diagnostic_lines(found.diagnostics):
+    for line in output.diagnostic_lines(documents.diagnostics):
         click.echo(line, err=True)
-    made = report.make(found.ingresses, found.classes, options['dialect'] or '')
-    settings = config_map.class_settings(found.data(options['configmap'])) if options['configmap'] else None
-    ports = config_map.tcp_services(found.data(options['tcp_services'])) if options['tcp_services'] else None
+    summary = report.make(documents.ingresses, documents.classes, options['dialect'] or '')
+    settings = config_map.class_settings(documents.data(options['configmap'])) if options['configmap'] else None
+    ports = config_map.tcp_services(documents.data(options['tcp_services'])) if options['tcp_services'] else None
     if options['translate']:
-        _translate(found, made)
+        _translate(documents, summary)
     elif form == 'json':
-        output.echo_json(_value(made, settings, ports))
+        output.echo_json(_value(summary, settings, ports))
     else:
-        for line in (*_lines(made), *_setting_lines(settings, ports), *_sums(made)):
+        for line in (*_lines(summary), *_setting_lines(settings, ports), *_sums(summary)):
             click.echo(line)
-    if made.closed or any(diagnostic.level is Level.ERROR for diagnostic in found.diagnostics):
+    if summary.closed or any(diagnostic.level is Level.ERROR for diagnostic in documents.diagnostics):
         sys.exit(_ERRORS)
 
 
 migrate.add_command(comparing.compare)
 
 
-def _translate(found: Input, made: Report) -> None:
+def _translate(documents: Input, summary: Report) -> None:
     """Print the Ingresses with headrace's annotations, and on the error output what of them stays."""
-    reports = {item.ingress.ref[1:]: item for item in made.ingresses}
-    for document in found.documents:
+    reports = {item.ingress.ref[1:]: item for item in summary.ingresses}
+    for document in documents.documents:
         metadata = document.get('metadata') or {}
         item = reports.get((str(metadata.get('namespace') or 'default'), str(metadata.get('name'))))
         if document.get('kind') == 'Ingress' and item is not None:
@@ -127,13 +127,13 @@ def _translate(found: Input, made: Report) -> None:
                 )
 
 
-def _value(made: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
+def _value(summary: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
     """Return the report as a value for JSON."""
     value: dict[str, Any] = {
         'counts': {
-            'ingresses': len(made.ingresses),
-            'closed': made.closed,
-            **{str(verdict): made.count(verdict) for verdict in Verdict},
+            'ingresses': len(summary.ingresses),
+            'closed': summary.closed,
+            **{str(verdict): summary.count(verdict) for verdict in Verdict},
         },
         'ingresses': [
             {
@@ -147,7 +147,7 @@ def _value(made: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
                     for remark in item.foreign.remarks
                 ],
             }
-            for item in made.ingresses
+            for item in summary.ingresses
         ],
         'keys': [
             {
@@ -156,9 +156,9 @@ def _value(made: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
                 'closes': item.closes,
                 'texts': item.texts,
             }
-            for item in made.keys
+            for item in summary.keys
         ],
-        'sharedHosts': [{'host': host, 'namespaces': namespaces} for host, namespaces in made.shared_hosts],
+        'sharedHosts': [{'host': host, 'namespaces': namespaces} for host, namespaces in summary.shared_hosts],
     }
     if settings is not None:
         value['settings'] = settings.settings
@@ -174,39 +174,39 @@ def _value(made: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:
     return value
 
 
-def _lines(made: Report) -> Iterator[str]:
+def _lines(summary: Report) -> Iterator[str]:
     """Yield the report for people: what is not exact of each Ingress, then all keys and shared hosts."""
-    for item in made.ingresses:
+    for item in summary.ingresses:
         counts = (
             ', '.join(f'{item.count(verdict)} {verdict}' for verdict in Verdict if item.count(verdict))
             or 'no foreign annotations'
         )
-        closed = f', {click.style("closed", fg="red")}' if item.foreign.closed else ''
-        yield f'{item.ingress.namespace}/{item.ingress.name}: {counts}{closed}'
+        suffix = f', {click.style("closed", fg="red")}' if item.foreign.closed else ''
+        yield f'{item.ingress.namespace}/{item.ingress.name}: {counts}{suffix}'
         yield from output.table(
-            (f'  {_styled(remark.verdict)}', remark.key, remark.text)
+            (f'  {_coloured(remark.verdict)}', remark.key, remark.text)
             for remark in item.foreign.remarks
             if remark.verdict is not Verdict.EXACT
         )
-    if made.keys:
+    if summary.keys:
         yield ''
         head = ('KEY', *(str(verdict).upper() for verdict in Verdict), 'CLOSES')
         rows = [
             (item.key, *(str(item.verdicts.get(verdict, 0)) for verdict in Verdict), str(item.closes))
-            for item in made.keys
+            for item in summary.keys
         ]
         yield from output.table((head, *rows))
-    if made.shared_hosts:
+    if summary.shared_hosts:
         yield ''
         yield 'Hosts of several namespaces, which the setting hostSharing must allow, or hostPolicy give to one:'
-        yield from output.table((f'  {host}', ', '.join(namespaces)) for host, namespaces in made.shared_hosts)
+        yield from output.table((f'  {host}', ', '.join(namespaces)) for host, namespaces in summary.shared_hosts)
 
 
 def _setting_lines(settings: _Settings, ports: _Ports) -> Iterator[str]:
     """Yield what the ConfigMaps stand for."""
     if settings is not None:
         yield ''
-        yield from output.table((_styled(remark.verdict), remark.key, remark.text) for remark in settings.remarks)
+        yield from output.table((_coloured(remark.verdict), remark.key, remark.text) for remark in settings.remarks)
         yield ''
         yield 'Settings of the class:'
         yield yaml.safe_dump(_plain(settings.settings), sort_keys=True).rstrip()
@@ -218,14 +218,14 @@ def _setting_lines(settings: _Settings, ports: _Ports) -> Iterator[str]:
             for item in ports[0]
             for key, text in config_map.annotations(item).items()
         )
-        yield from output.table((f'  {_styled(remark.verdict)}', remark.key, remark.text) for remark in ports[1])
+        yield from output.table((f'  {_coloured(remark.verdict)}', remark.key, remark.text) for remark in ports[1])
 
 
-def _sums(made: Report) -> Iterator[str]:
+def _sums(summary: Report) -> Iterator[str]:
     """Yield how many Ingresses and annotations there are."""
     yield ''
-    sums = ', '.join(f'{made.count(verdict)} {verdict}' for verdict in Verdict)
-    yield f'{len(made.ingresses)} Ingresses, {made.closed} of them closed; annotations: {sums}'
+    sums = ', '.join(f'{summary.count(verdict)} {verdict}' for verdict in Verdict)
+    yield f'{len(summary.ingresses)} Ingresses, {summary.closed} of them closed; annotations: {sums}'
 
 
 def _plain(settings: Any) -> Any:
@@ -233,5 +233,5 @@ def _plain(settings: Any) -> Any:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
-def _styled(verdict: Verdict) -> str:
+def _coloured(verdict: Verdict) -> str:
     return click.style(verdict, fg=_COLOURS[verdict])

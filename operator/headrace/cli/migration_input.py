@@ -40,8 +40,8 @@ class Input:
         """Return the data of the ConfigMap NAMESPACE/NAME; raises SourceError where there is none."""
         for document in self.documents:
             metadata = document.get('metadata') or {}
-            found = f'{metadata.get("namespace", "default")}/{metadata.get("name")}'
-            if document.get('kind') == 'ConfigMap' and found == name:
+            full_name = f'{metadata.get("namespace", "default")}/{metadata.get("name")}'
+            if document.get('kind') == 'ConfigMap' and full_name == name:
                 return {str(key): str(value) for key, value in (document.get('data') or {}).items()}
         raise folder.SourceError(f'{name}: the input holds no such ConfigMap')
 
@@ -60,7 +60,7 @@ def of_files(paths: tuple[Path, ...]) -> Input:
 
 def of_cluster(kubeconfig: Path | None, context: str, config_maps: Iterable[str]) -> Input:
     """Return the input of an API server; raises AccessError and CallError."""
-    documents = asyncio.run(_listed(accesses.find(kubeconfig, context), config_maps))
+    documents = asyncio.run(_documents(accesses.find(kubeconfig, context), config_maps))
     readings = [parsing.parse(document) for document in documents if document['kind'] != 'ConfigMap']
     return Input(
         tuple(documents),
@@ -69,19 +69,19 @@ def of_cluster(kubeconfig: Path | None, context: str, config_maps: Iterable[str]
     )
 
 
-async def _listed(access: accesses.Access, config_maps: Iterable[str]) -> list[Document]:
+async def _documents(access: accesses.Access, config_maps: Iterable[str]) -> list[Document]:
     documents: list[Document] = []
-    opened = session.make(access, {})
+    api_session = session.make(access, {})
     try:
-        calls = Calls(access.server, lambda: opened)
+        calls = Calls(access.server, lambda: api_session)
         for resource in (resources.INGRESSES, resources.INGRESS_CLASSES):
             async for page in calls.pages(resource.path(), resource, _PAGE):
                 kind = {'apiVersion': resource.api_version, 'kind': resource.kind}
                 documents += [{**kind, **item} for item in page['items']]
         for name in config_maps:
-            namespace, _, of = name.partition('/')
-            found = await calls.call('GET', f'/api/v1/namespaces/{namespace}/configmaps/{of}')
-            documents.append({**found, 'apiVersion': 'v1', 'kind': 'ConfigMap'})
+            namespace, _, config_map_name = name.partition('/')
+            config_map = await calls.call('GET', f'/api/v1/namespaces/{namespace}/configmaps/{config_map_name}')
+            documents.append({**config_map, 'apiVersion': 'v1', 'kind': 'ConfigMap'})
     finally:
-        await opened.close()
+        await api_session.close()
     return documents

@@ -13,16 +13,16 @@ _COLOURS = {Level.ERROR: 'red', Level.WARNING: 'yellow', Level.INFO: 'blue'}
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return rows as lines with aligned columns; the last column is as long as it is."""
-    held = [list(row) for row in rows]
-    if not held:
+    cells = [list(row) for row in rows]
+    if not cells:
         return []
-    widths = [max(len(click.unstyle(row[column])) for row in held) for column in range(len(held[0]) - 1)]
+    widths = [max(len(click.unstyle(row[column])) for row in cells) for column in range(len(cells[0]) - 1)]
     return [
-        '  '.join([*(_padded(cell, width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in held
+        '  '.join([*(_pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in cells
     ]
 
 
-def _padded(cell: str, width: int) -> str:
+def _pad(cell: str, width: int) -> str:
     return cell + ' ' * (width - len(click.unstyle(cell)))
 
 
@@ -40,7 +40,7 @@ def diagnostic_lines(diagnostics: Iterable[Diagnostic]) -> list[str]:
     )
 
 
-def diagnostic_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
+def diagnostic_rows(values: Iterable[Mapping[str, str]]) -> list[str]:
     """Return diagnostics that an agent told as a table."""
     return table(
         (
@@ -50,7 +50,7 @@ def diagnostic_rows(found: Iterable[Mapping[str, str]]) -> list[str]:
             item.get('field') or '-',
             item['message'],
         )
-        for item in found
+        for item in values
     )
 
 

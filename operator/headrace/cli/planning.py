@@ -29,57 +29,57 @@ def _paths(name: str, text: str) -> Callable[[Function], Function]:
 @click.command()
 @_paths('--from', 'Objects that the running HAProxy was started with; a file or folder, may be given more than once.')
 @_paths('--to', 'Objects as they shall be.')
-@inputs.seen_from()
+@inputs.view_options()
 def plan(to: tuple[Path, ...], **options: Any) -> None:
     """Print the runtime commands that lead from one set of objects to another, in their order.
 
     Where commands cannot do it, `reload:` lines give the reasons, and the commands are those that do not wait for it.
     Diagnostics are those of the second set, on standard error.
     """
-    seen = inputs.look(options)
-    before = inputs.load(options['from'], seen)
-    after = inputs.load(to, seen)
-    state, made = between(before.objects, after.objects, seen.context)
+    view = inputs.view_of(options)
+    before = inputs.load(options['from'], view)
+    after = inputs.load(to, view)
+    state, steps = between(before.objects, after.objects, view.context)
     diagnostics = (*after.diagnostics, *state.all_diagnostics())
-    if seen.json:
-        output.echo_json({**_values(made), 'diagnostics': [each.value for each in diagnostics]})
+    if view.json:
+        output.echo_json({**_values(steps), 'diagnostics': [each.value for each in diagnostics]})
         return
     for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)
-    for reason in made.reasons:
+    for reason in steps.reasons:
         click.echo(f'{click.style("reload:", fg="yellow")} {reason}')
-    for command in made.commands:
+    for command in steps.commands:
         click.echo(command.shown.rstrip('\n'))
-    if not made:
+    if not steps:
         click.echo('nothing to do')
 
 
 def between(before: Iterable[Object], after: Iterable[Object], context: BuildContext) -> tuple[State, Plan]:
     """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
-    wanted = tuple(after)
-    store, state = Store(), State(context.placed_by(wanted))
+    target = tuple(after)
+    store, state = Store(), State(context.placed_by(target))
     for item in before:
         store.put(item)
     state.update(store, store.take())
-    shown = of_state(state)
+    snapshot = of_state(state)
     loaded = haproxy_plan.started(
-        shown,
+        snapshot,
         profiles.in_use(
-            shown.fragments.values(),
+            snapshot.fragments.values(),
             *shapes.usual_cookies(context.settings),
             external=context.settings.allow_external_name,
         ),
     )
-    gone = {item.ref for item in store.objects()} - {item.ref for item in wanted}
-    for item in wanted:
+    removals = {item.ref for item in store.objects()} - {item.ref for item in target}
+    for item in target:
         store.put(item)
-    for ref in gone:
+    for ref in removals:
         store.drop(ref)
-    made = haproxy_plan.plan(state.update(store, store.take()), loaded)
-    return state, replace(made, commands=_located(made.commands, crt_lists(shown.pointers)))
+    steps = haproxy_plan.plan(state.update(store, store.take()), loaded)
+    return state, replace(steps, commands=_with_line_numbers(steps.commands, crt_lists(snapshot.pointers)))
 
 
-def _located(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[Command, ...]:
+def _with_line_numbers(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[Command, ...]:
     """Return commands with the numbers of crt-lists' lines, which are those of the files that HAProxy was started with."""
     lines = {name: text.decode().splitlines() for name, text in lists.items()}
     return tuple(
@@ -90,8 +90,8 @@ def _located(commands: Iterable[Command], lists: Mapping[str, bytes]) -> tuple[C
     )
 
 
-def _values(made: Plan) -> dict[str, object]:
+def _values(steps: Plan) -> dict[str, object]:
     return {
-        'commands': [{'phase': command.phase.name.lower(), 'command': command.shown} for command in made.commands],
-        'reload': [{'reason': reason.word, 'detail': reason.detail} for reason in made.reasons],
+        'commands': [{'phase': command.phase.name.lower(), 'command': command.shown} for command in steps.commands],
+        'reload': [{'reason': reason.word, 'detail': reason.detail} for reason in steps.reasons],
     }

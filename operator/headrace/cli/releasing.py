@@ -37,7 +37,7 @@ from headrace.settings.settings import SettingsError, milliseconds
 @click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
 )
-def release(services: tuple[str, ...], **given: Any) -> None:
+def release(services: tuple[str, ...], **options: Any) -> None:
     """Give Services back to kube-proxy; with --all, take back everything that this installation has written.
 
     The wish headrace.io/proxy is taken from the Services; the controller lets kube-proxy serve them again, and after that
@@ -47,39 +47,39 @@ def release(services: tuple[str, ...], **given: Any) -> None:
     removed, while controllers that still run stand aside for ten minutes. What the edge serves stays served until it is
     removed.
     """
-    logs.set_up(given['log_format'], 'info')
-    named = tuple((found[0], found[2]) for text in services if (found := text.partition('/')))
-    if any(not namespace or not name for namespace, name in named):
+    logs.set_up(options['log_format'], 'info')
+    names = tuple((parts[0], parts[2]) for text in services if (parts := text.partition('/')))
+    if any(not namespace or not name for namespace, name in names):
         raise SettingsError('a Service is NAMESPACE/NAME')
-    if bool(named) is given['everything']:
+    if bool(names) is options['everything']:
         raise SettingsError('name Services, or say --all')
-    if not re.fullmatch(r'\d{1,6}(ms|s|m|h)', given['timeout']):
-        raise SettingsError(f'--timeout {given["timeout"]}: no duration, as in 120s')
-    asyncio.run(_release(given, named, milliseconds(given['timeout']) / 1000))
+    if not re.fullmatch(r'\d{1,6}(ms|s|m|h)', options['timeout']):
+        raise SettingsError(f'--timeout {options["timeout"]}: no duration, as in 120s')
+    asyncio.run(_release(options, names, milliseconds(options['timeout']) / 1000))
 
 
-async def _release(given: dict[str, Any], named: tuple[tuple[str, str], ...], seconds: float) -> None:
-    held = inputs.settings_of(given['config'], {'class_name': given['class_name']})
-    way = wiring.access(given)
-    calls = client.connect(way, held.class_name)
+async def _release(options: dict[str, Any], names: tuple[tuple[str, str], ...], seconds: float) -> None:
+    settings = inputs.settings_of(options['config'], {'class_name': options['class_name']})
+    access = wiring.access(options)
+    calls = client.connect(access, settings.class_name)
     identity = f'release-{wiring.pod_name()}'
-    kinds = resources.status_kinds(held)
-    which = uninstall.Installation(held.class_name, way.namespace, held.namespaces, identity, kinds)
+    kinds = resources.status_kinds(settings)
+    installation = uninstall.Installation(settings.class_name, access.namespace, settings.namespaces, identity, kinds)
     try:
         async with asyncio.timeout(seconds):
-            if given['everything'] and not held.namespaces:
-                other = await ownership.ClassLease(calls, held.class_name, way.namespace).other()
-                if other:
+            if options['everything'] and not settings.namespaces:
+                holder = await ownership.ClassLease(calls, settings.class_name, access.namespace).find_other()
+                if holder:
                     click.echo(
-                        f'class {held.class_name} is held by another release, {other}: this one has written nothing'
+                        f'class {settings.class_name} is held by another release, {holder}: this one has written nothing'
                     )
                     return
-            returned = await return_to_kube_proxy.give_back(calls, which, named, click.echo)
+            services = await return_to_kube_proxy.give_back(calls, installation, names, click.echo)
             # Controllers that stand aside could not give anything back any more.
-            if given['wait'] or given['everything']:
-                await return_to_kube_proxy.wait(calls, held.class_name, returned)
-            if given['everything']:
-                count = await uninstall.release(calls, which, wait=given['wait'])
+            if options['wait'] or options['everything']:
+                await return_to_kube_proxy.wait(calls, settings.class_name, services)
+            if options['everything']:
+                count = await uninstall.release(calls, installation, wait=options['wait'])
                 click.echo(f'took back what was written to {count} objects')
     except TimeoutError as error:
         raise CallError(f'not everything could be taken back within {seconds:g} s; does a controller run?') from error

@@ -9,7 +9,7 @@ from headrace.cli import inputs, output
 from headrace.haproxy.render.render import CONFIG, Renderer
 from headrace.haproxy.runtime import files
 
-FILES = click.option('-f', '--file', 'given', type=click.Path(path_type=Path), multiple=True, required=True, help='A file or folder of YAML or JSON; may be given more than once.')  # fmt: skip
+FILES = click.option('-f', '--file', 'sources', type=click.Path(path_type=Path), multiple=True, required=True, help='A file or folder of YAML or JSON; may be given more than once.')  # fmt: skip
 
 
 @click.command()
@@ -22,8 +22,8 @@ FILES = click.option('-f', '--file', 'given', type=click.Path(path_type=Path), m
     required=True,
     help='The folder to write.',
 )
-@inputs.seen_from()
-def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
+@inputs.view_options()
+def render(sources: tuple[Path, ...], target: Path, **options: Any) -> None:
     """Render the configuration that HAProxy loads.
 
     Writes FOLDER/haproxy (the configuration), FOLDER/maps, FOLDER/certificates and FOLDER/authorities;
@@ -31,19 +31,19 @@ def render(given: tuple[Path, ...], target: Path, **options: Any) -> None:
     other files in these places is refused.
     Diagnostics go to standard error; they do not change the exit code (`headrace check` does that).
     """
-    seen = inputs.look(options)
-    contents = inputs.load(given, seen)
-    state = inputs.build(seen, contents.objects)
-    rendered = Renderer(state.context, seen.overrides).render(state)
+    view = inputs.view_of(options)
+    contents = inputs.load(sources, view)
+    state = inputs.build(view, contents.objects)
+    contents_of_files = Renderer(state.context, view.overrides).render(state)
     files.judge(target)
-    files.write(target, rendered)
+    files.write(target, contents_of_files)
     diagnostics = (*contents.diagnostics, *state.all_diagnostics())
-    if seen.json:
-        sizes = {name: len(data) for name, data in sorted(rendered.items())}
+    if view.json:
+        sizes = {name: len(data) for name, data in sorted(contents_of_files.items())}
         output.echo_json({'folder': str(target), 'files': sizes, 'diagnostics': [each.value for each in diagnostics]})
         return
     for line in output.diagnostic_lines(diagnostics):
         click.echo(line, err=True)
     backends = sum(not backend.pin for fragment in state.fragments.values() for backend in fragment.backends)
-    click.echo(f'{len(rendered)} files with {backends} backends in {target}; {output.summary(diagnostics)}')
+    click.echo(f'{len(contents_of_files)} files with {backends} backends in {target}; {output.summary(diagnostics)}')
     click.echo(f'start it with: haproxy -f {target / CONFIG}')

@@ -29,12 +29,12 @@ from headrace.translate.build_context import BuildContext, Role
 
 _MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
-_LEFT_SECONDS = 1.0
+_CANCEL_SECONDS = 1.0
 
 
 def _state_folder() -> Path:
-    held = os.environ.get('XDG_STATE_HOME')
-    return (Path(held) if held else Path.home() / '.local' / 'state') / 'headrace'
+    folder = os.environ.get('XDG_STATE_HOME')
+    return (Path(folder) if folder else Path.home() / '.local' / 'state') / 'headrace'
 
 
 class _Roles(click.ParamType[tuple[str, ...]]):
@@ -44,12 +44,12 @@ class _Roles(click.ParamType[tuple[str, ...]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the roles of a text; fails for what is none, and for edge and node in one process."""
-        found = tuple(dict.fromkeys(part.strip() for part in str(value).split(',')))
-        if not found or not set(found) <= {'edge', 'node', CONTROLLER}:
+        roles = tuple(dict.fromkeys(part.strip() for part in str(value).split(',')))
+        if not roles or not set(roles) <= {'edge', 'node', CONTROLLER}:
             self.fail('one of edge, node, controller, or one of the first two and controller', param, ctx)
-        if {'edge', 'node'} <= set(found):
+        if {'edge', 'node'} <= set(roles):
             self.fail('edge and node need a process each', param, ctx)
-        return found
+        return roles
 
 
 @click.command()
@@ -145,24 +145,24 @@ class _Roles(click.ParamType[tuple[str, ...]]):
 )
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy running when the agent stops.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')
-@inputs.seen_from(printing=False, placing=False)
-def run(**given: Any) -> None:
+@inputs.view_options(printing=False, placing=False)
+def run(**options: Any) -> None:
     """Follow an API server or a folder, and keep a HAProxy true to it.
 
     Each option is also an environment variable: HEADRACE_SOURCE, HEADRACE_START_HAPROXY, HEADRACE_TCP_PORTS, ….
     """
     # Only the entry point acts on this flag: this is the child process.
-    del given['supervised']
-    logs.set_up(given['log_format'], given['log_level'])
-    if given['source'] != KUBE and not Path(given['source']).exists():
-        raise SourceError(f'{given["source"]}: no such file or folder')
-    access = wiring.access(given) if given['source'] == KUBE else None
-    if CONTROLLER in given['role'] and access is None:
+    del options['supervised']
+    logs.set_up(options['log_format'], options['log_level'])
+    if options['source'] != KUBE and not Path(options['source']).exists():
+        raise SourceError(f'{options["source"]}: no such file or folder')
+    access = wiring.access(options) if options['source'] == KUBE else None
+    if CONTROLLER in options['role'] and access is None:
         raise SettingsError('--role controller writes to a cluster, and so needs --source kube')
-    roles = [role for role in given['role'] if role != CONTROLLER]
-    if 'node' in roles and not given['node']:
+    roles = [role for role in options['role'] if role != CONTROLLER]
+    if 'node' in roles and not options['node']:
         raise SettingsError('--role node needs --node, the name of the Node that it runs on')
-    _complete(_run(given, access, roles[0] if roles else ''))
+    _complete(_run(options, access, roles[0] if roles else ''))
 
 
 def _complete(work: Coroutine[Any, Any, None]) -> None:
@@ -171,24 +171,24 @@ def _complete(work: Coroutine[Any, Any, None]) -> None:
     try:
         loop.run_until_complete(work)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left, timeout=_LEFT_SECONDS))
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=_CANCEL_SECONDS))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
+async def _run(options: dict[str, Any], access: Access | None, role: str) -> None:
     """Run what the roles ask for, until one of them ends."""
     works: list[Coroutine[Any, Any, None]] = []
-    agent = Agent(_options(given, access, role)) if role else None
+    agent = Agent(_options(options, access, role)) if role else None
     if agent is not None:
         works.append(agent.run())
-    if access is not None and CONTROLLER in given['role']:
+    if access is not None and CONTROLLER in options['role']:
         listen = agent.listen_to_signals if agent is not None else None
-        works.append(wiring.control(given, access, _adjustment(given, access), listen))
+        works.append(wiring.control(options, access, _adjustment(options, access), listen))
     tasks = [asyncio.create_task(work) for work in works]
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -198,77 +198,77 @@ async def _run(given: dict[str, Any], access: Access | None, role: str) -> None:
         task.result()
 
 
-def _options(given: dict[str, Any], access: Access | None, role: str) -> Options:
-    adjust = _adjustment(given, access)
-    seen = inputs.look({**given, 'role': role}, adjust, live=True, all_secrets=access is None)
+def _options(options: dict[str, Any], access: Access | None, role: str) -> Options:
+    adjust = _adjustment(options, access)
+    view = inputs.view_of({**options, 'role': role}, adjust, live=True, all_secrets=access is None)
     # In a cluster the controller chooses; a folder has no controller.
     context = replace(
-        seen.context,
+        view.context,
         labelled=access is not None,
         api_server=access is not None,
         own_addresses=interfaces.addresses(),
     )
-    state, admin = given['state'].absolute(), _address(given['admin'])
-    api = _address(given['api']) if given['api'] else None
+    state, admin = options['state'].absolute(), _address(options['admin'])
+    api = _address(options['api']) if options['api'] else None
     if api is not None and access is None:
         raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
-    if api is None and given['api_certificate'] is not None:
+    if api is None and options['api_certificate'] is not None:
         raise SettingsError('--api-certificate is for the port of --api')
-    slot = _slot(given, context, [admin[1], api[1] if api else 0]) if given['instance_slots'] else None
+    slot = _slot(options, context, [admin[1], api[1] if api else 0]) if options['instance_slots'] else None
     if slot is not None:
         state, context = slot.folder, replace(context, slot=slot.number)
-        admin = (admin[0], _shifted(admin[1], slot.number))
-        api = (api[0], _shifted(api[1], slot.number)) if api else None
+        admin = (admin[0], _shift(admin[1], slot.number))
+        api = (api[0], _shift(api[1], slot.number)) if api else None
     context = replace(context, admin_ports=frozenset({admin[1], api[1] if api else 0} - {0}))
-    start = _found(given['start_haproxy']) if given['start_haproxy'] else ''
-    checker = _found(given['haproxy'] or start or 'haproxy')
+    start = _path_of(options['start_haproxy']) if options['start_haproxy'] else ''
+    checker = _path_of(options['haproxy'] or start or 'haproxy')
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         if context.role is Role.NODE:
-            context = replace(context, synthetic_key=synthetic_key.read_or_make(given['state'].absolute()))
+            context = replace(context, synthetic_key=synthetic_key.read_or_make(options['state'].absolute()))
     except OSError as error:
         raise WriteError(f'--state {state}: {error.strerror}') from error
     return Options(
-        source=wiring.source(given, access, context),
+        source=wiring.source(options, access, context),
         state=state,
-        sockets=(given['sockets'] or state / 'sockets').absolute(),
+        sockets=(options['sockets'] or state / 'sockets').absolute(),
         context=context,
-        overrides=seen.overrides,
+        overrides=view.overrides,
         start=start,
         checker=checker,
         admin=admin,
         api=api,
-        api_certificate=given['api_certificate'],
+        api_certificate=options['api_certificate'],
         identity=wiring.identity(access, context) if access is not None else None,
-        config=given['config'],
+        config=options['config'],
         adjust=adjust,
-        keep=given['keep_haproxy'],
-        nft=_found(given['nft'], NftError) if role == 'node' else '',
+        keep=options['keep_haproxy'],
+        nft=_path_of(options['nft'], NftError) if role == 'node' else '',
         slot=slot,
     )
 
 
-def _shifted(port: int, slot: int) -> int:
+def _shift(port: int, slot: int) -> int:
     return port and port + INSTANCE_SLOT_STEP * slot
 
 
-def _slot(given: dict[str, Any], context: BuildContext, own: list[int]) -> InstanceSlot:
-    if context.role is not Role.NODE or not given['sockets']:
+def _slot(options: dict[str, Any], context: BuildContext, agent_ports: list[int]) -> InstanceSlot:
+    if context.role is not Role.NODE or not options['sockets']:
         raise SettingsError('--instance-slots is for --role node, and needs --sockets, a folder of this agent alone')
 
     def ports(slot: int) -> tuple[int, ...]:
-        found = (*context.settings.node_ports(slot), replace(context, slot=slot).node_health_port)
-        return (*found, *(_shifted(port, slot) for port in own if port))
+        ports_of_haproxy = (*context.settings.node_ports(slot), replace(context, slot=slot).node_health_port)
+        return (*ports_of_haproxy, *(_shift(port, slot) for port in agent_ports if port))
 
     try:
-        return instance_slots.take(given['state'].absolute(), given['sockets'].absolute(), ports)
+        return instance_slots.take(options['state'].absolute(), options['sockets'].absolute(), ports)
     except InstanceSlotError as error:
         raise AgentError(str(error)) from error
     except OSError as error:
-        raise WriteError(f'--state {given["state"]}, --sockets {given["sockets"]}: {error.strerror}') from error
+        raise WriteError(f'--state {options["state"]}, --sockets {options["sockets"]}: {error.strerror}') from error
 
 
-def _found(binary: str, missing: type[Exception] = HaproxyMissingError) -> str:
+def _path_of(binary: str, missing: type[Exception] = HaproxyMissingError) -> str:
     path = shutil.which(binary)
     if path is None:
         raise missing(f'{binary}: no such program')
@@ -282,32 +282,34 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip('[]'), int(port)
 
 
-def _adjustment(given: dict[str, Any], access: Access | None) -> Callable[[Settings], Settings]:
+def _adjustment(options: dict[str, Any], access: Access | None) -> Callable[[Settings], Settings]:
     """Return what lays the options over a file's settings, now and whenever the file is read again.
 
     In a cluster Secrets are those of the own namespace, where the settings name none.
     """
-    wanted: dict[str, object] = {
+    values: dict[str, object] = {
         name: value
-        for name, value in (('class_name', given['class_name']), ('tcp_ports', given['tcp_ports']))
+        for name, value in (('class_name', options['class_name']), ('tcp_ports', options['tcp_ports']))
         if value is not None
     }
     addresses = set()
     for option in ('http', 'https', 'health'):
-        if given[option] is not None:
-            host, wanted[f'{option}_port'] = _address(given[option])
+        if options[option] is not None:
+            host, values[f'{option}_port'] = _address(options[option])
             addresses |= {host} - {''}
     if len(addresses) > 1:
         raise SettingsError('--http, --https and --health must name the same address; name several in `addresses`')
     if addresses:
-        wanted['addresses'] = tuple(addresses)
+        values['addresses'] = tuple(addresses)
 
-    def adjust(held: Settings) -> Settings:
-        found = settings.make(msgspec.to_builtins(msgspec.structs.replace(held, **wanted))) if wanted else held
-        if access is None or found.secrets.namespaces:
-            return found
+    def adjust(from_file: Settings) -> Settings:
+        adjusted = (
+            settings.make(msgspec.to_builtins(msgspec.structs.replace(from_file, **values))) if values else from_file
+        )
+        if access is None or adjusted.secrets.namespaces:
+            return adjusted
         return msgspec.structs.replace(
-            found, secrets=msgspec.structs.replace(found.secrets, namespaces=(access.namespace,))
+            adjusted, secrets=msgspec.structs.replace(adjusted.secrets, namespaces=(access.namespace,))
         )
 
     return adjust

@@ -11,42 +11,42 @@ from headrace.cli import asking, output
 
 
 @click.command()
-@click.argument('named', required=False, metavar='[[KIND/]NAMESPACE/NAME]')
+@click.argument('target', required=False, metavar='[[KIND/]NAMESPACE/NAME]')
 @asking.options
 @click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
-def status(named: str | None, form: str, **given: Any) -> None:
+def status(target: str | None, form: str, **options: Any) -> None:
     """Tell what a running agent serves; of one object also each server and its state.
 
     It asks on loopback, or an agent in a cluster through the API server (--pod), which judges the token that is shown.
     """
-    found = asking.fetch(given, f'/status/{named}') if named else _every_page(given)
+    value = asking.fetch(options, f'/status/{target}') if target else _every_page(options)
     if form == 'json':
-        output.echo_json(found)
+        output.echo_json(value)
         return
-    for line in _one(found) if named else _all(found):
+    for line in _lines_of_object(value) if target else _lines_of_agent(value):
         click.echo(line)
 
 
-def _every_page(given: dict[str, Any]) -> Any:
+def _every_page(options: dict[str, Any]) -> Any:
     """Return the whole status, of which an agent gives so many objects at a time."""
-    found = asking.fetch(given, '/status')
-    token = found.pop('continue')
+    value = asking.fetch(options, '/status')
+    token = value.pop('continue')
     while token:
-        more = asking.fetch(given, f'/status?{urlencode({"continue": token})}')
+        more = asking.fetch(options, f'/status?{urlencode({"continue": token})}')
         for part in ('objects', 'diagnostics'):
-            found[part] += more[part]
+            value[part] += more[part]
         token = more['continue']
-    return found
+    return value
 
 
-def _all(found: dict[str, Any]) -> Iterable[str]:
-    worker = found['worker']
-    yield f'headrace {found["version"]}, class {found["class"]}, role {found["role"]}'
+def _lines_of_agent(value: dict[str, Any]) -> Iterable[str]:
+    worker = value['worker']
+    yield f'headrace {value["version"]}, class {value["class"]}, role {value["role"]}'
     yield f'HAProxy {worker["version"]}, PID {worker["pid"]}' if worker else 'HAProxy does not answer'
-    for subject, said in found['problems'].items():
-        yield click.style(f'{subject}: {said}', fg='red')
+    for subject, problem in value['problems'].items():
+        yield click.style(f'{subject}: {problem}', fg='red')
     yield ''
     yield from output.table(
         [('OBJECT', 'BACKENDS', 'SERVERS', 'EXPOSED')]
@@ -57,13 +57,13 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
                 str(sum(backend['servers'] for backend in item['backends'])),
                 _several(item) or '–',
             )
-            for item in found['objects']
+            for item in value['objects']
         ]
     )
-    if found['diagnostics']:
+    if value['diagnostics']:
         yield ''
-        yield from output.diagnostic_rows(found['diagnostics'])
-    if found['reloads']:
+        yield from output.diagnostic_rows(value['diagnostics'])
+    if value['reloads']:
         yield ''
         yield from output.table(
             (
@@ -71,9 +71,9 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
                 'reload' if item['good'] else 'reload failed',
                 '; '.join(item['reasons']) or item['said'],
             )
-            for item in found['reloads']
+            for item in value['reloads']
         )
-    if found['plans']:
+    if value['plans']:
         yield ''
         yield from output.table(
             (
@@ -82,36 +82,36 @@ def _all(found: dict[str, Any]) -> Iterable[str]:
                 f'{item["seconds"] * 1000:.1f} ms',
                 ', '.join(item['refs']),
             )
-            for item in found['plans'][-5:]
+            for item in value['plans'][-5:]
         )
 
 
-def _one(found: dict[str, Any]) -> Iterable[str]:
-    yield f'{found["kind"]} {found["namespace"]}/{found["name"]}'
-    for each in found['exposed']:
-        yield f'  {_exposed(each)}'
-    if found['moreExposed']:
-        yield f'  and {found["moreExposed"]} more'
-    for backend in found['backends']:
+def _lines_of_object(value: dict[str, Any]) -> Iterable[str]:
+    yield f'{value["kind"]} {value["namespace"]}/{value["name"]}'
+    for each in value['exposed']:
+        yield f'  {_exposure(each)}'
+    if value['moreExposed']:
+        yield f'  and {value["moreExposed"]} more'
+    for backend in value['backends']:
         yield ''
         yield f'backend {backend["name"]} (port {backend["port"]}, profile {backend["profile"]})'
-        servers = found['servers'].get(backend['name'], [])
+        servers = value['servers'].get(backend['name'], [])
         yield from output.table(
             ('  ' + item['name'], f'{item["address"]}:{item["port"]}', item['state']) for item in servers
         )
-    if found['diagnostics']:
+    if value['diagnostics']:
         yield ''
-        yield from output.diagnostic_rows(found['diagnostics'])
+        yield from output.diagnostic_rows(value['diagnostics'])
 
 
 def _several(item: dict[str, Any]) -> str:
     more = [f'and {item["moreExposed"]} more'] if item['moreExposed'] else []
-    return ', '.join([*(_exposed(each) for each in item['exposed']), *more])
+    return ', '.join([*(_exposure(each) for each in item['exposed']), *more])
 
 
-def _exposed(item: dict[str, Any]) -> str:
-    shown = f'{item["kind"]} {item["key"]}'
-    return shown if item['served'] else f'{shown} (held by another)'
+def _exposure(item: dict[str, Any]) -> str:
+    text = f'{item["kind"]} {item["key"]}'
+    return text if item['served'] else f'{text} (held by another)'
 
 
 def _time(at: float) -> str:

@@ -26,19 +26,19 @@ KUBE = 'kube'
 CONTROLLER = 'controller'
 
 
-def access(given: dict[str, Any]) -> Access:
+def access(options: dict[str, Any]) -> Access:
     """Return the access that the options name, in the pod's namespace where one is given; raises AccessError."""
-    found = accesses.find(given['kubeconfig'], given['context'])
-    return replace(found, namespace=os.environ.get('POD_NAMESPACE') or found.namespace)
+    credentials = accesses.find(options['kubeconfig'], options['context'])
+    return replace(credentials, namespace=os.environ.get('POD_NAMESPACE') or credentials.namespace)
 
 
-def source(given: dict[str, Any], way: Access | None, context: BuildContext) -> SourceOf:
+def source(options: dict[str, Any], kube_access: Access | None, context: BuildContext) -> SourceOf:
     """Return what makes the source: the API server, or the folder that the options name."""
 
-    def make(store: Store, woken: Callable[[float], None], started: Callable[[], None]) -> Source:
-        if way is None:
-            return WatchedFolder(Path(given['source']), store, woken, context.settings.secrets)
-        return KubeSource(way, resources.scopes_of(context), store, woken, context.settings, started)
+    def make(store: Store, on_change: Callable[[float], None], on_start: Callable[[], None]) -> Source:
+        if kube_access is None:
+            return WatchedFolder(Path(options['source']), store, on_change, context.settings.secrets)
+        return KubeSource(kube_access, resources.scopes_of(context), store, on_change, context.settings, on_start)
 
     return make
 
@@ -48,10 +48,10 @@ def pod_name() -> str:
     return os.environ.get('POD_NAME') or socket.gethostname().lower()
 
 
-def identity(way: Access, context: BuildContext) -> Identity:
+def identity(kube_access: Access, context: BuildContext) -> Identity:
     """Return who this process is: its pod, as the downward API tells it, else this machine."""
     return Identity(
-        namespace=way.namespace,
+        namespace=kube_access.namespace,
         name=pod_name(),
         class_name=context.class_name,
         role=str(context.role),
@@ -61,25 +61,28 @@ def identity(way: Access, context: BuildContext) -> Identity:
 
 
 async def control(
-    given: dict[str, Any], way: Access, adjust: Callable[[Settings], Settings], listen: Callable[[], None] | None
+    options: dict[str, Any],
+    kube_access: Access,
+    adjust: Callable[[Settings], Settings],
+    listen: Callable[[], None] | None,
 ) -> None:
     """Be a controller until told to stop; raises AccessError, CallError and WatchEndedError.
 
     `listen` takes the signals for another role of this process; without it they are the controller's own.
     """
-    context = replace(inputs.look({**given, 'role': 'edge'}, adjust).context, api_server=True)
-    me = identity(way, context)
-    calls = client.connect(way, context.class_name)
+    context = replace(inputs.view_of({**options, 'role': 'edge'}, adjust).context, api_server=True)
+    pod = identity(kube_access, context)
+    calls = client.connect(kube_access, context.class_name)
     stop = asyncio.Event()
 
     def take_signals() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    started = listen or take_signals
-    made = controller.Controller(controller.Options(way, context, me.namespace, me.name, started), calls)
-    work = asyncio.create_task(made.run())
-    started()
+    on_start = listen or take_signals
+    process = controller.Controller(controller.Options(kube_access, context, pod.namespace, pod.name, on_start), calls)
+    work = asyncio.create_task(process.run())
+    on_start()
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)

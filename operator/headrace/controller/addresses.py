@@ -22,35 +22,35 @@ _SERVICE = 'service:'
 _NODES = 'nodes'
 
 
-def published(settings: Settings, store: Store) -> Addresses:
+def edge_addresses_of(settings: Settings, store: Store) -> Addresses:
     """Return the addresses of the edge, as pairs of an IP address and a host name, one of which is empty; sorted."""
-    found: set[tuple[str, str]] = set()
+    addresses: set[tuple[str, str]] = set()
     for text in settings.status_addresses:
         if text == _NODES:
-            found |= {(address, '') for node in store.nodes() if node.usable for address in node.addresses}
+            addresses |= {(address, '') for node in store.nodes() if node.usable for address in node.addresses}
         elif text.startswith(_SERVICE):
             namespace, _, name = text.removeprefix(_SERVICE).partition('/')
             service = store.get(Ref('Service', namespace, name), Service)
             # As the API gives it, an entry may hold both, or neither of them.
             for address, host in service.status.addresses if service else ():
-                found |= {(address, '' if address else host)} if address or host else set()
+                addresses |= {(address, '' if address else host)} if address or host else set()
         else:
-            found.add((text, '') if ':' in text or text.replace('.', '').isdigit() else ('', text))
-    return tuple(sorted(found))
+            addresses.add((text, '') if ':' in text or text.replace('.', '').isdigit() else ('', text))
+    return tuple(sorted(addresses))
 
 
 def is_ours(service: Service, state: State) -> bool:
     """Tell whether a Service belongs to the class of a state."""
-    said = parse.read(service.ref, service.annotations, service.ports)
-    return exposure.is_ours(service, said, state.context)
+    annotations = parse.read(service.ref, service.annotations, service.ports)
+    return exposure.is_ours(service, annotations, state.context)
 
 
 def speaks_of(service: Service, state: State) -> bool:
     """Tell whether the addresses of a Service are this class's to write: by its loadBalancerClass, or the default."""
     if service.type is not ServiceType.LOAD_BALANCER or not state.context.settings.status_addresses:
         return False
-    said = parse.read(service.ref, service.annotations, service.ports)
-    if not exposure.is_ours(service, said, state.context):
+    annotations = parse.read(service.ref, service.annotations, service.ports)
+    if not exposure.is_ours(service, annotations, state.context):
         return False
     # A Service that is served here because of its annotations may have its addresses from another load balancer.
     if service.load_balancer_class:
@@ -72,21 +72,21 @@ def at_the_edge(ref: Ref, state: State) -> bool:
     fragment = state.fragments.get(ref)
     claims = (claim for claim in fragment.claims if claim.kind in _AT_THE_EDGE) if fragment is not None else ()
     claimants = (state.claims.claimants((claim.kind, claim.key)) for claim in claims)
-    return any(ref in (found if ref.kind == 'Ingress' else found[:1]) for found in claimants)
+    return any(ref in (refs if ref.kind == 'Ingress' else refs[:1]) for refs in claimants)
 
 
-def wanted(ref: Ref, state: State, published: Addresses) -> Addresses:
+def desired(ref: Ref, state: State, edge_addresses: Addresses) -> Addresses:
     """Return the addresses that an object of ours shall have: those of the edge while anything leads to it there."""
-    return published if state.context.exists(ref.namespace) and at_the_edge(ref, state) else ()
+    return edge_addresses if state.context.exists(ref.namespace) and at_the_edge(ref, state) else ()
 
 
 def is_of_another_controller(decision: ClassDecision, context: BuildContext) -> bool:
     """Tell whether an Ingress that is served here has a class of another controller, which may write its status."""
-    theirs = decision.name in context.settings.ingress_classes
-    return theirs and decision.controller != controller_name(context.class_name)
+    is_foreign = decision.name in context.settings.ingress_classes
+    return is_foreign and decision.controller != controller_name(context.class_name)
 
 
-def entries(ref: Ref, listed: Addresses) -> list[dict[str, str]]:
+def entries(ref: Ref, addresses: Addresses) -> list[dict[str, str]]:
     """Return the addresses of an object as the API takes them; those of an Ingress have no mode."""
     mode = {'ipMode': 'Proxy'} if ref.kind == 'Service' else {}
-    return [{'ip': ip, **mode} if ip else {'hostname': host} for ip, host in listed]
+    return [{'ip': ip, **mode} if ip else {'hostname': host} for ip, host in addresses]

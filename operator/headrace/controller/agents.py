@@ -36,17 +36,17 @@ def _agent(lease: Document, counter: int, text: str, diagnostics: tuple[Diagnost
     metadata, annotations = lease['metadata'], leases.annotations(lease)
     epoch = leases.epoch(annotations.get(EPOCH, ''))
     role = (metadata.get('labels') or {}).get(ROLE_LABEL, '')
-    known = epoch if epoch <= counter else 0
-    return Agent(str(metadata['name']), role, known, diagnostics, annotations.get(NODE, ''), text)
+    applied_epoch = epoch if epoch <= counter else 0
+    return Agent(str(metadata['name']), role, applied_epoch, diagnostics, annotations.get(NODE, ''), text)
 
 
 def diagnostics(text: str) -> tuple[Diagnostic, ...]:
     """Return the diagnostics in a Lease's annotation."""
     try:
-        found = msgspec.json.decode(text) if len(text) <= MOST_BYTES else None
+        value = msgspec.json.decode(text) if len(text) <= MOST_BYTES else None
     except (msgspec.DecodeError, RecursionError):
-        found = None
-    items = found[:MOST_DIAGNOSTICS] if isinstance(found, list) else []
+        value = None
+    items = value[:MOST_DIAGNOSTICS] if isinstance(value, list) else []
     return tuple(sorted(each for item in items if (each := parsing.parse(item, LONGEST)) is not None))
 
 
@@ -61,62 +61,62 @@ class Agents:
         # The roles of all agents that have been seen.
         self.roles: set[str] = set()
         # The epoch that each Node's agent has applied.
-        self.applied: dict[str, int] = {}
-        self._known: dict[str, Agent] = {}
-        self._told: dict[Ref, dict[str, tuple[Diagnostic, ...]]] = {}
+        self.applied_epochs: dict[str, int] = {}
+        self._agents: dict[str, Agent] = {}
+        self._diagnostics: dict[Ref, dict[str, tuple[Diagnostic, ...]]] = {}
 
-    async def take(self, found: Iterable[Document], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
+    async def take(self, agent_leases: Iterable[Document], now: dt.datetime, counter: int = sys.maxsize) -> set[Ref]:
         """Take the Leases as they are now, and return the objects with other diagnostics than before.
 
         An agent that tells an epoch above the controller's counter has it from another source, and has applied nothing known.
         """
-        parsed = {agent.text: agent.diagnostics for agent in self._known.values()}
-        known: dict[str, Agent] = {}
-        for lease in found:
+        diagnostics_by_text = {agent.text: agent.diagnostics for agent in self._agents.values()}
+        agents: dict[str, Agent] = {}
+        for lease in agent_leases:
             if leases.lives(lease, now):
                 text = leases.annotations(lease).get(DIAGNOSTICS, '')
-                if text not in parsed:
+                if text not in diagnostics_by_text:
                     # To parse the most that a Lease may hold takes milliseconds.
                     await asyncio.sleep(0)
-                    parsed[text] = diagnostics(text)
-                agent = _agent(lease, counter, text, parsed[text])
-                known[agent.name] = agent
-        changed: set[Ref] = set()
-        for name in known.keys() | self._known.keys():
-            before, after = self._known.get(name), known.get(name)
-            touched = self._replace(name, before, after)
-            changed |= touched
-            if touched:
+                    diagnostics_by_text[text] = diagnostics(text)
+                agent = _agent(lease, counter, text, diagnostics_by_text[text])
+                agents[agent.name] = agent
+        changes: set[Ref] = set()
+        for name in agents.keys() | self._agents.keys():
+            before, after = self._agents.get(name), agents.get(name)
+            refs = self._replace(name, before, after)
+            changes |= refs
+            if refs:
                 await asyncio.sleep(0)
-        self.living = tuple(known[name] for name in sorted(known))
+        self.living = tuple(agents[name] for name in sorted(agents))
         self.roles.update(agent.role for agent in self.living)
-        self.applied = {}
+        self.applied_epochs = {}
         for agent in self.living:
             if agent.role == Role.NODE and agent.node:
-                self.applied[agent.node] = max(agent.epoch, self.applied.get(agent.node, -1))
-        return changed
+                self.applied_epochs[agent.node] = max(agent.epoch, self.applied_epochs.get(agent.node, -1))
+        return changes
 
     def _replace(self, name: str, before: Agent | None, after: Agent | None) -> set[Ref]:
         """Let an agent stand as it is now, and return the objects about which it tells something else."""
         if after is None:
-            del self._known[name]
+            del self._agents[name]
         else:
-            self._known[name] = after
+            self._agents[name] = after
             if before is not None and (before.role, before.diagnostics) == (after.role, after.diagnostics):
                 return set()
         for diagnostic in before.diagnostics if before else ():
-            self._told.get(diagnostic.ref, {}).pop(name, None)
+            self._diagnostics.get(diagnostic.ref, {}).pop(name, None)
         for diagnostic in after.diagnostics if after else ():
-            told = self._told.setdefault(diagnostic.ref, {})
-            told[name] = (*told.get(name, ()), diagnostic)
-        touched = {diagnostic.ref for agent in (before, after) if agent for diagnostic in agent.diagnostics}
-        for ref in touched:
-            if not self._told.get(ref):
-                self._told.pop(ref, None)
-        return touched
+            by_agent = self._diagnostics.setdefault(diagnostic.ref, {})
+            by_agent[name] = (*by_agent.get(name, ()), diagnostic)
+        refs = {diagnostic.ref for agent in (before, after) if agent for diagnostic in agent.diagnostics}
+        for ref in refs:
+            if not self._diagnostics.get(ref):
+                self._diagnostics.pop(ref, None)
+        return refs
 
     def about(self, ref: Ref, role: str = '') -> tuple[Diagnostic, ...]:
         """Return what agents, those of a role or all, tell about an object."""
-        told = self._told.get(ref, {})
-        found = {each for name in told if role in ('', self._known[name].role) for each in told[name]}
-        return tuple(sorted(found))
+        by_agent = self._diagnostics.get(ref, {})
+        messages = {each for name in by_agent if role in ('', self._agents[name].role) for each in by_agent[name]}
+        return tuple(sorted(messages))

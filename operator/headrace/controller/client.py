@@ -52,8 +52,8 @@ class Client:
 
     async def node(self, name: str) -> dict[str, Any]:
         """Return a Node."""
-        found: dict[str, Any] = await self._calls.call('GET', f'{NODES.path()}/{name}')
-        return found
+        node: dict[str, Any] = await self._calls.call('GET', f'{NODES.path()}/{name}')
+        return node
 
     async def patch_node(self, name: str, body: dict[str, Any]) -> None:
         """Change a Node (merge patch); raises ConflictError when it is another by now."""
@@ -63,10 +63,10 @@ class Client:
         query = {'fieldManager': self._field_manager, **query}
         await self._calls.call('PATCH', path, body, query=query, content=content)
 
-    async def labelled(self, label: str, namespace: str = '') -> list[tuple[str, str]]:
+    async def services_with_label(self, label: str, namespace: str = '') -> list[tuple[str, str]]:
         """Return namespace and name of the Services with a label of this value (`KEY=VALUE`); '' for all namespaces."""
-        found = await self._calls.call('GET', _BY_KIND['Service'].path(namespace), query={'labelSelector': label})
-        return [(item['metadata']['namespace'], item['metadata']['name']) for item in found['items'] or ()]
+        body = await self._calls.call('GET', _BY_KIND['Service'].path(namespace), query={'labelSelector': label})
+        return [(item['metadata']['namespace'], item['metadata']['name']) for item in body['items'] or ()]
 
     async def create_event(self, body: dict[str, Any]) -> None:
         """Create an Event (events.k8s.io/v1); raises ConflictError when it is there already."""
@@ -74,31 +74,31 @@ class Client:
 
     async def event_count(self, namespace: str, name: str) -> int:
         """Return how often an Event has happened, as it says."""
-        found = await self._calls.call('GET', f'{_EVENTS.path(namespace)}/{name}')
-        return max(1, int((found.get('series') or {}).get('count') or 0))
+        event = await self._calls.call('GET', f'{_EVENTS.path(namespace)}/{name}')
+        return max(1, int((event.get('series') or {}).get('count') or 0))
 
     async def repeat_event(self, namespace: str, name: str, count: int, at: str) -> None:
         """Say that an Event has happened again."""
         body = {'series': {'count': count, 'lastObservedTime': at}}
         await self._patch(f'{_EVENTS.path(namespace)}/{name}', body, _MERGE)
 
-    async def written(self, resources: Iterable[Resource], namespace: str) -> list[Ref]:
+    async def objects_with_status(self, resources: Iterable[Resource], namespace: str) -> list[Ref]:
         """Return the objects of some kinds whose status holds something of ours; '' for all namespaces."""
-        found: list[Ref] = []
+        refs: list[Ref] = []
         for resource in resources:
             async for page in self._calls.pages(resource.path(namespace), resource, _PAGE):
-                found += [
+                refs += [
                     Ref(resource.kind, item['metadata']['namespace'], item['metadata']['name'])
                     for item in page['items'] or ()
                     if self._field_manager in statuses.read(item).managers
                 ]
-        return found
+        return refs
 
     async def account_uid(self) -> str:
         """Return name and uid of the ServiceAccount that this process is, '' where it is none."""
         body = {'apiVersion': _REVIEWS.api_version, 'kind': _REVIEWS.kind}
-        found = await self._calls.call('POST', _REVIEWS.path(), body)
-        user = (found.get('status') or {}).get('userInfo') or {}
+        review = await self._calls.call('POST', _REVIEWS.path(), body)
+        user = (review.get('status') or {}).get('userInfo') or {}
         name = str(user.get('username') or '')
         if not name.startswith('system:serviceaccount:'):
             return ''

@@ -70,16 +70,16 @@ class Occurrence:
     field: str = ''
 
 
-def errors(own: Iterable[Diagnostic], told: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+def errors(of_model: Iterable[Diagnostic], of_agents: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return the diagnostics of level error that hold for an object: of the controller's model, and of the agents."""
-    judged = [diagnostic for diagnostic in own if diagnostic.reason not in OF_AGENTS]
-    judged += [diagnostic for diagnostic in told if diagnostic.reason in OF_AGENTS]
-    return tuple(sorted({diagnostic for diagnostic in judged if diagnostic.level is Level.ERROR}))
+    diagnostics = [diagnostic for diagnostic in of_model if diagnostic.reason not in OF_AGENTS]
+    diagnostics += [diagnostic for diagnostic in of_agents if diagnostic.reason in OF_AGENTS]
+    return tuple(sorted({diagnostic for diagnostic in diagnostics if diagnostic.level is Level.ERROR}))
 
 
-def pending(own: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+def pending(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return the diagnostics about what a Service waits for, without a mistake in it."""
-    return tuple(sorted(diagnostic for diagnostic in own if diagnostic.reason in _PENDING))
+    return tuple(sorted(diagnostic for diagnostic in diagnostics if diagnostic.reason in _PENDING))
 
 
 def of_service(service: Service) -> Subject:
@@ -94,38 +94,38 @@ def of_ingress(ingress: Ingress) -> Subject:
 
 
 def conditions(
-    subject: Subject, problems: Iterable[Diagnostic], served: Mapping[StatusPart, str] | None = None
+    subject: Subject, problems: Iterable[Diagnostic], messages: Mapping[StatusPart, str] | None = None
 ) -> Conditions:
     """Return the conditions of each part of an object's status.
 
-    A type with problems is False; one without is True where the part is served, with what `served` says as message.
+    A type with problems is False; one without is True where the part is served, with what `messages` says as message.
     """
     rules = RULES[subject.ref.kind]
-    by_part: dict[StatusPart, tuple[Diagnostic, ...]] = dict.fromkeys(served or (), ())
+    by_part: dict[StatusPart, tuple[Diagnostic, ...]] = dict.fromkeys(messages or (), ())
     for problem in problems:
         by_part[problem.part] = (*by_part.get(problem.part, ()), problem)
     common: tuple[Diagnostic, ...] = () if rules.whole else by_part.pop(WHOLE, ())
     return {
-        part: shown
+        part: part_conditions
         for part in sorted(by_part)
-        if (shown := _conditions(rules, subject, (*common, *by_part[part]), (served or {}).get(part, '')))
+        if (part_conditions := _conditions(rules, subject, (*common, *by_part[part]), (messages or {}).get(part, '')))
     }
 
 
 def _conditions(
-    rules: StatusRules, subject: Subject, problems: tuple[Diagnostic, ...], served: str
+    rules: StatusRules, subject: Subject, problems: tuple[Diagnostic, ...], message: str
 ) -> tuple[Condition, ...]:
     end = f' [of {subject.digest}]' if subject.digest else ''
-    shown: list[Condition] = []
+    result: list[Condition] = []
     for name in rules.types:
         of_type = [each for each in problems if rules.reasons.get(each.reason, rules.types[0]) == name]
         if of_type:
-            message = _summary(of_type) + end
-            shown.append(Condition(name, 'False', of_type[0].reason, message, subject.generation))
-        elif served:
+            summary = _summary(of_type) + end
+            result.append(Condition(name, 'False', of_type[0].reason, summary, subject.generation))
+        elif message:
             reason = name.rpartition('/')[2]
-            shown.append(Condition(name, 'True', reason, f'{served}{end}', subject.generation))
-    return tuple(sorted(shown))
+            result.append(Condition(name, 'True', reason, f'{message}{end}', subject.generation))
+    return tuple(sorted(result))
 
 
 def _summary(problems: list[Diagnostic]) -> str:
@@ -137,28 +137,28 @@ def _summary(problems: list[Diagnostic]) -> str:
 
 def occurrences(subject: Subject, problems: Iterable[Diagnostic]) -> tuple[Occurrence, ...]:
     """Return the Events for the problems of an object: one for each, or one for all where the kind has no conditions."""
-    listed = list(problems)
-    if not listed or RULES[subject.ref.kind].types:
-        return tuple(_occurrence(subject, repr(each), [each]) for each in listed)
-    return (_occurrence(subject, repr((subject.generation, listed)), listed),)
+    diagnostics = list(problems)
+    if not diagnostics or RULES[subject.ref.kind].types:
+        return tuple(_occurrence(subject, repr(each), [each]) for each in diagnostics)
+    return (_occurrence(subject, repr((subject.generation, diagnostics)), diagnostics),)
 
 
 def _occurrence(subject: Subject, content: str, problems: list[Diagnostic]) -> Occurrence:
-    first, *others = problems
+    first, *rest = problems
     name = f'{subject.ref.name[:200]}.{names.digest(f"{subject.uid} {content}", 16)}'
-    return Occurrence(name, first.reason, _summary(problems), '' if others else first.field)
+    return Occurrence(name, first.reason, _summary(problems), '' if rest else first.field)
 
 
-def document(condition: Condition, shown: Iterable[Condition], now: str) -> dict[str, Any]:
+def document(condition: Condition, current: Iterable[Condition], now: str) -> dict[str, Any]:
     """Return a condition as the API takes it; the time of its last transition stays while its status does."""
-    before = next((each for each in shown if each.type == condition.type), None)
-    kept = before.since if before is not None and before.status == condition.status else ''
+    before = next((each for each in current if each.type == condition.type), None)
+    since = before.since if before is not None and before.status == condition.status else ''
     return {
         'type': condition.type,
         'status': condition.status,
         'reason': condition.reason,
         'message': condition.message,
-        'lastTransitionTime': kept or now,
+        'lastTransitionTime': since or now,
         **({'observedGeneration': condition.generation} if condition.generation else {}),
     }
 

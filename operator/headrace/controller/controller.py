@@ -43,29 +43,29 @@ log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
 _HANDOVER_AGENTS_SECONDS = 1.0
 # A Service takes a fraction of a millisecond.
-_SETTLED_AT_ONCE = 50
-_BEGUN_AT_ONCE = 1000
-_WRITTEN = tuple(resource.kind for resource in STATUSES)
+_SETTLE_STEP = 50
+_BEGIN_STEP = 1000
+_STATUS_KINDS = tuple(resource.kind for resource in STATUSES)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a controller runs: its view of the class, and the namespace and name of its pod.
 
-    `started` is called when handlers of signals may be set.
+    `on_start` is called when handlers of signals may be set.
     """
 
     access: Access
     context: BuildContext
     namespace: str
     identity: str
-    started: Callable[[], None] = lambda: None
+    on_start: Callable[[], None] = lambda: None
 
 
 def scopes(context: BuildContext) -> tuple[Scope, ...]:
     """Return what the controller watches: Services and Ingresses, and Nodes where their addresses are published or all must agree."""
-    needed = 'nodes' in context.settings.status_addresses or context.settings.node_role
-    resources = (SERVICES, *ingress_resources(context), *((NODES,) if needed else ()))
+    has_nodes = 'nodes' in context.settings.status_addresses or context.settings.node_role
+    resources = (SERVICES, *ingress_resources(context), *((NODES,) if has_nodes else ()))
     return (Scope(resources, context.settings.namespaces),)
 
 
@@ -76,11 +76,11 @@ class Controller:
         self.options, self.client = options, client
         self.store = Store()
         self.state = State(options.context)
-        self._woken = asyncio.Event()
+        self._wakeup = asyncio.Event()
         context = options.context
-        self._published = addresses.published(context.settings, self.store)
+        self._edge_addresses = addresses.edge_addresses_of(context.settings, self.store)
         self.source = KubeSource(
-            options.access, scopes(context), self.store, self._wake, context.settings, options.started
+            options.access, scopes(context), self.store, self._wake, context.settings, options.on_start
         )
         self.source.statuses = True
         name = counter_lease(options.context.class_name)
@@ -94,13 +94,15 @@ class Controller:
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
         taint = context.settings.startup_taint
         self.startup = (
-            Startup(taint, client, lambda: self.agents.living, lambda: self.handover.handed_epoch) if taint else None
+            Startup(taint, client, lambda: self.agents.living, lambda: self.handover.highest_epoch_handed_over)
+            if taint
+            else None
         )
         # What has changed in the store and is not in the model yet.
         self._dirty: set[Ref] = set()
 
     def _wake(self, _: float) -> None:
-        self._woken.set()
+        self._wakeup.set()
 
     async def run(self) -> None:
         """Work until cancelled; raises WatchEndedError when only a new process helps."""
@@ -132,31 +134,31 @@ class Controller:
     async def _stand(self) -> None:
         """Stand for election until cancelled, but not while a release takes back what was written."""
         while True:
-            await self._until_released(wanted=False)
+            await self._until_release(announced=False)
             if self.class_lease is not None:
                 await self.class_lease.until_free()
             election = asyncio.create_task(self.election.run(self.lead))
-            released = asyncio.create_task(self._until_released(wanted=True))
+            release = asyncio.create_task(self._until_release(announced=True))
             try:
-                await asyncio.wait([election, released], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([election, release], return_when=asyncio.FIRST_COMPLETED)
                 if election.done():
                     election.result()
             finally:
                 # Who leads is in a task of its own, which the election's end alone would leave.
-                tasks = [task for task in (election, released, self._leading) if task is not None]
+                tasks = [task for task in (election, release, self._leading) if task is not None]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
             log.warning('a release takes back what was written; this controller stands aside')
             await self.election.release()
 
-    async def _until_released(self, *, wanted: bool) -> None:
+    async def _until_release(self, *, announced: bool) -> None:
         """Wait until a release is announced, or until none is any more."""
         labels = uninstall.labels(self.options.context.class_name)
         while True:
             with contextlib.suppress(CallError):
-                found = await self.client.leases.list(self.options.namespace, labels)
-                if any(lease.lives(each, dt.datetime.now(dt.UTC)) for each in found) == wanted:
+                leases = await self.client.leases.list(self.options.namespace, labels)
+                if any(lease.lives(each, dt.datetime.now(dt.UTC)) for each in leases) == announced:
                     return
             await asyncio.sleep(_AGENTS_SECONDS)
 
@@ -169,7 +171,7 @@ class Controller:
             await self.class_lease.take()
         await self._begin_count()
         await self._ask_agents()
-        while self._unasked:
+        while self._agents_unknown:
             # Without what the agents say, what they said before would be taken back.
             await asyncio.sleep(_AGENTS_SECONDS)
             await self._ask_agents()
@@ -196,9 +198,9 @@ class Controller:
     async def _begin(self) -> None:
         """Have all objects looked at."""
         self.handover.begin()
-        refs = self._written()
-        for start in range(0, len(refs), _BEGUN_AT_ONCE):
-            part = refs[start : start + _BEGUN_AT_ONCE]
+        refs = self._objects_with_status()
+        for start in range(0, len(refs), _BEGIN_STEP):
+            part = refs[start : start + _BEGIN_STEP]
             self.handover.changed(part)
             for ref in part:
                 self.writer.ask(ref)
@@ -221,8 +223,8 @@ class Controller:
     async def _follow_changes(self) -> None:
         while True:
             await self.settle()
-            await self._woken.wait()
-            self._woken.clear()
+            await self._wakeup.wait()
+            self._wakeup.clear()
 
     async def settle(self) -> None:
         """Take what has changed in the cluster, in steps, and have the objects concerned looked at."""
@@ -235,13 +237,13 @@ class Controller:
             self._ask_all('Ingress')
         # As in one update, the oldest come first: budgets leave room for them.
         order = sorted(self._dirty, key=self._age)
-        for start in range(0, len(order), _SETTLED_AT_ONCE):
-            part = order[start : start + _SETTLED_AT_ONCE]
+        for start in range(0, len(order), _SETTLE_STEP):
+            part = order[start : start + _SETTLE_STEP]
             change = self.state.update(self.store, part)
             self._dirty.difference_update(part)
             for failure in change.failures:
                 log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
-            for ref in {ref for ref in (*part, *change.judged) if ref.kind in _WRITTEN}:
+            for ref in {ref for ref in (*part, *change.judged) if ref.kind in _STATUS_KINDS}:
                 self.writer.ask(ref)
             self.handover.changed(part)
             await asyncio.sleep(0)
@@ -250,26 +252,26 @@ class Controller:
         item = self.store.get(ref, Service) or self.store.get(ref, Ingress)
         return (item.created if item is not None else '', ref)
 
-    def _follow_addresses(self, changed: frozenset[Ref] | set[Ref]) -> None:
+    def _follow_addresses(self, changes: frozenset[Ref] | set[Ref]) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""
         settings = self.options.context.settings
-        if not settings.status_addresses or changed.isdisjoint(addresses.sources(settings)):
+        if not settings.status_addresses or changes.isdisjoint(addresses.sources(settings)):
             return
-        published = addresses.published(settings, self.store)
-        if published == self._published:
+        edge_addresses = addresses.edge_addresses_of(settings, self.store)
+        if edge_addresses == self._edge_addresses:
             return
-        self._published = published
+        self._edge_addresses = edge_addresses
         self._ask_all()
 
     def _ask_all(self, *kinds: str) -> None:
-        for ref in self._written(*kinds):
+        for ref in self._objects_with_status(*kinds):
             self.writer.ask(ref)
 
-    def _written(self, *kinds: str) -> list[Ref]:
+    def _objects_with_status(self, *kinds: str) -> list[Ref]:
         """Return the objects whose status is written, of some kinds or all."""
-        return [item.ref for item in self.store.objects() if item.ref.kind in (kinds or _WRITTEN)]
+        return [item.ref for item in self.store.objects() if item.ref.kind in (kinds or _STATUS_KINDS)]
 
-    _unasked = False
+    _agents_unknown = False
 
     def decide(self, ref: Ref) -> DesiredStatus | None:
         """Return what the status of an object shall be now; None when it is gone, or its status is not ours to write."""
@@ -282,42 +284,42 @@ class Controller:
         ref, subject = service.ref, conditions.of_service(service)
         if not addresses.is_ours(service, self.state):
             return self._withdrawn(subject, service.status)
-        own, conflict = self._diagnostics(ref, service.status)
-        errors = conditions.errors(own, self.agents.about(ref))
-        listed = None
+        diagnostics, conflict = self._diagnostics(ref, service.status)
+        errors = conditions.errors(diagnostics, self.agents.about(ref))
+        desired_addresses = None
         if not conflict and addresses.speaks_of(service, self.state):
-            listed = addresses.wanted(ref, self.state, self._published)
-        if problems := errors or conditions.pending(own):
-            shown = conditions.conditions(subject, problems).get(WHOLE, ())
+            desired_addresses = addresses.desired(ref, self.state, self._edge_addresses)
+        if problems := errors or conditions.pending(diagnostics):
+            shown_conditions = conditions.conditions(subject, problems).get(WHOLE, ())
         else:
-            shown = self._served(service, subject)
+            shown_conditions = self._served_condition(service, subject)
         events = conditions.occurrences(subject, errors)
-        return DesiredStatus(subject, service.status, shown, listed, events)
+        return DesiredStatus(subject, service.status, shown_conditions, desired_addresses, events)
 
     def _of_ingress(self, ingress: Ingress) -> DesiredStatus | None:
         ref, subject, context = ingress.ref, conditions.of_ingress(ingress), self.state.context
         decision = ingress_class.ingress_class_of(ingress, Reader(self.store, ref), context)
         if decision.owner is not Owner.OURS or not context.exists(ref.namespace):
             return self._withdrawn(subject, ingress.status)
-        own, conflict = self._diagnostics(ref, ingress.status)
-        errors = conditions.errors(own, self.agents.about(ref))
+        diagnostics, conflict = self._diagnostics(ref, ingress.status)
+        errors = conditions.errors(diagnostics, self.agents.about(ref))
         foreign = addresses.is_of_another_controller(decision, context)
-        listed: Addresses | None = None
+        desired_addresses: Addresses | None = None
         if foreign and not context.settings.ingress_status:
-            listed = () if self._wrote(ingress.status) else None
+            desired_addresses = () if self._wrote(ingress.status) else None
         elif context.settings.status_addresses and not conflict:
-            listed = addresses.wanted(ref, self.state, self._published)
+            desired_addresses = addresses.desired(ref, self.state, self._edge_addresses)
         events = conditions.occurrences(subject, errors)
-        return DesiredStatus(subject, ingress.status, (), listed, events, force=foreign)
+        return DesiredStatus(subject, ingress.status, (), desired_addresses, events, force=foreign)
 
     def _diagnostics(self, ref: Ref, current: Status) -> tuple[list[Diagnostic], bool]:
         """Return the diagnostics of the controller's own model, and whether another controller holds the addresses."""
         self.writer.reconsider(ref, current)
         conflict = self.writer.conflicts.get(ref)
-        own = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref)]
-        return (own, False) if conflict is None else ([*own, conflict], True)
+        diagnostics = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref)]
+        return (diagnostics, False) if conflict is None else ([*diagnostics, conflict], True)
 
-    def _served(self, service: Service, subject: Subject) -> tuple[Condition, ...]:
+    def _served_condition(self, service: Service, subject: Subject) -> tuple[Condition, ...]:
         """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
         places = []
         if addresses.at_the_edge(service.ref, self.state):
@@ -349,15 +351,15 @@ class Controller:
         try:
             leases = await self.client.leases.list(self.options.namespace, labels)
         except CallError as error:
-            if not self._unasked:
+            if not self._agents_unknown:
                 log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})
-            self._unasked = True
+            self._agents_unknown = True
             return
-        self._unasked = False
-        before, roles = self.agents.applied, set(self.agents.roles)
-        changed = await self.agents.take(leases, dt.datetime.now(dt.UTC), self.counter.value)
-        if self.agents.applied != before:
+        self._agents_unknown = False
+        before, roles = self.agents.applied_epochs, set(self.agents.roles)
+        changes = await self.agents.take(leases, dt.datetime.now(dt.UTC), self.counter.value)
+        if self.agents.applied_epochs != before:
             self.handover.progressed()
-        self.handover.changed(changed)
-        for ref in changed if self.agents.roles == roles else self._written():
+        self.handover.changed(changes)
+        for ref in changes if self.agents.roles == roles else self._objects_with_status():
             self.writer.ask(ref)

@@ -14,7 +14,7 @@ from headrace.kube.epochs import counter
 from headrace.kube.lease import EPOCH, EPOCH_HOLDER, Document, Leases
 
 # An epoch found where no counter was kept may be forged; a number has 18 digits at most.
-MOST_FOUND = 10**15
+MOST_ADOPTED = 10**15
 _SPREAD = 10**6
 _TRIES = 3
 
@@ -33,16 +33,18 @@ class Counter:
         self.value = value
         self.upcoming = value + 1 + secrets.randbelow(_SPREAD)
 
-    async def begin(self, found: list[int]) -> None:
+    async def begin(self, epochs: list[int]) -> None:
         """Go on from the Lease; where it has no counter, from the highest of those found; raises CallError."""
-        lease, annotations = await self._held()
+        lease, annotations = await self._read()
         self._holder = api.holder(lease)
-        held = counter(annotations)
-        self._move(max((number for number in found if number <= MOST_FOUND), default=0) if held is None else held)
-        if held is None:
+        current = counter(annotations)
+        self._move(
+            max((number for number in epochs if number <= MOST_ADOPTED), default=0) if current is None else current
+        )
+        if current is None:
             await self.use()
         elif annotations.get(EPOCH_HOLDER) != self._holder:
-            await self._write(held)
+            await self._write(current)
 
     async def use(self) -> None:
         """Keep `upcoming`, before a Service carries it; raises CallError."""
@@ -50,12 +52,12 @@ class Counter:
 
     async def _write(self, value: int) -> None:
         for _ in range(_TRIES):
-            lease, annotations = await self._held()
+            lease, annotations = await self._read()
             if api.holder(lease) != self._holder:
                 raise CallError(f'{self._name}: another controller leads')
-            held = counter(annotations) or 0
-            if held > self.value:
-                self._move(held)
+            current = counter(annotations) or 0
+            if current > self.value:
+                self._move(current)
                 raise CallError(f'{self._name}: another controller has counted')
             lease['metadata']['annotations'] = {**annotations, EPOCH: str(value), EPOCH_HOLDER: self._holder}
             # The election may renew it meanwhile.
@@ -65,7 +67,7 @@ class Counter:
                 return
         raise CallError(f'{self._name}: it changes all the time')
 
-    async def _held(self) -> tuple[Document, dict[str, str]]:
+    async def _read(self) -> tuple[Document, dict[str, str]]:
         lease = await self._leases.get(self._namespace, self._name)
         if lease is None:
             raise CallError(f'{self._name}: there is no such Lease')

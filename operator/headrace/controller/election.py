@@ -34,10 +34,10 @@ class Election:
 
     def __init__(self, calls: Leases, namespace: str, name: str, identity: str) -> None:
         self._leases, self._namespace, self._name, self._identity = calls, namespace, name, identity
-        self._observed = Observation()
+        self._observation = Observation()
         self.leading = False
         # When the last renewal that succeeded was sent, in monotonic seconds; never, while another one holds the Lease.
-        self._renewed_at = _NEVER
+        self._last_renewal = _NEVER
         quiet(__name__, seconds=_LINE_SECONDS)
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
@@ -45,20 +45,20 @@ class Election:
         while True:
             if await self._renew():
                 log.info('this controller leads')
-                await self._while_held(lead)
+                await self._lead_while_holding(lead)
                 log.warning('this controller does not lead any more')
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _while_held(self, lead: Callable[[], Awaitable[None]]) -> None:
+    async def _lead_while_holding(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Lead until that ends, or until the Lease is or might be another's."""
         self.leading = True
         work, keeping = asyncio.ensure_future(lead()), asyncio.create_task(self._keep())
         try:
             while not work.done() and not keeping.done():
-                left = self._renewed_at + _FENCE_SECONDS - time.monotonic()
-                if left <= 0:
+                remaining = self._last_renewal + _FENCE_SECONDS - time.monotonic()
+                if remaining <= 0:
                     return
-                await asyncio.wait([work, keeping], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([work, keeping], timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
@@ -69,33 +69,33 @@ class Election:
 
     async def _keep(self) -> None:
         """Renew the Lease until another controller holds it."""
-        while self._renewed_at != _NEVER:
+        while self._last_renewal != _NEVER:
             await asyncio.sleep(_RETRY_SECONDS)
             await self._renew()
 
     async def _renew(self) -> bool:
         """Take or renew the Lease if that can be; tell whether that was done."""
         began = time.monotonic()
-        lease = await self._write(self._claimed)
+        lease = await self._write(self._claim)
         if lease is not None:
-            self._renewed_at = began
+            self._last_renewal = began
         return lease is not None
 
-    def _claimed(self, lease: leases.Document | None) -> leases.Document | None:
+    def _claim(self, lease: leases.Document | None) -> leases.Document | None:
         """Return the Lease as this controller holds it, None while it is another's."""
         now = dt.datetime.now(dt.UTC)
         if lease is None:
             return leases.make(self._namespace, self._name, self._identity, DURATION_SECONDS, now)
-        if leases.holder(lease) not in ('', self._identity) and self._observed.lives(lease):
-            self._renewed_at = _NEVER
+        if leases.holder(lease) not in ('', self._identity) and self._observation.lives(lease):
+            self._last_renewal = _NEVER
             return None
         return leases.renew(lease, self._identity, DURATION_SECONDS, now)
 
     async def release(self) -> None:
         """Let the next one lead at once, after `run` has been cancelled: release the Lease; raises nothing."""
-        await self._write(self._released)
+        await self._write(self._release_of)
 
-    def _released(self, lease: leases.Document | None) -> leases.Document | None:
+    def _release_of(self, lease: leases.Document | None) -> leases.Document | None:
         if lease is None or leases.holder(lease) != self._identity:
             return None
         return {**lease, 'spec': {**lease['spec'], 'holderIdentity': '', 'leaseDurationSeconds': 1}}

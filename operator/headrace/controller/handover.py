@@ -31,9 +31,9 @@ _PATIENCE_SECONDS = 60.0
 # kube-proxy does not report when it serves; it writes its rules at most once a second, and a busy one takes some.
 _GRACE_SECONDS = 10.0
 # How long a watch may take to show what was written.
-_SEEN_SECONDS = 10.0
+_WATCH_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
-_MOST_NAMED = 3
+_MOST_NODES = 3
 Patch = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 
@@ -58,19 +58,19 @@ class Facts:
 
 def step(service: Service, facts: Facts) -> dict[str, Any] | None:
     """Return the labels and annotations that are to be changed next, None for nothing."""
-    chosen, handed = service.chosen == facts.class_name, service.proxy_name == facts.class_name
-    if service.proxy_name is not None and not chosen:
+    is_chosen, has_proxy_label = service.chosen == facts.class_name, service.proxy_name == facts.class_name
+    if service.proxy_name is not None and not is_chosen:
         # It was set on purpose.
         return None
-    if facts.wished and not chosen:
+    if facts.wished and not is_chosen:
         return None if facts.blocked else _patch({CHOSEN_LABEL: facts.class_name}, str(facts.next_epoch))
-    if facts.wished and not handed and not facts.blocked and facts.foreign:
+    if facts.wished and not has_proxy_label and not facts.blocked and facts.foreign:
         return _patch({}, str(facts.next_epoch))
-    if facts.wished and not handed and not facts.blocked and not facts.behind:
+    if facts.wished and not has_proxy_label and not facts.blocked and not facts.behind:
         return _patch({PROXY_NAME_LABEL: facts.class_name})
-    if (facts.wished and not facts.outgrown) or not chosen:
+    if (facts.wished and not facts.outgrown) or not is_chosen:
         return None
-    if handed:
+    if has_proxy_label:
         return _patch({PROXY_NAME_LABEL: None})
     return _patch({CHOSEN_LABEL: None}, None) if facts.waited >= _GRACE_SECONDS else None
 
@@ -85,10 +85,10 @@ def _patch(labels: dict[str, str | None], number: object = _KEEP) -> dict[str, A
     return {'metadata': metadata}
 
 
-def behind(service: Service, nodes: Iterable[str], applied: Mapping[str, int]) -> tuple[str, ...]:
+def behind(service: Service, nodes: Iterable[str], applied_epochs: Mapping[str, int]) -> tuple[str, ...]:
     """Return the Nodes whose agent has not applied a Service's epoch, or that have none."""
-    wanted = _epoch(service)
-    return tuple(name for name in nodes if not wanted or applied.get(name, -1) < wanted)
+    needed_epoch = _epoch(service)
+    return tuple(name for name in nodes if not needed_epoch or applied_epochs.get(name, -1) < needed_epoch)
 
 
 def _epoch(service: Service) -> int:
@@ -96,7 +96,7 @@ def _epoch(service: Service) -> int:
 
 
 @dataclass(slots=True)
-class _Tracked:
+class _ServiceState:
     """A Service that asks for the node role, or has it: since when it is as it is, and what was found and written last."""
 
     shape: tuple[bool, str, str | None]
@@ -105,9 +105,9 @@ class _Tracked:
     stale: bool = True
     problems: tuple[Diagnostic, ...] = ()
     needs: frozenset[Ref] = frozenset()
-    shown: tuple[Diagnostic, ...] = ()
-    written: tuple[object, float] | None = None
-    announced: bool = False
+    diagnostics: tuple[Diagnostic, ...] = ()
+    last_write: tuple[object, float] | None = None
+    is_announced: bool = False
 
 
 @dataclass(slots=True)
@@ -121,14 +121,14 @@ class Handover:
     ask: Callable[[Ref], None]
     counter: Counter
     _queue: WorkQueue = field(default_factory=WorkQueue)
-    _tracked: dict[Ref, _Tracked] = field(default_factory=dict)
+    _states: dict[Ref, _ServiceState] = field(default_factory=dict)
     # Those that agents have yet to apply.
     _waiting: set[Ref] = field(default_factory=set)
     _readers: dict[Ref, set[Ref]] = field(default_factory=dict)
     # The epochs of Services that kube-proxy has let go of.
-    _handed: dict[Ref, int] = field(default_factory=dict)
-    _reached: int | None = None
-    _announced_at: float = float('-inf')
+    _epochs_handed_over: dict[Ref, int] = field(default_factory=dict)
+    _common_epoch: int | None = None
+    _last_notice: float = float('-inf')
 
     def __post_init__(self) -> None:
         """See the Services as a node does."""
@@ -141,18 +141,18 @@ class Handover:
 
     def diagnostics(self, ref: Ref) -> tuple[Diagnostic, ...]:
         """Return what stands in the way of a Service's hand-over, or what it waits for."""
-        tracked = self._tracked.get(ref)
-        return tracked.shown if tracked else ()
+        state = self._states.get(ref)
+        return state.diagnostics if state else ()
 
     @property
-    def handed_epoch(self) -> int:
+    def highest_epoch_handed_over(self) -> int:
         """Return the highest epoch of the Services that kube-proxy has let go of."""
-        return max((number for number in self._handed.values() if number <= self.counter.value), default=0)
+        return max((number for number in self._epochs_handed_over.values() if number <= self.counter.value), default=0)
 
     def has(self, service: Service) -> bool:
         """Tell whether the nodes serve a Service, and kube-proxy does not."""
-        handed = self.context.settings.node_role and service.proxy_name == self.context.class_name
-        return handed and ownership.can_be_ours(service, self.context)
+        has_proxy_label = self.context.settings.node_role and service.proxy_name == self.context.class_name
+        return has_proxy_label and ownership.can_be_ours(service, self.context)
 
     def epochs(self) -> list[int]:
         """Return the epochs of all Services, also those that no controller has written."""
@@ -161,8 +161,8 @@ class Handover:
 
     def begin(self) -> None:
         """Forget what was known of Services, all of which change next: another controller may have led since."""
-        self._tracked, self._readers, self._handed = {}, {}, {}
-        self._waiting, self._reached = set(), None
+        self._states, self._readers, self._epochs_handed_over = {}, {}, {}
+        self._waiting, self._common_epoch = set(), None
 
     def changed(self, refs: Iterable[Ref]) -> None:
         """Look at the Services that are concerned when objects, or what agents tell about them, have changed."""
@@ -177,29 +177,29 @@ class Handover:
 
     def progressed(self) -> None:
         """Look at the Services that wait for agents, and need to no more now that some have applied more."""
-        self._reached = None
+        self._common_epoch = None
         for ref in self._waiting:
-            if 0 < self._tracked[ref].epoch <= self._applied_everywhere():
+            if 0 < self._states[ref].epoch <= self._applied_everywhere():
                 self._queue.add(ref)
 
     def _note(self, ref: Ref) -> None:
         service = self.store.get(ref, Service)
         if service is not None and service.proxy_name == self.context.class_name:
-            self._handed[ref] = _epoch(service)
+            self._epochs_handed_over[ref] = _epoch(service)
         else:
-            self._handed.pop(ref, None)
+            self._epochs_handed_over.pop(ref, None)
 
     def _look(self, ref: Ref) -> None:
-        if (tracked := self._tracked.get(ref)) is not None:
-            tracked.stale = True
+        if (state := self._states.get(ref)) is not None:
+            state.stale = True
         self._queue.add(ref)
 
     def _applied_everywhere(self) -> int:
         """Return the highest epoch that the agents of all Nodes have applied; -1 where there is no Node or one has no agent."""
-        if self._reached is None:
-            applied = self.agents.applied
-            self._reached = min((applied.get(node.name, -1) for node in self.store.nodes()), default=-1)
-        return self._reached
+        if self._common_epoch is None:
+            epochs = self.agents.applied_epochs
+            self._common_epoch = min((epochs.get(node.name, -1) for node in self.store.nodes()), default=-1)
+        return self._common_epoch
 
     async def run(self) -> None:
         """Take steps until cancelled."""
@@ -215,93 +215,93 @@ class Handover:
     async def advance(self, ref: Ref) -> None:
         """Take the next step of a Service, if it has one."""
         service = self.store.get(ref, Service)
-        wished = service is not None and ownership.is_wished(service, self.context)
-        if service is None or not (wished or service.chosen == self.context.class_name):
+        is_wished = service is not None and ownership.is_wished(service, self.context)
+        if service is None or not (is_wished or service.chosen == self.context.class_name):
             self._forget(ref)
             return
-        tracked, now = self._track(service, wished=wished), time.monotonic()
-        late = not 0 < tracked.epoch <= self._applied_everywhere()
-        waited = now - tracked.since
+        state, now = self._track(service, is_wished=is_wished), time.monotonic()
+        late = not 0 < state.epoch <= self._applied_everywhere()
+        seconds = now - state.since
         facts = Facts(
             self.context.class_name,
-            wished,
-            bool(tracked.problems),
+            is_wished,
+            bool(state.problems),
             late,
-            waited,
+            seconds,
             self.counter.upcoming,
             ownership.is_outgrown(service),
             self._is_foreign(service),
         )
-        self._show(tracked, service, facts)
-        wanted = step(service, facts)
-        if wanted is None:
-            leaving = service.chosen == self.context.class_name and (not wished or facts.outgrown)
-            if leaving and service.proxy_name is None and waited < _GRACE_SECONDS:
-                self._queue.add(ref, after=_GRACE_SECONDS - waited)
-        elif tracked.written is None or tracked.written[0] != tracked.shape or now >= tracked.written[1]:
-            await self._write(tracked, service, wanted)
+        self._show(state, service, facts)
+        patch = step(service, facts)
+        if patch is None:
+            leaving = service.chosen == self.context.class_name and (not is_wished or facts.outgrown)
+            if leaving and service.proxy_name is None and seconds < _GRACE_SECONDS:
+                self._queue.add(ref, after=_GRACE_SECONDS - seconds)
+        elif state.last_write is None or state.last_write[0] != state.shape or now >= state.last_write[1]:
+            await self._write(state, service, patch)
         else:
-            self._queue.add(ref, after=tracked.written[1] - now)
+            self._queue.add(ref, after=state.last_write[1] - now)
 
-    def _track(self, service: Service, *, wished: bool) -> _Tracked:
+    def _track(self, service: Service, *, is_wished: bool) -> _ServiceState:
         """Return what is known of a Service as it is now."""
-        ref, shape = service.ref, (wished, service.chosen, service.proxy_name)
-        tracked = self._tracked.get(ref)
-        if tracked is None:
-            tracked = self._tracked[ref] = _Tracked(shape, time.monotonic())
-        elif tracked.shape != shape:
-            tracked.shape, tracked.since, tracked.announced = shape, time.monotonic(), False
-        tracked.epoch = _epoch(service)
-        if wished and service.chosen and service.proxy_name is None:
+        ref, shape = service.ref, (is_wished, service.chosen, service.proxy_name)
+        state = self._states.get(ref)
+        if state is None:
+            state = self._states[ref] = _ServiceState(shape, time.monotonic())
+        elif state.shape != shape:
+            state.shape, state.since, state.is_announced = shape, time.monotonic(), False
+        state.epoch = _epoch(service)
+        if is_wished and service.chosen and service.proxy_name is None:
             self._waiting.add(ref)
         else:
             self._waiting.discard(ref)
-        if tracked.stale:
+        if state.stale:
             reader = Reader(self.store, ref)
-            tracked.problems = self._judge(service, reader) if wished else ()
+            state.problems = self._judge(service, reader) if is_wished else ()
             # Of Nodes only their addresses matter here, which no externalIP may be.
-            self._read(ref, tracked, frozenset(reader.needs) - (set() if service.external_ips else {NODES}))
-            tracked.stale = False
-        return tracked
+            self._note_readers(ref, state, frozenset(reader.needs) - (set() if service.external_ips else {NODES}))
+            state.stale = False
+        return state
 
-    def _read(self, ref: Ref, tracked: _Tracked, needs: frozenset[Ref]) -> None:
-        for need in tracked.needs - needs:
+    def _note_readers(self, ref: Ref, state: _ServiceState, needs: frozenset[Ref]) -> None:
+        for need in state.needs - needs:
             self._readers[need].discard(ref)
             if not self._readers[need]:
                 del self._readers[need]
-        for need in needs - tracked.needs:
+        for need in needs - state.needs:
             self._readers.setdefault(need, set()).add(ref)
-        tracked.needs = needs
+        state.needs = needs
 
     def _forget(self, ref: Ref) -> None:
-        tracked = self._tracked.pop(ref, None)
+        state = self._states.pop(ref, None)
         self._waiting.discard(ref)
-        if tracked is not None:
-            self._read(ref, tracked, frozenset())
-            if tracked.shown:
+        if state is not None:
+            self._note_readers(ref, state, frozenset())
+            if state.diagnostics:
                 self.ask(ref)
 
-    def _show(self, tracked: _Tracked, service: Service, facts: Facts) -> None:
+    def _show(self, state: _ServiceState, service: Service, facts: Facts) -> None:
         """Show what stands in the way, or what a Service that can be handed over has waited for some time for."""
-        ref, shown = service.ref, tracked.problems
-        if ref in self._waiting and facts.behind and not shown:
+        ref, diagnostics = service.ref, state.problems
+        if ref in self._waiting and facts.behind and not diagnostics:
             # What it waits for changes with each agent; it is looked at again after a while, not at each change.
             self._queue.add(ref, after=_NOTICE_SECONDS)
             if facts.waited >= _NOTICE_SECONDS:
-                shown = (self._late(service, patient=facts.waited < _PATIENCE_SECONDS),)
-                self._announce(tracked, shown[0])
-        if tracked.shown != shown:
-            tracked.shown = shown
+                diagnostics = (self._late(service, patient=facts.waited < _PATIENCE_SECONDS),)
+                self._announce(state, diagnostics[0])
+        if state.diagnostics != diagnostics:
+            state.diagnostics = diagnostics
             self.ask(ref)
 
-    def _announce(self, tracked: _Tracked, late: Diagnostic) -> None:
+    def _announce(self, state: _ServiceState, late: Diagnostic) -> None:
         """Log once that a Service waits; of many that wait for the same Nodes one every few seconds."""
         now = time.monotonic()
-        if not tracked.announced and now - self._announced_at >= _NOTICE_SECONDS:
-            self._announced_at = now
-            said = {'object': str(late.ref), 'said': late.message, 'waiting': len(self._waiting)}
-            log.info('a hand-over waits', extra=said)
-        tracked.announced = True
+        if not state.is_announced and now - self._last_notice >= _NOTICE_SECONDS:
+            self._last_notice = now
+            fields = {'object': str(late.ref), 'said': late.message, 'waiting': len(self._waiting)}
+            log.info('a hand-over waits', extra=fields)
+        state.is_announced = True
 
     def _is_foreign(self, service: Service) -> bool:
         return not 0 < _epoch(service) <= self.counter.value
@@ -311,22 +311,22 @@ class Handover:
         return self._judge(service, Reader(self.store, service.ref))
 
     def _judge(self, service: Service, reader: Reader) -> tuple[Diagnostic, ...]:
-        found = self._eligible(service)
-        if not found:
-            built = node_services.translate(service, reader, self.context)
-            found = tuple(
+        problems = self._eligible(service)
+        if not problems:
+            fragment = node_services.translate(service, reader, self.context)
+            problems = tuple(
                 replace(each, reason='HandoverBlocked') if each.reason == 'NotYet' else each
-                for each in built.diagnostics
+                for each in fragment.diagnostics
                 if (each.level is Level.ERROR and each.reason not in OF_AGENTS) or each.reason == 'NotYet'
             )
-        refused = (each for each in self.agents.about(service.ref) if each.reason == 'RefusedByHaproxy')
+        refusals = (each for each in self.agents.about(service.ref) if each.reason == 'RefusedByHaproxy')
         # What only agents of nodes see, such as what a Secret holds.
-        cannot = (
+        agent_errors = (
             each
             for each in self.agents.about(service.ref, Role.NODE)
             if each.level is Level.ERROR and each.reason != 'RefusedByHaproxy'
         )
-        return (*found, *refused, *cannot)
+        return (*problems, *refusals, *agent_errors)
 
     def _eligible(self, service: Service) -> tuple[Diagnostic, ...]:
         """Return a diagnostic for a Service that no node role can have."""
@@ -344,25 +344,27 @@ class Handover:
 
     def _late(self, service: Service, *, patient: bool) -> Diagnostic:
         """Return a diagnostic that names the Nodes that a Service waits for."""
-        missing = behind(service, (node.name for node in self.store.nodes()), self.agents.applied) or ('any Node',)
-        named = ', '.join(missing[:_MOST_NAMED]) + (
-            f' and {len(missing) - _MOST_NAMED} more' if len(missing) > _MOST_NAMED else ''
+        missing = behind(service, (node.name for node in self.store.nodes()), self.agents.applied_epochs) or (
+            'any Node',
         )
-        message = f'no agent has taken it over on {named}; kube-proxy keeps it until then'
+        nodes = ', '.join(missing[:_MOST_NODES]) + (
+            f' and {len(missing) - _MOST_NODES} more' if len(missing) > _MOST_NODES else ''
+        )
+        message = f'no agent has taken it over on {nodes}; kube-proxy keeps it until then'
         reason = 'HandoverPending' if patient else 'HandoverBlocked'
         return Diagnostic(service.ref, reason, message, 'metadata.annotations[headrace.io/proxy]')
 
-    async def _write(self, tracked: _Tracked, service: Service, wanted: dict[str, Any]) -> None:
-        shape, pause = tracked.shape, _SEEN_SECONDS
+    async def _write(self, state: _ServiceState, service: Service, patch: dict[str, Any]) -> None:
+        shape, pause = state.shape, _WATCH_SECONDS
         try:
-            if wanted['metadata'].get('annotations', {}).get(EPOCH):
+            if patch['metadata'].get('annotations', {}).get(EPOCH):
                 await self.counter.use()
-            await self.patch(service.namespace, service.name, wanted)
-            log.info('handing over', extra={'object': str(service.ref), 'labels': str(wanted['metadata']['labels'])})
+            await self.patch(service.namespace, service.name, patch)
+            log.info('handing over', extra={'object': str(service.ref), 'labels': str(patch['metadata']['labels'])})
         except NotFoundError:
             return
         except CallError as error:
             pause = _RETRY_SECONDS
             log.warning('a hand-over is held up', extra={'object': str(service.ref), 'said': str(error)[:300]})
-        tracked.written = (shape, time.monotonic() + pause)
+        state.last_write = (shape, time.monotonic() + pause)
         self._queue.add(service.ref, after=pause)

@@ -33,30 +33,30 @@ _SAY_SECONDS = 60.0
 
 
 class ClassLease:
-    """The Lease of one class, as one release sees it; `held_by` is another release that holds it, '' for none."""
+    """The Lease of one class, as one release sees it; `other_release` is another release that holds it, '' for none."""
 
     def __init__(self, client: Client, class_name: str, namespace: str) -> None:
         self._client, self._class_name, self._namespace = client, class_name, namespace
         self.name = class_lease(class_name)
         self.release = ''
-        self.held_by = ''
+        self.other_release = ''
         self._account = ''
-        self._observed = Observation()
-        self._said_at = float('-inf')
+        self._observation = Observation()
+        self._last_notice = float('-inf')
         self._unable = False
 
     async def until_free(self) -> None:
         """Wait until no other release holds the class."""
         while True:
             with contextlib.suppress(CallError):
-                if not await self.other():
+                if not await self.find_other():
                     return
             await self._say()
             await asyncio.sleep(_RENEW_SECONDS)
 
     async def take(self) -> None:
         """Wait until this release holds the class."""
-        while not await self._tried():
+        while not await self._try_to_hold():
             await self._say()
             await asyncio.sleep(_RENEW_SECONDS)
         with contextlib.suppress(CallError):
@@ -68,13 +68,13 @@ class ClassLease:
         """Renew it until another release holds it."""
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
-            if not await self._tried() and self.held_by:
-                log.error('another release holds the class now', extra={'release': self.held_by})
+            if not await self._try_to_hold() and self.other_release:
+                log.error('another release holds the class now', extra={'release': self.other_release})
                 return
 
-    async def other(self) -> str:
+    async def find_other(self) -> str:
         """Return the other release that holds the class, '' for none; raises CallError."""
-        return self._other(await self._look())
+        return self._note_holder(await self._look())
 
     async def give_up(self) -> None:
         """Remove the Lease if this release holds it, so that another one takes the class at once; raises CallError."""
@@ -83,13 +83,13 @@ class ClassLease:
             with contextlib.suppress(NotFoundError, ConflictError):
                 await self._client.leases.delete(CLASS_NAMESPACE, self.name, leases.version(lease))
 
-    async def _tried(self) -> bool:
+    async def _try_to_hold(self) -> bool:
         """Take or renew the Lease if that can be; tell whether it is held."""
         try:
             lease = await self._look()
             if self._unable:
                 return True
-            if self._other(lease):
+            if self._note_holder(lease):
                 return False
             await self._client.leases.write(self._document(lease))
         except CallError as error:
@@ -109,12 +109,12 @@ class ClassLease:
             self._unable = True
             return None
 
-    def _other(self, lease: Document | None) -> str:
+    def _note_holder(self, lease: Document | None) -> str:
         """Return the other release that holds the class, '' for none."""
         holder = leases.holder(lease)
-        lives = lease is not None and self._observed.lives(lease, DURATION_SECONDS)
-        self.held_by = holder if lives and not self._is_mine(holder) else ''
-        return self.held_by
+        lives = lease is not None and self._observation.lives(lease, DURATION_SECONDS)
+        self.other_release = holder if lives and not self._is_mine(holder) else ''
+        return self.other_release
 
     def _is_mine(self, holder: str) -> bool:
         # A person who works for the release is no ServiceAccount.
@@ -128,15 +128,15 @@ class ClassLease:
 
     async def _say(self) -> None:
         """Say that another release holds the class: in the log now and then, by an Event in the own namespace, and to agents."""
-        if not self.held_by or time.monotonic() - self._said_at < _SAY_SECONDS:
+        if not self.other_release or time.monotonic() - self._last_notice < _SAY_SECONDS:
             return
-        self._said_at = time.monotonic()
+        self._last_notice = time.monotonic()
         log.error(
             'another release holds the class; this one writes nothing until that one is uninstalled, or has another class',
-            extra={'class': self._class_name, 'release': self.held_by},
+            extra={'class': self._class_name, 'release': self.other_release},
         )
         with contextlib.suppress(CallError):
-            await self._tell_agents(self.held_by)
+            await self._tell_agents(self.other_release)
         with contextlib.suppress(CallError):
             await self._event(f'{self.name}.held')
 
@@ -147,7 +147,7 @@ class ClassLease:
 
     async def _event(self, name: str) -> None:
         now = leases.stamp(dt.datetime.now(dt.UTC))
-        note = f'class {self._class_name} is held by another release, {self.held_by}: this one writes no status'
+        note = f'class {self._class_name} is held by another release, {self.other_release}: this one writes no status'
         subject = Subject(Ref('Namespace', '', self._namespace))
         body = conditions.event(subject, Occurrence(name, 'ClassHeldByAnother', note), 'Wait', self.release, now)
         try:

@@ -13,27 +13,29 @@ _STEP_SECONDS = 0.5
 
 
 async def give_back(
-    client: Client, which: Installation, named: tuple[tuple[str, str], ...], say: Callable[[str], None]
+    client: Client, installation: Installation, names: tuple[tuple[str, str], ...], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError."""
-    wanted = list(named)
-    if not wanted:
-        for namespace in which.namespaces or ('',):
-            wanted += await client.labelled(f'{CHOSEN_LABEL}={which.class_name}', namespace)
-    for namespace, name in wanted:
+    services = list(names)
+    if not services:
+        for namespace in installation.namespaces or ('',):
+            services += await client.services_with_label(f'{CHOSEN_LABEL}={installation.class_name}', namespace)
+    for namespace, name in services:
         body: dict[str, Any] = {'metadata': {'annotations': {_WISH: None}}}
         await client.patch_service(namespace, name, body)
         say(f'{namespace}/{name}: kube-proxy gets it back')
-    return wanted
+    return services
 
 
-async def wait(client: Client, class_name: str, returned: list[tuple[str, str]]) -> None:
+async def wait(client: Client, class_name: str, targets: list[tuple[str, str]]) -> None:
     """Wait until kube-proxy serves Services again and no node does any more; raises CallError."""
-    left = set(returned)
-    while left:
+    remaining = set(targets)
+    while remaining:
         labels = [f'{key}={class_name}' for key in (CHOSEN_LABEL, PROXY_NAME_LABEL)]
-        namespaces = {namespace for namespace, _ in left}
-        lists = [await client.labelled(label, namespace) for label in labels for namespace in sorted(namespaces)]
-        left &= {service for services in lists for service in services}
-        if left:
+        namespaces = {namespace for namespace, _ in remaining}
+        lists = [
+            await client.services_with_label(label, namespace) for label in labels for namespace in sorted(namespaces)
+        ]
+        remaining &= {service for services in lists for service in services}
+        if remaining:
             await asyncio.sleep(_STEP_SECONDS)

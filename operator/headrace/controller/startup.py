@@ -35,7 +35,7 @@ class Startup:
     ) -> None:
         self._taint, self._client, self._agents, self._epoch = taint, client, agents, epoch
         # The Nodes that were looked at, and for which agent: a Node that comes again has another one.
-        self._seen: dict[str, str] = {}
+        self._cleared: dict[str, str] = {}
 
     async def run(self) -> None:
         """Remove taints until cancelled."""
@@ -45,33 +45,33 @@ class Startup:
 
     async def advance(self) -> None:
         """Take the taint from each Node whose agent has come to serve."""
-        needed = self._epoch()
+        epoch = self._epoch()
         serving = {
             agent.node: agent.name
             for agent in self._agents()
-            if agent.role == Role.NODE and agent.node and agent.epoch >= needed
+            if agent.role == Role.NODE and agent.node and agent.epoch >= epoch
         }
-        self._seen = {node: name for node, name in self._seen.items() if serving.get(node) == name}
-        for node in sorted(serving.keys() - self._seen.keys()):
+        self._cleared = {node: name for node, name in self._cleared.items() if serving.get(node) == name}
+        for node in sorted(serving.keys() - self._cleared.keys()):
             try:
                 if await self._clear(node):
                     log.info('the Node is open to pods', extra={'node': node})
             except CallError as error:
                 log.warning('the startup taint stays', extra={'node': node, 'said': str(error)[:300]})
                 continue
-            self._seen[node] = serving[node]
+            self._cleared[node] = serving[node]
 
     async def _clear(self, name: str) -> bool:
-        wanted = without(await self._client.node(name), self._taint)
-        if wanted is not None:
-            await self._client.patch_node(name, wanted)
-        return wanted is not None
+        patch = without(await self._client.node(name), self._taint)
+        if patch is not None:
+            await self._client.patch_node(name, patch)
+        return patch is not None
 
 
 def without(node: Mapping[str, Any], taint: str) -> dict[str, Any] | None:
     """Return the patch that takes a taint from a Node as it was read, None where it has none."""
-    held = (node.get('spec') or {}).get('taints') or []
-    left = [each for each in held if each.get('key') != taint]
-    if len(left) == len(held):
+    taints = (node.get('spec') or {}).get('taints') or []
+    others = [each for each in taints if each.get('key') != taint]
+    if len(others) == len(taints):
         return None
-    return {'metadata': {'resourceVersion': node['metadata']['resourceVersion']}, 'spec': {'taints': left or None}}
+    return {'metadata': {'resourceVersion': node['metadata']['resourceVersion']}, 'spec': {'taints': others or None}}

@@ -47,45 +47,49 @@ def labels(class_name: str) -> dict[str, str]:
     return {CLASS_LABEL: class_name, ROLE_LABEL: ROLE}
 
 
-async def release(client: Client, which: Installation, *, wait: bool) -> int:
+async def release(client: Client, installation: Installation, *, wait: bool) -> int:
     """Take back what was written, and return of how many objects; with `wait` it ends when nothing is left.
 
     Raises CallError.
     """
     account = await client.account_uid()
-    await client.leases.put(_lease(which, f'{which.class_name}-release', account))
+    await client.leases.put(_lease(installation, f'{installation.class_name}-release', account))
     log.info('waiting for the controllers to stand aside')
-    done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def lead() -> None:
-        done.set_result(await _statuses(client, which, wait=wait))
+        result.set_result(await _statuses(client, installation, wait=wait))
         await asyncio.Event().wait()
 
-    election = Election(client.leases, which.namespace, f'{which.class_name}-controller', which.identity)
+    election = Election(
+        client.leases, installation.namespace, f'{installation.class_name}-controller', installation.identity
+    )
     standing = asyncio.create_task(election.run(lead))
     try:
-        either: list[asyncio.Future[Any]] = [standing, done]
+        either: list[asyncio.Future[Any]] = [standing, result]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if standing.done():
             standing.result()
-        count = done.result()
+        count = result.result()
     finally:
         standing.cancel()
         await asyncio.gather(standing, return_exceptions=True)
-    await client.leases.put(_lease(which, f'{which.class_name}-controller', account))
-    if not which.namespaces:
-        await ClassLease(client, which.class_name, which.namespace).give_up()
+    await client.leases.put(_lease(installation, f'{installation.class_name}-controller', account))
+    if not installation.namespaces:
+        await ClassLease(client, installation.class_name, installation.namespace).give_up()
     return count
 
 
-async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
+async def _statuses(client: Client, installation: Installation, *, wait: bool) -> int:
     """Remove our conditions and our addresses from all objects."""
     count = 0
     while True:
-        found = [
-            each for namespace in which.namespaces or ('',) for each in await client.written(which.kinds, namespace)
+        refs = [
+            each
+            for namespace in installation.namespaces or ('',)
+            for each in await client.objects_with_status(installation.kinds, namespace)
         ]
-        for ref in found:
+        for ref in refs:
             try:
                 # An empty status of ours: the API server takes away what we had written, and nothing else.
                 await client.apply_status(ref, {})
@@ -93,14 +97,14 @@ async def _statuses(client: Client, which: Installation, *, wait: bool) -> int:
                 continue
             count += 1
             await asyncio.sleep(_PAUSE_SECONDS)
-        if not wait or not found:
+        if not wait or not refs:
             return count
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _lease(which: Installation, name: str, account: str) -> Document:
+def _lease(installation: Installation, name: str, account: str) -> Document:
     """Return a Lease that is held by the release; `account` is name and uid of the ServiceAccount that it goes with."""
-    lease = leases.make(which.namespace, name, which.identity, LASTS_SECONDS, dt.datetime.now(dt.UTC))
+    lease = leases.make(installation.namespace, name, installation.identity, LASTS_SECONDS, dt.datetime.now(dt.UTC))
     if name.endswith('-release'):
-        lease['metadata']['labels'] = labels(which.class_name)
+        lease['metadata']['labels'] = labels(installation.class_name)
     return leases.with_owner(lease, account)

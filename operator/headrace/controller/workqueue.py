@@ -28,7 +28,7 @@ class WorkQueue:
         self._busy: set[Ref] = set()
         # What was added while it was busy, and whether in the background only.
         self._again: dict[Ref, bool] = {}
-        self._woken = asyncio.Event()
+        self._wakeup = asyncio.Event()
 
     def add(self, ref: Ref, *, after: float = 0.0, background: bool = False) -> None:
         """Have an object taken, at once or after some seconds; what is in the `background` after all else of its namespace."""
@@ -37,7 +37,7 @@ class WorkQueue:
         else:
             self._due.pop(ref, None)
             self._add_ready(ref, background=background)
-        self._woken.set()
+        self._wakeup.set()
 
     def _add_later(self, ref: Ref, due: float) -> None:
         lanes = self._ready.get(ref.namespace)
@@ -57,12 +57,12 @@ class WorkQueue:
             return
         if (lanes := self._ready.get(ref.namespace)) is None:
             lanes = self._ready[ref.namespace] = (OrderedDict(), OrderedDict())
-        urgent, rest = lanes
+        urgent, background_lane = lanes
         if background:
             if ref not in urgent:
-                rest[ref] = None
+                background_lane[ref] = None
         else:
-            rest.pop(ref, None)
+            background_lane.pop(ref, None)
             urgent[ref] = None
 
     async def take(self) -> tuple[Ref, bool]:
@@ -72,13 +72,13 @@ class WorkQueue:
         """
         await asyncio.sleep(0)
         while True:
-            left = self._until_due()
+            timeout = self._until_due()
             if self._ready:
                 return self._pop()
-            self._woken.clear()
+            self._wakeup.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._woken.wait()
+                async with asyncio.timeout(timeout):
+                    await self._wakeup.wait()
 
     def done(self, ref: Ref) -> None:
         """Let an object that was taken be taken again, at once if it was added meanwhile."""
@@ -86,7 +86,7 @@ class WorkQueue:
         background = self._again.pop(ref, None)
         if background is not None:
             self._add_ready(ref, background=background)
-            self._woken.set()
+            self._wakeup.set()
 
     def _until_due(self) -> float | None:
         """Make ready what is due, and return in how many seconds something else is, None for nothing."""

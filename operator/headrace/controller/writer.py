@@ -31,9 +31,9 @@ _RETRY_SECONDS = 5.0
 # An Event lives for an hour; what still holds is written again before that.
 _REPEAT_SECONDS = 2700.0
 # How long a watch may take to show what was written.
-_SEEN_SECONDS = 30.0
+_WATCH_SECONDS = 30.0
 # Who holds a field of ours may have given it up without a change that shows: tried again after so long.
-_HELD_SECONDS = 600.0
+_CONFLICT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DesiredStatus:
         return self.subject.ref
 
     @property
-    def reached(self) -> bool:
+    def is_current(self) -> bool:
         """Tell whether the object's status is this already."""
         return self.current.conditions == self.conditions and self.addresses in (None, self.current.addresses)
 
@@ -108,9 +108,9 @@ class Writer:
     conflicts: dict[Ref, Diagnostic] = field(default_factory=dict)
     _queue: WorkQueue = field(default_factory=WorkQueue)
     # What was written last, and until when it is not written again, whatever the Service shows.
-    _written: dict[Ref, tuple[DesiredStatus, float]] = field(default_factory=dict)
-    _held: dict[Ref, tuple[Addresses, float]] = field(default_factory=dict)
-    _told: dict[Ref, dict[str, float]] = field(default_factory=dict)
+    _last_writes: dict[Ref, tuple[DesiredStatus, float]] = field(default_factory=dict)
+    _foreign_addresses: dict[Ref, tuple[Addresses, float]] = field(default_factory=dict)
+    _event_times: dict[Ref, dict[str, float]] = field(default_factory=dict)
 
     def ask(self, ref: Ref, *, after: float = 0.0) -> None:
         """Have an object looked at, soon or after some seconds."""
@@ -140,109 +140,109 @@ class Writer:
 
     async def _look(self, ref: Ref, *, background: bool) -> None:
         """Write what an object shall say, if it is not there; what is routine in the background."""
-        desired = self.decide(ref)
-        if desired is None:
+        status = self.decide(ref)
+        if status is None:
             self._forget(ref)
-        elif desired.routine and not desired.reached and not background:
+        elif status.routine and not status.is_current and not background:
             self._queue.add(ref, background=True)
         else:
-            await self._write(desired)
+            await self._write(status)
 
     def _forget(self, ref: Ref) -> None:
         """Forget an object that is gone."""
-        self._written.pop(ref, None)
-        self._told.pop(ref, None)
+        self._last_writes.pop(ref, None)
+        self._event_times.pop(ref, None)
         self._let_be(ref)
 
     def _let_be(self, ref: Ref) -> None:
         self.conflicts.pop(ref, None)
-        self._held.pop(ref, None)
+        self._foreign_addresses.pop(ref, None)
 
     def reconsider(self, ref: Ref, current: Status) -> None:
         """Forget that another controller holds an object's addresses, once it took them away, or after a while."""
-        shown, since = self._held.get(ref, ((), float('inf')))
-        if (shown and not current.addresses) or time.monotonic() - since >= _HELD_SECONDS:
+        foreign, since = self._foreign_addresses.get(ref, ((), float('inf')))
+        if (foreign and not current.addresses) or time.monotonic() - since >= _CONFLICT_SECONDS:
             self._let_be(ref)
-            self._written.pop(ref, None)
+            self._last_writes.pop(ref, None)
 
-    async def _write(self, desired: DesiredStatus) -> None:
-        ref = desired.ref
-        if left := self._left(desired):
+    async def _write(self, status: DesiredStatus) -> None:
+        ref = status.ref
+        if pause := self._pause_before(status):
             # A condition that says that a Service is served, and that another controller takes away, is no haste.
-            if not desired.reached or desired.routine:
-                self.ask(ref, after=left)
+            if not status.is_current or status.routine:
+                self.ask(ref, after=pause)
             else:
-                del self._written[ref]
-        elif desired.reached:
-            self._written.pop(ref, None)
+                del self._last_writes[ref]
+        elif status.is_current:
+            self._last_writes.pop(ref, None)
         else:
-            await self._write_status(desired)
-        await self._tell_one(desired)
-        self._prune(desired)
+            await self._write_status(status)
+        await self._write_due_event(status)
+        self._prune(status)
         if ref in self.conflicts:
-            self.ask(ref, after=_HELD_SECONDS)
+            self.ask(ref, after=_CONFLICT_SECONDS)
 
-    def _left(self, desired: DesiredStatus) -> float:
+    def _pause_before(self, status: DesiredStatus) -> float:
         """Return for how many seconds what was written last, which is this, is not written again; 0 for none."""
-        written, until = self._written.get(desired.ref, (None, 0.0))
-        if written is None or (written.conditions, written.addresses) != (desired.conditions, desired.addresses):
+        last, until = self._last_writes.get(status.ref, (None, 0.0))
+        if last is None or (last.conditions, last.addresses) != (status.conditions, status.addresses):
             return 0.0
         return max(0.0, until - time.monotonic())
 
-    async def _write_status(self, desired: DesiredStatus) -> None:
-        ref, pause = desired.ref, _SEEN_SECONDS
+    async def _write_status(self, status: DesiredStatus) -> None:
+        ref, pause = status.ref, _WATCH_SECONDS
         try:
-            await self._apply(desired)
-            if desired.addresses is not None:
+            await self._apply(status)
+            if status.addresses is not None:
                 self._let_be(ref)
         except ConflictError as error:
             log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
-            if not await self._write_condition(desired, error):
-                pause = _HELD_SECONDS
+            if not await self._write_condition(status, error):
+                pause = _CONFLICT_SECONDS
         else:
             self.counts.statuses += 1
-        self._written[ref] = (desired, time.monotonic() + pause)
+        self._last_writes[ref] = (status, time.monotonic() + pause)
         self.ask(ref, after=pause + 1)
 
-    async def _write_condition(self, desired: DesiredStatus, error: ConflictError) -> bool:
+    async def _write_condition(self, status: DesiredStatus, error: ConflictError) -> bool:
         """Write the condition alone, since another controller holds the addresses; tell whether that can be."""
-        ref = desired.ref
-        if desired.addresses is None:
+        ref = status.ref
+        if status.addresses is None:
             return False
         message = f'another controller holds what headrace would write: {error}'[:300]
         self.conflicts[ref] = Diagnostic(ref, 'HeldByAnother', message, 'status.loadBalancer')
-        self._held[ref] = desired.current.addresses, time.monotonic()
+        self._foreign_addresses[ref] = status.current.addresses, time.monotonic()
         # So that the diagnostic of the conflict is written; not at once, for the watch may show it first.
         self.ask(ref, after=_RETRY_SECONDS)
         if not conditions.RULES[ref.kind].types:
             return False
         try:
-            await self._apply(replace(desired, addresses=None))
+            await self._apply(replace(status, addresses=None))
         except ConflictError:
             return False
         self.counts.statuses += 1
         return True
 
-    async def _apply(self, desired: DesiredStatus) -> None:
+    async def _apply(self, status: DesiredStatus) -> None:
         await self.rate.turn()
-        await self.client.apply_status(desired.ref, _status(desired), force=desired.force)
+        await self.client.apply_status(status.ref, _status(status), force=status.force)
 
-    async def _tell_one(self, desired: DesiredStatus) -> None:
+    async def _write_due_event(self, status: DesiredStatus) -> None:
         """Tell the first Event that is due; the next one in another turn, so that other namespaces have theirs."""
-        ref, now = desired.ref, time.monotonic()
-        told = self._told.get(ref, {})
-        left = {each: told.get(each.name, float('-inf')) + _REPEAT_SECONDS - now for each in desired.events}
-        due = [each for each, seconds in left.items() if seconds <= 0]
+        ref, now = status.ref, time.monotonic()
+        times = self._event_times.get(ref, {})
+        pauses = {each: times.get(each.name, float('-inf')) + _REPEAT_SECONDS - now for each in status.events}
+        due = [each for each, seconds in pauses.items() if seconds <= 0]
         if due:
-            await self._tell(desired.subject, due[0])
+            await self._write_event(status.subject, due[0])
         if len(due) > 1:
             self.ask(ref)
-        elif later := [seconds for seconds in left.values() if seconds > 0]:
+        elif later := [seconds for seconds in pauses.values() if seconds > 0]:
             self.ask(ref, after=min(later) + 1)
 
-    async def _tell(self, subject: Subject, occurrence: Occurrence) -> None:
+    async def _write_event(self, subject: Subject, occurrence: Occurrence) -> None:
         """Create an Event; while it still holds, say before it is forgotten that it has happened again."""
-        told = self._told.setdefault(subject.ref, {})
+        times = self._event_times.setdefault(subject.ref, {})
         await self.rate.turn()
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
         try:
@@ -251,28 +251,28 @@ class Writer:
             # Whichever replica wrote it before, the number goes on from there.
             count = await self.client.event_count(subject.ref.namespace, occurrence.name)
             await self.client.repeat_event(subject.ref.namespace, occurrence.name, count + 1, now)
-        told[occurrence.name] = time.monotonic()
+        times[occurrence.name] = time.monotonic()
         self.counts.events += 1
         self.ask(subject.ref, after=_REPEAT_SECONDS + 1)
 
-    def _prune(self, desired: DesiredStatus) -> None:
+    def _prune(self, status: DesiredStatus) -> None:
         """Forget news that do not hold any more, and are so old that they would be told again."""
-        held, told = {occurrence.name for occurrence in desired.events}, self._told.get(desired.ref, {})
+        current, times = {occurrence.name for occurrence in status.events}, self._event_times.get(status.ref, {})
         old = time.monotonic() - _REPEAT_SECONDS
-        for name in [name for name, at in told.items() if name not in held and at <= old]:
-            del told[name]
-        if not told:
-            self._told.pop(desired.ref, None)
+        for name in [name for name, at in times.items() if name not in current and at <= old]:
+            del times[name]
+        if not times:
+            self._event_times.pop(status.ref, None)
 
 
-def _status(desired: DesiredStatus) -> dict[str, Any]:
+def _status(desired_status: DesiredStatus) -> dict[str, Any]:
     """Return the part of a status that is ours; what is not in it any more, the API server takes away."""
     status: dict[str, Any] = {}
-    if desired.conditions:
+    if desired_status.conditions:
         now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
         status['conditions'] = [
-            conditions.document(each, desired.current.conditions, now) for each in desired.conditions
+            conditions.document(each, desired_status.current.conditions, now) for each in desired_status.conditions
         ]
-    if desired.addresses:
-        status['loadBalancer'] = {'ingress': addresses.entries(desired.ref, desired.addresses)}
+    if desired_status.addresses:
+        status['loadBalancer'] = {'ingress': addresses.entries(desired_status.ref, desired_status.addresses)}
     return status

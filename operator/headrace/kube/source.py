@@ -57,7 +57,7 @@ class WatchedPath:
         self.settled.set()
         self.heard_at = time.monotonic()
         self.unconfirmed: set[Ref] = set()
-        self.missed = 0
+        self.deaf_sweeps = 0
         self.problem = ''
         # What is wrong with objects that could not be read, and their resource versions.
         self.diagnostics: dict[Ref, tuple[int, tuple[Diagnostic, ...]]] = {}
@@ -142,7 +142,7 @@ class WatchedPath:
         self.settled.set()
         refs = tuple(self.reflector.versions)
         self.reflector, self._listing = Reflector(), None
-        self.unconfirmed, self.missed, self.problem, self.diagnostics = set(), 0, '', {}
+        self.unconfirmed, self.deaf_sweeps, self.problem, self.diagnostics = set(), 0, '', {}
         self._source.follow_list(Difference(drop=refs))
 
 
@@ -175,7 +175,7 @@ class KubeSource:
         self.discovery = Discovery(self.calls, optional, self._add_kind, self._remove_kind)
         self._synced = asyncio.Event()
         self.events = 0
-        self.missed = 0
+        self.missed_changes = 0
 
     def _open_session(self) -> aiohttp.ClientSession:
         """Return the session that kopf and our own calls share; a new one when kopf has closed it."""
@@ -321,11 +321,11 @@ class KubeSource:
         difference = watched_path.take(listing, version)
         watched_path.unconfirmed = {item.ref for item in difference.put} | set(difference.drop)
         await asyncio.sleep(_LATE_SECONDS if watched_path.unconfirmed else 0)
-        watched_path.missed = watched_path.missed + 1 if watched_path.unconfirmed else 0
+        watched_path.deaf_sweeps = watched_path.deaf_sweeps + 1 if watched_path.unconfirmed else 0
         if not watched_path.unconfirmed:
             return
-        self.missed += len(watched_path.unconfirmed)
+        self.missed_changes += len(watched_path.unconfirmed)
         names = ', '.join(map(str, sorted(watched_path.unconfirmed)[:5]))
         log.error('a watch has missed changes', extra={'path': path, 'objects': names})
-        if watched_path.missed >= _DEAF_SWEEPS:
+        if watched_path.deaf_sweeps >= _DEAF_SWEEPS:
             raise WatchEndedError(f'{path}: the watch misses changes')

@@ -18,7 +18,7 @@ async def never_ends():
 
 
 def test_a_task_that_survives_its_cancellation_does_not_keep_the_process(monkeypatch):
-    monkeypatch.setattr(running, '_LEFT_SECONDS', 0.1)
+    monkeypatch.setattr(running, '_CANCEL_SECONDS', 0.1)
     left = []
 
     async def work():

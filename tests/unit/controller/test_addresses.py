@@ -28,7 +28,7 @@ class Cluster:
         self.state.update(self.store, self.store.take())
 
     def published(self):
-        return addresses.published(self.state.context.settings, self.store)
+        return addresses.edge_addresses_of(self.state.context.settings, self.store)
 
     def _service(self, name):
         (found,) = [item for item in self.store.objects() if item.ref.kind == 'Service' and item.name == name]
@@ -38,7 +38,7 @@ class Cluster:
         return addresses.speaks_of(self._service(name), self.state)
 
     def wanted(self, name='web'):
-        return addresses.wanted(self._service(name).ref, self.state, self.published())
+        return addresses.desired(self._service(name).ref, self.state, self.published())
 
 
 def balanced(*ingress, name='edge', namespace='headrace'):

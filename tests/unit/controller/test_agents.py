@@ -141,7 +141,7 @@ def test_what_an_agent_has_told_goes_with_it():
     assert take(known, says('a', WEB), says('b', WEB, OTHER, age=41)) == {WEB.ref, OTHER.ref}
     assert (known.about(WEB.ref), known.about(OTHER.ref)) == ((WEB,), ())
     take(known)
-    assert (known.living, known._told, known._known) == ((), {}, {})
+    assert (known.living, known._diagnostics, known._agents) == ((), {}, {})
 
 
 def test_what_agents_of_one_role_tell_can_be_asked_for():
@@ -155,9 +155,9 @@ def test_what_agents_of_one_role_tell_can_be_asked_for():
 def test_a_node_has_applied_what_the_furthest_of_its_agents_has():
     known = Agents()
     take(known, says('a', node='n1', epoch=5), says('b', node='n1', epoch=4), says('c', role='edge', epoch=9))
-    assert known.applied == {'n1': 5}
+    assert known.applied_epochs == {'n1': 5}
     take(known, says('a', node='n1', epoch=101), says('d', epoch=7))
-    assert known.applied == {'n1': 0}
+    assert known.applied_epochs == {'n1': 0}
 
 
 def test_a_text_that_many_leases_hold_is_parsed_once():

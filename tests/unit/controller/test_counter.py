@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.controller.counter import MOST_FOUND, Counter
+from headrace.controller.counter import MOST_ADOPTED, Counter
 from headrace.kube.calls import CallError, ConflictError
 from headrace.kube.lease import EPOCH, EPOCH_HOLDER, Leases
 from support.leases import LeaseApi
@@ -45,7 +45,7 @@ def test_a_controller_that_starts_goes_on_from_the_lease_whatever_services_say()
 
 def test_without_a_counter_it_goes_on_from_what_an_older_controller_left_up_to_a_bound():
     leases = World()
-    made = begun(leases, 7, MOST_FOUND + 1, 3)
+    made = begun(leases, 7, MOST_ADOPTED + 1, 3)
     assert 7 < made.value <= 7 + 10**6
     assert leases.annotations == {EPOCH: str(made.value), EPOCH_HOLDER: 'one'}
 

@@ -80,11 +80,11 @@ def test_a_leader_that_cannot_renew_stops_before_its_lease_could_be_anothers(api
     async def script(spans):
         await until(lambda: made.leading)
         api.answers = False
-        last = made._renewed_at
+        last = made._last_renewal
         await until(lambda: spans)
         assert not made.leading
         # A renewal that was on its way may have come through.
-        assert spans[0][1] - max(last, made._renewed_at) < 0.5 + 1
+        assert spans[0][1] - max(last, made._last_renewal) < 0.5 + 1
         api.answers = True
         await until(lambda: made.leading)
 
@@ -96,8 +96,8 @@ def test_a_leader_that_renews_goes_on(api):
 
     async def script(spans):
         await until(lambda: made.leading)
-        first = made._renewed_at
-        await until(lambda: made._renewed_at > first + 0.8)
+        first = made._last_renewal
+        await until(lambda: made._last_renewal > first + 0.8)
         assert made.leading
         assert not spans
 
@@ -120,7 +120,7 @@ def test_one_of_two_leads_and_the_other_when_the_lease_is_released(api):
 
 def test_a_lease_that_is_not_renewed_is_taken_after_its_time_by_the_own_clock(api):
     made, clock = stand(api, 'two'), [0.0]
-    made._observed._clock = lambda: clock[0]
+    made._observation._clock = lambda: clock[0]
     api.put(*KEY, 'one', renewTime='2026-05-01T12:00:00.000000Z')
 
     async def script(spans):

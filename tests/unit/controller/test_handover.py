@@ -177,7 +177,7 @@ class World:
 
     def wait(self, seconds, ref=REF):
         """Let time go by for one Service."""
-        self.handover._tracked[ref].since -= seconds
+        self.handover._states[ref].since -= seconds
 
 
 def test_a_node_that_does_not_answer_is_named_after_seconds_and_as_a_mistake_after_a_minute(caplog):
@@ -273,7 +273,7 @@ def test_of_a_deleted_service_nothing_is_kept():
         world.drop(ref)
     world.work()
     kept = world.handover
-    assert (kept._tracked, kept._waiting, kept._readers, kept._handed) == ({}, set(), {}, {})
+    assert (kept._states, kept._waiting, kept._readers, kept._epochs_handed_over) == ({}, set(), {}, {})
     # Its condition is looked at once more.
     assert world.asked == [REF]
 
@@ -283,7 +283,7 @@ def test_a_service_that_gives_up_its_wish_and_is_not_chosen_is_forgotten():
     assert world.advance()
     world.put()
     assert world.advance() == []
-    assert world.handover._tracked == {}
+    assert world.handover._states == {}
 
 
 def test_a_service_that_leaves_is_given_back_when_its_time_has_come(monkeypatch):
@@ -409,7 +409,7 @@ def test_a_chosen_service_with_a_foreign_epoch_gets_one_and_is_not_handed_over_b
 def test_the_epoch_of_a_handed_over_service_counts_only_up_to_the_counter():
     world = World('n1')
     world.put({**OURS, HANDED: 'headrace'}, proxy='node', epoch='999999999999999999')
-    assert world.handover.handed_epoch == 0
+    assert world.handover.highest_epoch_handed_over == 0
     assert world.handover.epochs() == [999999999999999999]
     world.put({**OURS, HANDED: 'headrace'}, proxy='node', epoch='7')
-    assert world.handover.handed_epoch == 7
+    assert world.handover.highest_epoch_handed_over == 7

@@ -39,8 +39,8 @@ def decided(*objects, **settings):
 def test_an_ingress_that_is_served_has_the_addresses_of_the_edge():
     found = decided(item())
     assert (found.addresses, found.conditions, found.events, found.force) == (LISTED, (), (), False)
-    assert not found.reached
-    assert decided(item(OURS)).reached
+    assert not found.is_current
+    assert decided(item(OURS)).is_current
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_status_of_an_ingress_of_another_class_is_left_alone(made, settings)
 
 def test_an_ingress_that_leaves_loses_what_this_class_has_written():
     found = decided(item(OURS, of='other'))
-    assert (found.addresses, found.reached) == ((), False)
+    assert (found.addresses, found.is_current) == ((), False)
     # Another class of headrace takes away its own only.
     assert decided(item(dataclasses.replace(OURS, managers=('headrace-web',)), of='other')) is None
 
@@ -71,7 +71,7 @@ NGINX = parse.read(ingress_class('nginx', 'k8s.io/ingress-nginx')).object
 @pytest.mark.parametrize('classes', [(), (NGINX,)], ids=['the class is gone', 'the class is there'])
 def test_for_a_class_of_another_controller_no_status_is_written_until_a_setting_says_so(classes):
     found = decided(item(THEIRS, of='nginx'), *classes, ingress_classes=('nginx',))
-    assert (found.addresses, found.reached) == (None, True)
+    assert (found.addresses, found.is_current) == (None, True)
     found = decided(item(THEIRS, of='nginx'), *classes, ingress_classes=('nginx',), ingress_status=True)
     assert (found.addresses, found.force) == (LISTED, True)
 

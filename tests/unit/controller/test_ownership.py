@@ -71,7 +71,7 @@ def of(cluster, namespace='one', account='headrace-controller'):
 
 def tried(*leases):
     async def run():
-        return [await lease._tried() for lease in leases]
+        return [await lease._try_to_hold() for lease in leases]
 
     return asyncio.run(run())
 
@@ -84,7 +84,7 @@ def test_the_first_release_holds_the_class_and_the_second_waits(cluster, clock):
     first, second = of(cluster), of(cluster, 'two')
     assert tried(first, second, first, second) == [True, False, True, False]
     assert holder(cluster) == 'one/headrace-controller'
-    assert second.held_by == 'one/headrace-controller'
+    assert second.other_release == 'one/headrace-controller'
 
 
 def test_replicas_of_one_release_hold_it_together_and_since_the_first(cluster, clock):
@@ -129,8 +129,8 @@ def test_a_release_that_leaves_gives_it_up_and_takes_nothing_of_another(cluster,
 def test_a_person_who_works_for_a_release_is_of_it(cluster, clock):
     assert tried(of(cluster)) == [True]
     person, stranger = of(cluster, account=''), of(cluster, 'two', account='')
-    assert asyncio.run(person.other()) == ''
-    assert asyncio.run(stranger.other()) == 'one/headrace-controller'
+    assert asyncio.run(person.find_other()) == ''
+    assert asyncio.run(stranger.find_other()) == 'one/headrace-controller'
     asyncio.run(person.give_up())
     assert NAME not in cluster.leases
 
@@ -152,7 +152,7 @@ def test_another_who_was_quicker_wins(cluster, clock):
     write = second._client.leases.write
 
     async def late(lease):
-        await first._tried()
+        await first._try_to_hold()
         await write(lease)
 
     second._client.leases.write = late
@@ -169,7 +169,7 @@ def test_who_waits_says_so_now_and_then_and_goes_on_when_it_is_free(cluster, clo
         told.append(cluster.holder('two', 'headrace-class-held'))
         clock.now += 31
         # The other release renews it, until it leaves.
-        await (first._tried() if len(rounds) < 4 else first.give_up())
+        await (first._try_to_hold() if len(rounds) < 4 else first.give_up())
 
     monkeypatch.setattr(ownership.asyncio, 'sleep', pause)
 
@@ -196,10 +196,10 @@ def test_who_holds_it_renews_it_until_another_has_it(cluster, clock, monkeypatch
         rounds.append(cluster.version)
         if len(rounds) == 3:
             cluster.leases.clear()
-            await second._tried()
+            await second._try_to_hold()
 
     monkeypatch.setattr(ownership.asyncio, 'sleep', pause)
     assert tried(first) == [True]
     asyncio.run(first.keep())
     assert len(rounds) == 3
-    assert first.held_by == 'two/headrace-controller'
+    assert first.other_release == 'two/headrace-controller'

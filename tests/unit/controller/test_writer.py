@@ -223,7 +223,7 @@ def test_what_was_just_written_is_written_again_when_it_shall_be_another():
 
 
 def test_what_was_written_and_does_not_show_is_written_again(monkeypatch):
-    monkeypatch.setattr(writer, '_SEEN_SECONDS', -0.9)
+    monkeypatch.setattr(writer, '_WATCH_SECONDS', -0.9)
 
     async def script(made):
         await made.ask(wish(ingress=VIP))
@@ -498,7 +498,7 @@ def test_a_field_that_another_holds_empty_is_not_tried_again_and_again(monkeypat
             await made.settle()
         assert sum(refused) == 1
         # After a while, whoever holds it may have gone.
-        monkeypatch.setattr(writer, '_HELD_SECONDS', 0.0)
+        monkeypatch.setattr(writer, '_CONFLICT_SECONDS', 0.0)
         cluster.held_by_another = False
         made.writer.ask(WEB)
         await made.until(lambda: sum(refused) == 2)
@@ -607,14 +607,14 @@ def test_a_condition_that_another_controller_takes_away_is_not_written_again_at_
             await made.ask(served(told(served())))
             await made.ask(served())
         assert len(made.cluster.statuses) == 1
-        monkeypatch.setattr(writer, '_SEEN_SECONDS', 0.0)
-        made.writer._written[WEB] = (served(), time.monotonic() + 0.05)
+        monkeypatch.setattr(writer, '_WATCH_SECONDS', 0.0)
+        made.writer._last_writes[WEB] = (served(), time.monotonic() + 0.05)
         await made.ask(served())
         await made.until(lambda: len(made.cluster.statuses) == 2)
-        await made.until(lambda: WEB in made.writer._written)
+        await made.until(lambda: WEB in made.writer._last_writes)
         made.wishes[WEB] = served(told(served()))
         made.writer.ask(WEB)
-        await made.until(lambda: WEB not in made.writer._written)
+        await made.until(lambda: WEB not in made.writer._last_writes)
 
     work(script)
 
@@ -646,7 +646,7 @@ def test_what_still_holds_is_told_again_before_its_event_is_forgotten(monkeypatc
 
 def test_an_event_is_told_again_though_its_service_was_looked_at_meanwhile(monkeypatch):
     monkeypatch.setattr(writer, '_REPEAT_SECONDS', 0.3)
-    monkeypatch.setattr(writer, '_SEEN_SECONDS', -0.9)
+    monkeypatch.setattr(writer, '_WATCH_SECONDS', -0.9)
 
     async def script(made):
         shown = dataclasses.replace(wish(BAD), current=told(wish(BAD)).status)
@@ -679,17 +679,17 @@ def test_what_was_told_of_is_forgotten_with_the_service_and_with_time(monkeypatc
     async def script(made):
         await made.ask(wish(BAD))
         await made.ask(wish(other))
-        assert len(made.writer._told[WEB]) == 2
+        assert len(made.writer._event_times[WEB]) == 2
         monkeypatch.setattr(writer, '_REPEAT_SECONDS', -0.9)
         await made.ask(dataclasses.replace(wish(other), events=()))
-        assert WEB not in made.writer._told
+        assert WEB not in made.writer._event_times
         monkeypatch.setattr(writer, '_REPEAT_SECONDS', 2700.0)
         await made.ask(wish(BAD))
-        assert WEB in made.writer._told
+        assert WEB in made.writer._event_times
         del made.wishes[WEB]
         made.writer.ask(WEB)
         await made.settle()
-        assert WEB not in made.writer._told
+        assert WEB not in made.writer._event_times
 
     work(script)
 
