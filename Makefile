@@ -8,12 +8,13 @@ UNIT ?= tests/unit
 PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0 --rerun-show-tracebacks
 # For example: make test ARGS='-k reload'
 ARGS ?=
+CONFORMANCE := cd tests && PYTHONPATH=..:../operator ../$(VENV)/python -m conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane node test node-test e2e coverage check lint format golden docs chart demo kind bench lock audit clean
+.PHONY: help setup controlplane node test node-test e2e conformance conformance-down conformance-tools coverage check lint format golden docs chart demo kind bench lock audit clean
 
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 setup: ## Install everything into .venv/ and bin/ (repeatable, quick when done)
 	@tools/setup.sh
@@ -37,6 +38,16 @@ node-test: node ## Install, use and uninstall headrace on a real node, in namesp
 e2e: node ## The end-to-end tests of Kubernetes' Services, through headrace (needs root; about an hour)
 	@$(VENV)/python tools/build_e2e.py
 	@cd tests && PYTHONPATH=.. ../$(VENV)/python -m e2e $(ARGS)
+
+conformance: ## The Gateway API's conformance tests (root); KEEP=1 CONFORMANCE_RUN='TEST …' keeps the cluster, runs these
+	@[ -e .cache/conformance/cluster.json ] || $(MAKE) --no-print-directory conformance-tools
+	@$(CONFORMANCE) run $(CONFORMANCE_RUN) $(if $(KEEP),--keep) $(if $(CONFORMANCE_PROFILES),--profiles $(CONFORMANCE_PROFILES)) $(ARGS)
+
+conformance-down: ## End the cluster that KEEP=1 has kept
+	@$(CONFORMANCE) down
+
+conformance-tools: node
+	@$(VENV)/python tools/build_conformance.py
 
 check: lint ## Lint and run the unit tests: for every small change
 	$(PYTEST) $(UNIT) $(ARGS)

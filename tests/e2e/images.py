@@ -20,9 +20,9 @@ def write(folder, target):
     base, layer = folder / 'tools.tar', target.with_suffix('.programs')
     with tarfile.open(layer, 'w') as archive:
         for name in ('agnhost', 'regression-issue-74839'):
-            archive.add(folder / name, name, filter=_as_program)
+            archive.add(folder / name, name, filter=as_program)
         for name in ('localhost.crt', 'localhost.key'):
-            archive.add(folder / name, name, filter=_as_program)
+            archive.add(folder / name, name, filter=as_program)
         _link(archive, 'agnhost-2', 'agnhost')
         # As the images have it, with options that the tests use.
         _link(archive, 'usr/bin/wget', 'busybox')
@@ -45,7 +45,8 @@ def write(folder, target):
     layer.unlink()
 
 
-def _as_program(member):
+def as_program(member):
+    """Return a member of an archive as a program of root that all may run."""
     member.uid = member.gid = 0
     member.uname = member.gname = ''
     member.mode = 0o755

@@ -32,7 +32,7 @@ _PAUSE = {'Entrypoint': ['sleep', 'infinity'], 'Env': [_PATH]}
 _ARCHITECTURES = {'x86_64': 'amd64', 'aarch64': 'arm64'}
 
 
-def write(base, folder, target):
+def write(base, folder, target, pause=PAUSE):
     """Write an archive with the images of HAProxy and of what holds a pod's namespaces, from what bin/ has."""
     if not _HAPROXY_FILES.is_dir():
         raise UnableError(f'{_HAPROXY_FILES} is missing: HAProxy is not the one that make setup unpacks')
@@ -41,7 +41,7 @@ def write(base, folder, target):
     with tarfile.open(target, 'w') as archive:
         told = [
             add(archive, HAPROXY, _HAPROXY, [base, layer]),
-            add(archive, PAUSE, _PAUSE, [base]),
+            add(archive, pause, _PAUSE, [base]),
         ]
         archive.add(base, base.name)
         archive.add(layer, layer.name)

@@ -1,0 +1,127 @@
+"""The operator's image: built by its Dockerfile once, and afterwards with what changed in the checkout as one more layer.
+
+The layer has only the files that differ, so the image is ready within a second, and the compiled form of all others stays.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+from tools.spaces import Space
+
+from conftest import ROOT
+from support import images, network
+from support.machine import Machine
+
+REPOSITORY = images.OPERATOR.rpartition(':')[0]
+# What else decides what the image is.
+_FIXED = ('operator/Dockerfile', 'operator/build.lock', 'operator/requirements.lock', 'pyproject.toml')
+_PACKAGE = 'operator/headrace'
+_INSIDE = 'opt/headrace/lib/python3.13/site-packages/headrace'
+_LAYER, _CONFIG, _MANIFEST = (
+    f'application/vnd.oci.image.{kind}' for kind in ('layer.v1.tar', 'config.v1+json', 'manifest.v1+json')
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Built:
+    """An image that Docker has built: its archive, and the digest of each file of the package in it."""
+
+    archive: Path
+    files: dict[str, str]
+
+
+def _digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def _package():
+    """Return the package of the checkout: contents by path."""
+    folder = ROOT / _PACKAGE
+    paths = (path for path in folder.rglob('*') if path.is_file() and path.suffix != '.pyc')
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
+
+
+def build(folder, node):
+    """Return the image of Docker, built anew into a folder where something else than the package has changed.
+
+    `node` is what `make node` has made.
+    """
+    fixed = _digest(b'\0'.join(_digest((ROOT / name).read_bytes()).encode() for name in _FIXED) + str(node).encode())
+    archive, record = folder / 'operator.tar', folder / 'operator.json'
+    if record.exists() and (known := json.loads(record.read_text()))['fixed'] == fixed and archive.exists():
+        return Built(archive, known['files'])
+    files = {path: _digest(content) for path, content in _package().items()}
+    record.unlink(missing_ok=True)
+    space = Space('machine', fd=network.machine())
+    try:
+        with Machine(node / 'root', space, folder) as machine:
+            docker = images.Docker(machine)
+            docker.take(node / 'base.tar')
+            docker.build()
+            docker.save(archive)
+    finally:
+        space.close()
+    record.write_text(json.dumps({'fixed': fixed, 'files': files}))
+    return Built(archive, files)
+
+
+def tag(built):
+    """Return the tag of the image of this checkout: it tells which."""
+    return f'{images.OPERATOR.rpartition(":")[2]}-{_digest(_layer(built.files))[:12]}'
+
+
+def write(built, target):
+    """Write an archive with the image of this checkout, but without the layers of Docker's image, which a node has."""
+    layer = _layer(built.files)
+    with tarfile.open(built.archive) as archive:
+        manifest = json.load(archive.extractfile('manifest.json'))[0]
+        config = json.load(archive.extractfile(manifest['Config']))
+        sizes = [archive.getmember(path).size for path in manifest['Layers']]
+    digests = [*config['rootfs']['diff_ids'], f'sha256:{_digest(layer)}']
+    config['rootfs']['diff_ids'] = digests
+    config.pop('history', None)
+    text = json.dumps(config).encode()
+    described = {
+        'schemaVersion': 2, 'mediaType': _MANIFEST, 'config': _described(_CONFIG, text),
+        'layers': [
+            {'mediaType': _LAYER, 'digest': digest, 'size': size}
+            for digest, size in zip(digests, [*sizes, len(layer)], strict=True)
+        ],
+    }  # fmt: skip
+    name = {'io.containerd.image.name': f'{REPOSITORY}:{tag(built)}'}
+    index = {
+        'schemaVersion': 2,
+        'manifests': [{**_described(_MANIFEST, json.dumps(described).encode()), 'annotations': name}],
+    }
+    with tarfile.open(target, 'w') as archive:
+        images.put(archive, 'oci-layout', {'imageLayoutVersion': '1.0.0'})
+        images.put(archive, 'index.json', index)
+        for content in (text, json.dumps(described).encode(), layer):
+            _put(archive, f'blobs/sha256/{_digest(content)}', content)
+
+
+def _described(kind, content):
+    return {'mediaType': kind, 'digest': f'sha256:{_digest(content)}', 'size': len(content)}
+
+
+def _layer(files):
+    """Return the layer with what differs from files of known digests; a file that is gone hides the one below."""
+    package, written = _package(), io.BytesIO()
+    with tarfile.open(fileobj=written, mode='w') as archive:
+        for path, content in package.items():
+            if files.get(path) != _digest(content):
+                _put(archive, f'{_INSIDE}/{path}', content)
+        for path in sorted(files.keys() - package.keys()):
+            parent, _, name = path.rpartition('/')
+            _put(archive, '/'.join(filter(None, (_INSIDE, parent, f'.wh.{name}'))), b'')
+    return written.getvalue()
+
+
+def _put(archive, name, content):
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o644
+    archive.addfile(member, io.BytesIO(content))

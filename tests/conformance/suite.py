@@ -1,0 +1,82 @@
+"""A run of the tests: how they are called, and what comes of each as they print it."""
+
+import collections
+import contextlib
+import re
+import subprocess
+
+import headrace
+from conformance import addresses, cluster, installation
+from conftest import ROOT
+
+PROFILES = ('GATEWAY-HTTP', 'GATEWAY-GRPC', 'GATEWAY-TLS', 'GATEWAY-TCP', 'GATEWAY-UDP')
+REPORT, LOG = cluster.FOLDER / 'report.yaml', cluster.FOLDER / 'run.log'
+_ABOUT = {
+    'organization': 'headrace', 'project': 'headrace', 'url': 'https://headrace.io', 'contact': 'https://headrace.io',
+    'version': f'v{headrace.__version__}',
+}  # fmt: skip
+# A developer waits no longer for what does not come; the tests' own limits are one to three minutes.
+_SHORT = {
+    'GWCMustBeAccepted': 15, 'GatewayMustHaveAddress': 20, 'GatewayMustHaveCondition': 20,
+    'GatewayStatusMustHaveListeners': 15, 'GatewayListenersMustHaveConditions': 15, 'HTTPRouteMustNotHaveParents': 15,
+    'HTTPRouteMustHaveCondition': 15, 'TLSRouteMustHaveCondition': 15, 'TCPRouteMustHaveCondition': 15,
+    'UDPRouteMustHaveCondition': 15, 'RouteMustHaveParents': 15, 'MaxTimeToConsistency': 15,
+    'LatestObservedGenerationSet': 15, 'DefaultTestTimeout': 20,
+}  # fmt: skip
+# `=== RUN   TestConformance/NAME/part`, and NAME and CONT where tests run at the same time.
+_CURRENT = re.compile(r'^=== (?:RUN|NAME|CONT) +TestConformance/?([\w-]*)')
+_ENDED = re.compile(r'^(?: {4})?--- (PASS|FAIL|SKIP): TestConformance/?([\w-]*) \(([\d.]+)s\)')
+_STAMP = re.compile(r'^ *[\w-]+\.go:\d+: (?:\S+Z: )?')
+_SHOWN = 12
+
+
+def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
+    """Run all tests, or those of given names, and return (PASS, FAIL or SKIP; seconds) by name; '' is all of it.
+
+    With `stay` the base resources stay for the next run, and limits of time are short.
+    """
+    words = [
+        ROOT / 'bin' / 'conformance' / 'conformance.test', '-test.v', '-test.timeout=3h',
+        f'-gateway-class={installation.CLASS}', f'-conformance-profiles={",".join(profiles)}',
+        f'-report-output={REPORT}', *(f'-{name}={text}' for name, text in _ABOUT.items()),
+        f'-usable-address={addresses.USABLE}', f'-unusable-address={addresses.UNUSABLE}',
+        f'-cleanup-base-resources={str(not stay).lower()}',
+    ]  # fmt: skip
+    if tests:
+        # They run whatever the GatewayClass says of its features; those of a mesh would need a mesh.
+        words += [f'-test.run=^TestConformance$/^({"|".join(tests)})$', '-all-features', '-exempt-features=Mesh']
+    if stay:
+        words += ['-timeout-config-overrides=' + ';'.join(f'{name}:{seconds}' for name, seconds in _SHORT.items())]
+    REPORT.unlink(missing_ok=True)
+    with LOG.open('w') as log, contextlib.ExitStack() as stack:
+        process = subprocess.Popen(
+            found.entered('env', f'KUBECONFIG={found.kubeconfig}', *words, *more),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+        )  # fmt: skip
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        return _follow(process.stdout, log)
+
+
+def _follow(lines, log):
+    """Write lines of the tests to the log, print how each test ends, and return that."""
+    ends, current, printed = {}, '', collections.defaultdict(lambda: collections.deque(maxlen=_SHOWN))
+    for line in lines:
+        log.write(line)
+        if found := _CURRENT.match(line):
+            current = found[1]
+        elif found := _ENDED.match(line):
+            end, name, seconds = found.groups()
+            ends[name] = end, float(seconds)
+            if end != 'SKIP' and name:
+                print(f'{end} {name} ({float(seconds):.1f} s)', flush=True)  # noqa: T201
+            if end == 'FAIL':
+                print(*(f'     {text}' for text in printed[name]), sep='\n', flush=True)  # noqa: T201
+            printed.pop(name, None)
+        else:
+            text = _STAMP.sub('', line).strip()
+            if text.startswith('Conformance report:'):
+                current = None
+            if text and text not in printed[current]:
+                printed[current].append(text[:300])
+    return ends
