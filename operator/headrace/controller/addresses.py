@@ -7,8 +7,8 @@ that no service proxy takes a way around headrace (KEP-1860).
 from headrace.annotations import parse
 from headrace.ir.fragment import Kind
 from headrace.names import Ref
+from headrace.objects.annotations import PREFIX
 from headrace.objects.kinds import NODES, Service, ServiceType
-from headrace.objects.services import PREFIX
 from headrace.objects.status import Addresses
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings

@@ -12,9 +12,9 @@ from headrace import names
 from headrace.diagnostics import OF_AGENTS, WHOLE, Diagnostic, Level, StatusPart
 from headrace.names import Ref
 from headrace.objects import registry
+from headrace.objects.annotations import PREFIX
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
-from headrace.objects.services import PREFIX
 from headrace.objects.status import Condition
 
 PROGRAMMED = f'{PREFIX}Programmed'

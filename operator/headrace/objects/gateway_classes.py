@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, references, services
+from headrace.objects import annotations, fields, references
 from headrace.objects.problems import Problems
 from headrace.objects.references import Reference
 
@@ -48,7 +48,7 @@ def read(_: str, name: str, document: fields.Document) -> GatewayClass:
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
         generation=fields.number(metadata, 'generation'),
-        annotations=services.annotations(metadata),
+        annotations=annotations.read(metadata),
         controller=controller,
         parameters=None if parameters is None else references.read(parameters, '', 'spec.parametersRef', problems),
         problems=problems.diagnostics,

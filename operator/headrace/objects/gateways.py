@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, label_selectors, listeners, references, services
+from headrace.objects import annotations, fields, label_selectors, listeners, references
 from headrace.objects.label_selectors import Namespaces, Source
 from headrace.objects.listeners import Listener
 from headrace.objects.problems import Problems
@@ -136,7 +136,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Gateway:
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
         generation=fields.number(metadata, 'generation'),
-        annotations=services.annotations(metadata),
+        annotations=annotations.read(metadata),
         class_name=_class_name(spec, problems),
         listeners=listeners.read(spec, namespace, problems),
         addresses=_addresses(spec, problems),
@@ -160,7 +160,7 @@ def read_listener_set(namespace: str, name: str, document: fields.Document) -> L
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
         generation=fields.number(metadata, 'generation'),
-        annotations=services.annotations(metadata),
+        annotations=annotations.read(metadata),
         parent=parent,
         listeners=listeners.read(spec, namespace, problems),
         problems=problems.diagnostics,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, references, services
+from headrace.objects import annotations, fields, references
 from headrace.objects.problems import Problems
 from headrace.objects.references import ParentRef
 from headrace.objects.route_backends import BackendRef
@@ -95,7 +95,7 @@ def read_metadata(namespace: str, name: str, document: fields.Document, problems
         'name': name,
         'created': fields.text(metadata, 'creationTimestamp'),
         'generation': fields.number(metadata, 'generation'),
-        'annotations': services.annotations(metadata),
+        'annotations': annotations.read(metadata),
         'parents': references.read_parents(spec, namespace, problems),
     }
 

@@ -4,10 +4,9 @@ from functools import lru_cache
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields
+from headrace.objects import annotations, fields
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
 
-PREFIX = 'headrace.io/'
 PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name'
 CHOSEN_LABEL = 'headrace.io/node'
 _DEFAULT_AFFINITY_SECONDS = 10800
@@ -45,7 +44,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         namespace=namespace,
         name=name,
         created=fields.text(metadata, 'creationTimestamp'),
-        annotations=annotations(metadata),
+        annotations=annotations.read(metadata),
         ports=_ports(spec, ref, problems),
         type=ServiceType(kind),
         cluster_ips=cluster_ips,
@@ -79,14 +78,6 @@ def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
     return tuple(
         sorted({r.strip() if isinstance(r, str) else '' for r in (given if isinstance(given, list) else [''])})
     )
-
-
-def annotations(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
-    """Return our annotations without their prefix; a value that YAML did not read as text becomes text."""
-    found = fields.mapping(metadata, 'annotations')
-    ours = [(key, value) for key, value in found.items() if isinstance(key, str) and key.startswith(PREFIX)]
-    # No key takes an empty text, so what is no scalar parses as little as it should.
-    return tuple(sorted((key[len(PREFIX) :], fields.as_text(value)) for key, value in ours))
 
 
 @lru_cache(maxsize=65536)

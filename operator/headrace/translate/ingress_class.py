@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from headrace.diagnostics import shorten
 from headrace.names import DEFAULT_CLASS
+from headrace.objects.annotations import PREFIX
 from headrace.objects.ingress import CLASS_ANNOTATION, Ingress, IngressClass
-from headrace.objects.services import PREFIX
 from headrace.store import Reader
 from headrace.translate.build_context import BuildContext
 
