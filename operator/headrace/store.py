@@ -7,7 +7,7 @@ from. Slices are kept under their Service's key, because endpoints move between 
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headrace.names import Ref
 from headrace.objects import registry
@@ -37,8 +37,8 @@ class Store:
         # Whose each ClusterIP is, once any is asked for.
         self._owners: dict[str, tuple[Ref, ...]] | None = None
         self._default_classes: dict[Ref, IngressClass] = {}
-        self._grants: dict[str, dict[Ref, ReferenceGrant]] = {}
-        self._canaries: dict[Ref, dict[Ref, Ingress]] = {}
+        # By group: its members. None is kept empty.
+        self._groups: dict[Ref, dict[Ref, Any]] = {}
         # By host: how many Ingresses make its paths regular expressions.
         self._expressions: Counter[Ref] = Counter()
 
@@ -180,28 +180,21 @@ class Store:
             self._default_classes.pop(ref, None)
             if isinstance(new, IngressClass) and new.is_default:
                 self._default_classes[ref] = new
-        elif ref.kind == 'ReferenceGrant':
-            grants = self._grants.setdefault(ref.namespace, {})
-            grants.pop(ref, None)
-            if isinstance(new, ReferenceGrant):
-                grants[ref] = new
-            elif not grants:
-                del self._grants[ref.namespace]
         elif ref.kind == 'Ingress':
-            self._note_canary(ref, old, new)
             self._note_expressions(ref.namespace, old, new)
+        self._note_groups(ref, old, new)
         self._dirty.update(registry.touched(old, new))
 
-    def _note_canary(self, ref: Ref, old: Object | None, new: Object | None) -> None:
-        if isinstance(old, Ingress):
-            for host in old.canary_hosts:
-                key = registry.canaries(ref.namespace, host)
-                self._canaries[key].pop(ref)
-                if not self._canaries[key]:
-                    del self._canaries[key]
-        if isinstance(new, Ingress):
-            for host in new.canary_hosts:
-                self._canaries.setdefault(registry.canaries(ref.namespace, host), {})[ref] = new
+    def _note_groups(self, ref: Ref, old: Object | None, new: Object | None) -> None:
+        """Note the groups that an object is a member of; what reads all of a group changes with each of its members."""
+        before, after = set(registry.groups(old)), set(registry.groups(new))
+        for key in before - after:
+            del self._groups[key][ref]
+            if not self._groups[key]:
+                del self._groups[key]
+        for key in after:
+            self._groups.setdefault(key, {})[ref] = new
+        self._dirty |= before | after
 
     def _note_expressions(self, namespace: str, old: Object | None, new: Object | None) -> None:
         """Count who makes paths regular expressions; what reads of a host whether anything does changes with the first and last."""
@@ -219,14 +212,10 @@ class Store:
         """Tell whether any Ingress makes the paths of a host, as `registry.expressions` names it, regular expressions."""
         return ref in self._expressions
 
-    def reference_grants(self, namespace: str) -> Iterable[ReferenceGrant]:
-        """Return the ReferenceGrants of a namespace, in no order."""
-        return self._grants.get(namespace, {}).values()
-
-    def canaries(self, namespace: str, host: str) -> tuple[Ingress, ...]:
-        """Return the canary Ingresses of a host in a namespace, the oldest first."""
-        ingresses = self._canaries.get(registry.canaries(namespace, host), {})
-        return tuple(sorted(ingresses.values(), key=lambda item: (item.created, item.name)))
+    def members(self, group: Ref, kind: type[_Value]) -> tuple[_Value, ...]:
+        """Return the objects of a group, as `registry` names it, the oldest first."""
+        items = self._groups.get(group, {}).values()
+        return tuple(sorted((item for item in items if isinstance(item, kind)), key=_age))
 
     def _keep(self, new: Slice) -> None:
         if new.service:
@@ -242,6 +231,11 @@ class Store:
             self._slices[key] = rest
         else:
             self._slices.pop(key, None)
+
+
+def _age(item: Any) -> tuple[str, str, str]:
+    """Return what orders objects of a group: when they were created, and namespace and name."""
+    return item.created, item.namespace, item.name
 
 
 class Reader:
@@ -295,15 +289,18 @@ class Reader:
         self._needs.add(DEFAULT_INGRESS_CLASS)
         return self._store.default_ingress_class()
 
-    def reference_grants(self, namespace: str) -> Iterable[ReferenceGrant]:
-        """Return the ReferenceGrants of a namespace, in no order."""
-        self._needs.add(registry.grants_of(namespace))
-        return self._store.reference_grants(namespace)
+    def reference_grants(self, namespace: str) -> tuple[ReferenceGrant, ...]:
+        """Return the ReferenceGrants of a namespace, the oldest first."""
+        return self.members(registry.grants_of(namespace), ReferenceGrant)
 
     def canaries(self, host: str) -> tuple[Ingress, ...]:
         """Return the canary Ingresses of a host in the object's namespace, the oldest first."""
-        self._needs.add(registry.canaries(self.ref.namespace, host))
-        return self._store.canaries(self.ref.namespace, host)
+        return self.members(registry.canaries(self.ref.namespace, host), Ingress)
+
+    def members(self, group: Ref, kind: type[_Value]) -> tuple[_Value, ...]:
+        """Return the objects of a group, as `registry` names it, the oldest first."""
+        self._needs.add(group)
+        return self._store.members(group, kind)
 
     def has_expressions(self, ingress: Ingress, host: str) -> bool:
         """Tell whether any Ingress of the same class and namespace makes the paths of a host regular expressions."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.gateway_objects import gateway_class, listener_set, route
 from support.objects import ca_secret, endpoint_slice, ingress, ingress_class, secret, service, tls_secret
 
 READY = endpoint_slice(addresses=['10.0.0.1'])
@@ -117,19 +118,31 @@ def test_check_counts_warnings_as_no_error(headrace, given, haproxy_34):
     assert outcome.out.splitlines()[1:] == ['1 objects: 1 warning', 'HAProxy accepts the configuration']
 
 
-def config_map(name):
-    return {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': name}}
+def pod(name):
+    return {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': name}}
 
 
 def test_check_names_kinds_that_are_not_read(headrace, given, haproxy_34):
     old = ingress() | {'apiVersion': 'extensions/v1beta1'}
     read = [ingress(hosts={'a.example.com': 'web'}), ingress_class()]
-    path = given(hosted(), READY, config_map('a'), config_map('b'), old, *read, {'no': 'object'})
+    path = given(hosted(), READY, pod('a'), pod('b'), old, *read, {'no': 'object'})
     outcome = headrace('check', '-f', path, '--haproxy', haproxy_34)
-    assert 'of kinds that are not read: 2 ConfigMap (v1), 1 Ingress (extensions/v1beta1)' in outcome.out.splitlines()
+    assert 'of kinds that are not read: 1 Ingress (extensions/v1beta1), 2 Pod (v1)' in outcome.out.splitlines()
     assert outcome.out.splitlines()[0] == '4 objects: no diagnostics'
     outcome = headrace('check', '-f', path, '--haproxy', haproxy_34, '--format', 'json')
-    assert outcome.values['unread'] == {'ConfigMap (v1)': 2, 'Ingress (extensions/v1beta1)': 1}
+    assert outcome.values['unread'] == {'Ingress (extensions/v1beta1)': 1, 'Pod (v1)': 2}
+
+
+def test_check_names_kinds_that_are_not_served_yet(headrace, given, haproxy_34):
+    path = given(hosted(), READY, gateway_class(), listener_set(), route('TCPRoute', 'a'), route('TCPRoute', 'b'))
+    outcome = headrace('check', '-f', path, '--haproxy', haproxy_34)
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[:2] == [
+        '6 objects: no diagnostics',
+        'of kinds that are not served yet: 1 ListenerSet, 2 TCPRoute',
+    ]
+    outcome = headrace('check', '-f', path, '--haproxy', haproxy_34, '--format', 'json')
+    assert outcome.values['unserved'] == {'ListenerSet': 1, 'TCPRoute': 2}
 
 
 def test_check_says_what_haproxy_said_when_it_refuses(headrace, given, tmp_path, haproxy_34):

@@ -3,9 +3,11 @@
 import pytest
 
 from headrace.names import Ref
-from headrace.objects import parse
+from headrace.objects import parse, registry
+from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Node, Secret, Service, Slice
 from headrace.store import CLUSTER_IP, Reader, Store
+from support.gateway_objects import gateway, http_route, listener_set, reference_grant, resource
 from support.objects import endpoint_slice, ingress, ingress_class, node, secret, service, tls_secret
 
 WEB = Ref('Service', 'shop', 'web')
@@ -44,6 +46,7 @@ def test_a_secret_that_becomes_unusable_is_the_same_to_a_replica_that_starts_the
     assert store.get(good.ref, Secret).certificate is None
 
 
+PUBLIC = Ref('Gateway', 'shop', 'public')
 NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 'shop'}})
 
 
@@ -55,7 +58,36 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
         pytest.param(NAMESPACE, {Ref('Namespace', '', 'shop')}, id='Namespace'),
         pytest.param(read(node('n1')), {Ref('Node', '', 'n1'), NODES}, id='Node'),
         pytest.param(read(ingress()), {Ref('Ingress', 'shop', 'web')}, id='Ingress'),
+        pytest.param(
+            read(ingress(hosts={'a.b': 'web'}, annotations={'x.io/canary': 'true'})),
+            {Ref('Ingress', 'shop', 'web'), registry.canaries('shop', 'a.b')},
+            id='a canary',
+        ),
         pytest.param(read(ingress_class()), {HEADRACE}, id='IngressClass'),
+        pytest.param(read(gateway()), {PUBLIC}, id='Gateway'),
+        pytest.param(
+            read(http_route(parents=['public', {'name': 'public', 'port': 80}, {'name': 'x', 'group': 'y'}])),
+            {Ref('HTTPRoute', 'shop', 'web'), registry.attached('HTTPRoute', PUBLIC)},
+            id='HTTPRoute, as one of its Gateway',
+        ),
+        pytest.param(
+            read(listener_set()),
+            {Ref('ListenerSet', 'shop', 'more'), registry.attached('ListenerSet', PUBLIC)},
+            id='ListenerSet, as one of its Gateway',
+        ),
+        pytest.param(
+            read(resource('ListenerSet', 'more')), {Ref('ListenerSet', 'shop', 'more')}, id='ListenerSet of no Gateway'
+        ),
+        pytest.param(
+            read(reference_grant(sources=[], targets=[])),
+            {Ref('ReferenceGrant', 'data', 'grant'), registry.grants_of('data')},
+            id='ReferenceGrant, as one of its namespace',
+        ),
+        pytest.param(
+            read(resource('BackendTLSPolicy', targetRefs=[{'group': '', 'kind': 'Service', 'name': 'web'}])),
+            {Ref('BackendTLSPolicy', 'shop', 'web'), registry.attached('BackendTLSPolicy', WEB)},
+            id='BackendTLSPolicy, as one of its target',
+        ),
         pytest.param(read(ingress_class(default=True)), {HEADRACE, DEFAULT_INGRESS_CLASS}, id='default IngressClass'),
         pytest.param(piece(), {ENDPOINTS}, id='EndpointSlice, as its Service'),
         pytest.param(endpoints('10.0.0.1'), {ENDPOINTS}, id='Endpoints, as its Service'),
@@ -73,6 +105,21 @@ def test_an_object_that_comes_stays_or_goes_marks_whom_it_touches_once(item, dir
     assert store.take() == dirty
     assert not store.drop(item.ref)
     assert store.take() == frozenset()
+
+
+def test_a_route_is_a_member_of_the_gateways_that_it_names():
+    old, new = (read(http_route(name, created=created)) for name, created in (('b', '2025'), ('a', '2026')))
+    store = holding(new, old)
+    reader, group = Reader(store, PUBLIC), registry.attached('HTTPRoute', PUBLIC)
+    assert reader.members(group, HTTPRoute) == (old, new)
+    assert reader.needs == (group,)
+    other = Ref('Gateway', 'shop', 'other')
+    store.put(read(http_route('b', parents=['other'])))
+    assert store.take() == {old.ref, group, registry.attached('HTTPRoute', other)}
+    assert store.members(group, HTTPRoute) == (new,)
+    store.drop(new.ref)
+    assert store.members(group, HTTPRoute) == ()
+    assert [item.name for item in store.members(registry.attached('HTTPRoute', other), HTTPRoute)] == ['b']
 
 
 def test_a_slice_that_moves_to_another_service_marks_both():

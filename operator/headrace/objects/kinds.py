@@ -221,6 +221,21 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """A ConfigMap: the certificates of its authorities as PEM, or why they cannot be used."""
+
+    namespace: str
+    name: str
+    authorities: bytes = b''
+    authorities_problem: str = ''
+
+    @property
+    def ref(self) -> Ref:
+        """Return the ConfigMap's reference."""
+        return Ref('ConfigMap', self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it.
 

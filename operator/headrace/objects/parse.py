@@ -10,9 +10,9 @@ from functools import partial
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
-from headrace.objects import fields, registry, secrets, status
+from headrace.objects import config_maps, fields, registry, secrets, status
 from headrace.objects.ingress import Ingress
-from headrace.objects.kinds import Object, Secret, Service
+from headrace.objects.kinds import ConfigMap, Object, Secret, Service
 from headrace.objects.registry import Kind, Read
 from headrace.settings.secret_keys import Secrets
 
@@ -38,7 +38,7 @@ def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS, *, statuses
     if kind is None:
         return Reading()
     try:
-        found = _read(kind, partial(secrets.read, limits=limits) if kind.type is Secret else kind.read, document)
+        found = _read(kind, _reading(kind, limits), document)
         if statuses and isinstance(found.object, Service | Ingress):
             return Reading(replace(found.object, status=status.read(document)))
     except (KeyboardInterrupt, SystemExit):
@@ -47,6 +47,13 @@ def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS, *, statuses
         message = f'{type(error).__name__} while the object was read; what was known of it before stays'
         return Reading(diagnostics=(Diagnostic(reference(document), 'InternalError', message),), failed=error)
     return found
+
+
+def _reading(kind: Kind, limits: Secrets) -> Read:
+    """Return what reads a kind, within limits where it holds certificates."""
+    if kind.type is Secret:
+        return partial(secrets.read, limits=limits)
+    return partial(config_maps.read, limits=limits) if kind.type is ConfigMap else kind.read
 
 
 def reference(document: fields.Document) -> Ref:

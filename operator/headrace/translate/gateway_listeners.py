@@ -7,10 +7,10 @@ class's own ports listeners of ports 80 and 443 are served (`PORTS`), whichever 
 from dataclasses import dataclass
 
 from headrace.names import DEFAULT_CLASS, Ref
+from headrace.objects.annotations import PREFIX
 from headrace.objects.gateway_classes import GatewayClass
 from headrace.objects.gateways import Gateway
 from headrace.objects.listeners import Listener
-from headrace.objects.services import PREFIX
 from headrace.store import Reader
 from headrace.translate.build_context import BuildContext
 

@@ -42,7 +42,7 @@ def with_metadata(**metadata):
         pytest.param({'kind': 'Service', 'metadata': {'name': 'a'}}, id='no version'),
         pytest.param({'apiVersion': 'v1', 'metadata': {'name': 'a'}}, id='no kind'),
         pytest.param({'apiVersion': 'apps/v1', 'kind': 'Service', 'metadata': {'name': 'a'}}, id='another group'),
-        pytest.param({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': 'a'}}, id='another kind'),
+        pytest.param({'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'a'}}, id='another kind'),
         pytest.param({'apiVersion': ['v1'], 'kind': {'Service': 1}}, id='version and kind of other types'),
     ],
 )
