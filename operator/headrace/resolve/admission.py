@@ -120,7 +120,7 @@ class Admission:
         subject = f'endpoints of namespace {fragment.ref.namespace}'
         excess = Excess(subject, most - room + count, most, 'maxEndpointsPerNamespace')
         diagnostics = (*fragment.endpoint_diagnostics, replace(excess.diagnostic(fragment.ref), field=''))
-        part = fragment.with_endpoints(affinity.first(fragment.backends, room), tuple(sorted(diagnostics)))
+        part = fragment.with_endpoints(affinity.limit(fragment.backends, room), tuple(sorted(diagnostics)))
         return part, replace(wait or Wait(rank(fragment)), servers=count)
 
     def ready(self, changed: Iterable[Ref]) -> list[Ref]:

@@ -17,32 +17,32 @@ from headrace.ir.policy import Entry, Map
 
 def with_pins(backends: Iterable[Backend]) -> tuple[Backend, ...]:
     """Return backends sorted by name, with the pins of those whose clients stay."""
-    found = list(backends)
-    if not any(backend.affinity for backend in found):
-        return tuple(found)
-    pins = [pin for backend in found if backend.affinity for pin in _pins(backend)]
-    return tuple(sorted([*found, *pins], key=lambda backend: backend.name))
+    plain = list(backends)
+    if not any(backend.affinity for backend in plain):
+        return tuple(plain)
+    pins = [pin for backend in plain if backend.affinity for pin in _pins(backend)]
+    return tuple(sorted([*plain, *pins], key=lambda backend: backend.name))
 
 
-def first(backends: Iterable[Backend], most: int) -> tuple[Backend, ...]:
+def limit(backends: Iterable[Backend], most: int) -> tuple[Backend, ...]:
     """Return backends with so many servers together, pins counted: the first of each, in equal shares where that is too few."""
-    own, found, left = [backend for backend in backends if not backend.pin], list[Backend](), most
-    for place, backend in enumerate(own):
+    sources, kept_backends, remaining = [backend for backend in backends if not backend.pin], list[Backend](), most
+    for place, backend in enumerate(sources):
         times = 2 if backend.affinity else 1
-        share = -(-left // (len(own) - place)) // times
-        groups = _first(backend.groups, share)
-        left -= times * sum(len(group.addresses) for group in groups)
-        found.append(backend if groups == backend.groups else backend.with_groups(groups))
-    return with_pins(found)
+        share = -(-remaining // (len(sources) - place)) // times
+        groups = _limit_groups(backend.groups, share)
+        remaining -= times * sum(len(group.addresses) for group in groups)
+        kept_backends.append(backend if groups == backend.groups else backend.with_groups(groups))
+    return with_pins(kept_backends)
 
 
-def _first(groups: Iterable[Group], most: int) -> tuple[Group, ...]:
-    found: list[Group] = []
+def _limit_groups(groups: Iterable[Group], most: int) -> tuple[Group, ...]:
+    limited: list[Group] = []
     for group in groups:
         if most > 0:
-            found.append(Group(group.port, group.addresses[:most]))
+            limited.append(Group(group.port, group.addresses[:most]))
             most -= len(group.addresses)
-    return tuple(found)
+    return tuple(limited)
 
 
 def _pins(backend: Backend) -> Iterator[Backend]:

@@ -60,24 +60,24 @@ class BackendSpec:
         return names.backend(service, self.port.label, variant=variant or self.variant, shape=self.shape.suffix)
 
 
-def want(  # noqa: PLR0913
+def build_spec(  # noqa: PLR0913
     service: Service,
-    said: Annotations,
+    annotations: Annotations,
     port: ServicePort,
     mode: Mode,
     endpoint: str,
     context: BuildContext,
     *,
-    asked: Mapping[str, object] = MappingProxyType({}),
+    fallbacks: Mapping[str, object] = MappingProxyType({}),
 ) -> BackendSpec:
     """Return the backend of a port; `endpoint` is what its endpoints speak unless an annotation says otherwise.
 
-    `asked` are settings of another object that leads to the backend: the Service's own go before them.
+    `fallbacks` are settings of another object that leads to the backend: the Service's own go before them.
     """
-    given = {**asked, **said.values(port.label)} if asked else said.values(port.label)
-    if _is_checked_too_often(given, context):
-        given = {key: value for key, value in given.items() if key != 'check-interval'}
-    settings = parse.backend({**dict(context.defaults), **given})
+    port_values = {**fallbacks, **annotations.values(port.label)} if fallbacks else annotations.values(port.label)
+    if _is_checked_too_often(port_values, context):
+        port_values = {key: value for key, value in port_values.items() if key != 'check-interval'}
+    settings = parse.backend({**dict(context.defaults), **port_values})
     traits = shapes.ShapeContext(
         cookie_name=context.settings.cookie_name,
         default_balance='random(1)' if context.role is Role.NODE else 'random',
@@ -87,20 +87,22 @@ def want(  # noqa: PLR0913
     protocol = settings.backend_protocol or endpoint
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
-    unread = 'backend-ca-secret' in said.closing_keys(port.label)
-    named = '' if unread else settings.backend_ca_secret
-    ca = Ref('Secret', service.namespace, named) if named else None
+    ca_invalid = 'backend-ca-secret' in annotations.closing_keys(port.label)
+    ca_name = '' if ca_invalid else settings.backend_ca_secret
+    ca = Ref('Secret', service.namespace, ca_name) if ca_name else None
     if is_external(service, context):
         # Its name is one server, which is no address that could be checked.
         settings = replace(
             settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
         )
-    options = shapes.options(settings, protocol=protocol, ca_file=names.file(ca) if ca else _MISSING if unread else '')
-    used = options.tls is not None and options.tls.verify
+    options = shapes.options(
+        settings, protocol=protocol, ca_file=names.file(ca) if ca else _MISSING if ca_invalid else ''
+    )
+    verifies = options.tls is not None and options.tls.verify
     shape = shapes.shape(settings, mode, traits, affinity=bool(service.affinity_seconds))
     if is_external(service, context):
         shape = replace(shape, affinity=False, external=True)
-    return BackendSpec(port, settings, shape, options, ca if used else None)
+    return BackendSpec(port, settings, shape, options, ca if verifies else None)
 
 
 def demand(
@@ -115,61 +117,61 @@ def demand(
     Settings that are data of the route in HTTP are no part of the demand, so those who differ in them share a backend.
     """
     of_servers = tuple(item for item in values if mode == 'tcp' or item[0] not in _OF_ROUTE)
-    made = Demand(service.ref, port.label, mode, of_servers)
-    said = parse.read(service.ref, service.annotations, service.ports)
-    wanted = demanded(service, said, port, made, context)
+    result = Demand(service.ref, port.label, mode, of_servers)
+    annotations = parse.read(service.ref, service.annotations, service.ports)
+    spec = demanded_spec(service, annotations, port, result, context)
     if of_servers == values:
-        return made, wanted
-    all_of_them = want(service, said, port, mode, _endpoint(port, mode), context, asked=dict(values))
-    return made, replace(wanted, settings=all_of_them.settings)
+        return result, spec
+    complete = build_spec(service, annotations, port, mode, _endpoint(port, mode), context, fallbacks=dict(values))
+    return result, replace(spec, settings=complete.settings)
 
 
-def demanded(
-    service: Service, said: Annotations, port: ServicePort, demand: Demand, context: BuildContext
+def demanded_spec(
+    service: Service, annotations: Annotations, port: ServicePort, demand: Demand, context: BuildContext
 ) -> BackendSpec:
     """Return the backend that another object demands; one that differs from the Service's own has a name of its own."""
     endpoint = _endpoint(port, demand.mode)
-    own = want(service, said, port, demand.mode, endpoint, context)
+    default = build_spec(service, annotations, port, demand.mode, endpoint, context)
     if not demand.values:
-        return own
-    wanted = want(service, said, port, demand.mode, endpoint, context, asked=dict(demand.values))
-    parts = (wanted.options, wanted.settings.check_path, wanted.settings.check_host)
-    if parts == (own.options, own.settings.check_path, own.settings.check_host):
-        return wanted
+        return default
+    spec = build_spec(service, annotations, port, demand.mode, endpoint, context, fallbacks=dict(demand.values))
+    parts = (spec.options, spec.settings.check_path, spec.settings.check_host)
+    if parts == (default.options, default.settings.check_path, default.settings.check_host):
+        return spec
     # Texts stand in quotes there, so different parts have different texts.
-    return replace(wanted, variant=names.digest(repr(parts)))
+    return replace(spec, variant=names.digest(repr(parts)))
 
 
 def _endpoint(port: ServicePort, mode: Mode) -> str:
     """Return what the endpoints of a port speak to an object that leads there, unless an annotation says otherwise."""
-    return fitting(exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint, mode)
+    return endpoint_protocol(exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint, mode)
 
 
-def fitting(endpoint: str, mode: Mode) -> str:
+def endpoint_protocol(endpoint: str, mode: Mode) -> str:
     """Return what endpoints speak when a port is used in another mode than its own."""
     return ('http1' if endpoint == 'tcp' else endpoint) if mode == 'http' else 'tcp'
 
 
-def of_policy(policy: Policy, wanted: BackendSpec) -> list[Timeouts]:
+def of_policy(policy: Policy, spec: BackendSpec) -> list[Timeouts]:
     """Add to a policy the flags that the backend's own settings need, and return its timeouts if it has any."""
-    if wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+    if spec.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
         policy.add(policies.NOT_FORWARDED)
-    if wanted.shape.affinity:
+    if spec.shape.affinity:
         policy.add(policies.AFFINITY)
-    if wanted.shape.balance == 'hash' and wanted.settings.balance is not None:
-        policies.apply_hash(policy, wanted.settings.balance.removeprefix(shapes.HASH))
-    if wanted.shape.cookie:
-        policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
-    found = timeouts(wanted, policy.name)
-    if found is None:
+    if spec.shape.balance == 'hash' and spec.settings.balance is not None:
+        policies.apply_hash(policy, spec.settings.balance.removeprefix(shapes.HASH))
+    if spec.shape.cookie:
+        policies.apply_session_cookie(policy, spec.shape.cookie, spec.settings)
+    policy_timeouts = timeouts(spec, policy.name)
+    if policy_timeouts is None:
         return []
     policy.add(policies.TIMEOUTS)
-    return [found]
+    return [policy_timeouts]
 
 
-def _is_checked_too_often(given: dict[str, object], context: BuildContext) -> bool:
+def _is_checked_too_often(port_values: dict[str, object], context: BuildContext) -> bool:
     """Tell whether a Service asks for more checks than the class allows: its check-interval counts as absent then."""
-    interval = given.get('check-interval')
+    interval = port_values.get('check-interval')
     return isinstance(interval, int) and interval < milliseconds(context.settings.min_check_interval)
 
 
@@ -178,43 +180,43 @@ def is_external(service: Service, context: BuildContext) -> bool:
     return service.type is ServiceType.EXTERNAL_NAME and context.settings.allow_external_name
 
 
-def data(service: Service, wanted: BackendSpec, name: str, context: BuildContext) -> list[Entry]:
+def data(service: Service, spec: BackendSpec, name: str, context: BuildContext) -> list[Entry]:
     """Return the entries of maps that the backend's rules and checks read under its name."""
-    if wanted.shape.external:
-        known = not isinstance(values.plain_host(service.external_name), values.Invalid)
-        own = refused_addresses.is_own_port(wanted.port.number, context)
+    if spec.shape.external:
+        valid = not isinstance(values.plain_host(service.external_name), values.Invalid)
+        own_port = refused_addresses.is_own_port(spec.port.number, context)
         return (
-            [Entry(Map.EXTERNAL, name, f'{service.external_name}|own' if own else service.external_name)]
-            if known
+            [Entry(Map.EXTERNAL, name, f'{service.external_name}|own' if own_port else service.external_name)]
+            if valid
             else []
         )
-    if wanted.shape.check != 'http':
+    if spec.shape.check != 'http':
         return []
-    found = ((Map.CHECK_PATH, wanted.settings.check_path), (Map.CHECK_HOST, wanted.settings.check_host))
-    return [Entry(where, name, value) for where, value in found if value is not None]
+    targets = ((Map.CHECK_PATH, spec.settings.check_path), (Map.CHECK_HOST, spec.settings.check_host))
+    return [Entry(where, name, value) for where, value in targets if value is not None]
 
 
-def timeouts(wanted: BackendSpec, policy: str) -> Timeouts | None:
+def timeouts(spec: BackendSpec, policy: str) -> Timeouts | None:
     """Return the timeouts of an HTTP route that are not the profile's, or None."""
-    settings = wanted.settings
-    given = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
-    if wanted.shape.mode != 'http' or not any(given):
+    settings = spec.settings
+    durations = (settings.timeout_server, settings.timeout_tunnel, settings.timeout_connect, settings.queue_timeout)
+    if spec.shape.mode != 'http' or not any(durations):
         return None
-    return Timeouts(policy, *(value or 0 for value in given))
+    return Timeouts(policy, *(value or 0 for value in durations))
 
 
 def slices(service: Service, reader: Reader) -> tuple[Slice, ...]:
     """Return the slices that count: those marked as headless are for headless Services only (rule 3)."""
-    if service.headless or not any(piece.headless for piece in reader.slices):
+    if service.headless or not any(item.headless for item in reader.slices):
         return reader.slices
-    return tuple(piece for piece in reader.slices if not piece.headless)
+    return tuple(item for item in reader.slices if not item.headless)
 
 
 def edge_family(service: Service, reader: Reader) -> int:
     """Return the family whose endpoints the edge uses: the Service's first that has any, so that no pod counts twice."""
-    found = endpoints.families(slices(service, reader))
+    families = endpoints.families(slices(service, reader))
     for family in (*service.ip_families, 4, 6):
-        if family in found:
+        if family in families:
             return family
     return 4
 
@@ -231,79 +233,81 @@ def edge_servers(service: Service, port: ServicePort, reader: Reader, context: B
     """Return the servers that the edge uses for a port: endpoints, or node ports, as the class says."""
     if is_external(service, context):
         if isinstance(values.plain_host(service.external_name), values.Invalid):
-            return Servers((), (_nothing(service, port, 'spec.externalName is no name of a host'),))
+            return Servers((), (_no_endpoints(service, port, 'spec.externalName is no name of a host'),))
         return Servers((Group(port.number, (_ANYWHERE,)),), ())
     family = edge_family(service, reader)
     if context.settings.address_source == 'node-ports':
         local = endpoints.nodes_with_endpoints(slices(service, reader)) if service.external_local else None
         family = service.ip_families[0] if service.ip_families else 4
         groups = endpoints.node_ports(reader.nodes, node_port=port.node_port, family=family, with_endpoints=local)
-        return Servers(groups, () if groups else (_nothing(service, port, 'no usable Node, or no nodePort'),))
-    found = endpoints.select(
+        return Servers(groups, () if groups else (_no_endpoints(service, port, 'no usable Node, or no nodePort'),))
+    selection = endpoints.select(
         slices(service, reader), port=port.name, protocol=port.protocol, family=family, topology=context.topology
     )
-    groups, refused = refused_addresses.split(found.groups, context)
+    groups, refused = refused_addresses.split(selection.groups, context)
     diagnostics = refused_addresses.judge(service, port, refused)
     if not groups:
         why = 'no endpoint may be used' if refused else 'no endpoint is ready'
-        return Servers((), (*diagnostics, _nothing(service, port, why)))
-    if found.terminating:
+        return Servers((), (*diagnostics, _no_endpoints(service, port, why)))
+    if selection.terminating:
         message = f'no endpoint of port {port.label} is ready; those that still serve while they terminate are used'
         diagnostics = (*diagnostics, Diagnostic(service.ref, 'TerminatingOnly', message))
     return Servers(groups, diagnostics)
 
 
-def _nothing(service: Service, port: ServicePort, why: str) -> Diagnostic:
+def _no_endpoints(service: Service, port: ServicePort, why: str) -> Diagnostic:
     return Diagnostic(service.ref, 'NoEndpoints', f'port {port.label}: {why}')
 
 
-def make(service: Service, wanted: BackendSpec, groups: tuple[Group, ...], variant: str = '') -> Backend:
+def make(service: Service, spec: BackendSpec, groups: tuple[Group, ...], variant: str = '') -> Backend:
     """Return the backend with its servers."""
     return Backend(
-        name=wanted.name(service.ref, variant),
+        name=spec.name(service.ref, variant),
         service=service.ref,
-        port=wanted.port.label,
-        shape=wanted.shape,
-        options=wanted.options,
+        port=spec.port.label,
+        shape=spec.shape,
+        options=spec.options,
         groups=groups,
-        affinity=service.affinity_seconds if wanted.shape.affinity else 0,
+        affinity=service.affinity_seconds if spec.shape.affinity else 0,
     )
 
 
 def judge(
-    service: Service, said: Annotations, wanted: BackendSpec, mode: Mode, context: BuildContext
+    service: Service, annotations: Annotations, spec: BackendSpec, mode: Mode, context: BuildContext
 ) -> list[Diagnostic]:
     """Return what is wrong with a backend's settings though each value parses."""
-    settings, given = wanted.settings, said.values(wanted.port.label)
-    found = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
-    if not wanted.shape.cookie:
-        found += [('NotApplicable', key, f'it needs {PREFIX}cookie') for key in _COOKIE_KEYS if key in given]
-    if wanted.options.tls is None:
-        needing = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in given]
-        found += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in needing]
-    if wanted.shape.external:
-        found += [
-            ('NotApplicable', key, 'a name outside of the cluster is one server') for key in _OF_MANY if key in given
+    settings, port_values = spec.settings, annotations.values(spec.port.label)
+    remarks = _judge_checks(settings) + (_judge_tcp(settings) if mode == 'tcp' else _judge_http(settings))
+    if not spec.shape.cookie:
+        remarks += [('NotApplicable', key, f'it needs {PREFIX}cookie') for key in _COOKIE_KEYS if key in port_values]
+    if spec.options.tls is None:
+        tls_keys = [key for key in ('backend-ca-secret', 'backend-verify', 'backend-sni') if key in port_values]
+        remarks += [('NotApplicable', key, 'the endpoints are not spoken to by TLS') for key in tls_keys]
+    if spec.shape.external:
+        remarks += [
+            ('NotApplicable', key, 'a name outside of the cluster is one server')
+            for key in _OF_MANY
+            if key in port_values
         ]
     if settings.client_ip == 'preserve' and context.role is Role.EDGE:
-        found.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
+        remarks.append(('NotApplicable', 'client-ip', "preserve is for the node role; the edge's default is used"))
     # A default of the class that does not fit a Service is no mistake of the Service's owner.
-    found = [remark for remark in found if remark[1] in given or remark[0] == 'ContradictoryKeys']
-    if _is_checked_too_often(given, context):
+    remarks = [remark for remark in remarks if remark[1] in port_values or remark[0] == 'ContradictoryKeys']
+    if _is_checked_too_often(port_values, context):
         least = context.settings.min_check_interval
-        message = f"{given['check-interval']}ms is less than the class's minCheckInterval, {least}"
-        found.append(('InvalidValue', 'check-interval', message))
-    if 'snippets' in given:
-        unknown = [name for name in parse.backend(given).snippets if name not in context.snippets]
-        found += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]
+        message = f"{port_values['check-interval']}ms is less than the class's minCheckInterval, {least}"
+        remarks.append(('InvalidValue', 'check-interval', message))
+    if 'snippets' in port_values:
+        unknown = [name for name in parse.backend(port_values).snippets if name not in context.snippets]
+        remarks += [('UnknownSnippet', 'snippets', f'there is no snippet {name}') for name in unknown]
     return [
         Diagnostic(
             service.ref,
             reason,
-            f'{PREFIX}{key} of port {wanted.port.label}: {message}',
+            f'{PREFIX}{key} of port {spec.port.label}: {message}',
             f'metadata.annotations[{PREFIX}{key}]',
         )
-        for reason, key, message in found
+        for reason, key, message in remarks
     ]
 
 
@@ -313,23 +317,25 @@ _Remark = tuple[str, str, str]
 def _judge_checks(settings: BackendSettings) -> list[_Remark]:
     kind = shapes.check(settings)
     if kind == 'off':
-        needing = [key for key in (*_CHECK_KEYS, 'eject_after') if getattr(settings, key) is not None]
-        return [('NotApplicable', key.replace('_', '-'), f'it needs {PREFIX}check') for key in needing]
+        check_keys = [key for key in (*_CHECK_KEYS, 'eject_after') if getattr(settings, key) is not None]
+        return [('NotApplicable', key.replace('_', '-'), f'it needs {PREFIX}check') for key in check_keys]
     if kind == 'tcp' and any(getattr(settings, key) is not None for key in _HTTP_CHECK_KEYS):
         return [('ContradictoryKeys', 'check', 'tcp counts, the keys of an http check do not')]
     return []
 
 
 def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
-    given = [(key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)]
-    found: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in given]
+    http_keys = [
+        (key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)
+    ]
+    remarks: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in http_keys]
     if settings.balance == 'uri' or (settings.balance or '').startswith(('hdr:', shapes.HASH)):
-        found.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))
+        remarks.append(('NotApplicable', 'balance', f'{settings.balance} needs HTTP; random is used'))
     if settings.client_ip == 'forwarded':
-        found.append(('NotApplicable', 'client-ip', 'only HTTP has headers; the address is not told'))
+        remarks.append(('NotApplicable', 'client-ip', 'only HTTP has headers; the address is not told'))
     if settings.backend_protocol in ('http1', 'h2c', 'https', 'h2'):
-        found.append(('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for HTTP; tcp is used'))
-    return found
+        remarks.append(('NotApplicable', 'backend-protocol', f'{settings.backend_protocol} is for HTTP; tcp is used'))
+    return remarks
 
 
 def _judge_http(settings: BackendSettings) -> list[_Remark]:

@@ -36,67 +36,73 @@ _SHARING = frozenset((
 class Excess:
     """A budget that an object exceeds: what is counted, how much it is, the most, and the setting that says so."""
 
-    what: str
+    subject: str
     amount: int
     most: int
     setting: str
 
     def diagnostic(self, ref: Ref) -> Diagnostic:
         """Return the diagnostic for the object."""
-        message = f'{self.amount} {self.what} are more than {self.most} ({self.setting})'
+        message = f'{self.amount} {self.subject} are more than {self.most} ({self.setting})'
         return Diagnostic(ref, REASON, message, 'metadata.annotations')
 
 
-def shared(service: Service, said: Annotations, exposures: Exposures, context: BuildContext) -> dict[str, str]:
+def shared_policies(
+    service: Service, annotations: Annotations, exposures: Exposures, context: BuildContext
+) -> dict[str, str]:
     """Return for exposed ports, where there are several, whose policy it has: its own, or that of an earlier port with the same lists.
 
     Only ports that ask for nothing besides lists of networks share them: rates, users and times are a port's own.
     """
     if len(exposures.ports) == 1:
         return {}
-    first: dict[object, str] = {}
-    found: dict[str, str] = {}
+    owner_by_lists: dict[object, str] = {}
+    owners: dict[str, str] = {}
     # A list that speaks of all ports is one value, of which the hash is taken once.
-    known: dict[int, int] = {}
-    values_seen: dict[tuple[Network, ...] | None, int] = {}
+    numbers: dict[int, int] = {}
+    number_by_networks: dict[tuple[Network, ...] | None, int] = {}
 
     def number(networks: tuple[Network, ...] | None) -> int:
-        if id(networks) not in known:
-            known[id(networks)] = values_seen.setdefault(networks, len(values_seen))
-        return known[id(networks)]
+        if id(networks) not in numbers:
+            numbers[id(networks)] = number_by_networks.setdefault(networks, len(number_by_networks))
+        return numbers[id(networks)]
 
     for exposed in exposures.ports:
         label = exposed.port.label
-        values, route = said.values(label), parse.route(said.values(label))
-        found[label] = label
+        values, route = annotations.values(label), parse.route(annotations.values(label))
+        owners[label] = label
         lists = route.allow or route.deny or service.source_ranges
         if lists and values.keys() <= _SHARING and not service.affinity_seconds and not context.defaults:
-            found[label] = first.setdefault(
+            owners[label] = owner_by_lists.setdefault(
                 (exposed.spoken.mode == 'http', number(route.allow), number(route.deny)), label
             )
-    return found
+    return owners
 
 
 def excess(
-    service: Service, said: Annotations, exposures: Exposures, context: BuildContext, sharing: dict[str, str]
+    service: Service, annotations: Annotations, exposures: Exposures, context: BuildContext, owners: dict[str, str]
 ) -> Excess | None:
-    """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared`."""
+    """Return the budget of an object that a Service exceeds, None where it keeps to all; see `shared_policies`."""
     settings = context.settings
-    routes = _routes(exposures) + _redirects(said, exposures)
+    routes = _routes(exposures) + _redirects(annotations, exposures)
     if routes > settings.max_routes_per_object:
         return Excess('routes', routes, settings.max_routes_per_object, 'maxRoutesPerObject')
-    found, known, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
-    for label in {sharing.get(exposed.port.label, exposed.port.label) for exposed in exposures.ports}:
-        if ranges is not None and not ranges and not {'allow', 'deny', 'rate-limit-except'} & said.values(label).keys():
+    entries, counts, ranges = routes, dict[int, int](), allowed_by_source_ranges(service.source_ranges)
+    for label in {owners.get(exposed.port.label, exposed.port.label) for exposed in exposures.ports}:
+        if (
+            ranges is not None
+            and not ranges
+            and not {'allow', 'deny', 'rate-limit-except'} & annotations.values(label).keys()
+        ):
             continue
-        route = parse.route(said.values(label))
+        route = parse.route(annotations.values(label))
         allow = route.allow if route.allow is not None else ranges
         for networks in filter(None, (allow, route.deny, route.rate_limit_except)):
-            if id(networks) not in known:
-                known[id(networks)] = sum(map(policies.keys_of, networks))
-            found += known[id(networks)]
-    if found > settings.max_entries_per_object:
-        return Excess('map entries', found, settings.max_entries_per_object, 'maxEntriesPerObject')
+            if id(networks) not in counts:
+                counts[id(networks)] = sum(map(policies.keys_of, networks))
+            entries += counts[id(networks)]
+    if entries > settings.max_entries_per_object:
+        return Excess('map entries', entries, settings.max_entries_per_object, 'maxEntriesPerObject')
     return None
 
 
@@ -106,11 +112,11 @@ def _routes(exposures: Exposures) -> int:
     )
 
 
-def _redirects(said: Annotations, exposures: Exposures) -> int:
+def _redirects(annotations: Annotations, exposures: Exposures) -> int:
     """Return how many routes there are at most that only redirect."""
-    found = ((exposed, parse.route(said.values(exposed.port.label))) for exposed in exposures.ports)
+    settings = ((exposed, parse.route(annotations.values(exposed.port.label))) for exposed in exposures.ports)
     return sum(
-        len(exposed.hosts) * ((route.redirect_root is not None) + route.www_redirect) for exposed, route in found
+        len(exposed.hosts) * ((route.redirect_root is not None) + route.www_redirect) for exposed, route in settings
     )
 
 
@@ -125,21 +131,21 @@ def closed(
     Hosts come first, then their paths. Where these are more than an object may have, its hosts are shut.
     """
     most = max(MOST_CLOSED, context.settings.max_routes_per_object)
-    whole = _routes(exposures) <= most
+    complete = _routes(exposures) <= most
     claims: dict[tuple[Kind, str], Claim] = {}
     for kind, key, exposed in _keys(exposures):
-        if not whole and len(claims) >= most:
+        if not complete and len(claims) >= most:
             break
         label = exposed.port.label
-        shut = Pointer(names.backend(service.ref, label), names.policy(service.ref, label), policies.CLOSED)
-        value = shut if kind is not Kind.TLS else HostTls(passthrough=shut)
+        pointer = Pointer(names.backend(service.ref, label), names.policy(service.ref, label), policies.CLOSED)
+        value = pointer if kind is not Kind.TLS else HostTls(passthrough=pointer)
         claims.setdefault((kind, key), Claim(kind, key, value, 'metadata.annotations'))
     return Fragment(
         service.ref,
         created=service.created,
         claims=tuple(claims[key] for key in sorted(claims)),
         closed=True,
-        shut=() if whole else _shut({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
+        shut=() if complete else _closed_host_names({(kind, key) for kind, key, _ in _hosts(exposures)}, claims),
         diagnostics=tuple(sorted(set(diagnostics))),
     )
 
@@ -148,24 +154,26 @@ def closed_hosts(ref: Ref, created: str, hosts: Sequence[str], needs: tuple[Ref,
     """Return what stands for an object that would have too many routes: its hosts are shut, and answer 503."""
     claims = []
     for host in sorted(hosts[:MOST_CLOSED]):
-        shut = Pointer(names.backend(ref, 'closed'), names.policy(ref, 'closed'), policies.CLOSED)
-        claims.append(Claim(Kind.ROUTE, f'{host}/', shut, 'spec.rules'))
+        pointer = Pointer(names.backend(ref, 'closed'), names.policy(ref, 'closed'), policies.CLOSED)
+        claims.append(Claim(Kind.ROUTE, f'{host}/', pointer, 'spec.rules'))
     return Fragment(
         ref,
         created=created,
         claims=tuple(claims),
         closed=True,
-        shut=_shut({(Kind.ROUTE, f'{host}/') for host in hosts}),
+        shut=_closed_host_names({(Kind.ROUTE, f'{host}/') for host in hosts}),
         needs=needs,
         diagnostics=(replace(excess.diagnostic(ref), field='spec.rules'),),
     )
 
 
-def _shut(keys: AbstractSet[tuple[Kind, str]], claimed: Container[tuple[Kind, str]] = ()) -> tuple[str, ...]:
+def _closed_host_names(
+    keys: AbstractSet[tuple[Kind, str]], claimed: Container[tuple[Kind, str]] = ()
+) -> tuple[str, ...]:
     """Return the hosts of some keys, and the wildcards that would serve those hosts that are not claimed."""
     hosts = {item: item[1].partition('/')[0] for item in keys if item[0] in (Kind.ROUTE, Kind.TLS)}
-    above = {each for item, host in hosts.items() if item not in claimed for each in (wildcard(host), '*')}
-    return tuple(sorted({*hosts.values(), *above} - {''}))
+    wildcards = {name for item, host in hosts.items() if item not in claimed for name in (wildcard(host), '*')}
+    return tuple(sorted({*hosts.values(), *wildcards} - {''}))
 
 
 def _keys(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
@@ -190,17 +198,21 @@ def _hosts(exposures: Exposures) -> Iterator[tuple[Kind, str, Exposed]]:
                 yield Kind.ROUTE if is_http else Kind.TLS, f'{host}/' if is_http else host, exposed
 
 
-def closed_form(built: Fragment) -> Fragment:
+def closed_form(fragment: Fragment) -> Fragment:
     """Return the closed form of a fragment that is to serve nothing."""
-    claims = (replace(claim, value=value) for claim in built.claims if (value := closed_value(claim.value)) is not None)
-    bare = Fragment(built.ref, created=built.created, closed=True, needs=built.needs, diagnostics=built.diagnostics)
-    return replace(bare, claims=tuple(claims), shut=built.shut)
+    claims = (
+        replace(claim, value=value) for claim in fragment.claims if (value := closed_value(claim.value)) is not None
+    )
+    bare = Fragment(
+        fragment.ref, created=fragment.created, closed=True, needs=fragment.needs, diagnostics=fragment.diagnostics
+    )
+    return replace(bare, claims=tuple(claims), shut=fragment.shut)
 
 
-def without_claims(closed: Fragment) -> Fragment:
+def without_claims(fragment: Fragment) -> Fragment:
     """Return what stands for a closed object where its namespace has no room for closed routes either."""
-    keys = {(claim.kind, claim.key) for claim in closed.claims}
-    return replace(closed, claims=(), shut=_shut(keys | {(Kind.ROUTE, host) for host in closed.shut}))
+    keys = {(claim.kind, claim.key) for claim in fragment.claims}
+    return replace(fragment, claims=(), shut=_closed_host_names(keys | {(Kind.ROUTE, host) for host in fragment.shut}))
 
 
 def closed_value(value: Content) -> Pointer | HostTls | None:
@@ -208,8 +220,8 @@ def closed_value(value: Content) -> Pointer | HostTls | None:
 
     A route of several backends or conditions becomes one of the first backend, since no request gets there.
     """
-    first = next(pointers(value), None)
-    if first is None:
+    pointer = next(pointers(value), None)
+    if pointer is None:
         return None
-    shut = replace(first, flags=policies.CLOSED)
-    return HostTls(passthrough=shut) if isinstance(value, HostTls) else shut
+    closed_pointer = replace(pointer, flags=policies.CLOSED)
+    return HostTls(passthrough=closed_pointer) if isinstance(value, HostTls) else closed_pointer

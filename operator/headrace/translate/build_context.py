@@ -64,8 +64,8 @@ class BuildContext:
         """Return the ports of this agent's listeners, but for the edge's TCP ports."""
         if self.role is Role.NODE:
             slots = range(INSTANCE_SLOTS) if self.slot is not None else (0,)
-            every = (port for slot in slots for port in self.settings.node_ports(slot))
-            return frozenset((*every, self.node_health_port, *self.admin_ports))
+            ports = (port for slot in slots for port in self.settings.node_ports(slot))
+            return frozenset((*ports, self.node_health_port, *self.admin_ports))
         return self.settings.reserved_ports() | self.admin_ports
 
     @property
@@ -129,11 +129,11 @@ def make(
     snippets: frozenset[str] = frozenset(),
 ) -> BuildContext:
     """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
-    found = BuildContext(settings, role, topology or Topology(), offline, all_secrets, snippets)
-    return with_settings(found, settings)
+    context = BuildContext(settings, role, topology or Topology(), offline, all_secrets, snippets)
+    return with_settings(context, settings)
 
 
-def with_settings(held: BuildContext, settings: Settings) -> BuildContext:
+def with_settings(context: BuildContext, settings: Settings) -> BuildContext:
     """Return a view with other settings; raises SettingsError as `make` does."""
     defaults: dict[str, object] = {}
     for name, text in settings.defaults.items():
@@ -147,8 +147,8 @@ def with_settings(held: BuildContext, settings: Settings) -> BuildContext:
     interval = defaults.get('check-interval')
     if isinstance(interval, int) and interval < milliseconds(settings.min_check_interval):
         raise SettingsError(f'defaults: check-interval is less than minCheckInterval, {settings.min_check_interval}')
-    wanted = defaults.get('snippets', ())
-    assert isinstance(wanted, tuple)
-    if unknown := [snippet for snippet in wanted if snippet not in held.snippets]:
+    snippets = defaults.get('snippets', ())
+    assert isinstance(snippets, tuple)
+    if unknown := [snippet for snippet in snippets if snippet not in context.snippets]:
         raise SettingsError(f'defaults: snippets names {unknown[0]}, and there is no such snippet')
-    return replace(held, settings=settings, defaults=tuple(sorted(defaults.items())))
+    return replace(context, settings=settings, defaults=tuple(sorted(defaults.items())))

@@ -13,31 +13,31 @@ from headrace.translate.policies import Policy
 WHOLE = 10_000
 
 
-def target(other: Service | None, port: ServicePort) -> ServicePort | None:
+def target(service: Service | None, port: ServicePort) -> ServicePort | None:
     """Return the port of another Service that a canary of this port goes to: that of its name, else of its number."""
-    ports = [each for each in other.ports if each.protocol is Protocol.TCP] if other else []
-    named = next((each for each in ports if each.name and each.name == port.name), None)
-    return named or next((each for each in ports if each.number == port.number), None)
+    ports = [candidate for candidate in service.ports if candidate.protocol is Protocol.TCP] if service else []
+    same_name = next((candidate for candidate in ports if candidate.name and candidate.name == port.name), None)
+    return same_name or next((candidate for candidate in ports if candidate.number == port.number), None)
 
 
-def missing(ref: Ref, other: Service | None) -> str:
+def missing_port(ref: Ref, service: Service | None) -> str:
     """Return what is wrong where there is no such port."""
-    return f'{ref} {"has no port of this name or number" if other else "does not exist"}'
+    return f'{ref} {"has no port of this name or number" if service else "does not exist"}'
 
 
 def lead(
-    policy: Policy, route: RouteSettings, ref: Ref, label: str, wanted: backends.BackendSpec, name: str
+    policy: Policy, route: RouteSettings, ref: Ref, label: str, spec: backends.BackendSpec, name: str
 ) -> routing.Canary:
     """Let a part of a policy's requests go to another Service's backend, and return what leads them there.
 
     What a request needs of that backend's own settings comes with it, whichever route it took.
     """
-    own = Policy(names.policy(ref, label))
-    backends.of_policy(own, wanted)
+    backend_policy = Policy(names.policy(ref, label))
+    backends.of_policy(backend_policy, spec)
     policy.add(policies.CANARY)
     policies.apply_canary_matches(policy, route)
     weight = min(WHOLE, round(route.canary_weight * WHOLE / route.canary_weight_total))
-    return routing.Canary(policy.name, weight, own.pointer(name))
+    return routing.Canary(policy.name, weight, backend_policy.pointer(name))
 
 
 def stay(policy: Policy, *shapes: Shape) -> None:

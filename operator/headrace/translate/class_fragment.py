@@ -25,28 +25,33 @@ def _secrets(context: BuildContext) -> tuple[Ref, ...]:
 
 def has_certificate(context: BuildContext, reader: Reader) -> bool:
     """Tell whether the class's default certificate is there, and not only named."""
-    found = [reader.secret(need) for need in _secrets(context)]
-    return any(secret.certificate is not None if secret is not None else context.offline for secret in found)
+    secrets = [reader.secret(secret_ref) for secret_ref in _secrets(context)]
+    return any(secret.certificate is not None if secret is not None else context.offline for secret in secrets)
 
 
 def translate(context: BuildContext, reader: Reader) -> Fragment:
     """Return the fragment of the class."""
     claims: list[Claim] = []
     diagnostics: list[Diagnostic] = []
-    for need in _secrets(context):
-        secret = reader.secret(need)
+    for secret_ref in _secrets(context):
+        secret = reader.secret(secret_ref)
         if secret is not None and secret.certificate is not None:
             claims.append(Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(secret.certificate.pem), _FIELD))
         elif secret is not None:
             diagnostics.append(
-                Diagnostic(ref(context), 'CertificateUnusable', f'{need}: {secret.certificate_problem}', _FIELD)
+                Diagnostic(ref(context), 'CertificateUnusable', f'{secret_ref}: {secret.certificate_problem}', _FIELD)
             )
         elif context.offline:
             claims.append(
-                Claim(Kind.CERTIFICATE, DEFAULT_CERTIFICATE, Pem(placeholder_certificates.certificate(need)[0]), _FIELD)
+                Claim(
+                    Kind.CERTIFICATE,
+                    DEFAULT_CERTIFICATE,
+                    Pem(placeholder_certificates.certificate(secret_ref)[0]),
+                    _FIELD,
+                )
             )
-            message = f'{need} is not in the input; a placeholder takes its place'
+            message = f'{secret_ref} is not in the input; a placeholder takes its place'
             diagnostics.append(Diagnostic(ref(context), 'PlaceholderCertificate', message, _FIELD))
         else:
-            diagnostics.append(Diagnostic(ref(context), 'SecretMissing', f'{need} does not exist', _FIELD))
+            diagnostics.append(Diagnostic(ref(context), 'SecretMissing', f'{secret_ref} does not exist', _FIELD))
     return Fragment(ref(context), claims=tuple(claims), needs=reader.needs, diagnostics=tuple(diagnostics))

@@ -16,10 +16,10 @@ def apply(
     if (problem := tls_material.problem(secret, 'users', reader, context)) is not None:
         say(problem[0], key, problem[1])
         return f'{secret} cannot be used', ()
-    held = reader.secret(secret)
-    assert held is not None
-    hashed = policies.apply_users(policy, held.users)
-    if hashed is None:
+    users_secret = reader.secret(secret)
+    assert users_secret is not None
+    userlist = policies.apply_users(policy, users_secret.users)
+    if userlist is None:
         return '', ()
     say('CostlyHash', key, f'{secret} holds crypt hashes')
-    return '', (hashed,)
+    return '', (userlist,)

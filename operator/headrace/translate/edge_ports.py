@@ -30,24 +30,24 @@ class EdgePort:
         self.label = exposed.port.label
         self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
         self.settings: RouteSettings = parse.route(builder.said.values(self.label))
-        self.listed_by = builder.sharing.get(self.label, self.label)
-        self.policy = Policy(names.policy(self.service.ref, self.listed_by))
+        self.owner = builder.sharing.get(self.label, self.label)
+        self.policy = Policy(names.policy(self.service.ref, self.owner))
         self.route = RoutePolicy(builder, self.policy, self.settings, self.mode, self._key, f'port {self.label}')
 
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
-        wanted, backend = self.builder.own_backend(self.exposed.port, self.mode, self.exposed.spoken.endpoint)
+        spec, backend = self.builder.own_backend(self.exposed.port, self.mode, self.exposed.spoken.endpoint)
         self._apply(self._with_captures() if self.exposed.expressions else self.settings)
-        self._source_ranges()
+        self._apply_source_ranges()
         self.route.judge()
-        self._authority(wanted, backend)
+        self._authority(spec, backend)
         if backend.shape.affinity:
             self.policy.add(policies.AFFINITY)
         self.route.further_services(self.service.ref, self.exposed.port)
         self.route.canary(self.exposed.port, backend.shape)
         self.route.close_unparsed(self.builder.said, self.label)
         if self.mode == 'http':
-            self._http(wanted, backend)
+            self._http(spec, backend)
         elif self.exposed.spoken.mode == 'tls-passthrough':
             self._passthrough(backend)
         else:
@@ -70,7 +70,7 @@ class EdgePort:
     def _close(self, key: str, why: str) -> None:
         self.route.close(key, why)
 
-    def _source_ranges(self) -> None:
+    def _apply_source_ranges(self) -> None:
         """Let in only the clients of spec.loadBalancerSourceRanges, where no annotation says who is let in."""
         ranges, kind = self.service.source_ranges, self.service.type
         if self.settings.allow is not None or not ranges or kind is not ServiceType.LOAD_BALANCER:
@@ -83,21 +83,21 @@ class EdgePort:
 
     def _apply(self, settings: RouteSettings) -> None:
         """Add to the policy what settings say; where another port has the same lists, its entries are there already."""
-        if self.listed_by != self.label:
+        if self.owner != self.label:
             flags = ((policies.ALLOW, settings.allow), (policies.DENY, settings.deny))
             self.policy.flags.update(flag for flag, networks in flags if networks is not None)
             settings = replace(settings, allow=None, deny=None)
         policies.apply(self.policy, settings, self.mode)
 
-    def _http(self, wanted: backends.BackendSpec, backend: Backend) -> None:
-        self.builder.timeouts += backends.of_policy(self.policy, wanted)
+    def _http(self, spec: backends.BackendSpec, backend: Backend) -> None:
+        self.builder.timeouts += backends.of_policy(self.policy, spec)
         self._tls()
         if self.exposed.shuts:
             self._close('path', 'the value does not parse, so it is not known what another key protects')
             self.builder.shut.update(self.exposed.hosts)
         pointer = self.policy.pointer(backend.name)
-        found = enumerate(self.exposed.expressions)
-        candidates = tuple(Candidate(pointer, conditions, rule) for rule, conditions in found)
+        expressions = enumerate(self.exposed.expressions)
+        candidates = tuple(Candidate(pointer, conditions, rule) for rule, conditions in expressions)
         value = Candidates(candidates) if candidates else pointer
         field = f'metadata.annotations[{PREFIX}{self._key("host")}]'
         for host in self.exposed.hosts:
@@ -109,19 +109,22 @@ class EdgePort:
     def _redirects(self, backend: str) -> None:
         """Claim the routes that only redirect: the root of the hosts, and hosts that differ by `www.`."""
         service, hosts = self.service.ref, self.exposed.hosts
-        found = [
-            ('redirect-root', each) for each in redirects.roots(service, self.label, self.settings, hosts, backend)
+        redirect_routes = [
+            ('redirect-root', redirect)
+            for redirect in redirects.roots(service, self.label, self.settings, hosts, backend)
         ]
         if self.settings.www_redirect:
             to_https = policies.HTTPS in self.policy.flags
             port = self.builder.context.settings.https_public_port if to_https else None
-            others = redirects.others(service, self.label, hosts, backend, port)
-            found += [('www-redirect', each) for each in others if self._may_claim(each.host, 'www-redirect')]
-        for key, each in found:
-            route = route_key(each.host, each.path, exact=each.exact)
+            www_routes = redirects.others(service, self.label, hosts, backend, port)
+            redirect_routes += [
+                ('www-redirect', redirect) for redirect in www_routes if self._may_claim(redirect.host, 'www-redirect')
+            ]
+        for key, redirect in redirect_routes:
+            route = route_key(redirect.host, redirect.path, exact=redirect.exact)
             field = f'metadata.annotations[{PREFIX}{self._key(key)}]'
-            self.builder.claims.append(Claim(Kind.ROUTE, route, each.pointer, field))
-            self.builder.data += each.data
+            self.builder.claims.append(Claim(Kind.ROUTE, route, redirect.pointer, field))
+            self.builder.data += redirect.data
 
     def _may_claim(self, host: str, key: str) -> bool:
         allowed = self.builder.context.may_claim(self.service.namespace, host)
@@ -147,12 +150,14 @@ class EdgePort:
         field = f'metadata.annotations[{PREFIX}{self._key("tls-secret")}]'
         self.builder.claims += [Claim(Kind.TLS, host, value, field) for host in self.exposed.hosts if host != '*']
         if self.settings.www_redirect and certificates:
-            known = self._certificate_names(self.exposed.exposure.tls_secret)
-            others = [host for host in map(redirects.other, self.exposed.hosts) if redirects.is_named(host, known)]
+            certificate_names = self._certificate_names(self.exposed.exposure.tls_secret)
+            www_hosts = [
+                host for host in map(redirects.other, self.exposed.hosts) if redirects.is_named(host, certificate_names)
+            ]
             plain = HostTls(certificates=certificates)
             self.builder.claims += [
                 Claim(Kind.TLS, host, plain, field)
-                for host in others
+                for host in www_hosts
                 if host not in self.exposed.hosts and self.builder.context.may_claim(self.service.namespace, host)
             ]
 
@@ -185,21 +190,21 @@ class EdgePort:
             message = f'it needs {PREFIX}tls-secret, or a default certificate of the class'
             self.builder.say('NotApplicable', self._key('tls-redirect'), message)
 
-    def _authority(self, wanted: backends.BackendSpec, backend: Backend) -> None:
+    def _authority(self, spec: backends.BackendSpec, backend: Backend) -> None:
         if not tls_material.can_verify(backend, self.builder.claims):
-            if wanted.ca is not None:
-                self._close('backend-ca-secret', f'{wanted.ca} cannot be used')
-        elif wanted.ca is None and wanted.options.tls is not None and wanted.settings.backend_verify:
+            if spec.ca is not None:
+                self._close('backend-ca-secret', f'{spec.ca} cannot be used')
+        elif spec.ca is None and spec.options.tls is not None and spec.settings.backend_verify:
             self._close('backend-verify', f'it needs {PREFIX}backend-ca-secret')
 
     def _certificates(self, secrets: tuple[str, ...]) -> tuple[str, ...]:
         """Claim the files with some Secrets' certificates; one that cannot be used closes the route, as all would."""
         refs = [Ref('Secret', self.service.namespace, name) for name in secrets]
-        used, left = tls_material.of_each_kind(refs, self.builder.reader)
-        for ref, kind in left:
+        usable, duplicates = tls_material.of_each_kind(refs, self.builder.reader)
+        for ref, kind in duplicates:
             message = f'{ref} has a {kind} key, and so has one before it, which counts'
             self.builder.say('ContradictoryKeys', self._key('tls-secret'), message)
-        files = [self._material(ref, 'tls-secret', 'certificate') for ref in used]
+        files = [self._material(ref, 'tls-secret', 'certificate') for ref in usable]
         return tuple(sorted(files)) if all(files) else ()
 
     def _material(self, secret: Ref, key: str, kind: str) -> str:
@@ -236,9 +241,11 @@ class EdgePort:
         self.policy.add(policies.TLS)
         certificates = self._certificates(secrets)
         context, namespace = self.builder.context, self.service.namespace
-        named = sorted(self._certificate_names(secrets))
+        certificate_names = sorted(self._certificate_names(secrets))
         hosts = self.exposed.hosts or tuple(
-            host for name in named if isinstance(host := values.host(name), str) and context.may_claim(namespace, host)
+            host
+            for name in certificate_names
+            if isinstance(host := values.host(name), str) and context.may_claim(namespace, host)
         )
         if certificates and not hosts and not class_fragment.has_certificate(context, self.builder.reader):
             message = f'the certificate names no host, so it needs {PREFIX}host: clients find it by their server name'

@@ -33,9 +33,9 @@ class Selection:
 def families(slices: Iterable[Slice]) -> frozenset[int]:
     """Return the address families that have any endpoint that could be used."""
     return frozenset(
-        piece.family
-        for piece in slices
-        if piece.ready or any(e.ready or (e.serving and e.terminating) for e in piece.others)
+        item.family
+        for item in slices
+        if item.ready or any(e.ready or (e.serving and e.terminating) for e in item.others)
     )
 
 
@@ -43,33 +43,33 @@ def select(
     slices: Iterable[Slice], *, port: str, protocol: Protocol, family: int, topology: Topology, local: bool = False
 ) -> Selection:
     """Return the endpoints of a port in one family: all that rule 16 allows, or (`local`) those on this node only."""
-    pieces = [
-        (piece, entry.number)
-        for piece in slices
-        if piece.family == family
-        for entry in piece.ports
+    matches = [
+        (item, entry.number)
+        for item in slices
+        if item.family == family
+        for entry in item.ports
         if entry.name == port and entry.protocol is protocol
     ]
-    ready = _local(pieces, topology.node) if local else _ready(pieces, topology)
+    ready = _local(matches, topology.node) if local else _ready(matches, topology)
     if any(addresses for _, addresses in ready):
-        return Selection(_grouped(ready))
+        return Selection(_group(ready))
     # An address that a pod took over which is not ready yet is no longer that of the pod that terminates (rule 11).
-    taken = {(e.address, number) for piece, number in pieces for e in piece.others if not e.terminating}
-    waiting = [
+    reused = {(e.address, number) for item, number in matches for e in item.others if not e.terminating}
+    terminating = [
         (
             number,
             tuple(
                 e.address
-                for e in piece.others
+                for e in item.others
                 if e.serving
                 and e.terminating
-                and (e.address, number) not in taken
+                and (e.address, number) not in reused
                 and _is_here(e.node, topology, local)
             ),
         )
-        for piece, number in pieces
+        for item, number in matches
     ]
-    groups = _grouped(waiting)
+    groups = _group(terminating)
     return Selection(groups, terminating=bool(groups))
 
 
@@ -78,60 +78,60 @@ def _is_here(node: str, topology: Topology, local: bool) -> bool:  # noqa: FBT00
     return not local or (node != '' and node == topology.node)
 
 
-def _ready_others(piece: Slice) -> tuple[str, ...]:
+def _ready_others(item: Slice) -> tuple[str, ...]:
     """Return the endpoints that are ready although they terminate, as publishNotReadyAddresses makes them."""
-    return tuple(e.address for e in piece.others if e.ready)
+    return tuple(e.address for e in item.others if e.ready)
 
 
-def _ready(pieces: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]]:
-    if topology != Topology() and any(_is_hinted(piece) for piece, _ in pieces):
-        hinted = _hinted(pieces, topology)
-        if hinted is not None:
-            return hinted
-    found: list[tuple[int, tuple[str, ...]]] = []
-    for piece, number in pieces:
-        found.append((number, piece.ready))
-        if piece.others and (more := _ready_others(piece)):
-            found.append((number, more))
-    return found
+def _ready(matches: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]]:
+    if topology != Topology() and any(_has_hints(item) for item, _ in matches):
+        by_hints = _by_hints(matches, topology)
+        if by_hints is not None:
+            return by_hints
+    endpoints: list[tuple[int, tuple[str, ...]]] = []
+    for item, number in matches:
+        endpoints.append((number, item.ready))
+        if item.others and (others := _ready_others(item)):
+            endpoints.append((number, others))
+    return endpoints
 
 
-def _hinted(pieces: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]] | None:
+def _by_hints(matches: list[tuple[Slice, int]], topology: Topology) -> list[tuple[int, tuple[str, ...]]] | None:
     """Return the endpoints that hints give to this node, else to this zone; None when hints are not complete."""
-    every = [(number, _with_hints(piece)) for piece, number in pieces]
-    for kind, here in (('nodes', topology.node), ('zones', topology.zone)):
-        wanted = [getattr(hints, kind) for _, found in every for _, hints in found]
-        if here and all(wanted) and any(here in names for names in wanted):
+    with_hints = [(number, _with_hints(item)) for item, number in matches]
+    for kind, location in (('nodes', topology.node), ('zones', topology.zone)):
+        hint_names = [getattr(hints, kind) for _, endpoints in with_hints for _, hints in endpoints]
+        if location and all(hint_names) and any(location in names for names in hint_names):
             return [
-                (number, tuple(sorted(address for address, hints in found if here in getattr(hints, kind))))
-                for number, found in every
+                (number, tuple(sorted(address for address, hints in endpoints if location in getattr(hints, kind))))
+                for number, endpoints in with_hints
             ]
     return None
 
 
-def _is_hinted(piece: Slice) -> bool:
-    return bool(piece.hints) or any(e.ready and e.hints != _NO_HINTS for e in piece.others)
+def _has_hints(item: Slice) -> bool:
+    return bool(item.hints) or any(e.ready and e.hints != _NO_HINTS for e in item.others)
 
 
-def _with_hints(piece: Slice) -> list[tuple[str, Hints]]:
+def _with_hints(item: Slice) -> list[tuple[str, Hints]]:
     """Return all ready endpoints of a slice with their hints, those too that are ready while they terminate."""
-    plain = zip(piece.ready, piece.hints or (_NO_HINTS,) * len(piece.ready), strict=True)
-    return [*plain, *((e.address, e.hints) for e in piece.others if e.ready)]
+    plain = zip(item.ready, item.hints or (_NO_HINTS,) * len(item.ready), strict=True)
+    return [*plain, *((e.address, e.hints) for e in item.others if e.ready)]
 
 
-def _local(pieces: list[tuple[Slice, int]], node: str) -> list[tuple[int, tuple[str, ...]]]:
-    found: list[tuple[int, tuple[str, ...]]] = []
-    for piece, number in pieces:
-        if piece.nodes and node:
-            found.append((number, tuple(a for a, at in zip(piece.ready, piece.nodes, strict=True) if at == node)))
-        found.append((number, tuple(e.address for e in piece.others if e.ready and e.node and e.node == node)))
-    return found
+def _local(matches: list[tuple[Slice, int]], node: str) -> list[tuple[int, tuple[str, ...]]]:
+    endpoints: list[tuple[int, tuple[str, ...]]] = []
+    for item, number in matches:
+        if item.nodes and node:
+            endpoints.append((number, tuple(a for a, at in zip(item.ready, item.nodes, strict=True) if at == node)))
+        endpoints.append((number, tuple(e.address for e in item.others if e.ready and e.node and e.node == node)))
+    return endpoints
 
 
-def _grouped(found: list[tuple[int, tuple[str, ...]]]) -> tuple[Group, ...]:
+def _group(endpoints: list[tuple[int, tuple[str, ...]]]) -> tuple[Group, ...]:
     """Return groups by port number; a slice's own tuple is kept when it is the only one of its number."""
     by_port: dict[int, list[tuple[str, ...]]] = {}
-    for number, addresses in found:
+    for number, addresses in endpoints:
         if addresses:
             by_port.setdefault(number, []).append(addresses)
     return tuple(
@@ -154,18 +154,18 @@ def node_ports(
     """Return the node port on every usable Node of the family, or only on those that have an endpoint."""
     if not node_port:
         return ()
-    found = sorted(
+    addresses = sorted(
         address
         for node in nodes
         if node.usable and (with_endpoints is None or node.name in with_endpoints)
         for address in node.addresses
         if (6 if ':' in address else 4) == family
     )
-    return (Group(node_port, tuple(dict.fromkeys(found))),) if found else ()
+    return (Group(node_port, tuple(dict.fromkeys(addresses))),) if addresses else ()
 
 
 def nodes_with_endpoints(slices: Iterable[Slice]) -> frozenset[str]:
     """Return the Nodes that have a ready endpoint, for externalTrafficPolicy Local."""
-    ready = {node for piece in slices for node in piece.nodes}
-    odd = {e.node for piece in slices for e in piece.others if e.ready}
-    return frozenset((ready | odd) - {''})
+    ready = {node for item in slices for node in item.nodes}
+    others = {e.node for item in slices for e in item.others if e.ready}
+    return frozenset((ready | others) - {''})

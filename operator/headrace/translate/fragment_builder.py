@@ -41,11 +41,11 @@ class FragmentBuilder(FragmentParts):
         self.diagnostics += backends.judge(self.service, self.said, wanted, mode, self.context)
         return made
 
-    def demanded(self, demand: Demand) -> None:
+    def add_demanded(self, demand: Demand) -> None:
         """Add the backend that another object needs."""
         for port in self.service.ports:
             if port.label == demand.port:
-                wanted = backends.demanded(self.service, self.said, port, demand, self.context)
+                wanted = backends.demanded_spec(self.service, self.said, port, demand, self.context)
                 self.add_backend(wanted, demand.mode)
                 policy = Policy(names.policy(self.service.ref, port.label))
                 found = backends.of_policy(policy, wanted) if not demand.values else []
@@ -54,7 +54,9 @@ class FragmentBuilder(FragmentParts):
 
     def own_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.BackendSpec, Backend]:
         """Add the backend of an exposed port, whose endpoints speak `endpoint` where no annotation says otherwise."""
-        wanted = backends.want(self.service, self.said, port, mode, backends.fitting(endpoint, mode), self.context)
+        wanted = backends.build_spec(
+            self.service, self.said, port, mode, backends.endpoint_protocol(endpoint, mode), self.context
+        )
         return wanted, self.add_backend(wanted, mode)
 
     def key(self, key: str, label: str) -> str:

@@ -82,7 +82,7 @@ class ExceededError(Exception):
     """An Ingress would have more than its budget allows."""
 
     def __init__(self, excess: budgets.Excess) -> None:
-        super().__init__(excess.what)
+        super().__init__(excess.subject)
         self.excess = excess
 
 

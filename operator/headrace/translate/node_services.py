@@ -129,7 +129,7 @@ class _FragmentBuilder(FragmentParts):
         ends = not self.at_the_edge and 'tls-secret' in values
         # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, unless it is ended on the way.
         mode: Mode = 'http' if spoken.mode == 'http' and (named or ends or spoken.endpoint != 'https') else 'tcp'
-        wanted = backends.want(
+        wanted = backends.build_spec(
             self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.context
         )
         policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
@@ -351,7 +351,7 @@ def _lent(
 ) -> backends.BackendSpec:
     """Return the backend that another Service needs of a port."""
     endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-    return backends.want(service, said, port, mode, backends.fitting(endpoint, mode), context)
+    return backends.build_spec(service, said, port, mode, backends.endpoint_protocol(endpoint, mode), context)
 
 
 def _lent_family(service: Service) -> int:

@@ -102,7 +102,7 @@ class RoutePolicy:
         other = self.parts.reader.other_service(ref)
         target = canaries.target(other, port)
         if other is None or target is None:
-            self.parts.say('ServiceMissing', self.key('canary-service'), canaries.missing(ref, other))
+            self.parts.say('ServiceMissing', self.key('canary-service'), canaries.missing_port(ref, other))
             return
         demand, wanted = backends.demand(other, target, self.mode, self.parts.context)
         self.parts.demands.add(demand)

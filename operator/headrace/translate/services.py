@@ -49,7 +49,7 @@ def translate(
 
 def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[Demand]) -> Fragment:
     service, said, context = builder.service, builder.said, builder.context
-    builder.sharing = budgets.shared(service, said, exposures, context)
+    builder.sharing = budgets.shared_policies(service, said, exposures, context)
     if (excess := budgets.excess(service, said, exposures, context, builder.sharing)) is not None:
         diagnostics = (*said.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
         return budgets.closed(service, exposures, diagnostics, context)
@@ -61,7 +61,7 @@ def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[De
     for key, label, why in key_dependencies.missing(said, exposures):
         builder.say('NotApplicable', builder.key(key, label), why)
     for demand in sorted(demands)[:MOST_DEMANDED]:
-        builder.demanded(demand)
+        builder.add_demanded(demand)
     if len(demands) > MOST_DEMANDED:
         excess = budgets.Excess(
             'different backends that other objects ask for', len(demands), MOST_DEMANDED, 'a fixed limit'
