@@ -287,10 +287,10 @@ def test_the_table_of_modes_is_what_the_code_does():
             *(ServicePort('', Protocol.TCP, 80, app_protocol=text) for text in re.findall('`([^`]+)`', protocols)),
             *(ServicePort(text, Protocol.TCP, 80) for text in re.findall('`([^`]+)`', names)),
         ):
-            spoken = exposure.spoken(port, None, has_host=True, asked=True)
+            spoken = exposure.spoken(port, None, has_host=True, routed=True)
             assert (spoken.mode, spoken.endpoint) == wanted, port
             if mode.startswith('tls'):
-                assert exposure.spoken(port, None, has_host=False, asked=False).mode == 'tcp'
+                assert exposure.spoken(port, None, has_host=False, routed=False).mode == 'tcp'
 
 
 @pytest.mark.parametrize('base', [{'host': 'a.example.com'}, {'port': '5432'}, {'host': 'a', 'tls-secret': 'shop'}])

@@ -144,7 +144,7 @@ def demanded_spec(
 
 def _endpoint(port: ServicePort, mode: Mode) -> str:
     """Return what the endpoints of a port speak to an object that leads there, unless an annotation says otherwise."""
-    return endpoint_protocol(exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint, mode)
+    return endpoint_protocol(exposure.spoken(port, None, has_host=False, routed=mode == 'http').endpoint, mode)
 
 
 def endpoint_protocol(endpoint: str, mode: Mode) -> str:

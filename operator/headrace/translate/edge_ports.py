@@ -29,8 +29,8 @@ class EdgePort:
         self.builder, self.exposed, self.service = builder, exposed, builder.service
         self.label = exposed.port.label
         self.mode: Mode = 'http' if exposed.spoken.mode == 'http' else 'tcp'
-        self.settings: RouteSettings = parse.route(builder.said.values(self.label))
-        self.owner = builder.sharing.get(self.label, self.label)
+        self.settings: RouteSettings = parse.route(builder.annotations.values(self.label))
+        self.owner = builder.policy_owners.get(self.label, self.label)
         self.policy = Policy(names.policy(self.service.ref, self.owner))
         self.route = RoutePolicy(builder, self.policy, self.settings, self.mode, self._key, f'port {self.label}')
 
@@ -45,7 +45,7 @@ class EdgePort:
             self.policy.add(policies.AFFINITY)
         self.route.further_services(self.service.ref, self.exposed.port)
         self.route.canary(self.exposed.port, backend.shape)
-        self.route.close_unparsed(self.builder.said, self.label)
+        self.route.close_unparsed(self.builder.annotations, self.label)
         if self.mode == 'http':
             self._http(spec, backend)
         elif self.exposed.spoken.mode == 'tls-passthrough':

@@ -60,32 +60,32 @@ def key(route: RouteSettings) -> str:
 
 def authenticator(namespace: str, route: RouteSettings) -> Authenticator | Refused | None:
     """Return whom a route of a namespace asks, why it cannot, or None where it does not."""
-    if (named := route.external_auth_service) is not None:
-        port = f':{named.port}' if named.port.isdecimal() else ''
-        host = f'{named.name}.{namespace}.svc{port}'
-        return Authenticator(Ref('Service', namespace, named.name), named.port, host, route.external_auth_path)
+    if (reference := route.external_auth_service) is not None:
+        port = f':{reference.port}' if reference.port.isdecimal() else ''
+        host = f'{reference.name}.{namespace}.svc{port}'
+        return Authenticator(Ref('Service', namespace, reference.name), reference.port, host, route.external_auth_path)
     return _of_url(namespace, route.external_auth_url) if route.external_auth_url is not None else None
 
 
 def _of_url(namespace: str, url: Url) -> Authenticator | Refused:
-    found = _SERVICE_HOST.fullmatch(url.host)
-    if found is None:
+    match = _SERVICE_HOST.fullmatch(url.host)
+    if match is None:
         return Refused(f'{url.host} is outside of the cluster; name a Service of type ExternalName that leads there')
-    ref = Ref('Service', found[2], found[1])
+    ref = Ref('Service', match[2], match[1])
     if ref.namespace != namespace:
         return Refused(f'{ref} is in another namespace')
     return Authenticator(ref, url.port, url.authority, url.target, url.scheme == 'https')
 
 
-def target(asked: Authenticator, service: Service | None) -> ServicePort | Refused:
+def target(authenticator: Authenticator, service: Service | None) -> ServicePort | Refused:
     """Return the port that is asked."""
     ports = [port for port in service.ports if port.protocol is Protocol.TCP] if service else []
-    if not asked.port and len(ports) > 1:
-        return Refused(f'{asked.service} has several ports; name one')
-    named = [port for port in ports if asked.port in ('', port.name)]
-    numbered = [port for port in ports if asked.port == str(port.number)]
-    missing = f'{asked.service} {"has no such port" if service else "does not exist"}'
-    return next(iter(named + numbered), Refused(missing))
+    if not authenticator.port and len(ports) > 1:
+        return Refused(f'{authenticator.service} has several ports; name one')
+    by_name = [port for port in ports if authenticator.port in ('', port.name)]
+    by_number = [port for port in ports if authenticator.port == str(port.number)]
+    reason = f'{authenticator.service} {"has no such port" if service else "does not exist"}'
+    return next(iter(by_name + by_number), Refused(reason))
 
 
 def add(
@@ -96,37 +96,37 @@ def add(
     lender: Lender,
 ) -> tuple[Demand, Authentication] | Refused | None:
     """Let a policy ask a Service, and return the backend that needs and what leads there; None where nothing is to be asked."""
-    asked = authenticator(namespace, route)
-    if asked is None or isinstance(asked, Refused):
-        return asked
+    server = authenticator(namespace, route)
+    if server is None or isinstance(server, Refused):
+        return server
     if mode != 'http':
         return Refused('only HTTP has authentication')
-    service = lender.reader.other_service(asked.service)
-    port = target(asked, service)
+    service = lender.reader.other_service(server.service)
+    port = target(server, service)
     if service is None or isinstance(port, Refused):
         return port if isinstance(port, Refused) else None
-    demand, wanted = backends.demand(service, port, mode, lender.context)
-    if asked.tls and wanted.options.tls is None:
-        return Refused(f'the URL wants TLS, which port {port.label} of {asked.service} does not speak')
-    if wanted.shape.external and not isinstance(values.plain_host(service.external_name), values.Invalid):
-        asked = replace(asked, authority=service.external_name)
+    demand, spec = backends.demand(service, port, mode, lender.context)
+    if server.tls and spec.options.tls is None:
+        return Refused(f'the URL wants TLS, which port {port.label} of {server.service} does not speak')
+    if spec.shape.external and not isinstance(values.plain_host(service.external_name), values.Invalid):
+        server = replace(server, authority=service.external_name)
     _apply(policy, route)
     return demand, Authentication(
         policy.name,
-        Pointer(wanted.name(service.ref, lender.variant(service)), ''),
+        Pointer(spec.name(service.ref, lender.variant(service)), ''),
         timeout=route.external_auth_timeout,
         method=route.external_auth_method,
-        url=f'{asked.authority}{asked.target}',
+        url=f'{server.authority}{server.target}',
         headers=route.external_auth_response_headers,
         signin=route.external_auth_signin or '',
         cache=route.external_auth_cache,
         body=route.external_auth_body_size or 0,
-        cookie=wanted.shape.cookie,
+        cookie=spec.shape.cookie,
     )
 
 
 def _apply(policy: Policy, route: RouteSettings) -> None:
-    skipped = (f'{policy.name}:{path.rstrip("/")}/' for path in route.external_auth_skip_paths)
-    policy.add(policies.EXTERNAL_AUTH, *((Map.EXTERNAL_AUTH_SKIP, path, '1') for path in dict.fromkeys(skipped)))
+    skip_paths = (f'{policy.name}:{path.rstrip("/")}/' for path in route.external_auth_skip_paths)
+    policy.add(policies.EXTERNAL_AUTH, *((Map.EXTERNAL_AUTH_SKIP, path, '1') for path in dict.fromkeys(skip_paths)))
     if route.external_auth_body_size:
         policy.add(policies.EXTERNAL_AUTH_BODY)

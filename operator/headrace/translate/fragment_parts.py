@@ -61,12 +61,12 @@ class FragmentParts:
         return Fragment(
             ref=self.ref,
             created=self.created,
-            claims=self._own_claims(),
+            claims=self._unique_claims(),
             data=tuple(sorted(set(self.data))),
             backends=affinity.with_pins(self.backends[name] for name in sorted(self.backends)),
             headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
-            timeouts=tuple(sorted(self.timeouts, key=lambda found: found.policy)),
-            userlists=tuple(sorted(self.userlists, key=lambda found: found.policy)),
+            timeouts=tuple(sorted(self.timeouts, key=lambda item: item.policy)),
+            userlists=tuple(sorted(self.userlists, key=lambda item: item.policy)),
             leads=tuple(sorted(self.leads, key=lambda lead: lead.policy)),
             demands=tuple(sorted(self.demands)),
             shut=tuple(sorted(self.shut)),
@@ -76,12 +76,12 @@ class FragmentParts:
             diagnostics=tuple(sorted(set(self.diagnostics))),
         )
 
-    def _own_claims(self) -> tuple[Claim, ...]:
+    def _unique_claims(self) -> tuple[Claim, ...]:
         """Return one claim for each key; of two claims of this object for one key, the first one stands."""
-        kept: dict[tuple[Kind, str], Claim] = {}
+        claims: dict[tuple[Kind, str], Claim] = {}
         for claim in self.claims:
-            held = kept.setdefault((claim.kind, claim.key), claim)
-            if held.value != claim.value:
+            first = claims.setdefault((claim.kind, claim.key), claim)
+            if first.value != claim.value:
                 message = f'{claim.kind} {claim.key} is claimed by two ports of this {self.ref.kind}; the first has it'
                 self.diagnostics.append(Diagnostic(self.ref, 'Conflict', message, claim.field))
-        return tuple(kept[key] for key in sorted(kept))
+        return tuple(claims[key] for key in sorted(claims))

@@ -25,19 +25,21 @@ class Origin(NamedTuple):
     ingress: str = ''
 
 
-class Added(NamedTuple):
+class FurtherBackend(NamedTuple):
     """The backend that a Service must make, and what leads there."""
 
     demand: Demand
     lead: Lead
 
 
-class _Found(NamedTuple):
+class _Destination(NamedTuple):
     demand: Demand
     pointer: Pointer
 
 
-def add(policy: Policy, route: RouteSettings, origin: Origin, lender: Lender) -> Iterator[tuple[str, Added | Refused]]:
+def add(
+    policy: Policy, route: RouteSettings, origin: Origin, lender: Lender
+) -> Iterator[tuple[str, FurtherBackend | Refused]]:
     """Let a policy use the Services that its settings name, and yield for each its key, and what that needs or why it cannot."""
     error_service = route.error_service if route.error_statuses else None
     services: tuple[tuple[str, ServiceReference | None, str, Callable[[Pointer], Lead]], ...] = (
@@ -50,19 +52,19 @@ def add(policy: Policy, route: RouteSettings, origin: Origin, lender: Lender) ->
     for key, reference, flag, lead in services:
         if reference is None:
             continue
-        found = _backend(origin.service.namespace, reference, lender)
-        if isinstance(found, Refused):
-            yield key, found
+        destination = _backend(origin.service.namespace, reference, lender)
+        if isinstance(destination, Refused):
+            yield key, destination
         else:
             policy.add(flag)
-            yield key, Added(found.demand, lead(found.pointer))
+            yield key, FurtherBackend(destination.demand, lead(destination.pointer))
 
 
-def _backend(namespace: str, named: ServiceReference, lender: Lender) -> _Found | Refused:
-    ref = Ref('Service', namespace, named.name)
+def _backend(namespace: str, reference: ServiceReference, lender: Lender) -> _Destination | Refused:
+    ref = Ref('Service', namespace, reference.name)
     service = lender.reader.other_service(ref)
-    port = external_authentication.target(Authenticator(ref, named.port, '', ''), service)
+    port = external_authentication.target(Authenticator(ref, reference.port, '', ''), service)
     if service is None or isinstance(port, Refused):
         return port if isinstance(port, Refused) else Refused(f'{ref} does not exist')
-    demand, wanted = backends.demand(service, port, 'http', lender.context)
-    return _Found(demand, Pointer(wanted.name(ref, lender.variant(service)), ''))
+    demand, spec = backends.demand(service, port, 'http', lender.context)
+    return _Destination(demand, Pointer(spec.name(ref, lender.variant(service)), ''))

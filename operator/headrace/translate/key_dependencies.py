@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.translate.exposure import Exposures
 
-_ASKED = ('external-auth-service', 'external-auth-url')
+_AUTHENTICATION = ('external-auth-service', 'external-auth-url')
 PARTNERS = {
     'redirect-code': ('redirect-to',),
     'rate-limit-burst': ('rate-limit',),
@@ -25,23 +25,23 @@ PARTNERS = {
     'error-service': ('error-statuses',),
     'mirror-percent': ('mirror-service',),
     'external-auth-path': ('external-auth-service',),
-    'external-auth-signin': _ASKED,
-    'external-auth-method': _ASKED,
-    'external-auth-response-headers': _ASKED,
-    'external-auth-timeout': _ASKED,
-    'external-auth-cache': _ASKED,
-    'external-auth-skip-paths': _ASKED,
-    'external-auth-body-size': _ASKED,
+    'external-auth-signin': _AUTHENTICATION,
+    'external-auth-method': _AUTHENTICATION,
+    'external-auth-response-headers': _AUTHENTICATION,
+    'external-auth-timeout': _AUTHENTICATION,
+    'external-auth-cache': _AUTHENTICATION,
+    'external-auth-skip-paths': _AUTHENTICATION,
+    'external-auth-body-size': _AUTHENTICATION,
 }
 
 
-def missing(said: Annotations, exposures: Exposures) -> Iterator[tuple[str, str, str]]:
+def missing(annotations: Annotations, exposures: Exposures) -> Iterator[tuple[str, str, str]]:
     """Yield each key of an HTTP port that lacks its partner, the port's label, and why it has no effect."""
     for exposed in exposures.ports:
         label = exposed.port.label
-        values = said.values(label)
+        values = annotations.values(label)
         if exposed.spoken.mode != 'http':
             continue
         for key, partners in PARTNERS.items():
-            if key in values and not {*values, *said.closing_keys(label)}.intersection(partners):
+            if key in values and not {*values, *annotations.closing_keys(label)}.intersection(partners):
                 yield key, label, f'it needs {" or ".join(PREFIX + partner for partner in partners)}'

@@ -39,7 +39,7 @@ from headrace.translate.virtual_addresses import Address, VirtualAddresses
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # What a policy says of addresses to which HAProxy gets no new connection.
-_LINGERING = frozenset((policies.LEAVING, policies.GONE))
+_DRAINING = frozenset((policies.LEAVING, policies.GONE))
 # What is not applied here, and why.
 _IN_THE_CLEAR = "at the Service's own address clients speak no TLS, and so show no certificate"
 _PASSED = 'TLS that is passed through cannot be ended here'
@@ -67,10 +67,10 @@ def translate(
     the connections that it has to one that `lingers`: to all of it, without virtual addresses, if it has gone back to kube-proxy,
     else to the ports that the kernel serves now.
     """
-    said = parse.read(service.ref, service.annotations, service.ports)
+    annotations = parse.read(service.ref, service.annotations, service.ports)
     back = drains and not ours
     builder = _FragmentBuilder(
-        service, said, reader, context, _first_flags(service, context, drains=back), drains=drains
+        service, annotations, reader, context, _first_flags(service, context, drains=back), drains=drains
     )
     for port in service.ports if ours or drains else ():
         if port.protocol is Protocol.TCP:
@@ -82,16 +82,16 @@ def translate(
             builder.lend(port, mode)
     if ours:
         builder.judge()
-    made = builder.fragment()
+    fragment = builder.fragment()
     if back:
-        made = replace(
-            made,
-            claims=tuple(claim for claim in made.claims if claim.kind is not Kind.VIRTUAL_ADDRESS),
+        fragment = replace(
+            fragment,
+            claims=tuple(claim for claim in fragment.claims if claim.kind is not Kind.VIRTUAL_ADDRESS),
             endpoint_diagnostics=(),
         )
     else:
-        made = replace(made, balanced=tuple(builder.balanced[name] for name in sorted(builder.balanced)))
-    return made if ours else replace(made, diagnostics=())
+        fragment = replace(fragment, balanced=tuple(builder.balanced[name] for name in sorted(builder.balanced)))
+    return fragment if ours else replace(fragment, diagnostics=())
 
 
 class _FragmentBuilder(FragmentParts):
@@ -100,7 +100,7 @@ class _FragmentBuilder(FragmentParts):
     def __init__(
         self,
         service: Service,
-        said: Annotations,
+        annotations: Annotations,
         reader: Reader,
         context: BuildContext,
         flags: frozenset[str],
@@ -108,14 +108,14 @@ class _FragmentBuilder(FragmentParts):
         drains: bool,
     ) -> None:
         super().__init__(service.ref, service.created, reader, context)
-        self.service, self.said, self.flags, self.drains = service, said, flags, drains
+        self.service, self.annotations, self.flags, self.drains = service, annotations, flags, drains
         # Of all ports, so they are found once.
         self._own_ends = virtual_addresses.own_ends(service, reader, context)
         self.balanced: dict[str, Balanced] = {}
-        self.diagnostics += [*service.problems, *said.diagnostics]
-        self.endpoint_diagnostics.update(diagnostic for piece in reader.slices for diagnostic in piece.problems)
+        self.diagnostics += [*service.problems, *annotations.diagnostics]
+        self.endpoint_diagnostics.update(diagnostic for item in reader.slices for diagnostic in item.problems)
         # Its TLS is that of its hosts then, and clients of its own address find what kube-proxy gave them.
-        self.at_the_edge = exposure.is_asked(service, said, context)
+        self.at_the_edge = exposure.wants_edge(service, annotations, context)
 
     def variant(self, service: Service) -> str:
         """Return which of another Service's backends is used: that of the family of its ClusterIPs."""
@@ -123,20 +123,20 @@ class _FragmentBuilder(FragmentParts):
 
     def add(self, port: ServicePort) -> None:
         """Add one port: its policy, its backends by family and policy, and its addresses."""
-        values = self.said.values(port.label)
-        named = parse.exposure(values).mode
-        spoken = exposure.spoken(port, named, has_host=False, asked=False)
+        values = self.annotations.values(port.label)
+        mode_key = parse.exposure(values).mode
+        spoken = exposure.spoken(port, mode_key, has_host=False, routed=False)
         ends = not self.at_the_edge and 'tls-secret' in values
         # Clients of a ClusterIP speak to the endpoint, so what is TLS there is TLS here, unless it is ended on the way.
-        mode: Mode = 'http' if spoken.mode == 'http' and (named or ends or spoken.endpoint != 'https') else 'tcp'
-        wanted = backends.build_spec(
-            self.service, self.said, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.context
+        mode: Mode = 'http' if spoken.mode == 'http' and (mode_key or ends or spoken.endpoint != 'https') else 'tcp'
+        spec = backends.build_spec(
+            self.service, self.annotations, port, mode, spoken.endpoint if mode == 'http' else 'tcp', self.context
         )
         policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
         paths = parse.exposure(values).path
         settings = parse.route(values)
         policies.apply(policy, settings if paths in (None, (), ('/',)) else replace(settings, rewrite_path=None), mode)
-        self._ignored(port, values, mode)
+        self._report_ignored(port, values, mode)
 
         def key(name: str) -> str:
             return self._key(name, port)
@@ -144,90 +144,90 @@ class _FragmentBuilder(FragmentParts):
         route = RoutePolicy(self, policy, settings, mode, key, f'port {port.label}')
         route.judge()
         route.further_services(self.service.ref, port)
-        route.canary(port, wanted.shape)
-        if mode == 'http' and wanted.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
+        route.canary(port, spec.shape)
+        if mode == 'http' and spec.settings.client_ip in ('none', 'proxy-v1', 'proxy-v2'):
             policy.add(policies.NOT_FORWARDED)
-        if wanted.shape.cookie:
-            policies.apply_session_cookie(policy, wanted.shape.cookie, wanted.settings)
-        if wanted.shape.balance == 'hash' and wanted.settings.balance is not None:
-            policies.apply_hash(policy, wanted.settings.balance.removeprefix(shapes.HASH))
-        usable = self._usable(port, policy, wanted, mode)
-        wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
+        if spec.shape.cookie:
+            policies.apply_session_cookie(policy, spec.shape.cookie, spec.settings)
+        if spec.shape.balance == 'hash' and spec.settings.balance is not None:
+            policies.apply_hash(policy, spec.settings.balance.removeprefix(shapes.HASH))
+        usable = self._usable(port, policy, spec, mode)
+        spec = replace(spec, options=tls_material.mark(spec.options, self.claims))
         if (
-            {*self.said.closing_keys(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
+            {*self.annotations.closing_keys(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
             or not usable
             or (self.at_the_edge and 'client-ca-secret' in values)
         ):
             policy.add(policies.CLOSED)
         self.data += policy.entries
-        self.diagnostics += backends.judge(self.service, self.said, wanted, mode, self.context)
-        made = self._virtual_addresses(port, datapath='tls' if ends else mode)
-        wanted = self._stay(made, values, policy, wanted)
-        made.forwarded = made.datapath == 'kernel' or _is_plain(policy, wanted)
+        self.diagnostics += backends.judge(self.service, self.annotations, spec, mode, self.context)
+        addresses = self._virtual_addresses(port, datapath='tls' if ends else mode)
+        spec = self._stay(addresses, values, policy, spec)
+        addresses.forwarded = addresses.datapath == 'kernel' or _is_plain(policy, spec)
         served = False
         for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):
-            self._open(made, where, usable=usable)
-            if made.datapath == 'kernel':
-                served = served or bool(made.select(where.family, local=where.local).groups)
-            if made.datapath != 'kernel' or self.drains:
-                served = self._lead(made, policy, wanted, where, usable=usable) or served
-        self.balanced |= made.groups
-        self.endpoint_diagnostics.update(made.judge())
+            self._open(addresses, where, usable=usable)
+            if addresses.datapath == 'kernel':
+                served = served or bool(addresses.select(where.family, local=where.local).groups)
+            if addresses.datapath != 'kernel' or self.drains:
+                served = self._lead(addresses, policy, spec, where, usable=usable) or served
+        self.balanced |= addresses.groups
+        self.endpoint_diagnostics.update(addresses.judge())
         if usable and not served:
             self._judge_endpoints(port)
 
     def _lead(
-        self, made: VirtualAddresses, policy: Policy, wanted: backends.BackendSpec, where: Address, *, usable: bool
+        self, addresses: VirtualAddresses, policy: Policy, spec: backends.BackendSpec, where: Address, *, usable: bool
     ) -> bool:
         """Claim an address for HAProxy; return whether there are endpoints behind it."""
-        found = [self._backend(made, wanted, where.family, local=where.local, usable=usable)]
+        targets = [self._backend(addresses, spec, where.family, local=where.local, usable=usable)]
         if where.local and where.outer:
             # What comes from this node or its pods counts as coming from outside: to all endpoints (rule 20).
-            found.append(self._backend(made, wanted, where.family, local=False, usable=usable))
-        if timeouts := backends.timeouts(wanted, policy.name):
+            targets.append(self._backend(addresses, spec, where.family, local=False, usable=usable))
+        if timeouts := backends.timeouts(spec, policy.name):
             policy.add(policies.TIMEOUTS)
             self.timeouts += [timeouts] if timeouts not in self.timeouts else []
-        value = policy.pointer(*(backend.name for backend in found))
-        key, synthetic_address = f'{where.address}:{where.number}', made.synthetic_address(where)
+        value = policy.pointer(*(backend.name for backend in targets))
+        key, synthetic_address = f'{where.address}:{where.number}', addresses.synthetic_address(where)
         self.claims.append(
             Claim(Kind.ADDRESS, synthetic_address or key, value, where.source, key if synthetic_address else '')
         )
-        return any(backend.groups for backend in found)
+        return any(backend.groups for backend in targets)
 
     def forward(self, port: ServicePort) -> None:
         """Add one port that the kernel balances by itself: UDP or SCTP."""
-        made = self._virtual_addresses(port, datapath='kernel')
+        addresses = self._virtual_addresses(port, datapath='kernel')
         for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):
-            self._open(made, where, usable=True)
-        self.balanced |= made.groups
-        self.endpoint_diagnostics.update(made.judge())
-        if not any(made.select(family, local=False).groups for family in (4, 6)):
+            self._open(addresses, where, usable=True)
+        self.balanced |= addresses.groups
+        self.endpoint_diagnostics.update(addresses.judge())
+        if not any(addresses.select(family, local=False).groups for family in (4, 6)):
             self._judge_endpoints(port)
-        given = [key for key in self.said.by_port.get(port.label, {}) if key != 'mode']
-        for key in given:
+        port_keys = [key for key in self.annotations.by_port.get(port.label, {}) if key != 'mode']
+        for key in port_keys:
             self.say('NotApplicable', f'{key}.{port.label}', f'a port of {port.protocol} is balanced by the kernel')
 
     def _virtual_addresses(self, port: ServicePort, datapath: Datapath) -> VirtualAddresses:
         slices = backends.slices(self.service, self.reader)
         return VirtualAddresses(self.service, port, slices, self.reader, self.context, self._own_ends, datapath)
 
-    def _open(self, made: VirtualAddresses, where: Address, *, usable: bool) -> None:
+    def _open(self, addresses: VirtualAddresses, where: Address, *, usable: bool) -> None:
         """Claim the virtual address of an address; one that cannot be served as asked is closed at once."""
-        virtual_address = made.virtual_address(where)
+        virtual_address = addresses.virtual_address(where)
         if not usable:
             virtual_address = replace(virtual_address, external_path=TrafficPath(), local_path=TrafficPath())
-        key = virtual_addresses.key(where.address, where.number, made.port.protocol)
+        key = virtual_addresses.key(where.address, where.number, addresses.port.protocol)
         self.claims.append(Claim(Kind.VIRTUAL_ADDRESS, key, virtual_address, where.source))
 
-    def _usable(self, port: ServicePort, policy: Policy, wanted: backends.BackendSpec, mode: Mode) -> bool:
+    def _usable(self, port: ServicePort, policy: Policy, spec: backends.BackendSpec, mode: Mode) -> bool:
         """Tell whether a port has what verifies its endpoints, and what its TLS needs; without, its addresses are closed."""
-        verified = wanted.ca is None or self._authority(wanted.ca, port)
-        verified = verified and 'backend-ca-secret' not in self.said.closing_keys(port.label)
+        verified = spec.ca is None or self._authority(spec.ca, port)
+        verified = verified and 'backend-ca-secret' not in self.annotations.closing_keys(port.label)
         return (self.at_the_edge or self._own_tls(port, policy, mode)) and verified
 
     def _own_tls(self, port: ServicePort, policy: Policy, mode: Mode) -> bool:
         """End TLS for clients of the Service itself, if the port asks for it; return whether it can be served."""
-        values, closing = self.said.values(port.label), self.said.closing_keys(port.label)
+        values, closing = self.annotations.values(port.label), self.annotations.closing_keys(port.label)
         if 'tls-secret' in closing or 'client-ca-secret' in closing:
             return False
         exposed = parse.exposure(values)
@@ -237,34 +237,34 @@ class _FragmentBuilder(FragmentParts):
         def key(name: str) -> str:
             return self._key(name, port)
 
-        ended = node_tls.OwnTls(self.service.namespace, exposed, key, self.reader, self.context, self.say)
-        good = exposed.mode != 'tls-passthrough' and ended.end(policy, mode)
-        self.claims += ended.claims
-        if not good:
+        own_tls = node_tls.OwnTls(self.service.namespace, exposed, key, self.reader, self.context, self.say)
+        usable = exposed.mode != 'tls-passthrough' and own_tls.end(policy, mode)
+        self.claims += own_tls.claims
+        if not usable:
             self.say('RouteClosed', key('tls-secret'), f'port {port.label} is closed: its TLS cannot be ended')
-        return good
+        return usable
 
     def _stay(
-        self, made: VirtualAddresses, values: dict[str, object], policy: Policy, wanted: backends.BackendSpec
+        self, addresses: VirtualAddresses, values: dict[str, object], policy: Policy, spec: backends.BackendSpec
     ) -> backends.BackendSpec:
         """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
-        if self._by_kernel(values, policy, wanted):
-            made.datapath = 'kernel'
+        if self._by_kernel(values, policy, spec):
+            addresses.datapath = 'kernel'
             if self.drains:
-                policy.flags |= _LINGERING
+                policy.flags |= _DRAINING
                 # The kernel keeps new clients; HAProxy has only the connections from before.
-                return replace(wanted, shape=replace(wanted.shape, affinity=False))
-        elif wanted.shape.affinity:
+                return replace(spec, shape=replace(spec.shape, affinity=False))
+        elif spec.shape.affinity:
             policy.add(policies.AFFINITY)
             self.data += affinity.data(policy.name, self.service.affinity_seconds)
-        return wanted
+        return spec
 
-    def _by_kernel(self, values: dict[str, object], policy: Policy, wanted: backends.BackendSpec) -> bool:
+    def _by_kernel(self, values: dict[str, object], policy: Policy, spec: backends.BackendSpec) -> bool:
         """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
-        preserved = values.get('client-ip') == 'preserve' and wanted.shape.mode == 'tcp'
+        preserved = values.get('client-ip') == 'preserve' and spec.shape.mode == 'tcp'
         if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
             return False
-        return not policy.flags - self.flags and wanted.options.tls is None and not wanted.options.proxy
+        return not policy.flags - self.flags and spec.options.tls is None and not spec.options.proxy
 
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
@@ -275,50 +275,50 @@ class _FragmentBuilder(FragmentParts):
     def _not_yet(self, message: str, field: str) -> None:
         self.diagnostics.append(Diagnostic(self.service.ref, 'NotYet', message, field))
 
-    def _ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
+    def _report_ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
         """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
-        found, ends = dict[str, str](), not self.at_the_edge and 'tls-secret' in values
-        if values.get('client-ip') == 'preserve' and (others := _beyond_kernel(values, preserved=mode == 'tcp')):
-            found['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(others)}' if mode == 'tcp' else '')
+        reasons, ends = dict[str, str](), not self.at_the_edge and 'tls-secret' in values
+        if values.get('client-ip') == 'preserve' and (other_keys := _beyond_kernel(values, preserved=mode == 'tcp')):
+            reasons['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(other_keys)}' if mode == 'tcp' else '')
         if not self.at_the_edge and 'rewrite-path' in values and parse.exposure(values).path not in (None, (), ('/',)):
-            found['rewrite-path'] = _NO_PATHS
+            reasons['rewrite-path'] = _NO_PATHS
         if not self.at_the_edge:
-            found |= {key: _NO_HOSTS for key in ('redirect-root', 'www-redirect') if key in values}
+            reasons |= {key: _NO_HOSTS for key in ('redirect-root', 'www-redirect') if key in values}
         if 'client-ca-secret' in values and not ends:
-            found['client-ca-secret'] = _IN_THE_CLEAR
+            reasons['client-ca-secret'] = _IN_THE_CLEAR
             self.say('RouteClosed', self._key('client-ca-secret', port), f'port {port.label} is closed')
         if ends and parse.exposure(values).mode == 'tls-passthrough':
-            found['tls-secret'] = _PASSED
-        for key, why in sorted(found.items()):
+            reasons['tls-secret'] = _PASSED
+        for key, why in sorted(reasons.items()):
             self.say('NotYet', self._key(key, port), f'the node role does not apply it: {why}')
         if not self.at_the_edge and values.get('tls-redirect'):
             self.say('NotApplicable', self._key('tls-redirect', port), _ONE_PORT)
 
     def _key(self, key: str, port: ServicePort) -> str:
         """Return a key as the user wrote it for a port."""
-        return f'{key}.{port.label}' if self.said.has(key, port.label) else key
+        return f'{key}.{port.label}' if self.annotations.has(key, port.label) else key
 
     def lend(self, port: ServicePort, mode: Mode) -> None:
         """Add the backend that another Service needs of a port, with all its endpoints of one family."""
-        wanted = _lent(self.service, self.said, port, mode, self.context)
-        usable = wanted.ca is None or self._authority(wanted.ca, port)
-        wanted = replace(wanted, options=tls_material.marked(wanted.options, self.claims))
-        made = self._virtual_addresses(port, datapath='http' if mode == 'http' else 'tcp')
-        backend = self._backend(made, wanted, _lent_family(self.service), local=False, usable=usable)
-        self.endpoint_diagnostics.update(made.judge())
+        spec = _lent_spec(self.service, self.annotations, port, mode, self.context)
+        usable = spec.ca is None or self._authority(spec.ca, port)
+        spec = replace(spec, options=tls_material.mark(spec.options, self.claims))
+        addresses = self._virtual_addresses(port, datapath='http' if mode == 'http' else 'tcp')
+        backend = self._backend(addresses, spec, _lent_family(self.service), local=False, usable=usable)
+        self.endpoint_diagnostics.update(addresses.judge())
         policy = Policy(names.policy(self.service.ref, port.label))
-        self.timeouts += [item for item in backends.of_policy(policy, wanted) if item not in self.timeouts]
-        own = (*policy.entries, *affinity.data(policy.name, backend.affinity))
-        self.data += [each for each in own if each not in self.data]
+        self.timeouts += [item for item in backends.of_policy(policy, spec) if item not in self.timeouts]
+        entries = (*policy.entries, *affinity.data(policy.name, backend.affinity))
+        self.data += [entry for entry in entries if entry not in self.data]
         if usable and not backend.groups:
             self._judge_endpoints(port)
 
     def _judge_endpoints(self, port: ServicePort) -> None:
         """Tell that a port has no usable endpoint on any node; to have none on this one is no mistake."""
-        pieces = backends.slices(self.service, self.reader)
+        slices = backends.slices(self.service, self.reader)
         for family in (4, 6):
             if endpoints.select(
-                pieces, port=port.name, protocol=port.protocol, family=family, topology=self.context.topology
+                slices, port=port.name, protocol=port.protocol, family=family, topology=self.context.topology
             ).groups:
                 return
         self.endpoint_diagnostics.add(
@@ -331,14 +331,14 @@ class _FragmentBuilder(FragmentParts):
         return bool(self.material(secret, key, 'authorities'))
 
     def _backend(
-        self, made: VirtualAddresses, wanted: backends.BackendSpec, family: int, *, local: bool, usable: bool
+        self, addresses: VirtualAddresses, spec: backends.BackendSpec, family: int, *, local: bool, usable: bool
     ) -> Backend:
         variant = _variant(family, local=local)
-        name = wanted.name(self.service.ref, variant)
+        name = spec.name(self.service.ref, variant)
         if name not in self.backends:
-            found = made.select(family, local=local)
-            self.backends[name] = backends.make(self.service, wanted, found.groups if usable else (), variant)
-            self.data += backends.data(self.service, wanted, name, self.context)
+            selection = addresses.select(family, local=local)
+            self.backends[name] = backends.make(self.service, spec, selection.groups if usable else (), variant)
+            self.data += backends.data(self.service, spec, name, self.context)
         return self.backends[name]
 
 
@@ -346,12 +346,12 @@ def _variant(family: int, *, local: bool) -> str:
     return '-'.join((['local'] if local else []) + (['v6'] if family == 6 else []))  # noqa: PLR2004
 
 
-def _lent(
-    service: Service, said: Annotations, port: ServicePort, mode: Mode, context: BuildContext
+def _lent_spec(
+    service: Service, annotations: Annotations, port: ServicePort, mode: Mode, context: BuildContext
 ) -> backends.BackendSpec:
     """Return the backend that another Service needs of a port."""
-    endpoint = exposure.spoken(port, None, has_host=False, asked=mode == 'http').endpoint
-    return backends.build_spec(service, said, port, mode, backends.endpoint_protocol(endpoint, mode), context)
+    endpoint = exposure.spoken(port, None, has_host=False, routed=mode == 'http').endpoint
+    return backends.build_spec(service, annotations, port, mode, backends.endpoint_protocol(endpoint, mode), context)
 
 
 def _lent_family(service: Service) -> int:
@@ -366,16 +366,13 @@ def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
 def _first_flags(service: Service, context: BuildContext, *, drains: bool) -> frozenset[str]:
     """Return what each port's policy begins with: how its clients find their way back to kube-proxy."""
     if drains:
-        return _LINGERING
+        return _DRAINING
     return frozenset((policies.LEAVING,)) if ownership.is_leaving(service, context) else frozenset()
 
 
-def _is_plain(policy: Policy, wanted: backends.BackendSpec) -> bool:
+def _is_plain(policy: Policy, spec: backends.BackendSpec) -> bool:
     """Tell whether a port asks for nothing that only HAProxy gives, so that the kernel can stand in for it."""
-    options = wanted.options
+    options = spec.options
     return (
-        wanted.shape.mode == 'tcp'
-        and not policy.flags - {policies.LEAVING}
-        and options.tls is None
-        and not options.proxy
+        spec.shape.mode == 'tcp' and not policy.flags - {policies.LEAVING} and options.tls is None and not options.proxy
     )

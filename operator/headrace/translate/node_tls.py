@@ -19,7 +19,7 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.policies import Policy
 
 # A listener has such a certificate as a placeholder, and HAProxy would show that one first.
-_TAKEN = 'EdDSA'
+_PLACEHOLDER_KIND = 'EdDSA'
 
 
 @dataclass(slots=True)
@@ -53,16 +53,16 @@ class OwnTls:
     def _certificates(self) -> tuple[str, ...]:
         """Return the files of the certificates, none where one of them cannot be used."""
         refs = [Ref('Secret', self.namespace, name) for name in self.exposed.tls_secret or ()]
-        used, left = tls_material.of_each_kind(refs, self.reader)
-        for ref, kind in left:
+        usable, duplicates = tls_material.of_each_kind(refs, self.reader)
+        for ref, kind in duplicates:
             message = f'{ref} has a {kind} key, and so has one before it, which counts'
             self.say('ContradictoryKeys', self.key('tls-secret'), message)
-        found = [self._certificate(ref) for ref in used]
-        return tuple(sorted(found)) if all(found) else ()
+        files = [self._certificate(ref) for ref in usable]
+        return tuple(sorted(files)) if all(files) else ()
 
     def _certificate(self, ref: Ref) -> str:
-        held = self.reader.secret(ref)
-        if held is not None and held.certificate is not None and held.certificate.key == _TAKEN:
+        secret = self.reader.secret(ref)
+        if secret is not None and secret.certificate is not None and secret.certificate.key == _PLACEHOLDER_KIND:
             message = f"{ref}: at a Service's own address keys are RSA or ECDSA, and this one is Ed25519 or Ed448"
             self.say('CertificateUnusable', self.key('tls-secret'), message)
             return ''

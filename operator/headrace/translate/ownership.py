@@ -33,8 +33,11 @@ def can_be_ours(service: Service, context: BuildContext) -> bool:
 
 def is_wished(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service asks for the node role of this class, be it able to have it or not."""
-    said = dict(service.annotations)
-    return said.get('proxy', '').strip() == 'node' and said.get('class', DEFAULT_CLASS).strip() == context.class_name
+    annotations = dict(service.annotations)
+    return (
+        annotations.get('proxy', '').strip() == 'node'
+        and annotations.get('class', DEFAULT_CLASS).strip() == context.class_name
+    )
 
 
 def is_leaving(service: Service, context: BuildContext) -> bool:

@@ -30,7 +30,7 @@ def certificate(secret: Ref) -> tuple[bytes, bytes]:
     seed = hashlib.sha256(f'headrace stand-in {secret}'.encode()).digest()
     key = Ed25519PrivateKey.from_private_bytes(seed)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'headrace stand-in')])
-    made = (
+    placeholder_certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -41,6 +41,6 @@ def certificate(secret: Ref) -> tuple[bytes, bytes]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, None)
     )
-    pem = made.public_bytes(serialization.Encoding.PEM)
+    pem = placeholder_certificate.public_bytes(serialization.Encoding.PEM)
     form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return pem + key.private_bytes(serialization.Encoding.PEM, form, encryption), pem

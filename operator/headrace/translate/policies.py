@@ -123,18 +123,18 @@ def _with(flags: str, flag: str) -> str:
 
 def network_keys(name: str, network: Network) -> list[str]:
     """Return the keys whose prefix match (`map_beg`) is a network: at most 8, family digit and hex digits."""
-    whole, rest = divmod(network.length, _DIGIT_BITS)
+    whole, bits = divmod(network.length, _DIGIT_BITS)
     stem = f'{name}:{network.family}{network.digits[:whole]}'
-    if not rest:
+    if not bits:
         return [stem]
     first = int(network.digits[whole], 16)
-    return [f'{stem}{digit:X}' for digit in range(first, first + 2 ** (_DIGIT_BITS - rest))]
+    return [f'{stem}{digit:X}' for digit in range(first, first + 2 ** (_DIGIT_BITS - bits))]
 
 
 def keys_of(network: Network) -> int:
     """Return how many keys a network has, without making them."""
-    rest = network.length % _DIGIT_BITS
-    return 2 ** (_DIGIT_BITS - rest) if rest else 1
+    bits = network.length % _DIGIT_BITS
+    return 2 ** (_DIGIT_BITS - bits) if bits else 1
 
 
 def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
@@ -150,8 +150,8 @@ def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
 
 def _apply_networks(policy: Policy, flag: str, where: Map, networks: tuple[Network, ...] | None) -> None:
     if networks is not None:
-        found = {key for network in networks for key in network_keys(policy.name, network)}
-        policy.add(flag, *((where, key, '1') for key in found))
+        keys = {key for network in networks for key in network_keys(policy.name, network)}
+        policy.add(flag, *((where, key, '1') for key in keys))
 
 
 def _apply_limits(policy: Policy, settings: RouteSettings) -> None:
@@ -233,8 +233,8 @@ def _with_host(settings: RouteSettings) -> Headers:
     """Return the headers of requests, with the Host that endpoints are to get."""
     if settings.host_header is None:
         return settings.request_headers
-    others = (item for item in settings.request_headers if item[0].lower() != 'host')
-    return tuple(sorted((('Host', settings.host_header), *others), key=lambda item: item[0].lower()))
+    headers = (item for item in settings.request_headers if item[0].lower() != 'host')
+    return tuple(sorted((('Host', settings.host_header), *headers), key=lambda item: item[0].lower()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,20 +258,20 @@ def edit_headers(policy: Policy, request: Edits = _NO_EDITS, response: Edits = _
         (*before.request_added, *request.added),
         (*before.response_added, *response.added),
     )
-    for headers, kept, gone in (
+    for headers, set_flag, delete_flag in (
         (edits.request, REQUEST_HEADERS, REQUEST_HEADERS_GONE),
         (edits.response, RESPONSE_HEADERS, RESPONSE_HEADERS_GONE),
     ):
         if any(value for _, value in headers):
-            policy.flags.add(kept)
+            policy.flags.add(set_flag)
         if any(not value for _, value in headers):
-            policy.flags.add(gone)
-    for headers, added in (
+            policy.flags.add(delete_flag)
+    for headers, add_flag in (
         (edits.request_added, REQUEST_HEADERS_ADDED),
         (edits.response_added, RESPONSE_HEADERS_ADDED),
     ):
         if headers:
-            policy.flags.add(added)
+            policy.flags.add(add_flag)
 
 
 def _merged(before: Headers, headers: Headers) -> Headers:
@@ -291,9 +291,9 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
         *((Map.CORS_ORIGIN, f'{name}:{origin}', '1') for origin in settings.cors_allow_origin),
     )
     # With any origin allowed there are no credentials (Fetch standard, CORS protocol and credentials).
-    trusting = settings.cors_allow_credentials and '*' not in settings.cors_allow_origin
-    if trusting or settings.cors_expose_headers:
-        credentials = 'true' if trusting else 'false'
+    with_credentials = settings.cors_allow_credentials and '*' not in settings.cors_allow_origin
+    if with_credentials or settings.cors_expose_headers:
+        credentials = 'true' if with_credentials else 'false'
         policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
 
 
@@ -306,12 +306,12 @@ def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:
     header, cookie = settings.canary_header, settings.canary_cookie
     both = ((Map.CANARY_ALWAYS, 'always'), (Map.CANARY_NEVER, 'never'))
     if header is not None and settings.canary_header_pattern is None:
-        said = ((Map.CANARY_ALWAYS, header.value),) if header.value else both
-        for where, value in said:
-            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(f"{header.name.lower()}: {value}")}<', '2'))
+        matches = ((Map.CANARY_ALWAYS, header.value),) if header.value else both
+        for where, value in matches:
+            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encode(f"{header.name.lower()}: {value}")}<', '2'))
     if cookie is not None:
         for where, value in both:
-            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encoded(cookie)}={value}<', '1'))
+            policy.add(CANARY_MATCH, (where, f'{policy.name}>{_encode(cookie)}={value}<', '1'))
 
 
 def apply_canary_pattern(policy: Policy, settings: RouteSettings) -> str:
@@ -328,7 +328,7 @@ def apply_canary_pattern(policy: Policy, settings: RouteSettings) -> str:
     return ''
 
 
-def _encoded(text: str) -> str:
+def _encode(text: str) -> str:
     return text.replace('%', '%25').replace(',', '%2C').replace(' ', '%20')
 
 
@@ -364,13 +364,15 @@ def apply_users(policy: Policy, users: tuple[User, ...]) -> Userlist | None:
     """Add basic authentication; return the users whose hashes are of a kind that is no data (crypt), None for none."""
     data = [user for user in users if user.scheme not in ('crypt', 'apr1')]
     policy.add(AUTH, *((Map.AUTH, _credential(policy.name, user), '1') for user in data))
-    if slow := [user for user in users if user.scheme == 'apr1']:
-        policy.add(AUTH_CRYPT, *((Map.AUTH_APR1, f'{policy.name}:{_name_digest(user)}', user.secret) for user in slow))
-    hashed = tuple((user.name, user.secret) for user in users if user.scheme == 'crypt')
-    if not hashed:
+    if apr1_users := [user for user in users if user.scheme == 'apr1']:
+        policy.add(
+            AUTH_CRYPT, *((Map.AUTH_APR1, f'{policy.name}:{_name_digest(user)}', user.secret) for user in apr1_users)
+        )
+    crypt_users = tuple((user.name, user.secret) for user in users if user.scheme == 'crypt')
+    if not crypt_users:
         return None
     policy.add(AUTH_CRYPT)
-    return Userlist(policy.name, hashed)
+    return Userlist(policy.name, crypt_users)
 
 
 def _name_digest(user: User) -> str:
@@ -379,7 +381,7 @@ def _name_digest(user: User) -> str:
 
 def _credential(name: str, user: User) -> str:
     """Return the key of the map that a client with the right name and password makes: hashes only, no free text."""
-    who = _name_digest(user)
+    user_digest = _name_digest(user)
     if user.scheme == 'sha1':
-        return f'{name}:{who}:{user.secret}'
-    return f'{name}:{who}:{hashlib.sha256(f"{name}{user.secret}".encode()).hexdigest().upper()}'
+        return f'{name}:{user_digest}:{user.secret}'
+    return f'{name}:{user_digest}:{hashlib.sha256(f"{name}{user.secret}".encode()).hexdigest().upper()}'

@@ -45,13 +45,13 @@ def others(
     A host whose other one is served too has none, nor has a wildcard.
     """
     for host in hosts:
-        if (found := other(host)) in hosts or '*' in host:
+        if (counterpart := other(host)) in hosts or '*' in host:
             continue
-        policy = Policy(names.policy(service, f'{label}/www/{found}'))
+        policy = Policy(names.policy(service, f'{label}/www/{counterpart}'))
         suffix = '' if https_port in (None, _HTTPS_PORT) else f':{https_port}'
         scheme = '${scheme}' if https_port is None else 'https'
         policies.apply_redirect(policy, _PERMANENT, f'{scheme}://{host}{suffix}${{request_uri}}')
-        yield Redirect(found, '/', exact=False, pointer=policy.pointer(backend), data=tuple(policy.entries))
+        yield Redirect(counterpart, '/', exact=False, pointer=policy.pointer(backend), data=tuple(policy.entries))
 
 
 def other(host: str) -> str:

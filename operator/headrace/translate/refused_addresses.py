@@ -40,21 +40,21 @@ def split(
         for address in group.addresses
         if (address, group.port) in of_service or _is_refused(address, group.port, context)
     }
-    kept = (
+    groups_left = (
         Group(group.port, tuple(address for address in group.addresses if (group.port, address) not in refused))
         for group in groups
     )
-    shown = tuple(f'[{address}]:{port}' if ':' in address else f'{address}:{port}' for port, address in sorted(refused))
-    return tuple(group for group in kept if group.addresses), shown
+    texts = tuple(f'[{address}]:{port}' if ':' in address else f'{address}:{port}' for port, address in sorted(refused))
+    return tuple(group for group in groups_left if group.addresses), texts
 
 
 def judge(service: Service, port: ServicePort, refused: tuple[str, ...]) -> tuple[Diagnostic, ...]:
     """Return the diagnostic about a port's endpoints that are refused."""
     if not refused:
         return ()
-    more = f' and {len(refused) - _SHOWN} more' if len(refused) > _SHOWN else ''
-    which = f'{", ".join(refused[:_SHOWN])}{more}'
-    message = f'port {port.label}: no traffic for {which}: loopback, link-local, multicast, a Service, or a listener of headrace'
+    suffix = f' and {len(refused) - _SHOWN} more' if len(refused) > _SHOWN else ''
+    summary = f'{", ".join(refused[:_SHOWN])}{suffix}'
+    message = f'port {port.label}: no traffic for {summary}: loopback, link-local, multicast, a Service, or a listener of headrace'
     return (Diagnostic(service.ref, 'EndpointRefused', message),)
 
 
@@ -89,25 +89,25 @@ def _beginning(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     if network.version == 6:  # noqa: PLR2004
         first = int(network.network_address) >> 112
         return f' {first:x}:' if first and network.prefixlen >= 16 else ' [0-9a-f]*:'  # noqa: PLR2004
-    whole, rest = divmod(network.prefixlen, 8)
+    whole, bits = divmod(network.prefixlen, 8)
     octets = str(network.network_address).split('.')
     parts = list(map(re.escape, octets[:whole]))
-    if rest:
+    if bits:
         first = int(octets[whole])
-        parts.append(f'(?:{"|".join(map(str, range(first, first + (1 << (8 - rest)))))})')
+        parts.append(f'(?:{"|".join(map(str, range(first, first + (1 << (8 - bits)))))})')
     return ' ' + r'\.'.join(parts) + ('' if len(parts) == len(octets) else r'\.' if parts else '')
 
 
 def _is_refused(text: str, port: int, context: BuildContext) -> bool:
     address = ipaddress.ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    address = mapped or address
+    ipv4 = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = ipv4 or address
     if context.api_server and (_is_in(address, NETWORKS) or address.is_loopback or _is_special(address)):
         return True
     if _is_in(address, _service_networks(context)):
         return True
-    here = address.is_loopback or address.is_unspecified or str(address) in context.own_addresses
-    return here and is_own_port(port, context)
+    own = address.is_loopback or address.is_unspecified or str(address) in context.own_addresses
+    return own and is_own_port(port, context)
 
 
 def _is_special(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -62,24 +62,24 @@ class _Node(NamedTuple):
 def parse(text: str) -> str | Unsupported:
     """Return an expression of a whole text in the form that `Regex.new` takes, or why it is refused."""
     start = '(?i:' if text.startswith('(?i)') else '(?:'
-    found = _written_anew(text, captures=False)
-    return found if isinstance(found, Unsupported) else rf'{START}\A{start}{found}){END}'
+    expression = _rewrite(text, captures=False)
+    return expression if isinstance(expression, Unsupported) else rf'{START}\A{start}{expression}){END}'
 
 
 def parse_beginning(text: str) -> str | Unsupported:
     """Return an expression of a text's beginning, without regard to case, whose groups capture; or why it is refused."""
-    found = _written_anew(text, captures=True)
-    return found if isinstance(found, Unsupported) else rf'{START}\A(?i:{found})'
+    expression = _rewrite(text, captures=True)
+    return expression if isinstance(expression, Unsupported) else rf'{START}\A(?i:{expression})'
 
 
 def parse_anywhere(text: str) -> str | Unsupported:
     """Return an expression of any part of a text, or why it is refused."""
     start = '(?i:' if text.startswith('(?i)') else '(?:'
-    found = _written_anew(text, captures=False)
-    return found if isinstance(found, Unsupported) else f'{START}{start}{found})'
+    expression = _rewrite(text, captures=False)
+    return expression if isinstance(expression, Unsupported) else f'{START}{start}{expression})'
 
 
-def _written_anew(text: str, *, captures: bool) -> str | Unsupported:
+def _rewrite(text: str, *, captures: bool) -> str | Unsupported:
     if len(text) > MAX_LENGTH:
         return Unsupported(f'is longer than {MAX_LENGTH} characters')
     try:
@@ -96,10 +96,10 @@ class _Parser:
 
     def whole(self) -> str:
         """Parse all of the text, and return what is written for it."""
-        found = self._alternatives(0)
+        node = self._alternatives(0)
         if not self._ended:
             raise _SyntaxError('has a `)` without a `(`')
-        return found.text
+        return node.text
 
     @property
     def _ended(self) -> bool:
@@ -134,16 +134,16 @@ class _Parser:
     def _branch(self, depth: int) -> _Node:
         parts: list[_Node] = []
         while not self._ended and not self._at('|') and not self._at(')'):
-            parts.append(self._repeated(self._atom(depth)))
+            parts.append(self._repetition(self._atom(depth)))
         size = sum(part.size for part in parts)
         if size > MAX_SIZE:
             raise _SyntaxError(f'stands for more than {MAX_SIZE} characters')
         varies, groups = len(parts) == 1 and parts[0].varies, sum(part.groups for part in parts)
         return _Node(''.join(part.text for part in parts), size, varies, groups=groups)
 
-    def _repeated(self, atom: _Node) -> _Node:
-        low, high, written = self._count()
-        if not written:
+    def _repetition(self, atom: _Node) -> _Node:
+        low, high, count = self._count()
+        if not count:
             return atom
         if atom.anchor:
             raise _SyntaxError('repeats an anchor')
@@ -155,11 +155,11 @@ class _Parser:
         size = atom.size * max(1, low, high or 0)
         if size > MAX_SIZE:
             raise _SyntaxError(f'stands for more than {MAX_SIZE} characters')
-        text = atom.text + written + lazy
+        text = atom.text + count + lazy
         if atom.groups and not low:
             # That it is left out is a branch of its own, in which its groups are empty.
-            some = '' if high == 1 else '+' if high is None else f'{{1,{high}}}'
-            parts = [atom.text + some + (lazy if some else ''), _EMPTY * atom.groups]
+            repeat = '' if high == 1 else '+' if high is None else f'{{1,{high}}}'
+            parts = [atom.text + repeat + (lazy if repeat else ''), _EMPTY * atom.groups]
             text = f'(?|{"|".join(reversed(parts) if lazy else parts)})' if high != 0 else _EMPTY * atom.groups
         return _Node(text, size, low != high or atom.varies, groups=atom.groups)
 
@@ -168,12 +168,12 @@ class _Parser:
         for sign, low, high in (('*', 0, None), ('+', 1, None), ('?', 0, 1)):
             if self._take(sign):
                 return low, high, sign
-        found = _COUNTS.match(self.text, self.place)
-        if found is None:
+        match = _COUNTS.match(self.text, self.place)
+        if match is None:
             return 1, 1, ''
-        self.place = found.end()
-        low, high = int(found[1]), int(found[3]) if found[3] else None
-        if found[2] is None:
+        self.place = match.end()
+        low, high = int(match[1]), int(match[3]) if match[3] else None
+        if match[2] is None:
             high = low
         if max(low, high or 0) > MAX_COUNT or (high is not None and high < low):
             raise _SyntaxError(f'has a count that is above {MAX_COUNT} or ends below its start')
@@ -186,9 +186,9 @@ class _Parser:
         if self._take('('):
             return self._group(depth + 1)
         if self._take('['):
-            return _Node(_written(self._class()), 1)
+            return _Node(_class_text(self._class()), 1)
         if self._take('.'):
-            return _Node(_written(_ANY), 1)
+            return _Node(_class_text(_ANY), 1)
         if any(map(self._at, '*+?{')):
             raise _SyntaxError(f'has a `{self.text[self.place]}` with nothing to repeat; write it with a backslash')
         return _literal(self._escape() if self._at('\\') else self._character())
@@ -208,15 +208,15 @@ class _Parser:
         )
 
     def _character(self) -> str:
-        found = self.text[self.place]
+        character = self.text[self.place]
         self.place += 1
-        return found
+        return character
 
     def _escape(self) -> str | frozenset[int]:
         """Parse what a backslash begins: a character, or the bytes of a class."""
-        if found := _HEX.match(self.text, self.place):
-            self.place = found.end()
-            return frozenset((int(found[1], 16),))
+        if match := _HEX.match(self.text, self.place):
+            self.place = match.end()
+            return frozenset((int(match[1], 16),))
         sign = self.text[self.place + 1 : self.place + 2]
         self.place += 2
         if sign in _CLASSES:
@@ -241,30 +241,30 @@ class _Parser:
             if len(first) != 1 or len(last) != 1 or min(first) > min(last):
                 raise _SyntaxError('has a range in a class that is none')
             members |= frozenset(range(min(first), min(last) + 1))
-        found = _BYTES - members if negated else members
-        if not found:
+        result = _BYTES - members if negated else members
+        if not result:
             raise _SyntaxError('has a class without a character')
-        return found
+        return result
 
     def _member(self) -> frozenset[int]:
         if self._ended:
             raise _SyntaxError('has a `[` without a `]`')
         if self._at('['):
             raise _SyntaxError('has a `[` in a class; write it with a backslash')
-        found = self._escape() if self._at('\\') else self._character()
-        if isinstance(found, frozenset):
-            return found
-        if not found.isascii():
+        member = self._escape() if self._at('\\') else self._character()
+        if isinstance(member, frozenset):
+            return member
+        if not member.isascii():
             raise _SyntaxError('has a character in a class that is not ASCII')
-        return frozenset(found.encode())
+        return frozenset(member.encode())
 
 
-def _literal(found: str | frozenset[int]) -> _Node:
-    if isinstance(found, frozenset):
-        return _Node(_written(found), 1)
-    if found.isascii():
-        return _Node(_byte(ord(found)), 1)
-    data = found.encode(errors='surrogatepass')
+def _literal(value: str | frozenset[int]) -> _Node:
+    if isinstance(value, frozenset):
+        return _Node(_class_text(value), 1)
+    if value.isascii():
+        return _Node(_byte(ord(value)), 1)
+    data = value.encode(errors='surrogatepass')
     return _Node(f'(?:{"".join(map(_byte, data))})', len(data))
 
 
@@ -273,7 +273,7 @@ def _byte(value: int) -> str:
     return chr(value) if value in _WORD else f'\\x{value:02x}'
 
 
-def _written(members: Iterable[int]) -> str:
+def _class_text(members: Iterable[int]) -> str:
     """Return bytes as a class: ranges in ascending order; one byte stands for itself."""
     ranges: list[list[int]] = []
     for value in sorted(members):

@@ -37,11 +37,11 @@ class RoutePolicy:
         self.policy.add(policies.CLOSED)
         self.parts.say('RouteClosed', self.key(key), f'{self.subject} is closed: {why}')
 
-    def close_unparsed(self, said: Annotations, label: str) -> None:
+    def close_unparsed(self, annotations: Annotations, label: str) -> None:
         """Close the route where the value of a key that protects it does not parse."""
-        for key in said.closing_keys(label):
+        for key in annotations.closing_keys(label):
             if key not in keys.HTTP_ONLY or self.mode == 'http':
-                self.close(*said.closing_reason(key))
+                self.close(*annotations.closing_reason(key))
 
     def judge(self) -> None:
         """Add what the settings say that needs other objects, or more than one key; their plain values are applied before."""
@@ -63,20 +63,20 @@ class RoutePolicy:
             return
         parts, secret = self.parts, Ref('Secret', self.parts.ref.namespace, name)
         key = self.key('basic-auth-secret')
-        why, hashed = credentials.apply(self.policy, secret, key, parts.reader, parts.context, parts.say)
-        parts.userlists += hashed
+        why, userlists = credentials.apply(self.policy, secret, key, parts.reader, parts.context, parts.say)
+        parts.userlists += userlists
         if why:
             self.close('basic-auth-secret', why)
 
     def _authentication(self) -> None:
         """Let another Service decide about requests; close the route where it cannot be asked."""
         parts, key = self.parts, external_authentication.key(self.settings)
-        added = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, self._lender)
-        if isinstance(added, external_authentication.Refused):
-            self.close(key, added.why)
-        elif added is not None:
-            parts.demands.add(added[0])
-            parts.leads.append(added[1])
+        result = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, self._lender)
+        if isinstance(result, external_authentication.Refused):
+            self.close(key, result.why)
+        elif result is not None:
+            parts.demands.add(result[0])
+            parts.leads.append(result[1])
         if self.settings.external_auth_url is not None and key != 'external-auth-url':
             parts.say('ContradictoryKeys', self.key('external-auth-url'), external_authentication.SERVICE_COUNTS)
 
@@ -86,12 +86,12 @@ class RoutePolicy:
             return
         parts, ingress = self.parts, self.parts.ref.name if self.parts.ref.kind == 'Ingress' else ''
         origin = further_services.Origin(service, port.number, ingress)
-        for key, added in further_services.add(self.policy, self.settings, origin, self._lender):
-            if isinstance(added, external_authentication.Refused):
-                parts.say('ServiceMissing', self.key(key), added.why)
+        for key, result in further_services.add(self.policy, self.settings, origin, self._lender):
+            if isinstance(result, external_authentication.Refused):
+                parts.say('ServiceMissing', self.key(key), result.why)
             else:
-                parts.demands.add(added.demand)
-                parts.leads.append(added.lead)
+                parts.demands.add(result.demand)
+                parts.leads.append(result.lead)
 
     def canary(self, port: ServicePort, home: Shape) -> None:
         """Let a part of the requests for a port, whose backend has the shape `home`, go to another Service."""
@@ -99,17 +99,17 @@ class RoutePolicy:
         if name is None or self.mode != 'http':
             return
         ref = Ref('Service', self.parts.ref.namespace, name)
-        other = self.parts.reader.other_service(ref)
-        target = canaries.target(other, port)
-        if other is None or target is None:
-            self.parts.say('ServiceMissing', self.key('canary-service'), canaries.missing_port(ref, other))
+        service = self.parts.reader.other_service(ref)
+        target = canaries.target(service, port)
+        if service is None or target is None:
+            self.parts.say('ServiceMissing', self.key('canary-service'), canaries.missing_port(ref, service))
             return
-        demand, wanted = backends.demand(other, target, self.mode, self.parts.context)
+        demand, spec = backends.demand(service, target, self.mode, self.parts.context)
         self.parts.demands.add(demand)
         lead = canaries.lead(
-            self.policy, self.settings, ref, target.label, wanted, wanted.name(ref, self.parts.variant(other))
+            self.policy, self.settings, ref, target.label, spec, spec.name(ref, self.parts.variant(service))
         )
         self.parts.leads.append(lead)
         if why := policies.apply_canary_pattern(self.policy, self.settings):
             self.parts.say('InvalidValue', self.key('canary-header-pattern'), why)
-        canaries.stay(self.policy, home, wanted.shape)
+        canaries.stay(self.policy, home, spec.shape)

@@ -31,34 +31,34 @@ def translate(
     """
     if not context.exists(service.namespace):
         return None
-    said = parse.read(service.ref, service.annotations, service.ports)
-    ours = exposure.is_ours(service, said, context)
-    exposures = exposure.expose(service, said, context) if ours else Exposures()
-    asked = ours and exposure.is_asked(service, said, context)
-    if asked and service.type is ServiceType.EXTERNAL_NAME and not context.settings.allow_external_name:
+    annotations = parse.read(service.ref, service.annotations, service.ports)
+    ours = exposure.is_ours(service, annotations, context)
+    exposures = exposure.expose(service, annotations, context) if ours else Exposures()
+    wants_edge = ours and exposure.wants_edge(service, annotations, context)
+    if wants_edge and service.type is ServiceType.EXTERNAL_NAME and not context.settings.allow_external_name:
         diagnostic = Diagnostic(
             service.ref, 'ExternalNameForbidden', 'the class does not allow ExternalName', 'spec.type'
         )
         exposures = Exposures(diagnostics=(diagnostic,))
-    remarks = exposures.diagnostics or said.diagnostics or (asked and service.problems)
-    unclassed = said.service.get('class') == '' and context.class_name == DEFAULT_CLASS
-    if not demands and not unclassed and not (ours and (exposures.ports or remarks)):
+    remarks = exposures.diagnostics or annotations.diagnostics or (wants_edge and service.problems)
+    without_class = annotations.service.get('class') == '' and context.class_name == DEFAULT_CLASS
+    if not demands and not without_class and not (ours and (exposures.ports or remarks)):
         return None
-    return _build(FragmentBuilder(service, said, reader, context), exposures, demands)
+    return _build(FragmentBuilder(service, annotations, reader, context), exposures, demands)
 
 
 def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[Demand]) -> Fragment:
-    service, said, context = builder.service, builder.said, builder.context
-    builder.sharing = budgets.shared_policies(service, said, exposures, context)
-    if (excess := budgets.excess(service, said, exposures, context, builder.sharing)) is not None:
-        diagnostics = (*said.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
+    service, annotations, context = builder.service, builder.annotations, builder.context
+    builder.policy_owners = budgets.shared_policies(service, annotations, exposures, context)
+    if (excess := budgets.excess(service, annotations, exposures, context, builder.policy_owners)) is not None:
+        diagnostics = (*annotations.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
         return budgets.closed(service, exposures, diagnostics, context)
-    builder.diagnostics += [*service.problems, *said.diagnostics, *exposures.diagnostics]
-    builder.endpoint_diagnostics.update(diagnostic for piece in builder.reader.slices for diagnostic in piece.problems)
+    builder.diagnostics += [*service.problems, *annotations.diagnostics, *exposures.diagnostics]
+    builder.endpoint_diagnostics.update(diagnostic for item in builder.reader.slices for diagnostic in item.problems)
     for exposed in exposures.ports:
         EdgePort(builder, exposed).build()
     _not_applicable(builder, exposures)
-    for key, label, why in key_dependencies.missing(said, exposures):
+    for key, label, why in key_dependencies.missing(annotations, exposures):
         builder.say('NotApplicable', builder.key(key, label), why)
     for demand in sorted(demands)[:MOST_DEMANDED]:
         builder.add_demanded(demand)
@@ -70,25 +70,25 @@ def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[De
     return builder.fragment()
 
 
-def refresh(held: Fragment, service: Service, reader: Reader, context: BuildContext) -> Fragment:
+def refresh(fragment: Fragment, service: Service, reader: Reader, context: BuildContext) -> Fragment:
     """Return a fragment of which only the Service's endpoints have changed; equal to one that is built anew."""
     ports = {port.label: port for port in service.ports}
-    made: list[Backend] = []
-    diagnostics = {diagnostic for piece in reader.slices for diagnostic in piece.problems}
-    for backend in held.backends:
+    updated: list[Backend] = []
+    diagnostics = {diagnostic for item in reader.slices for diagnostic in item.problems}
+    for backend in fragment.backends:
         if backend.pin:
             continue
         if backend.port not in ports:
             # The Service has become more than a budget allows, and keeps what it was.
-            made.append(backend)
+            updated.append(backend)
             continue
-        if not tls_material.can_verify(backend, held.claims):
-            made.append(backend)
+        if not tls_material.can_verify(backend, fragment.claims):
+            updated.append(backend)
             continue
         servers = backends.edge_servers(service, ports[backend.port], reader, context)
-        made.append(backend if servers.groups == backend.groups else backend.with_groups(servers.groups))
+        updated.append(backend if servers.groups == backend.groups else backend.with_groups(servers.groups))
         diagnostics.update(servers.diagnostics)
-    return held.with_endpoints(affinity.with_pins(made), tuple(sorted(diagnostics)))
+    return fragment.with_endpoints(affinity.with_pins(updated), tuple(sorted(diagnostics)))
 
 
 def _not_applicable(builder: FragmentBuilder, exposures: Exposures) -> None:
@@ -96,9 +96,9 @@ def _not_applicable(builder: FragmentBuilder, exposures: Exposures) -> None:
     modes = {exposed.port.label: exposed.spoken.mode for exposed in exposures.ports}
     for names, mode in ((keys.HTTP_ONLY, 'http'), (keys.TCP_ONLY, 'tcp')):
         if modes and mode not in modes.values():
-            for key in builder.said.common.keys() & names:
+            for key in builder.annotations.common.keys() & names:
                 builder.say('NotApplicable', key, f'no exposed port has mode {mode}')
-        for label, given in builder.said.by_port.items():
+        for label, port_values in builder.annotations.by_port.items():
             if modes.get(label, mode) != mode:
-                for key in given.keys() & names:
+                for key in port_values.keys() & names:
                     builder.say('NotApplicable', f'{key}.{label}', f'the port has mode {modes[label]}')

@@ -94,8 +94,8 @@ def check(settings: BackendSettings) -> str:
     """Return the kind of active check; a path, host or status implies http."""
     if settings.check is not None:
         return settings.check
-    implied = (settings.check_path, settings.check_host, settings.check_status)
-    return 'http' if any(value is not None for value in implied) else 'off'
+    http_settings = (settings.check_path, settings.check_host, settings.check_status)
+    return 'http' if any(value is not None for value in http_settings) else 'off'
 
 
 def options(settings: BackendSettings, *, protocol: str, ca_file: str) -> Options:

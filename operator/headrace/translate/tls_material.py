@@ -23,32 +23,34 @@ def problem(secret: Ref, kind: str, reader: Reader, context: BuildContext) -> tu
     """Return why the material of a Secret cannot be used (a reason and a message), None when it can."""
     if not context.may_read_secrets(secret.namespace):
         return 'SecretForbidden', f'add {secret.namespace} to secrets.namespaces to let headrace read {secret}'
-    held = reader.secret(secret)
-    if held is None:
+    material = reader.secret(secret)
+    if material is None:
         return 'SecretMissing', f'{secret} does not exist'
-    found = {
-        'certificate': held.certificate_problem,
-        'authorities': held.authorities_problem,
-        'users': held.users_problem,
+    reason_by_kind = {
+        'certificate': material.certificate_problem,
+        'authorities': material.authorities_problem,
+        'users': material.users_problem,
     }[kind]
     reason = 'CredentialsUnusable' if kind == 'users' else 'CertificateUnusable'
-    return (reason, f'{secret}: {found}') if found else None
+    return (reason, f'{secret}: {reason_by_kind}') if reason_by_kind else None
 
 
 def claim(secret: Ref, key: str, kind: str, reader: Reader, context: BuildContext, say: Say) -> Claim | None:
     """Return the claim for the file with a Secret's certificate or authorities; None, and why is said, if there is none."""
-    where, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, names.file(secret)
-    held = reader.secret(secret)
-    if held is None and context.offline:
-        both, alone = placeholder_certificates.certificate(secret)
+    claim_kind, name = Kind.CERTIFICATE if kind == 'certificate' else Kind.AUTHORITY, names.file(secret)
+    material = reader.secret(secret)
+    if material is None and context.offline:
+        with_key, certificate_only = placeholder_certificates.certificate(secret)
         say('PlaceholderCertificate', key, f'{secret} is not in the input; a placeholder takes its place')
-        return Claim(where, name, Pem(both if kind == 'certificate' else alone))
-    if (found := problem(secret, kind, reader, context)) is not None:
-        say(found[0], key, found[1])
+        return Claim(claim_kind, name, Pem(with_key if kind == 'certificate' else certificate_only))
+    if (unusable := problem(secret, kind, reader, context)) is not None:
+        say(unusable[0], key, unusable[1])
         return None
-    assert held is not None
+    assert material is not None
     return Claim(
-        where, name, Pem(held.certificate.pem if kind == 'certificate' and held.certificate else held.authorities)
+        claim_kind,
+        name,
+        Pem(material.certificate.pem if kind == 'certificate' and material.certificate else material.authorities),
     )
 
 
@@ -57,19 +59,19 @@ def of_each_kind(secrets: Iterable[Ref], reader: Reader) -> tuple[list[Ref], lis
 
     Of two with keys of one kind HAProxy would show the one that it has got first, so only the first is used.
     """
-    used: dict[str, Ref] = {}
-    left: list[tuple[Ref, str]] = []
+    usable: dict[str, Ref] = {}
+    duplicates: list[tuple[Ref, str]] = []
     for ref in secrets:
-        held = reader.secret(ref)
-        kind = held.certificate.key if held is not None and held.certificate is not None else str(ref)
-        if kind in used:
-            left.append((ref, kind))
+        material = reader.secret(ref)
+        kind = material.certificate.key if material is not None and material.certificate is not None else str(ref)
+        if kind in usable:
+            duplicates.append((ref, kind))
         else:
-            used[kind] = ref
-    return list(used.values()), left
+            usable[kind] = ref
+    return list(usable.values()), duplicates
 
 
-def marked(options: Options, claims: Iterable[Claim]) -> Options:
+def mark(options: Options, claims: Iterable[Claim]) -> Options:
     """Return the options of servers with the mark of the authorities that they name, as far as those are claimed."""
     if options.tls is None:
         return options
@@ -81,5 +83,5 @@ def marked(options: Options, claims: Iterable[Claim]) -> Options:
 
 def can_verify(backend: Backend, claims: Iterable[Claim]) -> bool:
     """Tell whether a backend that verifies its endpoints has the authorities to do so."""
-    wanted = backend.options.tls.ca_file if backend.options.tls else ''
-    return not wanted or any(item.kind is Kind.AUTHORITY and item.key == wanted for item in claims)
+    ca_file = backend.options.tls.ca_file if backend.options.tls else ''
+    return not ca_file or any(item.kind is Kind.AUTHORITY and item.key == ca_file for item in claims)

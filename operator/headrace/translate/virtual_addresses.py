@@ -59,25 +59,25 @@ def addresses(service: Service, port: ServicePort, reader: Reader, context: Buil
         *(
             (address, port.number, EXTERNAL)
             for address in service.external_ips
-            if not refused(address, reader, context)
+            if not refusal(address, reader, context)
         ),
         *((address, port.number, BALANCER) for address in service.load_balancer_ips),
     ]
     if port.node_port:
-        here = [node for node in reader.nodes if node.name == context.topology.node]
-        outer += [(address, port.node_port, NODE_PORT) for node in here for address in node.addresses]
-    found = {
+        own_nodes = [node for node in reader.nodes if node.name == context.topology.node]
+        outer += [(address, port.node_port, NODE_PORT) for node in own_nodes for address in node.addresses]
+    by_end = {
         (address, number): Address(address, number, source, service.external_local) for address, number, source in outer
     }
     for address in service.cluster_ips:
-        found[address, port.number] = Address(address, port.number, CLUSTER_IP, service.internal_local)
-    return [found[where] for where in sorted(found)]
+        by_end[address, port.number] = Address(address, port.number, CLUSTER_IP, service.internal_local)
+    return [by_end[where] for where in sorted(by_end)]
 
 
-def refused(address: str, reader: Reader, context: BuildContext) -> str:
+def refusal(address: str, reader: Reader, context: BuildContext) -> str:
     """Return why an externalIP is not taken over, '' where it is: an author of Services must not take others' traffic."""
-    found = ipaddress.ip_address(address)
-    if found.is_loopback or found.is_link_local or found.is_multicast:
+    parsed_address = ipaddress.ip_address(address)
+    if parsed_address.is_loopback or parsed_address.is_link_local or parsed_address.is_multicast:
         return 'it is no address that others can reach'
     if any(address in node.addresses for node in reader.nodes):
         return 'it is the address of a Node'
@@ -88,19 +88,23 @@ def refused(address: str, reader: Reader, context: BuildContext) -> str:
         (context.settings.service_networks, 'Services'),
         ((*context.settings.pod_networks, *(network for node in reader.nodes for network in node.pods)), 'pods'),
     ):
-        if any(found in ipaddress.ip_network(network) for network in networks if family(network) == family(address)):
+        if any(
+            parsed_address in ipaddress.ip_network(network)
+            for network in networks
+            if family(network) == family(address)
+        ):
             return f'it is in the network of {whose}'
     return ''
 
 
 def own_ends(service: Service, reader: Reader, context: BuildContext) -> frozenset[tuple[str, int]]:
     """Return all addresses and ports of a Service, those at other Nodes too: a connection could come back from there."""
-    here = (address for port in service.ports for address in addresses(service, port, reader, context))
+    own_addresses = (address for port in service.ports for address in addresses(service, port, reader, context))
     ports = [port.node_port for port in service.ports if port.node_port]
     nodes = (
         (address, port) for node in (reader.nodes if ports else ()) for address in node.addresses for port in ports
     )
-    return frozenset((*((each.address, each.number) for each in here), *nodes))
+    return frozenset((*((item.address, item.number) for item in own_addresses), *nodes))
 
 
 def judge(service: Service, reader: Reader, context: BuildContext) -> list[Diagnostic]:
@@ -108,7 +112,7 @@ def judge(service: Service, reader: Reader, context: BuildContext) -> list[Diagn
     return [
         Diagnostic(service.ref, 'AddressRefused', f'{address} is not taken over: {why}', EXTERNAL)
         for address in service.external_ips
-        if (why := refused(address, reader, context))
+        if (why := refusal(address, reader, context))
     ]
 
 
@@ -129,12 +133,12 @@ class VirtualAddresses:
     forwarded: bool = True
     groups: dict[str, Balanced] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    _found: dict[tuple[int, bool], Selection] = field(default_factory=dict)
+    _selections: dict[tuple[int, bool], Selection] = field(default_factory=dict)
 
     def select(self, of: int, *, local: bool) -> Selection:
         """Return the endpoints of a family: all, or those of this node."""
-        if (of, local) not in self._found:
-            found = endpoints.select(
+        if (of, local) not in self._selections:
+            selection = endpoints.select(
                 self.slices,
                 port=self.port.name,
                 protocol=self.port.protocol,
@@ -142,17 +146,17 @@ class VirtualAddresses:
                 topology=self.context.topology,
                 local=local,
             )
-            groups, refused = refused_addresses.split(found.groups, self.context, self.own_ends)
-            self.refused.update(refused)
-            self._found[of, local] = replace(found, groups=groups) if refused else found
-        return self._found[of, local]
+            groups, refusal = refused_addresses.split(selection.groups, self.context, self.own_ends)
+            self.refused.update(refusal)
+            self._selections[of, local] = replace(selection, groups=groups) if refusal else selection
+        return self._selections[of, local]
 
     def virtual_address(self, where: Address) -> VirtualAddress:
         """Return the virtual address of an address."""
-        external_path = self._side(where.family, local=where.local)
-        local_path = self._side(where.family, local=False) if where.local and where.outer else external_path
-        ranged = where.source == BALANCER and self.service.type is ServiceType.LOAD_BALANCER
-        ranges = _ranges(self.service.source_ranges, where, self._node_addresses()) if ranged else None
+        external_path = self._traffic_path(where.family, local=where.local)
+        local_path = self._traffic_path(where.family, local=False) if where.local and where.outer else external_path
+        has_ranges = where.source == BALANCER and self.service.type is ServiceType.LOAD_BALANCER
+        ranges = _ranges(self.service.source_ranges, where, self._node_addresses()) if has_ranges else None
         synthetic_address = '' if self.datapath == 'kernel' else self.synthetic_address(where)
         return VirtualAddress(
             self.datapath,
@@ -182,40 +186,40 @@ class VirtualAddresses:
             for address in node.addresses
         )
 
-    def _side(self, of: int, *, local: bool) -> TrafficPath:
-        found = self.select(of, local=local)
-        if not found.groups:
+    def _traffic_path(self, of: int, *, local: bool) -> TrafficPath:
+        selection = self.select(of, local=local)
+        if not selection.groups:
             elsewhere = local and self.select(of, local=False).groups
             return TrafficPath(Action.DROP if elsewhere else Action.REFUSE)
         if self.datapath == 'kernel':
-            return TrafficPath(Action.SERVE, group=self._group(found, of, local=local))
-        return TrafficPath(Action.SERVE, spare=_listed(found)[:SLOTS] if self.forwarded else ())
+            return TrafficPath(Action.SERVE, group=self._group(selection, of, local=local))
+        return TrafficPath(Action.SERVE, spare=_endpoints_of(selection)[:SLOTS] if self.forwarded else ())
 
-    def _group(self, found: Selection, of: int, *, local: bool) -> str:
+    def _group(self, selection: Selection, of: int, *, local: bool) -> str:
         service, port = self.service, self.port
         text = f'{service.namespace}/{service.name}/{port.label}/{port.protocol}/{of}/{"local" if local else "all"}'
         name = names.digest(text)
         if name not in self.groups:
-            self.groups[name] = Balanced(name, str(port.protocol), _listed(found), service.affinity_seconds)
+            self.groups[name] = Balanced(name, str(port.protocol), _endpoints_of(selection), service.affinity_seconds)
         return name
 
 
-def _listed(found: Selection) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted((address, group.port) for group in found.groups for address in group.addresses))
+def _endpoints_of(selection: Selection) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((address, group.port) for group in selection.groups for address in group.addresses))
 
 
-def _ranges(given: tuple[str, ...], where: Address, own: Iterable[str]) -> tuple[str, ...] | None:
+def _ranges(ranges: tuple[str, ...], where: Address, own_addresses: Iterable[str]) -> tuple[str, ...] | None:
     """Return the networks that may connect to a load balancer's address; None for all, and none where one is no CIDR."""
-    if not given:
+    if not ranges:
         return None
     try:
-        networks = [ipaddress.ip_network(text, strict=False) for text in given]
+        networks = [ipaddress.ip_network(text, strict=False) for text in ranges]
     except ValueError:
         return ()
-    kept = [network for network in networks if network.version == where.family]
-    if not kept or any(network.prefixlen == 0 for network in kept):
+    same_family = [network for network in networks if network.version == where.family]
+    if not same_family or any(network.prefixlen == 0 for network in same_family):
         return None
     # A node that reaches the address by itself may have it as its source (rule 31).
-    if any(ipaddress.ip_address(address) in network for address in own for network in kept):
-        kept.append(ipaddress.ip_network(where.address))
-    return tuple(map(str, ipaddress.collapse_addresses(kept)))  # type: ignore[type-var]
+    if any(ipaddress.ip_address(address) in network for address in own_addresses for network in same_family):
+        same_family.append(ipaddress.ip_network(where.address))
+    return tuple(map(str, ipaddress.collapse_addresses(same_family)))  # type: ignore[type-var]

@@ -153,7 +153,7 @@ def test_a_service_of_another_class_has_no_fragment_and_no_diagnostic():
 )
 def test_what_a_port_speaks_without_annotations(protocol, name, mode, endpoint):
     port = parse.read(service(ports=[{'port': 80, 'name': name, 'appProtocol': protocol}])).object.ports[0]
-    assert exposure.spoken(port, None, has_host=False, asked=False) == Spoken(mode, endpoint)
+    assert exposure.spoken(port, None, has_host=False, routed=False) == Spoken(mode, endpoint)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_a_port_speaks_without_annotations(protocol, name, mode, endpoint):
 )
 def test_annotations_come_before_what_the_port_says(named, name, has_host, asked, mode, endpoint):
     port = parse.read(service(ports=[{'port': 80, 'name': name}])).object.ports[0]
-    assert exposure.spoken(port, named, has_host=has_host, asked=asked) == Spoken(mode, endpoint)
+    assert exposure.spoken(port, named, has_host=has_host, routed=asked) == Spoken(mode, endpoint)
 
 
 @pytest.mark.parametrize(
