@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pytest_rerunfailures import StatusDB
 from xdist.scheduler import LoadGroupScheduling
 
 from support import logs, network
@@ -54,6 +55,15 @@ SECONDS = {
     'unit': 0.01,
 }
 CONTROL_PLANE = 'a control plane, '
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    # pytest-rerunfailures asks its controller over TCP before each test whether it crashed a worker, and waits 40 ms for
+    # a delayed acknowledgement. No worker is replaced here, so no test comes back after a crash.
+    if hasattr(config, 'workerinput'):
+        config.failures_db.sock.close()
+        config.failures_db = StatusDB()
 
 
 @pytest.hookimpl(tryfirst=True)
