@@ -18,6 +18,8 @@ from support.controlplane import ControlPlane
 settings.register_profile('headrace', deadline=None)
 settings.load_profile('headrace')
 ROOT = Path(__file__).resolve().parent.parent
+# Each process of headrace that a test starts would compile all of its modules anew.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 READ_BY_DATA_PLANES = (
     ('Pod', 'v1'),
     ('Service', 'v1'),
