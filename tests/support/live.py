@@ -12,14 +12,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import yaml
 
-from support import logs
+from support import logs, waiting
 from support.objects import endpoint_slice, service
 
 HEADRACE = Path(sys.executable).with_name('headrace')
@@ -28,13 +27,7 @@ _SECONDS = 30.0
 
 def until(true, what='it', seconds=_SECONDS):
     """Wait until something is true, and return what it returned."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = true()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f'{what} has not come true: {found!r}'
-        time.sleep(0.01)
+    return waiting.until(true, what, within=seconds)
 
 
 class Ports:
