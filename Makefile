@@ -3,9 +3,11 @@ VENV := .venv/bin
 # What set-up may be told, as `make setup NAME=value` or by environment: see tools/setup.sh.
 # The tests that need no started process and answer within seconds.
 UNIT ?= tests/unit
-# Tests that share something are given to one worker, and so run one after the other: see tests/conftest.py.
-# A worker that crashed is not replaced: the run could wait forever for the tests that it had.
-PYTEST := $(VENV)/pytest -n 2 --dist loadgroup --max-worker-restart 0 --rerun-show-tracebacks
+# Tests of live processes wait half of their time, so there are two workers for each of two cores.
+WORKERS ?= 4
+# A worker gets whole files: see tests/conftest.py. One that crashed is not replaced: the run could wait forever for the
+# tests that it had.
+PYTEST := $(VENV)/pytest --dist loadfile --max-worker-restart 0 --rerun-show-tracebacks
 # For example: make test ARGS='-k reload'
 ARGS ?=
 CONFORMANCE := cd tests && PYTHONPATH=..:../operator ../$(VENV)/python -m conformance
@@ -27,7 +29,7 @@ node: controlplane ## Get what a machine for a real node needs (once per machine
 
 test: node ## Run everything that CI runs
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n $(WORKERS) $(ARGS)
 
 coverage: setup ## How much of the pure layers their own tests run: all of it
 	@tools/coverage.sh
@@ -50,7 +52,7 @@ conformance-tools: node
 	@$(VENV)/python tools/build_conformance.py
 
 check: lint ## Lint and run the unit tests: for every small change
-	$(PYTEST) $(UNIT) $(ARGS)
+	$(PYTEST) -n 2 $(UNIT) $(ARGS)
 
 lint: ## Ruff, mypy, the rules about imports, and ShellCheck
 	$(VENV)/ruff check

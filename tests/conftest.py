@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from pytest_rerunfailures import StatusDB
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadFileScheduling
 
 from support import logs, network
 from support.api import collection
@@ -56,7 +56,6 @@ SECONDS = {
     'golden': 0.2,
     'unit': 0.01,
 }
-CONTROL_PLANE = 'a control plane, '
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,23 +75,16 @@ def pytest_collection_modifyitems(items):
         # fuzzer finds is a finding at once: a second try draws other examples.
         pure = folder in PURE or item.path.name.startswith('test_fuzz_')
         item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=['UnraisableException'] if pure else None))
-        # One after the other: a process has one control plane, and its faults meet no other test.
-        if 'control_plane' in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group(f'{CONTROL_PLANE}{folder}'))
 
 
-class Groups(LoadGroupScheduling):
+class Files(LoadFileScheduling):
     """Gives each worker whole files, so that what a module shares is started once, and long ones first.
 
-    The tests of the real node, which follow each other, stay together too. By their folder: the mark for groups has no
-    effect with pytest 9.2 (pytest-xdist issue 1386).
+    The tests of the real node, which follow each other, stay together too.
     """
 
     def _split_scope(self, nodeid):
-        if nodeid.startswith('tests/realnode/'):
-            return 'real node'
-        group = super()._split_scope(nodeid)
-        return group if group != nodeid else nodeid.partition('::')[0]
+        return 'real node' if nodeid.startswith('tests/realnode/') else super()._split_scope(nodeid)
 
     def _assign_work_unit(self, node):
         self.workqueue.move_to_end(max(self.workqueue, key=self._expected), last=False)
@@ -101,13 +93,11 @@ class Groups(LoadGroupScheduling):
     def _expected(self, scope):
         """Return about how many seconds a scope takes."""
         nodeids = self.workqueue[scope]
-        each = SECONDS.get(next(iter(nodeids)).split('/')[1], 1.0)
-        # With a control plane nothing is quick.
-        return len(nodeids) * (max(each, 3.0) if scope.startswith(CONTROL_PLANE) else each)
+        return len(nodeids) * SECONDS.get(next(iter(nodeids)).split('/')[1], 1.0)
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return Groups(config, log) if config.getvalue('dist') == 'loadgroup' else None
+    return Files(config, log) if config.getvalue('dist') == 'loadfile' else None
 
 
 @pytest.hookimpl(wrapper=True)
