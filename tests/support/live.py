@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from support import logs, waiting
+from support import logs, prefork, waiting
 from support.objects import endpoint_slice, service
 
 HEADRACE = Path(sys.executable).with_name('headrace')
@@ -127,14 +127,14 @@ class Live:
 
     def begin(self, *more, **environment):
         """Start the agent, and do not wait for it."""
+        command, environment = self.command(*more), {**os.environ, 'TMPDIR': str(self.root), **environment}
         with self.log.open('ab') as output:
-            self.process = subprocess.Popen(
-                self.command(*more),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, 'TMPDIR': str(self.root), **environment},
-            )
+            if command[0] == str(HEADRACE) and '--supervised' not in command:
+                self.process = prefork.start(command[1:], output, environment)
+            else:
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+                )
         return self
 
     def start(self, *more):
