@@ -13,7 +13,7 @@ from support.live import until
 from support.objects import service
 from support.proxy import Proxy
 
-GHOSTS = 500
+GHOSTS = 100
 SILENCE = 2
 
 
