@@ -116,9 +116,9 @@ def _translate(documents: Input, summary: Report) -> None:
         metadata = document.get('metadata') or {}
         item = reports.get((str(metadata.get('namespace') or 'default'), str(metadata.get('name'))))
         if document.get('kind') == 'Ingress' and item is not None:
-            text = yaml.safe_dump(manifests.translated(document, item), sort_keys=False, allow_unicode=True)
+            text = yaml.safe_dump(manifests.translate(document, item), sort_keys=False, allow_unicode=True)
             click.echo(f'---\n{text}', nl=False)
-            for key in manifests.staying(item):
+            for key in manifests.kept_annotations(item):
                 click.echo(f'{item.ingress.ref}: {key} stays: headrace has no key for it', err=True)
             for key in item.foreign.closed:
                 click.echo(

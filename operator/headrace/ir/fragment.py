@@ -102,13 +102,13 @@ class Fragment:
     @property
     def policies(self) -> set[str]:
         """Return the policies under whose names it has data."""
-        found = {names.policy(self.ref, backend.port) for backend in self.backends if backend.service == self.ref}
-        return found.union(pointer.policy for claim in self.claims for pointer in pointers(claim.value))
+        policies = {names.policy(self.ref, backend.port) for backend in self.backends if backend.service == self.ref}
+        return policies.union(pointer.policy for claim in self.claims for pointer in pointers(claim.value))
 
     def has_same_data(self, other: 'Fragment') -> bool:
         """Tell whether the map entries and user lists of another fragment equal its own, claims aside."""
-        mine = (self.data, self.leads, self.headers, self.timeouts, self.userlists)
-        return mine == (other.data, other.leads, other.headers, other.timeouts, other.userlists)
+        own_data = (self.data, self.leads, self.headers, self.timeouts, self.userlists)
+        return own_data == (other.data, other.leads, other.headers, other.timeouts, other.userlists)
 
     def with_endpoints(self, backends: tuple[Backend, ...], diagnostics: tuple[Diagnostic, ...]) -> 'Fragment':
         """Return the fragment with other endpoints; see `Backend.with_groups`."""

@@ -79,8 +79,8 @@ class Split:
     @property
     def pointers(self) -> Iterator[Pointer]:
         """Yield where requests go, each under the policy of its backend, else that of the route."""
-        for each in self.backends:
-            yield Pointer(each.backend, each.policy or self.policy, each.flags)
+        for backend in self.backends:
+            yield Pointer(backend.backend, backend.policy or self.policy, backend.flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ _OF_THE_SERVER = ('creationTimestamp', 'generation', 'managedFields', 'resourceV
 _EXPRESSIONS = 'RegularExpression'
 
 
-def translated(document: dict[str, Any], report: IngressReport) -> dict[str, Any]:
+def translate(document: dict[str, Any], report: IngressReport) -> dict[str, Any]:
     """Return the document of an Ingress with headrace's annotations; what only a server writes is left out.
 
     Annotations that speak of the Ingress's structure stay as they are: headrace has no keys for them, and reads them while
@@ -22,9 +22,9 @@ def translated(document: dict[str, Any], report: IngressReport) -> dict[str, Any
     """
     metadata = {key: value for key, value in document['metadata'].items() if key not in _OF_THE_SERVER}
     annotations = {key: value for key, value in metadata.get('annotations', {}).items() if key != _LAST_APPLIED}
-    kept = staying(report)
+    kept_keys = kept_annotations(report)
     for remark in report.foreign.remarks:
-        if remark.key not in kept:
+        if remark.key not in kept_keys:
             annotations.pop(remark.key, None)
     annotations |= {PREFIX + key: text for key, text in report.foreign.texts}
     if report.foreign.structure.use_regex and _has_expressions():
@@ -35,14 +35,14 @@ def translated(document: dict[str, Any], report: IngressReport) -> dict[str, Any
     return {**{key: value for key, value in document.items() if key != 'status'}, 'metadata': metadata}
 
 
-def staying(report: IngressReport) -> tuple[str, ...]:
+def kept_annotations(report: IngressReport) -> tuple[str, ...]:
     """Return the foreign annotations that stay on a translated Ingress, because they speak of its structure."""
     if not report.dialect:
         return ()
     dialect = DIALECTS[report.dialect]
     rows = [row for row in dialect.table.values() if row.shapes and (row.name != 'use-regex' or not _has_expressions())]
-    shaping = {prefix + row.name for row in rows for prefix in dialect.prefixes}
-    return tuple(remark.key for remark in report.foreign.remarks if remark.key in shaping)
+    structural_keys = {prefix + row.name for row in rows for prefix in dialect.prefixes}
+    return tuple(remark.key for remark in report.foreign.remarks if remark.key in structural_keys)
 
 
 def _has_expressions() -> bool:

@@ -66,20 +66,20 @@ def make(ingresses: Iterable[Ingress], classes: Iterable[IngressClass], dialect:
     reports = []
     for ingress in sorted(ingresses, key=lambda item: item.ref):
         name = ingress.class_annotation or ingress.class_name or default
-        spoken = dialect or _dialect(ingress, name, controllers)
-        foreign = read(spoken, ingress.annotations, ingress.namespace) if spoken else Foreign()
-        reports.append(IngressReport(ingress, name, spoken, foreign))
+        dialect_name = dialect or _dialect(ingress, name, controllers)
+        foreign = read(dialect_name, ingress.annotations, ingress.namespace) if dialect_name else Foreign()
+        reports.append(IngressReport(ingress, name, dialect_name, foreign))
     return Report(tuple(reports), _keys(reports), _shared_hosts(reports))
 
 
 def _dialect(ingress: Ingress, class_name: str, controllers: Mapping[str, str]) -> str:
     """Return the dialect of an Ingress: of its class's controller, else of its class's name, else of its annotations."""
-    known = _CONTROLLERS.get(controllers.get(class_name, '')) or _CLASSES.get(class_name)
-    if known:
-        return known
-    for dialect, each in DIALECTS.items():
-        if any(key.startswith(each.prefixes) for key, _ in ingress.annotations):
-            return dialect
+    dialect_name = _CONTROLLERS.get(controllers.get(class_name, '')) or _CLASSES.get(class_name)
+    if dialect_name:
+        return dialect_name
+    for name, dialect in DIALECTS.items():
+        if any(key.startswith(dialect.prefixes) for key, _ in ingress.annotations):
+            return name
     return ''
 
 

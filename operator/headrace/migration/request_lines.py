@@ -57,7 +57,7 @@ def parse(lines: Iterable[str], host: str = '', *, tls: bool = False) -> Request
     return RequestLines(tuple(requests), unread)
 
 
-def _made(host: object, target: object, method: object, *, tls: bool) -> Request | None:
+def _request(host: object, target: object, method: object, *, tls: bool) -> Request | None:
     if not all(isinstance(part, str) for part in (host, target, method)):
         return None
     host, target, method = str(host), str(target), str(method)
@@ -78,12 +78,12 @@ def _of_url(text: str) -> Request | None:
     if parts.scheme not in ('http', 'https'):
         return None
     target = f'{parts.path or "/"}{"?" + parts.query if parts.query else ""}'
-    return _made(host, target, before[0] if before else 'GET', tls=parts.scheme == 'https')
+    return _request(host, target, before[0] if before else 'GET', tls=parts.scheme == 'https')
 
 
 def _of_log(text: str, host: str, *, tls: bool) -> Request | None:
     match = _LOGGED.search(text)
-    return _made(host, match[2], match[1], tls=tls) if match else None
+    return _request(host, match[2], match[1], tls=tls) if match else None
 
 
 def _of_json(text: str, host: str, *, tls: bool) -> Request | None:
@@ -92,6 +92,6 @@ def _of_json(text: str, host: str, *, tls: bool) -> Request | None:
     except (ValueError, RecursionError):
         return None
     scheme = entry.get('scheme', 'https' if tls else 'http')
-    return _made(
+    return _request(
         entry.get('host', host), entry.get('path', entry.get('uri')), entry.get('method', 'GET'), tls=scheme == 'https'
     )

@@ -30,8 +30,8 @@ def read_node(_: str, name: str, document: fields.Document) -> Node:
 def _pod_networks(document: fields.Document) -> tuple[str, ...]:
     """Return the networks that the cluster has given to the pods of a Node."""
     spec = fields.mapping(document, 'spec')
-    given = fields.texts(spec, 'podCIDRs') or (fields.text(spec, 'podCIDR'),)
-    return tuple(found for text in given if (found := fields.network(text)))
+    texts = fields.texts(spec, 'podCIDRs') or (fields.text(spec, 'podCIDR'),)
+    return tuple(network for text in texts if (network := fields.network(text)))
 
 
 def read_namespace(_: str, name: str, document: fields.Document) -> Namespace:

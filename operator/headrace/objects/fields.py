@@ -116,10 +116,10 @@ def address(value: str) -> str:
     As a server's address HAProxy takes the unspecified one for "where the client wanted to go".
     """
     try:
-        found = ipaddress.ip_address(value)
+        parsed = ipaddress.ip_address(value)
     except ValueError:
         return ''
-    return '' if getattr(found, 'scope_id', None) or found.is_unspecified else str(found)
+    return '' if getattr(parsed, 'scope_id', None) or parsed.is_unspecified else str(parsed)
 
 
 def network(value: str) -> str:
@@ -135,15 +135,15 @@ def family(value: str) -> int:
     return 6 if ':' in value else 4
 
 
-def addresses(values: list[str], *, wanted: int) -> list[str]:
+def addresses(values: list[str], *, version: int) -> list[str]:
     """Return `values` in canonical form, '' in the place of each that is no address of the family `wanted` (4 or 6).
 
     All of a slice's IPv4 addresses are judged by one match of a regular expression: 100,000 calls into `ipaddress`
     would take longer than building the model.
     """
-    joined = ','.join(values)
+    text = ','.join(values)
     # As many commas as joining adds: so no value holds one, and each is one address.
-    whole = joined.count(',') == len(values) - 1 and '0.0.0.0' not in values  # noqa: S104
-    if wanted == 4 and whole and _IPV4_LIST.fullmatch(joined):  # noqa: PLR2004
+    whole = text.count(',') == len(values) - 1 and '0.0.0.0' not in values  # noqa: S104
+    if version == 4 and whole and _IPV4_LIST.fullmatch(text):  # noqa: PLR2004
         return values
-    return [found if found and family(found) == wanted else '' for found in map(address, values)]
+    return [found if found and family(found) == version else '' for found in map(address, values)]

@@ -196,7 +196,7 @@ def read_class(_: str, name: str, document: fields.Document) -> IngressClass:
 
 
 def _annotations(metadata: fields.Document, problems: Problems) -> tuple[tuple[str, str], ...]:
-    kept = []
+    pairs = []
     for key, value in fields.mapping(metadata, 'annotations').items():
         if not isinstance(key, str) or len(key) > _MAX_KEY or key == _LAST_APPLIED:
             continue
@@ -205,8 +205,8 @@ def _annotations(metadata: fields.Document, problems: Problems) -> tuple[tuple[s
             problems.add(
                 f'metadata.annotations[{shorten(key)}]', f'the value is no text of at most {_MAX_VALUE} characters'
             )
-        kept.append(_shared_pair(key, text) if len(text) <= _MAX_SHARED else (key, text))
-    return tuple(sorted(kept))
+        pairs.append(_shared_pair(key, text) if len(text) <= _MAX_SHARED else (key, text))
+    return tuple(sorted(pairs))
 
 
 def _as_text(value: object) -> str:
@@ -336,7 +336,7 @@ def _port(document: fields.Document) -> str:
 
 
 def _tls(spec: fields.Document, problems: Problems) -> tuple[IngressTls, ...]:
-    found = []
+    entries = []
     for index, entry in enumerate(fields.sequence(spec, 'tls')):
         field = f'spec.tls[{index}]'
         if not isinstance(entry, dict) or fields.misfits(entry, {'hosts': list, 'secretName': str}):
@@ -347,8 +347,8 @@ def _tls(spec: fields.Document, problems: Problems) -> tuple[IngressTls, ...]:
             problems.add(f'{field}.secretName', f'{shorten(secret)} is no name of a Secret')
             continue
         hosts = [_host(host or 0, f'{field}.hosts', problems) for host in fields.sequence(entry, 'hosts')]
-        found.append(IngressTls(tuple(host for host in hosts if host), _text(secret)))
-    return tuple(found)
+        entries.append(IngressTls(tuple(host for host in hosts if host), _text(secret)))
+    return tuple(entries)
 
 
 def _parameters(parameters: fields.Document) -> Ref | None:

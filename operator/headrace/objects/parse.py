@@ -38,15 +38,15 @@ def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS, *, statuses
     if kind is None:
         return Reading()
     try:
-        found = _read(kind, _reading(kind, limits), document)
-        if statuses and isinstance(found.object, Service | Ingress):
-            return Reading(replace(found.object, status=status.read(document)))
+        reading = _read(kind, _reading(kind, limits), document)
+        if statuses and isinstance(reading.object, Service | Ingress):
+            return Reading(replace(reading.object, status=status.read(document)))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, and a panic of Rust code is no Exception
         message = f'{type(error).__name__} while the object was read; what was known of it before stays'
         return Reading(diagnostics=(Diagnostic(reference(document), 'InternalError', message),), failed=error)
-    return found
+    return reading
 
 
 def _reading(kind: Kind, limits: Secrets) -> Read:
@@ -66,10 +66,12 @@ def _read(kind: Kind, read: Read, document: fields.Document) -> Reading:
     metadata = fields.mapping(document, 'metadata')
     name, namespace = fields.text(metadata, 'name'), _namespace_of(kind, metadata)
     if namespace is None or not fields.is_name(name, subdomain=kind.subdomain):
-        shown, where = shorten(metadata.get('name')), shorten(metadata.get('namespace', ''))
-        message = f'name {shown} in namespace {where} is none that Kubernetes allows'
+        display_name, display_namespace = shorten(metadata.get('name')), shorten(metadata.get('namespace', ''))
+        message = f'name {display_name} in namespace {display_namespace} is none that Kubernetes allows'
         return Reading(
-            diagnostics=(Diagnostic(Ref(kind.name, where, shown), 'InvalidObject', message, 'metadata.name'),)
+            diagnostics=(
+                Diagnostic(Ref(kind.name, display_namespace, display_name), 'InvalidObject', message, 'metadata.name'),
+            )
         )
     # Without its annotations or labels an object would be another one: served without what protects it.
     if wrong := fields.misfits(metadata, {'annotations': dict, 'labels': dict}):
@@ -82,9 +84,9 @@ def _read(kind: Kind, read: Read, document: fields.Document) -> Reading:
 
 def _namespace_of(kind: Kind, metadata: fields.Document) -> str | None:
     """Return an object's namespace, '' for a kind without; None when it is none that Kubernetes allows."""
-    given = metadata.get('namespace')
+    namespace = metadata.get('namespace')
     if not kind.namespaced:
         return ''
-    if given in (None, ''):
+    if namespace in (None, ''):
         return 'default'
-    return given if isinstance(given, str) and fields.is_name(given) else None
+    return namespace if isinstance(namespace, str) and fields.is_name(namespace) else None

@@ -112,15 +112,15 @@ def _users(data: dict[str, bytes], limits: Secrets) -> tuple[User, ...]:
         if (size := len(data['auth'])) > limits.max_htpasswd_bytes:
             raise UnusableError(f'auth has {size} bytes; {limits.max_htpasswd_bytes} is the most')
         lines = data['auth'].decode(errors='replace').splitlines()
-        wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith('#')]
-        if len(wanted) > limits.max_htpasswd_users:
-            raise UnusableError(f'auth holds {len(wanted)} users; {limits.max_htpasswd_users} is the most')
-        users = tuple(sorted({_htpasswd(line) for line in wanted}, key=lambda user: (user.name, user.secret)))
+        entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith('#')]
+        if len(entries) > limits.max_htpasswd_users:
+            raise UnusableError(f'auth holds {len(entries)} users; {limits.max_htpasswd_users} is the most')
+        users = tuple(sorted({_htpasswd(line) for line in entries}, key=lambda user: (user.name, user.secret)))
         if not users:
             raise UnusableError('auth holds no htpasswd line')
         _judge_crypt([user.name for user in users if user.scheme == 'crypt'])
-        named = [user.name for user in users if user.scheme == 'apr1']
-        if len(named) > len(set(named)):
+        apr1_names = [user.name for user in users if user.scheme == 'apr1']
+        if len(apr1_names) > len(set(apr1_names)):
             raise UnusableError('auth holds two $apr1$ hashes of one user')
         return users
     name, password = (
@@ -137,8 +137,8 @@ def _htpasswd(line: str) -> User:
     name, _, secret = line.partition(':')
     if not _USER.fullmatch(name) or not secret:
         raise UnusableError('auth holds a line that is not `user:hash`')
-    if found := _SHA1.fullmatch(secret):
-        return User(name=name, scheme='sha1', secret=found[1])
+    if match := _SHA1.fullmatch(secret):
+        return User(name=name, scheme='sha1', secret=match[1])
     if secret.startswith(('$2a$', '$2b$', '$2y$', '$5$', '$6$')):
         _judge_work(secret)
         return User(name=name, scheme='crypt', secret=secret)
@@ -157,11 +157,11 @@ def _htpasswd(line: str) -> User:
 
 def _judge_work(secret: str) -> None:
     """Raise for a crypt hash that is none, or that takes longer than a request may."""
-    if found := _BCRYPT.fullmatch(secret):
-        if not _LEAST_COST <= int(found['cost']) <= _MOST_COST:
-            raise UnusableError(f'auth holds a bcrypt hash of cost {found["cost"]}; {_MOST_COST} is the most')
-    elif found := _SHA_CRYPT.fullmatch(secret):
-        if int(found['rounds'] or found['more'] or 0) > _MOST_ROUNDS:
+    if match := _BCRYPT.fullmatch(secret):
+        if not _LEAST_COST <= int(match['cost']) <= _MOST_COST:
+            raise UnusableError(f'auth holds a bcrypt hash of cost {match["cost"]}; {_MOST_COST} is the most')
+    elif match := _SHA_CRYPT.fullmatch(secret):
+        if int(match['rounds'] or match['more'] or 0) > _MOST_ROUNDS:
             raise UnusableError(f'auth holds a hash of more than {_MOST_ROUNDS} rounds')
     else:
         raise UnusableError('auth holds a crypt hash that is not whole')

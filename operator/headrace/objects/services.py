@@ -72,11 +72,11 @@ def _misfits(ref: Ref, document: fields.Document, spec: fields.Document) -> list
 
 def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
     """Return the ranges, '' for what is no text: it is no CIDR either, and so closes what it was to protect."""
-    given = spec.get('loadBalancerSourceRanges')
-    if given is None:
+    ranges = spec.get('loadBalancerSourceRanges')
+    if ranges is None:
         return ()
     return tuple(
-        sorted({r.strip() if isinstance(r, str) else '' for r in (given if isinstance(given, list) else [''])})
+        sorted({r.strip() if isinstance(r, str) else '' for r in (ranges if isinstance(ranges, list) else [''])})
     )
 
 
@@ -86,28 +86,28 @@ def _port(name: str, protocol: str, number: int, node_port: int, app_protocol: s
 
 
 @lru_cache(maxsize=65536)
-def _interned(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
+def _intern(ports: tuple[ServicePort, ...]) -> tuple[ServicePort, ...]:
     """Return one tuple for all Services with these ports: most clusters have few different ones."""
     return ports
 
 
 def _ports(spec: fields.Document, ref: Ref, problems: list[Diagnostic]) -> tuple[ServicePort, ...]:
-    found: list[ServicePort] = []
-    known: set[object] = set()
+    ports: list[ServicePort] = []
+    identities: set[object] = set()
     entries = fields.sequence(spec, 'ports')
     for index, entry in enumerate(entries):
-        port = _service_port(entry, known, alone=len(entries) == 1)
+        port = _service_port(entry, identities, alone=len(entries) == 1)
         if isinstance(port, ServicePort):
-            found.append(port)
-            known |= {port.name, (port.number, port.protocol)}
+            ports.append(port)
+            identities |= {port.name, (port.number, port.protocol)}
         else:
             problems.append(Diagnostic(ref, 'InvalidObject', port, f'spec.ports[{index}]'))
     if not entries and fields.text(spec, 'type') != ServiceType.EXTERNAL_NAME:
         problems.append(Diagnostic(ref, 'InvalidObject', 'the Service has no ports', 'spec.ports'))
-    return _interned(tuple(found))
+    return _intern(tuple(ports))
 
 
-def _service_port(entry: object, known: set[object], *, alone: bool) -> ServicePort | str:
+def _service_port(entry: object, identities: set[object], *, alone: bool) -> ServicePort | str:
     """Return a port, or what is wrong with it; `known` are the names, and numbers with protocols, of those before it."""
     if not isinstance(entry, dict):
         return f'{shorten(entry)} is no port'
@@ -123,7 +123,7 @@ def _service_port(entry: object, known: set[object], *, alone: bool) -> ServiceP
         return f'{shorten(name)} is no name of a port'
     if not name and not alone:
         return 'a Service with several ports must name each'
-    if name in known or (number, protocol) in known:
+    if name in identities or (number, protocol) in identities:
         return f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
     return _port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol'))
 

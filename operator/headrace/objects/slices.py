@@ -40,35 +40,35 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     if not family:
         message = f'{shorten(document.get("addressType"))} is no type of addresses'
         return Slice(namespace, name, service, 0, problems=(Diagnostic(ref, 'InvalidObject', message, 'addressType'),))
-    found = fields.documents(document, 'endpoints')
-    entries = [entry for entry in found if entry.get('addresses')]
-    made = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
+    endpoints = fields.documents(document, 'endpoints')
+    entries = [entry for entry in endpoints if entry.get('addresses')]
+    item = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
     if HEADLESS_LABEL in labels:
-        made = replace(made, headless=True)
-    if len(found) != len(fields.sequence(document, 'endpoints')):
+        item = replace(item, headless=True)
+    if len(endpoints) != len(fields.sequence(document, 'endpoints')):
         diagnostic = Diagnostic(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
-        made = replace(made, problems=(*made.problems, diagnostic))
-    return made
+        item = replace(item, problems=(*item.problems, diagnostic))
+    return item
 
 
 def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endpoints:
     """Return an Endpoints object as slices: one for each subset and family, at most 1,000 addresses of a subset."""
     metadata = fields.mapping(document, 'metadata')
-    skipped = fields.text(fields.mapping(metadata, 'labels'), SKIP_MIRROR_LABEL) == 'true'
-    if skipped or LEADER_ANNOTATION in fields.mapping(metadata, 'annotations'):
+    skips_mirror = fields.text(fields.mapping(metadata, 'labels'), SKIP_MIRROR_LABEL) == 'true'
+    if skips_mirror or LEADER_ANNOTATION in fields.mapping(metadata, 'annotations'):
         return Endpoints(namespace, name, ())
-    made: list[Slice] = []
+    slices: list[Slice] = []
     ref = Ref('Endpoints', namespace, name)
     for number, subset in enumerate(fields.documents(document, 'subsets')):
         ready = [_mirrored(entry, ready=True) for entry in fields.documents(subset, 'addresses')]
-        waiting = [_mirrored(entry, ready=False) for entry in fields.documents(subset, 'notReadyAddresses')]
-        entries = (ready + waiting)[:MIRRORED_PER_SUBSET]
+        not_ready = [_mirrored(entry, ready=False) for entry in fields.documents(subset, 'notReadyAddresses')]
+        entries = (ready + not_ready)[:MIRRORED_PER_SUBSET]
         ports = _ports([{'name': '', **entry} for entry in fields.documents(subset, 'ports')])
         for family in (4, 6):
-            chosen = [entry for entry in entries if fields.family(_first(entry)) == family]
+            chosen = [entry for entry in entries if fields.family(_first_address(entry)) == family]
             if chosen:
-                made.append(_slice(ref, name, family, ports, chosen, part=f'{name}-{number}-{family}'))
-    return Endpoints(namespace, name, tuple(made))
+                slices.append(_slice(ref, name, family, ports, chosen, part=f'{name}-{number}-{family}'))
+    return Endpoints(namespace, name, tuple(slices))
 
 
 def _mirrored(entry: fields.Document, *, ready: bool) -> fields.Document:
@@ -80,10 +80,10 @@ def _mirrored(entry: fields.Document, *, ready: bool) -> fields.Document:
     }
 
 
-def _first(entry: fields.Document) -> str:
+def _first_address(entry: fields.Document) -> str:
     """Return an endpoint's first address, which is the only one that counts; '' for none."""
-    found = entry.get('addresses')
-    return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ''
+    addresses = entry.get('addresses')
+    return addresses[0] if isinstance(addresses, list) and addresses and isinstance(addresses[0], str) else ''
 
 
 def _slice(
@@ -93,12 +93,12 @@ def _slice(
     ready: list[tuple[str, str, Hints]] = []
     others: list[Endpoint] = []
     problems: list[Diagnostic] = []
-    named = hinted = False
+    has_nodes = has_hints = False
     for address, entry in zip(
-        fields.addresses([_first(entry) for entry in entries], wanted=family), entries, strict=True
+        fields.addresses([_first_address(entry) for entry in entries], version=family), entries, strict=True
     ):
         if not address:
-            message = f'{shorten(_first(entry))} is no IPv{family} address'
+            message = f'{shorten(_first_address(entry))} is no IPv{family} address'
             problems.append(Diagnostic(ref, 'InvalidObject', message, 'endpoints[].addresses'))
             continue
         conditions, node = entry.get('conditions'), entry.get('nodeName')
@@ -113,7 +113,7 @@ def _slice(
             continue
         if conditions.get('ready') is not False and conditions.get('terminating') is not True:
             hints = _hints(entry) if 'hints' in entry else _NO_HINTS
-            named, hinted = named or bool(node), hinted or hints is not _NO_HINTS
+            has_nodes, has_hints = has_nodes or bool(node), has_hints or hints is not _NO_HINTS
             ready.append((address, node, hints))
         else:
             serving = conditions.get('serving') is not False
@@ -128,8 +128,8 @@ def _slice(
         family=family,
         ports=ports,
         ready=tuple([address for address, _, _ in ready]),
-        nodes=tuple([_intern(node) for _, node, _ in ready]) if named else (),
-        hints=tuple([hints for _, _, hints in ready]) if hinted else (),
+        nodes=tuple([_intern(node) for _, node, _ in ready]) if has_nodes else (),
+        hints=tuple([hints for _, _, hints in ready]) if has_hints else (),
         others=tuple(sorted(others, key=lambda item: item.address)),
         mirrored=bool(part),
         problems=tuple(problems),
@@ -163,11 +163,11 @@ def _interned(ports: tuple[tuple[str, str, int], ...]) -> tuple[SlicePort, ...]:
 
 def _ports(entries: list[fields.Document]) -> tuple[SlicePort, ...]:
     """Return the ports that have a name (it may be empty) and a number."""
-    found = {
+    ports = {
         (name, protocol, number)
         for entry in entries
         if isinstance(name := entry.get('name', ''), str)
         and (number := fields.port(entry, 'port'))
         and (protocol := fields.text(entry, 'protocol', 'TCP')) in Protocol.__members__
     }
-    return _interned(tuple(sorted(found)))
+    return _interned(tuple(sorted(ports)))

@@ -64,19 +64,19 @@ def field_manager(class_name: str) -> str:
 
 def _managers(metadata: fields.Document) -> tuple[str, ...]:
     entries = fields.documents(metadata, 'managedFields')
-    of_status = (fields.text(each, 'manager') for each in entries if fields.text(each, 'subresource') == 'status')
+    of_status = (fields.text(entry, 'manager') for entry in entries if fields.text(entry, 'subresource') == 'status')
     return tuple(sorted({sys.intern(name) for name in of_status if name.startswith(_MANAGER)}))
 
 
 def _addresses(load_balancer: fields.Document) -> Addresses:
     """Return the addresses as they are written, whatever their ipMode."""
     entries = fields.documents(load_balancer, 'ingress')
-    listed = tuple((fields.text(entry, 'ip'), fields.text(entry, 'hostname')) for entry in entries)
-    return _shared(listed) if len(listed) <= _MOST_SHARED else listed
+    addresses = tuple((fields.text(entry, 'ip'), fields.text(entry, 'hostname')) for entry in entries)
+    return _intern(addresses) if len(addresses) <= _MOST_SHARED else addresses
 
 
 @lru_cache(maxsize=1024)
-def _shared(addresses: Addresses) -> Addresses:
+def _intern(addresses: Addresses) -> Addresses:
     """Return one value for all objects with these addresses: a class publishes the same ones for all."""
     return addresses
 
@@ -84,13 +84,13 @@ def _shared(addresses: Addresses) -> Addresses:
 def _conditions(status: fields.Document) -> list[Condition]:
     return [
         Condition(
-            fields.text(each, 'type'),
-            fields.text(each, 'status'),
-            fields.text(each, 'reason'),
-            fields.text(each, 'message'),
-            fields.number(each, 'observedGeneration'),
-            fields.text(each, 'lastTransitionTime'),
+            fields.text(entry, 'type'),
+            fields.text(entry, 'status'),
+            fields.text(entry, 'reason'),
+            fields.text(entry, 'message'),
+            fields.number(entry, 'observedGeneration'),
+            fields.text(entry, 'lastTransitionTime'),
         )
-        for each in fields.documents(status, 'conditions')
-        if fields.text(each, 'type').startswith(_OURS)
+        for entry in fields.documents(status, 'conditions')
+        if fields.text(entry, 'type').startswith(_OURS)
     ]

@@ -69,9 +69,9 @@ _NEVER_NOTHING = (
 
 def milliseconds(duration: str) -> int:
     """Return a duration of the settings in milliseconds."""
-    found = re.fullmatch(r'(\d+)(ms|s|m|h|d)', duration)
-    assert found is not None
-    return int(found[1]) * _MILLISECONDS[found[2]]
+    match = re.fullmatch(r'(\d+)(ms|s|m|h|d)', duration)
+    assert match is not None
+    return int(match[1]) * _MILLISECONDS[match[2]]
 
 
 def parse(text: str) -> Settings:
@@ -89,11 +89,11 @@ def make(document: object) -> Settings:
         # In YAML a status without quotes is a number.
         document = {**document, 'errorPages': {str(status): text for status, text in pages.items()}}
     try:
-        found = msgspec.convert(document, Settings)
+        settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from error
-    _judge(found)
-    return found
+    _judge(settings)
+    return settings
 
 
 def schema() -> dict[str, object]:
@@ -108,56 +108,56 @@ def changed(before: Settings, after: Settings, applied: str) -> set[str]:
     return {
         item.encode_name
         for item in msgspec.inspect.type_info(Settings).fields  # type: ignore[attr-defined]
-        if getattr(before, item.name) != getattr(after, item.name) and _applied(item) == applied
+        if getattr(before, item.name) != getattr(after, item.name) and _apply_mode(item) == applied
     }
 
 
 def with_old(before: Settings, after: Settings, keys: Iterable[str]) -> Settings:
     """Return `after` with the values that these keys had `before`."""
-    kept = {
+    previous = {
         item.name: getattr(before, item.name)
         for item in msgspec.inspect.type_info(Settings).fields  # type: ignore[attr-defined]
         if item.encode_name in keys
     }
-    return msgspec.structs.replace(after, **kept)
+    return msgspec.structs.replace(after, **previous)
 
 
-def _applied(item: msgspec.inspect.Field) -> str:
-    found = item.type
-    extra = found.extra_json_schema if isinstance(found, msgspec.inspect.Metadata) else None
+def _apply_mode(item: msgspec.inspect.Field) -> str:
+    field_type = item.type
+    extra = field_type.extra_json_schema if isinstance(field_type, msgspec.inspect.Metadata) else None
     return str((extra or {}).get('x-applied', 'restart'))
 
 
-def _judge(found: Settings) -> None:
+def _judge(settings: Settings) -> None:
     """Raise for what the types alone do not say."""
-    _judge_ports(found)
-    _judge_durations(found)
-    if not found.addresses:
+    _judge_ports(settings)
+    _judge_durations(settings)
+    if not settings.addresses:
         raise SettingsError('addresses: at least one is needed')
-    if found.secrets.min_rsa_bits > found.secrets.max_rsa_bits:
+    if settings.secrets.min_rsa_bits > settings.secrets.max_rsa_bits:
         raise SettingsError('secrets.minRsaBits: must not be more than secrets.maxRsaBits')
-    _judge_status_addresses(found.status_addresses)
-    _judge_repetitions('ingressClasses', found.ingress_classes)
-    _judge_repetitions('ingressAnnotations', found.ingress_annotations)
-    _judge_hosts(found.host_policy)
-    if found.http3 and found.accept_proxy:
+    _judge_status_addresses(settings.status_addresses)
+    _judge_repetitions('ingressClasses', settings.ingress_classes)
+    _judge_repetitions('ingressAnnotations', settings.ingress_annotations)
+    _judge_hosts(settings.host_policy)
+    if settings.http3 and settings.accept_proxy:
         raise SettingsError('http3: over UDP no proxy can send a PROXY header, so acceptProxy excludes it')
-    _judge_pages(found.error_pages)
-    _judge_log(found)
-    if found.startup_taint.partition('/')[0].endswith(('kubernetes.io', 'k8s.io')):
-        raise SettingsError(f'startupTaint: {found.startup_taint!r} is a taint of Kubernetes itself')
-    if found.startup_taint and not found.node_role:
+    _judge_pages(settings.error_pages)
+    _judge_log(settings)
+    if settings.startup_taint.partition('/')[0].endswith(('kubernetes.io', 'k8s.io')):
+        raise SettingsError(f'startupTaint: {settings.startup_taint!r} is a taint of Kubernetes itself')
+    if settings.startup_taint and not settings.node_role:
         raise SettingsError('startupTaint: without nodeRole no agent would ever serve')
-    _judge_addresses('trustedProxies', ipaddress.ip_network, found.trusted_proxies)
-    _judge_addresses('podNetworks', ipaddress.ip_network, found.pod_networks)
-    _judge_addresses('serviceNetworks', ipaddress.ip_network, found.service_networks)
-    _judge_addresses('addresses', ipaddress.ip_address, found.addresses)
-    _judge_addresses('healthAddresses', ipaddress.ip_address, found.health_addresses)
+    _judge_addresses('trustedProxies', ipaddress.ip_network, settings.trusted_proxies)
+    _judge_addresses('podNetworks', ipaddress.ip_network, settings.pod_networks)
+    _judge_addresses('serviceNetworks', ipaddress.ip_network, settings.service_networks)
+    _judge_addresses('addresses', ipaddress.ip_address, settings.addresses)
+    _judge_addresses('healthAddresses', ipaddress.ip_address, settings.health_addresses)
 
 
 def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str, ...]) -> None:
     """Raise for what does not parse, names a zone, or stands there twice."""
-    seen: set[object] = set()
+    values: set[object] = set()
     for text in texts:
         try:
             value = parse(text)
@@ -165,9 +165,9 @@ def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str,
             raise SettingsError(f'{key}: {error}') from error
         if '%' in text:
             raise SettingsError(f'{key}: {text!r} names a zone, which HAProxy does not take')
-        if value in seen:
+        if value in values:
             raise SettingsError(f'{key}: {text!r} stands there twice')
-        seen.add(value)
+        values.add(value)
 
 
 def _judge_repetitions(key: str, texts: tuple[str, ...]) -> None:
@@ -191,50 +191,51 @@ def _judge_pages(pages: dict[str, str]) -> None:
             raise SettingsError(f'errorPages: the page for {status} has more than {_MOST_PAGE} bytes')
 
 
-def _judge_log(found: Settings) -> None:
-    where, colon, port = found.access_log.rpartition(':')
+def _judge_log(settings: Settings) -> None:
+    host, colon, port = settings.access_log.rpartition(':')
     if colon:
-        _judge_addresses('accessLog', ipaddress.ip_address, (where.strip('[]'),))
+        _judge_addresses('accessLog', ipaddress.ip_address, (host.strip('[]'),))
         if not 1 <= int(port) <= MAX_PORT:
             raise SettingsError(f'accessLog: {port} is no port')
-    for key, text in (('accessLogHttp', found.access_log_http), ('accessLogTcp', found.access_log_tcp)):
+    for key, text in (('accessLogHttp', settings.access_log_http), ('accessLogTcp', settings.access_log_tcp)):
         if not text or any(not character.isprintable() for character in text):
             raise SettingsError(f'{key}: must be one line of text')
 
 
-def _judge_status_addresses(found: tuple[str, ...]) -> None:
-    for text in found:
+def _judge_status_addresses(texts: tuple[str, ...]) -> None:
+    for text in texts:
         # What ends in a number is no host name, but an address with a mistake.
         host = re.fullmatch(HOST, text) and not text.rpartition('.')[2].isdigit()
-        named = text == 'nodes' or host or re.fullmatch(rf'service:{REFERENCE[1:]}', text)
-        if not named and not _is_address(text):
+        valid = text == 'nodes' or host or re.fullmatch(rf'service:{REFERENCE[1:]}', text)
+        if not valid and not _is_address(text):
             raise SettingsError(f'statusAddresses: {text!r} is no address, host name, service:NAMESPACE/NAME or nodes')
 
 
 def _is_address(text: str) -> bool:
     try:
-        found = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
     # A scope has a meaning on one machine only.
-    return getattr(found, 'scope_id', None) is None
+    return getattr(address, 'scope_id', None) is None
 
 
-def _judge_ports(found: Settings) -> None:
+def _judge_ports(settings: Settings) -> None:
     """Raise for ranges that are none, and for ports that are used twice."""
-    for first, last in found.ranges():
+    for first, last in settings.ranges():
         if not 1 <= first <= last <= MAX_PORT:
             raise SettingsError(f'tcpPorts: {first}-{last} is no range of ports')
-        for own in found.reserved_ports():
+        for own in settings.reserved_ports():
             if first <= own <= last:
                 raise SettingsError(f'tcpPorts: {first}-{last} holds {own}, which headrace itself listens on')
-    for before, after in itertools.pairwise(found.ranges()):
+    for before, after in itertools.pairwise(settings.ranges()):
         if after[0] <= before[1]:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
-    if len(found.reserved_ports()) < 3:  # noqa: PLR2004
+    if len(settings.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
     slots = [
-        (*found.node_ports(slot), found.node_health_port + INSTANCE_SLOT_STEP * slot) for slot in range(INSTANCE_SLOTS)
+        (*settings.node_ports(slot), settings.node_health_port + INSTANCE_SLOT_STEP * slot)
+        for slot in range(INSTANCE_SLOTS)
     ]
     if max(map(max, slots)) > MAX_PORT:
         raise SettingsError(
@@ -247,12 +248,12 @@ def _judge_ports(found: Settings) -> None:
         )
 
 
-def _judge_durations(found: Settings) -> None:
+def _judge_durations(settings: Settings) -> None:
     """Raise for a duration that HAProxy's timers cannot hold, or that must not be nothing."""
-    for item in msgspec.structs.fields(found):
+    for item in msgspec.structs.fields(settings):
         if item.name not in _DURATIONS:
             continue
-        value = getattr(found, item.name)
+        value = getattr(settings, item.name)
         if milliseconds(value) > _MAX_MS:
             raise SettingsError(f'{item.encode_name}: {value} is longer than HAProxy can wait, 24 days')
         if item.name in _NEVER_NOTHING and not milliseconds(value):

@@ -85,7 +85,7 @@ def translated(annotations, **spec):
     document['metadata'] |= {'labels': {'a': 'b'}, 'uid': '1', 'resourceVersion': '2'}
     document['status'] = {'loadBalancer': {}}
     (item,) = made(document).ingresses
-    return manifests.translated(document, item), manifests.staying(item)
+    return manifests.translate(document, item), manifests.kept_annotations(item)
 
 
 def test_a_translated_ingress_has_headraces_annotations_and_the_rest_of_its_own():
@@ -130,5 +130,5 @@ def test_an_ingress_with_expressions_says_so_or_keeps_saying_so():
 def test_an_ingress_of_no_dialect_is_translated_to_itself():
     document = ingress(annotations={'a': 'b'})
     (item,) = made(document).ingresses
-    assert manifests.translated(document, item) == document
-    assert manifests.staying(item) == ()
+    assert manifests.translate(document, item) == document
+    assert manifests.kept_annotations(item) == ()

@@ -124,14 +124,14 @@ ADDRESSES = [
 @pytest.mark.parametrize(('value', 'four', 'six'), ADDRESSES)
 def test_an_address_is_canonical_and_of_its_family(value, four, six):
     assert fields.address(value) == four or six
-    assert fields.addresses([value], wanted=4) == [four]
-    assert fields.addresses([value], wanted=6) == [six]
+    assert fields.addresses([value], version=4) == [four]
+    assert fields.addresses([value], version=6) == [six]
 
 
 @pytest.mark.parametrize(('value', 'four', 'six'), ADDRESSES)
 def test_a_wrong_address_costs_itself_only(value, four, six):
-    assert fields.addresses(['10.9.9.9', value, '10.9.9.8'], wanted=4) == ['10.9.9.9', four, '10.9.9.8']
-    assert fields.addresses(['fd00::9', value], wanted=6) == ['fd00::9', six]
+    assert fields.addresses(['10.9.9.9', value, '10.9.9.8'], version=4) == ['10.9.9.9', four, '10.9.9.8']
+    assert fields.addresses(['fd00::9', value], version=6) == ['fd00::9', six]
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_a_network_is_a_whole_one_with_its_prefix(value, expected):
 
 
 def test_no_address_is_no_mistake():
-    assert fields.addresses([], wanted=4) == []
+    assert fields.addresses([], version=4) == []
