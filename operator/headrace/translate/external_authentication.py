@@ -35,7 +35,7 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """Who is asked: a Service and its port ('' for its only one), by which Host and path, and whether the URL wants TLS."""
+    """What is asked: a Service and its port ('' for its only one), by which Host and path, and whether the URL wants TLS."""
 
     service: Ref
     port: str
@@ -54,12 +54,12 @@ class Lender:
 
 
 def key(route: RouteSettings) -> str:
-    """Return the key that names who is asked."""
+    """Return the key that names the authenticator."""
     return KEYS[route.external_auth_service is None]
 
 
 def authenticator(namespace: str, route: RouteSettings) -> Authenticator | Refused | None:
-    """Return whom a route of a namespace asks, why it cannot, or None where it does not."""
+    """Return the authenticator of a route, or why it cannot be asked; None for a route without authentication."""
     if (reference := route.external_auth_service) is not None:
         port = f':{reference.port}' if reference.port.isdecimal() else ''
         host = f'{reference.name}.{namespace}.svc{port}'

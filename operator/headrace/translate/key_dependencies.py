@@ -1,4 +1,4 @@
-"""Keys that say something about another key, and nothing without it."""
+"""Annotation keys that only have an effect together with another key."""
 
 from collections.abc import Iterator
 
