@@ -35,6 +35,8 @@ RUNTIME = {
     'oldWorkerTimeout': '30s',
 }
 RELOAD = {
+    'gatewayFirstSlot': 30000,
+    'gatewaySlots': 2,
     'addresses': ['127.0.0.1', '127.0.0.2'],
     'healthAddresses': ['127.0.0.2'],
     'httpPort': 'a free port',

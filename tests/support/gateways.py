@@ -1,5 +1,11 @@
 """Resources of the Gateway API as documents."""
 
+from dataclasses import replace
+
+from headrace.names import Ref
+from headrace.settings.settings import Settings
+from headrace.translate import build_context, gateway_listeners
+
 API = 'gateway.networking.k8s.io/v1'
 
 
@@ -95,3 +101,19 @@ def grant(*targets, namespace, source='shop', kind='HTTPRoute'):
     return _document(
         'ReferenceGrant', 'grant', namespace, {'from': [{'group': group, 'kind': kind, 'namespace': source}], 'to': to}
     )
+
+
+OWN_NAMESPACE = 'headrace-system'
+CLUSTER = replace(build_context.make(Settings()), api_server=True, own_namespace=OWN_NAMESPACE)
+
+
+def slot_service(name, targets, *, namespace='shop', context=CLUSTER):
+    """Return the Service that the controller keeps for a Gateway; `targets` are slots by port."""
+    ref = gateway_listeners.service_of(Ref('Gateway', namespace, name), context)
+    ports = [{'name': f'p{port}', 'port': port, 'targetPort': slot} for port, slot in targets.items()]
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Service',
+        'metadata': {'name': ref.name, 'namespace': ref.namespace},
+        'spec': {'type': 'LoadBalancer', 'ports': ports},
+    }

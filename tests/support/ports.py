@@ -15,3 +15,20 @@ def reserve(address=LOCAL):
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind((address, 0))
     return held.getsockname()[1], held
+
+
+def reserve_row(count, address=LOCAL):
+    """Return the first of so many free ports in a row, and the sockets that hold them as `reserve` does."""
+    while True:
+        first, held = reserve(address)
+        row = [held]
+        try:
+            for number in range(first + 1, first + count):
+                row.append(socket.socket())
+                row[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                row[-1].bind((address, number))
+        except OSError:
+            for each in row:
+                each.close()
+        else:
+            return first, row

@@ -82,7 +82,7 @@
 {{- define "headrace.restartHash" -}}
 {{- $all := include "headrace.settings" . | fromYaml -}}
 {{- $kept := dict -}}
-{{- range $key := list "class" "ingress" "ingressStatus" "secrets" "namespaces" "statusAddresses" "statusWritesPerSecond" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeTlsPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
+{{- range $key := list "class" "gatewayApi" "ingress" "ingressStatus" "secrets" "namespaces" "statusAddresses" "statusWritesPerSecond" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeTlsPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
 {{- $_ := set $kept $key (index $all $key | default "") -}}
 {{- end -}}
 {{- toJson (list $kept $.Values.overrides) | sha256sum | trunc 16 -}}

@@ -206,6 +206,7 @@ def _options(options: dict[str, Any], access: Access | None, role: str) -> Optio
         view.context,
         labelled=access is not None,
         api_server=access is not None,
+        own_namespace=access.namespace if access is not None else '',
         own_addresses=interfaces.addresses(),
     )
     state, admin = options['state'].absolute(), _address(options['admin'])

@@ -70,7 +70,11 @@ async def control(
 
     `listen` takes the signals for another role of this process; without it they are the controller's own.
     """
-    context = replace(inputs.view_of({**options, 'role': 'edge'}, adjust).context, api_server=True)
+    context = replace(
+        inputs.view_of({**options, 'role': 'edge'}, adjust).context,
+        api_server=True,
+        own_namespace=kube_access.namespace,
+    )
     pod = identity(kube_access, context)
     calls = client.connect(kube_access, context.class_name)
     stop = asyncio.Event()

@@ -34,13 +34,14 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """A port of a Service; `name` may be empty, `node_port` is 0 where there is none."""
+    """A port of a Service; `name` may be empty, `node_port` is 0 where there is none, `target` where it is a name."""
 
     name: str
     protocol: Protocol
     number: int
     node_port: int = 0
     app_protocol: str = ''
+    target: int = 0
 
     @property
     def label(self) -> str:

@@ -81,8 +81,8 @@ def _source_ranges(spec: fields.Document) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _port(name: str, protocol: str, number: int, node_port: int, app_protocol: str) -> ServicePort:
-    return ServicePort(name, Protocol(protocol), number, node_port, app_protocol)
+def _port(name: str, protocol: str, number: int, node_port: int, app_protocol: str, target: int) -> ServicePort:
+    return ServicePort(name, Protocol(protocol), number, node_port, app_protocol, target)
 
 
 @lru_cache(maxsize=65536)
@@ -125,7 +125,8 @@ def _service_port(entry: object, identities: set[object], *, alone: bool) -> Ser
         return 'a Service with several ports must name each'
     if name in identities or (number, protocol) in identities:
         return f'port {number}/{protocol} or its name {shorten(name)} occurs twice'
-    return _port(name, protocol, number, fields.port(entry, 'nodePort'), fields.text(entry, 'appProtocol'))
+    node_port, target = fields.port(entry, 'nodePort'), fields.port(entry, 'targetPort')
+    return _port(name, protocol, number, node_port, fields.text(entry, 'appProtocol'), target)
 
 
 def _cluster_ips(spec: fields.Document) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384
 # So many agents of the node role can be on one node at a time, each with its ports so far from those before.
 INSTANCE_SLOTS, INSTANCE_SLOT_STEP = 4, 8
 
+# Protocols of listeners of Gateways that have ports of their own.
+SLOT_PROTOCOLS = ('HTTP', 'HTTPS', 'TLS', 'TCP')
 Port = Annotated[int, Meta(ge=1, le=MAX_PORT)]
 ClassName = Annotated[str, Meta(pattern=HOST)]
 Duration = Annotated[str, Meta(pattern=DURATION)]

@@ -26,6 +26,17 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = False
     ingress: Annotated[bool, meta('Read and serve Ingresses.', 'restart')] = True
     gateway_api: Annotated[bool, meta('Read and serve resources of the Gateway API.', 'restart')] = True
+    gateway_slots: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=1000),
+        meta(
+            "How many ports of Gateways the edge can serve in a cluster, for each of HTTP, HTTPS, TLS and TCP. It binds as many ports of its pods from its start, so that a new listener needs no reload. 0: listeners have the class's own ports, and only ports 80 and 443 can be had.",
+            'reload',
+        ),
+    ] = 64
+    gateway_first_slot: Annotated[
+        Port, meta('The first of the ports that are bound for Gateways; the others follow it.', 'reload')
+    ] = 28000
     ingress_classes: Annotated[
         tuple[forms.ClassName, ...],
         meta(
@@ -146,6 +157,14 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Return the TCP ports as ranges of first and last, sorted."""
         bounds = [tuple(map(int, part.split('-'))) for part in self.tcp_ports.split(',') if part]
         return tuple(sorted((part[0], part[-1]) for part in bounds))
+
+    def slots(self) -> dict[str, range]:
+        """Return the ports that are bound for Gateways, by the protocol of their listeners."""
+        first, number = self.gateway_first_slot, self.gateway_slots
+        return {
+            protocol: range(first + place * number, first + (place + 1) * number)
+            for place, protocol in enumerate(forms.SLOT_PROTOCOLS)
+        }
 
     def node_ports(self, slot: int = 0) -> tuple[int, ...]:
         """Return the ports of the node role's listeners: HTTP, HTTP for clients of the node, and the same of TCP and TLS."""

@@ -20,6 +20,7 @@ from headrace.settings.key_forms import (
     OWN_PAGES,
     REFERENCE,
     RULES_PAGES,
+    SLOT_PROTOCOLS,
 )
 from headrace.settings.schema import Settings
 from headrace.settings.secret_keys import Secrets
@@ -131,6 +132,7 @@ def _apply_mode(item: msgspec.inspect.Field) -> str:
 def _judge(settings: Settings) -> None:
     """Raise for what the types alone do not say."""
     _judge_ports(settings)
+    _judge_slots(settings)
     _judge_durations(settings)
     if not settings.addresses:
         raise SettingsError('addresses: at least one is needed')
@@ -220,6 +222,18 @@ def _is_address(text: str) -> bool:
     return getattr(address, 'scope_id', None) is None
 
 
+def _judge_slots(settings: Settings) -> None:
+    """Raise where ports that are bound for Gateways are used twice."""
+    first = settings.gateway_first_slot
+    slots = range(first, first + len(SLOT_PROTOCOLS) * settings.gateway_slots)
+    if slots and slots[-1] > MAX_PORT:
+        raise SettingsError(f'gatewayFirstSlot, gatewaySlots: {slots[-1]} is no port')
+    if any(port in slots for port in settings.reserved_ports()) or any(
+        first < slots.stop and last >= slots.start for first, last in settings.ranges()
+    ):
+        raise SettingsError('gatewayFirstSlot, gatewaySlots: a port is one of tcpPorts, or of headrace itself, too')
+
+
 def _judge_ports(settings: Settings) -> None:
     """Raise for ranges that are none, and for ports that are used twice."""
     for first, last in settings.ranges():
@@ -233,15 +247,15 @@ def _judge_ports(settings: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(settings.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
-    slots = [
+    instances = [
         (*settings.node_ports(slot), settings.node_health_port + INSTANCE_SLOT_STEP * slot)
         for slot in range(INSTANCE_SLOTS)
     ]
-    if max(map(max, slots)) > MAX_PORT:
+    if max(map(max, instances)) > MAX_PORT:
         raise SettingsError(
             f'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: {INSTANCE_SLOT_STEP * (INSTANCE_SLOTS - 1)} on is no port'
         )
-    if len({port for slot in slots for port in slot}) < len(slots[0]) * INSTANCE_SLOTS:
+    if len({port for slot in instances for port in slot}) < len(instances[0]) * INSTANCE_SLOTS:
         raise SettingsError(
             'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ, '
             f'and those {INSTANCE_SLOT_STEP} on, up to {INSTANCE_SLOTS - 1} times'

@@ -24,7 +24,7 @@ class BuildContext:
     `labelled`: on a node, the controller's label says which Services are chosen, and not the wish itself; `slot`: which
     of the node's sets of ports this agent has, None where it is the only one; `synthetic_key`: the secret of the node's
     stand-ins of IPv6 addresses, empty where nothing is served.
-    `api_server`: the objects come from one, and not from a folder; `own_addresses`: those of this machine or pod;
+    `api_server`: the objects come from one, and not from a folder; `own_namespace`: that of this installation in a cluster; `own_addresses`: those of this machine or pod;
     `admin_ports`: the agent's own.
     `offline`: Secrets may be missing and are then replaced by stand-ins; `all_secrets`: all that the source holds may be
     read, as from a folder.
@@ -41,6 +41,7 @@ class BuildContext:
     slot: int | None = None
     synthetic_key: bytes = field(default=b'', repr=False)
     api_server: bool = False
+    own_namespace: str = ''
     own_addresses: frozenset[str] = frozenset()
     admin_ports: frozenset[int] = frozenset()
 
@@ -48,6 +49,12 @@ class BuildContext:
     def class_name(self) -> str:
         """Return the name of the class."""
         return self.settings.class_name
+
+    @property
+    def slots(self) -> dict[str, range]:
+        """Return the ports that are bound for Gateways, by protocol; none where listeners have the class's own ports."""
+        is_edge = self.role is Role.EDGE and self.settings.gateway_api
+        return self.settings.slots() if self.own_namespace and self.settings.gateway_slots and is_edge else {}
 
     @property
     def node_ports(self) -> tuple[int, ...]:
@@ -61,7 +68,7 @@ class BuildContext:
 
     @property
     def own_ports(self) -> frozenset[int]:
-        """Return the ports of this agent's listeners, but for the edge's TCP ports."""
+        """Return the ports of this agent's listeners, but for those of `tcp_ranges`."""
         if self.role is Role.NODE:
             slots = range(INSTANCE_SLOTS) if self.slot is not None else (0,)
             ports = (port for slot in slots for port in self.settings.node_ports(slot))
@@ -70,8 +77,9 @@ class BuildContext:
 
     @property
     def tcp_ranges(self) -> tuple[tuple[int, int], ...]:
-        """Return the ranges of the edge's TCP ports, none in the node role."""
-        return self.settings.ranges() if self.role is Role.EDGE else ()
+        """Return the ranges of ports of the edge's Services and Gateways, none in the node role."""
+        slots = tuple((ports.start, ports.stop - 1) for ports in self.slots.values())
+        return (*self.settings.ranges(), *slots) if self.role is Role.EDGE else ()
 
     @property
     def closed_ports(self) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """Listeners of Gateways as they are bound: which Gateways are this class's, and which ports of HAProxy their listeners have.
 
-A listener's port is what clients know. HAProxy has bound others from its start, so that a new listener needs no reload: at the
-class's own ports listeners of ports 80 and 443 are served (`PORTS`), whichever numbers those have.
+A listener's port is what clients know. HAProxy has bound others from its start, so that a new listener needs no reload. In a
+cluster these are slots: the controller keeps a Service for each Gateway, and the target of each of its ports is the slot that
+the port has. Without slots the class's own ports serve the listeners of ports 80 and 443.
 """
 
 from dataclasses import dataclass
 
+from headrace import names
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.annotations import PREFIX
 from headrace.objects.gateway_classes import GatewayClass
@@ -53,20 +55,30 @@ def gateway_of(ref: Ref, reader: Reader, context: BuildContext) -> Gateway | Non
     return gateway if gateway is not None and is_ours(gateway, reader, context) else None
 
 
-def bound_port(listener: Listener, context: BuildContext) -> int:
-    """Return the port of HAProxy that a listener has, 0 where it has none."""
+def service_of(gateway: Ref, context: BuildContext) -> Ref:
+    """Return the Service that the controller keeps for a Gateway, in the namespace of this installation."""
+    marks = names.digest(f'{context.class_name}/{gateway.namespace}/{gateway.name}', 16)
+    return Ref('Service', context.own_namespace, f'gateway-{marks}')
+
+
+def bound_port(gateway: Ref, listener: Listener, reader: Reader, context: BuildContext) -> int:
+    """Return the port of HAProxy that a listener has, 0 where it has none (yet)."""
+    if slots := context.slots:
+        service = reader.other_service(service_of(gateway, context))
+        targets = (port.target for port in (service.ports if service else ()) if port.number == listener.port)
+        return next((target for target in targets if target in slots.get(listener.protocol, ())), 0)
     settings = context.settings
     ports = {HTTP: (80, settings.http_port), HTTPS: (443, settings.https_port)}
     public, bound = ports.get(listener.protocol, (0, 0))
     return bound if listener.port in (public, bound) else 0
 
 
-def of_gateway(gateway: Gateway, context: BuildContext) -> tuple[BoundListener, ...]:
+def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> tuple[BoundListener, ...]:
     """Return the listeners of a Gateway that are served, in their order."""
     return tuple(
         BoundListener(gateway.ref, gateway.ref, listener, port)
         for listener in gateway.listeners
-        if not listener.problems and (port := bound_port(listener, context))
+        if not listener.problems and (port := bound_port(gateway.ref, listener, reader, context))
     )
 
 

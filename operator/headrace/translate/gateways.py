@@ -25,7 +25,7 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
     parts.diagnostics += gateway.diagnostics
-    for number, bound in enumerate(gateway_listeners.of_gateway(gateway, context)):
+    for number, bound in enumerate(gateway_listeners.of_gateway(gateway, reader, context)):
         field = f'spec.listeners[{number}]'
         parts.claims.append(Claim(Kind.GATEWAY_PORT, str(bound.port), GatewayPort(bound.listener.port), field))
         if bound.host != ANY:

@@ -67,7 +67,7 @@ class _Attachment:
         self.part = StatusPart(reference.ref, reference.section, reference.port)
 
     def parent(self, hostnames: tuple[str, ...]) -> Parent:
-        every = gateway_listeners.of_gateway(self.gateway, self.context)
+        every = gateway_listeners.of_gateway(self.gateway, self.reader, self.context)
         named = [each for each in every if self._is_named(each)]
         if not named:
             return self._refused(

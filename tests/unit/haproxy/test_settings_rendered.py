@@ -19,7 +19,7 @@ def loaded(**changed):
     """Return what HAProxy reads only when it starts: all files but the maps."""
     # Without ranges there is no frontend for TCP.
     wanted = {'tcpPorts': '20000', 'addresses': ['127.0.0.1'], **BASE, **changed}
-    made = built(*SERVICES, settings=settings.make(wanted), all_secrets=True)
+    made = built(*SERVICES, settings=settings.make(wanted), all_secrets=True, own_namespace='headrace-system')
     files = Renderer(made.context).render(made)
     return {name: text for name, text in files.items() if not name.startswith('maps/')}
 

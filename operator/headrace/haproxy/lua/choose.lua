@@ -233,7 +233,8 @@ local function at_port(txn, port, path)
 end
 
 core.register_fetches('gateway', function(txn)
-    local port, path, reading = txn:get_var('txn.port'), txn.f:path() or '/', txn:get_var('txn.read')
+    local port, path, reading = txn:get_var('txn.port'), txn.f:path(), txn:get_var('txn.read')
+    if not path then return '_' end
     local other, other_value, other_stem
     -- An odd path must lead to the same route as endpoints read it.
     if reading and reading ~= path then other, other_value, other_stem = at_port(txn, port, reading) end

@@ -139,6 +139,8 @@ class Renderer:
             frontends = [f'frontend-{name}.cfg.j2' for name in _NODE_FRONTENDS]
         elif not self.context.settings.ranges():
             del frontends[2]
+        if self.context.slots:
+            frontends.append('frontend-gateway.cfg.j2')
         if self.conditions:
             frontends.append('backend-unresolved.cfg.j2')
         wanted = profiles.in_use(
@@ -182,6 +184,7 @@ class Renderer:
             'map': syntax.map_file,
             'health': HEALTH,
             'binds': self._binds(),
+            'slots': [(slot, _bind(settings.addresses, [str(slot)])) for slot in self.context.slots.get('HTTP', ())],
             'http3': settings.http3 and self.quic,
             'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
@@ -207,6 +210,7 @@ class Renderer:
             'own_networks': ' '.join((*refused_addresses.LOOPBACK, *_own_ipv4(self.context))),
             'hops': names.HOPS,
             'unresolved': names.UNRESOLVED,
+            'port': '',
             'most_hops': MOST_HOPS,
             'keep_alive': KEEP_ALIVE_SECONDS,
             'hashes': bool(userlists.needed(fragments)),
