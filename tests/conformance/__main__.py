@@ -3,10 +3,10 @@
 import argparse
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from conformance import cluster, installation, report, suite
+from conftest import ROOT
 
 
 def _arguments():
@@ -20,35 +20,26 @@ def _arguments():
         '--channel', default='experimental', choices=['standard', 'experimental'], help='of a new cluster'
     )
     parser.add_argument('--profiles', default=','.join(suite.PROFILES))
-    parser.add_argument('--report', type=Path, help='a file for the report')
+    parser.add_argument('--report', type=Path, help='a file for the report, from the root of the checkout')
     parser.add_argument('--flag', action='append', default=[], help='one more flag of the tests, such as --flag=-debug')
     return parser.parse_args()
 
 
-def _load(given):
-    """Return the cluster with this checkout in it."""
-    begun = time.monotonic()
-    found, new = cluster.start()
-    if new:
-        installation.define(found, given.channel)
-    seconds = {'cluster': round(time.monotonic() - begun, 1), **installation.load(found)}
-    print(', '.join(f'{step} {took} s' for step, took in seconds.items()), flush=True)  # noqa: T201
-    return found
-
-
 def _run(given):
-    found = _load(given)
     try:
+        found = installation.prepare(given.channel)
+        before = installation.reloads(found)
         ends = suite.run(found, given.tests, given.profiles.split(','), stay=given.keep, more=given.flag)
+        reloads = installation.reloads(found) - before
     finally:
         if not given.keep:
             cluster.stop()
-    if suite.REPORT.exists():
-        print(*report.lines(suite.REPORT), sep='\n')  # noqa: T201
-        if given.report:
-            given.report.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(suite.REPORT, given.report)
-    print(f'log: {suite.LOG}')  # noqa: T201
+    for line in (*report.lines(suite.REPORT), f'reloads: {dict(reloads) or "none"}', f'log: {suite.LOG}'):
+        print(line)  # noqa: T201
+    if given.report:
+        target = ROOT / given.report
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(suite.REPORT, target)
     return 0 if ends.get('', ('FAIL',))[0] == 'PASS' else 1
 
 
@@ -60,7 +51,7 @@ def main():
     elif given.what == 'down':
         cluster.stop()
     elif given.what == 'load':
-        _load(given)
+        installation.prepare(given.channel)
     else:
         return _run(given)
     return 0

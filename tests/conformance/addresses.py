@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import itertools
 import threading
 
 from support.api import ApiError, collection
@@ -11,7 +12,6 @@ RANGES = ('203.0.113.0/24', 'fd00:113::/64')
 USABLE, UNUSABLE = '203.0.113.250', '192.0.2.250'
 # As MetalLB reads it; spec.loadBalancerIP is the other way to ask.
 REQUEST = 'metallb.io/loadBalancerIPs'
-_LAST = 200
 
 
 class Balancer:
@@ -33,8 +33,8 @@ class Balancer:
 
     def _run(self):
         while not self._stop.wait(0.2):
-            # A cut or silent watch: list again.
-            with contextlib.suppress(ApiError, OSError):
+            # After a watch that was cut, and after a request that is no address.
+            with contextlib.suppress(ApiError, OSError, ValueError):
                 self._follow()
 
     def _follow(self):
@@ -80,4 +80,4 @@ def _is_ours(address):
 
 def _free(family, taken):
     network = ipaddress.ip_network(RANGES[family == 'IPv6'])
-    return next(str(network[number]) for number in range(1, _LAST) if str(network[number]) not in taken)
+    return next(str(network[number]) for number in itertools.count(1) if str(network[number]) not in {*taken, USABLE})

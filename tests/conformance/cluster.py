@@ -31,6 +31,7 @@ _STATE, _LOCK, _LOG = FOLDER / 'cluster.json', FOLDER / 'lock', FOLDER / 'cluste
 # What has been brought into the cluster, by name.
 _CONTENTS = FOLDER / 'contents.json'
 _START_WITHIN = 240
+_MODULES = os.pathsep.join(str(ROOT / name) for name in ('tests', '', 'operator'))
 # A cluster that is not used ends by itself.
 _IDLE_SECONDS = 90 * 60
 
@@ -96,20 +97,20 @@ def running():
 
 
 def start():
-    """Start a cluster in a process of its own, unless one runs; return it, and whether it is new."""
+    """Start a cluster in a process of its own, unless one runs; and return it."""
     if found := running():
-        return found, False
+        return found
     for path in (_STATE, _CONTENTS):
         path.unlink(missing_ok=True)
     with _LOG.open('wb') as log:
         process = subprocess.Popen(
             [sys.executable, '-m', 'conformance', 'serve'], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
+            start_new_session=True, env={**os.environ, 'PYTHONPATH': _MODULES},
         )  # fmt: skip
     until(lambda: running() or process.poll() is not None, 'the cluster runs', within=_START_WITHIN)
     if not (found := running()):
         raise RuntimeError(f'the cluster does not start:\n{_LOG.read_text()[-3000:]}')
-    return found, True
+    return found
 
 
 def stop():

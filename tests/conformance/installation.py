@@ -1,7 +1,9 @@
 """headrace in the cluster: its chart with the image of this checkout, the definitions of the API, and the GatewayClass."""
 
+import collections
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from conformance import cluster, operator_image
 from conftest import ROOT
@@ -10,6 +12,8 @@ NAMESPACE, RELEASE, CLASS = 'headrace-system', 'headrace', 'gateway-conformance'
 _CHART, _VALUES = ROOT / 'charts' / 'headrace', ROOT / 'tests' / 'conformance' / 'values.yaml'
 # The Deployments, and which of their containers is the operator.
 _DEPLOYMENTS = {f'deployment/{RELEASE}-edge': 'operator', f'deployment/{RELEASE}-controller': 'controller'}
+# Where an agent tells its metrics.
+_ADMIN = 8405
 _CLASS = f"""\
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -18,24 +22,37 @@ spec: {{controllerName: headrace.io/gateway-controller}}
 """
 
 
-def define(found, channel):
+def prepare(channel='experimental'):
+    """Return the cluster, started if none runs, with this checkout in it; print how long each step took."""
+    begun = time.monotonic()
+    with ThreadPoolExecutor(1) as beside:
+        building = beside.submit(operator_image.build, cluster.FOLDER, (ROOT / 'bin' / 'node').resolve())
+        found = cluster.start()
+        built = building.result()
+    if found.lacks('channel', channel):
+        _define(found, channel)
+    seconds = {'cluster and image': round(time.monotonic() - begun, 1), **_load(found, built)}
+    print(', '.join(f'{step} {took} s' for step, took in seconds.items()), flush=True)  # noqa: T201
+    return found
+
+
+def _define(found, channel):
     """Let the API server have the Gateway API of a channel."""
     found.kubectl('apply', '--server-side', '--force-conflicts', '-f', ROOT / 'bin' / 'conformance' / 'crds' / channel)
     kinds = ('gatewayclasses', 'gateways', 'httproutes', 'tcproutes', 'udproutes')
     names = [f'crd/{kind}.gateway.networking.k8s.io' for kind in kinds]
     found.kubectl('wait', '--for=condition=Established', '--timeout=60s', *names)
+    found.record('channel', channel)
 
 
-def load(found):
-    """Bring the checkout into the cluster: image and chart; return the seconds of each step."""
+def _load(found, built):
+    """Bring the checkout into the cluster: the chart, and the image over one that Docker has built; return seconds by step."""
     seconds, begun = {}, time.monotonic()
 
     def done(step):
         nonlocal begun
         seconds[step], begun = round(time.monotonic() - begun, 1), time.monotonic()
 
-    built = operator_image.build(cluster.FOLDER, (ROOT / 'bin' / 'node').resolve())
-    done('docker build')
     if found.lacks('image', built.archive.stat().st_mtime_ns):
         found.take(built.archive)
         found.record('image', built.archive.stat().st_mtime_ns)
@@ -49,6 +66,19 @@ def load(found):
         found.kubectl('-n', NAMESPACE, 'rollout', 'status', name, '--timeout=120s')
     done('rollout')
     return seconds
+
+
+def reloads(found):
+    """Return how often HAProxy has been reloaded, by reason and result, in all pods of the edge that run."""
+    counts = collections.Counter()
+    pods = found.kubectl('-n', NAMESPACE, 'get', 'pods', '--selector=app.kubernetes.io/component=edge', '--output=name')
+    for pod in pods.split():
+        path = f'/api/v1/namespaces/{NAMESPACE}/pods/{pod.removeprefix("pod/")}:{_ADMIN}/proxy/metrics'
+        for line in found.kubectl('get', '--raw', path).splitlines():
+            if line.startswith('headrace_reloads_total{'):
+                labels, _, count = line.removeprefix('headrace_reloads_total').rpartition(' ')
+                counts[labels] += int(float(count))
+    return counts
 
 
 def _install(found, image):

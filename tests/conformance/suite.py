@@ -21,12 +21,13 @@ _SHORT = {
     'GatewayStatusMustHaveListeners': 15, 'GatewayListenersMustHaveConditions': 15, 'HTTPRouteMustNotHaveParents': 15,
     'HTTPRouteMustHaveCondition': 15, 'TLSRouteMustHaveCondition': 15, 'TCPRouteMustHaveCondition': 15,
     'UDPRouteMustHaveCondition': 15, 'RouteMustHaveParents': 15, 'MaxTimeToConsistency': 15,
-    'LatestObservedGenerationSet': 15, 'DefaultTestTimeout': 20,
+    'NamespacesMustBeReady': 90, 'LatestObservedGenerationSet': 15, 'DefaultTestTimeout': 20,
 }  # fmt: skip
 # `=== RUN   TestConformance/NAME/part`, and NAME and CONT where tests run at the same time.
 _CURRENT = re.compile(r'^=== (?:RUN|NAME|CONT) +TestConformance/?([\w-]*)')
 _ENDED = re.compile(r'^(?: {4})?--- (PASS|FAIL|SKIP): TestConformance/?([\w-]*) \(([\d.]+)s\)')
 _STAMP = re.compile(r'^ *[\w-]+\.go:\d+: (?:\S+Z: )?')
+_TRACE = re.compile(r'^(Error Trace:\s+)?[\w./@-]+\.go:\d+$')
 _SHOWN = 12
 
 
@@ -76,7 +77,8 @@ def _follow(lines, log):
         else:
             text = _STAMP.sub('', line).strip()
             if text.startswith('Conformance report:'):
+                # What follows is for the report alone.
                 current = None
-            if text and text not in printed[current]:
+            if text and not _TRACE.match(text) and text not in printed[current]:
                 printed[current].append(text[:300])
     return ends

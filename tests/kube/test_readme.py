@@ -42,7 +42,7 @@ def run(environment):
 
     def give(command, code=0):
         done = subprocess.run(
-            shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+            shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == code, (command, done.stdout, done.stderr)
         return done.stdout
@@ -70,7 +70,7 @@ def started(control_plane, namespace, environment, tmp_path):
         )
     yield log
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0, log.read_text()
+    assert process.wait(90) == 0, log.read_text()
 
 
 def accounts(api, namespace):

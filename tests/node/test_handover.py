@@ -44,7 +44,7 @@ class Clients:
             time.sleep(0.005)
 
     def _ask(self, nodes, space):
-        nodes.tcp(space, CLUSTER_IP, 80, seconds=3)
+        nodes.tcp(space, CLUSTER_IP, 80, seconds=15)
 
     def stop(self):
         self._stop.set()
@@ -63,7 +63,7 @@ class Keeping(Clients):
         kept, until_then = self._kept.pop(space, (None, 0.0))
         if kept is None:
             kept, until_then = http.client.HTTPConnection(CLUSTER_IP), time.monotonic() + 1
-            kept.sock = nodes.connected(space, CLUSTER_IP, 80, seconds=3)
+            kept.sock = nodes.connected(space, CLUSTER_IP, 80, seconds=15)
         with contextlib.ExitStack() as closing:
             closing.callback(kept.close)
             kept.request('GET', '/')

@@ -23,20 +23,20 @@ def clients_of(nodes):
     """Return clients in a pod and on the node that connect all the time, by TCP and HTTP."""
 
     def ok(space):
-        status, _, _ = nodes.http(space, HTTP, 80, seconds=3)
+        status, _, _ = nodes.http(space, HTTP, 80, seconds=15)
         assert status == 200
 
-    works = [partial(nodes.tcp, space, TCP, 80, seconds=3) for space in ('client', 'node', 'outside')]
+    works = [partial(nodes.tcp, space, TCP, 80, seconds=15) for space in ('client', 'node', 'outside')]
 
     def safe(space):
         trusting = ssl.create_default_context(cadata=KEY[1].decode())
         with (
-            contextlib.closing(nodes.connected(space, TLS, 443, seconds=3)) as plain,
+            contextlib.closing(nodes.connected(space, TLS, 443, seconds=15)) as plain,
             trusting.wrap_socket(plain, server_hostname='safe.example.com') as secured,
         ):
             assert say(secured)['pod'] == 'one'
 
-    works += [partial(nodes.tcp, 'client', TCP6, 80, seconds=3), partial(safe, 'client')]
+    works += [partial(nodes.tcp, 'client', TCP6, 80, seconds=15), partial(safe, 'client')]
     return Clients(*works, *(partial(ok, space) for space in ('client', 'node')))
 
 

@@ -39,9 +39,13 @@ def web(name, age, hosts, paths=('/',), namespace='shop', mode='http', **annotat
     return service(name, namespace, created=f'2024-01-01T00:00:{age:02}Z', annotations=said, ports=ports)
 
 
-def found(made, host, path):
+def routes_of(made):
+    """Return the content of each route by its key."""
+    return {key: content for (kind, key), content in made.pointers() if kind is Kind.ROUTE}
+
+
+def found(routes, host, path):
     """Return what serves a request, as HAProxy finds it: the longest route of the host, of its wildcard, or of `*`."""
-    routes = {key: content for (kind, key), content in made.pointers() if kind is Kind.ROUTE}
     for stem in (host, f'*.{host.partition(".")[2]}', '*'):
         asked = f'{stem}{path}/#'
         if keys := [key for key in routes if asked.startswith(key)]:
@@ -50,7 +54,7 @@ def found(made, host, path):
 
 
 def route(made, host, path):
-    return found(made, host, path)[1]
+    return found(routes_of(made), host, path)[1]
 
 
 def is_open(content):
@@ -72,7 +76,8 @@ def test_a_path_beyond_the_closed_ones_does_not_lead_to_another_object(number):
 def test_a_host_beyond_the_closed_ones_does_not_lead_to_a_wildcard_of_its_namespace(host):
     living = Living(max_routes_per_object=10, host_sharing='all')
     living.put(web('any', 1, [host]), web('many', 2, HOSTS, deny='10.0.0.0/8'))
-    assert not any(is_open(route(living.state, each, '/')) for each in HOSTS)
+    routes = routes_of(living.state)
+    assert not any(is_open(found(routes, each, '/')[1]) for each in HOSTS)
     living.put(web('many', 2, HOSTS[:5]))
     assert is_open(route(living.state, HOSTS[1100], '/'))
 
@@ -149,6 +154,7 @@ def test_no_path_of_an_object_without_room_is_open_and_all_is_as_from_scratch(ba
     living = Living(max_entries_per_namespace=4, host_sharing=sharing)
     for batch in batches:
         living.put(*batch)
+        routes = routes_of(living.state)
         for item in living.store.services():
             held, said = living.state.fragments.get(item), dict(living.store.get(item, Service).annotations)
             if held is None or held.backends or said['mode.p0'] != 'http':
@@ -156,7 +162,7 @@ def test_no_path_of_an_object_without_room_is_open_and_all_is_as_from_scratch(ba
             for host in said['host.p0'].split():
                 for path in said['path.p0'].split():
                     own = route_key(host, path, exact=said['path-type'] == 'Exact')
-                    key, content = found(living.state, host.replace('*', 'other'), path)
+                    key, content = found(routes, host.replace('*', 'other'), path)
                     # Another object can have an equal or a longer route in its own right.
                     assert not is_open(content) or key.startswith(own), (item, host, path)
     made = living.scratch()

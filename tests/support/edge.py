@@ -23,7 +23,7 @@ from headrace.settings.settings import Settings
 from support.haproxy import Haproxy, Ports
 from support.objects import built, endpoint_slice, service
 
-_SECONDS = 10.0
+_SECONDS = 30.0
 
 
 class _Handler(BaseHTTPRequestHandler):

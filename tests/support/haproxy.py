@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-_SECONDS = 10.0
+_SECONDS = 30.0
 
 
 class Ports:

@@ -22,7 +22,7 @@ from support import logs, prefork, waiting
 from support.objects import endpoint_slice, service
 
 HEADRACE = Path(sys.executable).with_name('headrace')
-_SECONDS = 30.0
+_SECONDS = 90.0
 
 
 def until(true, what='it', seconds=_SECONDS):

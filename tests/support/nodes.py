@@ -31,7 +31,7 @@ PODS = {
 ON_SECOND = ('three',)
 # What routers of a real network would send to a node: load balancers' and external addresses, and ClusterIPs.
 TO_THE_NODE = ('203.0.113.0/24', '10.96.0.0/16', 'fd00:113::/64', 'fd00:96::/64')
-_SECONDS = 5.0
+_SECONDS = 20.0
 _NETFILTER = 12
 # A request of netfilter's conntrack to delete, with acknowledgement, that names no flow: all of them.
 _FLUSH = struct.pack('=IHHIIBBH', 20, 1 << 8 | 2, 0x1 | 0x4, 1, 0, 0, 0, 0)

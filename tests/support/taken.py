@@ -39,7 +39,7 @@ def refused(nodes, space, address, port=80):
     try:
         nodes.connected(space, address, port).close()
     except ConnectionRefusedError:
-        return time.monotonic() - began < 0.5
+        return time.monotonic() - began < 0.9
     return False
 
 

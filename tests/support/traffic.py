@@ -8,7 +8,7 @@ import os
 import threading
 import time
 
-_SECONDS = 10.0
+_SECONDS = 30.0
 _NUMBERS = itertools.count(1)
 # The example of RFC 6455, section 1.3.
 _UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'

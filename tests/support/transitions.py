@@ -32,7 +32,7 @@ from support.haproxy import Haproxy
 
 EDGE, TRUSTED = '127.0.0.1', '127.0.0.9'
 TCP_PORTS = 30
-_SECONDS = 10.0
+_SECONDS = 30.0
 _CHECKED = 0x0E
 # A cookie says which endpoint it was, and that is chance.
 _COOKIE = re.compile('=[0-9a-f]{16}')

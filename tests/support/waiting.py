@@ -6,7 +6,7 @@ import time
 _PAUSE, _LONGEST, _FACTOR = 0.005, 0.05, 1.2
 
 
-def until(condition, what, *, within=20.0):
+def until(condition, what, *, within=60.0):
     """Return what `condition()` gives as soon as that is true; fail with `what` when it is not in time."""
     deadline, pause = time.monotonic() + within, _PAUSE
     while not (found := condition()):
