@@ -3,10 +3,13 @@
 import argparse
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from conformance import cluster, installation, report, suite
 from conftest import ROOT
+
+_PROBLEMS = 15
 
 
 def _arguments():
@@ -28,12 +31,15 @@ def _arguments():
 def _run(given):
     try:
         found = installation.prepare(given.channel)
-        before = installation.reloads(found)
+        installation.clear(found)
+        before, begun = installation.reloads(found), time.monotonic()
         ends = suite.run(found, given.tests, given.profiles.split(','), stay=given.keep, more=given.flag)
         reloads = installation.reloads(found) - before
+        problems = installation.problems(found, time.monotonic() - begun + 1)
     finally:
         if not given.keep:
             cluster.stop()
+    print(*problems[-_PROBLEMS:], sep='\n')  # noqa: T201
     for line in (*report.lines(suite.REPORT), f'reloads: {dict(reloads) or "none"}', f'log: {suite.LOG}'):
         print(line)  # noqa: T201
     if given.report:

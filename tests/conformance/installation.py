@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,9 @@ NAMESPACE, RELEASE, CLASS = 'headrace-system', 'headrace', 'gateway-conformance'
 _CHART, _VALUES = ROOT / 'charts' / 'headrace', ROOT / 'tests' / 'conformance' / 'values.yaml'
 # The Deployments, and which of their containers is the operator.
 _DEPLOYMENTS = {f'deployment/{RELEASE}-edge': 'operator', f'deployment/{RELEASE}-controller': 'controller'}
+_PROBLEM = re.compile(r'"level": "(warning|error|critical)"|\] \[ALERT\]')
+_ROUTES = 'httproutes,grpcroutes,tlsroutes,tcproutes,udproutes,backendtlspolicies,listenersets,referencegrants'
+_BASE_GATEWAYS = ('same-namespace', 'same-namespace-with-https-listener', 'all-namespaces', 'backend-namespaces')
 # Where an agent tells its metrics.
 _ADMIN = 8405
 _CLASS = f"""\
@@ -79,6 +83,31 @@ def reloads(found):
                 labels, _, count = line.removeprefix('headrace_reloads_total').rpartition(' ')
                 counts[labels] += int(float(count))
     return counts
+
+
+def problems(found, seconds):
+    """Return the warnings and errors that headrace and HAProxy logged in the last seconds, the newest at the end."""
+    selected = ('--selector', f'app.kubernetes.io/instance={RELEASE}')
+    text = found.kubectl(
+        '-n', NAMESPACE, 'logs', *selected, '--all-containers', '--prefix', f'--since={seconds:.0f}s', '--tail=-1',
+        '--max-log-requests=20',
+    )  # fmt: skip
+    return [line for line in text.splitlines() if _PROBLEM.search(line)]
+
+
+def clear(found):
+    """Remove what an interrupted run has left, which would serve beside what the next tests make."""
+    found.kubectl('delete', _ROUTES, '--all', '--all-namespaces', '--wait=false')
+    gateways = found.kubectl(
+        'get',
+        'gateways',
+        '--all-namespaces',
+        '--output=jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\\n"}{end}',
+    )
+    for line in gateways.splitlines():
+        namespace, name = line.split()
+        if name not in _BASE_GATEWAYS:
+            found.kubectl('-n', namespace, 'delete', 'gateway', name, '--wait=false')
 
 
 def _install(found, image):

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tomllib
 from pathlib import Path
 
 from tools.spaces import Space
@@ -18,7 +19,7 @@ from support.machine import Machine
 
 REPOSITORY = images.OPERATOR.rpartition(':')[0]
 # What else decides what the image is.
-_FIXED = ('operator/Dockerfile', 'operator/build.lock', 'operator/requirements.lock', 'pyproject.toml')
+_FIXED = ('operator/Dockerfile', 'operator/build.lock', 'operator/requirements.lock')
 _PACKAGE = 'operator/headrace'
 _INSIDE = 'opt/headrace/lib/python3.13/site-packages/headrace'
 _LAYER, _CONFIG, _MANIFEST = (
@@ -45,12 +46,18 @@ def _package():
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
 
 
+def _project():
+    """Return what of pyproject.toml decides how the package is built: most of the file is about checks."""
+    whole = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+    return whole['project'], whole['build-system'], whole['tool']['hatch']
+
+
 def build(folder, node):
     """Return the image of Docker, built anew into a folder where something else than the package has changed.
 
     `node` is what `make node` has made.
     """
-    fixed = _digest(b'\0'.join(_digest((ROOT / name).read_bytes()).encode() for name in _FIXED) + str(node).encode())
+    fixed = _digest(repr(([(ROOT / name).read_bytes() for name in _FIXED], _project(), str(node))).encode())
     archive, record = folder / 'operator.tar', folder / 'operator.json'
     if record.exists() and (known := json.loads(record.read_text()))['fixed'] == fixed and archive.exists():
         return Built(archive, known['files'])
