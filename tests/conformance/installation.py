@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -75,9 +76,11 @@ def _load(found, built):
 def reloads(found):
     """Return how often HAProxy has been reloaded, by reason and result, in all pods of the edge that run."""
     counts = collections.Counter()
-    pods = found.kubectl('-n', NAMESPACE, 'get', 'pods', '--selector=app.kubernetes.io/component=edge', '--output=name')
-    for pod in pods.split():
-        path = f'/api/v1/namespaces/{NAMESPACE}/pods/{pod.removeprefix("pod/")}:{_ADMIN}/proxy/metrics'
+    selected = ('--selector=app.kubernetes.io/component=edge', '--output=json')
+    for pod in json.loads(found.kubectl('-n', NAMESPACE, 'get', 'pods', *selected))['items']:
+        if 'deletionTimestamp' in pod['metadata']:
+            continue
+        path = f'/api/v1/namespaces/{NAMESPACE}/pods/{pod["metadata"]["name"]}:{_ADMIN}/proxy/metrics'
         for line in found.kubectl('get', '--raw', path).splitlines():
             if line.startswith('headrace_reloads_total{'):
                 labels, _, count = line.removeprefix('headrace_reloads_total').rpartition(' ')
