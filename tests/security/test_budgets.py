@@ -154,6 +154,15 @@ def test_bytes_of_headers_are_bounded():
     )
 
 
+def test_codes_whose_answers_are_replaced_count_as_bytes():
+    def size(statuses):
+        living = Living()
+        living.put(web('pages', 0), web('a', 1, error_service='pages', error_statuses=statuses))
+        return living.state.admission.totals.of('shop').bytes
+
+    assert size(','.join(map(str, range(400, 600)))) - size('400') == 199 * len('400,')
+
+
 def test_certificates_count_for_each_host():
     living = Living(max_certificates_per_namespace=3)
     hosts = {'host': 'x.example.com y.example.com', 'tls_secret': 'tls'}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import NoRoute, Pointer
-from headrace.ir.routing import Authentication, Candidates, Split, Target
+from headrace.ir.routing import Authentication, Candidates, ErrorPages, Split, Target
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.settings.settings import Settings
@@ -19,6 +19,8 @@ from headrace.translate.budgets import Excess
 # Of each backend's section and each user's line without what stands in them.
 _SECTION_BYTES, _USER_BYTES = 200, 100
 _ENTRIES_OF_SHARE = 30
+# Of each code that error pages replace, and its comma.
+_CODE_BYTES = 4
 # Rates are summed as thousandths, since sums of fractions depend on their order.
 THOUSAND = 1000
 
@@ -60,6 +62,8 @@ def cost(fragment: Fragment) -> Cost:
         size += sum(_size(pointer) for pointer in lead.pointers)
         if isinstance(lead, Authentication):
             size += len(lead.url) + len(lead.signin) + sum(map(len, lead.headers))
+        elif isinstance(lead, ErrorPages):
+            size += _CODE_BYTES * len(lead.statuses) + sum(map(len, lead.service)) + len(lead.ingress)
     for userlist in fragment.userlists:
         entries += len(userlist.users)
         size += _USER_BYTES * len(userlist.users)
