@@ -538,7 +538,7 @@ def test_users_beyond_a_budget_are_not_let_in_when_settings_change():
 def test_an_object_that_fails_to_be_installed_leaves_no_room_that_it_has_not_given_up(monkeypatch):
     living = Living(max_entries_per_namespace=20)
     living.put(web('old', 1, 15), web('young', 2, 5))
-    real = changes.FragmentChange.moved
+    real = changes.FragmentChange.key_changes
 
     def failing(change):
         if change.ref == ref('old'):
@@ -546,7 +546,7 @@ def test_an_object_that_fails_to_be_installed_leaves_no_room_that_it_has_not_giv
         return real(change)
 
     with monkeypatch.context() as patch:
-        patch.setattr(changes.FragmentChange, 'moved', failing)
+        patch.setattr(changes.FragmentChange, 'key_changes', failing)
         change = living.put(web('old', 1, 5), web('young', 2, 15))
         assert [item.ref for item in change.failures] == [ref('old')]
     assert living.state.admission.totals.of('shop').entries == 20

@@ -5,7 +5,7 @@ again meanwhile keeps its place. An object is done when it has been applied afte
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from headrace.names import Ref
 
@@ -29,13 +29,17 @@ class Backlog:
         if found:
             self._taken.append((set(found), epochs))
 
-    def next(self, most: int) -> list[Ref]:
-        """Return the objects whose turn it is, which do not wait any more, sorted."""
+    def next(self, most: int, weight: Callable[[Ref], int] = lambda _: 1) -> list[Ref]:
+        """Return the objects whose turn it is, which do not wait any more, sorted: as many as weigh no more, at least one."""
         found: list[Ref] = []
-        while self._waiting and len(found) < most:
+        total = 0
+        while self._waiting:
             namespace = next(iter(self._waiting))
+            ref = next(iter(self._waiting[namespace]))
+            total += weight(ref)
+            if found and total > most:
+                break
             refs = self._waiting.pop(namespace)
-            ref = next(iter(refs))
             del refs[ref]
             found.append(ref)
             if refs:
@@ -43,9 +47,16 @@ class Backlog:
         return sorted(found)
 
     def put_back(self, refs: Iterable[Ref]) -> None:
-        """Let objects wait again that could not be applied."""
+        """Let objects wait again that could not be applied, or others that follow from them."""
         for ref in refs:
             self._waiting.setdefault(ref.namespace, {}).setdefault(ref)
+
+    def put_first(self, refs: Iterable[Ref]) -> None:
+        """Let objects wait before all others of their namespaces."""
+        for ref in reversed([*refs]):
+            others = self._waiting.get(ref.namespace, {})
+            others.pop(ref, None)
+            self._waiting[ref.namespace] = {ref: None, **others}
 
     def done(self, refs: Iterable[Ref]) -> dict[Ref, int]:
         """Note that objects were applied; return the epochs of what was taken before all that still waits.

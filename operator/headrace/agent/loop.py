@@ -24,6 +24,7 @@ from headrace.nft.sync import TableSync
 from headrace.objects.kinds import NODES, Service
 from headrace.resolve.changes import Change, Failure
 from headrace.resolve.state import State
+from headrace.resolve.translation import count_services
 from headrace.store import Store
 
 log = logging.getLogger(__name__)
@@ -82,8 +83,8 @@ class Loop:
                 dirty = self._parts(self.store.take() | over)
                 # Epochs are read before the change is applied: a Service may get its next one meanwhile.
                 self._backlog.add(self._by_age(dirty), self._epochs(dirty))
-                refs = self._backlog.next(_APPLIED_AT_ONCE)
-                if not refs:
+                refs = self._with_services_first(self._backlog.next(_APPLIED_AT_ONCE, self._weight))
+                if not refs and not self._backlog:
                     return changed
                 self.batches += 1
                 try:
@@ -110,6 +111,18 @@ class Loop:
                 parts |= readers
         return parts
 
+    def _weight(self, ref: Ref) -> int:
+        """Return for how many objects one counts in a batch: Services may have to be built for what leads to them."""
+        return max(1, count_services(self.store.source(ref)) // 2)
+
+    def _with_services_first(self, refs: list[Ref]) -> list[Ref]:
+        """Return a batch without the object that leads to more Services than a batch may have: these come before it."""
+        for ref in [each for each in refs if self._weight(each) * 2 > _APPLIED_AT_ONCE]:
+            if services := self.state.expect(self.store, ref):
+                self._backlog.put_first([*sorted(services), ref])
+                refs.remove(ref)
+        return refs
+
     def _by_age(self, refs: Collection[Ref]) -> Iterable[Ref]:
         """Return changed objects, the oldest first: budgets leave room for them first."""
         return sorted(refs, key=partial(self.state.age, self.store)) if len(refs) > 1 else refs
@@ -122,7 +135,8 @@ class Loop:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _settle(self, refs: Sequence[Ref]) -> bool:
-        change = self.state.update(self.store, refs)
+        change = self.state.update(self.store, refs, _APPLIED_AT_ONCE)
+        self._backlog.put_back(self.state.take_later())
         self._draining.follow(self.state.draining)
         if len(change.pointers) > _APPLIED_AT_ONCE:
             # Others get their turn between the steps of an object's large change.

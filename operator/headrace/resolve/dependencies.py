@@ -1,8 +1,10 @@
 """Which objects each fragment is made from, and which ports of other Services it demands a backend for.
 
-Follows the fragments one by one, so that an object that changes leads to the fragments that it touches.
+Follows the fragments one by one, so that an object that changes leads to the fragments that it touches. A fragment that
+demands a lot can be expected: its demands count before it is there, so that Services are built for it in steps.
 """
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from headrace.ir.backend import Demand
@@ -18,6 +20,8 @@ class Dependencies:
     def __init__(self) -> None:
         self._readers: dict[Ref, set[Ref]] = {}
         self._demanders: dict[Ref, dict[Demand, set[Ref]]] = {}
+        # Of fragments that are expected: their further demands, and the Services that were not built since.
+        self._expected: dict[Ref, tuple[frozenset[Demand], set[Ref]]] = {}
 
     def readers(self, ref: Ref) -> AbstractSet[Ref]:
         """Return the fragments that are made from an object besides their own, as of now."""
@@ -49,9 +53,13 @@ class Dependencies:
 
     def _note_demands(self, ref: Ref, old: Fragment | None, new: Fragment | None) -> set[Ref]:
         """Note what a fragment demands of others, and return those of which others are demanded now."""
-        if old is not None and new is not None and old.demands == new.demands:
+        expected, services = self._expected.pop(ref, (frozenset(), set()))
+        if not expected and not services and old is not None and new is not None and old.demands == new.demands:
             return set()
-        before, after = set(old.demands if old else ()), set(new.demands if new else ())
+        before = expected.union(old.demands if old else ())
+        return services | self._exchange(ref, before, frozenset(new.demands if new else ()))
+
+    def _exchange(self, ref: Ref, before: frozenset[Demand], after: frozenset[Demand]) -> set[Ref]:
         services: set[Ref] = set()
         for demand in before - after:
             owners = self._demanders[demand.service][demand]
@@ -65,3 +73,20 @@ class Dependencies:
                 services.add(demand.service)
             demanders.setdefault(demand, set()).add(ref)
         return services
+
+    def expect(self, ref: Ref, old: Fragment | None, demands: Iterable[Demand]) -> AbstractSet[Ref]:
+        """Note what the next fragment of an object will demand, and return the Services that are to be built before it."""
+        before, services = self._expected.get(ref, (frozenset(), set()))
+        further = frozenset(demands).difference(old.demands if old else ())
+        services |= self._exchange(ref, before, further)
+        self._expected[ref] = further, services
+        return services
+
+    def expects(self, ref: Ref) -> bool:
+        """Tell whether another fragment of an object is expected."""
+        return ref in self._expected
+
+    def note_build(self, service: Ref) -> None:
+        """Note that a Service was built with all that is demanded of it now."""
+        for _, services in self._expected.values():
+            services.discard(service)

@@ -8,6 +8,7 @@ the change as a value, which is all that planning needs. An unexpected exception
 import contextlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial, reduce
 
@@ -40,6 +41,8 @@ class State:
         self.admission = Admission(context, self._standings)
         # Objects that wait for a reload, and why.
         self.delayed: Mapping[Ref, str] = {}
+        # Services of which less is demanded, left out of a bounded update.
+        self._later: set[Ref] = set()
 
     @property
     def failed(self) -> set[Ref]:
@@ -55,15 +58,32 @@ class State:
     def draining(self, refs: set[Ref]) -> None:
         self._translation.draining = refs
 
-    def update(self, store: Store, dirty: Iterable[Ref]) -> Change:
+    def update(self, store: Store, dirty: Iterable[Ref], most: int | None = None) -> Change:
         """Build again what `dirty` (as `Store.take` returns it) touches, and return what that changed.
 
         An object that fails unexpectedly keeps its previous fragment until it, or what it reads, changes again.
+        Beyond `most` objects, Services of which less is demanded than before are left for `take_later`.
         """
         self._standings.begin()
         queue, stale = self._stale(dirty)
         change = Change() if queue else self._follow(store, stale)
-        return change.then(self._rebuild(store, queue | stale, stale)) if queue or stale else change
+        return change.then(self._rebuild(store, queue | stale, stale, most)) if queue or stale else change
+
+    def expect(self, store: Store, ref: Ref) -> AbstractSet[Ref]:
+        """Return the Services that are to be updated before an object, because it demands something new of them.
+
+        An object that demands something of many is updated after they have been, in as many steps as they take.
+        """
+        try:
+            fragment = self._translation.build(store, Reader(store, ref))
+        except Exception:  # noqa: BLE001  it is raised again when the object is updated
+            return frozenset()
+        return self.dependencies.expect(ref, self.fragments.get(ref), fragment.demands if fragment else ())
+
+    def take_later(self) -> set[Ref]:
+        """Return the Services that bounded updates have left out, once."""
+        refs, self._later = self._later, set()
+        return refs
 
     def age(self, store: Store, ref: Ref) -> Rank:
         """Return what orders changed objects: the age of the oldest object that is built from one."""
@@ -186,13 +206,13 @@ class State:
             changes.sort(key=lambda change: change.ref)
         return self._installation.follow(tuple(changes)) if changes else Change()
 
-    def _rebuild(self, store: Store, queue: set[Ref], stale: Iterable[Ref] = ()) -> Change:
+    def _rebuild(self, store: Store, queue: set[Ref], stale: Iterable[Ref] = (), most: int | None = None) -> Change:
         """Build objects, and those that they touch; those that have failed keep what they were."""
         change, endpoints = Change(), set(stale)
         # Each object is let in once, fails to be installed once, and is judged again once, so that this comes to an end.
         let_in, failed, again = set[Ref](), set[Ref](), set[Ref]()
         while queue:
-            changes, failures, complete = self._build(store, queue, endpoints, let_in)
+            changes, failures, complete = self._build(store, queue, endpoints, let_in, most)
             step, queue = self._settle(store, changes)
             change = change.then(replace(step, failures=(*failures, *step.failures)) if failures else step)
             endpoints.clear()
@@ -216,7 +236,7 @@ class State:
         return {ref for ref in refs if ref.namespace in beyond}
 
     def _build(
-        self, store: Store, queue: set[Ref], stale: set[Ref], let_in: set[Ref]
+        self, store: Store, queue: set[Ref], stale: set[Ref], let_in: set[Ref], most: int | None
     ) -> tuple[tuple[FragmentChange, ...], Iterable[Failure], set[Ref]]:
         """Return the fragments of objects and of those that they touch, what failed, and what was built anew without."""
         new: dict[Ref, Fragment | None] = {}
@@ -239,10 +259,16 @@ class State:
                 failures[ref] = Failure(ref, 'translate', error)
                 fragment = self._last_form(store, failures[ref], before, reader.needs)
             self.admission.charge(ref, fragment)
-            if fragment == before:
+            if not refresh:
+                self.dependencies.note_build(ref)
+            if fragment == before and not self.dependencies.expects(ref):
                 continue
             new[ref] = fragment
             services = self.dependencies.follow(ref, before, fragment)
+            if most is not None and len(new) + len(order) + len(services) > most:
+                less = services.difference(demand.service for demand in (fragment.demands if fragment else ()))
+                self._later |= less - queue
+                services -= less - queue
             for each in services - queue:
                 heapq.heappush(order, (self._rank(store, each), each))
             queue |= services

@@ -14,7 +14,7 @@ from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.resolve.dependencies import Dependencies
-from headrace.store import Reader, Store
+from headrace.store import Reader, Store, Translated
 from headrace.translate import class_fragment, gateways, http_routes, ingresses, node_services, ownership, services
 from headrace.translate.build_context import BuildContext, Role
 
@@ -98,3 +98,13 @@ class Translation:
 def _datapaths(fragment: Fragment) -> dict[str, str]:
     """Return who serves each virtual address of a fragment."""
     return {claim.key: claim.value.datapath for claim in fragment.claims if isinstance(claim.value, VirtualAddress)}
+
+
+def count_services(source: Translated | None) -> int:
+    """Return to how many Services an Ingress or a route leads at most."""
+    match source:
+        case Ingress():
+            return len({path.service for rule in source.rules for path in rule.paths})
+        case HTTPRoute():
+            return sum(len(rule.backends) for rule in source.rules)
+    return 0

@@ -57,3 +57,18 @@ def test_what_was_applied_otherwise_waits_no_more():
     assert held.clear() == dict.fromkeys(refs('b', 'x'), 3)
     assert not held
     assert held.done([]) == {}
+
+
+def test_a_batch_has_no_more_than_it_may_weigh_and_one_object_at_least():
+    held = Backlog()
+    held.add(refs('b', 'x', 'y', 'z'), {})
+    weight = {'x': 2, 'y': 3, 'z': 9}
+    found = [held.next(5, lambda ref: weight[ref.name]) for _ in range(2)]
+    assert found == [refs('b', 'x', 'y'), refs('b', 'z')]
+
+
+def test_objects_can_be_put_before_others_of_their_namespace():
+    held = Backlog()
+    held.add(refs('b', 'x', 'y'), {})
+    held.put_first(refs('b', 'z', 'y'))
+    assert [held.next(1) for _ in range(3)] == [refs('b', 'z'), refs('b', 'y'), refs('b', 'x')]
