@@ -88,6 +88,6 @@ def test_a_real_haproxy_takes_files_and_plans(ports, haproxy_34, before, events)
         settle(real, loaded)
         for command in made.commands:
             tell(real, command)
-        plan.tell(start, change, made)
+        plan.record(start, change, made)
         check(real, Simulated(renderer.snapshot(start)).value())
         assert real.alive()

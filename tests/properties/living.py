@@ -99,9 +99,9 @@ class Told:
         self.deferred.note(refs, keys, wanted, made)
         # What waits and is not planned again would have come to the same.
         assert made.commands == expected.commands
-        assert (self.deferred.refs, self.deferred.keys) == (expected.held, expected.held_keys)
+        assert (self.deferred.refs, self.deferred.keys) == (expected.deferred, expected.deferred_keys)
         before = self.snapshot.copy()
-        plan.tell(self.snapshot, wanted, made)
+        plan.record(self.snapshot, wanted, made)
         served = self.served(before)
         both = [key for key in served if key in self.served(self.snapshot)]
         for command in made.commands:
@@ -115,7 +115,7 @@ class Told:
         """Be found by an agent that knows nothing but the model; return what was held for a reload."""
         wanted, had = model_snapshot.of_state(model.state), self.observed()
         lacked = adopted.missing(wanted, had, self.loaded.profiles)
-        kept = adopted.hold(wanted, lacked, had)
+        kept = adopted.defer(wanted, lacked, had)
         before = self.served(self.snapshot)
         self.snapshot = kept.snapshot
         both = [key for key in before if key in self.served(wanted)]

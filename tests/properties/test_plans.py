@@ -54,7 +54,7 @@ def test_endpoints_that_come_and_go_never_cost_a_reload(before, churn):
     for batch in churn:
         made = told.tell(model, model.change(batch))
         assert made.reasons == ()
-        assert not made.held
+        assert not made.deferred
     told.check()
 
 

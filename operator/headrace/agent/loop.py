@@ -172,7 +172,7 @@ class Loop:
 
     async def _reconcile(self) -> None:
         if self.table_sync is not None:
-            await self._steer(partial(self.table_sync.reconcile, self.applier.wanted))
+            await self._steer(partial(self.table_sync.reconcile, self.applier.desired))
 
     async def _steer(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something to the table; objects on which that fails go back to what could be applied."""
@@ -305,7 +305,7 @@ class Loop:
                     self.applier.report('exchange', error)
                     await self.applier.renew()
             if self.table_sync is not None:
-                await self._steer(partial(self.table_sync.exchange, self.applier.wanted))
+                await self._steer(partial(self.table_sync.exchange, self.applier.desired))
             self._note_epochs(numbers)
             return reload
 
@@ -314,7 +314,7 @@ class Loop:
         async with self._turn:
             self.applier.attempts.append(table_sync.attempt)
             self.table_sync = table_sync
-            await self._steer(partial(table_sync.begin, self.applier.wanted, facts))
+            await self._steer(partial(table_sync.begin, self.applier.desired, facts))
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""

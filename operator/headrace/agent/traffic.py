@@ -83,7 +83,7 @@ class Traffic:
                         pid, 'show stat -1 2 -1', patience.get(pid, _SECONDS)
                     )
             # What is about to be replaced, or held until a reload, has clients still.
-            owners = {**_owners(held.snapshot), **_owners(applier.wanted)}
+            owners = {**_owners(held.snapshot), **_owners(applier.desired)}
             await asyncio.to_thread(self.take, texts, workers, owners)
 
     def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:

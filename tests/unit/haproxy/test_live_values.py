@@ -208,7 +208,7 @@ def test_a_backend_is_set_right(held, wanted, expected):
 def test_repairs_are_ordered_by_phase_and_backends_of_all_fragments_are_wanted():
     later, sooner = Command(Phase.DATA_GONE, 'b'), Command(Phase.DATA, 'a')
     assert live_state.ordered([later, sooner]) == (sooner, later)
-    assert live_state.wanted_backends([Fragment(WEB, backends=(backend(),))]) == {'b': backend()}
+    assert live_state.desired_backends([Fragment(WEB, backends=(backend(),))]) == {'b': backend()}
 
 
 # --- removals ---------------------------------------------------------------------------------------------------------

@@ -26,11 +26,11 @@ _TCP = (
 
 def target(settings: Settings) -> str:
     """Return the words of the log's target, '' where nothing is logged."""
-    where = settings.access_log
-    if where == 'off':
+    destination = settings.access_log
+    if destination == 'off':
         return ''
-    form = 'raw' if where in ('stdout', 'stderr') else 'rfc5424'
-    return f'{where} len {_LONGEST} format {form} daemon info'
+    form = 'raw' if destination in ('stdout', 'stderr') else 'rfc5424'
+    return f'{destination} len {_LONGEST} format {form} daemon info'
 
 
 def of_http(settings: Settings) -> str:

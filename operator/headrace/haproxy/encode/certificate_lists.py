@@ -36,20 +36,20 @@ def lines(layout: Layout) -> dict[str, tuple[str, ...]]:
     """Return the lines of all lists but the first, by the listener's name; none where it is not in use."""
     owners = layout.owners()
     return {
-        name: map_entries.certificate_lines('*', layout.held[owners[name]]) if name in owners else ()
+        name: map_entries.certificate_lines('*', layout.tls[owners[name]]) if name in owners else ()
         for name in names(layout)
     }
 
 
-def text(found: Iterable[str]) -> bytes:
+def text(crt_lines: Iterable[str]) -> bytes:
     """Return the text of a list with these lines besides the first."""
-    return ''.join(f'{line}\n' for line in (FIRST, *found)).encode()
+    return ''.join(f'{line}\n' for line in (FIRST, *crt_lines)).encode()
 
 
 def files(layout: Layout) -> dict[str, bytes]:
     """Return all lists, and the certificate that they begin with."""
-    made = {tls_listeners.crt_list(name): text(found) for name, found in lines(layout).items()}
-    return {PLACEHOLDER: placeholder_certificates.placeholder(), **made}
+    lists = {tls_listeners.crt_list(name): text(crt_lines) for name, crt_lines in lines(layout).items()}
+    return {PLACEHOLDER: placeholder_certificates.placeholder(), **lists}
 
 
 def differing(before: Layout, after: Layout) -> set[str]:
@@ -64,51 +64,53 @@ def moves(before: Layout, after: Layout) -> list[Command]:
     A port comes to a listener only when that is free, so no client ever sees the certificate of another port. Where ports
     wait for one another, one of them is closed for that moment.
     """
-    found: list[Command] = []
-    there = {key: (name, map_entries.certificate_lines('*', before.held[key])) for key, name in before.names.items()}
-    for key in sorted(there.keys() - after.names.keys()):
-        found.append(commands.del_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(key), '')))
-        found += _emptied(*there.pop(key))
-    known = set(there)
-    waiting = [
+    batch: list[Command] = []
+    places = {key: (name, map_entries.certificate_lines('*', before.tls[key])) for key, name in before.names.items()}
+    for key in sorted(places.keys() - after.names.keys()):
+        batch.append(commands.del_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(key), '')))
+        batch += _removals(*places.pop(key))
+    mapped_keys = set(places)
+    queue = [
         key for key, name in sorted(after.names.items())
-        if there.get(key) != (name, map_entries.certificate_lines('*', after.held[key]))
+        if places.get(key) != (name, map_entries.certificate_lines('*', after.tls[key]))
     ]  # fmt: skip
-    while waiting:
-        taken = {name: key for key, (name, _) in there.items()}
-        free = [key for key in waiting if taken.get(after.names[key], key) == key]
+    while queue:
+        occupants = {name: key for key, (name, _) in places.items()}
+        free = [key for key in queue if occupants.get(after.names[key], key) == key]
         if not free:
             # They wait in a circle, so the first one steps aside.
-            aside = next(key for key in waiting if key in there)
-            found.append(
-                commands.set_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(aside), tls_listeners.NONE))
+            first = next(key for key in queue if key in places)
+            batch.append(
+                commands.set_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(first), tls_listeners.NONE))
             )
-            found += _emptied(*there.pop(aside))
+            batch += _removals(*places.pop(first))
             continue
         for key in free:
-            wanted = map_entries.certificate_lines('*', after.held[key])
-            found += _moved(key, there.get(key, ('', ())), (after.names[key], wanted), known=key in known)
-            there[key] = after.names[key], wanted
-            waiting.remove(key)
-    return found
+            crt_lines = map_entries.certificate_lines('*', after.tls[key])
+            batch += _move(key, places.get(key, ('', ())), (after.names[key], crt_lines), in_map=key in mapped_keys)
+            places[key] = after.names[key], crt_lines
+            queue.remove(key)
+    return batch
 
 
 _Place = tuple[str, tuple[str, ...]]
 
 
-def _moved(key: str, old: _Place, new: _Place, *, known: bool) -> list[Command]:
+def _move(key: str, old: _Place, new: _Place, *, in_map: bool) -> list[Command]:
     """Return the commands that let a port have a listener with these lines, and leave the one that it had."""
     same = old[0] == new[0]
-    kept = set(old[1]) & set(new[1]) if same else set()
-    found = [_add(new[0], line) for line in new[1] if line not in kept]
+    common = set(old[1]) & set(new[1]) if same else set()
+    batch = [_add(new[0], line) for line in new[1] if line not in common]
     if not same:
-        led = tls_listeners.entry(tls_listeners.policy(key), new[0])
-        found += [commands.set_entry(Phase.POINTERS, led)] if known else commands.add_entries(Phase.POINTERS, [led])
-    return [*found, *_emptied(old[0], [line for line in old[1] if line not in kept])]
+        entry = tls_listeners.entry(tls_listeners.policy(key), new[0])
+        batch += (
+            [commands.set_entry(Phase.POINTERS, entry)] if in_map else commands.add_entries(Phase.POINTERS, [entry])
+        )
+    return [*batch, *_removals(old[0], [line for line in old[1] if line not in common])]
 
 
-def _emptied(name: str, gone: Iterable[str]) -> list[Command]:
-    return [_remove(name, line) for line in gone]
+def _removals(name: str, crt_lines: Iterable[str]) -> list[Command]:
+    return [_remove(name, line) for line in crt_lines]
 
 
 def _add(name: str, line: str) -> Command:

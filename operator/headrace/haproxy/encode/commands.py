@@ -102,25 +102,25 @@ class Command:
 
 def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
     """Return commands that add entries whose keys are not there, as few as payloads allow; sorted by map and key."""
-    found: list[Command] = []
+    batch: list[Command] = []
     by_map: dict[Map, list[str]] = {}
     for entry in sorted(entries):
         by_map.setdefault(entry.map, []).append(f'{entry.key} {syntax.checked(entry.value)}\n')
-    for where, lines in by_map.items():
+    for map_name, lines in by_map.items():
         chunk, size = list[str](), 0
         for line in lines:
             if size + len(line.encode()) > MAX_PAYLOAD and chunk:
-                found.append(_add(phase, where, chunk))
+                batch.append(_add(phase, map_name, chunk))
                 chunk, size = [], 0
             chunk.append(line)
             size += len(line.encode())
-        found.append(_add(phase, where, chunk))
-    return found
+        batch.append(_add(phase, map_name, chunk))
+    return batch
 
 
-def _add(phase: Phase, where: Map, lines: list[str]) -> Command:
-    shown = 'credentials' if where is Map.AUTH else ''
-    return Command(phase, f'add map {syntax.map_file(where)}', ''.join(lines), payload_shown=shown)
+def _add(phase: Phase, map_name: Map, lines: list[str]) -> Command:
+    label = 'credentials' if map_name is Map.AUTH else ''
+    return Command(phase, f'add map {syntax.map_file(map_name)}', ''.join(lines), payload_shown=label)
 
 
 def set_entry(phase: Phase, entry: Entry) -> Command:
@@ -144,34 +144,34 @@ def _concealed(line: str, entry: Entry) -> str:
 
 def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:
     """Return the commands that add a server and let it serve; a new one is in maintenance, and unchecked."""
-    where = f'{backend.name}/{name}'
-    made = Command(phase, f'add server {where} {options}', expected='New server registered.', makes=where)
-    return [made, *enable_server(phase, backend, where)]
+    server = f'{backend.name}/{name}'
+    command = Command(phase, f'add server {server} {options}', expected='New server registered.', makes=server)
+    return [command, *enable_server(phase, backend, server)]
 
 
-def enable_server(phase: Phase, backend: Backend, where: str) -> list[Command]:
+def enable_server(phase: Phase, backend: Backend, server: str) -> list[Command]:
     """Return the commands that let a server of a backend serve."""
-    found = [Command(phase, f'enable server {where}')]
+    batch = [Command(phase, f'enable server {server}')]
     if backend.options.check:
-        found.append(Command(phase, f'enable health {where}'))
-    return found
+        batch.append(Command(phase, f'enable health {server}'))
+    return batch
 
 
-def set_limit(where: str, connections: int) -> Command:
+def set_limit(server: str, connections: int) -> Command:
     """Return the command that changes how many connections a server gets at once."""
-    return Command(Phase.ENDPOINTS, f'set maxconn server {where} {connections}')
+    return Command(Phase.ENDPOINTS, f'set maxconn server {server} {connections}')
 
 
-def disable_server(phase: Phase, where: str) -> Command:
+def disable_server(phase: Phase, server: str) -> Command:
     """Return the command that keeps all new connections from a server, those with its cookie too."""
-    return Command(phase, f'disable server {where}')
+    return Command(phase, f'disable server {server}')
 
 
-def del_server(where: str) -> list[Command]:
+def del_server(server: str) -> list[Command]:
     """Return the commands that forget a server that is disabled, once its connections have ended."""
     return [
-        Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {where}', expected='Done.'),
-        Command(Phase.SERVERS_GONE, f'del server {where}', expected='Server deleted.', removes=where),
+        Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {server}', expected='Done.'),
+        Command(Phase.SERVERS_GONE, f'del server {server}', expected='Server deleted.', removes=server),
     ]
 
 
@@ -179,10 +179,10 @@ def add_backend(backend: Backend) -> list[Command]:
     """Return the commands that make a backend with its servers."""
     name, phase = backend.name, Phase.BACKENDS
     line = f'add backend {name} from {backend.shape.profile}'
-    found = [Command(phase, line, expected='New backend registered.', makes=name)]
+    batch = [Command(phase, line, expected='New backend registered.', makes=name)]
     for server, options in syntax.servers(backend).items():
-        found += add_server(phase, backend, server, options)
-    return [*found, publish_backend(name)]
+        batch += add_server(phase, backend, server, options)
+    return [*batch, publish_backend(name)]
 
 
 def publish_backend(name: str) -> Command:
@@ -192,11 +192,11 @@ def publish_backend(name: str) -> Command:
 
 def del_backend(name: str, servers: Iterable[str]) -> list[Command]:
     """Return the commands that remove a backend that nothing points to, its servers first."""
-    found = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.')]
+    batch = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.')]
     for server in servers:
-        found += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}')]
+        batch += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}')]
     return [
-        *found,
+        *batch,
         Command(Phase.BACKENDS_GONE, f'wait 2s be-removable {name}', expected='Done.'),
         Command(Phase.BACKENDS_GONE, f'del backend {name}', expected='Backend deleted.', removes=name),
     ]
@@ -258,12 +258,12 @@ def _fill_authority(file: str, pem: bytes) -> list[Command]:
     return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, f'for CA {file}!')
 
 
-def _transaction(phase: Phase, what: str, pem: bytes, expected: str) -> list[Command]:
+def _transaction(phase: Phase, subject: str, pem: bytes, expected: str) -> list[Command]:
     """Return a transaction; an empty line would end the payload, so the PEM has none."""
     payload = ''.join(f'{line}\n' for line in pem.decode().splitlines() if line)
     return [
-        Command(phase, f'set {what}', payload, expected, payload_shown='PEM'),
-        Command(phase, f'commit {what}', expected='Success!'),
+        Command(phase, f'set {subject}', payload, expected, payload_shown='PEM'),
+        Command(phase, f'commit {subject}', expected='Success!'),
     ]
 
 

@@ -18,8 +18,8 @@ def file(status: str, text: str) -> str:
 def files(settings: Settings) -> dict[str, bytes]:
     """Return the files of all pages."""
     pages = settings.error_pages.items()
-    found = {file(status, text): _body(text) for status, text in pages}
-    return found | {f'{file(status, text)}.http': _message(settings, status, text) for status, text in pages}
+    bodies = {file(status, text): _body(text) for status, text in pages}
+    return bodies | {f'{file(status, text)}.http': _message(settings, status, text) for status, text in pages}
 
 
 def answer(settings: Settings, status: int, text: str) -> str:

@@ -25,52 +25,52 @@ def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
         return frozenset()
     if not fragment.headers and not fragment.timeouts and not fragment.userlists and not fragment.leads:
         return frozenset(fragment.data)
-    made = list(fragment.data)
+    entries = list(fragment.data)
     for edits in fragment.headers:
-        made += _headers(edits)
-    made += [_timeouts(found) for found in fragment.timeouts]
-    for found in fragment.userlists:
-        made += userlists.entries(found)
+        entries += _headers(edits)
+    entries += [_timeouts(timeouts) for timeouts in fragment.timeouts]
+    for userlist in fragment.userlists:
+        entries += userlists.entries(userlist)
     for lead in fragment.leads:
-        made += routes.lead(lead)
-    return frozenset(made)
+        entries += routes.lead(lead)
+    return frozenset(entries)
 
 
 def of_snapshot(snapshot: ModelSnapshot) -> dict[Map, dict[str, str]]:
     """Return all entries of all maps that a snapshot stands for, by map and key."""
-    found: dict[Map, dict[str, str]] = {name: {} for name in Map}
+    entries_by_map: dict[Map, dict[str, str]] = {name: {} for name in Map}
     for fragment in snapshot.fragments.values():
         for entry in of_fragment(fragment):
-            found[entry.map][entry.key] = entry.value
+            entries_by_map[entry.map][entry.key] = entry.value
     for (kind, key), content in snapshot.pointers.items():
         for entry in of_pointer(kind, key, content):
-            found[entry.map][entry.key] = entry.value
+            entries_by_map[entry.map][entry.key] = entry.value
     for entry in tls_listeners.of_pointers(snapshot.pointers).entries():
-        found[entry.map][entry.key] = entry.value
-    return found
+        entries_by_map[entry.map][entry.key] = entry.value
+    return entries_by_map
 
 
 def _headers(edits: HeaderEdits) -> Iterator[Entry]:
-    for kept, gone, headers in (
+    for set_map, del_map, headers in (
         (Map.REQUEST_HEADERS, Map.REQUEST_HEADERS_GONE, edits.request),
         (Map.RESPONSE_HEADERS, Map.RESPONSE_HEADERS_GONE, edits.response),
     ):
         if values := tuple(item for item in headers if item[1]):
-            yield Entry(kept, edits.policy, syntax.header_block(values))
+            yield Entry(set_map, edits.policy, syntax.header_block(values))
         if empty := tuple(item for item in headers if not item[1]):
-            yield Entry(gone, edits.policy, syntax.header_names(empty))
-    for added, headers in (
+            yield Entry(del_map, edits.policy, syntax.header_names(empty))
+    for add_map, headers in (
         (Map.REQUEST_HEADERS_ADDED, edits.request_added),
         (Map.RESPONSE_HEADERS_ADDED, edits.response_added),
     ):
         if headers:
-            yield Entry(added, edits.policy, syntax.header_block(headers))
+            yield Entry(add_map, edits.policy, syntax.header_block(headers))
 
 
-def _timeouts(found: Timeouts) -> Entry:
+def _timeouts(timeouts: Timeouts) -> Entry:
     """Return the entry `server:tunnel:connect:queue` (ms, empty where the profile's holds)."""
-    values = (found.server, found.tunnel, found.connect, found.queue)
-    return Entry(Map.TIMEOUTS, found.policy, ':'.join(str(value or '') for value in values))
+    values = (timeouts.server, timeouts.tunnel, timeouts.connect, timeouts.queue)
+    return Entry(Map.TIMEOUTS, timeouts.policy, ':'.join(str(value or '') for value in values))
 
 
 def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
@@ -104,5 +104,5 @@ def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
     options = ''
     if content.client_ca:
         options = f' [ca-file {syntax.authority_file(content.client_ca)} verify {content.verify}]'
-    names = ' '.join((host, *(f'!{each}' for each in content.excluded)))
+    names = ' '.join((host, *(f'!{exclusion}' for exclusion in content.excluded)))
     return tuple(f'{syntax.certificate_file(name)}{options} {names}' for name in content.certificates)

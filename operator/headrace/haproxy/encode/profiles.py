@@ -20,19 +20,19 @@ class Usage:
 
     def exchange(self, old: Fragment | None, new: Fragment | None) -> bool:
         """Count the shapes of a new fragment, and no longer those of the old one; return whether others are in use."""
-        seen = False
+        changed = False
         for fragment, step in ((new, 1), (old, -1)):
             for backend in fragment.backends if fragment else ():
-                held = self._counts.get(backend.shape, 0)
-                left = held + step
-                seen = seen or not held or not left
-                if left:
-                    self._counts[backend.shape] = left
+                count = self._counts.get(backend.shape, 0)
+                new_count = count + step
+                changed = changed or not count or not new_count
+                if new_count:
+                    self._counts[backend.shape] = new_count
                 else:
                     del self._counts[backend.shape]
-        return seen
+        return changed
 
-    def wanted(self) -> dict[str, Shape]:
+    def profiles(self) -> dict[str, Shape]:
         """Return all shapes to render, by the name of their profile."""
         return self.base | {shape.rendered.profile: shape.rendered for shape in self._counts}
 
@@ -42,7 +42,7 @@ def in_use(fragments: Iterable[Fragment], *cookies: str, external: bool = False)
     usage = Usage(*cookies, external=external)
     for fragment in fragments:
         usage.exchange(None, fragment)
-    return usage.wanted()
+    return usage.profiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ def section(name: str, shape: Shape, snippets: dict[str, tuple[str, ...]]) -> Se
 
 def _about(shape: Shape) -> str:
     """Return what a shape is, without texts of users."""
-    found = [shape.mode, shape.balance.partition(':')[0]]
+    words = [shape.mode, shape.balance.partition(':')[0]]
     if shape.check != 'off':
-        found.append(f'check {shape.check}')
-    found += [word for word in ('cookie', 'affinity', 'external') if getattr(shape, word)]
-    kept = {key: getattr(shape, key) for key in ('mode', 'balance', 'check', 'cookie', 'affinity', 'external')}
-    return ', '.join(found) + ('' if Shape(**kept) == shape else ', with other values')
+        words.append(f'check {shape.check}')
+    words += [word for word in ('cookie', 'affinity', 'external') if getattr(shape, word)]
+    fields = {key: getattr(shape, key) for key in ('mode', 'balance', 'check', 'cookie', 'affinity', 'external')}
+    return ', '.join(words) + ('' if Shape(**fields) == shape else ', with other values')

@@ -62,46 +62,46 @@ def value(key: str, content: Target | Candidates) -> str:
     """Return the value of a route in the routing map; one that would not fit a command closes the route."""
     if not isinstance(content, Candidates):
         return _text(content)
-    candidates = (_candidate(each.target, each.conditions) for each in content.items)
+    candidates = (_candidate(candidate.target, candidate.conditions) for candidate in content.items)
     text = ''.join(f'{part},' for part in (f'?{_encoded(key)}', *candidates))
     return text if len(text) <= MAX_VALUE else _text(closed_target(content.items[0].target))
 
 
-def lead(found: Lead) -> list[Entry]:
+def lead(rule: Lead) -> list[Entry]:
     """Return the entries that lead a policy's requests to further backends."""
-    if isinstance(found, Canary):
-        return [Entry(Map.CANARY, found.policy, f'{found.weight}|{syntax.pointer(found.pointer)}')]
-    if isinstance(found, Authentication):
-        return [Entry(Map.EXTERNAL_AUTH, found.policy, _authentication(found))]
-    if isinstance(found, ErrorPages):
-        return [Entry(Map.ERROR_PAGES, found.policy, _error_pages(found))]
-    if isinstance(found, Fallback):
-        return [Entry(Map.FALLBACK, found.policy, found.pointer.backend)]
-    if isinstance(found, Mirror):
-        return [Entry(Map.MIRRORS, found.policy, f'{found.percent}|{found.pointer.backend}')]
-    return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(found).items()]
+    if isinstance(rule, Canary):
+        return [Entry(Map.CANARY, rule.policy, f'{rule.weight}|{syntax.pointer(rule.pointer)}')]
+    if isinstance(rule, Authentication):
+        return [Entry(Map.EXTERNAL_AUTH, rule.policy, _authentication(rule))]
+    if isinstance(rule, ErrorPages):
+        return [Entry(Map.ERROR_PAGES, rule.policy, _error_pages(rule))]
+    if isinstance(rule, Fallback):
+        return [Entry(Map.FALLBACK, rule.policy, rule.pointer.backend)]
+    if isinstance(rule, Mirror):
+        return [Entry(Map.MIRRORS, rule.policy, f'{rule.percent}|{rule.pointer.backend}')]
+    return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(rule).items()]
 
 
-def _authentication(found: Authentication) -> str:
+def _authentication(authentication: Authentication) -> str:
     """Return TIMEOUT|BACKEND|METHOD|HOST AND PATH|HEADERS|SIGN-IN|CACHE|BODY|COOKIE, which `lua/authentication.lua` reads."""
     fields = (
-        found.timeout,
-        found.pointer.backend,
-        found.method,
-        found.url,
-        ','.join(found.headers),
-        found.signin,
-        found.cache,
-        found.body,
-        found.cookie,
+        authentication.timeout,
+        authentication.pointer.backend,
+        authentication.method,
+        authentication.url,
+        ','.join(authentication.headers),
+        authentication.signin,
+        authentication.cache,
+        authentication.body,
+        authentication.cookie,
     )
     return '|'.join(map(str, fields))
 
 
-def _error_pages(found: ErrorPages) -> str:
+def _error_pages(pages: ErrorPages) -> str:
     """Return CODES|BACKEND|NAMESPACE|INGRESS|SERVICE|PORT, which `lua/errors.lua` reads."""
-    codes, service = ','.join(map(str, found.statuses)), found.service
-    return f'{codes}|{found.pointer.backend}|{service.namespace}|{found.ingress}|{service.name}|{found.port}'
+    codes, service = ','.join(map(str, pages.statuses)), pages.service
+    return f'{codes}|{pages.pointer.backend}|{service.namespace}|{pages.ingress}|{service.name}|{pages.port}'
 
 
 def shares(split: Split) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _ranges(split: Split) -> list[Range]:
     if not total or len(weights) > MAX_BACKENDS:
         return []
     ends = [(2 * DRAWS * sofar + total) // (2 * total) for sofar in accumulate(weights)]
-    return [Range(*found) for found in zip([0, *ends], ends, split.backends, strict=False)]
+    return [Range(*bounds) for bounds in zip([0, *ends], ends, split.backends, strict=False)]
 
 
 def _text(target: Target) -> str:
@@ -142,24 +142,24 @@ def _pointer(target: Pointer | Split) -> Pointer:
     if isinstance(target, Pointer):
         return target
     first = target.backends[0].backend if target.backends else ''
-    found = Pointer(first, target.policy, ''.join(sorted({*target.flags, SPLIT})))
-    return found if _ranges(target) else closed(found)
+    pointer = Pointer(first, target.policy, ''.join(sorted({*target.flags, SPLIT})))
+    return pointer if _ranges(target) else closed(pointer)
 
 
 def _candidate(target: Target, conditions: Conditions) -> str:
     return '!'.join([_text(target), *_conditions(conditions)])
 
 
-def _conditions(wanted: Conditions) -> Iterator[str]:
+def _conditions(conditions: Conditions) -> Iterator[str]:
     """Yield names and values of conditions by turns; those that cost least to judge come first."""
-    if wanted.method:
-        yield from ('m', _encoded(wanted.method))
-    for letter, matches in (('h', wanted.headers), ('q', wanted.query)):
+    if conditions.method:
+        yield from ('m', _encoded(conditions.method))
+    for letter, matches in (('h', conditions.headers), ('q', conditions.query)):
         for match in matches:
             yield (letter.upper() if match.expression else letter) + _encoded(match.name)
             yield _encoded(match.value)
-    if wanted.path:
-        yield from ('p', _encoded(wanted.path))
+    if conditions.path:
+        yield from ('p', _encoded(conditions.path))
 
 
 def _encoded(text: str) -> str:

@@ -96,21 +96,21 @@ def server_options(options: Options) -> str:
     return ' '.join(words)
 
 
-def _sni(wanted: str, *, checked: bool) -> list[str]:
+def _sni(sni: str, *, checked: bool) -> list[str]:
     """Return the words for the server name that an endpoint gets: none unless one is wanted.
 
     HAProxy would tell it the client's Host, and hold its certificate to that name; checks likewise.
     """
-    if not wanted:
+    if not sni:
         return ['no-sni-auto', *(['no-check-sni-auto'] if checked else [])]
-    if wanted == 'host-header':
+    if sni == 'host-header':
         return ['sni', 'req.hdr(host),host_only']
-    return ['sni', f'str({wanted})', *(['check-sni', wanted] if checked else [])]
+    return ['sni', f'str({sni})', *(['check-sni', sni] if checked else [])]
 
 
 def server_lines(backend: Backend) -> list[str]:
     """Return, for each server of a backend, its name, address and options: what follows `server` in the file."""
-    return [f'{name} {rest}' for name, rest in servers(backend).items()]
+    return [f'{name} {options}' for name, options in servers(backend).items()]
 
 
 def servers(backend: Backend) -> dict[str, str]:
@@ -166,9 +166,9 @@ def _varint(value: int) -> bytes:
     """Return HAProxy's variable-length integer (doc/peers.txt): one byte below 240, then 4 and 7 bits a byte."""
     if value < 240:  # noqa: PLR2004
         return bytes([value])
-    found = [value & 0xFF | 240]
+    octets = [value & 0xFF | 240]
     value = (value - 240) >> 4
     while value >= 128:  # noqa: PLR2004
-        found.append(value & 0xFF | 128)
+        octets.append(value & 0xFF | 128)
         value = (value - 128) >> 7
-    return bytes([*found, value])
+    return bytes([*octets, value])

@@ -27,26 +27,26 @@ NONE = '-'
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Who has which listener. `held` is the TLS of each port by its claimed key, `names` its listener.
+    """Who has which listener. `tls` is the TLS of each port by its claimed key, `names` its listener.
 
     `sizes` are how many listeners of each mode there are; none where a worker has others than planned.
     """
 
-    held: Mapping[str, HostTls] = field(default_factory=dict)
+    tls: Mapping[str, HostTls] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[Mode, int] = field(default_factory=dict)
 
     def after(self, changes: Iterable[PointerChange]) -> 'Layout':
         """Return the layout after some changes of pointers; the same one where none is about a listener."""
-        told = [change for change in changes if change.key[0] is Kind.LISTENER]
-        if not told:
+        listener_changes = [change for change in changes if change.key[0] is Kind.LISTENER]
+        if not listener_changes:
             return self
-        held = dict(self.held)
-        for change in told:
-            held.pop(change.key[1], None)
+        tls = dict(self.tls)
+        for change in listener_changes:
+            tls.pop(change.key[1], None)
             if isinstance(change.new, HostTls):
-                held[change.key[1]] = change.new
-        return of(held)
+                tls[change.key[1]] = change.new
+        return of(tls)
 
     def every(self, mode: Mode) -> list[str]:
         """Return the names of all listeners of a mode."""
@@ -61,9 +61,9 @@ class Layout:
         return [entry(policy(key), name) for key, name in self.names.items()]
 
 
-def entry(led: str, name: str) -> Entry:
+def entry(policy_name: str, name: str) -> Entry:
     """Return the entry that leads from a policy to a listener."""
-    return Entry(Map.LISTENERS, led, name)
+    return Entry(Map.LISTENERS, policy_name, name)
 
 
 def policy(key: str) -> str:
@@ -71,24 +71,24 @@ def policy(key: str) -> str:
     return key.partition('/')[2]
 
 
-def of(held: Mapping[str, HostTls]) -> Layout:
+def of(tls: Mapping[str, HostTls]) -> Layout:
     """Return who has which listener of some ports that end TLS."""
     names: dict[str, str] = {}
     sizes: dict[Mode, int] = {}
     for mode, least in _LEAST.items():
-        keys = sorted(key for key in held if key.startswith(f'{mode}/'))
+        keys = sorted(key for key in tls if key.startswith(f'{mode}/'))
         size = least
         while size < 2 * len(keys):
             size *= 2
         sizes[mode] = size
-        taken: set[int] = set()
+        numbers: set[int] = set()
         for key in keys:
             number = int(policy(key)[:8], 16) % size
-            while number in taken:
+            while number in numbers:
                 number = (number + 1) % size
-            taken.add(number)
+            numbers.add(number)
             names[key] = _name(mode, number)
-    return Layout(dict(held), names, sizes)
+    return Layout(dict(tls), names, sizes)
 
 
 def of_pointers(pointers: Mapping[ClaimKey, Content]) -> Layout:

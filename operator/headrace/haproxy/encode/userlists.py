@@ -19,11 +19,11 @@ def name(secret: str) -> str:
     return names.digest(secret)
 
 
-def entries(found: Userlist) -> list[Entry]:
+def entries(userlist: Userlist) -> list[Entry]:
     """Return the entries that lead from the users of a policy to their hashes."""
     return [
-        Entry(Map.AUTH_CRYPT, f'{found.policy}:{hashlib.sha256(user.encode()).hexdigest().upper()}', name(secret))
-        for user, secret in found.users
+        Entry(Map.AUTH_CRYPT, f'{userlist.policy}:{hashlib.sha256(user.encode()).hexdigest().upper()}', name(secret))
+        for user, secret in userlist.users
     ]
 
 
@@ -33,8 +33,8 @@ def needed(fragments: Iterable[Fragment | None]) -> dict[str, str]:
         name(secret): secret
         for fragment in fragments
         if fragment is not None
-        for found in fragment.userlists
-        for _, secret in found.users
+        for userlist in fragment.userlists
+        for _, secret in userlist.users
     }
 
 

@@ -44,25 +44,25 @@ class Deferred:
         return bool(self._refs or self._keys)
 
     def planned_with(
-        self, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], told: ModelSnapshot, wanted: ModelSnapshot
+        self, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], current: ModelSnapshot, desired: ModelSnapshot
     ) -> tuple[AbstractSet[Ref], AbstractSet[ClaimKey]]:
         """Return the objects and keys that a change of some of them is planned with, themselves included.
 
-        `told` is the snapshot that the worker has.
+        `current` is the snapshot that the worker has.
         """
         if not self:
             return refs, keys
-        change = told.change_to(wanted, refs, keys)
+        change = current.change_to(desired, refs, keys)
         links = [link for item in change.fragments for link in _of_fragment(item)]
         links += [link for item in change.pointers for link in _of_pointer(item)]
         links += [link for ref in refs & self._refs.keys() for link in self._refs[ref]]
         links += [link for key in keys & self._keys.keys() for link in self._keys[key]]
-        found_refs, found_keys, seen = set(refs), set(keys), set[Link]()
+        found_refs, found_keys, visited = set(refs), set(keys), set[Link]()
         while links:
             link = links.pop()
-            if link in seen:
+            if link in visited:
                 continue
-            seen.add(link)
+            visited.add(link)
             for item in self._linked.get(link, ()):
                 if isinstance(item, Ref):
                     if item not in found_refs:
@@ -73,26 +73,26 @@ class Deferred:
                     links += self._keys[item]
         return found_refs, found_keys
 
-    def note(self, refs: Iterable[Ref], keys: Iterable[ClaimKey], change: Change, made: Plan) -> None:
+    def note(self, refs: Iterable[Ref], keys: Iterable[ClaimKey], change: Change, steps: Plan) -> None:
         """Note what waits of the objects and keys that were planned; of these, `change` holds those that differ."""
-        if not self and not made.held and not made.held_keys:
+        if not self and not steps.deferred and not steps.deferred_keys:
             return
         for ref in refs:
             self._forget(ref, self._refs.pop(ref, frozenset()))
         for key in keys:
             self._forget(key, self._keys.pop(key, frozenset()))
         for item in change.fragments:
-            if item.ref in made.held:
+            if item.ref in steps.deferred:
                 self._refs[item.ref] = self._keep(item.ref, _of_fragment(item))
-        for each in change.pointers:
-            if each.key in made.held_keys:
-                self._keys[each.key] = self._keep(each.key, _of_pointer(each))
+        for pointer in change.pointers:
+            if pointer.key in steps.deferred_keys:
+                self._keys[pointer.key] = self._keep(pointer.key, _of_pointer(pointer))
 
     def _keep(self, item: Item, links: Iterable[Link]) -> frozenset[Link]:
-        kept = frozenset(links)
-        for link in kept:
+        link_set = frozenset(links)
+        for link in link_set:
             self._linked.setdefault(link, {})[item] = None
-        return kept
+        return link_set
 
     def _forget(self, item: Item, links: Iterable[Link]) -> None:
         for link in links:
@@ -102,29 +102,31 @@ class Deferred:
 
 
 def of_difference(
-    told: ModelSnapshot, wanted: ModelSnapshot, refs: Iterable[Ref], keys: Iterable[ClaimKey]
+    current: ModelSnapshot, desired: ModelSnapshot, refs: Iterable[Ref], keys: Iterable[ClaimKey]
 ) -> Deferred:
     """Return what waits in a worker to which some objects and keys were not sent as they are wanted."""
-    change, made = told.change_to(wanted, refs, keys), Deferred()
-    held = frozenset(item.ref for item in change.fragments)
-    made.note((), (), change, Plan(held=held, held_keys=frozenset(item.key for item in change.pointers)))
-    return made
+    change, deferred = current.change_to(desired, refs, keys), Deferred()
+    changed_refs = frozenset(item.ref for item in change.fragments)
+    deferred.note(
+        (), (), change, Plan(deferred=changed_refs, deferred_keys=frozenset(item.key for item in change.pointers))
+    )
+    return deferred
 
 
 def _of_fragment(change: FragmentChange) -> set[Link]:
-    found = set[Link]()
+    links = set[Link]()
     for fragment in (change.old, change.new):
-        found |= plan.needed(fragment)
-        found |= fragment.policies if fragment else set()
-    return found
+        links |= plan.needed(fragment)
+        links |= fragment.policies if fragment else set()
+    return links
 
 
 def _of_pointer(change: PointerChange) -> set[Link]:
-    led_to = (pointer for content in (change.old, change.new) for pointer in pointers(content))
-    found: set[Link] = {part for pointer in led_to for part in (pointer.backend, pointer.policy) if part}
-    found |= {file for content in (change.old, change.new) for file in files_of(content)}
+    targets = (pointer for content in (change.old, change.new) for pointer in pointers(content))
+    links: set[Link] = {part for pointer in targets for part in (pointer.backend, pointer.policy) if part}
+    links |= {file for content in (change.old, change.new) for file in files_of(content)}
     if change.key[0] in (Kind.CERTIFICATE, Kind.AUTHORITY):
-        found.add(change.key)
+        links.add(change.key)
     elif change.key[0] is Kind.LISTENER:
-        found.add(Kind.LISTENER)
-    return found
+        links.add(Kind.LISTENER)
+    return links

@@ -48,15 +48,15 @@ class LiveState:
 
 def servers(text: str) -> dict[str, dict[str, Server]]:
     """Return the servers in the answer of `show servers state`, by backend and name."""
-    found: dict[str, dict[str, Server]] = {}
+    by_backend: dict[str, dict[str, Server]] = {}
     for line in text.splitlines():
         cells = line.split(' ')
         if len(cells) < 19 or cells[0].startswith('#'):  # noqa: PLR2004
             continue
         disabled = bool(int(cells[6]) & _MAINTENANCE)
-        made = Server(cells[4], int(cells[18]), disabled, up=cells[5] != '0')
-        found.setdefault(cells[1], {})[cells[3]] = made
-    return found
+        server = Server(cells[4], int(cells[18]), disabled, up=cells[5] != '0')
+        by_backend.setdefault(cells[1], {})[cells[3]] = server
+    return by_backend
 
 
 def is_unknown(text: str) -> bool:
@@ -71,29 +71,29 @@ def backends(text: str) -> list[str]:
 
 def entries_of(text: str) -> dict[str, list[str]]:
     """Return the entries in the answer of `show map FILE`."""
-    found: dict[str, list[str]] = {}
+    entries: dict[str, list[str]] = {}
     for line in text.splitlines():
-        _, _, rest = line.partition(' ')
-        key, _, value = rest.partition(' ')
+        _, _, entry = line.partition(' ')
+        key, _, value = entry.partition(' ')
         if key:
-            found.setdefault(key, []).append(value)
-    return found
+            entries.setdefault(key, []).append(value)
+    return entries
 
 
-def line_number(text: str, wanted: str) -> str:
+def line_number(text: str, crt_line: str) -> str:
     """Return the number of a line in the answer of `show ssl crt-list -n`, '' when it is not there."""
-    words_of = crt_list_words(wanted)
+    words = crt_list_words(crt_line)
     for line in text.splitlines():
-        found = re.match(r'(\S+):(\d+)(?: (.*))?$', line)
-        if found and crt_list_words(f'{found[1]} {found[3] or ""}') == words_of:
-            return found[2]
+        match = re.match(r'(\S+):(\d+)(?: (.*))?$', line)
+        if match and crt_list_words(f'{match[1]} {match[3] or ""}') == words:
+            return match[2]
     return ''
 
 
 def crt_list(text: str) -> dict[str, str]:
     """Return the lines of a crt-list in the answer of `show ssl crt-list -n`, by number."""
-    found = (re.match(r'(\S+):(\d+)(?: (.*))?$', line) for line in text.splitlines())
-    return {match[2]: f'{match[1]} {match[3] or ""}'.strip() for match in found if match}
+    matches = (re.match(r'(\S+):(\d+)(?: (.*))?$', line) for line in text.splitlines())
+    return {match[2]: f'{match[1]} {match[3] or ""}'.strip() for match in matches if match}
 
 
 def crt_list_words(line: str) -> tuple[str, ...]:
@@ -108,8 +108,8 @@ def fingerprints(text: str) -> tuple[str, ...]:
 
 def names(text: str) -> list[str]:
     """Return the files in the answer of `show ssl cert` or `show ssl ca-file`; uncommitted ones are left out."""
-    found = (line.split(' ')[0] for line in text.splitlines())
-    return [name for name in found if name and not name.startswith(('#', '*', '@'))]
+    files = (line.split(' ')[0] for line in text.splitlines())
+    return [name for name in files if name and not name.startswith(('#', '*', '@'))]
 
 
 def transaction(text: str) -> str:
@@ -117,66 +117,66 @@ def transaction(text: str) -> str:
     return next((line[1:].split(' ')[0] for line in text.splitlines() if line.startswith('*')), '')
 
 
-def wanted_backends(fragments: Iterable[Fragment]) -> dict[str, Backend]:
+def desired_backends(fragments: Iterable[Fragment]) -> dict[str, Backend]:
     """Return all backends of some fragments by name."""
     return {backend.name: backend for fragment in fragments for backend in fragment.backends}
 
 
-def map_repairs(name: Map, held: Mapping[str, list[str]], wanted: Mapping[str, str]) -> list[Command]:
+def map_repairs(name: Map, live: Mapping[str, list[str]], desired: Mapping[str, str]) -> list[Command]:
     """Return the commands that give a map the wanted entries; a key that stands twice is taken out first."""
-    come, gone = (Phase.POINTERS, Phase.POINTERS_GONE) if name in _ROUTING else (Phase.DATA, Phase.DATA_GONE)
-    found: list[Command] = []
-    for key, values in held.items():
-        if key not in wanted:
-            found += [commands.del_entry(gone, Entry(name, key, ''))] * len(values)
+    add_phase, del_phase = (Phase.POINTERS, Phase.POINTERS_GONE) if name in _ROUTING else (Phase.DATA, Phase.DATA_GONE)
+    batch: list[Command] = []
+    for key, values in live.items():
+        if key not in desired:
+            batch += [commands.del_entry(del_phase, Entry(name, key, ''))] * len(values)
         elif len(values) > 1:
             # `set map` changes them all, so what is left of them is set below.
-            found += [commands.del_entry(come, Entry(name, key, ''))] * (len(values) - 1)
-    found += [
-        commands.set_entry(come, Entry(name, key, value))
-        for key, value in wanted.items()
-        if key in held and any(each != value for each in held[key])
+            batch += [commands.del_entry(add_phase, Entry(name, key, ''))] * (len(values) - 1)
+    batch += [
+        commands.set_entry(add_phase, Entry(name, key, value))
+        for key, value in desired.items()
+        if key in live and any(live_value != value for live_value in live[key])
     ]
-    added = [Entry(name, key, value) for key, value in wanted.items() if key not in held]
-    return [*found, *commands.add_entries(come, added)]
+    added = [Entry(name, key, value) for key, value in desired.items() if key not in live]
+    return [*batch, *commands.add_entries(add_phase, added)]
 
 
-def backend_repairs(name: str, held: Servers | None, wanted: Backend | None, *, limits: bool = False) -> list[Command]:
-    """Return the commands that make a backend what is wanted; `held` is None when the worker does not have it.
+def backend_repairs(name: str, live: Servers | None, desired: Backend | None, *, limits: bool = False) -> list[Command]:
+    """Return the commands that make a backend what is wanted; `live` is None when the worker does not have it.
 
-    Where only a reload can bring it, the commands are refused, and that is the sign. `held` is all that the worker has,
+    Where only a reload can bring it, the commands are refused, and that is the sign. `live` is all that the worker has,
     also what it was about to forget. HAProxy shows no server's limit of connections: with `limits` they are set again.
     """
-    if wanted is None:
-        if held is None:
+    if desired is None:
+        if live is None:
             return []
-        return commands.del_backend(name, held)
-    if held is None:
-        return commands.add_backend(wanted)
-    return _server_repairs(wanted, held, limits=limits)
+        return commands.del_backend(name, live)
+    if live is None:
+        return commands.add_backend(desired)
+    return _server_repairs(desired, live, limits=limits)
 
 
-def _server_repairs(wanted: Backend, held: Servers, *, limits: bool) -> list[Command]:
-    found: list[Command] = []
-    options = syntax.servers(wanted)
-    for server, rest in options.items():
-        where = f'{wanted.name}/{server}'
-        if server not in held:
-            found += commands.add_server(Phase.ENDPOINTS, wanted, server, rest)
+def _server_repairs(desired: Backend, live: Servers, *, limits: bool) -> list[Command]:
+    batch: list[Command] = []
+    options = syntax.servers(desired)
+    for server, parameters in options.items():
+        full_name = f'{desired.name}/{server}'
+        if server not in live:
+            batch += commands.add_server(Phase.ENDPOINTS, desired, server, parameters)
         else:
-            if held[server].disabled:
-                found += commands.enable_server(Phase.ENDPOINTS, wanted, where)
-            if limits and wanted.options.max_connections:
-                found.append(commands.set_limit(where, wanted.options.max_connections))
-    for server, now in held.items():
+            if live[server].disabled:
+                batch += commands.enable_server(Phase.ENDPOINTS, desired, full_name)
+            if limits and desired.options.max_connections:
+                batch.append(commands.set_limit(full_name, desired.options.max_connections))
+    for server, live_server in live.items():
         if server not in options:
-            where = f'{wanted.name}/{server}'
-            if not now.disabled:
-                found.append(commands.disable_server(Phase.ENDPOINTS, where))
-            found += commands.del_server(where)
-    return found
+            full_name = f'{desired.name}/{server}'
+            if not live_server.disabled:
+                batch.append(commands.disable_server(Phase.ENDPOINTS, full_name))
+            batch += commands.del_server(full_name)
+    return batch
 
 
-def ordered(found: Iterable[Command]) -> tuple[Command, ...]:
+def ordered(batch: Iterable[Command]) -> tuple[Command, ...]:
     """Return commands in the order of their phases."""
-    return tuple(sorted(found, key=lambda command: command.phase))
+    return tuple(sorted(batch, key=lambda command: command.phase))

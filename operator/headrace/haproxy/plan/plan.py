@@ -29,21 +29,21 @@ class Plan:
     """What to do: commands for the running worker, and the reasons for a reload if one is needed.
 
     With reasons, the commands are what the running worker can do at once; the rest comes with the reload. `refs` are
-    the objects that changed; `held` those of which only the endpoints are in the commands, `held_keys` the claimed keys
+    the objects that changed; `deferred` those of which only the endpoints are in the commands, `deferred_keys` the claimed keys
     that stay as they are, `missing` the backends that only the reload brings, `passing` the hosts whose TLS is passed
-    through when the plan is done, `listeners` who has which listener then, and `listening` the objects for which there
+    through when the plan is done, `listeners` who has which listener then, and `resized` the objects for which there
     must be another number of listeners.
     """
 
     commands: tuple[Command, ...] = ()
     reasons: tuple[Reason, ...] = ()
     refs: tuple[Ref, ...] = ()
-    held: frozenset[Ref] = frozenset()
-    held_keys: frozenset[ClaimKey] = frozenset()
+    deferred: frozenset[Ref] = frozenset()
+    deferred_keys: frozenset[ClaimKey] = frozenset()
     missing: frozenset[str] = frozenset()
     passing: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=Layout)
-    listening: frozenset[Ref] = frozenset()
+    resized: frozenset[Ref] = frozenset()
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -56,7 +56,7 @@ class Loaded:
 
     No command can bring the profiles that it has loaded, the hashes of `users`, the backends that it waits for already, and
     `direct`: a frontend that ends TLS without a hop; nor can one make a listener. `passing` are the hosts whose TLS it
-    passes through, `listeners` who has which listener, `listening` the objects that wait for another number of them.
+    passes through, `listeners` who has which listener, `resized` the objects that wait for another number of them.
     """
 
     profiles: frozenset[str] = frozenset()
@@ -65,24 +65,24 @@ class Loaded:
     passing: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=lambda: tls_listeners.of({}))
-    listening: frozenset[Ref] = frozenset()
+    resized: frozenset[Ref] = frozenset()
 
 
 def started(snapshot: ModelSnapshot, profiles: Iterable[str]) -> Loaded:
     """Return what a worker has that has just started from the files of a snapshot, with these profiles."""
-    held = passing(snapshot)
-    known = frozenset(userlists.needed(snapshot.fragments.values()))
+    hosts = passing(snapshot)
+    hashes = frozenset(userlists.needed(snapshot.fragments.values()))
     layout = tls_listeners.of_pointers(snapshot.pointers)
-    return Loaded(frozenset(profiles), direct=not held, passing=held, users=known, listeners=layout)
+    return Loaded(frozenset(profiles), direct=not hosts, passing=hosts, users=hashes, listeners=layout)
 
 
 def plan(change: Change, loaded: Loaded) -> Plan:
     """Return the plan for a change of the model."""
-    draft = _PlanBuilder(loaded, waiting=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
+    draft = _PlanBuilder(loaded, missing=set(loaded.missing), passing=loaded.passing, listeners=loaded.listeners)
     for fragment in change.fragments:
         draft.wait_for(fragment)
-    draft.hold(change)
-    draft.hold_listeners(change)
+    draft.defer(change)
+    draft.defer_listeners(change)
     for fragment in change.fragments:
         draft.fragment(fragment)
     draft.pointers(change.pointers)
@@ -91,26 +91,26 @@ def plan(change: Change, loaded: Loaded) -> Plan:
         tuple(ordered),
         tuple(sorted(draft.reasons)),
         tuple(item.ref for item in change.fragments),
-        frozenset(draft.held),
-        frozenset(draft.held_keys),
-        frozenset(draft.waiting),
+        frozenset(draft.deferred),
+        frozenset(draft.deferred_keys),
+        frozenset(draft.missing),
         draft.passing,
         draft.listeners,
-        draft.listening,
+        draft.resized,
     )
 
 
-def tell(snapshot: ModelSnapshot, change: Change, made: Plan) -> None:
+def record(snapshot: ModelSnapshot, change: Change, steps: Plan) -> None:
     """Note in a worker's snapshot what the commands of a plan have told it of a change; what is held waits."""
     snapshot.tell(
         replace(
             change,
-            fragments=tuple(item for item in change.fragments if item.ref not in made.held),
-            pointers=tuple(item for item in change.pointers if item.key not in made.held_keys),
+            fragments=tuple(item for item in change.fragments if item.ref not in steps.deferred),
+            pointers=tuple(item for item in change.pointers if item.key not in steps.deferred_keys),
         )
     )
     for item in change.fragments:
-        if item.ref in made.held:
+        if item.ref in steps.deferred:
             snapshot.tell_endpoints(item)
 
 
@@ -121,12 +121,12 @@ class _PlanBuilder:
     loaded: Loaded
     commands: list[Command] = field(default_factory=list)
     reasons: set[Reason] = field(default_factory=set)
-    waiting: set[str] = field(default_factory=set)
-    held: set[Ref] = field(default_factory=set)
-    held_keys: set[ClaimKey] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    deferred: set[Ref] = field(default_factory=set)
+    deferred_keys: set[ClaimKey] = field(default_factory=set)
     passing: frozenset[str] = frozenset()
     listeners: Layout = field(default_factory=Layout)
-    listening: frozenset[Ref] = frozenset()
+    resized: frozenset[Ref] = frozenset()
 
     def wait_for(self, change: FragmentChange) -> None:
         """Note the new backends that only a reload can bring."""
@@ -134,7 +134,7 @@ class _PlanBuilder:
         for name, backend in backends(change.new).items():
             if name not in old and (reason := why_reload(backend, self.loaded.profiles)):
                 self.reasons.add(reason)
-                self.waiting.add(name)
+                self.missing.add(name)
 
     def fragment(self, change: FragmentChange) -> None:
         """Plan a fragment's backends and the data that is its own.
@@ -142,7 +142,7 @@ class _PlanBuilder:
         Where something new waits for the reload, what it replaces keeps serving until then: only endpoints change.
         """
         old, new = backends(change.old), backends(change.new)
-        if change.ref in self.held:
+        if change.ref in self.deferred:
             self._endpoints_only(change)
             return
         for name, backend in new.items():
@@ -160,44 +160,44 @@ class _PlanBuilder:
             self._entries(before - _data(before), after - _data(after), Phase.POINTERS, Phase.POINTERS_GONE)
             self.reasons.update(why_users((change.new,), self.loaded.users))
 
-    def hold(self, change: Change) -> None:
+    def defer(self, change: Change) -> None:
         """Find what stays as it is until the reload: what needs a backend that waits, and what would replace or lose it.
 
         A pointer and its policy's data stay together, and so do the backend that such a pointer leads to, be it another
         object's, and the files that it names.
         """
-        if not self.waiting:
+        if not self.missing:
             return
-        while more := self._more_to_hold(change):
-            self.held |= more
+        while refs := self._next_deferred(change):
+            self.deferred |= refs
 
-    def _more_to_hold(self, change: Change) -> set[Ref]:
+    def _next_deferred(self, change: Change) -> set[Ref]:
         """Hold the pointers that wait, and return the objects that must be held besides those that are."""
-        held = [item for item in change.fragments if item.ref in self.held]
-        absent = self.waiting.union(*(backends(item.new).keys() - backends(item.old).keys() for item in held))
-        policies = {policy for item in held if item.new for policy in item.new.policies}
-        kept = {name for item in held for name in led_to(item.old)}
+        changes = [item for item in change.fragments if item.ref in self.deferred]
+        absent = self.missing.union(*(backends(item.new).keys() - backends(item.old).keys() for item in changes))
+        policies = {policy for item in changes if item.new for policy in item.new.policies}
+        current_targets = {name for item in changes for name in lead_targets(item.old)}
         for item in change.pointers:
-            if any(each.backend in absent or each.policy in policies for each in pointers(item.new)):
-                self.held_keys.add(item.key)
-                kept.update(each.backend for each in pointers(item.old))
-        self._hold_files(change.pointers)
+            if any(pointer.backend in absent or pointer.policy in policies for pointer in pointers(item.new)):
+                self.deferred_keys.add(item.key)
+                current_targets.update(pointer.backend for pointer in pointers(item.old))
+        self._defer_files(change.pointers)
         return {
             item.ref
             for item in change.fragments
-            if item.ref not in self.held
+            if item.ref not in self.deferred
             and not (
                 absent.isdisjoint(needed(item.new))
-                and kept.isdisjoint(backends(item.old).keys() - backends(item.new).keys())
+                and current_targets.isdisjoint(backends(item.old).keys() - backends(item.new).keys())
             )
         }
 
-    def _hold_files(self, changes: Iterable[PointerChange]) -> None:
+    def _defer_files(self, changes: Iterable[PointerChange]) -> None:
         """Hold the files that are named by what is held."""
-        files = {key for item in changes if item.key in self.held_keys for key in files_of(item.old)}
-        self.held_keys |= {item.key for item in changes if item.key in files and item.new is None}
+        files = {key for item in changes if item.key in self.deferred_keys for key in files_of(item.old)}
+        self.deferred_keys |= {item.key for item in changes if item.key in files and item.new is None}
 
-    def hold_listeners(self, change: Change) -> None:
+    def defer_listeners(self, change: Change) -> None:
         """Find who has which listener; where there must be another number of them, all stays until the reload."""
         changes = change.pointers
         after = self.loaded.listeners.after(changes)
@@ -205,10 +205,10 @@ class _PlanBuilder:
             self.listeners = after
             return
         # What is held is planned again with each change: by then it is not to be seen any more whose ports these are.
-        self.listening = self.loaded.listening | {item.ref for item in change.fragments if _listens(item)}
-        self.reasons.add(Reason('listeners', NUMBER_OF_LISTENERS, tuple(sorted(self.listening))))
-        self.held_keys |= {item.key for item in changes if item.key[0] is Kind.LISTENER}
-        self._hold_files(changes)
+        self.resized = self.loaded.resized | {item.ref for item in change.fragments if _listens(item)}
+        self.reasons.add(Reason('listeners', NUMBER_OF_LISTENERS, tuple(sorted(self.resized))))
+        self.deferred_keys |= {item.key for item in changes if item.key[0] is Kind.LISTENER}
+        self._defer_files(changes)
 
     def _endpoints_only(self, change: FragmentChange) -> None:
         """Plan the endpoints of what serves until the reload comes."""
@@ -216,7 +216,7 @@ class _PlanBuilder:
             return
         old = backends(change.old)
         for backend in with_endpoints(change.old, change.new).backends:
-            if backend.name in old and backend.name not in self.waiting:
+            if backend.name in old and backend.name not in self.missing:
                 self._change_backend(old[backend.name], backend)
 
     def _change_backend(self, old: Backend, new: Backend) -> None:
@@ -226,18 +226,18 @@ class _PlanBuilder:
         before, after = _endpoints(old), _endpoints(new)
         suffix = new.options.suffix
         old_suffix = suffix if old.options is new.options else old.options.suffix
-        kept = before & after if suffix == old_suffix else set[tuple[int, str]]()
-        for port, address in sorted(after - kept):
+        common = before & after if suffix == old_suffix else set[tuple[int, str]]()
+        for port, address in sorted(after - common):
             options = syntax.server(new, address, port)
             self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
-            for port, address in sorted(kept):
-                where = f'{new.name}/{names.server(address, port, suffix)}'
-                self.commands.append(commands.set_limit(where, new.options.max_connections))
-        for port, address in sorted(before - kept):
-            where = f'{new.name}/{names.server(address, port, old_suffix)}'
-            self.commands.append(commands.disable_server(Phase.ENDPOINTS, where))
-            self.commands += commands.del_server(where)
+            for port, address in sorted(common):
+                server = f'{new.name}/{names.server(address, port, suffix)}'
+                self.commands.append(commands.set_limit(server, new.options.max_connections))
+        for port, address in sorted(before - common):
+            server = f'{new.name}/{names.server(address, port, old_suffix)}'
+            self.commands.append(commands.disable_server(Phase.ENDPOINTS, server))
+            self.commands += commands.del_server(server)
 
     def pointers(self, changes: tuple[PointerChange, ...]) -> None:
         """Plan what claimed keys point to."""
@@ -248,8 +248,8 @@ class _PlanBuilder:
             if change.key == render.DEFAULT and (change.old is None or change.new is None):
                 # The first line of the crt-list cannot be taken away, and no command changes `strict-sni`.
                 self.reasons.add(Reason('certificate', 'the default certificate comes or goes', administrator=True))
-                self.held_keys.add(change.key)
-            if change.key in self.held_keys:
+                self.deferred_keys.add(change.key)
+            if change.key in self.deferred_keys:
                 continue
             before.update(map_entries.of_pointer(kind, key, change.old))
             after.update(map_entries.of_pointer(kind, key, change.new))
@@ -259,20 +259,22 @@ class _PlanBuilder:
                 self._file(kind, key, change.old, change.new)
         self.commands += certificate_lists.moves(self.loaded.listeners, self.listeners)
         self._entries(before, after, Phase.POINTERS, Phase.POINTERS_GONE)
-        told = [change for change in changes if change.key[0] is Kind.TLS and change.key not in self.held_keys]
+        tls_changes = [
+            change for change in changes if change.key[0] is Kind.TLS and change.key not in self.deferred_keys
+        ]
         self._pass_through(
-            {change.key[1] for change in told if _passes(change.old)},
-            {change.key[1] for change in told if _passes(change.new)},
+            {change.key[1] for change in tls_changes if _passes(change.old)},
+            {change.key[1] for change in tls_changes if _passes(change.new)},
         )
 
     def _pass_through(self, before: set[str], after: set[str]) -> None:
         """Note which hosts are passed through, and let the frontends in front and behind take turns where it is their turn."""
         if before == after:
             return
-        now = self.passing - before | after
-        if self.loaded.direct and bool(now) is not bool(self.passing):
-            self.commands += commands.take_turns(passing=bool(now))
-        self.passing = now
+        hosts = self.passing - before | after
+        if self.loaded.direct and bool(hosts) is not bool(self.passing):
+            self.commands += commands.take_turns(passing=bool(hosts))
+        self.passing = hosts
 
     def _host_tls(self, host: str, old: Content | None, new: Content | None) -> None:
         """Exchange the crt-list's lines of a host: the new ones are added before the old ones go."""
@@ -291,16 +293,20 @@ class _PlanBuilder:
                 self.commands.append((commands.del_certificate if certificate else commands.del_authority)(name))
 
     def _entries(
-        self, before: frozenset[Entry] | set[Entry], after: frozenset[Entry] | set[Entry], come: Phase, gone: Phase
+        self,
+        before: frozenset[Entry] | set[Entry],
+        after: frozenset[Entry] | set[Entry],
+        add_phase: Phase,
+        del_phase: Phase,
     ) -> None:
         """Plan the difference of two sets of entries by key: add, set, or delete, never twice the same key."""
         if not before and not after:
             return
         old = {(entry.map, entry.key): entry for entry in before - after}
         new = {(entry.map, entry.key): entry for entry in after - before}
-        self.commands += commands.add_entries(come, [entry for key, entry in new.items() if key not in old])
-        self.commands += [commands.set_entry(come, new[key]) for key in sorted(new.keys() & old.keys())]
-        self.commands += [commands.del_entry(gone, old[key]) for key in sorted(old.keys() - new.keys())]
+        self.commands += commands.add_entries(add_phase, [entry for key, entry in new.items() if key not in old])
+        self.commands += [commands.set_entry(add_phase, new[key]) for key in sorted(new.keys() & old.keys())]
+        self.commands += [commands.del_entry(del_phase, old[key]) for key in sorted(old.keys() - new.keys())]
 
 
 def backends(fragment: Fragment | None) -> Mapping[str, Backend]:
@@ -308,19 +314,19 @@ def backends(fragment: Fragment | None) -> Mapping[str, Backend]:
     return {backend.name: backend for backend in fragment.backends} if fragment else {}
 
 
-def _data(entries_of: frozenset[Entry]) -> frozenset[Entry]:
+def _data(entries: frozenset[Entry]) -> frozenset[Entry]:
     """Return the entries that lead to no backend."""
-    return frozenset(entry for entry in entries_of if entry.map not in LEADING)
+    return frozenset(entry for entry in entries if entry.map not in LEADING)
 
 
-def led_to(fragment: Fragment | None) -> set[str]:
+def lead_targets(fragment: Fragment | None) -> set[str]:
     """Return the backends that a fragment's own data leads to."""
     return {pointer.backend for lead in fragment.leads for pointer in lead.pointers} if fragment else set()
 
 
 def needed(fragment: Fragment | None) -> set[str]:
     """Return the backends without which a fragment cannot be served."""
-    return led_to(fragment) | backends(fragment).keys()
+    return lead_targets(fragment) | backends(fragment).keys()
 
 
 def _passes(content: Content | None) -> bool:
@@ -335,6 +341,8 @@ def _endpoints(backend: Backend) -> set[tuple[int, str]]:
 def _listens(change: FragmentChange) -> bool:
     """Tell whether a fragment's ports that end TLS have changed."""
     claims = [
-        {item for item in found.claims if item.kind is Kind.LISTENER} for found in (change.old, change.new) if found
+        {item for item in fragment.claims if item.kind is Kind.LISTENER}
+        for fragment in (change.old, change.new)
+        if fragment
     ]
     return bool(set[Claim]().union(*claims)) and not (len(claims) > 1 and claims[0] == claims[1])

@@ -59,38 +59,38 @@ def why_users(fragments: Iterable[Fragment | None], loaded: frozenset[str]) -> l
     ]
 
 
-def concerned(command: Command, change: Change) -> tuple[Ref, ...]:
+def subjects(command: Command, change: Change) -> tuple[Ref, ...]:
     """Return the objects of a change that a command speaks of; all of them where it names nothing of theirs."""
-    spoken = _spoken(command)
-    found = tuple(item.ref for item in change.fragments if not spoken.isdisjoint(_names(item)))
-    return found or tuple(item.ref for item in change.fragments)
+    words = _command_words(command)
+    refs = tuple(item.ref for item in change.fragments if not words.isdisjoint(_names(item)))
+    return refs or tuple(item.ref for item in change.fragments)
 
 
-def _spoken(command: Command) -> set[str]:
+def _command_words(command: Command) -> set[str]:
     """Return the words of a command and their parts; for each entry of a map also the map's file with the entry's key."""
-    words_of = command.line.split(' ')
-    is_map = words_of[1:2] == ['map']
+    arguments = command.line.split(' ')
+    is_map = arguments[1:2] == ['map']
     text = command.text if is_map or not command.payload_shown else command.line
-    found = {*text.split(), *_PARTS.split(text)}
+    words = {*text.split(), *_PARTS.split(text)}
     if is_map:
-        keys = [line.partition(' ')[0] for line in command.payload.splitlines()] or words_of[3:4]
-        found.update(f'{words_of[2]} {key}' for key in keys)
-    return found
+        keys = [line.partition(' ')[0] for line in command.payload.splitlines()] or arguments[3:4]
+        words.update(f'{arguments[2]} {key}' for key in keys)
+    return words
 
 
 def _names(change: FragmentChange) -> set[str]:
     """Return what commands call a fragment's backends, policies, files of TLS, hosts with TLS, and entries of maps."""
-    found = set[str]()
+    names = set[str]()
     for item in (change.old, change.new):
         if item is None:
             continue
-        found |= {backend.name for backend in item.backends} | item.policies
+        names |= {backend.name for backend in item.backends} | item.policies
         for claim in item.claims:
             if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
-                found.add(f'{claim.key}.pem')
+                names.add(f'{claim.key}.pem')
             elif claim.kind is Kind.TLS:
-                found.add(claim.key)
+                names.add(claim.key)
             elif claim.kind in map_entries.CLAIMED:
                 file = syntax.map_file(map_entries.CLAIMED[claim.kind])
-                found |= {f'{file} {claim.key}', f'{file} {syntax.escaped(claim.key)}'}
-    return found
+                names |= {f'{file} {claim.key}', f'{file} {syntax.escaped(claim.key)}'}
+    return names

@@ -24,8 +24,8 @@ def read(folder: Path) -> Overrides:
         raise TemplateError(f'{folder} is no folder')
     built_in = {item.name for item in resources.files('headrace.haproxy.render').joinpath('templates').iterdir()}
     # A mounted ConfigMap has hidden entries beside its files.
-    found = [path for path in sorted(folder.glob('templates/*')) if not path.name.startswith('.')]
-    templates = {path.name: _text(path) for path in found}
+    paths = [path for path in sorted(folder.glob('templates/*')) if not path.name.startswith('.')]
+    templates = {path.name: _text(path) for path in paths}
     for name in templates:
         if name not in built_in:
             raise TemplateError(f'templates/{name} overrides nothing; there are {", ".join(sorted(built_in))}')
@@ -49,9 +49,9 @@ def _lines(path: Path) -> tuple[str, ...]:
     """Return a file's lines, without comments and empty ones; none may begin a section of its own."""
     if not path.exists():
         return ()
-    lines = tuple(line.strip() for line in _text(path).splitlines())
-    found = tuple(line for line in lines if line and not line.startswith('#'))
-    for line in found:
+    raw = tuple(line.strip() for line in _text(path).splitlines())
+    lines = tuple(line for line in raw if line and not line.startswith('#'))
+    for line in lines:
         if _SECTION.match(line):
             raise TemplateError(f'{path}: {line!r} begins a section; only lines of one may stand here')
-    return found
+    return lines

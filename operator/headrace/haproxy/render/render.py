@@ -143,34 +143,34 @@ class Renderer:
             frontends.append('frontend-gateway.cfg.j2')
         if self.conditions:
             frontends.append('backend-unresolved.cfg.j2')
-        wanted = profiles.in_use(
+        shapes_by_profile = profiles.in_use(
             fragments, *shapes.usual_cookies(self.context.settings), external=self.context.settings.allow_external_name
         )
-        found = {
+        texts = {
             f'{CONFIG}/00-global.cfg': self._templates.render('global.cfg.j2', values),
             f'{CONFIG}/10-defaults.cfg': self._templates.render('defaults.cfg.j2', values),
-            f'{CONFIG}/20-profiles.cfg': self._profiles(wanted, values),
+            f'{CONFIG}/20-profiles.cfg': self._profiles(shapes_by_profile, values),
             USERS: userlists.section(userlists.needed(fragments)),
             f'{CONFIG}/30-frontends.cfg': '\n'.join(self._templates.render(name, values) for name in frontends),
         }
-        unread = [name for name in Map if not any(syntax.map_file(name) in text for text in found.values())]
+        unread = [name for name in Map if not any(syntax.map_file(name) in text for text in texts.values())]
         if unread:
             maps = self._templates.render('maps.cfg.j2', {**values, 'unread': unread})
-            found[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
+            texts[f'{CONFIG}/30-frontends.cfg'] += f'\n{maps}'
         source = resources.files('headrace.haproxy').joinpath('lua')
-        found |= {f'{CONFIG}/{name}': source.joinpath(name).read_text() for name in self._lua()}
-        return {name: text.encode() for name, text in found.items()} | error_pages.files(self.context.settings)
+        texts |= {f'{CONFIG}/{name}': source.joinpath(name).read_text() for name in self._lua()}
+        return {name: text.encode() for name, text in texts.items()} | error_pages.files(self.context.settings)
 
     def _lua(self) -> tuple[str, ...]:
         return (*LUA, CHOOSE) if self.conditions else LUA
 
-    def _profiles(self, wanted: Mapping[str, Shape], values: dict[str, object]) -> str:
+    def _profiles(self, shapes_by_profile: Mapping[str, Shape], values: dict[str, object]) -> str:
         snippets = dict(self.overrides.snippets)
         return ''.join(
             self._templates.render(
-                'profile.cfg.j2', {**values, 'profile': profiles.section(name, wanted[name], snippets)}
+                'profile.cfg.j2', {**values, 'profile': profiles.section(name, shapes_by_profile[name], snippets)}
             )
-            for name in sorted(wanted)
+            for name in sorted(shapes_by_profile)
         )
 
     def _values(self, fragments: list[Fragment]) -> dict[str, object]:
@@ -200,7 +200,7 @@ class Renderer:
             'default_certificate': default,
             'about_listener': self._about_listener(),
             'pages': error_pages.lines(settings),
-            'said': partial(error_pages.answer, settings),
+            'answer': partial(error_pages.answer, settings),
             'log': access_log.target(settings),
             'log_http': access_log.of_http(settings),
             'log_tcp': access_log.of_tcp(settings),
@@ -261,8 +261,8 @@ class Renderer:
         settings = self.context.settings
         if not settings.http3 or not self.quic:
             return []
-        found = _bind(settings.addresses, [str(settings.https_port)])
-        return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in found]
+        binds = _bind(settings.addresses, [str(settings.https_port)])
+        return [f'quic6@{bind}' if bind.startswith('[') else f'quic4@{bind}' for bind in binds]
 
     def _health_binds(self) -> list[str]:
         settings = self.context.settings
@@ -287,13 +287,13 @@ class Renderer:
 
     def materials(self, pointers: Mapping[ClaimKey, Content]) -> bytes | None:
         """Return the sections that name each certificate and authority, so that all are loaded; None for no file."""
-        found = {
-            kind: sorted(pem_file(kind, key) for where, key in pointers if where is kind)
+        files = {
+            kind: sorted(pem_file(kind, key) for claim_kind, key in pointers if claim_kind is kind)
             for kind in (Kind.CERTIFICATE, Kind.AUTHORITY)
         }
-        if not any(found.values()):
+        if not any(files.values()):
             return None
-        values = {'certificates': found[Kind.CERTIFICATE], 'authorities': found[Kind.AUTHORITY]}
+        values = {'certificates': files[Kind.CERTIFICATE], 'authorities': files[Kind.AUTHORITY]}
         return self._templates.render('materials.cfg.j2', values).encode()
 
     def data(self, snapshot: ModelSnapshot) -> dict[str, bytes]:
@@ -306,11 +306,11 @@ class Renderer:
         if self.context.role is Role.NODE:
             files |= certificate_lists.files(tls_listeners.of_pointers(snapshot.pointers))
         files[CRT_LIST] = crt_list(snapshot.pointers)
-        if (named := self.materials(snapshot.pointers)) is not None:
-            files[MATERIALS] = named
+        if (materials := self.materials(snapshot.pointers)) is not None:
+            files[MATERIALS] = materials
         files[HEALTH] = b'ready yes\n'
-        for name, found in map_entries.of_snapshot(snapshot).items():
-            files[syntax.map_file(name)] = map_text(found)
+        for name, entries in map_entries.of_snapshot(snapshot).items():
+            files[syntax.map_file(name)] = map_text(entries)
         return files
 
 
@@ -329,10 +329,10 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
     claimed = sorted(
         (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
     )
-    found = [line for key, content in claimed for line in map_entries.certificate_lines(key, content)]
+    lines = [line for key, content in claimed for line in map_entries.certificate_lines(key, content)]
     if DEFAULT in pointers:
-        found.insert(0, f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
-    return ''.join(f'{line}\n' for line in found).encode()
+        lines.insert(0, f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
+    return ''.join(f'{line}\n' for line in lines).encode()
 
 
 def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
@@ -340,9 +340,9 @@ def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
     return {CRT_LIST: crt_list(pointers), **certificate_lists.files(tls_listeners.of_pointers(pointers))}
 
 
-def map_text(found: Mapping[str, str]) -> bytes:
+def map_text(entries: Mapping[str, str]) -> bytes:
     """Return the text of a map's file: one entry a line, sorted by key."""
-    return ''.join(f'{key} {syntax.checked(found[key])}\n' for key in sorted(found)).encode()
+    return ''.join(f'{key} {syntax.checked(entries[key])}\n' for key in sorted(entries)).encode()
 
 
 def _own_ipv4(context: BuildContext) -> list[str]:

@@ -45,10 +45,10 @@ def _guard(value: object) -> object:
 
 # Compiling takes longer than all else of a small configuration, and every view has a renderer of its own.
 @functools.lru_cache(maxsize=4)
-def _environment(own: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironment:
+def _environment(overrides: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironment:
     """Return what compiles each template once: an administrator's own, given by name and text, and ours."""
-    texts = dict(own)
-    made = ImmutableSandboxedEnvironment(
+    texts = dict(overrides)
+    environment = ImmutableSandboxedEnvironment(
         loader=jinja2.FunctionLoader(lambda name: texts.get(name, _built_in(name))),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
@@ -57,8 +57,8 @@ def _environment(own: tuple[tuple[str, str], ...]) -> ImmutableSandboxedEnvironm
         keep_trailing_newline=True,
         finalize=_guard,
     )
-    made.filters['quote'] = syntax.quoted
-    return made
+    environment.filters['quote'] = syntax.quoted
+    return environment
 
 
 class Templates:
@@ -90,5 +90,5 @@ class Templates:
 def _built_in(name: str) -> str | None:
     if not name.endswith('.j2') or '/' in name:
         return None
-    found = resources.files('headrace.haproxy.render').joinpath('templates', name)
-    return found.read_text() if found.is_file() else None
+    resource = resources.files('headrace.haproxy.render').joinpath('templates', name)
+    return resource.read_text() if resource.is_file() else None

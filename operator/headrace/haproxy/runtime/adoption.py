@@ -48,151 +48,166 @@ class Materials:
     listeners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-async def adopt(worker: Worker, wanted: ModelSnapshot, loaded: Loaded) -> Adopted:
+async def adopt(worker: Worker, desired: ModelSnapshot, loaded: Loaded) -> Adopted:
     """Make a worker what is wanted, from whatever it has; raises RuntimeSocketError.
 
     `loaded` is what the files bring that the worker started from. What needs a backend that only a reload can bring stays
     as it is until then.
     """
     async with worker.turn:
-        backends = live_state.wanted_backends(wanted.fragments.values())
-        there = live_state.backends(await worker.connection.tell('show backend', 60.0))
-        had = await worker.observe(sorted({*there, *backends}), list(Map))
-        missing = adopted.missing(wanted, had, loaded.profiles)
-        kept = adopted.hold(wanted, missing, had)
-        there_too = await _materials(worker)
-        layout, odd = _listeners(kept.snapshot, there_too)
-        made = [*repairs(kept.snapshot, had), *material_repairs(wanted, there_too)]
-        if odd is None:
-            made += listener_repairs(layout, there_too.listeners, had.maps[Map.LISTENERS])
+        backends = live_state.desired_backends(desired.fragments.values())
+        live_names = live_state.backends(await worker.connection.tell('show backend', 60.0))
+        live = await worker.observe(sorted({*live_names, *backends}), list(Map))
+        missing = adopted.missing(desired, live, loaded.profiles)
+        deferral = adopted.defer(desired, missing, live)
+        materials = await _materials(worker)
+        layout, listener_reason = _listeners(deferral.snapshot, materials)
+        batch = [*repairs(deferral.snapshot, live), *material_repairs(desired, materials)]
+        if listener_reason is None:
+            batch += listener_repairs(layout, materials.listeners, live.maps[Map.LISTENERS])
         else:
-            made = [item for item in made if syntax.map_file(Map.LISTENERS) not in item.line]
-        worker.snapshot = kept.snapshot
+            batch = [item for item in batch if syntax.map_file(Map.LISTENERS) not in item.line]
+        worker.snapshot = deferral.snapshot
         worker.loaded = replace(
-            loaded, missing=frozenset(missing), passing=passing(kept.snapshot), listeners=Layout() if odd else layout
+            loaded,
+            missing=frozenset(missing),
+            passing=passing(deferral.snapshot),
+            listeners=Layout() if listener_reason else layout,
         )
-        worker.deferred = deferred.of_difference(kept.snapshot, wanted, kept.refs, kept.keys)
-        answered = await worker.send(live_state.ordered(made))
-    refused = tuple(item for item in answered if item.outcome is not Outcome.DONE)
+        worker.deferred = deferred.of_difference(deferral.snapshot, desired, deferral.refs, deferral.keys)
+        answers = await worker.send(live_state.ordered(batch))
+    refused = tuple(item for item in answers if item.outcome is not Outcome.DONE)
     reasons = {*missing.values(), *(Reason('refused', f'{item.command.named}: {item.answer}') for item in refused)}
-    reasons.update(why_users(wanted.fragments.values(), loaded.users))
-    if odd is not None:
-        reasons.add(odd)
-    return Adopted(len(answered), refused, tuple(sorted(reasons)))
+    reasons.update(why_users(desired.fragments.values(), loaded.users))
+    if listener_reason is not None:
+        reasons.add(listener_reason)
+    return Adopted(len(answers), refused, tuple(sorted(reasons)))
 
 
-def _listeners(snapshot: ModelSnapshot, had: Materials) -> tuple[Layout, Reason | None]:
+def _listeners(snapshot: ModelSnapshot, materials: Materials) -> tuple[Layout, Reason | None]:
     """Return who is to have which listener, and why a worker cannot have it so, if it has others."""
     layout = tls_listeners.of_pointers(snapshot.pointers)
-    if had.listeners.keys() == set(certificate_lists.names(layout)) or not (had.listeners or layout.held):
+    if materials.listeners.keys() == set(certificate_lists.names(layout)) or not (materials.listeners or layout.tls):
         return layout, None
     return layout, Reason('listeners', NUMBER_OF_LISTENERS)
 
 
-def listener_repairs(wanted: Layout, had: Mapping[str, tuple[str, ...]], led: Mapping[str, list[str]]) -> list[Command]:
-    """Return the commands that give a worker's listeners the wanted lines; `led` is what its map of listeners says.
+def listener_repairs(
+    layout: Layout, live: Mapping[str, tuple[str, ...]], listener_map: Mapping[str, list[str]]
+) -> list[Command]:
+    """Return the commands that give a worker's listeners the wanted lines; `listener_map` is what its map of listeners says.
 
     Where a listener has lines of another port, no client is led to it until they are gone.
     """
-    found: list[Command] = []
-    wished = certificate_lists.lines(wanted)
-    policies = {tls_listeners.policy(key): name for key, name in wanted.names.items()}
-    for name, there in had.items():
-        now = {
+    batch: list[Command] = []
+    desired = certificate_lists.lines(layout)
+    policies = {tls_listeners.policy(key): name for key, name in layout.names.items()}
+    for name, crt_lines in live.items():
+        live_lines = {
             live_state.crt_list_words(line): line
-            for line in there
+            for line in crt_lines
             if not line.startswith(certificate_lists.PLACEHOLDER)
         }
-        then = {live_state.crt_list_words(line): line for line in wished[name]}
-        gone, file = [now[line] for line in now.keys() - then.keys()], tls_listeners.crt_list(name)
-        for policy in sorted(key for key, values in led.items() if gone and name in values):
-            found.append(commands.set_entry(Phase.DATA, tls_listeners.entry(policy, tls_listeners.NONE)))
+        desired_lines = {live_state.crt_list_words(line): line for line in desired[name]}
+        surplus, file = (
+            [live_lines[line] for line in live_lines.keys() - desired_lines.keys()],
+            tls_listeners.crt_list(name),
+        )
+        for policy in sorted(key for key, values in listener_map.items() if surplus and name in values):
+            batch.append(commands.set_entry(Phase.DATA, tls_listeners.entry(policy, tls_listeners.NONE)))
             if policy in policies:
-                found.append(commands.set_entry(Phase.POINTERS, tls_listeners.entry(policy, policies[policy])))
-        found += [commands.del_certificate_line(file, line, Phase.DATA) for line in gone]
-        found += [commands.add_certificate_line(file, then[line], Phase.DATA) for line in then.keys() - now.keys()]
-    return found
+                batch.append(commands.set_entry(Phase.POINTERS, tls_listeners.entry(policy, policies[policy])))
+        batch += [commands.del_certificate_line(file, line, Phase.DATA) for line in surplus]
+        batch += [
+            commands.add_certificate_line(file, desired_lines[line], Phase.DATA)
+            for line in desired_lines.keys() - live_lines.keys()
+        ]
+    return batch
 
 
-def repairs(snapshot: ModelSnapshot, had: LiveState) -> list[Command]:
+def repairs(snapshot: ModelSnapshot, live: LiveState) -> list[Command]:
     """Return the commands that give a worker the backends, servers and entries of a snapshot."""
-    made: list[Command] = []
-    backends = live_state.wanted_backends(snapshot.fragments.values())
-    for name in sorted({*had.backends, *backends}):
+    batch: list[Command] = []
+    backends = live_state.desired_backends(snapshot.fragments.values())
+    for name in sorted({*live.backends, *backends}):
         backend = backends.get(name)
-        if backend is not None and name in had.backends:
+        if backend is not None and name in live.backends:
             # It may have been about to go when its former keeper ended.
-            made.append(commands.publish_backend(name))
-        made += live_state.backend_repairs(name, had.backends.get(name), backend, limits=True)
-    wished = map_entries.of_snapshot(snapshot)
-    for file, entries_had in had.maps.items():
-        made += live_state.map_repairs(file, entries_had, wished[file])
-    return made
+            batch.append(commands.publish_backend(name))
+        batch += live_state.backend_repairs(name, live.backends.get(name), backend, limits=True)
+    desired = map_entries.of_snapshot(snapshot)
+    for file, entries_had in live.maps.items():
+        batch += live_state.map_repairs(file, entries_had, desired[file])
+    return batch
 
 
 async def _materials(worker: Worker) -> Materials:
     marks: dict[Kind, dict[str, tuple[str, ...]]] = {}
     for kind, word in ((Kind.CERTIFICATE, 'cert'), (Kind.AUTHORITY, 'ca-file')):
-        listed = await worker.connection.tell(f'show ssl {word}')
-        if opened := live_state.transaction(listed):
+        answer = await worker.connection.tell(f'show ssl {word}')
+        if transaction := live_state.transaction(answer):
             # An agent that ended between `set` and `commit` has left it.
-            await worker.connection.tell(f'abort ssl {word} {opened}')
-        there = live_state.names(listed)
-        texts = await worker.connection.ask([f'show ssl {word} {file}' for file in there])
-        marks[kind] = {file: live_state.fingerprints(text) for file, text in zip(there, texts, strict=True)}
+            await worker.connection.tell(f'abort ssl {word} {transaction}')
+        files = live_state.names(answer)
+        texts = await worker.connection.ask([f'show ssl {word} {file}' for file in files])
+        marks[kind] = {file: live_state.fingerprints(text) for file, text in zip(files, texts, strict=True)}
     text = await worker.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
     lines = None if 'is not' in text.partition('\n')[0] else tuple(live_state.crt_list(text).values())
-    own = sorted(
+    lists = sorted(
         file for file in (await worker.connection.tell('show ssl crt-list')).split() if certificate_lists.is_one(file)
     )
-    texts = await worker.connection.ask([f'show ssl crt-list -n {file}' for file in own])
+    texts = await worker.connection.ask([f'show ssl crt-list -n {file}' for file in lists])
     return Materials(
         marks,
         lines,
         {
             certificate_lists.name_of(file): tuple(live_state.crt_list(text).values())
-            for file, text in zip(own, texts, strict=True)
+            for file, text in zip(lists, texts, strict=True)
         },
     )
 
 
-def material_repairs(wanted: ModelSnapshot, had: Materials) -> list[Command]:
+def material_repairs(desired: ModelSnapshot, live: Materials) -> list[Command]:
     """Return the commands that make files and lines of TLS what is wanted."""
-    made: list[Command] = []
-    files = {key: content for key, content in wanted.pointers.items() if isinstance(content, Pem)}
-    for kind, marks in had.marks.items():
-        here = {render.pem_file(kind, key[1]): (key[1], pem) for key, pem in files.items() if key[0] is kind}
-        made += _file_repairs(kind, here, marks)
-    if had.lines is None:
-        return made
+    batch: list[Command] = []
+    files = {key: content for key, content in desired.pointers.items() if isinstance(content, Pem)}
+    for kind, marks in live.marks.items():
+        desired_files = {render.pem_file(kind, key[1]): (key[1], pem) for key, pem in files.items() if key[0] is kind}
+        batch += _file_repairs(kind, desired_files, marks)
+    if live.lines is None:
+        return batch
     lines = {
         line
-        for (kind, key), content in wanted.pointers.items()
+        for (kind, key), content in desired.pointers.items()
         if kind is Kind.TLS
         for line in map_entries.certificate_lines(key, content)
     }
-    there = {live_state.crt_list_words(line): line for line in had.lines}
-    wished = {live_state.crt_list_words(line): line for line in lines}
+    live_lines = {live_state.crt_list_words(line): line for line in live.lines}
+    desired_lines = {live_state.crt_list_words(line): line for line in lines}
     default = live_state.crt_list_words(f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
-    made += [commands.add_certificate_line(render.CRT_LIST, wished[line]) for line in wished.keys() - there.keys()]
-    made += [
-        commands.del_certificate_line(render.CRT_LIST, there[line]) for line in there.keys() - wished.keys() - {default}
+    batch += [
+        commands.add_certificate_line(render.CRT_LIST, desired_lines[line])
+        for line in desired_lines.keys() - live_lines.keys()
     ]
-    return made
+    batch += [
+        commands.del_certificate_line(render.CRT_LIST, live_lines[line])
+        for line in live_lines.keys() - desired_lines.keys() - {default}
+    ]
+    return batch
 
 
 def _file_repairs(
-    kind: Kind, wanted: Mapping[str, tuple[str, Pem]], held: Mapping[str, tuple[str, ...]]
+    kind: Kind, desired: Mapping[str, tuple[str, Pem]], live: Mapping[str, tuple[str, ...]]
 ) -> Iterable[Command]:
     certificate = kind is Kind.CERTIFICATE
-    for file, (name, pem) in wanted.items():
-        if file not in held:
+    for file, (name, pem) in desired.items():
+        if file not in live:
             yield from (commands.new_certificate if certificate else commands.new_authority)(name, pem.data)
-        elif not set(fingerprints(pem)) & set(held[file]) or (
-            not certificate and set(fingerprints(pem)) != set(held[file])
+        elif not set(fingerprints(pem)) & set(live[file]) or (
+            not certificate and set(fingerprints(pem)) != set(live[file])
         ):
             yield from (commands.set_certificate if certificate else commands.set_authority)(name, pem.data)
-    for file in held.keys() - wanted.keys() - {certificate_lists.PLACEHOLDER}:
+    for file in live.keys() - desired.keys() - {certificate_lists.PLACEHOLDER}:
         name = file.rpartition('/')[2].removesuffix('.pem')
         if file in (syntax.certificate_file(name), syntax.authority_file(name)):
             yield (commands.del_certificate if certificate else commands.del_authority)(name)
@@ -200,5 +215,5 @@ def _file_repairs(
 
 def fingerprints(pem: Pem) -> list[str]:
     """Return the SHA-1 fingerprints of a file's certificates, the first one first."""
-    found = x509.load_pem_x509_certificates(pem.data)
-    return [item.fingerprint(hashes.SHA1()).hex().upper() for item in found]  # noqa: S303  HAProxy shows this one
+    certificates = x509.load_pem_x509_certificates(pem.data)
+    return [item.fingerprint(hashes.SHA1()).hex().upper() for item in certificates]  # noqa: S303  HAProxy shows this one

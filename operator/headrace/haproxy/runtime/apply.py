@@ -58,12 +58,12 @@ class Instance:
 
 
 class Applier:
-    """Tells one HAProxy what the model says. `wanted` is the snapshot that it makes true; it follows by `apply`."""
+    """Tells one HAProxy what the model says. `desired` is the snapshot that it makes true; it follows by `apply`."""
 
     def __init__(self, instance: Instance, renderer: Renderer, state: State, stats: Stats) -> None:
         self.instance, self.state, self.stats = instance, state, stats
-        self.wanted = wanted = of_state(state)
-        self.staging = Staging(instance.generations.folder / 'candidate', renderer, wanted)
+        self.desired = desired = of_state(state)
+        self.staging = Staging(instance.generations.folder / 'candidate', renderer, desired)
         self.journal = Journal()
         self.worker: Worker | None = None
         self.ready = True
@@ -77,7 +77,7 @@ class Applier:
         self.behind_since = 0.0
         self._turn = asyncio.Lock()
         self._freezing = asyncio.Lock()
-        self._told: set[int] = set()
+        self._connected_pids: set[int] = set()
         # What else is made of a snapshot, so that an object on which that fails can be found.
         self.attempts: list[Callable[[ModelSnapshot], object]] = []
         # While a reload of our own is under way; and the worker that was there when it began.
@@ -104,11 +104,11 @@ class Applier:
         An unexpected exception is raised, and leaves everything as it was before.
         """
         async with self._turn:
-            self.wanted.tell(change)
+            self.desired.tell(change)
             try:
                 self.staging.note(change)
             except Exception:
-                self.wanted.tell(change.inverse)
+                self.desired.tell(change.inverse)
                 raise
             self.journal.note(change)
             self._files_behind()
@@ -122,7 +122,7 @@ class Applier:
             try:
                 await self._tell(self.worker, refs, keys, administrator=administrator)
             except PlanError:
-                self.wanted.tell(change.inverse)
+                self.desired.tell(change.inverse)
                 self.staging.note(change.inverse)
                 raise
 
@@ -132,8 +132,8 @@ class Applier:
         The files are made anew, and the worker is adopted by what it reports.
         """
         async with self._turn:
-            change = self.wanted.whole_change_to(of_state(self.state))
-            self.wanted.tell(change)
+            change = self.desired.whole_change_to(of_state(self.state))
+            self.desired.tell(change)
             self.journal.note(change)
             self.staging.renew()
             self._files_behind()
@@ -148,7 +148,7 @@ class Applier:
 
     def note(self, change: Change) -> None:
         """Take a change of diagnostics alone, which needs no command."""
-        self.wanted.tell(change)
+        self.desired.tell(change)
 
     def culprits(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Exception]]:
         """Yield the objects that cannot be planned and rendered, each by itself."""
@@ -158,9 +158,11 @@ class Applier:
             if fragment is None:
                 continue
             keys = [(claim.kind, claim.key) for claim in fragment.claims]
-            own = [key for key in keys if claims.claimants(key)[:1] == (ref,)]
+            claimed_keys = [key for key in keys if claims.claimants(key)[:1] == (ref,)]
             try:
-                pointers = {key: content for key in own if (content := claims.content(key, self.state.fragments))}
+                pointers = {
+                    key: content for key in claimed_keys if (content := claims.content(key, self.state.fragments))
+                }
                 changes = tuple(PointerChange(key, None, content) for key, content in pointers.items())
                 plan.plan(Change((FragmentChange(ref, None, fragment),), changes), Loaded())
                 snapshot = ModelSnapshot({ref: fragment}, pointers)
@@ -174,12 +176,12 @@ class Applier:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
         async with self._turn:
             self.state = state
-            held, renderer = self.staging.renderer, self.staging.renderer.with_view(state.context)
+            previous, renderer = self.staging.renderer, self.staging.renderer.with_view(state.context)
             self.staging.use(renderer)
             if self.worker is not None:
                 self.worker.removals.drain_seconds = self._drain_seconds
-        await self.apply(self.wanted.whole_change_to(of_state(state)), administrator=True)
-        return held.sections([]) != renderer.sections([])
+        await self.apply(self.desired.whole_change_to(of_state(state)), administrator=True)
+        return previous.sections([]) != renderer.sections([])
 
     def _files_behind(self) -> None:
         if self.staging.stale and not self.behind.is_set():
@@ -187,12 +189,12 @@ class Applier:
             self.behind.set()
 
     async def _tell(
-        self, told: Worker, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], *, administrator: bool = False
+        self, target: Worker, refs: AbstractSet[Ref], keys: AbstractSet[ClaimKey], *, administrator: bool = False
     ) -> bool:
         """Tell a worker what is wanted at some objects and keys, and keep the record; return whether it answered."""
-        waited = frozenset(told.deferred.refs) if administrator else frozenset()
+        deferred_refs = frozenset(target.deferred.refs) if administrator else frozenset()
         try:
-            done = await told.apply(self.wanted, refs, keys)
+            result = await target.apply(self.desired, refs, keys)
         except RuntimeSocketError as error:
             self.lose(str(error))
             return False
@@ -203,63 +205,66 @@ class Applier:
             self.report('send', error)
             self.lose(f'internal error: {type(error).__name__}')
             return False
-        stats, change = self.stats, done.change
-        stats.commands += done.sent
-        stats.plans['reload' if done.reasons else 'runtime' if done.sent else 'files'] += 1
-        for item in done.refused:
+        stats, change = self.stats, result.change
+        stats.commands += result.sent
+        stats.plans['reload' if result.reasons else 'runtime' if result.sent else 'files'] += 1
+        for item in result.refused:
             stats.refused[item.command.line.partition(' ')[0]] += 1
             log.warning('HAProxy refused a command', extra={'command': item.command.named, 'answer': item.answer})
-        shown = tuple(str(item.ref) for item in change.fragments[:5])
-        reasons = tuple(str(reason) for reason in done.reasons)
-        stats.last_plans.append(PlanRecord(time.time(), shown, done.sent, len(done.refused), reasons, done.seconds))
+        names = tuple(str(item.ref) for item in change.fragments[:5])
+        reasons = tuple(str(reason) for reason in result.reasons)
+        stats.last_plans.append(
+            PlanRecord(time.time(), names, result.sent, len(result.refused), reasons, result.seconds)
+        )
         log.info(
             'applied',
             extra={
                 'objects': len(change.fragments),
-                'first': ', '.join(shown),
-                'commands': done.sent,
-                'refused': len(done.refused),
+                'first': ', '.join(names),
+                'commands': result.sent,
+                'refused': len(result.refused),
                 'reload': '; '.join(reasons[:3]),
-                'milliseconds': round(done.seconds * 1000, 2),
+                'milliseconds': round(result.seconds * 1000, 2),
             },
         )
         # What the worker lacks that is being replaced is asked of the next one, which may serve before the reload ends.
         # What has waited before the settings changed waits for its own sake.
-        asked = [
+        requests = [
             replace(
-                reason, administrator=reason.administrator or (administrator and not waited.issuperset(reason.refs))
+                reason,
+                administrator=reason.administrator or (administrator and not deferred_refs.issuperset(reason.refs)),
             )
-            for reason in done.reasons
+            for reason in result.reasons
         ]
-        if self.reloading and told is self._leaving:
-            self.unasked.update(asked)
-        elif asked:
-            self.on_reasons(asked)
+        if self.reloading and target is self._leaving:
+            self.unasked.update(requests)
+        elif requests:
+            self.on_reasons(requests)
         if self.old_workers:
-            self._relay(done.plan.commands)
+            self._relay(result.plan.commands)
         self.touched.update(item.ref for item in change.fragments)
         self.removing.set()
         return True
 
-    def _relay(self, told: Iterable[Command]) -> None:
+    def _relay(self, commands: Iterable[Command]) -> None:
         """Let old workers, which still hold connections, know too; what does not fit into the queue is not worth it."""
         with contextlib.suppress(asyncio.QueueFull):
-            for command in told:
+            for command in commands:
                 if not command.payload and not command.removes and not command.locate:
                     self.relayed.put_nowait(command)
 
-    def lose(self, said: str) -> None:
+    def lose(self, reason: str) -> None:
         """Note that the worker does not answer any more; `follow` finds the next one."""
-        held, self.worker = self.worker, None
-        if held is not None:
+        previous, self.worker = self.worker, None
+        if previous is not None:
             # An open connection would keep a worker alive that has been replaced.
-            held.connection.abort()
-        if self.stats.problem('worker', said):
-            log.warning('lost the worker', extra={'said': said})
+            previous.connection.abort()
+        if self.stats.problem('worker', reason):
+            log.warning('lost the worker', extra={'said': reason})
         self.lost.set()
 
-    def _ended(self, which: Worker) -> None:
-        if self.worker is which:
+    def _ended(self, former: Worker) -> None:
+        if self.worker is former:
             self.lose('the worker has ended the connection')
 
     def begin_reload(self) -> None:
@@ -273,9 +278,9 @@ class Applier:
 
     async def let_go(self) -> None:
         """Close the connection to the worker, which could not end while it is open."""
-        held, self.worker = self.worker, None
-        if held is not None:
-            await held.close()
+        previous, self.worker = self.worker, None
+        if previous is not None:
+            await previous.close()
 
     async def freeze(self) -> Generation:
         """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
@@ -301,7 +306,7 @@ class Applier:
             shapes = usage(renderer)
             for fragment in snapshot.fragments.values():
                 shapes.exchange(None, fragment)
-            return frozenset(shapes.wanted())
+            return frozenset(shapes.profiles())
 
         async def write(number: str, folder: Path) -> tuple[ModelSnapshot, frozenset[str]]:
             refs = base.snapshot.fragments.keys() - snapshot.fragments.keys()
@@ -320,8 +325,8 @@ class Applier:
             number, folder = generations.new()
             self.journal.keep({*generations.known, number})
             try:
-                snapshot, brought = await write(number, folder)
-                return generations.seal(number, folder, snapshot, brought)
+                snapshot, profiles = await write(number, folder)
+                return generations.seal(number, folder, snapshot, profiles)
             except (WriteError, TemplateError):
                 generations.drop(number)
                 raise
@@ -338,53 +343,53 @@ class Applier:
         haproxy = self.instance.haproxy
         connection = await Connection.open(haproxy.runtime_socket)
         try:
-            found = Worker(connection, await worker.facts(connection), self._drain_seconds)
+            target = Worker(connection, await worker.facts(connection), self._drain_seconds)
             async with self._turn:
-                await self._bring_up_to_date(found)
+                await self._synchronize(target)
         except BaseException:
             connection.abort()
             raise
 
-    async def _bring_up_to_date(self, found: Worker) -> None:
-        if found.facts.stopping:
+    async def _synchronize(self, target: Worker) -> None:
+        if target.facts.stopping:
             raise RuntimeSocketError('this worker is stopping')
-        known = self.instance.generations.known.get(found.facts.generation)
-        since = self.journal.since(found.facts.generation)
-        if known is not None and since is not None and found.facts.pid not in self._told:
-            found.snapshot = known.snapshot.copy()
-            found.loaded = started(known.snapshot, known.profiles)
-            self._told.add(found.facts.pid)
-            await found.settle()
-            if not await self._tell(found, *since):
+        generation = self.instance.generations.known.get(target.facts.generation)
+        since = self.journal.since(target.facts.generation)
+        if generation is not None and since is not None and target.facts.pid not in self._connected_pids:
+            target.snapshot = generation.snapshot.copy()
+            target.loaded = started(generation.snapshot, generation.profiles)
+            self._connected_pids.add(target.facts.pid)
+            await target.settle()
+            if not await self._tell(target, *since):
                 raise RuntimeSocketError('the new worker does not answer')
         else:
-            self._told.add(found.facts.pid)
-            await self._adopt(found)
-        await found.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
-        before, self.worker = self.worker, found
-        self.instance.generations.serving = found.facts.generation
-        found.connection.on_end(lambda: self._ended(found))
+            self._connected_pids.add(target.facts.pid)
+            await self._adopt(target)
+        await target.connection.tell(f'{_READY} {"yes" if self.ready else "no"}')
+        before, self.worker = self.worker, target
+        self.instance.generations.serving = target.facts.generation
+        target.connection.on_end(lambda: self._ended(target))
         if before is not None:
             await before.close()
         self.lost.clear()
         # What this worker has to forget was noted before it was adopted.
         self.removing.set()
         if self.stats.problem('worker', ''):
-            log.info('a worker serves again', extra={'pid': found.facts.pid})
+            log.info('a worker serves again', extra={'pid': target.facts.pid})
 
-    async def _adopt(self, found: Worker) -> None:
-        folder = self.instance.generations.root / found.facts.generation
+    async def _adopt(self, target: Worker) -> None:
+        folder = self.instance.generations.root / target.facts.generation
         loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder), users=loaded_users(folder))
-        done = await adoption.adopt(found, self.wanted.copy(), loaded)
-        await found.settle()
+        result = await adoption.adopt(target, self.desired.copy(), loaded)
+        await target.settle()
         self.stats.adoptions += 1
-        self.stats.commands += done.sent
-        reasons = set(done.reasons)
-        if not found.facts.generation or not same_static(folder, self.staging.folder):
+        self.stats.commands += result.sent
+        reasons = set(result.reasons)
+        if not target.facts.generation or not same_static(folder, self.staging.folder):
             reasons.add(Reason('settings', 'HAProxy runs with other settings', administrator=True))
         log.info(
             'adopted the worker',
-            extra={'pid': found.facts.pid, 'commands': done.sent, 'reload': '; '.join(map(str, sorted(reasons)))},
+            extra={'pid': target.facts.pid, 'commands': result.sent, 'reload': '; '.join(map(str, sorted(reasons)))},
         )
         if reasons:
             self.on_reasons(reasons)
@@ -426,13 +431,13 @@ class Applier:
             await self.start()
         await self.join()
 
-    async def _still_there(self, held: Worker) -> None:
+    async def _still_there(self, current: Worker) -> None:
         """Raise RuntimeSocketError when the connected worker is not the one that serves."""
         workers = await self.instance.haproxy.master.workers()
         pids = {process.pid: process.old for process in workers}
-        self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != held.facts.pid)
-        if self.worker is held and pids and pids.get(held.facts.pid, True) and not all(pids.values()):
-            raise RuntimeSocketError(f'worker {held.facts.pid} has been replaced')
+        self.old_workers = tuple(process.pid for process in workers if process.old and process.pid != current.facts.pid)
+        if self.worker is current and pids and pids.get(current.facts.pid, True) and not all(pids.values()):
+            raise RuntimeSocketError(f'worker {current.facts.pid} has been replaced')
 
     async def refuse_readiness(self) -> None:
         """Let HAProxy's health port say that it is not ready, from now on."""

@@ -65,27 +65,27 @@ class Search:
         """
         if not suspects or self._accepted([]) or not self._accepted(suspects):
             return ()
-        found: list[Ref] = []
-        left = list(suspects)
-        while left:
+        culprits: list[Ref] = []
+        remainder = list(suspects)
+        while remainder:
             # With none of those left it is accepted, with all of them it is not: somewhere between, one makes the difference.
-            good, bad = 0, len(left)
+            good, bad = 0, len(remainder)
             while bad - good > 1:
                 middle = (good + bad) // 2
-                if self._accepted([*found, *left[middle:]]):
+                if self._accepted([*culprits, *remainder[middle:]]):
                     good = middle
                 else:
                     bad = middle
-            found.append(left[good])
+            culprits.append(remainder[good])
             # Those before the one found are all right together.
-            left = left[bad:]
+            remainder = remainder[bad:]
             if self._late:
-                at_fault = {ref.namespace for ref in found}
-                found += [ref for ref in left if ref.namespace in at_fault]
-                left = [ref for ref in left if ref.namespace not in at_fault]
-            if self._accepted(found):
+                at_fault = {ref.namespace for ref in culprits}
+                culprits += [ref for ref in remainder if ref.namespace in at_fault]
+                remainder = [ref for ref in remainder if ref.namespace not in at_fault]
+            if self._accepted(culprits):
                 break
-        return tuple(sorted(found))
+        return tuple(sorted(culprits))
 
     def slow(self, suspects: Sequence[Ref]) -> tuple[Ref, ...]:
         """Return the suspects without which HAProxy reads the rest in time; none when it is not their fault.
@@ -97,20 +97,20 @@ class Search:
         if not suspects or not bare.accepted:
             return ()
         limit = min(self.longest, max(_SHORTEST_SECONDS, _TIMES * bare.seconds))
-        found: set[Ref] = set()
-        while len(found) < len(suspects):
+        culprits: set[Ref] = set()
+        while len(culprits) < len(suspects):
             by_namespace: dict[str, list[Ref]] = {}
             for ref in suspects:
-                if ref not in found:
+                if ref not in culprits:
                     by_namespace.setdefault(ref.namespace, []).append(ref)
             members = self._slowest([*by_namespace.values()], suspects, limit)
             worst = [] if self._late else self._slowest([[ref] for ref in members], suspects, limit)
-            rest = [ref for ref in members if ref not in worst]
-            found.update(worst if worst and not self._alone(rest, suspects, limit).timed_out else members)
+            remainder = [ref for ref in members if ref not in worst]
+            culprits.update(worst if worst and not self._alone(remainder, suspects, limit).timed_out else members)
             # Half of the time, so that the next change does not begin it all anew.
-            if self._outcome(found, self.longest / 2).accepted:
+            if self._outcome(culprits, self.longest / 2).accepted:
                 break
-        return tuple(sorted(found))
+        return tuple(sorted(culprits))
 
     def _slowest(self, groups: Sequence[list[Ref]], suspects: Sequence[Ref], limit: float) -> list[Ref]:
         """Return the group that takes HAProxy longest, as far as comparing halves tells."""
@@ -120,9 +120,9 @@ class Search:
             groups = halves[0] if first.seconds >= second.seconds else halves[1]
         return groups[0]
 
-    def _alone(self, kept: Iterable[Ref], suspects: Sequence[Ref], limit: float) -> Outcome:
+    def _alone(self, members: Iterable[Ref], suspects: Sequence[Ref], limit: float) -> Outcome:
         """Return what becomes of some of the suspects, without all others."""
-        return self._outcome({*suspects} - {*kept}, limit)
+        return self._outcome({*suspects} - {*members}, limit)
 
     def _accepted(self, left_out: Iterable[Ref]) -> bool:
         return self._outcome(left_out, self.longest).accepted
@@ -138,28 +138,28 @@ class Search:
 
 def owners(snapshot: ModelSnapshot) -> Owners:
     """Return the objects that make what stands at each pointer: several where they share a certificate or a host's TLS."""
-    found: dict[ClaimKey, set[Ref]] = {}
+    refs_by_key: dict[ClaimKey, set[Ref]] = {}
     for ref, fragment in snapshot.fragments.items():
         for claim in fragment.claims:
             key = claim.kind, claim.key
             if _stands(claim.value, snapshot.pointers.get(key)):
-                found.setdefault(key, set()).add(ref)
-    return found
+                refs_by_key.setdefault(key, set()).add(ref)
+    return refs_by_key
 
 
-def _stands(wanted: Content, content: Content | None) -> bool:
+def _stands(value: Content, content: Content | None) -> bool:
     """Tell whether a pointer is what a claim asks for; a route that is closed has other flags."""
-    there = {(pointer.backend, pointer.policy) for pointer in pointers(content)}
-    return wanted == content or any((pointer.backend, pointer.policy) in there for pointer in pointers(wanted))
+    targets = {(pointer.backend, pointer.policy) for pointer in pointers(content)}
+    return value == content or any((pointer.backend, pointer.policy) in targets for pointer in pointers(value))
 
 
 def without(snapshot: ModelSnapshot, owners: Owners, left_out: frozenset[Ref]) -> ModelSnapshot:
     """Return a snapshot that lacks some fragments; what no other object makes of their pointers is closed, or lacks too."""
-    kept = {ref: fragment for ref, fragment in snapshot.fragments.items() if ref not in left_out}
+    fragments = {ref: fragment for ref, fragment in snapshot.fragments.items() if ref not in left_out}
     pointers = dict[ClaimKey, Content]()
     for key, content in snapshot.pointers.items():
-        of = owners.get(key, frozenset())
-        value = budgets.closed_value(content) if of and of <= left_out else content
+        refs = owners.get(key, frozenset())
+        value = budgets.closed_value(content) if refs and refs <= left_out else content
         if value is not None:
             pointers[key] = value
-    return ModelSnapshot(kept, pointers)
+    return ModelSnapshot(fragments, pointers)

@@ -45,9 +45,9 @@ def version(binary: str) -> str:
         raise HaproxyMissingError(f'{binary} does not tell its version') from error
     if len(words) < 3 or words[0] != 'HAProxy':  # noqa: PLR2004
         raise HaproxyMissingError(f'{binary} is no HAProxy')
-    found = words[2].partition('-')[0]
-    versions.require(found, binary)
-    return found
+    number = words[2].partition('-')[0]
+    versions.require(number, binary)
+    return number
 
 
 def check(binary: str, folder: Path, seconds: float = LONGEST_SECONDS) -> Outcome:
@@ -60,13 +60,13 @@ def check_file(binary: str, path: Path, seconds: float = LONGEST_SECONDS) -> Out
 
     A configuration that takes longer is refused, like any other that HAProxy does not accept.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     try:
-        found = _run([binary, '-c', '-f', str(path)], seconds)
+        process = _run([binary, '-c', '-f', str(path)], seconds)
     except subprocess.TimeoutExpired:
-        said = f'HAProxy has not read the configuration within {seconds:.0f} s'
-        return Outcome(accepted=False, output=said, seconds=time.monotonic() - began, timed_out=True)
-    return Outcome(found.returncode == 0, (found.stdout + found.stderr).strip(), time.monotonic() - began)
+        message = f'HAProxy has not read the configuration within {seconds:.0f} s'
+        return Outcome(accepted=False, output=message, seconds=time.monotonic() - start, timed_out=True)
+    return Outcome(process.returncode == 0, (process.stdout + process.stderr).strip(), time.monotonic() - start)
 
 
 def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
@@ -104,15 +104,15 @@ def descriptors(context: BuildContext, fragments: Iterable[Fragment]) -> int:
     It may have twice as many connections as clients of one listener: see the template `client-limit`.
     A start or reload is refused for too few of them where `-c` passed, so this sum is done beforehand.
     """
-    known = list(fragments)
+    all_fragments = list(fragments)
     checked = sum(
         len(group.addresses)
-        for fragment in known
+        for fragment in all_fragments
         for backend in fragment.backends
         if backend.options.check
         for group in backend.groups
     )
-    return 4 * context.settings.maxconn + _listeners(context, known) + checked + _OWN_DESCRIPTORS
+    return 4 * context.settings.maxconn + _listeners(context, all_fragments) + checked + _OWN_DESCRIPTORS
 
 
 def _listeners(context: BuildContext, fragments: Sequence[Fragment]) -> int:

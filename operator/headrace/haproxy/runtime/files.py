@@ -73,8 +73,8 @@ def link(source: Path, target: Path) -> None:
     try:
         for name in _OWN:
             (target / name).mkdir(parents=True, exist_ok=True)
-            with os.scandir(source / name) as found:
-                for entry in found:
+            with os.scandir(source / name) as entries:
+                for entry in entries:
                     if not entry.name.startswith('.'):
                         os.link(entry.path, target / name / entry.name)
     except OSError as error:

@@ -48,8 +48,8 @@ class Generations:
         """Return the number and the empty folder of a generation to be; raises WriteError."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            held = [int(path.name) for path in self.root.iterdir() if path.name.isdigit()]
-            self._last = max([self._last, *held]) + 1
+            numbers = [int(path.name) for path in self.root.iterdir() if path.name.isdigit()]
+            self._last = max([self._last, *numbers]) + 1
             folder = self.root / str(self._last)
             folder.mkdir()
         except OSError as error:
@@ -63,9 +63,9 @@ class Generations:
             (folder / CONFIG / '01-generation.cfg').write_text(text)
         except OSError as error:
             raise WriteError(f'{folder}: {error}') from error
-        made = Generation(number, folder, snapshot, profiles)
-        self.known[number] = made
-        return made
+        generation = Generation(number, folder, snapshot, profiles)
+        self.known[number] = generation
+        return generation
 
     def promote(self, generation: Generation) -> None:
         """Let `current` lead to a generation, at once, and remove those that are not needed; raises WriteError."""
@@ -100,7 +100,7 @@ class Generations:
         self.known.pop(number, None)
         shutil.rmtree(self.root / number, ignore_errors=True)
 
-    def _forget(self, kept: set[str]) -> None:
+    def _forget(self, numbers: set[str]) -> None:
         for path in self.root.iterdir():
-            if path.name not in kept:
+            if path.name not in numbers:
                 self.drop(path.name)

@@ -34,8 +34,8 @@ class Journal:
 
     def since(self, generation: str) -> tuple[frozenset[Ref], frozenset[ClaimKey]] | None:
         """Return what has changed since a generation was frozen, None when it was not noted."""
-        found = self._since.get(generation)
-        return None if found is None else (frozenset(found[0]), frozenset(found[1]))
+        entry = self._since.get(generation)
+        return None if entry is None else (frozenset(entry[0]), frozenset(entry[1]))
 
     def keep(self, generations: set[str]) -> None:
         """Forget all other generations."""

@@ -68,17 +68,17 @@ class Maintenance:
         """Forget servers and backends that are gone, as their connections end."""
         applier = self.applier
         while True:
-            held = applier.worker
-            due = held.removals.next_due() if held is not None else None
-            if held is None or due is None:
+            worker = applier.worker
+            due = worker.removals.next_due() if worker is not None else None
+            if worker is None or due is None:
                 applier.removing.clear()
                 await applier.removing.wait()
                 continue
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             try:
-                attempts, given_up = await held.remove_some()
+                attempts, given_up = await worker.remove_some()
             except RuntimeSocketError as error:
-                if applier.worker is held:
+                if applier.worker is worker:
                     applier.lose(str(error))
                 continue
             except Exception as error:  # noqa: BLE001  reported
@@ -101,34 +101,34 @@ class Maintenance:
             every = time.monotonic() - last >= milliseconds(applier.settings.compare_interval) / 1000
             if every:
                 last = time.monotonic()
-                refs = set(applier.wanted.fragments)
-            held = applier.worker
+                refs = set(applier.desired.fragments)
+            worker = applier.worker
             try:
                 await self._compare(sorted(refs), every=every)
             except RuntimeSocketError as error:
-                if applier.worker is held:
+                if applier.worker is worker:
                     applier.lose(str(error))
             except Exception as error:  # noqa: BLE001  reported
                 applier.report('compare', error)
 
     async def _compare(self, refs: list[Ref], *, every: bool) -> None:
-        applier, found = self.applier, 0
+        applier, repairs = self.applier, 0
         for start in range(0, len(refs), _COMPARED_AT_ONCE):
             if applier.worker is None:
                 return
-            found += await self._compare_some(applier.worker, refs[start : start + _COMPARED_AT_ONCE])
+            repairs += await self._compare_some(applier.worker, refs[start : start + _COMPARED_AT_ONCE])
             await asyncio.sleep(0)
         for name in Map if every else ():
             if applier.worker is not None:
-                found += await applier.worker.compare_maps([name])
+                repairs += await applier.worker.compare_maps([name])
                 await asyncio.sleep(0)
         if every and applier.worker is not None:
-            found += await applier.worker.compare_strangers()
-        if found:
+            repairs += await applier.worker.compare_strangers()
+        if repairs:
             applier.stats.drift += 1
-            applier.stats.repairs += found
+            applier.stats.repairs += repairs
             applier.removing.set()
-            log.error('HAProxy was not what it should be; it is set right', extra={'commands': found})
+            log.error('HAProxy was not what it should be; it is set right', extra={'commands': repairs})
 
     async def _compare_some(self, worker: Worker, refs: list[Ref]) -> int:
         """Compare some objects; where one fails unexpectedly the others are compared all the same."""

@@ -37,16 +37,16 @@ class Master:
 
     async def processes(self) -> tuple[Process, ...]:
         """Return master and workers, the oldest old worker first; raises RuntimeSocketError."""
-        found: list[Process] = []
+        processes: list[Process] = []
         old = False
         for line in (await sockets.once(self.path, ['show proc'])).splitlines():
             if line.startswith('#'):
                 old = 'old workers' in line or (old and line.startswith('#<'))
-            elif words := re.match(r'(\d+)\s+(master|worker)\s+(\d+)', line):
-                found.append(Process(int(words[1]), words[2], old, int(words[3])))
-        if not found:
+            elif match := re.match(r'(\d+)\s+(master|worker)\s+(\d+)', line):
+                processes.append(Process(int(match[1]), match[2], old, int(match[3])))
+        if not processes:
             raise RuntimeSocketError('show proc: no answer that can be read')
-        return tuple(sorted(found, key=lambda process: (not process.old, -process.reloads, process.pid)))
+        return tuple(sorted(processes, key=lambda process: (not process.old, -process.reloads, process.pid)))
 
     async def workers(self) -> tuple[Process, ...]:
         """Return all workers, old ones first; raises RuntimeSocketError."""
@@ -65,10 +65,10 @@ class Master:
         The answer comes when the new worker serves or has failed, so it is waited for long.
         """
         answer = await sockets.once(self.path, ['reload'], _RELOAD_SECONDS, more=True)
-        found = re.match(r'Success=([01])', answer)
-        if found is None:
+        match = re.match(r'Success=([01])', answer)
+        if match is None:
             raise RuntimeSocketError('reload: no answer that can be read')
-        return Reloaded(found[1] == '1', answer.partition('--')[2].strip())
+        return Reloaded(match[1] == '1', answer.partition('--')[2].strip())
 
     async def tell(self, pid: int, line: str, seconds: float = _TELL_SECONDS) -> str:
         """Send one command to a worker, also to an old one, and return the answer; raises RuntimeSocketError.

@@ -100,11 +100,11 @@ class Haproxy:
         """Return whether a HAProxy of these sockets that still runs answers; end it when it does not."""
         deadline = time.monotonic() + _START_SECONDS
         number = signal.SIGTERM
-        while found := await asyncio.to_thread(processes_with, self._master_option):
+        while pids := await asyncio.to_thread(processes_with, self._master_option):
             if await self._answers():
                 return True
             if time.monotonic() >= deadline:
-                for pid in found:
+                for pid in pids:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, number)
                 number, deadline = signal.SIGKILL, time.monotonic() + 1.0
@@ -123,8 +123,8 @@ class Haproxy:
             text = await asyncio.to_thread(limits.read_text)
         except (OSError, RuntimeSocketError, StopIteration):
             return 0
-        found = re.search(r'^Max open files\s+\d+\s+(\d+)', text, re.MULTILINE)
-        return int(found[1]) if found and self.binary else 0
+        match = re.search(r'^Max open files\s+\d+\s+(\d+)', text, re.MULTILINE)
+        return int(match[1]) if match and self.binary else 0
 
     async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
         """Let HAProxy finish its connections, and end it after `seconds` or when there is a hurry."""
@@ -162,9 +162,9 @@ class Haproxy:
 
 def processes_with(argument: str) -> list[int]:
     """Return the processes that were started with this argument, the calling one left out."""
-    wanted, found = os.fsencode(argument), list[int]()
+    raw_argument, pids = os.fsencode(argument), list[int]()
     for path in Path('/proc').glob('[0-9]*/cmdline'):
         with contextlib.suppress(OSError):
-            if wanted in path.read_bytes().split(b'\0') and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
-    return found
+            if raw_argument in path.read_bytes().split(b'\0') and int(path.parent.name) != os.getpid():
+                pids.append(int(path.parent.name))
+    return pids

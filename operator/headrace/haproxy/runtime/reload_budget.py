@@ -98,13 +98,13 @@ class Budget:
 
         Those that are `paid` need no token: a reload for them has failed.
         """
-        left = [*old_workers]
+        workers = [*old_workers]
         delayed: list[Delayed] = []
         seconds: list[float] = []
         for reason in sorted(reasons):
             if reason.administrator:
                 return Decision(now=True)
-            why, wait = self._judge(reason, left, now, allowed, paid=reason in paid)
+            why, wait = self._judge(reason, workers, now, allowed, paid=reason in paid)
             if why is None:
                 return Decision(now=True)
             delayed.append(Delayed(reason, why))
@@ -112,7 +112,7 @@ class Budget:
         return Decision(now=False, seconds=min(seconds, default=0.0), delayed=tuple(delayed))
 
     def _judge(
-        self, reason: Reason, left: list[frozenset[str]], now: float, allowed: Limits, *, paid: bool
+        self, reason: Reason, workers: list[frozenset[str]], now: float, allowed: Limits, *, paid: bool
     ) -> tuple[Why | None, float]:
         """Return why a reason waits, None when it does not, and for how long it waits for tokens."""
         own = min((self._wait(name, now, allowed) for name in reason.namespaces), default=0.0)
@@ -120,8 +120,8 @@ class Budget:
             return Why.NAMESPACE, own
         if not paid and (wait := _wait(self.total, now, allowed.total)) > 0:
             return Why.TOTAL, wait
-        if len(left) >= allowed.old_workers or not any(
-            (paid or self._wait(name, now, allowed) <= 0) and sum(name in names for names in left) < allowed.share
+        if len(workers) >= allowed.old_workers or not any(
+            (paid or self._wait(name, now, allowed) <= 0) and sum(name in names for names in workers) < allowed.share
             for name in reason.namespaces or ('',)
         ):
             return Why.OLD_WORKERS, 0.0
@@ -132,17 +132,17 @@ class Budget:
 
     def payers(self, reasons: Iterable[Reason], now: float, allowed: Limits) -> frozenset[str]:
         """Return the namespaces that a reload which begins now is charged to: those that have asked for it and have a token."""
-        wanted = [*reasons]
-        if any(reason.administrator for reason in wanted):
+        all_reasons = [*reasons]
+        if any(reason.administrator for reason in all_reasons):
             return frozenset()
-        found = {name for reason in wanted for name in reason.namespaces}
-        return frozenset(name for name in found if self._wait(name, now, allowed) <= 0)
+        namespaces = {name for reason in all_reasons for name in reason.namespaces}
+        return frozenset(name for name in namespaces if self._wait(name, now, allowed) <= 0)
 
     def charge(self, payers: Iterable[str], now: float, allowed: Limits) -> 'Budget':
         """Return the budget after a reload that namespaces have caused; buckets that are full are forgotten."""
-        kept = {name: full for name, full in self.namespaces.items() if full > now}
-        paid = {name: max(kept.get(name, now), now) + _MINUTE / allowed.by_namespace for name in payers}
-        return Budget(kept | paid, max(self.total, now) + _MINUTE / allowed.total)
+        current = {name: full for name, full in self.namespaces.items() if full > now}
+        paid = {name: max(current.get(name, now), now) + _MINUTE / allowed.by_namespace for name in payers}
+        return Budget(current | paid, max(self.total, now) + _MINUTE / allowed.total)
 
 
 def _wait(full: float, now: float, rate: int) -> float:

@@ -58,7 +58,7 @@ class Reloads:
         self.budget = Budget()
         self.longest_check = check.LONGEST_SECONDS
         # The namespaces whose reload has left an old worker, by its PID.
-        self._left: dict[int, frozenset[str]] = {}
+        self._namespaces_by_pid: dict[int, frozenset[str]] = {}
         self.leaving: Callable[[], Awaitable[None]] = _nothing
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
@@ -78,9 +78,9 @@ class Reloads:
         """Ask for a reload."""
         for reason in reasons:
             key = reason.word, reason.refs
-            held = self.reasons.get(key)
-            asked = held is not None and held.administrator
-            self.reasons[key] = replace(reason, administrator=reason.administrator or asked)
+            previous = self.reasons.get(key)
+            administrator = previous is not None and previous.administrator
+            self.reasons[key] = replace(reason, administrator=reason.administrator or administrator)
         self._wake.set()
         self._news.set()
 
@@ -123,14 +123,14 @@ class Reloads:
         while self.reasons:
             self._news.clear()
             old = await self._old_workers()
-            left = [self._left.get(pid, frozenset()) for pid in old]
+            namespaces = [self._namespaces_by_pid.get(pid, frozenset()) for pid in old]
             allowed = reload_budget.limits(self.applier.settings)
-            found = self.budget.decide(self.reasons.values(), left, time.monotonic(), allowed, self._paid)
-            self._show(found.delayed)
-            if found.now:
+            decision = self.budget.decide(self.reasons.values(), namespaces, time.monotonic(), allowed, self._paid)
+            self._show(decision.delayed)
+            if decision.now:
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(found.seconds or _LOOK_SECONDS):
+                async with asyncio.timeout(decision.seconds or _LOOK_SECONDS):
                     await self._news.wait()
             # Changes that come one after the other are judged together.
             await asyncio.sleep(_LOOK_SECONDS / 10)
@@ -139,21 +139,21 @@ class Reloads:
         """Return the old workers as far as they can be seen, and forget who left those that have ended."""
         worker = self.applier.worker
         try:
-            found = await self.applier.instance.haproxy.master.old_workers(worker.facts.pid if worker else 0)
+            pids = await self.applier.instance.haproxy.master.old_workers(worker.facts.pid if worker else 0)
         except RuntimeSocketError:
             return self.applier.old_workers
-        self._left = {pid: names for pid, names in self._left.items() if pid in found}
-        return found
+        self._namespaces_by_pid = {pid: names for pid, names in self._namespaces_by_pid.items() if pid in pids}
+        return pids
 
     def _show(self, delayed: Sequence[Delayed]) -> None:
         """Let metrics, status and diagnostics tell what waits."""
         settings, stats = self.applier.settings, self.applier.stats
-        found = tuple(Waiting(str(item.reason), tuple(map(str, item.reason.refs)), str(item.why)) for item in delayed)
-        if found == stats.waiting:
+        waiting = tuple(Waiting(str(item.reason), tuple(map(str, item.reason.refs)), str(item.why)) for item in delayed)
+        if waiting == stats.waiting:
             return
-        if len(found) > len(stats.waiting):
-            log.warning('reloads wait', extra={'reasons': '; '.join(item.reason for item in found[:5])})
-        stats.waiting = found
+        if len(waiting) > len(stats.waiting):
+            log.warning('reloads wait', extra={'reasons': '; '.join(item.reason for item in waiting[:5])})
+        stats.waiting = waiting
         self.delay({ref: item.why.words(settings) for item in delayed for ref in item.reason.refs})
 
     def _charge(self, reasons: set[Reason]) -> frozenset[str]:
@@ -173,36 +173,36 @@ class Reloads:
 
     async def _reload(self, reasons: set[Reason], payers: frozenset[str]) -> bool:
         """Reload once; return whether the wanted state serves now. What stands in the way is kept as trouble."""
-        began, stats = time.monotonic(), self.applier.stats
-        shown = tuple(str(reason) for reason in sorted(reasons))
-        log.info('reloading', extra={'reasons': '; '.join(shown[:5]), 'namespaces': ', '.join(sorted(payers)[:5])})
+        start, stats = time.monotonic(), self.applier.stats
+        texts = tuple(str(reason) for reason in sorted(reasons))
+        log.info('reloading', extra={'reasons': '; '.join(texts[:5]), 'namespaces': ', '.join(sorted(payers)[:5])})
         ends = any(reason.administrator for reason in reasons)
-        said = ''
+        problem = ''
         try:
             async with self._turn_soon():
                 self.applier.begin_reload()
                 generation = await self._good_generation()
                 if generation is None:
-                    said = stats.problems.get('configuration', '')
+                    problem = stats.problems.get('configuration', '')
                 else:
-                    said = await self._switch(generation, payers, ends=ends)
+                    problem = await self._switch(generation, payers, ends=ends)
         except (WriteError, TemplateError, HaproxyMissingError, RuntimeSocketError) as error:
-            said = str(error)
+            problem = str(error)
         finally:
             self.applier.end_reload()
-        good = not said
+        good = not problem
         if self.applier.unasked and not good:
             self.ask(self.applier.unasked)
-        stats.problem('reload', said)
-        seconds = time.monotonic() - began
+        stats.problem('reload', problem)
+        seconds = time.monotonic() - start
         paid = tuple(sorted(payers))
-        stats.last_reloads.append(ReloadRecord(time.time(), shown, seconds, good, said[:500], paid))
+        stats.last_reloads.append(ReloadRecord(time.time(), texts, seconds, good, problem[:500], paid))
         for word in {reason.word for reason in reasons}:
             stats.reloads[word, 'good' if good else 'failed'] += 1
         log.log(
             logging.INFO if good else logging.ERROR,
             'reloaded' if good else 'not reloaded; the last good configuration serves',
-            extra={'seconds': round(seconds, 3), 'said': said[:500]},
+            extra={'seconds': round(seconds, 3), 'said': problem[:500]},
         )
         return good
 
@@ -238,7 +238,7 @@ class Reloads:
 
         One that gives way is abandoned instead of searched where a reload waits.
         """
-        said, generation = '', await self.applier.freeze()
+        problem, generation = '', await self.applier.freeze()
         for _ in range(_ATTEMPTS):
             outcome = await self._judge(generation)
             if outcome.accepted:
@@ -246,25 +246,25 @@ class Reloads:
                 self.longest_check = min(check.LONGEST_SECONDS, max(_SHORTEST_CHECK, _TIMES * outcome.seconds))
                 self.applier.stats.problem('configuration', '')
                 return generation
-            said = culprits_words(outcome.output, generation)
+            problem = culprits_words(outcome.output, generation)
             # Of the snapshot that was judged: what objects claim now may be something else.
             owners = await asyncio.to_thread(bisect.owners, generation.snapshot)
             try:
-                found = await self._culprits(generation, owners, slow=outcome.timed_out, gives_way=gives_way)
+                culprits = await self._culprits(generation, owners, slow=outcome.timed_out, gives_way=gives_way)
             except SearchAbandonedError:
                 break
-            if not found:
+            if not culprits:
                 break
-            log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, found)), 'said': said})
+            log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, culprits)), 'said': problem})
             # What came during the search waits for the next reload: objects that are refused could come without end.
-            rest = bisect.without(generation.snapshot, owners, frozenset(found))
-            base, generation = generation, await self.applier.freeze_part(generation, rest)
+            snapshot = bisect.without(generation.snapshot, owners, frozenset(culprits))
+            base, generation = generation, await self.applier.freeze_part(generation, snapshot)
             self.applier.instance.generations.discard(base)
             accepted = self.applier.instance.generations.known.get(self._accepted)
             before = accepted.snapshot.fragments if accepted is not None else {}
-            await self.refuse([base.snapshot.fragments[ref] for ref in found], before, said)
+            await self.refuse([base.snapshot.fragments[ref] for ref in culprits], before, problem)
         self.applier.instance.generations.discard(generation)
-        self.applier.stats.problem('configuration', said)
+        self.applier.stats.problem('configuration', problem)
         return None
 
     async def _judge(self, generation: Generation) -> Outcome:
@@ -285,24 +285,24 @@ class Reloads:
 
         Raises SearchAbandonedError where the search gives way to a reload.
         """
-        where = self.applier.instance
+        instance = self.applier.instance
         since = self.applier.journal.since(self._accepted)
         everything = sorted(generation.snapshot.fragments)
         changed = sorted(since[0] & generation.snapshot.fragments.keys()) if since else everything
         for suspects in (changed, everything) if changed != everything else (everything,):
             search = Search(
-                where.checker, self.applier.staging.renderer, generation.snapshot, owners, longest=self.longest_check
+                instance.checker, self.applier.staging.renderer, generation.snapshot, owners, longest=self.longest_check
             )
             if gives_way:
                 self._giving_way = search.abandoned
                 if self._waits:
                     search.abandoned.set()
             try:
-                found = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
+                culprits = await asyncio.to_thread(search.slow if slow else search.refused, suspects)
             finally:
                 self._giving_way = None
-            if found:
-                return found
+            if culprits:
+                return culprits
         return ()
 
     async def _switch(self, generation: Generation, payers: frozenset[str], *, ends: bool) -> str:
@@ -311,42 +311,42 @@ class Reloads:
         With `ends`, old workers may be ended to make room.
         """
         generations, haproxy = self.applier.instance.generations, self.applier.instance.haproxy
-        held = self.applier.worker
+        previous = self.applier.worker
         if ends:
-            await self._make_room(held.facts.pid if held else 0)
+            await self._make_room(previous.facts.pid if previous else 0)
         await self.leaving()
         before = generations.promoted()
         generations.point(generation.number)
         try:
-            done = await haproxy.master.reload()
-            good, said = done.good, done.log
+            result = await haproxy.master.reload()
+            good, problem = result.good, result.log
         except RuntimeSocketError as error:
             workers = await haproxy.master.workers()
             serving = [process.pid for process in workers if not process.old]
-            good, said = bool(serving) and (held is None or held.facts.pid not in serving), str(error)
+            good, problem = bool(serving) and (previous is None or previous.facts.pid not in serving), str(error)
         if not good:
             if before:
                 generations.point(before)
             generations.discard(generation)
-            return said or 'HAProxy did not say why'
+            return problem or 'HAProxy did not say why'
         generations.promote(generation)
-        if held is not None:
-            self._left[held.facts.pid] = payers
+        if previous is not None:
+            self._namespaces_by_pid[previous.facts.pid] = payers
         await self.applier.join()
         with contextlib.suppress(RuntimeSocketError):
-            found = self.applier.worker
-            self.applier.old_workers = await haproxy.master.old_workers(found.facts.pid if found else 0)
+            worker = self.applier.worker
+            self.applier.old_workers = await haproxy.master.old_workers(worker.facts.pid if worker else 0)
         return ''
 
     async def _make_room(self, serving: int) -> None:
         """Wait until there are fewer old workers than allowed, for a while; then end the oldest."""
         master, stats = self.applier.instance.haproxy.master, self.applier.stats
-        began, waits = time.monotonic(), False
+        start, waits = time.monotonic(), False
         while len(old := await master.old_workers(serving)) >= self.applier.settings.max_old_workers:
             if not waits:
                 waits = True
                 log.warning('waiting for an old worker to end', extra={'workers': len(old)})
-            if time.monotonic() - began >= milliseconds(self.applier.settings.old_worker_timeout) / 1000:
+            if time.monotonic() - start >= milliseconds(self.applier.settings.old_worker_timeout) / 1000:
                 log.warning('ending the oldest worker, with the connections it holds', extra={'pid': old[0]})
                 await master.end(old[0])
                 stats.ended_workers += 1
@@ -361,13 +361,13 @@ class Reloads:
             since = self.applier.journal.since(generations.promoted())
             if since is not None and not since[0] and not since[1]:
                 continue
-            began, said = time.monotonic(), ''
+            start, problem = time.monotonic(), ''
             try:
                 await self.promote(gives_way=True)
             except (WriteError, TemplateError, HaproxyMissingError) as error:
-                said = str(error)
-            self.applier.stats.problem('generation', said)
-            pause = max(_SHORTEST_PAUSE, (time.monotonic() - began) / _SHARE)
+                problem = str(error)
+            self.applier.stats.problem('generation', problem)
+            pause = max(_SHORTEST_PAUSE, (time.monotonic() - start) / _SHARE)
 
 
 async def _nothing() -> None:

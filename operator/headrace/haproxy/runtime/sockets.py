@@ -57,14 +57,14 @@ class Connection:
                 reader = _Reader(limit=_LONGEST_ANSWER, loop=loop)
                 protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
                 transport, _ = await loop.create_unix_connection(lambda: protocol, str(path))
-                made = cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+                connection = cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
         except (OSError, TimeoutError) as error:
             raise _failed(path, error) from error
         try:
-            await made.tell('prompt', seconds)
+            await connection.tell('prompt', seconds)
         except RuntimeSocketError as error:
             raise RuntimeSocketError(f'{path.name}: {error}') from error
-        return made
+        return connection
 
     def on_end(self, ended: Callable[[], None]) -> None:
         """Call this as soon as the other side has ended the connection, in whatever way."""
@@ -85,8 +85,8 @@ class Connection:
                     self._writer.write(''.join(f'{text}\n' for text in chunk).encode())
                     for _ in chunk:
                         async with asyncio.timeout(seconds):
-                            found = await self._reader.readuntil(_PROMPT)
-                        answers.append(found[: -len(_PROMPT)].decode(errors='replace'))
+                            answer = await self._reader.readuntil(_PROMPT)
+                        answers.append(answer[: -len(_PROMPT)].decode(errors='replace'))
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
                 self.abort()
                 raise RuntimeSocketError(f'no answer: {str(error) or type(error).__name__}') from error
@@ -135,6 +135,6 @@ async def once(path: Path, texts: Iterable[str], seconds: float = _SECONDS, *, m
 
 
 def _failed(path: Path, error: OSError | TimeoutError) -> RuntimeSocketError:
-    gone = isinstance(error, ConnectionRefusedError | FileNotFoundError)
-    said = f'{path.name}: {str(error) or type(error).__name__}'
-    return SocketGoneError(said) if gone else RuntimeSocketError(said)
+    absent = isinstance(error, ConnectionRefusedError | FileNotFoundError)
+    message = f'{path.name}: {str(error) or type(error).__name__}'
+    return SocketGoneError(message) if absent else RuntimeSocketError(message)

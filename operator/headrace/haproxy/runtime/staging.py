@@ -50,7 +50,7 @@ class Staging:
     @property
     def profiles(self) -> frozenset[str]:
         """Return the names of the profiles that the snapshot needs."""
-        return frozenset(self._usage.wanted())
+        return frozenset(self._usage.profiles())
 
     def use(self, renderer: Renderer) -> None:
         """Render with another renderer from now on."""
@@ -72,7 +72,7 @@ class Staging:
             for item in change.fragments
             if _differ(item)
         }
-        pointed = [
+        pointer_entries = [
             (map_entries.of_pointer(*item.key, item.old), map_entries.of_pointer(*item.key, item.new))
             for item in change.pointers
         ]
@@ -86,7 +86,7 @@ class Staging:
                 self._exchange(*entries_of[item.ref])
             if (old.userlists if old else ()) != (new.userlists if new else ()):
                 self._stale.add(_SECTIONS)
-        for pointer, (before, after) in zip(change.pointers, pointed, strict=True):
+        for pointer, (before, after) in zip(change.pointers, pointer_entries, strict=True):
             self._exchange(before, after)
             self._point(pointer)
         self._listen(change.pointers)
@@ -159,9 +159,9 @@ class Staging:
         async with self._turn:
             while self._stale or self._stale_shards:
                 await self._write_some()
-            held, brought = self.snapshot.copy(), self.profiles
+            snapshot, profiles = self.snapshot.copy(), self.profiles
             await asyncio.to_thread(files.link, self.folder, target)
-        return held, brought
+        return snapshot, profiles
 
     async def _write_some(self) -> None:
         numbers = sorted(self._stale_shards)[:_CHUNK]
@@ -170,12 +170,12 @@ class Staging:
         self._stale_shards.difference_update(numbers)
         self._stale.difference_update(names)
         try:
-            wanted: dict[str, bytes | None] = {}
+            contents: dict[str, bytes | None] = {}
             for number in numbers:
-                wanted[render.shard_file(number)] = self._shard(number)
+                contents[render.shard_file(number)] = self._shard(number)
             for name in names:
-                wanted |= self._file(name)
-            await asyncio.to_thread(_write, self.folder, wanted)
+                contents |= self._file(name)
+            await asyncio.to_thread(_write, self.folder, contents)
             if not self._stale and not self._stale_shards:
                 self.written.clear()
         except BaseException:
@@ -199,9 +199,9 @@ class Staging:
             return {name: certificate_lists.files(self._listeners).get(name)}
         if name == render.MATERIALS:
             return {name: self.renderer.materials(self.snapshot.pointers)}
-        for each in Map:
-            if name == map_file(each):
-                return {name: render.map_text(self._maps[each])}
+        for map_name in Map:
+            if name == map_file(map_name):
+                return {name: render.map_text(self._maps[map_name])}
         return {name: self._pem(name)}
 
     def _pem(self, name: str) -> bytes | None:
@@ -223,8 +223,8 @@ def usage(renderer: Renderer) -> Usage:
     return Usage(*shapes.usual_cookies(settings), external=settings.allow_external_name)
 
 
-def _write(folder: Path, wanted: dict[str, bytes | None]) -> None:
-    for name, data in wanted.items():
+def _write(folder: Path, contents: dict[str, bytes | None]) -> None:
+    for name, data in contents.items():
         if data is None:
             files.drop(folder, name)
         else:

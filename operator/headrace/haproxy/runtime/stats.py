@@ -66,18 +66,18 @@ class Stats:
     # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
     problems: dict[str, str] = field(default_factory=dict)
 
-    def problem(self, subject: str, said: str) -> bool:
+    def problem(self, subject: str, text: str) -> bool:
         """Note what stands in the way, '' for nothing; return whether that is news."""
-        if not said:
+        if not text:
             return self.problems.pop(subject, None) is not None
-        news = self.problems.get(subject) != said
-        self.problems[subject] = said
+        news = self.problems.get(subject) != text
+        self.problems[subject] = text
         return news
 
     def note_class(self, holder: str) -> None:
         """Note another release that holds the class, '' for none: this agent serves, and its controllers write nothing."""
         self.class_held_by = holder
-        said = (
+        text = (
             f'another release, {holder}, holds the class: the controllers of this one write nothing' if holder else ''
         )
-        self.problem('class', said)
+        self.problem('class', text)

@@ -59,7 +59,7 @@ def test_changes_of_other_pointers_leave_the_layout_as_it_is():
     gone = made.after([PointerChange((Kind.LISTENER, key(1)), tls('a'), None)])
     assert gone == tls_listeners.of({})
     other = made.after([PointerChange((Kind.LISTENER, key(1)), tls('a'), tls('b'))])
-    assert (other.names, other.held) == (made.names, {key(1): tls('b')})
+    assert (other.names, other.tls) == (made.names, {key(1): tls('b')})
     both = made.after([PointerChange((Kind.LISTENER, key(2, 'tcp')), None, tls('c'))])
     assert both.names == {**made.names, key(2, 'tcp'): 'tls-tcp-2'}
 
@@ -125,7 +125,7 @@ def files(layout):
     """Return the certificates of each port by its policy."""
     return {
         tls_listeners.policy(each): {f'certificates/{name}.pem' for name in held.certificates}
-        for each, held in layout.held.items()
+        for each, held in layout.tls.items()
     }
 
 
@@ -135,7 +135,7 @@ def test_ports_come_go_and_move_and_nobody_sees_the_certificate_of_another():
     held = Simulated(before)
     moved = 0
     for _ in range(300):
-        wanted = dict(before.held)
+        wanted = dict(before.tls)
         for _ in range(drawn.randrange(1, 4)):
             each = key(drawn.randrange(6), drawn.choice(['http', 'http', 'tcp']), more=16 * drawn.randrange(3))
             each = f'{each[:-1]}{"a" if each.startswith("tcp") else "b"}'
@@ -162,7 +162,7 @@ def test_ports_come_go_and_move_and_nobody_sees_the_certificate_of_another():
 def test_where_ports_wait_for_one_another_one_is_closed_for_that_moment():
     first, second = key(1), key(2)
     before = tls_listeners.of(ports(first, second))
-    after = tls_listeners.Layout(before.held, {first: 'tls-http-2', second: 'tls-http-1'}, before.sizes)
+    after = tls_listeners.Layout(before.tls, {first: 'tls-http-2', second: 'tls-http-1'}, before.sizes)
     held = Simulated(before)
     held.do(certificate_lists.moves(before, after), files(before))
     assert (held.map, held.closed) == (

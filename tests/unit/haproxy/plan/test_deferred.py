@@ -87,7 +87,7 @@ def test_what_was_planned_and_waits_no_more_is_forgotten():
     found = deferred.of_difference(told, wanted, [WEB], [route('a')])
     assert (found.refs, found.keys) == ({WEB}, {route('a')})
     change = told.change_to(wanted, [WEB], [])
-    found.note([WEB], [], change, Plan(held=frozenset({WEB})))
+    found.note([WEB], [], change, Plan(deferred=frozenset({WEB})))
     assert found.refs == {WEB}
     found.note([WEB], [], change, Plan())
     assert (found.refs, found.keys) == (set(), {route('a')})

@@ -340,8 +340,8 @@ def test_a_shape_outside_the_base_set_is_a_reload_when_it_is_first_used(said):
     assert str(made.reasons[0]).startswith('profile: http-')
     assert made.reasons[0].namespaces == {'shop'}
     assert made.commands == ()
-    assert made.held == {Ref('Service', 'shop', 'web')}
-    assert made.held_keys == {(Kind.ROUTE, 'web.example.com/')}
+    assert made.deferred == {Ref('Service', 'shop', 'web')}
+    assert made.deferred_keys == {(Kind.ROUTE, 'web.example.com/')}
     assert made.missing == {backend_of(web(**said))}
 
 
@@ -391,11 +391,11 @@ def test_more_ports_that_end_tls_than_half_of_the_listeners_are_a_reload():
     loaded = plan.started(start, profiles.in_use(start.fragments.values(), 'headrace'))
     made = plan.plan(change, loaded)
     assert [reason.word for reason in made.reasons] == ['listeners']
-    assert {kind for kind, _ in made.held_keys} == {Kind.LISTENER}
+    assert {kind for kind, _ in made.deferred_keys} == {Kind.LISTENER}
     assert made.reasons[0].refs == (Ref('Service', 'shop', 's33'),)
     # What waits is planned again with each change of others, and is still that Service's.
     waiting = replace(change, fragments=())
-    again = plan.plan(waiting, replace(loaded, listening=made.listening))
+    again = plan.plan(waiting, replace(loaded, resized=made.resized))
     assert again.reasons == made.reasons
 
 
@@ -479,22 +479,22 @@ def test_renewed_authorities_of_endpoints_are_used_by_new_servers():
 def test_the_backend_of_a_deleted_service_serves_until_the_reload_brings_its_heir():
     made = planned([web(), ends('10.0.0.1')], [web('late', retries='1')])
     assert made.commands == ()
-    assert made.held == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'late')}
-    assert made.held_keys == {(Kind.ROUTE, 'web.example.com/')}
+    assert made.deferred == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'late')}
+    assert made.deferred_keys == {(Kind.ROUTE, 'web.example.com/')}
 
 
 def test_other_routes_of_a_service_that_waits_keep_their_rules_until_the_reload():
     after = service(annotations={**HOSTS, 'retries.http': '1', 'allow.admin': '10.0.0.0/8'}, ports=TWO)
     made = planned([service(annotations=HOSTS, ports=TWO)], [after])
     assert made.commands == ()
-    assert made.held_keys == {(Kind.ROUTE, 'b.example.com/'), (Kind.ROUTE, 'web.example.com/')}
+    assert made.deferred_keys == {(Kind.ROUTE, 'b.example.com/'), (Kind.ROUTE, 'web.example.com/')}
 
 
 def test_a_canary_waits_with_the_service_that_it_is_a_part_of():
     said = {'host.admin': 'n.example.com', 'retries.admin': '1'}
     made = planned([web()], [web(canary_service='next'), service('next', annotations=said, ports=TWO)])
     assert made.commands == ()
-    assert made.held == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'next')}
+    assert made.deferred == {Ref('Service', 'shop', 'web'), Ref('Service', 'shop', 'next')}
 
 
 def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
@@ -502,7 +502,7 @@ def test_endpoints_of_a_backend_that_waits_for_a_reload_wait_with_it():
     loaded = replace(plan.started(start, [Shape().profile]), missing=frozenset((WEB,)))
     made = plan.plan(change, loaded)
     assert made.commands == ()
-    assert made.held == {Ref('Service', 'shop', 'web')}
+    assert made.deferred == {Ref('Service', 'shop', 'web')}
 
 
 def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
@@ -514,14 +514,14 @@ def test_of_a_backend_that_stays_until_a_reload_the_servers_stay_that_serve():
     }
     had.maps[Map.ROUTES] = {'web.example.com/': [ROUTE]}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    (kept,) = adopted.hold(wanted, lacked, had).snapshot.fragments[Ref('Service', 'shop', 'web')].backends
+    (kept,) = adopted.defer(wanted, lacked, had).snapshot.fragments[Ref('Service', 'shop', 'web')].backends
     assert (kept.name, kept.groups) == (WEB, (Group(8080, ('10.0.0.1',)),))
 
 
 def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
     wanted, _ = changed([web(retries='1'), ends('10.0.0.1')], [])
     lacked = adopted.missing(wanted, LiveState(), frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, LiveState())
+    made = adopted.defer(wanted, lacked, LiveState())
     assert (made.snapshot.fragments.keys(), made.snapshot.pointers) == ({Ref('Class', '', 'headrace')}, {})
     assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
 
@@ -534,7 +534,7 @@ def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_
     had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
     had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, had).snapshot
+    made = adopted.defer(wanted, lacked, had).snapshot
     (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
     assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
     assert made.pointers[Kind.ROUTE, 'web.example.com/'] == Pointer(*f'{ROUTE}c'.split('|'))
@@ -546,7 +546,7 @@ def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
     had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
     had.maps[Map.PASSTHROUGH] = {'web.example.com': [ROUTE]}
     lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    made = adopted.hold(wanted, lacked, had).snapshot
+    made = adopted.defer(wanted, lacked, had).snapshot
     assert made.pointers[Kind.TLS, 'web.example.com'] == HostTls(passthrough=Pointer(WEB, POLICY))
 
 
@@ -555,7 +555,7 @@ def test_what_is_held_is_not_noted_as_told_but_its_endpoints_are():
     other = web('other', host='o.example.com')
     after = [service(annotations={**HOSTS, 'retries.admin': '1'}, ports=TWO), ends('10.0.0.2'), other]
     start, change = changed(before, after)
-    plan.tell(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace')))))
+    plan.record(start, change, plan.plan(change, Loaded(frozenset(profiles.in_use([], 'headrace')))))
     assert start.pointers[Kind.ROUTE, 'o.example.com/'].backend == 'shop_other_http'
     admin, http = start.fragments[Ref('Service', 'shop', 'web')].backends
     assert (admin.name, admin.shape.retries) == ('shop_web_admin', 3)

@@ -78,7 +78,7 @@ BOTH = Change((FragmentChange(OTHER, fragment(OTHER), None), FragmentChange(WEB,
     ],
 )
 def test_a_refused_command_is_charged_to_those_it_speaks_of(command, found):
-    assert reload_reasons.concerned(command, BOTH) == found
+    assert reload_reasons.subjects(command, BOTH) == found
 
 
 def test_a_reason_is_of_the_namespaces_of_its_objects():

@@ -27,7 +27,7 @@ def test_the_default_certificate_is_the_first_of_the_list_whatever_its_name_and_
 
 def test_an_adopted_server_gets_the_limit_that_is_wanted():
     wanted = Backend('b', WEB, 'http', Shape(), Options(max_connections=7), (Group(80, ('10.0.0.1',)),))
-    (name,) = live_state.wanted_backends([Fragment(WEB, backends=(wanted,))])['b'].groups[0].addresses
+    (name,) = live_state.desired_backends([Fragment(WEB, backends=(wanted,))])['b'].groups[0].addresses
     (server,) = render.syntax.servers(wanted)
     had = {server: Server(name, 80, disabled=False)}
     made = live_state.backend_repairs('b', had, wanted, limits=True)

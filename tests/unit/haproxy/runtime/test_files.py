@@ -41,12 +41,12 @@ def test_the_base_set_is_all_modes_balances_checks_and_the_cookie_of_the_class_o
 def test_a_shape_is_rendered_while_it_is_in_use():
     usage, odd, plain = Usage('headrace'), Shape(retries=1), Shape()
     assert usage.exchange(None, fragment(odd, plain))
-    assert odd.profile in usage.wanted()
+    assert odd.profile in usage.profiles()
     assert not usage.exchange(None, fragment(odd))
     assert not usage.exchange(fragment(odd), fragment(odd))
     assert not usage.exchange(fragment(odd), None)
     assert usage.exchange(fragment(odd, plain), None)
-    assert usage.wanted() == profiles.in_use([], 'headrace')
+    assert usage.profiles() == profiles.in_use([], 'headrace')
 
 
 @pytest.mark.parametrize(
