@@ -109,7 +109,7 @@ class Tenants:
         await asyncio.to_thread(until, served, 'the tenants are served')
 
     def diagnostics(self):
-        return {diagnostic.reason for diagnostic in self.agent.loop.judged.diagnostics.get(BAD, ())}
+        return {diagnostic.reason for diagnostic in self.agent.loop.diagnostics_index.diagnostics.get(BAD, ())}
 
     async def until(self, true):
         await asyncio.to_thread(until, true)

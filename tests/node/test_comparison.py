@@ -76,10 +76,10 @@ def test_a_comparison_while_haproxy_is_told_of_a_change_forgets_no_client(tmp_pa
         await told.table_sync.begin(of_state(told.state), SITE)
         remember(told)
         change = told.change(*web('10.244.1.11', '10.244.1.12'))
-        rest = await told.table_sync.leave(change)
+        rest = await told.table_sync.begin_change(change)
         # HAProxy is being told, and the time for a comparison has come.
         await told.table_sync._compare()
-        await told.table_sync.come(rest, change)
+        await told.table_sync.finish_change(rest, change)
         await told.table_sync._compare()
         return told.table_sync
 
@@ -94,7 +94,7 @@ def test_what_somebody_has_changed_is_still_found_after_a_change(tmp_path):
         told.change(*web('10.244.1.11'), node('n1'))
         await told.table_sync.begin(of_state(told.state), SITE)
         change = told.change(*web('10.244.1.12'))
-        await told.table_sync.come(await told.table_sync.leave(change), change)
+        await told.table_sync.finish_change(await told.table_sync.begin_change(change), change)
         flush()
         await told.table_sync._compare()
         return told.table_sync

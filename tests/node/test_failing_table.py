@@ -67,7 +67,9 @@ class Node:
         self.agent._wake(asyncio.get_running_loop().time())
 
     def reasons(self, name):
-        return {item.reason for item in self.agent.loop.judged.diagnostics.get(Ref('Service', name, name), ())}
+        return {
+            item.reason for item in self.agent.loop.diagnostics_index.diagnostics.get(Ref('Service', name, name), ())
+        }
 
 
 @pytest.mark.parametrize('where', ['elements', 'group'])

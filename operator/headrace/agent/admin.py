@@ -60,13 +60,13 @@ class Admin:
             self.metrics.registry.register(TableCollector(table_sync))
 
     def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
-        held = Counter((str(diagnostic.level), diagnostic.reason) for diagnostic in self.source.diagnostics())
-        return held + loop.judged.counts
+        counts = Counter((str(diagnostic.level), diagnostic.reason) for diagnostic in self.source.diagnostics())
+        return counts + loop.diagnostics_index.counts
 
     def application(self) -> web.Application:
         """Return what the admin port serves."""
-        made = web.Application(middlewares=[_unpublished])
-        made.add_routes(
+        application = web.Application(middlewares=[_unpublished])
+        application.add_routes(
             [
                 web.get('/livez', self.livez),
                 web.get('/healthz', self.healthz),
@@ -75,14 +75,14 @@ class Admin:
                 *(web.get(path, guard.local(handler)) for path, handler in self.pages.routes().items()),
             ]
         )
-        return made
+        return application
 
     def api(self, reviews: Reviews) -> web.Application:
         """Return what is served to those whose token has the right."""
-        made = web.Application()
+        application = web.Application()
         handlers = {**self.pages.routes(), '/healthz': self.serve_troubles}
-        made.add_routes([web.get(path, guard.by_token(handler, reviews)) for path, handler in handlers.items()])
-        return made
+        application.add_routes([web.get(path, guard.by_token(handler, reviews)) for path, handler in handlers.items()])
+        return application
 
     async def livez(self, _: web.Request) -> web.Response:
         """Tell whether the loop comes round."""
@@ -99,8 +99,8 @@ class Admin:
     async def serve_troubles(self, _: web.Request) -> web.Response:
         """Tell what stands in the way."""
         problems = self._troubles()
-        said = ''.join(f'{subject}: {text}\n' for subject, text in sorted(problems.items()))
-        return web.Response(status=503 if problems else 200, text=said or 'healthy\n')
+        body = ''.join(f'{subject}: {text}\n' for subject, text in sorted(problems.items()))
+        return web.Response(status=503 if problems else 200, text=body or 'healthy\n')
 
     def _troubles(self) -> dict[str, str]:
         return self.source.problems() | (self.loop.applier.stats.problems if self.loop else {})

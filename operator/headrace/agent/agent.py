@@ -164,14 +164,16 @@ class Agent:
     async def _listen(self, serving: Serving) -> None:
         options, source = self.options, self.source
         admin = await serving.listen('--admin', options.admin, self.admin.application())
-        shown = {'admin': ':'.join(map(str, admin))}
+        addresses = {'admin': ':'.join(map(str, admin))}
         if options.api is not None and options.identity is not None and isinstance(source, KubeSource):
             reviews = Reviews(source.calls, options.identity.namespace)
             self.api_certificate = ApiCertificate(options.identity.name, options.api_certificate)
             self.api_certificate.read()
             tls = self.api_certificate.tls
-            shown['api'] = ':'.join(map(str, await serving.listen('--api', options.api, self.admin.api(reviews), tls)))
-        log.info('listening', extra=shown)
+            addresses['api'] = ':'.join(
+                map(str, await serving.listen('--api', options.api, self.admin.api(reviews), tls))
+            )
+        log.info('listening', extra=addresses)
         if options.context.role is Role.NODE:
             options.sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
             (options.sockets / liveness.ADMIN).write_text('{} {}'.format(*admin))
@@ -213,7 +215,7 @@ class Agent:
         self.reloads.delay = self.loop.delay
         self.maintenance = Maintenance(self.applier)
         traffic = Traffic(context.settings.service_metrics)
-        self.reloads.leaving = lambda: traffic.read(self.applier, now=True)
+        self.reloads.leaving = lambda: traffic.read(self.applier, force=True)
         if self.table is not None:
             self.table.attach(self.loop)
         self.admin.attach(self.loop, traffic, self.table.table_sync if self.table else None)
@@ -221,9 +223,9 @@ class Agent:
     def _lacking(self) -> None:
         """Note what of the settings this HAProxy cannot do."""
         applier = self.applier
-        said = probe.lacking(applier.settings, quic=applier.instance.quic)
-        if applier.stats.problem('build', said) and said:
-            log.error('HAProxy cannot do what the settings ask for', extra={'said': said})
+        lack = probe.lacking(applier.settings, quic=applier.instance.quic)
+        if applier.stats.problem('build', lack) and lack:
+            log.error('HAProxy cannot do what the settings ask for', extra={'said': lack})
 
     def listen_to_signals(self) -> None:
         """Take the signals that tell to stop; again when a library has replaced the handlers."""
@@ -301,28 +303,28 @@ class Agent:
         source, identity = self.source, self.options.identity
         if not isinstance(source, KubeSource):
             return []
-        found = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
+        tasks = [source.sweep(milliseconds(self.applier.settings.sweep_interval) / 1000)]
         if identity is not None:
             leases = Leases(source.calls)
             self.lease = AgentLease(leases, identity, self.loop.report)
             # None counts before the controller's counter has been read.
             self.loop.epochs.trust(0)
-            found.append(self._keep_lease(self.lease))
+            tasks.append(self._keep_lease(self.lease))
             instance = leases, identity.namespace, identity.class_name
-            found.append(epochs.follow(self.loop.epochs, *instance))
-            found.append(class_holder.follow(*instance, self.applier.stats.note_class))
+            tasks.append(epochs.follow(self.loop.epochs, *instance))
+            tasks.append(class_holder.follow(*instance, self.applier.stats.note_class))
         if self.api_certificate is not None:
-            found.append(self.api_certificate.follow(self._note_api_certificate))
-        return found
+            tasks.append(self.api_certificate.follow(self._note_api_certificate))
+        return tasks
 
-    def _note_api_certificate(self, said: str) -> None:
-        if self.applier.stats.problem('api-certificate', said) and said:
-            log.error('the certificate of --api cannot be used; the one before stays', extra={'said': said})
+    def _note_api_certificate(self, problem: str) -> None:
+        if self.applier.stats.problem('api-certificate', problem) and problem:
+            log.error('the certificate of --api cannot be used; the one before stays', extra={'said': problem})
 
     async def _keep_lease(self, lease: AgentLease) -> None:
         """Tell that this agent serves, once it does."""
         if self.table is not None:
-            await self.table.held.wait()
+            await self.table.owned.wait()
         await lease.run()
 
     async def _begin(self) -> None:
@@ -381,12 +383,12 @@ class Agent:
         if config is None:
             await asyncio.Event().wait()
             return
-        seen = ''
+        previous = ''
         while True:
             try:
                 text = await asyncio.to_thread(config.read_text)
-                if text != seen:
-                    seen = text
+                if text != previous:
+                    previous = text
                     await self._reread(text)
             except (OSError, UnicodeDecodeError, SettingsError) as error:
                 if self.applier.stats.problem('settings', str(error)):
@@ -394,22 +396,22 @@ class Agent:
             await asyncio.sleep(_CONFIG_SECONDS)
 
     async def _reread(self, text: str) -> None:
-        held = self.loop.state.context
-        wanted = self.options.adjust(class_settings.parse(text))
-        fixed = class_settings.changed(held.settings, wanted, 'restart')
-        found = class_settings.with_old(held.settings, wanted, fixed)
-        said = f'{", ".join(sorted(fixed))}: changed, and need a restart' if fixed else ''
-        self.applier.stats.problem('settings', said)
-        if found == held.settings:
+        context_before = self.loop.state.context
+        settings = self.options.adjust(class_settings.parse(text))
+        fixed = class_settings.changed(context_before.settings, settings, 'restart')
+        effective = class_settings.with_old(context_before.settings, settings, fixed)
+        problem = f'{", ".join(sorted(fixed))}: changed, and need a restart' if fixed else ''
+        self.applier.stats.problem('settings', problem)
+        if effective == context_before.settings:
             return
-        changed = sorted(class_settings.changed(held.settings, found, 'reload'))
-        context = contexts.with_settings(held, found)
+        changed = sorted(class_settings.changed(context_before.settings, effective, 'reload'))
+        context = contexts.with_settings(context_before, effective)
         reload = await self.loop.exchange(State(context))
         self._lacking()
         log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
         if reload:
-            said = ', '.join(changed) or 'the settings of the class changed'
-            self.reloads.ask([Reason('settings', said, administrator=True)])
+            detail = ', '.join(changed) or 'the settings of the class changed'
+            self.reloads.ask([Reason('settings', detail, administrator=True)])
 
     async def _withdraw(self) -> None:
         """Report "not ready", and give load balancers time to see it; changes still arrive."""

@@ -23,31 +23,31 @@ class ApiCertificate:
     def __init__(self, name: str, folder: Path | None) -> None:
         self.tls = own_certificate.context(name)
         self._folder = folder
-        self._held: tuple[bytes, bytes] | None = None
-        self._said = ''
+        self._content: tuple[bytes, bytes] | None = None
+        self._problem = ''
 
     def read(self) -> str:
         """Show what the files hold, if that has changed; return what is wrong with them, '' for nothing."""
         if self._folder is None:
             return ''
         try:
-            found = _whole(self._folder / CERTIFICATE), _whole(self._folder / KEY)
+            content = _whole(self._folder / CERTIFICATE), _whole(self._folder / KEY)
         except OSError as error:
             return f'{error.filename}: {error.strerror}'
-        if found == self._held:
-            return self._said
-        self._held = found
+        if content == self._content:
+            return self._problem
+        self._content = content
         try:
             # A context that has refused a key has taken the certificate already.
-            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *found)
-            load_certificate(self.tls, *found)
+            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *content)
+            load_certificate(self.tls, *content)
         except (OSError, ValueError) as error:
-            self._said = (
+            self._problem = (
                 f'{self._folder}: {CERTIFICATE} and {KEY} cannot be used: {getattr(error, "reason", None) or error}'
             )
         else:
-            self._said = ''
-        return self._said
+            self._problem = ''
+        return self._problem
 
     async def follow(self, note: Callable[[str], None]) -> None:
         """Read the files again and again; `note` gets what is wrong with them, '' for nothing."""

@@ -15,7 +15,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[Ref, None]] = {}
-        self._taken: deque[tuple[set[Ref], Mapping[Ref, int]]] = deque()
+        self._batches: deque[tuple[set[Ref], Mapping[Ref, int]]] = deque()
 
     def __bool__(self) -> bool:
         """Tell whether any object waits."""
@@ -23,28 +23,28 @@ class Backlog:
 
     def add(self, refs: Iterable[Ref], epochs: Mapping[Ref, int]) -> None:
         """Let objects wait that were taken from the store together, in this order, with the epochs of those that are Services."""
-        found = [*refs]
-        for ref in found:
+        order = [*refs]
+        for ref in order:
             self._waiting.setdefault(ref.namespace, {}).setdefault(ref)
-        if found:
-            self._taken.append((set(found), epochs))
+        if order:
+            self._batches.append((set(order), epochs))
 
-    def next(self, most: int, weight: Callable[[Ref], int] = lambda _: 1) -> list[Ref]:
+    def next(self, limit: int, weight: Callable[[Ref], int] = lambda _: 1) -> list[Ref]:
         """Return the objects whose turn it is, which do not wait any more, sorted: as many as weigh no more, at least one."""
-        found: list[Ref] = []
+        batch: list[Ref] = []
         total = 0
         while self._waiting:
             namespace = next(iter(self._waiting))
             ref = next(iter(self._waiting[namespace]))
             total += weight(ref)
-            if found and total > most:
+            if batch and total > limit:
                 break
             refs = self._waiting.pop(namespace)
             del refs[ref]
-            found.append(ref)
+            batch.append(ref)
             if refs:
                 self._waiting[namespace] = refs
-        return sorted(found)
+        return sorted(batch)
 
     def put_back(self, refs: Iterable[Ref]) -> None:
         """Let objects wait again that could not be applied, or others that follow from them."""
@@ -58,19 +58,19 @@ class Backlog:
             others.pop(ref, None)
             self._waiting[ref.namespace] = {ref: None, **others}
 
-    def done(self, refs: Iterable[Ref]) -> dict[Ref, int]:
+    def complete(self, refs: Iterable[Ref]) -> dict[Ref, int]:
         """Note that objects were applied; return the epochs of what was taken before all that still waits.
 
         Lower epochs were taken earlier or together, so none of them counts before all of these objects are applied.
         """
-        applied, found = frozenset(refs), dict[Ref, int]()
-        for left, _ in self._taken:
-            left.difference_update(applied)
-        while self._taken and not self._taken[0][0]:
-            found |= self._taken.popleft()[1]
-        return found
+        applied, epochs = frozenset(refs), dict[Ref, int]()
+        for remaining, _ in self._batches:
+            remaining.difference_update(applied)
+        while self._batches and not self._batches[0][0]:
+            epochs |= self._batches.popleft()[1]
+        return epochs
 
     def clear(self) -> dict[Ref, int]:
         """Note that all objects were applied, and return their epochs."""
         self._waiting.clear()
-        return self.done(frozenset[Ref]().union(*(left for left, _ in self._taken)))
+        return self.complete(frozenset[Ref]().union(*(remaining for remaining, _ in self._batches)))

@@ -23,24 +23,24 @@ class Certificates:
     """The ends of certificates as they were read last."""
 
     # Exchanged as a whole, because a scrape is written in a thread.
-    shown: tuple[tuple[str, str, str], ...] = ()
+    series: tuple[tuple[str, str, str], ...] = ()
 
     def read(self, state: State, store: Store) -> None:
         """Read when the certificates of the Secrets end that something needs."""
-        found = (store.get(ref, Secret) for ref in state.dependencies.read_objects('Secret'))
+        secrets = (store.get(ref, Secret) for ref in state.dependencies.read_objects('Secret'))
         ends = (
             (secret.certificate.not_after, secret.namespace, secret.name)
-            for secret in found
+            for secret in secrets
             if secret is not None and secret.certificate is not None
         )
         # All times are UTC and written alike, so their texts sort as they do.
-        self.shown = tuple(heapq.nsmallest(_MOST, ends))
+        self.series = tuple(heapq.nsmallest(_MOST, ends))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
         gauge = GaugeMetricFamily(
             _NAME, f'When a certificate ends; the {_MOST} that end first.', labels=('namespace', 'secret')
         )
-        for ends, namespace, name in self.shown:
+        for ends, namespace, name in self.series:
             gauge.add_metric((namespace, name), dt.datetime.fromisoformat(ends).timestamp())
         yield gauge

@@ -135,10 +135,10 @@ class Port:
     def listen(self, sockets: Iterable[socket.socket], server: Callable[[], Any]) -> None:
         """Accept connections of sockets that listen; `server` makes what answers each of them."""
         self.server = server
-        for each in sockets:
-            each.setblocking(False)  # noqa: FBT003  the name of the method says it
-            self._sockets.append(each)
-            self._accept_from(each)
+        for listener in sockets:
+            listener.setblocking(False)  # noqa: FBT003  the name of the method says it
+            self._sockets.append(listener)
+            self._accept_from(listener)
 
     def _accept_from(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:
@@ -156,84 +156,88 @@ class Port:
                 loop.remove_reader(listener)
                 loop.call_later(_PAUSE_SECONDS, self._accept_from, listener)
                 return
-            if (why := self._refusal(whose := peer(str(address[0])))) is not None:
+            if (why := self._refusal(peer_name := peer(str(address[0])))) is not None:
                 self.note(why)
                 accepted.close()
                 continue
-            self._open_one(accepted, whose)
+            self._open_one(accepted, peer_name)
 
-    def _refusal(self, whose: str) -> str | None:
-        if self._tls is not None and not self._handshakes.take(whose, time.monotonic()):
+    def _refusal(self, peer_name: str) -> str | None:
+        if self._tls is not None and not self._handshakes.take(peer_name, time.monotonic()):
             return 'handshakes'
-        return None if self._has_room(whose) else 'full'
+        return None if self._has_room(peer_name) else 'full'
 
-    def _has_room(self, whose: str) -> bool:
+    def _has_room(self, peer_name: str) -> bool:
         """Make room for a connection of a peer: one of its own gives way, or one of the peer that has the most."""
-        if self._peers[whose] < MOST_BY_PEER:
+        if self._peers[peer_name] < MOST_BY_PEER:
             if len(self._open) < MOST:
                 return True
-            whose = max(self._peers, key=self._peers.__getitem__)
-        found = next((each for each in self._open if each.peer == whose and not each.busy), None)
-        if found is None:
+            peer_name = max(self._peers, key=self._peers.__getitem__)
+        oldest = next(
+            (connection for connection in self._open if connection.peer == peer_name and not connection.busy), None
+        )
+        if oldest is None:
             return False
         self.note('older')
-        self.forget(found)
-        found.abort()
+        self.forget(oldest)
+        oldest.abort()
         return True
 
-    def _open_one(self, accepted: socket.socket, whose: str) -> None:
+    def _open_one(self, accepted: socket.socket, peer_name: str) -> None:
         accepted.setblocking(False)  # noqa: FBT003  the name of the method says it
-        made = Connection(self, whose)
-        self._open[made] = None
-        self._peers[whose] += 1
+        connection = Connection(self, peer_name)
+        self._open[connection] = None
+        self._peers[peer_name] += 1
         limits = {'ssl_handshake_timeout': _HANDSHAKE_SECONDS, 'ssl_shutdown_timeout': 1.0} if self._tls else {}
-        opening = asyncio.get_running_loop().connect_accepted_socket(lambda: made, accepted, ssl=self._tls, **limits)
-        made.opening = asyncio.create_task(opening)
-        made.opening.add_done_callback(lambda done: self._opened(made, accepted, done))
+        opening = asyncio.get_running_loop().connect_accepted_socket(
+            lambda: connection, accepted, ssl=self._tls, **limits
+        )
+        connection.opening = asyncio.create_task(opening)
+        connection.opening.add_done_callback(lambda done: self._opened(connection, accepted, done))
 
-    def _opened(self, made: Connection, accepted: socket.socket, done: asyncio.Task[Any]) -> None:
+    def _opened(self, connection: Connection, accepted: socket.socket, task: asyncio.Task[Any]) -> None:
         """Forget a connection whose handshake failed, was too slow, or has given way."""
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled() or error is not None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             accepted.close()
-            self.forget(made)
+            self.forget(connection)
         if error is not None and not isinstance(error, OSError):
             log.error('a connection could not be opened', exc_info=error)
 
     def limit_unread(self) -> None:
         """End connections whose clients do not read, the oldest of the peer with the most unread bytes first."""
         while True:
-            unread = {each: size for each in self._open if (size := each.unread)}
+            unread = {connection: size for connection in self._open if (size := connection.unread)}
             # One alone may be as large as it is.
             if len(unread) < 2 or sum(unread.values()) <= MOST_UNREAD:  # noqa: PLR2004
                 return
             peers = Counter[str]()
-            for each, size in unread.items():
-                peers[each.peer] += size
-            ((most, _),) = peers.most_common(1)
-            found = next(each for each in unread if each.peer == most)
-            self.forget(found)
-            found.end_for('unread')
+            for connection, size in unread.items():
+                peers[connection.peer] += size
+            ((heaviest, _),) = peers.most_common(1)
+            oldest = next(connection for connection in unread if connection.peer == heaviest)
+            self.forget(oldest)
+            oldest.end_for('unread')
 
-    def forget(self, gone: Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        if gone in self._open:
-            del self._open[gone]
-            self._peers[gone.peer] -= 1
-            if not self._peers[gone.peer]:
-                del self._peers[gone.peer]
+        if connection in self._open:
+            del self._open[connection]
+            self._peers[connection.peer] -= 1
+            if not self._peers[connection.peer]:
+                del self._peers[connection.peer]
 
     @web.middleware
     async def follow(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Note on its connection that a request is answered."""
-        found = self.by_transport.get(request.transport) if request.transport is not None else None
-        if found is None:
+        connection = self.by_transport.get(request.transport) if request.transport is not None else None
+        if connection is None:
             return await handler(request)
-        found.begin()
+        connection.begin()
         try:
             return await handler(request)
         finally:
-            found.end()
+            connection.end()
 
     def close(self) -> None:
         """End all of it."""
@@ -241,5 +245,5 @@ class Port:
         for listener in self._sockets:
             loop.remove_reader(listener)
             listener.close()
-        for each in [*self._open]:
-            each.abort()
+        for connection in [*self._open]:
+            connection.abort()

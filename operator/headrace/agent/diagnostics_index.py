@@ -31,13 +31,13 @@ class DiagnosticsIndex:
             for diagnostic in self.diagnostics.pop(ref, ()):
                 self.counts[str(diagnostic.level), diagnostic.reason] -= 1
             try:
-                found = state.diagnostics(ref)
+                diagnostics = state.diagnostics(ref)
             except Exception as error:  # noqa: BLE001  shown as a diagnostic
-                found = (Failure(ref, 'diagnose', error).diagnostic,)
-            if found:
-                self.diagnostics[ref] = found
-                self.counts.update((str(diagnostic.level), diagnostic.reason) for diagnostic in found)
-            self._note_of_agents(ref, tuple(item for item in found if item.reason in OF_AGENTS))
+                diagnostics = (Failure(ref, 'diagnose', error).diagnostic,)
+            if diagnostics:
+                self.diagnostics[ref] = diagnostics
+                self.counts.update((str(diagnostic.level), diagnostic.reason) for diagnostic in diagnostics)
+            self._note_of_agents(ref, tuple(item for item in diagnostics if item.reason in OF_AGENTS))
 
     def _note_of_agents(self, ref: Ref, diagnostics: tuple[Diagnostic, ...]) -> None:
         if diagnostics == self._of_agents.pop(ref, ()):
@@ -50,4 +50,4 @@ class DiagnosticsIndex:
 
     def of_agents(self) -> list[Diagnostic]:
         """Return those that only an agent can know, in no order."""
-        return [diagnostic for found in self._of_agents.values() for diagnostic in found]
+        return [diagnostic for diagnostics in self._of_agents.values() for diagnostic in diagnostics]

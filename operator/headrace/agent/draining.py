@@ -45,17 +45,17 @@ class Draining:
     async def over(self) -> frozenset[Ref]:
         """Return the Services that have lingered long enough; none while clients of HTTP/2 keep them."""
         now = time.monotonic()
-        found = frozenset(ref for ref, until in self._until.items() if until <= now)
-        if found and await self._are_kept():
-            shown = ', '.join(map(str, sorted(found)[:3]))
-            log.info('clients of HTTP/2 keep connections to lingering Services', extra={'objects': shown})
-            self._applier.on_reasons((Reason('kept-connections', shown, tuple(sorted(found))),))
-            for ref in found:
+        expired = frozenset(ref for ref, until in self._until.items() if until <= now)
+        if expired and await self._are_kept():
+            names = ', '.join(map(str, sorted(expired)[:3]))
+            log.info('clients of HTTP/2 keep connections to lingering Services', extra={'objects': names})
+            self._applier.on_reasons((Reason('kept-connections', names, tuple(sorted(expired))),))
+            for ref in expired:
                 self._remember(ref)
             return frozenset()
-        for ref in found:
+        for ref in expired:
             del self._until[ref]
-        return found
+        return expired
 
     async def _are_kept(self) -> bool:
         worker = self._applier.worker

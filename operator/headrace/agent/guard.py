@@ -28,8 +28,8 @@ def is_local(request: web.Request) -> bool:
 
 def _peer(request: web.Request) -> str:
     """Return the address of the client, '' where nothing tells it."""
-    found = request.transport.get_extra_info('peername') if request.transport is not None else None
-    return str(found[0]) if found is not None else ''
+    peername = request.transport.get_extra_info('peername') if request.transport is not None else None
+    return str(peername[0]) if peername is not None else ''
 
 
 def _is_loopback(text: str) -> bool:
@@ -56,8 +56,8 @@ def by_token(handler: Handler, reviews: Reviews) -> Handler:
     """Return a handler that answers those whose token has the right."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        said = request.headers.get('Authorization', '')
-        token = request.headers.get(TOKEN, '') or said[len(_SCHEME) :] * said.startswith(_SCHEME)
+        authorization = request.headers.get('Authorization', '')
+        token = request.headers.get(TOKEN, '') or authorization[len(_SCHEME) :] * authorization.startswith(_SCHEME)
         if not token:
             return _refusal(401, f'a token is missing: send it as {TOKEN}')
         try:
@@ -75,5 +75,5 @@ def by_token(handler: Handler, reviews: Reviews) -> Handler:
     return guarded
 
 
-def _refusal(status: int, said: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({'error': said}, status=status, headers=headers)
+def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({'error': message}, status=status, headers=headers)

@@ -17,11 +17,11 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one JSON object."""
         stamp = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created)) + f'.{int(record.msecs):03d}Z'
-        said: dict[str, object] = {'time': stamp, 'level': record.levelname.lower(), 'message': record.getMessage()}
-        said |= {'logger': record.name, **_fields(record)}
+        fields: dict[str, object] = {'time': stamp, 'level': record.levelname.lower(), 'message': record.getMessage()}
+        fields |= {'logger': record.name, **_fields(record)}
         if record.exc_info:
-            said['exception'] = self.formatException(record.exc_info)
-        return json.dumps(said, default=str)
+            fields['exception'] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
 
 
 class _Human(logging.Formatter):

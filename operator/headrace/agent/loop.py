@@ -47,7 +47,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._woken_at = 0.0
         self._turn = asyncio.Lock()
-        self.judged = DiagnosticsIndex(state)
+        self.diagnostics_index = DiagnosticsIndex(state)
         self.table_sync: TableSync | None = None
         self._draining = Draining(applier, self.wake)
         self.batches = 0
@@ -76,7 +76,7 @@ class Loop:
         changed = False
         while True:
             self._wake.clear()
-            began = self._woken_at
+            start = self._woken_at
             async with self._turn:
                 over = await self._draining.over()
                 self.state.draining -= over
@@ -92,11 +92,11 @@ class Loop:
                 except Exception as error:  # noqa: BLE001  reported; what was taken from the store is kept
                     self._try_again(refs, error)
                     return changed
-                self._note_epochs(self._backlog.done(refs))
+                self._note_epochs(self._backlog.complete(refs))
             self._pause = _FIRST_PAUSE_SECONDS
             changed |= step
             if step:
-                self._timed(time.monotonic() - began)
+                self._timed(time.monotonic() - start)
             if not self._backlog:
                 return changed
             # A change that needs no command is applied without a pause of its own.
@@ -152,20 +152,20 @@ class Loop:
         self._report(change.failures)
         try:
             await self._tell(change)
-        except Exception as error:  # noqa: BLE001  reported with the object that is found
+        except Exception as error:  # noqa: BLE001  reported with the object at fault
             await self._undo(change)
             await self._divide([item.ref for item in change.fragments], error)
         else:
-            self.judged.note(self.state, change.judged)
+            self.diagnostics_index.note(self.state, change.judged)
 
     async def _tell(self, change: Change) -> None:
         if self.table_sync is None:
             await self.applier.apply(change)
             return
-        rest = await self.table_sync.leave(change)
+        rest = await self.table_sync.begin_change(change)
         await self.applier.apply(change)
         try:
-            await self.table_sync.come(rest, change)
+            await self.table_sync.finish_change(rest, change)
         except Exception as error:  # noqa: BLE001  HAProxy has it all, so the table is what is to be mended
             self.applier.report('table', error)
             await self._reconcile()
@@ -209,18 +209,18 @@ class Loop:
             change = self.state.rebuild(self.store, part)
             try:
                 await self._tell(change)
-            except Exception as found:  # noqa: BLE001  reported with the object that is found
+            except Exception as part_error:  # noqa: BLE001  reported with the object at fault
                 await self._undo(change)
-                await self._divide(part, found)
+                await self._divide(part, part_error)
             else:
-                self.judged.note(self.state, change.judged)
+                self.diagnostics_index.note(self.state, change.judged)
 
     def _leave_behind(self, failure: Failure) -> None:
         """Let an object keep the fragment that it has; only its diagnostics change."""
         change = self.state.fail(self.store, failure, self.state.fragments.get(failure.ref))
         self.applier.note(change)
         self._report((failure,))
-        self.judged.note(self.state, (*change.judged, failure.ref))
+        self.diagnostics_index.note(self.state, (*change.judged, failure.ref))
 
     def _report(self, failures: Iterable[Failure]) -> None:
         for failure in failures:
@@ -237,54 +237,54 @@ class Loop:
 
     async def _search(self, stage: str) -> bool:
         """Return whether an object was found that fails by itself."""
-        found: list[tuple[Ref, Exception]] = []
+        culprits: list[tuple[Ref, Exception]] = []
         refs = sorted(self.state.fragments)
         for start in range(0, len(refs), _TRIED_AT_ONCE):
-            found += self.applier.culprits(refs[start : start + _TRIED_AT_ONCE])
+            culprits += self.applier.culprits(refs[start : start + _TRIED_AT_ONCE])
             await asyncio.sleep(0)
         written = self.applier.staging.written
-        for ref, error in found:
+        for ref, error in culprits:
             failure = Failure(ref, stage, error)
             change = self.state.fail(self.store, failure, written.get(ref))
             if any(self.applier.culprits([ref])):
                 change = change.then(self.state.fail(self.store, failure, None))
             self._report((failure,))
-            self.judged.note(self.state, (*change.judged, ref))
-        if found:
+            self.diagnostics_index.note(self.state, (*change.judged, ref))
+        if culprits:
             await self.applier.renew()
             await self._reconcile()
-        return bool(found)
+        return bool(culprits)
 
     def _epochs(self, refs: Iterable[Ref]) -> dict[Ref, int]:
         """Return the epochs of this class's Services among those that are taken, 0 where there is none."""
-        found = dict[Ref, int]()
+        epochs = dict[Ref, int]()
         for ref in refs:
             if ref.kind == 'Service':
                 service = self.store.get(ref, Service)
                 ours = service is not None and service.chosen == self.state.context.class_name
-                said = dict(service.annotations).get(EPOCH, '') if service is not None and ours else ''
-                found[ref] = lease.epoch(said)
-        return found
+                text = dict(service.annotations).get(EPOCH, '') if service is not None and ours else ''
+                epochs[ref] = lease.epoch(text)
+        return epochs
 
     def _note_epochs(self, numbers: Mapping[Ref, int]) -> None:
         for ref, number in numbers.items():
             self.epochs.take(ref, number)
 
-    async def refuse(self, fragments: Sequence[Fragment], accepted: Mapping[Ref, Fragment], said: str) -> None:
+    async def refuse(self, fragments: Sequence[Fragment], accepted: Mapping[Ref, Fragment], problem: str) -> None:
         """Let other forms stand for fragments that HAProxy refuses, until their objects become others: see `State.refuse`."""
         for start in range(0, len(fragments), _APPLIED_AT_ONCE):
             refused = fragments[start : start + _APPLIED_AT_ONCE]
             async with self._turn:
                 for fragment in refused:
-                    self.state.refuse(fragment, said, accepted.get(fragment.ref))
+                    self.state.refuse(fragment, problem, accepted.get(fragment.ref))
                 change = self.state.update(self.store, [fragment.ref for fragment in refused])
                 if change:
                     await self._apply(change)
 
-    def delay(self, waiting: Mapping[Ref, str]) -> None:
+    def delay(self, delayed: Mapping[Ref, str]) -> None:
         """Note the objects that wait for a reload, and why."""
-        before, self.state.delayed = self.state.delayed, waiting
-        self.judged.note(self.state, {ref for ref, _ in before.items() ^ waiting.items()})
+        before, self.state.delayed = self.state.delayed, delayed
+        self.diagnostics_index.note(self.state, {ref for ref, _ in before.items() ^ delayed.items()})
 
     async def exchange(self, state: State) -> bool:
         """Go on with another state, as other settings make it; return whether a reload has to bring a part of it."""
@@ -295,7 +295,7 @@ class Loop:
             change = state.succeed(self.state, self.store)
             self._draining.follow(self.state.draining)
             self.state = state
-            self.judged = DiagnosticsIndex(state)
+            self.diagnostics_index = DiagnosticsIndex(state)
             self._report(change.failures)
             try:
                 reload = await self.applier.exchange(state)
@@ -320,7 +320,7 @@ class Loop:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
         if self._serves_all():
             self.epochs.apply()
-        return Report(self.epochs.applied, self.judged.revision, self.judged.of_agents)
+        return Report(self.epochs.applied, self.diagnostics_index.revision, self.diagnostics_index.of_agents)
 
     def _serves_all(self) -> bool:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""

@@ -97,9 +97,9 @@ class AgentCollector:
         yield _gauge('headrace_files_behind_seconds', 'How far the files are behind HAProxy.', age)
         yield _gauge('headrace_worker_connected', 'Whether a worker answers.', float(applier.worker is not None))
         yield _gauge('headrace_problems', 'What stands in the way now.', len(stats.problems))
-        held = {'class': self.sources.class_name, 'release': stats.class_held_by}
+        labels = {'class': self.sources.class_name, 'release': stats.class_held_by}
         text = 'Whether another release holds the class, so that the controllers of this one write nothing.'
-        yield _gauge('headrace_class_held', text, float(bool(stats.class_held_by)), **held)
+        yield _gauge('headrace_class_held', text, float(bool(stats.class_held_by)), **labels)
         yield from self._diagnostics()
 
     def _waiting(self) -> Metric:
@@ -146,13 +146,13 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 
 def _counters(name: str, text: str, label: str, values: Counts[str]) -> Metric:
-    found = CounterMetricFamily(name, text, labels=(label,))
+    family = CounterMetricFamily(name, text, labels=(label,))
     for key, value in sorted(values.items()):
-        found.add_metric((key,), value)
-    return found
+        family.add_metric((key,), value)
+    return family
 
 
 def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:
-    found = GaugeMetricFamily(name, text, labels=tuple(labels))
-    found.add_metric(tuple(labels.values()), value)
-    return found
+    family = GaugeMetricFamily(name, text, labels=tuple(labels))
+    family.add_metric(tuple(labels.values()), value)
+    return family

@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 class NodeTable:
     """The table as one agent has it. `applier` and `loop` are attached when they are made."""
 
-    def __init__(self, nft: Nft, state: Path, slot: InstanceSlot | None, listening: Callable[[], bool]) -> None:
+    def __init__(self, nft: Nft, state: Path, slot: InstanceSlot | None, has_loop: Callable[[], bool]) -> None:
         self.slot, self._nft = slot, nft
         self.table_sync = TableSync(nft, state / 'table.nft', self.problem, self._is_away, self._failing)
-        self.held = asyncio.Event()
-        self._listening = listening
+        self.owned = asyncio.Event()
+        self._has_loop = has_loop
         self._loop: Loop | None = None
 
     def attach(self, loop: Loop) -> None:
@@ -42,10 +42,10 @@ class NodeTable:
         assert self._loop is not None
         return self._loop.applier
 
-    def problem(self, subject: str, said: str) -> None:
+    def problem(self, subject: str, text: str) -> None:
         """Note what stands in the way, '' for nothing."""
-        if self._listening() and self._applier.stats.problem(subject, said) and said:
-            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': said})
+        if self._has_loop() and self._applier.stats.problem(subject, text) and text:
+            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': text})
 
     async def _failing(self, error: Exception) -> None:
         assert self._loop is not None
@@ -92,11 +92,11 @@ class NodeTable:
         if not any(node.name == context.topology.node for node in nodes):
             self.problem('node', f'there is no Node {context.topology.node}')
         await loop.steer(self.table_sync, node_facts.find(nodes, context, bypass=bypass))
-        self.held.set()
+        self.owned.set()
 
     async def keep(self) -> None:
         """Keep the table true from when it is held, until cancelled."""
-        if not self.held.is_set():
+        if not self.owned.is_set():
             assert self.slot is not None
             await self.slot.wait()
             await self._steer(bypass=self._is_away())
@@ -108,7 +108,7 @@ class NodeTable:
 
     async def leave(self) -> None:
         """Lead past HAProxy, which ends, what can be; and let the next agent have the table, if there is one."""
-        if not self.held.is_set():
+        if not self.owned.is_set():
             return
         self.table_sync.leaving = True
         # No client is led to it, so the next agent, if there is one, can as well make it anew.

@@ -30,10 +30,10 @@ def context(name: str) -> ssl.SSLContext:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     load_certificate(
-        made,
+        tls,
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
-    return made
+    return tls

@@ -14,7 +14,7 @@ from headrace.agent import status
 from headrace.agent.loop import Loop
 from headrace.agent.pace import Pace
 from headrace.agent.source import Source
-from headrace.agent.status import Known, Page
+from headrace.agent.status import DiagnosticsView, Page
 from headrace.names import Ref
 from headrace.resolve import explanation
 
@@ -40,8 +40,8 @@ class Pages:
             '/explain': self.serve_explanation,
         }
 
-    def _known(self, loop: Loop) -> Known:
-        return Known(loop.judged.diagnostics, self._source.diagnostics)
+    def _view(self, loop: Loop) -> DiagnosticsView:
+        return DiagnosticsView(loop.diagnostics_index.diagnostics, self._source.diagnostics)
 
     async def serve_status(self, request: web.Request) -> web.Response:
         """Return a page of what is served; `limit` and `continue` as in lists of the Kubernetes API."""
@@ -54,7 +54,7 @@ class Pages:
         after = Ref(*token.split('/')) if token.count('/') == 2 else None  # noqa: PLR2004
         page = Page(int(limit), after)
         async with self._turn:
-            return _json(await status.of_agent(loop.state, loop.applier, self._known(loop), page))
+            return _json(await status.of_agent(loop.state, loop.applier, self._view(loop), page))
 
     async def serve_object(self, request: web.Request) -> web.Response:
         """Return one object, a Service where no kind is named, with its servers."""
@@ -62,8 +62,8 @@ class Pages:
         kind = request.match_info.get('kind', 'Service').capitalize()
         ref = Ref(kind, request.match_info['namespace'], request.match_info['name'])
         async with self._turn:
-            found = await status.of_object(loop.state, loop.applier, self._known(loop), ref) if loop else None
-        return _json(found) if found else _error(404, f'no {ref}')
+            body = await status.of_object(loop.state, loop.applier, self._view(loop), ref) if loop else None
+        return _json(body) if body else _error(404, f'no {ref}')
 
     async def serve_explanation(self, request: web.Request) -> web.Response:
         """Return why something is served, or not."""
@@ -77,8 +77,8 @@ class Pages:
 
 
 async def _explained(loop: Loop, target: str) -> bytes:
-    pace, judged = Pace(), loop.judged.diagnostics
-    steps = explanation.explaining(loop.state, loop.store, target, lambda ref: judged.get(ref, ()))
+    pace, diagnostics = Pace(), loop.diagnostics_index.diagnostics
+    steps = explanation.explaining(loop.state, loop.store, target, lambda ref: diagnostics.get(ref, ()))
     while True:
         try:
             next(steps)
@@ -91,8 +91,8 @@ def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type='application/json')
 
 
-def _error(status: int, said: str) -> web.Response:
-    return web.json_response({'error': said}, status=status)
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({'error': message}, status=status)
 
 
 def _unread() -> web.Response:

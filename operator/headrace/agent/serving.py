@@ -62,20 +62,20 @@ class Serving:
 
 async def _bound(host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen at all addresses of a host, '' for any; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(
+    infos = await asyncio.get_running_loop().getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    with contextlib.ExitStack() as opened:
-        made: list[socket.socket] = []
-        refused: OSError | None = None
-        for family, *_, address in dict.fromkeys(found):
+    with contextlib.ExitStack() as stack:
+        sockets: list[socket.socket] = []
+        refusal: OSError | None = None
+        for family, *_, address in dict.fromkeys(infos):
             try:
-                made.append(opened.enter_context(socket.create_server(address, family=family, backlog=_BACKLOG)))
+                sockets.append(stack.enter_context(socket.create_server(address, family=family, backlog=_BACKLOG)))
             except OSError as error:
                 if error.errno not in _NO_FAMILY:
                     raise
-                refused = error
-        if not made and refused is not None:
-            raise refused
-        opened.pop_all()
-    return made
+                refusal = error
+        if not sockets and refusal is not None:
+            raise refusal
+        stack.pop_all()
+    return sockets

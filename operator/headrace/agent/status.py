@@ -38,53 +38,53 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DiagnosticsView:
     """The diagnostics that are known: of the model by object, and of what could not be read, which takes long to collect."""
 
-    judged: Mapping[Ref, tuple[Diagnostic, ...]]
+    by_ref: Mapping[Ref, tuple[Diagnostic, ...]]
     unread: Callable[[], tuple[Diagnostic, ...]]
 
 
-async def of_agent(state: State, applier: Applier, known: Known, page: Page) -> bytes:
+async def of_agent(state: State, applier: Applier, view: DiagnosticsView, page: Page) -> bytes:
     """Return one page; servers are in `of_object`. What is of no Service and no Ingress is in the first page."""
-    stats, held, pace = applier.stats, applier.worker, Pace()
+    stats, worker, pace = applier.stats, applier.worker, Pace()
     refs = await _after(state, page, pace)
-    shown = refs[: page.limit]
+    page_refs = refs[: page.limit]
     objects: list[msgspec.Raw] = []
     diagnostics: list[msgspec.Raw] = []
     if page.after is None:
-        others = [ref for ref in list(known.judged) if ref.kind not in TRANSLATED]
-        found = [diagnostic for ref in sorted(others) for diagnostic in known.judged.get(ref, ())]
-        found += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, known.unread()))
-        diagnostics += [_raw(diagnostic.value) for diagnostic in found[: page.limit]]
-    for ref in shown:
+        others = [ref for ref in list(view.by_ref) if ref.kind not in TRANSLATED]
+        first_page = [diagnostic for ref in sorted(others) for diagnostic in view.by_ref.get(ref, ())]
+        first_page += await asyncio.to_thread(lambda: heapq.nsmallest(page.limit, view.unread()))
+        diagnostics += [_raw(diagnostic.value) for diagnostic in first_page[: page.limit]]
+    for ref in page_refs:
         fragment = state.fragments.get(ref)
         if fragment is not None:
             objects.append(_raw(_object(state, fragment)))
-            diagnostics += [_raw(diagnostic.value) for diagnostic in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
+            diagnostics += [_raw(diagnostic.value) for diagnostic in view.by_ref.get(ref, ())[:_MOST_DIAGNOSTICS]]
         await pace.rest()
     return msgspec.json.encode(
         {
             'version': headrace.__version__,
             'class': state.context.class_name,
             'role': str(state.context.role),
-            'worker': {'pid': held.facts.pid, 'version': held.facts.version} if held else None,
+            'worker': {'pid': worker.facts.pid, 'version': worker.facts.version} if worker else None,
             'oldWorkers': list(applier.old_workers),
-            'ready': applier.ready and held is not None,
+            'ready': applier.ready and worker is not None,
             'problems': dict(stats.problems),
             'objects': objects,
             'plans': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_plans],
             'reloads': [{**asdict(item), 'reasons': item.reasons[:_MOST_REASONS]} for item in stats.last_reloads],
             'waiting': [asdict(item) for item in stats.waiting[:_MOST_REASONS]],
             'diagnostics': diagnostics,
-            'continue': '/'.join(shown[-1]) if len(refs) > page.limit else '',
+            'continue': '/'.join(page_refs[-1]) if len(refs) > page.limit else '',
         }
     )
 
 
 async def _after(state: State, page: Page, pace: Pace) -> list[Ref]:
     """Return the objects of a page in order, and one more where there are more; those of other classes have nothing here."""
-    found: list[Ref] = []
+    refs_after: list[Ref] = []
     refs = list(state.fragments)
     for start in range(0, len(refs), _CHUNK):
         chunk = (
@@ -94,38 +94,38 @@ async def _after(state: State, page: Page, pace: Pace) -> list[Ref]:
             and (page.after is None or ref > page.after)
             and _is_served(state.fragments.get(ref))
         )
-        found = sorted((*found, *chunk))[: page.limit + 1]
+        refs_after = sorted((*refs_after, *chunk))[: page.limit + 1]
         await pace.rest()
-    return found
+    return refs_after
 
 
 def _is_served(fragment: Fragment | None) -> bool:
     return fragment is not None and bool(fragment.claims or fragment.backends or fragment.diagnostics)
 
 
-async def of_object(state: State, applier: Applier, known: Known, ref: Ref) -> bytes | None:
+async def of_object(state: State, applier: Applier, view: DiagnosticsView, ref: Ref) -> bytes | None:
     """Return one object with its servers as HAProxy has them; None when there is none."""
     fragment = state.fragments.get(ref)
     if fragment is None:
         return None
-    found = _object(state, fragment)
-    found['diagnostics'] = [item.value for item in known.judged.get(ref, ())[:_MOST_DIAGNOSTICS]]
-    held, pace = applier.worker, Pace()
+    document = _object(state, fragment)
+    document['diagnostics'] = [item.value for item in view.by_ref.get(ref, ())[:_MOST_DIAGNOSTICS]]
+    worker, pace = applier.worker, Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
     try:
-        seen = await held.observe(names, []) if held else live_state.LiveState()
+        live = await worker.observe(names, []) if worker else live_state.LiveState()
     except RuntimeSocketError:
-        seen = live_state.LiveState()
-    shown: dict[str, msgspec.Raw] = {}
-    for name, servers in seen.backends.items():
-        shown[name] = _raw(
+        live = live_state.LiveState()
+    servers_by_name: dict[str, msgspec.Raw] = {}
+    for name, servers in live.backends.items():
+        servers_by_name[name] = _raw(
             [
                 {'name': server, 'address': item.address, 'port': item.port, 'state': item.shown}
                 for server, item in heapq.nsmallest(_MOST_SERVERS, servers.items(), key=lambda each: each[0])
             ]
         )
         await pace.rest()
-    return msgspec.json.encode({**found, 'servers': shown})
+    return msgspec.json.encode({**document, 'servers': servers_by_name})
 
 
 def _raw(value: object) -> msgspec.Raw:

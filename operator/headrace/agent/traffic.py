@@ -59,23 +59,23 @@ class Traffic:
     clock: Callable[[], float] = time.monotonic
     totals: Series = field(default_factory=dict)
     # What is shown; exchanged as a whole, because a reader may be using it.
-    shown: tuple[Series, Series] = ({}, {})
+    series: tuple[Series, Series] = ({}, {})
     _last: dict[tuple[int, str, str], float] = field(default_factory=dict)
     # Backends that workers had at the last reading: those of a former shape finish their connections.
     _names: dict[str, Key] = field(default_factory=dict)
     _read_at: float = float('-inf')
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def read(self, applier: Applier, *, now: bool = False) -> None:
-        """Read the counters of all workers, unless they were read a moment ago and it must not be `now`."""
+    async def read(self, applier: Applier, *, force: bool = False) -> None:
+        """Read the counters of all workers, unless they were read a moment ago; `force` reads them all the same."""
         async with self._turn:
-            held = applier.worker
-            if not self.enabled or held is None or (self.clock() - self._read_at < _SHORTEST_INTERVAL and not now):
+            worker = applier.worker
+            if not self.enabled or worker is None or (self.clock() - self._read_at < _SHORTEST_INTERVAL and not force):
                 return
             self._read_at = self.clock()
-            workers = (held.facts.pid, *applier.old_workers)
+            workers = (worker.facts.pid, *applier.old_workers)
             # A reload does not wait for an old worker that may have ended just now.
-            patience = dict.fromkeys(applier.old_workers, _HURRIED_SECONDS) if now else {}
+            patience = dict.fromkeys(applier.old_workers, _HURRIED_SECONDS) if force else {}
             texts: dict[int, str] = {}
             for pid in workers:
                 with contextlib.suppress(RuntimeSocketError):
@@ -83,17 +83,17 @@ class Traffic:
                         pid, 'show stat -1 2 -1', patience.get(pid, _SECONDS)
                     )
             # What is about to be replaced, or held until a reload, has clients still.
-            owners = {**_owners(held.snapshot), **_owners(applier.desired)}
+            owners = {**_owners(worker.snapshot), **_owners(applier.desired)}
             await asyncio.to_thread(self.take, texts, workers, owners)
 
     def take(self, texts: Mapping[int, str], workers: Sequence[int], owners: Mapping[str, Key]) -> None:
         """Take the answers of workers, by PID, to `show stat`; the first of `workers` serves, and one may not have answered."""
         gauges: Series = {}
-        known, seen, places = {**self._names, **owners}, set[str](), set[tuple[int, str]]()
+        keys_by_name, names, places = {**self._names, **owners}, set[str](), set[tuple[int, str]]()
         for pid, text in texts.items():
             for row in csv.DictReader(text.lstrip('# \n').splitlines()):
-                if key := known.get(row.get('pxname') or ''):
-                    seen.add(row['pxname'])
+                if key := keys_by_name.get(row.get('pxname') or ''):
+                    names.add(row['pxname'])
                     places.add((pid, row['pxname']))
                     self._grow(key, row, pid)
                     _gauges(key, row, gauges, serves=pid == workers[0])
@@ -103,24 +103,24 @@ class Traffic:
             for (pid, name, column), value in self._last.items()
             if (pid in workers and pid not in texts) or (pid, name) in places
         }
-        kept = set(owners.values())
-        self._names = {name: known[name] for name in seen if known[name] in kept}
-        self.totals = {held: value for held, value in self.totals.items() if held[0] in kept}
-        self.shown = dict(self.totals), gauges
+        current_keys = set(owners.values())
+        self._names = {name: keys_by_name[name] for name in names if keys_by_name[name] in current_keys}
+        self.totals = {series: value for series, value in self.totals.items() if series[0] in current_keys}
+        self.series = dict(self.totals), gauges
 
     def _grow(self, key: Key, row: Mapping[str, str], pid: int) -> None:
         for column in _GROWING:
             value = float(row.get(column) or 0)
-            place = (pid, row['pxname'], column)
-            before = self._last.get(place, 0.0)
-            self._last[place] = value
+            counter = (pid, row['pxname'], column)
+            before = self._last.get(counter, 0.0)
+            self._last[counter] = value
             # A backend that went and came again begins anew.
-            grown = value - before if value >= before else value
-            self.totals[key, column] = self.totals.get((key, column), 0.0) + grown
+            growth = value - before if value >= before else value
+            self.totals[key, column] = self.totals.get((key, column), 0.0) + growth
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
-        totals, gauges = self.shown
+        totals, gauges = self.series
         by_column: dict[str, list[tuple[Key, float]]] = {}
         for (key, column), value in (*totals.items(), *gauges.items()):
             by_column.setdefault(column, []).append((key, value))

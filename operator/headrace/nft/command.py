@@ -34,11 +34,11 @@ class Nft:
         """Return the table as the kernel has it; raises NoTableError and NftError."""
         text = await self._call(('-j', 'list', 'table', *TABLE.split(' ')), '')
         try:
-            found = await asyncio.to_thread(json.loads, text)
+            document = await asyncio.to_thread(json.loads, text)
         except ValueError as error:
             raise NftError(f'{self.binary}: its listing is no JSON') from error
-        assert isinstance(found, dict)
-        return found
+        assert isinstance(document, dict)
+        return document
 
     async def present(self) -> bool:
         """Tell whether the table is there; raises NftError."""
@@ -68,9 +68,9 @@ class Nft:
             await process.wait()
             raise NftError(f'{self.binary}: no answer within {_SECONDS:.0f} s') from error
         if process.returncode:
-            said = ' '.join(errors.decode(errors='replace').split())[:_LONGEST_ERROR]
-            kind = NoTableError if 'No such file or directory' in said and 'list' in arguments else NftError
-            raise kind(said or f'{self.binary} {_ended(process.returncode)}')
+            message = ' '.join(errors.decode(errors='replace').split())[:_LONGEST_ERROR]
+            kind = NoTableError if 'No such file or directory' in message and 'list' in arguments else NftError
+            raise kind(message or f'{self.binary} {_ended(process.returncode)}')
         return output.decode()
 
 

@@ -46,9 +46,9 @@ def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str,
     """Remove the UDP flows to virtual addresses whose endpoint is none any more; return how many. Raises ConntrackError."""
     usable = {}
     for key, virtual_address in virtual_addresses.items():
-        where, _, protocol = key.rpartition('/')
+        address_port, _, protocol = key.rpartition('/')
         if protocol == 'UDP':
-            address, _, number = where.rpartition(':')
+            address, _, number = address_port.rpartition(':')
             usable[address, int(number)] = {
                 endpoint
                 for path in (virtual_address.external_path, virtual_address.local_path)
@@ -57,16 +57,16 @@ def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str,
             }
     if not usable:
         return 0
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as asked:
-        asked.bind((0, 0))
-        asked.settimeout(10)
-        gone = [
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
+        netlink.bind((0, 0))
+        netlink.settimeout(10)
+        flows = [
             flow
             for family in (socket.AF_INET, socket.AF_INET6)
-            for flow in _flows(asked, family)
+            for flow in _flows(netlink, family)
             if flow.protocol == socket.IPPROTO_UDP and is_idle(flow, usable)
         ]
-        return sum(_remove(asked, flow) for flow in gone)
+        return sum(_remove(netlink, flow) for flow in flows)
 
 
 def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) -> bool:
@@ -75,30 +75,30 @@ def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) 
     return endpoints is not None and bool(endpoints) and flow.answers not in endpoints
 
 
-def _flows(asked: socket.socket, family: int) -> list[Flow]:
-    _send(asked, _GET, _REQUEST | _DUMP, family, b'')
-    return [flow for body in _answers(asked) if (flow := _flow(body)) is not None]
+def _flows(netlink: socket.socket, family: int) -> list[Flow]:
+    _send(netlink, _GET, _REQUEST | _DUMP, family, b'')
+    return [flow for body in _answers(netlink) if (flow := _flow(body)) is not None]
 
 
-def _remove(asked: socket.socket, flow: Flow) -> bool:
-    _send(asked, _DELETE, _REQUEST | _ACK, flow.family, _attribute(_ORIGINAL | 0x8000, flow.original))
+def _remove(netlink: socket.socket, flow: Flow) -> bool:
+    _send(netlink, _DELETE, _REQUEST | _ACK, flow.family, _attribute(_ORIGINAL | 0x8000, flow.original))
     try:
-        list(_answers(asked))
+        list(_answers(netlink))
     except ConntrackError:
         # It has ended by itself meanwhile.
         return False
     return True
 
 
-def _send(asked: socket.socket, kind: int, flags: int, family: int, body: bytes) -> None:
-    text = struct.pack('=BBH', family, 0, 0) + body
-    asked.send(_HEAD.pack(_HEAD.size + len(text), _CTNETLINK << 8 | kind, flags, 1, 0) + text)
+def _send(netlink: socket.socket, kind: int, flags: int, family: int, body: bytes) -> None:
+    message = struct.pack('=BBH', family, 0, 0) + body
+    netlink.send(_HEAD.pack(_HEAD.size + len(message), _CTNETLINK << 8 | kind, flags, 1, 0) + message)
 
 
-def _answers(asked: socket.socket) -> Iterator[bytes]:
+def _answers(netlink: socket.socket) -> Iterator[bytes]:
     """Yield the messages that answer a request, without their heads; raises ConntrackError."""
     while True:
-        data = asked.recv(_BUFFER)
+        data = netlink.recv(_BUFFER)
         while len(data) >= _HEAD.size:
             size, kind, flags, _, _ = _HEAD.unpack_from(data)
             body, data = data[_HEAD.size : size], data[(size + 3) & ~3 :]
@@ -116,8 +116,8 @@ def _answers(asked: socket.socket) -> Iterator[bytes]:
 
 def _flow(body: bytes) -> Flow | None:
     """Return the flow in a message: a head of four bytes, then attributes."""
-    found = dict(_attributes(body[4:]))
-    original, reply = found.get(_ORIGINAL), found.get(_REPLY)
+    attributes = dict(_attributes(body[4:]))
+    original, reply = attributes.get(_ORIGINAL), attributes.get(_REPLY)
     if original is None or reply is None:
         return None
     family = body[0]
@@ -131,10 +131,10 @@ def _end(text: bytes, family: int, address: dict[int, int], port: int) -> tuple[
     """Return address, port and protocol of one end of a tuple."""
     parts = dict(_attributes(text))
     addresses, ports = dict(_attributes(parts.get(_ADDRESSES, b''))), dict(_attributes(parts.get(_PORTS, b'')))
-    where = addresses.get(address.get(family, 0))
-    if where is None or _PROTOCOL not in ports or port not in ports:
+    packed_address = addresses.get(address.get(family, 0))
+    if packed_address is None or _PROTOCOL not in ports or port not in ports:
         return None
-    return str(ipaddress.ip_address(where)), struct.unpack('>H', ports[port][:2])[0], ports[_PROTOCOL][0]
+    return str(ipaddress.ip_address(packed_address)), struct.unpack('>H', ports[port][:2])[0], ports[_PROTOCOL][0]
 
 
 def _attributes(text: bytes) -> Iterator[tuple[int, bytes]]:

@@ -93,16 +93,18 @@ def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> In
     """
     root.mkdir(mode=0o750, parents=True, exist_ok=True)
     sockets.mkdir(mode=0o750, parents=True, exist_ok=True)
-    own, last = _number(sockets / _NUMBER), _number(root / _NUMBER)
-    for number in [own] if own is not None else sorted(range(INSTANCE_SLOTS), key=lambda each: each != last):
+    own_number, last = _number(sockets / _NUMBER), _number(root / _NUMBER)
+    for number in (
+        [own_number] if own_number is not None else sorted(range(INSTANCE_SLOTS), key=lambda each: each != last)
+    ):
         file = _locked(root / f'{number}.lock')
         if file is None:
             continue
-        if own is None and not _are_free(ports(number)):
+        if own_number is None and not _are_free(ports(number)):
             file.close()
             continue
         folder = _folder(root, number)
-        if number not in (own, last):
+        if number not in (own_number, last):
             # Whatever was here before is older than the last good state.
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o750, exist_ok=True)
@@ -116,8 +118,8 @@ def take(root: Path, sockets: Path, ports: Callable[[int], Iterable[int]]) -> In
         link.replace(sockets / LINK)
         return InstanceSlot(number, root, number == last, file)
     raise InstanceSlotError(
-        f'{root}: another agent is in instance slot {own}'
-        if own is not None
+        f'{root}: another agent is in instance slot {own_number}'
+        if own_number is not None
         else f'{root}: all instance slots are taken'
     )
 
@@ -138,8 +140,8 @@ def _locked(path: Path) -> IO[str] | None:
 
 def _number(path: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        found = int(path.read_text())
-        return found if found in range(INSTANCE_SLOTS) else None
+        number = int(path.read_text())
+        return number if number in range(INSTANCE_SLOTS) else None
     return None
 
 
@@ -154,16 +156,16 @@ def _are_free(ports: Iterable[int]) -> bool:
     for port in ports:
         for family, address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):  # noqa: S104  a look, no listener
             try:
-                asked = socket.socket(family, socket.SOCK_STREAM)
+                probe = socket.socket(family, socket.SOCK_STREAM)
             except OSError:
                 continue
-            with asked:
+            with probe:
                 # Connections that are ending take no port from a listener.
-                asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
-                    asked.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 try:
-                    asked.bind((address, port))
+                    probe.bind((address, port))
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE:
                         return False

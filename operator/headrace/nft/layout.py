@@ -44,7 +44,7 @@ class NodeFacts:
     """
 
     address: str
-    here: tuple[str, ...]
+    local_pods: tuple[str, ...]
     pods: tuple[str, ...]
     ports: tuple[int, ...]
     bypass: bool = False
@@ -69,9 +69,9 @@ def family(text: str) -> int:
     return 6 if ':' in text else 4
 
 
-def word(of: int) -> str:
+def ip_keyword(version: int) -> str:
     """Return nft's word for a family."""
-    return 'ip' if of == 4 else 'ip6'  # noqa: PLR2004
+    return 'ip' if version == 4 else 'ip6'  # noqa: PLR2004
 
 
 def comment(rule: str) -> str:
@@ -86,31 +86,35 @@ def host(network: str) -> str:
 
 def sets() -> dict[str, str]:
     """Return the declaration of each set and map, by name."""
-    found = {}
-    for of in FAMILIES:
-        address = f'ipv{of}_addr'
+    declarations = {}
+    for version in FAMILIES:
+        address = f'ipv{version}_addr'
         virtual_address = f'{address} . inet_proto . inet_service'
         for name, leads in _VIRTUAL_ADDRESS_MAPS.items():
             value = f'{address} . inet_service' if leads else 'verdict'
-            found[f'{name}{of}'] = f'map {name}{of} {{ type {virtual_address} : {value}; }}'
+            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {virtual_address} : {value}; }}'
         for name in ('spare', 'nearspare'):
-            found[f'{name}{of}'] = f'map {name}{of} {{ typeof {_slot(of, "tcp")} : {word(of)} daddr . tcp dport; }}'
+            declarations[f'{name}{version}'] = (
+                f'map {name}{version} {{ typeof {_slot(version, "tcp")} : {ip_keyword(version)} daddr . tcp dport; }}'
+            )
         for name in _VERDICTS:
-            found[f'{name}{of}'] = f'map {name}{of} {{ type {virtual_address} : verdict; }}'
+            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {virtual_address} : verdict; }}'
         for name in _VIRTUAL_ADDRESS_SETS:
-            found[f'{name}{of}'] = f'set {name}{of} {{ type {virtual_address}; }}'
-        found[f'ranges{of}'] = f'set ranges{of} {{ type {virtual_address} . {address}; flags interval; }}'
-        found[f'hairpin{of}'] = f'set hairpin{of} {{ type {address} . {address}; }}'
+            declarations[f'{name}{version}'] = f'set {name}{version} {{ type {virtual_address}; }}'
+        declarations[f'ranges{version}'] = (
+            f'set ranges{version} {{ type {virtual_address} . {address}; flags interval; }}'
+        )
+        declarations[f'hairpin{version}'] = f'set hairpin{version} {{ type {address} . {address}; }}'
         for name in ('here', 'pods'):
-            found[f'{name}{of}'] = f'set {name}{of} {{ type {address}; flags interval; }}'
-    return found
+            declarations[f'{name}{version}'] = f'set {name}{version} {{ type {address}; flags interval; }}'
+    return declarations
 
 
 def fixed_elements(facts: NodeFacts) -> dict[tuple[str, str], str]:
     """Return the elements that follow from the facts of the node alone."""
     return {
         (f'{name}{family(network)}', host(network)): ''
-        for name, networks in (('here', facts.here), ('pods', facts.pods))
+        for name, networks in (('here', facts.local_pods), ('pods', facts.pods))
         for network in networks
     }
 
@@ -122,37 +126,43 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
     return {
         'refuse': Chain('', ('meta l4proto tcp reject with tcp reset', 'reject with icmpx type port-unreachable')),
         'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if facts.bypass else ()),
-        'bypass': Chain('', tuple(rule for of in FAMILIES for rule in _past(of, pods)) if facts.bypass else ()),
+        'bypass': Chain(
+            '', tuple(rule for version in FAMILIES for rule in _past(version, pods)) if facts.bypass else ()
+        ),
         'near': Chain(
             '',
             (
                 'jump nearbypass',
-                *(f'{_virtual_address(of)} vmap @nearhit{of}' for of in FAMILIES),
-                *(_lead('near', of) for of in FAMILIES),
+                *(f'{_virtual_address(version)} vmap @nearhit{version}' for version in FAMILIES),
+                *(_lead('near', version) for version in FAMILIES),
             ),
         ),
         'far': Chain(
             '',
             (
                 'jump bypass',
-                *(rule for of in FAMILIES for rule in (*_marks(of, '', pods), f'{_virtual_address(of)} vmap @hit{of}')),
-                *(_lead('far', of) for of in FAMILIES),
+                *(
+                    rule
+                    for version in FAMILIES
+                    for rule in (*_marks(version, '', pods), f'{_virtual_address(version)} vmap @hit{version}')
+                ),
+                *(_lead('far', version) for version in FAMILIES),
             ),
         ),
         'prerouting': Chain(
             'type nat hook prerouting priority -101',
-            (*(f'{word(of)} saddr @here{of} jump near' for of in FAMILIES), 'jump far'),
+            (*(f'{ip_keyword(version)} saddr @here{version} jump near' for version in FAMILIES), 'jump far'),
         ),
         'output': Chain('type nat hook output priority -101', ('jump near', 'jump far')),
         'postrouting': Chain('type nat hook postrouting priority 99', _hide()),
-        'shut-near': Chain('', tuple(f'{_virtual_address(of)} vmap @nearshut{of}' for of in FAMILIES)),
+        'shut-near': Chain('', tuple(f'{_virtual_address(version)} vmap @nearshut{version}' for version in FAMILIES)),
         'filter-prerouting': Chain(
             'type filter hook prerouting priority -150',
             (
                 'ct state != new accept',
                 *_ranges(),
-                *(f'{word(of)} saddr @here{of} jump shut-near' for of in FAMILIES),
-                *(f'{_virtual_address(of)} vmap @shut{of}' for of in FAMILIES),
+                *(f'{ip_keyword(version)} saddr @here{version} jump shut-near' for version in FAMILIES),
+                *(f'{_virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
             ),
         ),
         'filter-output': Chain(
@@ -161,7 +171,7 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
                 'ct state != new accept',
                 *_ranges(),
                 'jump shut-near',
-                *(f'{_virtual_address(of)} vmap @shut{of}' for of in FAMILIES),
+                *(f'{_virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
             ),
         ),
         'guard': Chain(
@@ -174,45 +184,51 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
     }
 
 
-def _virtual_address(of: int) -> str:
-    return f'{word(of)} daddr . meta l4proto . th dport'
+def _virtual_address(version: int) -> str:
+    return f'{ip_keyword(version)} daddr . meta l4proto . th dport'
 
 
-def _slot(of: int, port: str = 'th') -> str:
-    return f'{word(of)} daddr . meta l4proto . {port} dport . numgen random mod {SLOTS}'
+def _slot(version: int, port: str = 'th') -> str:
+    return f'{ip_keyword(version)} daddr . meta l4proto . {port} dport . numgen random mod {SLOTS}'
 
 
-def _past_near(of: int) -> str:
-    return f'dnat {word(of)} to {_slot(of)} map @nearspare{of}'
+def _past_near(version: int) -> str:
+    return f'dnat {ip_keyword(version)} to {_slot(version)} map @nearspare{version}'
 
 
-def _past(of: int, pods: Container[int]) -> tuple[str, ...]:
+def _past(version: int, pods: Container[int]) -> tuple[str, ...]:
     """Return the rules that lead past HAProxy."""
-    return (*_marks(of, 'spare', pods), f'dnat {word(of)} to {_slot(of)} map @spare{of}')
+    return (*_marks(version, 'spare', pods), f'dnat {ip_keyword(version)} to {_slot(version)} map @spare{version}')
 
 
-def _marks(of: int, prefix: str, pods: Container[int]) -> tuple[str, ...]:
+def _marks(version: int, prefix: str, pods: Container[int]) -> tuple[str, ...]:
     """Return the rules that mark who is to be hidden behind the node."""
     mark = f'meta mark set meta mark | {_HIDE}'
-    found = (f'{_virtual_address(of)} @{prefix}masq{of} {mark}',)
-    if of not in pods:
-        return found
-    return (*found, f'{word(of)} saddr != @pods{of} {_virtual_address(of)} @{prefix}inner{of} {mark}')
+    rules = (f'{_virtual_address(version)} @{prefix}masq{version} {mark}',)
+    if version not in pods:
+        return rules
+    return (
+        *rules,
+        f'{ip_keyword(version)} saddr != @pods{version} {_virtual_address(version)} @{prefix}inner{version} {mark}',
+    )
 
 
-def _lead(name: str, of: int) -> str:
-    return f'dnat {word(of)} to {_virtual_address(of)} map @{name}{of}'
+def _lead(name: str, version: int) -> str:
+    return f'dnat {ip_keyword(version)} to {_virtual_address(version)} map @{name}{version}'
 
 
 def _ranges() -> tuple[str, ...]:
     return tuple(
-        f'{_virtual_address(of)} @ranged{of} {_virtual_address(of)} . {word(of)} saddr != @ranges{of} drop'
-        for of in FAMILIES
+        f'{_virtual_address(version)} @ranged{version} {_virtual_address(version)} . {ip_keyword(version)} saddr != @ranges{version} drop'
+        for version in FAMILIES
     )
 
 
 def _hide() -> tuple[str, ...]:
     """Return the rules that put the node's address in the place of a client's: what is marked, and who meets itself."""
     marked = f'meta mark & {_HIDE} == {_HIDE} meta mark set meta mark ^ {_HIDE} masquerade'
-    itself = (f'{word(of)} saddr . {word(of)} daddr @hairpin{of} masquerade' for of in FAMILIES)
+    itself = (
+        f'{ip_keyword(version)} saddr . {ip_keyword(version)} daddr @hairpin{version} masquerade'
+        for version in FAMILIES
+    )
     return ('oif "lo" return', marked, *itself)

@@ -20,48 +20,50 @@ class LiveState:
 
 def read(document: dict[str, Any]) -> LiveState:
     """Return what a listing holds; of chains that lie fallow nothing depends, so they are not read."""
-    found = LiveState()
+    live = LiveState()
     for item in document.get('nftables', ()):
         for kind, value in item.items():
             if kind in ('set', 'map') and not value['name'].startswith('a-'):
                 for element in value.get('elem', ()):
-                    key, held = _element(element, is_map=kind == 'map')
-                    found.elements[value['name'], key] = held
+                    key, value_text = _element(element, is_map=kind == 'map')
+                    live.elements[value['name'], key] = value_text
             elif kind == 'chain':
-                found.chains.setdefault(value['name'], ())
+                live.chains.setdefault(value['name'], ())
             elif kind == 'rule':
-                found.chains[value['chain']] = (*found.chains.get(value['chain'], ()), value.get('comment', ''))
-    return found
+                live.chains[value['chain']] = (*live.chains.get(value['chain'], ()), value.get('comment', ''))
+    return live
 
 
-def told(table: Table) -> LiveState:
+def of_table(table: Table) -> LiveState:
     """Return what the kernel has after a table was applied, and no other program has changed it."""
     return LiveState(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
 
 
-def differences(table: Table, seen: LiveState) -> list[str]:
+def differences(table: Table, live: LiveState) -> list[str]:
     """Return how the kernel's table differs from what it should be, in words; the first ten of a kind."""
-    wanted = {name: chain.comments for name, chain in table.chains().items()}
-    said = [f'chain {name}' for name, comments in wanted.items() if seen.chains.get(name) != comments][:10]
-    if table.elements == seen.elements:
-        return said
-    missing = sorted(table.elements.items() - seen.elements.items())
-    surplus = sorted(seen.elements.items() - table.elements.items())
-    said += [f'missing in {name}: {key}' for (name, key), _ in missing[:10]]
-    return said + [f'surplus in {name}: {key}' for (name, key), _ in surplus[:10]]
+    chains = {name: chain.comments for name, chain in table.chains().items()}
+    words = [f'chain {name}' for name, comments in chains.items() if live.chains.get(name) != comments][:10]
+    if table.elements == live.elements:
+        return words
+    missing = sorted(table.elements.items() - live.elements.items())
+    surplus = sorted(live.elements.items() - table.elements.items())
+    words += [f'missing in {name}: {key}' for (name, key), _ in missing[:10]]
+    return words + [f'surplus in {name}: {key}' for (name, key), _ in surplus[:10]]
 
 
-def mending(table: Table, seen: LiveState) -> str | None:
+def mending(table: Table, live: LiveState) -> str | None:
     """Return the transaction that makes the kernel's table true, '' for none; None where more than elements differ.
 
     Whether HAProxy is away is the one thing of the chains that comes and goes.
     """
-    chains = {name for name, chain in table.chains().items() if seen.chains.get(name) != chain.comments}
-    if not chains <= set(layout.PAST) or not chains <= seen.chains.keys():
+    chains = {name for name, chain in table.chains().items() if live.chains.get(name) != chain.comments}
+    if not chains <= set(layout.PAST) or not chains <= live.chains.keys():
         return None
-    gone = {key: value for key, value in seen.elements.items() if table.elements.get(key) != value}
-    come = {key: value for key, value in table.elements.items() if seen.elements.get(key) != value}
-    return Transaction(gone=gone, come=come).text + (table.switch(bypass=table.facts.bypass) if chains else '')
+    removed = {key: value for key, value in live.elements.items() if table.elements.get(key) != value}
+    added = {key: value for key, value in table.elements.items() if live.elements.get(key) != value}
+    return Transaction(removals=removed, additions=added).text + (
+        table.switch(bypass=table.facts.bypass) if chains else ''
+    )
 
 
 def _element(element: Any, *, is_map: bool) -> tuple[str, str]:

@@ -10,13 +10,13 @@ from headrace.translate.build_context import BuildContext
 
 def find(nodes: Iterable[Node], context: BuildContext, *, bypass: bool = False) -> NodeFacts:
     """Return the facts of the node that a build context names; without its Node it has no address."""
-    known = tuple(nodes)
-    own = [node for node in known if node.name == context.topology.node]
-    named = context.settings.pod_networks
+    all_nodes = tuple(nodes)
+    own_nodes = [node for node in all_nodes if node.name == context.topology.node]
+    networks = context.settings.pod_networks
     return NodeFacts(
-        address=next((address for node in own for address in node.addresses if ':' not in address), ''),
-        here=_collapsed(named or [network for node in own for network in node.pods]),
-        pods=_collapsed(named or [network for node in known for network in node.pods]),
+        address=next((address for node in own_nodes for address in node.addresses if ':' not in address), ''),
+        local_pods=_collapsed(networks or [network for node in own_nodes for network in node.pods]),
+        pods=_collapsed(networks or [network for node in all_nodes for network in node.pods]),
         ports=context.node_ports,
         closed=context.closed_ports,
         bypass=bypass,
@@ -25,9 +25,9 @@ def find(nodes: Iterable[Node], context: BuildContext, *, bypass: bool = False) 
 
 def _collapsed(networks: Iterable[str]) -> tuple[str, ...]:
     """Return the fewest networks that are the same addresses: nft takes none that overlap."""
-    found = [ipaddress.ip_network(network, strict=False) for network in networks]
+    parsed = [ipaddress.ip_network(network, strict=False) for network in networks]
     return tuple(
         str(network)
         for version in (4, 6)
-        for network in ipaddress.collapse_addresses(each for each in found if each.version == version)  # type: ignore[type-var]
+        for network in ipaddress.collapse_addresses(each for each in parsed if each.version == version)  # type: ignore[type-var]
     )

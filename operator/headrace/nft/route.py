@@ -53,10 +53,10 @@ def _tell(kind: int, flags: int) -> None:
     try:
         device = struct.pack('=HHI', 8, _DEVICE, socket.if_nametoindex('lo'))
         body = head + target + device
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asked:
-            asked.settimeout(5)
-            asked.send(_HEAD.pack(_HEAD.size + len(body), kind, flags, 1, 0) + body)
-            answer = asked.recv(4096)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+            netlink.settimeout(5)
+            netlink.send(_HEAD.pack(_HEAD.size + len(body), kind, flags, 1, 0) + body)
+            answer = netlink.recv(4096)
     except OSError as error:
         raise RouteError(f'the route to {SYNTHETIC_ADDRESSES}: {error.strerror or error}') from error
     number = -struct.unpack_from('=i', answer, _HEAD.size)[0]

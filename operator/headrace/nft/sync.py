@@ -35,7 +35,7 @@ _ANYWHERE = NodeFacts('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
 
 
 class TableSync:
-    """The table of one node. `trouble` is called with what stands in the way, '' when nothing does; `away` if HAProxy is.
+    """The table of one node. `problem` is called with what stands in the way, '' when nothing does; `away` if HAProxy is.
 
     `failing` gets unexpected exceptions beside changes; those of changes are raised.
     """
@@ -48,7 +48,7 @@ class TableSync:
         away: Callable[[], bool],
         failing: Callable[[Exception], Awaitable[object]] | None = None,
     ) -> None:
-        self._nft, self._file, self._trouble, self._away = nft, file, problem, away
+        self._nft, self._file, self._problem, self._away = nft, file, problem, away
         self._failing = failing
         self.table: Table | None = None
         self.good = False
@@ -78,25 +78,25 @@ class TableSync:
         return True
 
     async def begin(self, snapshot: ModelSnapshot, facts: NodeFacts) -> None:
-        """Make the table true to a snapshot, which is then followed by `leave` and `come`; one that is true stays."""
+        """Make the table true to a snapshot, which is then followed by `begin_change` and `finish_change`; one that is true stays."""
         async with self._turn:
             self._snapshot = snapshot
             self._lead_ipv6()
             table = self._build(facts)
             try:
-                await self._adopt(table, await self._seen())
+                await self._adopt(table, await self._read_live())
             except NftError:
                 await self._anew(table)
             await self._forget_flows()
 
     def _build(self, facts: NodeFacts) -> Table:
         """Build the table from the snapshot; one that cannot be built is no good, and `follow` tries it again."""
-        held, self._halfway, self.good = self.good, True, False
+        good, self._halfway, self.good = self.good, True, False
         if self.table is None:
             # What `reconcile` goes on from.
             self.table = Table(ModelSnapshot(), facts)
         self.table = Table(self._snapshot, facts)
-        self.good, self._halfway = held, False
+        self.good, self._halfway = good, False
         return self.table
 
     @staticmethod
@@ -104,16 +104,16 @@ class TableSync:
         """Build the part of a table that a snapshot makes, for the exception that it may raise."""
         Table(snapshot, _ANYWHERE).text()
 
-    async def _adopt(self, table: Table, seen: live_state.LiveState) -> None:
+    async def _adopt(self, table: Table, live: live_state.LiveState) -> None:
         """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
-        text = live_state.mending(table, seen)
+        text = live_state.mending(table, live)
         if text is None:
             await self._anew(table)
             return
         self.good = True
         if text:
             await self._try(text)
-        self._trouble('table', '')
+        self._problem('table', '')
         self._unsaved.set()
 
     def _lead_ipv6(self) -> None:
@@ -121,13 +121,13 @@ class TableSync:
         try:
             route.add()
         except RouteError as error:
-            wanted = any(kind is Kind.VIRTUAL_ADDRESS and key.count(':') > 1 for kind, key in self._snapshot.pointers)
-            self._trouble('route', str(error) if wanted else '')
+            needed = any(kind is Kind.VIRTUAL_ADDRESS and key.count(':') > 1 for kind, key in self._snapshot.pointers)
+            self._problem('route', str(error) if needed else '')
         else:
-            self._trouble('route', '')
+            self._problem('route', '')
 
-    async def leave(self, change: Change) -> Transaction:
-        """Take away what goes for good, and return what `come` has to be told when HAProxy knows it all."""
+    async def begin_change(self, change: Change) -> Transaction:
+        """Take away what goes for good, and return what `finish_change` has to be told when HAProxy knows it all."""
         if self.table is None:
             return Transaction()
         async with self._turn:
@@ -136,7 +136,7 @@ class TableSync:
             await self._do(first)
         return rest
 
-    async def come(self, rest: Transaction, change: Change) -> None:
+    async def finish_change(self, rest: Transaction, change: Change) -> None:
         """Bring what is left of a change."""
         if self.table is None:
             return
@@ -151,14 +151,14 @@ class TableSync:
         if self.table is None:
             return
         async with self._turn:
-            wanted = replace(facts, bypass=self.table.facts.bypass)
-            if wanted == self.table.facts:
+            desired = replace(facts, bypass=self.table.facts.bypass)
+            if desired == self.table.facts:
                 return
-            made = self.table.move(wanted)
-            if made is not None:
-                await self._do(made)
+            transaction = self.table.move(desired)
+            if transaction is not None:
+                await self._do(transaction)
                 return
-            await self._anew(self._build(wanted))
+            await self._anew(self._build(desired))
 
     async def exchange(self, snapshot: ModelSnapshot) -> None:
         """Go on with another snapshot, as other settings make it."""
@@ -172,7 +172,7 @@ class TableSync:
                 await self._anew(table)
                 return
             table.inherit(before)
-            await self._adopt(table, live_state.told(before))
+            await self._adopt(table, live_state.of_table(before))
 
     async def reconcile(self, snapshot: ModelSnapshot) -> None:
         """Make the table true to a snapshot from what the kernel has: a change of it has failed unexpectedly."""
@@ -243,12 +243,12 @@ class TableSync:
         await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _follow(self) -> None:
-        tried = float('-inf')
+        last_attempt = float('-inf')
         while True:
             bypass = self._past()
             await self.switch(bypass=bypass)
-            if self.table is not None and not self.good and time.monotonic() - tried >= _AGAIN_SECONDS:
-                tried = time.monotonic()
+            if self.table is not None and not self.good and time.monotonic() - last_attempt >= _AGAIN_SECONDS:
+                last_attempt = time.monotonic()
                 async with self._turn:
                     table = self._build(self.table.facts) if self._halfway else self.table
                     await self._anew(table)
@@ -267,12 +267,12 @@ class TableSync:
         pause = seconds
         while True:
             await asyncio.sleep(pause)
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 await self._compare()
             except Exception as error:  # noqa: BLE001  handed on
                 await self._failed(error)
-            pause = max(seconds, (time.monotonic() - began) / _SHARE)
+            pause = max(seconds, (time.monotonic() - start) / _SHARE)
 
     async def _compare(self) -> None:
         if self.table is None or not self.good:
@@ -286,29 +286,30 @@ class TableSync:
         # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
         before = self.transactions
         try:
-            seen = await self._seen()
+            live = await self._read_live()
         except NoTableError:
-            seen = live_state.LiveState()
+            live = live_state.LiveState()
         except NftError as error:
-            self._trouble('table', str(error))
+            self._problem('table', str(error))
             return
         async with self._turn:
             if before != self.transactions or not self._is_whole():
                 return
-            if found := live_state.differences(self.table, seen):
+            if differences := live_state.differences(self.table, live):
                 self.repairs += 1
                 log.warning(
-                    'the table was changed by another program; making it anew', extra={'first': '; '.join(found[:5])}
+                    'the table was changed by another program; making it anew',
+                    extra={'first': '; '.join(differences[:5])},
                 )
                 await self._anew(self.table)
 
-    async def _seen(self) -> live_state.LiveState:
+    async def _read_live(self) -> live_state.LiveState:
         """Return the table as the kernel has it; raises NftError. A large one takes seconds to read."""
         return await asyncio.to_thread(live_state.read, await self._nft.listing())
 
-    async def _do(self, made: Transaction) -> None:
-        if made and self.good:
-            await self._try(made.text)
+    async def _do(self, transaction: Transaction) -> None:
+        if transaction and self.good:
+            await self._try(transaction.text)
 
     async def _try(self, text: str) -> None:
         """Do a transaction; one that fails is followed by the whole table."""
@@ -329,10 +330,10 @@ class TableSync:
             await self._nft.apply(await asyncio.to_thread(table.text))
         except NftError as error:
             self.good = False
-            self._trouble('table', str(error))
+            self._problem('table', str(error))
             return
         self.good = True
-        self._trouble('table', '')
+        self._problem('table', '')
         self._unsaved.set()
 
     async def _forget_flows(self) -> None:
@@ -344,34 +345,34 @@ class TableSync:
             if isinstance(content, VirtualAddress)
         }
         try:
-            gone = await asyncio.to_thread(conntrack.forget, virtual_addresses, dict(self.table.groups))
+            count = await asyncio.to_thread(conntrack.forget, virtual_addresses, dict(self.table.groups))
         except (ConntrackError, OSError) as error:
-            self._trouble('conntrack', str(error))
+            self._problem('conntrack', str(error))
             return
-        self._trouble('conntrack', '')
-        if gone:
-            log.info('forgot flows to endpoints that are gone', extra={'flows': gone})
+        self._problem('conntrack', '')
+        if count:
+            log.info('forgot flows to endpoints that are gone', extra={'flows': count})
 
     async def save(self) -> None:
         """Keep the last good table in the file, until cancelled; a large one less often, for it takes longer to write."""
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 await self.save_now()
             except Exception as error:  # noqa: BLE001  handed on
                 self._unsaved.set()
                 await self._failed(error)
-            await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - began) / _SHARE))
+            await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - start) / _SHARE))
 
     async def save_now(self) -> None:
         """Write the table as it is to be loaded after a boot, before HAProxy runs."""
         async with self._turn:
             if self.table is None:
                 return
-            kept = self.table.copy(replace(self.table.facts, bypass=True))
-        text = await asyncio.to_thread(kept.text)
+            table = self.table.copy(replace(self.table.facts, bypass=True))
+        text = await asyncio.to_thread(table.text)
         temporary = self._file.with_suffix('.new')
         try:
             await asyncio.to_thread(temporary.write_text, text)
@@ -392,10 +393,10 @@ def _speaks_of_flows(change: Change) -> bool:
         item.key[0] is Kind.VIRTUAL_ADDRESS and item.key[1].endswith('/UDP') for item in change.pointers
     )
     groups = any(
-        held.protocol == 'UDP'
+        balanced.protocol == 'UDP'
         for item in change.fragments
         for fragment in (item.old, item.new)
         if fragment is not None
-        for held in fragment.balanced
+        for balanced in fragment.balanced
     )
     return virtual_addresses or groups

@@ -46,9 +46,9 @@ def test_an_epoch_counts_once_all_is_applied_that_was_taken_before_and_with_it()
     first, second, third = refs('b', 'x', 'y', 'z')
     held.add([first, second], {first: 7, second: 0})
     held.add([third, second], {third: 8, second: 6})
-    assert held.done([third]) == {}
-    assert held.done([first]) == {}
-    assert held.done([second]) == {first: 7, second: 6, third: 8}
+    assert held.complete([third]) == {}
+    assert held.complete([first]) == {}
+    assert held.complete([second]) == {first: 7, second: 6, third: 8}
 
 
 def test_what_was_applied_otherwise_waits_no_more():
@@ -56,7 +56,7 @@ def test_what_was_applied_otherwise_waits_no_more():
     held.add(refs('b', 'x', 'y'), dict.fromkeys(refs('b', 'x'), 3))
     assert held.clear() == dict.fromkeys(refs('b', 'x'), 3)
     assert not held
-    assert held.done([]) == {}
+    assert held.complete([]) == {}
 
 
 def test_a_batch_has_no_more_than_it_may_weigh_and_one_object_at_least():

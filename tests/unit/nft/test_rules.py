@@ -68,8 +68,8 @@ def test_one_more_service_costs_its_own_elements_and_no_chain():
     store, state = world(*web(), node())
     table = Table(of_state(state), SITE)
     made = changed(table, store, state, *web('more', 2, ends=('10.244.1.6',)))
-    assert made.gone == {}
-    assert made.come == {
+    assert made.removals == {}
+    assert made.additions == {
         ('far4', '10.96.0.2 . tcp . 80'): '192.0.2.1 . 10282',
         **{('spare4', f'10.96.0.2 . tcp . 80 . {slot}'): '10.244.1.6 . 8080' for slot in range(16)},
         ('spareinner4', '10.96.0.2 . tcp . 80'): '',
@@ -84,7 +84,7 @@ def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
     store, state = world(*web(port=port), node())
     table = Table(of_state(state), SITE)
     made = changed(table, store, state, *web(port=port, ends=('10.244.1.5', '10.244.2.6')))
-    assert (made.gone, list(made.come)) == ({}, [('hairpin4', '10.244.2.6 . 10.244.2.6')])
+    assert (made.removals, list(made.additions)) == ({}, [('hairpin4', '10.244.2.6 . 10.244.2.6')])
     [(name, chain)] = made.chains.items()
     assert chain.rules == (
         'meta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.244.1.5 . 8080, 1 : 10.244.2.6 . 8080 }',
@@ -104,12 +104,12 @@ def test_a_virtual_address_is_shut_before_haproxy_is_told_and_opened_after():
     table = Table(of_state(state), SITE)
     key = ('shut4', '10.96.0.1 . tcp . 80')
     first, rest = changed(table, store, state, *web(ends=())).split()
-    assert first.come == {key: 'goto refuse'}
-    assert ('far4', key[1]) in first.gone
-    assert not rest.come
+    assert first.additions == {key: 'goto refuse'}
+    assert ('far4', key[1]) in first.removals
+    assert not rest.additions
     first, rest = changed(table, store, state, *web()).split()
     assert not first
-    assert (rest.gone, ('far4', key[1]) in rest.come) == ({key: 'goto refuse'}, True)
+    assert (rest.removals, ('far4', key[1]) in rest.additions) == ({key: 'goto refuse'}, True)
 
 
 AT = '10.96.0.1 . tcp . 80'
@@ -121,24 +121,24 @@ def test_a_virtual_address_moves_to_the_kernel_before_haproxy_forgets_it_and_bac
     table = Table(of_state(state), SITE)
     first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
     assert not rest
-    assert {('far4', AT), ('spareinner4', AT)} < first.gone.keys()
-    assert first.come.keys() == {('hit4', AT), ('inner4', AT)}
-    assert [*first.chains] == [first.come['hit4', AT].removeprefix('goto ')]
+    assert {('far4', AT), ('spareinner4', AT)} < first.removals.keys()
+    assert first.additions.keys() == {('hit4', AT), ('inner4', AT)}
+    assert [*first.chains] == [first.additions['hit4', AT].removeprefix('goto ')]
     first, rest = changed(table, store, state, *web()).split()
     assert not first
-    assert rest.gone.keys() == {('hit4', AT), ('inner4', AT)}
-    assert {('far4', AT), ('spareinner4', AT)} < rest.come.keys()
+    assert rest.removals.keys() == {('hit4', AT), ('inner4', AT)}
+    assert {('far4', AT), ('spareinner4', AT)} < rest.additions.keys()
 
 
 def test_a_virtual_address_of_the_kernel_opens_and_closes_before_haproxy_is_told_of_anything():
     store, state = world(*web(said=PRESERVE, ends=()), node())
     table = Table(of_state(state), SITE)
     first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
-    assert (first.gone, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
-    assert {('hit4', AT), ('hairpin4', '10.244.1.5 . 10.244.1.5')} < first.come.keys()
+    assert (first.removals, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert {('hit4', AT), ('hairpin4', '10.244.1.5 . 10.244.1.5')} < first.additions.keys()
     first, rest = changed(table, store, state, *web(said=PRESERVE, ends=())).split()
-    assert (first.come, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
-    assert ('hit4', AT) in first.gone
+    assert (first.additions, rest) == ({('shut4', AT): 'goto refuse'}, Transaction())
+    assert ('hit4', AT) in first.removals
 
 
 def test_an_endpoint_that_goes_costs_one_transaction_and_who_meets_himself_may_so_to_the_end():
@@ -146,7 +146,7 @@ def test_an_endpoint_that_goes_costs_one_transaction_and_who_meets_himself_may_s
     table = Table(of_state(state), SITE)
     first, rest = changed(table, store, state, *web(ends=('10.244.1.6',))).split()
     assert not first
-    assert ('hairpin4', '10.244.1.5 . 10.244.1.5') in rest.gone
+    assert ('hairpin4', '10.244.1.5 . 10.244.1.5') in rest.removals
 
 
 def test_what_nobody_leads_to_is_swept_later_and_chains_before_their_sets():
@@ -200,10 +200,10 @@ def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
         made = table.change(state.update(store, store.take()))
         before = led(kernel)
         for part in made.split():
-            for key in part.gone:
+            for key in part.removals:
                 del kernel[key]
-            assert kernel.keys().isdisjoint(part.come)
-            kernel |= part.come
+            assert kernel.keys().isdisjoint(part.additions)
+            kernel |= part.additions
             # What leads somewhere before and after leads somewhere at each moment, or is shut.
             assert before & led(table.elements) <= led(kernel)
         chains |= made.chains
@@ -262,20 +262,20 @@ def test_a_listing_is_read_as_the_ruleset_writes_it():
 def test_another_network_of_pods_is_its_own_elements():
     _, state = world(*web(), node())
     table = Table(of_state(state), SITE)
-    wider = NodeFacts(SITE.address, SITE.here, ('10.240.0.0/12',), SITE.ports)
+    wider = NodeFacts(SITE.address, SITE.local_pods, ('10.240.0.0/12',), SITE.ports)
     made = table.move(wider)
-    assert {(name, key) for name, key in made.gone} == {('pods4', '10.244.0.0/16')}
-    assert {(name, key) for name, key in made.come} == {('pods4', '10.240.0.0/12')}
+    assert {(name, key) for name, key in made.removals} == {('pods4', '10.244.0.0/16')}
+    assert {(name, key) for name, key in made.additions} == {('pods4', '10.240.0.0/12')}
     assert table.elements == Table(of_state(state), wider).elements
 
 
 @pytest.mark.parametrize(
     'facts',
     [
-        pytest.param(NodeFacts('192.0.2.9', SITE.here, SITE.pods, SITE.ports), id='another address'),
-        pytest.param(NodeFacts(SITE.address, SITE.here, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
+        pytest.param(NodeFacts('192.0.2.9', SITE.local_pods, SITE.pods, SITE.ports), id='another address'),
+        pytest.param(NodeFacts(SITE.address, SITE.local_pods, SITE.pods, (1, 2, 3, 4, 5, 6)), id='other listeners'),
         pytest.param(
-            NodeFacts(SITE.address, SITE.here, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'
+            NodeFacts(SITE.address, SITE.local_pods, (*SITE.pods, 'fd00:244::/32'), SITE.ports), id='pods of IPv6 too'
         ),
     ],
 )
@@ -302,7 +302,7 @@ def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_a
     _, state = world(*web(), node())
     before = Table(of_state(state), replace(SITE, bypass=True))
     after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291, 10294, 10295), closed=SITE.ports))
-    seen = live_state.told(before)
+    seen = live_state.of_table(before)
     assert live_state.mending(after, seen).splitlines() == [
         'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
         'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
