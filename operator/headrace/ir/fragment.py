@@ -37,7 +37,7 @@ def pointers(content: Content | None) -> Iterator[Pointer]:
     match content:
         case Pointer():
             yield content
-        case Split():
+        case Split() | Unread():
             yield from content.pointers
         case Candidates():
             for item in content.items:

@@ -37,6 +37,7 @@ class GatewayPort:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a worker that another process configured has at a key, kept as it is until a reload."""
+    """What a worker that another process configured has at a key, kept as it is until a reload, and where it leads."""
 
     text: str
+    pointers: tuple[Pointer, ...] = ()

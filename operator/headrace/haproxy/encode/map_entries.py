@@ -93,6 +93,19 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     return []
 
 
+def read_pointer(kind: Kind, text: str) -> Content:
+    """Return the content of a claimed key whose entry has this value, as far as the value says it."""
+    try:
+        if kind is Kind.GATEWAY_PORT:
+            return GatewayPort(int(text))
+        if text.endswith('_') and text != routes.NO_ROUTE:
+            return Reserved(text.removesuffix('_'))
+        content = routes.read_value(text)
+    except ValueError:
+        return Unread(text)
+    return HostTls(passthrough=content) if kind is Kind.TLS and isinstance(content, Pointer) else content
+
+
 def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
     """Return the lines of the crt-list that a host's TLS makes.
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from headrace.haproxy.encode import syntax
-from headrace.ir.pointers import NoRoute, Pointer
+from headrace.ir.pointers import NoRoute, Pointer, Unread
 from headrace.ir.policy import Entry, Map
 from headrace.ir.routing import (
     Authentication,
@@ -67,6 +67,20 @@ def value(key: str, content: Target | Candidates) -> str:
     return text if len(text) <= MAX_VALUE else _text(closed_target(content.items[0].target))
 
 
+def read_value(text: str) -> Pointer | NoRoute | Unread:
+    """Return what a value of the routing map stands for; raises ValueError for another text.
+
+    A split, and candidates, stay the text that they are, with the backends and policies that the text names.
+    """
+    if text == NO_ROUTE:
+        return NoRoute()
+    if text.startswith('?'):
+        targets = (candidate.partition('!')[0] for candidate in text.split(',')[1:-1])
+        return Unread(text, tuple(syntax.read_pointer(target) for target in targets if target != NO_ROUTE))
+    pointer = syntax.read_pointer(text)
+    return Unread(text, (pointer,)) if SPLIT in pointer.flags else pointer
+
+
 def lead(rule: Lead) -> list[Entry]:
     """Return the entries that lead a policy's requests to further backends."""
     if isinstance(rule, Canary):
@@ -80,6 +94,19 @@ def lead(rule: Lead) -> list[Entry]:
     if isinstance(rule, Mirror):
         return [Entry(Map.MIRRORS, rule.policy, f'{rule.percent}|{rule.pointer.backend}')]
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(rule).items()]
+
+
+def read_lead(entry: Entry) -> Pointer | None:
+    """Return where an entry of `lead` leads, None for an entry that leads nowhere. Most name the backend alone."""
+    match entry.map, entry.value.split('|'):
+        case (Map.CANARY, [_, backend, policy, flags, *_]) | (Map.SPLITS, [backend, policy, flags, *_]):
+            return Pointer(backend, policy, flags)
+        case Map.FALLBACK, [backend]:
+            return Pointer(backend, '')
+        case ((Map.EXTERNAL_AUTH | Map.ERROR_PAGES | Map.MIRRORS), [_, backend, *_]):
+            return Pointer(backend, '')
+        case _:
+            return None
 
 
 def _authentication(authentication: Authentication) -> str:

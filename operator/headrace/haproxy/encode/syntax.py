@@ -58,6 +58,12 @@ def pointer(target: Pointer) -> str:
     return f'{text}|{target.cluster}' if target.cluster else text
 
 
+def read_pointer(text: str) -> Pointer:
+    """Return what `pointer` made such a text of; raises ValueError for another text."""
+    backend, policy, flags, *cluster = text.split('|')
+    return Pointer(backend, policy, flags, ''.join(cluster))
+
+
 def map_file(name: str) -> str:
     """Return the reference of a map, the same in the configuration and for runtime commands."""
     return f'{MAPS}/{name}.map'

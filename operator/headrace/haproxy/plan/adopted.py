@@ -14,10 +14,8 @@ from headrace.haproxy.plan import live_state, plan
 from headrace.haproxy.plan.live_state import LiveState, Servers
 from headrace.haproxy.plan.reload_reasons import Reason, why_reload
 from headrace.ir.backend import Backend, Group, Options, Shape
-from headrace.ir.fragment import Content, Fragment, Kind, pointers
-from headrace.ir.pointers import Pointer, Reserved, Unread
+from headrace.ir.fragment import Content, Fragment, pointers
 from headrace.ir.policy import Entry, Map
-from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -75,22 +73,27 @@ class _Search:
         # Backends that no object wants any more, and that something which is held leads to.
         self.retained: set[str] = set()
         self._desired_names = {name for fragment in desired.fragments.values() for name in plan.backends(fragment)}
+        # By the policy or the backend that their key begins with.
+        self._entries_by_name: dict[str, list[Entry]] = {}
+        for map_name in live.maps.keys() - _POINTING:
+            for key, values in live.maps[map_name].items():
+                for name in {key, key[: names.DIGITS]}:
+                    self._entries_by_name.setdefault(name, []).append(Entry(map_name, key, values[0]))
 
     def step(self) -> set[Ref]:
         """Find keys and backends that stay because of the objects found so far, and return more of those."""
         fragments = self.desired.fragments
         deferred_names = {name for ref in self.refs for name in plan.backends(fragments.get(ref))}
         absent = self.missing | (deferred_names - self.live.backends.keys())
-        policies = self._policies()
+        policies = {policy for ref in self.refs for policy in self._policies_of(ref)}
         self.keys = {
             key
             for key, content in self.desired.pointers.items()
             if any(item.backend in absent or item.policy in policies for item in pointers(content))
         }
         targets = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
-        for map_name in (Map.CANARY, Map.EXTERNAL_AUTH, Map.ERROR_PAGES, Map.MIRRORS):
-            targets |= {value.split('|')[1] for value in self._values(map_name, policies) if '|' in value}
-        targets |= set(self._values(Map.FALLBACK, policies))
+        leads = (routes.read_lead(entry) for ref in self.refs for entry in self._entries(ref, set()))
+        targets |= {pointer.backend for pointer in leads if pointer}
         self.retained = (targets & self.live.backends.keys()) - self._desired_names
         refs = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (refs | {names.owner(name)[0] for name in self.retained}) - self.refs
@@ -98,15 +101,7 @@ class _Search:
     def value(self, key: ClaimKey) -> Content | None:
         """Return what stands at a key in the worker, None for nothing."""
         values = self.live.maps.get(map_entries.CLAIMED.get(key[0], Map.PASSTHROUGH), {}).get(key[1])
-        if not values:
-            return None
-        backend, *fields = values[0].split('|')
-        if not fields:
-            return Reserved(backend.removesuffix('_'))
-        if backend.startswith('?') or routes.SPLIT in fields[1]:
-            return Unread(values[0])
-        pointer = Pointer(backend, *fields[:3])
-        return HostTls(passthrough=pointer) if key[0] is Kind.TLS else pointer
+        return map_entries.read_pointer(key[0], values[0]) if values else None
 
     def stand_in(self, ref: Ref) -> Fragment | None:
         """Return an object as the worker has it, with the endpoints that are wanted; None when it has nothing of it."""
@@ -136,27 +131,14 @@ class _Search:
         owner, port = names.owner(name)
         return Backend(name, owner, port, Shape(), Options(), _groups(self.live.backends[name]))
 
-    def _entries(self, ref: Ref, backends: set[str]) -> list[Entry]:
+    def _entries(self, ref: Ref, backends: set[str]) -> set[Entry]:
         """Return the entries that the worker has under an object's policies, and under the names of its backends."""
-        policies = self._policies_of(ref)
-        return [
-            Entry(name, key, values[0])
-            for name, entries in self.live.maps.items()
-            if name not in _POINTING
-            for key, values in entries.items()
-            if key in backends or key[: names.DIGITS] in policies
-        ]
-
-    def _policies(self) -> set[str]:
-        return {policy for ref in self.refs for policy in self._policies_of(ref)}
+        return {entry for name in self._policies_of(ref) | backends for entry in self._entries_by_name.get(name, ())}
 
     def _policies_of(self, ref: Ref) -> set[str]:
         fragment = self.desired.fragments.get(ref)
         policies = {names.policy(ref, port) for owner, port in map(names.owner, self.retained) if owner == ref}
         return policies | (fragment.policies if fragment else set())
-
-    def _values(self, name: Map, policies: set[str]) -> list[str]:
-        return [values[0] for key, values in self.live.maps.get(name, {}).items() if key in policies]
 
 
 def _groups(servers: Servers) -> tuple[Group, ...]:

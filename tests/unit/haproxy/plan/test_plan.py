@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from headrace import names, store
-from headrace.haproxy.encode import profiles
+from headrace.haproxy.encode import map_entries, profiles
 from headrace.haproxy.plan import adopted, plan
 from headrace.haproxy.plan.live_state import LiveState, Server
 from headrace.haproxy.plan.plan import Loaded
@@ -526,18 +526,40 @@ def test_of_what_a_worker_has_never_had_nothing_is_there_until_the_reload():
     assert (made.refs, made.keys) == ({Ref('Service', 'shop', 'web')}, {(Kind.ROUTE, 'web.example.com/')})
 
 
-def test_what_a_canary_leads_to_until_a_reload_stays_though_nobody_wants_it_any_more():
-    wanted, _ = changed([web(retries='1')], [])
-    had = LiveState()
-    had.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
-    had.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
-    had.maps[Map.ROUTES] = {'web.example.com/': [f'{ROUTE}c']}
-    had.maps[Map.CANARY] = {POLICY: [f'10|shop_next_http|{NEXT}|']}
-    lacked = adopted.missing(wanted, had, frozenset((Shape().profile,)))
-    made = adopted.defer(wanted, lacked, had).snapshot
-    (kept,) = made.fragments[Ref('Service', 'shop', 'next')].backends
-    assert (kept.name, kept.port, kept.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
-    assert made.pointers[Kind.ROUTE, 'web.example.com/'] == Pointer(*f'{ROUTE}c'.split('|'))
+SPLIT = f'shop_web_http|{POLICY}|W'
+CANDIDATES = f'?web.example.com/,shop_next_http|{NEXT}|!m!GET,{ROUTE},'
+
+
+@pytest.mark.parametrize(
+    ('where', 'entries', 'route'),
+    [
+        pytest.param(Map.CANARY, {POLICY: f'10|shop_next_http|{NEXT}|'}, f'{ROUTE}c', id='a canary'),
+        pytest.param(Map.MIRRORS, {POLICY: '10|shop_next_http'}, f'{ROUTE}m', id='a mirror'),
+        pytest.param(Map.SPLITS, {f'{POLICY}:': f'shop_next_http|{NEXT}|'}, SPLIT, id='a split'),
+        pytest.param(Map.FALLBACK, {POLICY: 'shop_next_http'}, ROUTE, id='a fallback'),
+        pytest.param(Map.ERROR_PAGES, {POLICY: '404|shop_next_http|shop||web|80'}, ROUTE, id='error pages'),
+        pytest.param(
+            Map.EXTERNAL_AUTH, {POLICY: '5000|shop_next_http|GET|next/||||0|'}, f'{ROUTE}A', id='authentication'
+        ),
+        pytest.param(Map.CANARY, {}, CANDIDATES, id='candidates'),
+    ],
+)
+def test_a_backend_without_an_object_stays_until_a_reload_where_a_route_that_stays_leads_to_it(where, entries, route):
+    desired, _ = changed([web(retries='1')], [])
+    live = LiveState()
+    live.backends[WEB] = {'one': Server('10.0.0.1', 8080, disabled=False)}
+    live.backends['shop_next_http'] = {'two': Server('10.0.0.2', 8080, disabled=False)}
+    live.maps[Map.ROUTES] = {'web.example.com/': [route]}
+    live.maps[where] = {key: [value] for key, value in entries.items()}
+    missing = adopted.missing(desired, live, frozenset((Shape().profile,)))
+    snapshot = adopted.defer(desired, missing, live).snapshot
+    (backend,) = snapshot.fragments[Ref('Service', 'shop', 'next')].backends
+    assert (backend.name, backend.port, backend.groups) == ('shop_next_http', 'http', (Group(8080, ('10.0.0.2',)),))
+    (entry,) = map_entries.of_pointer(Kind.ROUTE, 'web.example.com/', snapshot.pointers[Kind.ROUTE, 'web.example.com/'])
+    assert entry.value == route
+    assert {(entry.key, entry.value) for entry in snapshot.fragments[Ref('Service', 'shop', 'web')].data} == {
+        *entries.items()
+    }
 
 
 def test_tls_that_a_worker_passes_through_goes_where_it_went_until_a_reload():
