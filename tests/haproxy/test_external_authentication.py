@@ -370,6 +370,24 @@ def test_a_namespace_has_so_many_requests_at_once_and_others_are_told_to_come_ba
     assert edge.get('app.com').status == 200
 
 
+def test_no_header_of_a_client_gives_its_namespace_a_second_share(edge, server):
+    release = threading.Event()
+    server.answer = lambda _: release.wait(10) and allow(_)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = [pool.submit(edge.get, 'app.com') for _ in range(AT_ONCE)]
+        until(lambda: len(server.asked) == AT_ONCE, 'all are asked about')
+        names = ('Purpose', 'Backend', 'Client', 'Timeout', 'Answer', 'Busy')
+        refused = [edge.get('app.com', headers=[(f'X-Headrace-{name}', 'x')]).status for name in names]
+        release.set()
+        assert refused == [503] * len(names)
+        assert Counter(found.result().status for found in waiting) == {200: AT_ONCE}
+
+
+def test_a_client_does_not_see_the_mark_of_an_endpoints_answer(edge, server):
+    answering(server, 401)
+    assert 'x-headrace-answer' not in edge.get('app.com').headers
+
+
 def test_clients_that_go_away_leave_their_places(edge, server):
     held = threading.Event()
     server.answer = lambda _: held.wait(10) and allow(_)

@@ -7,7 +7,7 @@
 
 local policies = Map.new('maps/external-auth.map', Map._str)
 local skipped = Map.new('maps/external-auth-skip.map', Map._beg)
-local FRONTEND = 'unix@' .. (os.getenv('HEADRACE_SOCKETS') or '/run/headrace') .. '/external-auth.sock'
+local values, OF_CONNECTION = messages.values, messages.OF_CONNECTION
 
 local function set(list)
     local found = {}
@@ -15,25 +15,7 @@ local function set(list)
     return found
 end
 
--- Headers of one connection or body, which are not those of another request or answer.
-local OF_CONNECTION = set {
-    'connection', 'content-length', 'expect', 'host', 'http2-settings', 'keep-alive', 'proxy-connection', 'te', 'trailer',
-    'transfer-encoding', 'upgrade',
-}
 local CREDENTIALS = set { 'authorization', 'cookie' }
-
-local function split(text, separator)
-    local found, first = {}, 1
-    while true do
-        local place = text:find(separator, first, true)
-        if not place then
-            found[#found + 1] = text:sub(first)
-            return found
-        end
-        found[#found + 1] = text:sub(first, place - 1)
-        first = place + 1
-    end
-end
 
 -- Entries as they were read, by their text: few are in use, and to forget all of them costs little.
 local MAX_ENTRIES = 1000
@@ -42,7 +24,7 @@ local entries, entry_count = {}, 0
 local function read(text)
     local entry = entries[text]
     if entry then return entry end
-    local fields = split(text, '|')
+    local fields = messages.split(text, '|')
     entry = {
         text = text,
         timeout = tonumber(fields[1]),
@@ -50,7 +32,7 @@ local function read(text)
         namespace = fields[2]:match('^[^_]*'),
         method = fields[3]:lower(),
         url = 'http://' .. fields[4],
-        names = set(split(fields[5], ',')),
+        names = set(messages.split(fields[5], ',')),
         signin = fields[6],
         lifetime = tonumber(fields[7]),
         body = tonumber(fields[8]),
@@ -97,16 +79,6 @@ local function remembered(entry, key)
     return answer and answer.ends > core.now().sec * 1000 and answer.headers
 end
 
--- Values of a header in their order; HAProxy counts them from 0.
-local function values(header)
-    local found, number = {}, 0
-    while header and header[number] do
-        found[number + 1] = header[number]
-        number = number + 1
-    end
-    return found
-end
-
 -- Many servers cannot tell `_` from `-` in names.
 local function plain(name) return (name:lower():gsub('_', '-')) end
 
@@ -140,8 +112,6 @@ local function question(txn, entry, headers, url)
     asked['x-original-url'], asked['x-original-method'] = { url }, { method }
     asked['x-forwarded-uri'], asked['x-forwarded-method'] = { target }, { method }
     asked['x-auth-request-redirect'] = { target }
-    asked['x-headrace-backend'], asked['x-headrace-timeout'] = { entry.backend }, { tostring(entry.timeout) }
-    asked['x-headrace-client'] = { txn.f:src() }
     return asked
 end
 
@@ -282,10 +252,9 @@ local function authenticate(txn)
         allow(txn, known)
         return
     end
-    local client = core.httpclient()
-    local response = client[entry.method](client, {
-        url = entry.url, dst = FRONTEND, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
-    })
+    local response = messages.send(entry.method, {
+        url = entry.url, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
+    }, { backend = entry.backend, client = txn.f:src() })
     judge(txn, entry, response, url, key)
 end
 

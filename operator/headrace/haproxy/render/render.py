@@ -45,9 +45,9 @@ HTTPS = f'{CONFIG}/31-https.cfg'
 CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
 # Hashes that only HAProxy can judge.
 USERS = f'{CONFIG}/25-users.cfg'
-# Rules in Lua: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
+# Rules in Lua, in the order in which they are loaded: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
 # reads no file of the folder that is no `.cfg` by itself.
-LUA = ('requests.lua', 'authentication.lua', 'errors.lua', 'mirrors.lua', 'passwords.lua')
+LUA = ('messages.lua', 'requests.lua', 'authentication.lua', 'errors.lua', 'mirrors.lua', 'passwords.lua')
 CHOOSE = 'choose.lua'
 
 

@@ -9,6 +9,7 @@ local routes = Map.new('maps/routes.map', Map._beg)
 -- By policy: the path that a request gets, with `$1` to `$9` for what groups of the path's expression matched.
 local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
 local MAX_PATH = 8192
+local split = messages.split
 
 -- What was read from values, by their text. The older half goes when the younger one is full, so values that are gone do
 -- not stay, and memory is bounded.
@@ -19,19 +20,6 @@ local expressions = setmetatable({}, { __mode = 'v' })
 
 local function decoded(text)
     return (text:gsub('%%(%x%x)', function(digits) return string.char(tonumber(digits, 16)) end))
-end
-
-local function split(text, separator)
-    local found, first = {}, 1
-    while true do
-        local place = text:find(separator, first, true)
-        if not place then
-            found[#found + 1] = text:sub(first)
-            return found
-        end
-        found[#found + 1] = text:sub(first, place - 1)
-        first = place + 1
-    end
 end
 
 local function expression(text)
@@ -54,16 +42,6 @@ local function matching(text)
 end
 
 -- How what a condition names is read from a request.
-
-local function header(txn, name)
-    local count = txn.f:req_fhdr_cnt(name)
-    if count == 0 then return nil end
-    local first = txn.f:req_fhdr(name, 1)
-    if count == 1 then return first end
-    local values = { first }
-    for number = 2, count do values[number] = txn.f:req_fhdr(name, number) end
-    return table.concat(values, ',')
-end
 
 local function parameters(txn)
     local found = {}
@@ -101,7 +79,7 @@ end
 
 local readers = {
     m = function(request) return request.txn.f:method() end,
-    h = function(request, name) return header(request.txn, name) end,
+    h = function(request, name) return messages.header(request.txn, name) end,
     q = function(request, name)
         request.parameters = request.parameters or parameters(request.txn)
         return request.parameters[name]

@@ -64,15 +64,9 @@ local function expression(text)
     return found
 end
 
-local function header(txn, name)
-    local values = {}
-    for number = 1, txn.f:req_fhdr_cnt(name) do values[number] = txn.f:req_fhdr(name, number) end
-    return values[1] and table.concat(values, ',')
-end
-
 core.register_fetches('canary', function(txn)
     local name, text = (patterns:lookup(txn:get_var('txn.policy')) or ''):match('^([^|]*)|(.*)$')
-    local value = name and header(txn, name)
+    local value = name and messages.header(txn, name)
     local found = value and expression(text)
     return found and (found:match(value)) or false
 end)
@@ -95,7 +89,7 @@ local PARTS = {
 
 -- Parts that have a name of their own, by what stands before it.
 local NAMED = {
-    http = function(txn, name) return header(txn, (name:gsub('_', '-'))) end,
+    http = function(txn, name) return messages.header(txn, (name:gsub('_', '-'))) end,
     arg = function(txn, name) return txn.f:url_param(name) end,
     cookie = function(txn, name) return txn.f:req_cook(name) end,
 }
