@@ -398,7 +398,7 @@ def test_clients_that_go_away_leave_their_places(edge, server):
             connection.sendall(b'GET / HTTP/1.1\r\nHost: app.com\r\n\r\n')
         until(lambda: len(server.asked) == AT_ONCE, 'all are asked about')
     until(
-        lambda: edge.haproxy.command('show table external-auth-namespaces').rstrip().endswith('conn_cur=0'),
+        lambda: edge.haproxy.command('show table internal-namespaces').rstrip().endswith('conn_cur=0'),
         'no request is in flight',
     )
     assert edge.get('app.com').status == 200

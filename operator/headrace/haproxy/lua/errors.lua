@@ -1,5 +1,5 @@
 -- Replaces an answer whose status is one of those of the route by what another Service answers. txn.errors is the entry, whose
--- form is that of `haproxy/encode/routes.py`; the frontend of external authentication leads to the Service. Where that gives no answer, the one that
+-- form is that of `haproxy/encode/routes.py`; the frontend `internal` leads to the Service. Where that gives no answer, the one that
 -- there is stays.
 --
 -- Nothing of an entry, a request or an answer is ever run as code.

@@ -74,8 +74,8 @@ COMPRESSION = (
 )
 _HTTPS = 443
 _NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near', 'node_tls', 'node_tls_near')
-_EDGE_FRONTENDS = ('http', 'sni', 'tcp', 'external-auth', 'health')
-_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'external-auth', 'health')
+_EDGE_FRONTENDS = ('http', 'sni', 'tcp', 'internal', 'health')
+_NODE_FRONTENDS = ('node-http', 'node-tcp', 'node-tls', 'internal', 'health')
 # The claim that decides about the first line of the crt-list, and about `strict-sni`.
 DEFAULT: ClaimKey = (Kind.CERTIFICATE, DEFAULT_CERTIFICATE)
 

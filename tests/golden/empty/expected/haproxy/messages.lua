@@ -2,7 +2,7 @@
 
 messages = {}
 
-local FRONTEND = 'unix@' .. (os.getenv('HEADRACE_SOCKETS') or '/run/headrace') .. '/external-auth.sock'
+local FRONTEND = 'unix@' .. (os.getenv('HEADRACE_SOCKETS') or '/run/headrace') .. '/internal.sock'
 
 -- Headers of one connection or body, which are not those of another request or answer, and the mark of an endpoint's answer.
 messages.OF_CONNECTION = {
@@ -43,7 +43,7 @@ function messages.header(txn, name)
     return table.concat(values, ',')
 end
 
--- Sends a request by the frontend of external authentication, which reads from headers to which backend it goes, how many milliseconds it may take,
+-- Sends a request by the frontend `internal`, which reads from headers to which backend it goes, how many milliseconds it may take,
 -- whose it is, and what it is for (nil for authentication): each purpose of a namespace is counted for itself. Waits for the answer.
 function messages.send(method, request, to)
     local headers = request.headers

@@ -1,5 +1,5 @@
 -- Sends a copy of a request to another Service. txn.mirror is PERCENT|BACKEND; the draw has been made. A task sends the copy by the
--- frontend of external authentication, which bounds how many a namespace has at once, so the request does not wait; the answer is dropped. What has no
+-- frontend `internal`, which bounds how many a namespace has at once, so the request does not wait; the answer is dropped. What has no
 -- copy: a method that Lua's client does not know, and a body without a declared length or above the buffer.
 --
 -- Nothing of an entry or a request is ever run as code.
