@@ -433,6 +433,7 @@ def test_pods_roll_for_what_needs_a_new_process_and_for_nothing_else():
     assert listed == restart
     assert mark() == mark(settings={'reloadInterval': '5s'})
     assert mark() != mark(settings={'class': 'other'})
+    assert mark() != mark(settings={'ingress': False})
     assert mark() != mark(overrides={'snippets': {'a': 'option httpclose'}})
 
 
