@@ -14,7 +14,8 @@ import headrace
 from conftest import ROOT, binary
 from headrace.haproxy.render import overrides
 from headrace.kube.rights import CLASS_NAMESPACE, RULES, When, Where, class_lease
-from headrace.objects import parse
+from headrace.objects import parse, registry
+from headrace.objects.references import GATEWAY_GROUP
 from headrace.settings import settings as class_settings
 from headrace.translate.ingress_class import controller_name
 from support import chart
@@ -207,7 +208,10 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', SLICES, 'endpointslices', read),
         ('*', '', 'nodes', read),
         *(('*', INGRESSES, kind, read) for kind in ('ingresses', 'ingressclasses')),
+        *(('*', GATEWAY_GROUP, kind.plural, read) for kind in registry.KINDS if kind.group == GATEWAY_GROUP),
+        ('*', '', 'namespaces', read),
         ('edge', '', 'secrets', read),
+        ('edge', '', 'configmaps', read),
         ('edge', LEASES, 'leases', 'get create update delete'),
         *REVIEWS,
     )
@@ -323,11 +327,12 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
 @pytest.mark.parametrize(
     ('account', 'values', 'when'),
     [
-        ('edge', {}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
-        ('edge', {'settings': {'ingress': False}}, {When.NODE_ADDRESSES, When.API}),
-        ('edge', {'api': {'enabled': False}}, {When.INGRESS, When.NODE_ADDRESSES}),
-        ('edge', {'edge': {'topologyHints': False}}, {When.INGRESS, When.API}),
-        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'settings': {'ingress': False}}, {When.GATEWAY_API, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'api': {'enabled': False}}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, {When.GATEWAY_API, When.INGRESS, When.API}),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'settings': {'gatewayApi': False}}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
         ('controller', {}, {When.INGRESS}),
         ('controller', {'settings': {'ingress': False}}, set()),
         ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.INGRESS, When.STATUS_OF_NODES}),
@@ -389,16 +394,22 @@ def test_in_kube_system_a_controller_may_change_the_lease_of_its_class_alone(nam
     assert role['rules'][0]['verbs'] == ['create']
 
 
-def test_with_watched_namespaces_nothing_is_cluster_wide():
-    documents = chart.render(MATRIX['watched namespaces'])
-    assert not [one for one in documents if one['kind'].startswith('Cluster')]
+def test_with_watched_namespaces_only_gateway_classes_are_read_cluster_wide():
+    watched = MATRIX['watched namespaces']
+    without = chart.render(watched | {'settings': {**watched.get('settings', {}), 'gatewayApi': False}})
+    assert not [one for one in without if one['kind'].startswith('Cluster')]
+    assert not {row[2] for row in chart.rules(without, 'edge')} & {'gateways', 'gatewayclasses', 'configmaps'}
+    documents = chart.render(watched)
+    roles = [one for one in documents if one['kind'] == 'ClusterRole']
+    assert [rule['resources'] for role in roles for rule in role['rules']] == [['gatewayclasses']]
     assert not [one for one in documents if one['metadata'].get('namespace') == CLASS_NAMESPACE]
     assert not [one for one in documents if one['kind'] == 'IngressClass']
-    for kind in ('services', 'ingresses'):
+    for kind in ('services', 'ingresses', 'gateways'):
         assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == kind} == {'shop', 'mail'}
     assert not [row for row in chart.rules(documents, 'edge') if row[2] == 'ingressclasses']
     # Of the namespaces whose Secrets may be read, one is not watched.
-    assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == 'secrets'} == {'shop'}
+    for kind in ('secrets', 'configmaps'):
+        assert {row[0] for row in chart.rules(documents, 'edge') if row[2] == kind} == {'shop'}
     containers = chart.containers(chart.pod_specs(documents)['hr-headrace-edge'])
     assert 'HEADRACE_NODE' not in {one['name'] for one in containers['operator']['env']}
 

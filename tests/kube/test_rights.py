@@ -6,6 +6,7 @@ import pytest
 
 from headrace.kube import rights
 from headrace.kube.rights import When, Where
+from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.live import until
@@ -79,6 +80,14 @@ def joined(control_plane):
         control_plane.api.delete(f'{collection("Node")}/joins')
 
 
+@pytest.fixture
+def gateway_api(control_plane):
+    """The kinds of the Gateway API are there."""
+    with gateway_crds.defined(control_plane.api):
+        yield
+
+
+@pytest.mark.usefixtures('gateway_api')
 def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
     cluster = make_cluster(when=[When.NODE_ADDRESSES, When.API], addressSource='node-ports')
     cluster.put('users', SECRET)

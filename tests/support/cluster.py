@@ -17,7 +17,7 @@ LEASES = 'coordination.k8s.io/v1'
 NETWORKING = 'networking.k8s.io/v1'
 # All that may be in one namespace, which is that of the process here.
 NAMESPACED = (rights.Where.NAMESPACES, rights.Where.SECRETS, rights.Where.OWN)
-EDGE_RULES = rights.rules(['edge'], NAMESPACED, [rights.When.INGRESS])
+EDGE_RULES = rights.rules(['edge'], NAMESPACED, [rights.When.INGRESS, rights.When.GATEWAY_API])
 
 
 class Cluster(Live):
@@ -42,6 +42,7 @@ class Cluster(Live):
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         roles = role.split(',')
         when = [*when, *([rights.When.INGRESS] if settings.get('ingress', True) else [])]
+        when += [rights.When.GATEWAY_API] if settings.get('gatewayApi', True) else []
         wide = (rights.Where.CLUSTER, rights.Where.UNLIMITED, rights.Where.CLASS)
         places = (*NAMESPACED, *wide) if everywhere else NAMESPACED
         wanted = rights.rules(roles, places, when) if rules is None else rules

@@ -15,6 +15,11 @@
 {{- if not (and (hasKey .Values.settings "ingress") (not .Values.settings.ingress)) -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether resources of the Gateway API are served: "true" or nothing. */}}
+{{- define "headrace.gatewayApi" -}}
+{{- if not (and (hasKey .Values.settings "gatewayApi") (not .Values.settings.gatewayApi)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Whether there are agents of the node role, of this release or by other means: "true" or nothing. */}}
 {{- define "headrace.nodeRole" -}}
 {{- if or .Values.node.enabled .Values.settings.nodeRole -}}true{{- end -}}

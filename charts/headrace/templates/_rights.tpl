@@ -54,6 +54,29 @@ subjects:
 {{- end }}
 {{- end -}}
 
+{{/* What is read for Gateways by one process, while the API server has the CRDs. Nothing with settings.gatewayApi=false. */}}
+{{- define "headrace.gatewayRules" -}}
+{{- if include "headrace.gatewayApi" . }}
+# Gateways and what attaches to them.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, listenersets, httproutes, grpcroutes, tlsroutes, tcproutes, udproutes, referencegrants, backendtlspolicies]
+  verbs: [list, watch]
+{{- end }}
+{{- end -}}
+
+{{- define "headrace.gatewayClassRules" -}}
+# Which Gateways are for this class. GatewayClasses are cluster-wide.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses]
+  verbs: [list, watch]
+{{- if not .Values.watchNamespaces }}
+# The labels by which listeners select the namespaces of routes.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
+{{- end -}}
+
 {{- define "headrace.controllerIngressRules" -}}
 {{- include "headrace.ingressRules" . -}}
 {{- if include "headrace.ingress" . }}
@@ -77,6 +100,17 @@ subjects:
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
+{{- end -}}
+
+{{/* For one account: authorities are read by the edge alone. */}}
+{{- define "headrace.materialRules" -}}
+{{- include "headrace.secretRules" .root -}}
+{{- if and (eq .account "edge") (include "headrace.gatewayApi" .root) }}
+# Authorities that certificates of clients and of backends are validated against, under ca.crt.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+{{- end }}
 {{- end -}}
 
 {{- define "headrace.agentLeaseRules" -}}

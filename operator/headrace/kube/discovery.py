@@ -62,11 +62,11 @@ class Discovery:
     async def _look(self) -> None:
         names: dict[str, frozenset[str]] = {}
         for resource in sorted(self._resources):
-            version = resource.api_version
+            version, plural = resource.evidence
             try:
                 if version not in names:
                     names[version] = await self._kinds_of(version)
-                await self._note(resource, is_served=resource.plural in names[version])
+                await self._note(resource, is_served=plural in names[version])
             except CallError as error:
                 log.warning('the API server does not say which kinds it serves', extra={'said': str(error)[:300]})
 

@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from headrace.kube.resources import INGRESS_CLASSES, INGRESSES, NODES, SECRETS, SERVICES, SLICES, Resource
+from headrace.kube.resources import (
+    CONFIG_MAPS,
+    GATEWAY_CLASSES,
+    GATEWAY_RESOURCES,
+    INGRESS_CLASSES,
+    INGRESSES,
+    NAMESPACES,
+    NODES,
+    SECRETS,
+    SERVICES,
+    SLICES,
+    Resource,
+)
 from headrace.names import DEFAULT_CLASS
 
 # The namespace of the Leases of classes: only administrators write there.
@@ -37,6 +49,7 @@ class When(StrEnum):
 
     ALWAYS = ''
     INGRESS = 'ingress'
+    GATEWAY_API = 'gatewayApi'
     NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
     STATUS_OF_NODES = 'nodes among statusAddresses'
     NODE_ROLE = 'nodeRole'
@@ -82,6 +95,25 @@ RULES: tuple[Rule, ...] = (
     _read(AGENTS, SECRETS, Where.SECRETS, 'Certificates, authorities and users that annotations name.'),
     _read(('edge',), INGRESSES, Where.NAMESPACES, 'What is served by Ingresses.', When.INGRESS),
     _read(('edge',), INGRESS_CLASSES, Where.UNLIMITED, 'Which Ingresses are for this class.', When.INGRESS),
+    _read(('edge',), GATEWAY_CLASSES, Where.CLUSTER, 'Which Gateways are for this class.', When.GATEWAY_API),
+    *(
+        _read(('edge',), resource, Where.NAMESPACES, 'What is served by the Gateway API.', When.GATEWAY_API)
+        for resource in GATEWAY_RESOURCES
+    ),
+    _read(
+        ('edge',),
+        NAMESPACES,
+        Where.UNLIMITED,
+        'The labels by which listeners select the namespaces of routes.',
+        When.GATEWAY_API,
+    ),
+    _read(
+        ('edge',),
+        CONFIG_MAPS,
+        Where.SECRETS,
+        'Authorities that certificates of clients and of backends are validated against.',
+        When.GATEWAY_API,
+    ),
     _read(('edge',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
     _read(('node',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.'),
     Rule(
@@ -185,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         When.STARTUP_TAINT,
     ),
 )
-# Asked by kopf once at its start; every account has the right by the ClusterRole system:discovery.
+# Asked by kopf once at its start, and by `discovery`; every account has the right by the ClusterRole system:discovery.
 DISCOVERY = (
     '/api',
     '/api/v1',
@@ -193,6 +225,8 @@ DISCOVERY = (
     '/apis/admissionregistration.k8s.io/v1',
     '/apis/apiextensions.k8s.io/v1',
     '/apis/discovery.k8s.io/v1',
+    '/apis/gateway.networking.k8s.io/v1',
+    '/apis/gateway.networking.k8s.io/v1beta1',
     '/apis/networking.k8s.io/v1',
 )
 

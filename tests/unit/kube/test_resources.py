@@ -5,7 +5,19 @@ from dataclasses import replace
 import pytest
 
 from headrace.kube import resources
-from headrace.kube.resources import INGRESS_CLASSES, INGRESSES, NODES, SECRETS, SERVICES, SLICES, Scope
+from headrace.kube.resources import (
+    CONFIG_MAPS,
+    GATEWAY_CLASSES,
+    GATEWAY_RESOURCES,
+    INGRESS_CLASSES,
+    INGRESSES,
+    NAMESPACES,
+    NODES,
+    SECRETS,
+    SERVICES,
+    SLICES,
+    Scope,
+)
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
@@ -44,7 +56,13 @@ def test_a_scope_of_namespaces_has_one_list_for_each_but_one_of_a_kind_without()
 
 
 def watched(namespaces=(), secrets=(), source='endpoints', **seen):
-    made = Settings(ingress=False, namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source)
+    made = Settings(
+        ingress=False,
+        gateway_api=False,
+        namespaces=namespaces,
+        secrets=Secrets(namespaces=secrets),
+        address_source=source,
+    )
     return resources.scopes_of(build_context.make(made, **seen))
 
 
@@ -106,3 +124,33 @@ def test_ingresses_are_watched_at_the_edge_of_a_class_that_serves_them(settings,
     (scope,) = resources.scopes_of(context)
     assert [item for item in scope.resources if item.group == 'networking.k8s.io'] == kinds
     assert scope.namespaces == settings.get('namespaces', ())
+
+
+@pytest.mark.parametrize(
+    ('settings', 'role', 'kinds'),
+    [
+        pytest.param({}, Role.EDGE, (GATEWAY_CLASSES, *GATEWAY_RESOURCES, NAMESPACES), id='all namespaces'),
+        pytest.param(
+            {'namespaces': ('a',)}, Role.EDGE, (GATEWAY_CLASSES, *GATEWAY_RESOURCES), id='labels of namespaces are not'
+        ),
+        pytest.param({'gateway_api': False}, Role.EDGE, (), id='a class without the Gateway API'),
+        pytest.param({}, Role.NODE, (), id='the node role'),
+    ],
+)
+def test_the_gateway_api_is_watched_at_the_edge_of_a_class_that_serves_it(settings, role, kinds):
+    (scope,) = resources.scopes_of(build_context.make(Settings(ingress=False, **settings), role=role))
+    assert tuple(item for item in scope.resources if item.optional) == kinds
+    assert all(item.optional for item in kinds)
+
+
+def test_config_maps_are_watched_where_secrets_are():
+    settings = Settings(secrets=Secrets(namespaces=('a', 'b')))
+    _, scope = resources.scopes_of(build_context.make(settings))
+    assert scope == Scope((SECRETS, CONFIG_MAPS), ('a', 'b'))
+    assert CONFIG_MAPS.field_selector == 'metadata.name!=kube-root-ca.crt'
+
+
+def test_what_is_read_for_gateways_alone_is_watched_while_gateways_are_served():
+    for resource in (NAMESPACES, CONFIG_MAPS, GATEWAY_RESOURCES[0]):
+        assert resource.evidence == ('gateway.networking.k8s.io/v1', 'gateways')
+    assert GATEWAY_CLASSES.evidence == ('gateway.networking.k8s.io/v1', 'gatewayclasses')

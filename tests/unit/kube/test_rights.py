@@ -9,14 +9,21 @@ import pytest
 from conftest import ROOT
 from headrace.kube import resources, rights
 from headrace.kube.rights import RULES, When, Where
+from headrace.objects.references import GATEWAY_GROUP
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role, Topology
 
 SETTINGS = [
-    Settings(namespaces=namespaces, secrets=Secrets(namespaces=secrets), address_source=source, ingress=ingress)
-    for namespaces, secrets, source, ingress in itertools.product(
-        [(), ('a', 'b')], [(), ('a',), ('*',)], ['endpoints', 'node-ports'], [True, False]
+    Settings(
+        namespaces=namespaces,
+        secrets=Secrets(namespaces=secrets),
+        address_source=source,
+        ingress=ingress,
+        gateway_api=gateway_api,
+    )
+    for namespaces, secrets, source, ingress, gateway_api in itertools.product(
+        [(), ('a', 'b')], [(), ('a',), ('*',)], ['endpoints', 'node-ports'], [True, False], [True, False]
     )
 ]
 
@@ -27,6 +34,7 @@ def test_what_is_watched_has_a_line_that_says_where(role, topology):
     for settings in SETTINGS:
         seen = replace(build_context.make(settings, role=role, topology=topology), api_server=True)
         uses = [When.ALWAYS, *([When.INGRESS] if settings.ingress else [])]
+        uses += [When.GATEWAY_API] if settings.gateway_api else []
         places = {*Where} - ({Where.UNLIMITED} if settings.namespaces else set())
         if settings.address_source == 'node-ports' or (topology.node and not topology.zone):
             uses.append(When.NODE_ADDRESSES)
@@ -43,7 +51,13 @@ def test_what_is_watched_has_a_line_that_says_where(role, topology):
         }
         assert watched <= may
         # Of these it depends on the settings whether there is a line.
-        for kind in (('', 'nodes'), ('networking.k8s.io', 'ingresses'), ('networking.k8s.io', 'ingressclasses')):
+        for kind in (
+            ('', 'nodes'),
+            ('', 'namespaces'),
+            ('networking.k8s.io', 'ingresses'),
+            ('networking.k8s.io', 'ingressclasses'),
+            *((GATEWAY_GROUP, plural) for plural in ('gatewayclasses', 'gateways', 'udproutes')),
+        ):
             assert (kind in watched) == (kind in may)
 
 
