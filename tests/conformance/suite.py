@@ -27,8 +27,9 @@ _SHORT = {
 _CURRENT = re.compile(r'^=== (?:RUN|NAME|CONT) +TestConformance/?([\w-]*)')
 _ENDED = re.compile(r'^(?: {4})?--- (PASS|FAIL|SKIP): TestConformance/?([\w-]*) \(([\d.]+)s\)')
 _STAMP = re.compile(r'^ *[\w-]+\.go:\d+: (?:\S+Z: )?')
-_TRACE = re.compile(r'^(Error Trace:\s+)?[\w./@-]+\.go:\d+$')
-_SHOWN = 12
+_IDLE = re.compile(r'^(Error Trace:\s+)?[\w./@-]+\.go:\d+$|^(Creating|Applying|Deleting) ')
+_NUMBERS = re.compile(r'[\d.]+(?:[mnµ]?s)?')
+_SHOWN, _LONGEST, _HEAD = 8, 400, 100
 
 
 def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
@@ -61,7 +62,7 @@ def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
 
 def _follow(lines, log):
     """Write lines of the tests to the log, print how each test ends, and return that."""
-    ends, current, printed = {}, '', collections.defaultdict(lambda: collections.deque(maxlen=_SHOWN))
+    ends, current, printed = {}, '', collections.defaultdict(dict)
     for line in lines:
         log.write(line)
         if found := _CURRENT.match(line):
@@ -72,13 +73,22 @@ def _follow(lines, log):
             if end != 'SKIP' and name:
                 print(f'{end} {name} ({float(seconds):.1f} s)', flush=True)  # noqa: T201
             if end == 'FAIL':
-                print(*(f'     {text}' for text in printed[name]), sep='\n', flush=True)  # noqa: T201
+                for text in [*printed[name].values()][-_SHOWN:]:
+                    print(f'     {_shortened(text)}', flush=True)  # noqa: T201
             printed.pop(name, None)
         else:
             text = _STAMP.sub('', line).strip()
             if text.startswith('Conformance report:'):
                 # What follows is for the report alone.
                 current = None
-            if text and not _TRACE.match(text) and text not in printed[current]:
-                printed[current].append(text[:300])
+            if text and not _IDLE.match(text):
+                # Of lines that differ by numbers only the last one; it has its place where it came last.
+                alike = _NUMBERS.sub('', text)
+                printed[current].pop(alike, None)
+                printed[current][alike] = text
     return ends
+
+
+def _shortened(text):
+    """Return a line without the middle of a request that it shows: what is wrong is at its end."""
+    return text if len(text) <= _LONGEST else f'{text[:_HEAD]} … {text[_HEAD - _LONGEST :]}'
