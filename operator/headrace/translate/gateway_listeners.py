@@ -5,34 +5,21 @@ cluster these are slots: the controller keeps a Service for each Gateway, and th
 the port has. Without slots the class's own ports serve the listeners of ports 80 and 443.
 """
 
-from dataclasses import dataclass
-
 from headrace import names
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.annotations import PREFIX
 from headrace.objects.gateway_classes import GatewayClass
 from headrace.objects.gateways import Gateway
+from headrace.objects.kinds import Service
 from headrace.objects.listeners import Listener
 from headrace.store import Reader
+from headrace.translate import judged_listeners
 from headrace.translate.build_context import BuildContext
+from headrace.translate.judged_listeners import HTTP, HTTPS, Listeners
 
-ANY = '*'
-HTTP, HTTPS = 'HTTP', 'HTTPS'
-
-
-@dataclass(frozen=True, slots=True)
-class BoundListener:
-    """A listener, the Gateway whose it is, the object that declares it, and the port of HAProxy that it has."""
-
-    gateway: Ref
-    owner: Ref
-    listener: Listener
-    port: int
-
-    @property
-    def host(self) -> str:
-        """Return the host of the listener, `*` for all."""
-        return self.listener.hostname or ANY
+# Listeners as they were judged last, by Gateway, with what they were judged by: each of its routes asks for them.
+_MOST_KNOWN = 1024
+_KNOWN: dict[Ref, tuple[Gateway, Service | None, BuildContext, Listeners]] = {}
 
 
 def controller_name(class_name: str) -> str:
@@ -61,46 +48,25 @@ def service_of(gateway: Ref, context: BuildContext) -> Ref:
     return Ref('Service', context.own_namespace, f'gateway-{marks}')
 
 
-def bound_port(gateway: Ref, listener: Listener, reader: Reader, context: BuildContext) -> int:
-    """Return the port of HAProxy that a listener has, 0 where it has none (yet)."""
+def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Listeners:
+    """Return the listeners of a Gateway, judged, with the ports of HAProxy that they have."""
+    service = reader.other_service(service_of(gateway.ref, context)) if context.slots else None
+    known = _KNOWN.get(gateway.ref)
+    if known is not None and known[0] is gateway and known[1] is service and known[2] is context:
+        return known[3]
+    listeners = judged_listeners.judge(gateway, lambda listener: _bound_port(listener, service, context))
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    _KNOWN[gateway.ref] = gateway, service, context, listeners
+    return listeners
+
+
+def _bound_port(listener: Listener, service: Service | None, context: BuildContext) -> int | None:
+    """Return the port of HAProxy that a listener has: 0 where it has none yet, None where it can have none."""
     if slots := context.slots:
-        service = reader.other_service(service_of(gateway, context))
         targets = (port.target for port in (service.ports if service else ()) if port.number == listener.port)
         return next((target for target in targets if target in slots.get(listener.protocol, ())), 0)
     settings = context.settings
     ports = {HTTP: (80, settings.http_port), HTTPS: (443, settings.https_port)}
     public, bound = ports.get(listener.protocol, (0, 0))
-    return bound if listener.port in (public, bound) else 0
-
-
-def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> tuple[BoundListener, ...]:
-    """Return the listeners of a Gateway that are served, in their order."""
-    return tuple(
-        BoundListener(gateway.ref, gateway.ref, listener, port)
-        for listener in gateway.listeners
-        if not listener.problems and (port := bound_port(gateway.ref, listener, reader, context))
-    )
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Tell whether a listener's host is for all requests of another host: the same one, `*`, or `*.x` for what ends in `.x`."""
-    return pattern in (host, ANY) or (pattern.startswith('*.') and host.endswith(pattern[1:]))
-
-
-def meet(one: str, other: str) -> str:
-    """Return the host that is common to the host of a listener and that of a route, '' for none."""
-    return other if covers(one, other) else one if covers(other, one) else ''
-
-
-def serves(listener: BoundListener, host: str, others: tuple[BoundListener, ...]) -> bool:
-    """Tell whether requests of a host are a listener's, and not those of one that is more specific.
-
-    Requests go to the listener with the most specific host alone (Gateway API, listener isolation).
-    """
-    return not any(
-        each.port == listener.port
-        and each.host != listener.host
-        and covers(each.host, host)
-        and covers(listener.host, each.host)
-        for each in others
-    )
+    return bound if listener.port in (public, bound) else None

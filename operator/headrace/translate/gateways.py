@@ -8,11 +8,11 @@ from headrace.ir.pointers import GatewayPort, NoRoute
 from headrace.ir.routing import Candidate, Candidates
 from headrace.objects.gateways import Gateway
 from headrace.store import Reader
-from headrace.translate import gateway_listeners
+from headrace.translate import gateway_listeners, judged_listeners
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
-from headrace.translate.gateway_listeners import ANY
+from headrace.translate.judged_listeners import ANY, JudgedListener
 
 _NOTHING = Candidates((Candidate(NoRoute()),))
 
@@ -24,11 +24,17 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
     if not gateway_listeners.is_ours(gateway, reader, context):
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
-    parts.diagnostics += gateway.diagnostics
-    for number, bound in enumerate(gateway_listeners.of_gateway(gateway, reader, context)):
-        field = f'spec.listeners[{number}]'
-        parts.claims.append(Claim(Kind.GATEWAY_PORT, str(bound.port), GatewayPort(bound.listener.port), field))
-        if bound.host != ANY:
-            key = route_key(f'{bound.port}:{bound.host}', '/', exact=False)
-            parts.claims.append(Claim(Kind.ROUTE, key, _NOTHING, field))
+    listeners = gateway_listeners.of_gateway(gateway, reader, context)
+    parts.diagnostics += [*gateway.problems, *judged_listeners.diagnostics(listeners.items, gateway.ref)]
+    for each in listeners.accepted:
+        if each.port:
+            _serve(each, parts)
     return parts.fragment()
+
+
+def _serve(each: JudgedListener, parts: FragmentParts) -> None:
+    """Claim the port and the host of a listener."""
+    parts.claims.append(Claim(Kind.GATEWAY_PORT, str(each.port), GatewayPort(each.listener.port), each.field))
+    if each.host != ANY:
+        key = route_key(f'{each.port}:{each.host}', '/', exact=False)
+        parts.claims.append(Claim(Kind.ROUTE, key, _NOTHING, each.field))

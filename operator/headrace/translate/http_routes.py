@@ -98,6 +98,7 @@ class _HTTPRouteBuilder(FragmentParts):
             _Place(attached.listener.port, host)
             for parent in parents
             for attached in parent.attached
+            if attached.listener.port
             for host in attached.hosts
         )
         if (excess := self._excess(len(places))) is not None:

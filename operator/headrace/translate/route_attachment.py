@@ -11,23 +11,19 @@ from headrace.names import Ref
 from headrace.objects.gateways import Gateway
 from headrace.objects.kinds import Namespace
 from headrace.objects.label_selectors import Source
-from headrace.objects.listeners import RouteKind
 from headrace.objects.references import GATEWAY_GROUP, ParentRef
 from headrace.objects.routes import Route
 from headrace.store import Reader
 from headrace.translate import gateway_listeners
 from headrace.translate.build_context import BuildContext
-from headrace.translate.gateway_listeners import ANY, BoundListener
-
-# Kinds of routes by the protocol of a listener that names none.
-_KINDS = {'HTTP': ('HTTPRoute', 'GRPCRoute'), 'HTTPS': ('HTTPRoute', 'GRPCRoute')}
+from headrace.translate.judged_listeners import ANY, JudgedListener, meet
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
     """A listener that a route is attached to, and the hosts whose requests it gets there."""
 
-    listener: BoundListener
+    listener: JudgedListener
     hosts: tuple[str, ...]
 
 
@@ -68,7 +64,7 @@ class _Attachment:
 
     def parent(self, hostnames: tuple[str, ...]) -> Parent:
         every = gateway_listeners.of_gateway(self.gateway, self.reader, self.context)
-        named = [each for each in every if self._is_named(each)]
+        named = [each for each in every.accepted if self._is_named(each)]
         if not named:
             return self._refused(
                 'NoMatchingParent', f'{self.gateway.ref} has no listener that can be used and is meant'
@@ -80,9 +76,9 @@ class _Attachment:
             )
         attached = []
         for each in allowed:
-            common = dict.fromkeys(gateway_listeners.meet(each.host, host) for host in hostnames or (ANY,))
+            common = dict.fromkeys(meet(each.host, host) for host in hostnames or (ANY,))
             if hosts := tuple(host for host in common if host):
-                served = tuple(host for host in hosts if gateway_listeners.serves(each, host, every))
+                served = tuple(host for host in hosts if every.serves(each, host))
                 attached.append(Attached(each, served))
         if not attached:
             return self._refused(
@@ -95,15 +91,13 @@ class _Attachment:
             self.part, diagnostics=(Diagnostic(self.route.ref, reason, message, 'spec.parentRefs', self.part),)
         )
 
-    def _is_named(self, each: BoundListener) -> bool:
+    def _is_named(self, each: JudgedListener) -> bool:
         reference = self.reference
         return reference.section in ('', each.listener.name) and reference.port in (0, each.listener.port)
 
-    def _is_allowed(self, each: BoundListener) -> bool:
-        allowed, kind = each.listener.allowed, self.route.ref.kind
-        if kind not in _KINDS[each.listener.protocol]:
-            return False
-        if allowed.kinds and RouteKind(GATEWAY_GROUP, kind) not in allowed.kinds:
+    def _is_allowed(self, each: JudgedListener) -> bool:
+        allowed = each.listener.allowed
+        if self.route.ref.kind not in each.kinds:
             return False
         namespace = None
         if allowed.namespaces.source is Source.SELECTOR:
