@@ -225,6 +225,7 @@ REQUESTS = (
     one('external-auth-cache', 'switched on', 'auth-cache', ('off', '9s'), question(cache=9000), False, True, **VERIFIED),
     one('external-auth-skip-paths', 'comes', 'auth-skip', (None, '/open'), status('auth-skip', '/open/a'), 500, 200, external_auth_service='silent'),
     one('external-auth-body-size', 'another', 'auth-body', ('1k', '10'), status('auth-body', method='POST', body='x' * 20), 200, 413, **VERIFIED),
+    one('global-auth', 'switched off', 'left-out', ('true', 'false'), status('left-out'), 200, 200),
     one('cors-allow-origin', 'comes', 'origin', (None, 'https://app.example.com'), status('origin', **ASKED), 200, 204),
     one('cors-allow-methods', 'others', 'methods', ('GET', 'GET, PUT'), header('methods', 'Access-Control-Allow-Methods', **ASKED), 'GET', 'GET, PUT', **CORS),
     one('cors-allow-headers', 'others', 'cors-headers', (None, 'X-A'), header('cors-headers', 'Access-Control-Allow-Headers', **ASKED), '', 'X-A', **CORS),

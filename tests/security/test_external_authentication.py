@@ -56,8 +56,8 @@ def test_headraces_own_listeners_are_never_asked(address, port):
     assert backend.groups == ()
 
 
-# Of an entry: timeout, backend, method, URL, headers, sign-in, cache, body, cookie.
-FIELDS = range(9)
+# Of an entry: timeout, backend, method, URL, headers, sign-in, cache, body, cookie, namespace.
+FIELDS = range(10)
 HOSTILE = ('\n', '%[env(PATH)]', '"', '|', 'x|shop_auth_http|', '\x00', '{{ 7 * 7 }}', 'http://auth.shop.svc/|0|')
 
 

@@ -52,6 +52,8 @@ RELOAD = {
     'tlsMinVersion': 'TLSv1.3',
     'tlsCiphers': 'ECDHE-RSA-AES128-GCM-SHA256',
     'allowExternalName': True,
+    'externalAuthHosts': ['http://sso.example.com'],
+    'globalAuth': {'url': 'http://sso.example.com/verify'},
     'errorPages': {'503': 'Later'},
     'errorPageType': 'text/plain',
     'accessLog': 'stderr',

@@ -101,6 +101,7 @@ CONTRACT = (
     ('external-auth-cache', 'off', ('10s', '1h', 'off'), (*DURATION[1], '500ms')),
     ('external-auth-skip-paths', '–', ('/health', '/public, /assets/'), ('public', '/a//b', '/a/../b', '/a?b', '')),
     ('external-auth-body-size', '–', ('1k', '12k', '12288'), ('13k', '0', '1m', '')),
+    ('global-auth', 'true', *BOOLEAN),
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
     ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
     ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
@@ -149,6 +150,7 @@ CLOSING = {
     'external-auth-response-headers',
     'external-auth-service',
     'external-auth-url',
+    'global-auth',
 }
 
 
@@ -252,7 +254,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
         'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'canary-weight-total', 'www-redirect', 'satisfy', 'mirror-percent',
-        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache',
+        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache', 'global-auth',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 

@@ -3,12 +3,17 @@
 import re
 from dataclasses import dataclass
 
-from headrace.annotations import values
+from headrace.annotations import request_values, values
 from headrace.annotations.values import AUTHORITY, PATH_CHARACTERS, Invalid
 
 _TARGET = rf'(?:/(?:{PATH_CHARACTERS}|/)*)?(?:\?(?:{PATH_CHARACTERS}|[/?])*)?'
-_URL = re.compile(rf'(https?)://({AUTHORITY})({_TARGET})', re.ASCII)
+_TARGETS = re.compile(_TARGET, re.ASCII)
+_AUTHORITIES = re.compile(AUTHORITY, re.ASCII)
+_URL = re.compile(r'(https?|\$\{scheme\})://(\$\{host\}|[^/?$]*)(.*)')
+# The authority of a URL that means the host of the request.
+OWN_HOST = '${host}'
 _MAX_BODY = 12 * 1024
+_EXPECTED = 'an http or https URL such as http://auth.shop.svc/verify, in which $host is a whole host, and other variables stand in the path and the query'
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,10 @@ class ServiceReference:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An http or https URL: scheme, host with the port if one is given, and path with the query."""
+    """An http or https URL: scheme, host with the port if one is given, and path with the query.
+
+    The host can be `OWN_HOST`; the path and the query can have variables, as `${name}`.
+    """
 
     scheme: str
     authority: str
@@ -41,12 +49,18 @@ class Url:
 
 
 def url(text: str) -> Url | Invalid:
-    """Return an http or https URL without a fragment."""
-    match = _URL.fullmatch(text[:8].lower() + text[8:]) if len(text) <= values.MAX_PATH else None
-    if match is None:
-        return Invalid('an http or https URL such as http://auth.shop.svc/verify')
+    """Return an http or https URL without a fragment; variables stand for parts of a request, as `${name}`, but for its host."""
+    template = request_values.template(text[:8].lower() + text[8:])
+    match = None if isinstance(template, Invalid) else _URL.fullmatch(template.text)
+    if isinstance(template, Invalid) or match is None:
+        return Invalid(_EXPECTED)
     scheme, authority, target = match.groups()
-    return Url(scheme, authority, target if target.startswith('/') else f'/{target}')
+    before = f'{scheme.replace("${scheme}", "https")}://{authority.replace(OWN_HOST, "host")}'
+    example = template.example.removeprefix(before)
+    known = authority == OWN_HOST or (_AUTHORITIES.fullmatch(authority) is not None and '$' not in scheme)
+    if not known or not _TARGETS.fullmatch(example):
+        return Invalid(_EXPECTED)
+    return Url(scheme.replace('${scheme}', 'http'), authority, target if example.startswith('/') else f'/{target}')
 
 
 def request_target(text: str) -> str | Invalid:

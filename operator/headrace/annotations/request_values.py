@@ -5,12 +5,20 @@ As in `values`, each function returns the value, or `Invalid` with a phrase that
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace.annotations import values
 from headrace.annotations.values import LOCATION, MAX_PATH, Invalid
 
 # What each variable of a place stands for when the whole is judged.
-_EXAMPLES = {'scheme': 'https', 'host': 'host', 'request_uri': '/path', 'uri': '/path', 'args': 'args'}
+_EXAMPLES = {
+    'scheme': 'https',
+    'host': 'host',
+    'request_uri': '/path',
+    'escaped_request_uri': '%2Fpath',
+    'uri': '/path',
+    'args': 'args',
+}
 _VARIABLE = re.compile(r'\$is_args\$args|\$(\{)?([a-z_]+)(?(1)\})')
 _START = re.compile(r'https?://|\$\{scheme\}://|/', re.IGNORECASE)
 _BURST = re.compile(r'(\d{1,7})(x?)', re.ASCII)
@@ -134,26 +142,39 @@ def has_captures_only(template: str) -> bool:
     return _CAPTURES.fullmatch(template) is not None
 
 
+class Template(NamedTuple):
+    """A text with variables as `${name}`, and an example of what a request makes of it."""
+
+    text: str
+    example: str
+
+
+def template(text: str) -> Template | Invalid:
+    """Return a text whose variables each stand for a part of a request; `$args` comes after a question mark only."""
+    written = _VARIABLE.sub(lambda match: f'${{{match[2] or "query"}}}', text)
+    example = _VARIABLE.sub(lambda match: _EXAMPLES.get(match[2], '$') if match[2] else '?args', text)
+    if (
+        len(text) <= MAX_PATH
+        and '$' not in example
+        and all('?' in text[: match.start()] for match in _VARIABLE.finditer(text) if match[2] == 'args')
+    ):
+        return Template(written, example)
+    variables = ', '.join(f'${name}' for name in _EXAMPLES)
+    return Invalid(f'with no variables but {variables} and $is_args$args, where they fit')
+
+
 def location(text: str) -> str | Invalid:
     """Return a place to redirect to: an http or https URL, or a path, with variables as `${name}`.
 
     Nothing that a client sends can become part of the host, but for its Host header, or make a host of a path's beginning.
     """
-    template = _VARIABLE.sub(lambda match: f'${{{match[2] or "query"}}}', text)
-    example = _VARIABLE.sub(lambda match: _EXAMPLES.get(match[2], '$') if match[2] else '?args', text)
-    if (
-        len(text) <= MAX_PATH
-        and '$' not in example
-        and _START.match(template)
-        and template.find('${scheme}', 1) < 0
-        and all('?' in text[: match.start()] for match in _VARIABLE.finditer(text) if match[2] == 'args')
-        and LOCATION.fullmatch(example)
-    ):
-        return template
-    variables = ', '.join(f'${name}' for name in _EXAMPLES)
-    return Invalid(
-        f'an http or https URL, or a path, with no variables but {variables} and $is_args$args, where they fit'
-    )
+    found = template(text)
+    if isinstance(found, Invalid):
+        return Invalid(f'an http or https URL, or a path, {found.expected}')
+    path = found.text.partition('?')[0]
+    if _START.match(path) and path.find('${scheme}', 1) < 0 and LOCATION.fullmatch(found.example):
+        return found.text
+    return Invalid('an http or https URL, or a path; $scheme stands at its beginning, or in the query')
 
 
 def below_root(text: str) -> str | Invalid:

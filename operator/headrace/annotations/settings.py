@@ -82,6 +82,7 @@ class RouteSettings:
     external_auth_cache: int = 0
     external_auth_skip_paths: tuple[str, ...] = ()
     external_auth_body_size: int | None = None
+    global_auth: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,10 +102,14 @@ class Authentication:
     """The backend that decides about the requests of a policy, and how it is asked. Times are milliseconds, sizes bytes.
 
     `url` is host and path; `headers` of an answer go into the request; `cookie` is the one that HAProxy sets for the backend itself.
+    Without a `pointer` an `origin` outside of the cluster is asked, or with an empty one who serves that host and path in the
+    `namespace`.
     """
 
     policy: str
-    pointer: Pointer
+    pointer: Pointer | None
+    namespace: str = ''
+    origin: str = ''
     timeout: int = 0
     method: str = 'GET'
     url: str = ''
@@ -118,7 +122,8 @@ class Authentication:
     @property
     def pointers(self) -> Iterator[Pointer]:
         """Yield where requests go."""
-        yield self.pointer
+        if self.pointer is not None:
+            yield self.pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,20 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
     cookie_name: Annotated[
         str, meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=forms.COOKIE)
     ] = 'headrace'
+    external_auth_hosts: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=forms.AUTH_HOST)], ...],
+        meta(
+            "Who can be asked for external authentication besides Services of the own namespace: `https://HOST` or `http://HOST`, perhaps with a port, outside of the cluster, and `NAME.NAMESPACE.svc` for a Service, which all namespaces may ask then. Names are asked of the name servers in /etc/resolv.conf, and lead to no loopback or link-local address where objects come from an API server, nor to listeners of headrace; certificates are verified by the authorities of HAProxy's image.",
+            'reload',
+        ),
+    ] = ()
+    global_auth: Annotated[
+        dict[str, str],
+        meta(
+            'External authentication of all HTTP routes of the edge that ask nobody themselves and have no `global-auth: "false"`: the keys `external-auth-url` and others without `external-auth-`, as in `{url: "http://auth.sso.svc/verify", signin: "/start"}`. The URL can name any Service, and a host outside of the cluster. `skip-paths` is `/.well-known/acme-challenge` by default.',
+            'reload',
+        ),
+    ] = msgspec.field(default_factory=dict)
     defaults: Annotated[
         dict[str, str],
         meta(

@@ -141,6 +141,7 @@ def _judge(settings: Settings) -> None:
     _judge_status_addresses(settings.status_addresses)
     _judge_repetitions('ingressClasses', settings.ingress_classes)
     _judge_repetitions('ingressAnnotations', settings.ingress_annotations)
+    _judge_repetitions('externalAuthHosts', settings.external_auth_hosts)
     _judge_hosts(settings.host_policy)
     if settings.http3 and settings.accept_proxy:
         raise SettingsError('http3: over UDP no proxy can send a PROXY header, so acceptProxy excludes it')

@@ -37,6 +37,7 @@ class BuildContext:
     all_secrets: bool = False
     snippets: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, object], ...] = ()
+    global_auth: tuple[tuple[str, object], ...] = ()
     labelled: bool = False
     slot: int | None = None
     synthetic_key: bytes = field(default=b'', repr=False)
@@ -159,4 +160,24 @@ def with_settings(context: BuildContext, settings: Settings) -> BuildContext:
     assert isinstance(snippets, tuple)
     if unknown := [snippet for snippet in snippets if snippet not in context.snippets]:
         raise SettingsError(f'defaults: snippets names {unknown[0]}, and there is no such snippet')
-    return replace(context, settings=settings, defaults=tuple(sorted(defaults.items())))
+    return replace(
+        context, settings=settings, defaults=tuple(sorted(defaults.items())), global_auth=_global_auth(settings)
+    )
+
+
+def _global_auth(settings: Settings) -> tuple[tuple[str, object], ...]:
+    """Return the authentication of the class as fields of a route's settings; raises SettingsError."""
+    if not settings.global_auth:
+        return ()
+    if 'url' not in settings.global_auth:
+        raise SettingsError('globalAuth: url is missing')
+    fields: dict[str, object] = {'external_auth_skip_paths': ('/.well-known/acme-challenge',)}
+    for name, text in settings.global_auth.items():
+        key = keys.BY_NAME.get(f'external-auth-{name}')
+        if key is None or name in ('service', 'path'):
+            raise SettingsError(f'globalAuth: {name} is none of its keys')
+        value = key.parse(text)
+        if isinstance(value, values.Invalid):
+            raise SettingsError(f'globalAuth: {name} must be {value.expected}')
+        fields[key.field] = value
+    return tuple(sorted(fields.items()))

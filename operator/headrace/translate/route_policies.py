@@ -5,6 +5,7 @@ from collections.abc import Callable
 from headrace.annotations import keys
 from headrace.annotations.parse import Annotations
 from headrace.annotations.settings import RouteSettings
+from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Mode, Shape
 from headrace.names import Ref
 from headrace.objects.kinds import ServicePort
@@ -71,12 +72,26 @@ class RoutePolicy:
     def _authentication(self) -> None:
         """Let another Service decide about requests; close the route where it cannot be asked."""
         parts, key = self.parts, external_authentication.key(self.settings)
-        result = external_authentication.add(self.policy, parts.ref.namespace, self.settings, self.mode, self._lender)
+        of_class = external_authentication.with_class(self.settings, self.mode, parts.context)
+        result = external_authentication.add(
+            self.policy,
+            parts.ref.namespace,
+            of_class or self.settings,
+            self.mode,
+            self._lender,
+            of_class=of_class is not None,
+        )
         if isinstance(result, external_authentication.Refused):
-            self.close(key, result.why)
+            if of_class is None:
+                self.close(key, result.why)
+            else:
+                self.policy.add(policies.CLOSED)
+                message = f"{self.subject} is closed: the class's globalAuth: {result.why}"
+                parts.diagnostics.append(Diagnostic(parts.ref, 'RouteClosed', message, 'metadata'))
         elif result is not None:
-            parts.demands.add(result[0])
-            parts.leads.append(result[1])
+            demand, lead = result
+            parts.demands.update(filter(None, [demand]))
+            parts.leads.append(lead)
         if self.settings.external_auth_url is not None and key != 'external-auth-url':
             parts.say('ContradictoryKeys', self.key('external-auth-url'), external_authentication.SERVICE_COUNTS)
 

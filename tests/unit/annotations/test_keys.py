@@ -39,6 +39,7 @@ def test_what_would_be_unsafe_to_treat_as_absent_closes():
         'external-auth-response-headers',
         'external-auth-service',
         'external-auth-url',
+        'global-auth',
         'maintenance',
         'path-type',
         'redirect-to',

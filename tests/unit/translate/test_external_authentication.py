@@ -3,6 +3,7 @@
 import pytest
 
 from headrace.annotations.authentication import url
+from headrace.annotations.values import Invalid
 from headrace.haproxy.encode import routes
 from headrace.ir.fragment import Kind
 from headrace.ir.policy import Map
@@ -49,7 +50,7 @@ def flags(made, key='a.com/'):
 
 def test_a_service_is_asked_by_its_own_backend_with_the_defaults():
     made = asking(*auth(), external_auth_service='auth')
-    assert entry(made) == ['5000', 'shop_auth_http', 'GET', 'auth.shop.svc/', '', '', '0', '0', '']
+    assert entry(made) == ['5000', 'shop_auth_http', 'GET', 'auth.shop.svc/', '', '', '0', '0', '', 'shop']
     assert [backend.name for backend in fragment(made, 'auth').backends] == ['shop_auth_http']
     assert (flags(made), made.all_diagnostics()) == ('A', ())
 
@@ -63,7 +64,7 @@ def test_all_that_is_asked_is_in_the_entry():
     )  # fmt: skip
     (backend,) = fragment(made, 'auth').backends
     assert entry(made) == [
-        '1000', backend.name, 'HEAD', 'auth.shop.svc:4180/verify?a=b', 'x-user,x-mail', 'https://a.com/start', '9000', '2048', 'stay',
+        '1000', backend.name, 'HEAD', 'auth.shop.svc:4180/verify?a=b', 'x-user,x-mail', 'https://a.com/start', '9000', '2048', 'stay', 'shop',
     ]  # fmt: skip
     policy = pointer(made, Kind.ROUTE, 'a.com/').policy
     skipped = [each.key for each in fragment(made).data if each.map is Map.EXTERNAL_AUTH_SKIP]
@@ -99,11 +100,11 @@ def test_the_port_that_is_asked(named, ports, backend):
         ({'external_auth_url': 'http://auth.shop.svc:81'}, 'Service shop/auth has no such port'),
         ({'external_auth_url': 'https://auth.shop.svc:80'}, 'the URL wants TLS, which port metrics of Service shop/auth does not speak'),
         ({'external_auth_url': 'http://auth.bank.svc'}, 'Service bank/auth is in another namespace'),
-        ({'external_auth_url': 'http://auth'}, 'auth is outside of the cluster'),
-        ({'external_auth_url': 'http://auth.shop'}, 'auth.shop is outside of the cluster'),
-        ({'external_auth_url': 'https://sso.example.com/verify'}, 'sso.example.com is outside of the cluster'),
-        ({'external_auth_url': 'http://[::1]:80/'}, '[::1] is outside of the cluster'),
-        ({'external_auth_url': 'http://169.254.169.254/'}, '169.254.169.254 is outside of the cluster'),
+        ({'external_auth_url': 'http://auth'}, 'http://auth:80 is outside of the cluster'),
+        ({'external_auth_url': 'http://auth.shop'}, 'http://auth.shop:80 is outside of the cluster'),
+        ({'external_auth_url': 'https://sso.example.com/verify'}, 'https://sso.example.com:443 is outside of the cluster'),
+        ({'external_auth_url': 'http://[::1]:80/'}, 'http://[::1]:80 is outside of the cluster'),
+        ({'external_auth_url': 'http://169.254.169.254/'}, 'http://169.254.169.254:80 is outside of the cluster'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_closes(named, why, role):
@@ -181,3 +182,114 @@ def test_on_a_node_the_backend_is_lent_by_whoever_serves_its_own_address():
 )  # fmt: skip
 def test_a_url_has_a_host_and_a_port(text, host, port):
     assert (url(text).host, url(text).port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ('text', 'authority', 'target'),
+    [
+        ('https://$host/oauth2/auth', '${host}', '/oauth2/auth'),
+        ('$scheme://${host}', '${host}', '/'),
+        ('http://a.b.svc$request_uri', 'a.b.svc', '${request_uri}'),
+        ('http://a.b.svc/x$uri$is_args$args', 'a.b.svc', '/x${uri}${query}'),
+        ('http://a.b.svc?rd=$scheme://$host$escaped_request_uri', 'a.b.svc', '/?rd=${scheme}://${host}${escaped_request_uri}'),
+    ],
+)  # fmt: skip
+def test_variables_stand_for_a_whole_host_and_in_path_and_query(text, authority, target):
+    assert (url(text).authority, url(text).target) == (authority, target)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '$scheme://a.b.svc/', 'http://$host.a.svc/', 'http://$host:81/', 'http://a$host/', 'http://a.b.svc$escaped_request_uri',
+        'http://a.b.svc/$args', 'http://$args/', 'http://a.b.svc/$cookie_x', 'http://a.b.svc/$', 'http://a.b.svc/${host', '$host/',
+        'http://$request_uri/',
+    ],
+)  # fmt: skip
+def test_other_variables_are_refused(text):
+    assert isinstance(url(text), Invalid)
+
+
+def test_who_serves_the_host_of_the_request_is_found_by_each_request():
+    made = asking(external_auth_url='https://$host/oauth2/auth')
+    assert entry(made)[1:4] == ['', 'GET', '${host}/oauth2/auth']
+    assert (flags(made), made.all_diagnostics()) == ('A', ())
+
+
+def test_in_the_node_role_no_host_is_served():
+    made = asking(role=Role.NODE, external_auth_url='https://$host/oauth2/auth')
+    (told,) = made.all_diagnostics()
+    assert (told.reason, 'for the edge alone' in told.message) == ('RouteClosed', True)
+
+
+CLASS = Settings(external_auth_hosts=('https://sso.example.com', 'http://in.example.com:8080', 'auth.bank.svc'))
+
+
+@pytest.mark.parametrize(
+    ('url', 'backend'),
+    [
+        ('https://sso.example.com/verify', 'external-auth:https:sso.example.com:443'),
+        ('https://sso.example.com:443', 'external-auth:https:sso.example.com:443'),
+        ('http://in.example.com:8080/', 'external-auth:http:in.example.com:8080'),
+        ('http://auth.bank.svc:4180/', 'bank_auth_http'),
+        ('http://auth.bank.svc.cluster.local:4180/', 'bank_auth_http'),
+    ],
+)
+def test_what_the_class_names_can_be_asked(url, backend):
+    made = built(
+        service(annotations={'host': 'a.com', 'external-auth-url': url}, ports=WEB),
+        service('auth', 'bank', ports=HTTP),
+        settings=CLASS,
+    )
+    assert (entry(made)[1], entry(made)[9], flags(made)) == (backend, 'shop', 'A')
+
+
+@pytest.mark.parametrize(
+    'url', ['http://sso.example.com/', 'https://sso.example.com:8443/', 'http://in.example.com/', 'http://other.bank.svc/']
+)  # fmt: skip
+def test_what_the_class_does_not_name_closes(url):
+    made = built(service(annotations={'host': 'a.com', 'external-auth-url': url}, ports=WEB), settings=CLASS)
+    assert flags(made) == 'X'
+
+
+GLOBAL = Settings(
+    global_auth={'url': 'http://auth.bank.svc:4180/verify', 'signin': '/start', 'response-headers': 'X-User'}
+)
+
+
+def test_the_class_can_ask_about_all_http_routes():
+    bank = service('auth', 'bank', ports=HTTP)
+    made = built(service(annotations={'host': 'a.com'}, ports=WEB), bank, settings=GLOBAL)
+    assert entry(made)[1:6] == ['bank_auth_http', 'GET', 'auth.bank.svc:4180/verify', 'x-user', '/start']
+    skipped = [each.key for each in fragment(made).data if each.map is Map.EXTERNAL_AUTH_SKIP]
+    assert [key.partition(':')[2] for key in skipped] == ['/.well-known/acme-challenge/']
+    assert [backend.name for backend in fragment(made, 'auth', 'bank').backends] == ['bank_auth_http']
+
+
+@pytest.mark.parametrize(
+    ('said', 'asked'),
+    [
+        pytest.param({'global-auth': 'false'}, None, id='switched off'),
+        pytest.param({'external-auth-service': 'auth'}, 'shop_auth_http', id='its own'),
+    ],
+)
+def test_a_route_can_leave_the_authentication_of_the_class(said, asked):
+    made = built(service(annotations={'host': 'a.com', **said}, ports=WEB), *auth(), settings=GLOBAL)
+    assert (entry(made) or [None, None])[1] == asked
+
+
+def test_in_the_node_role_and_for_tcp_the_class_does_not_ask():
+    node = {'annotations': {'proxy': 'node', 'mode': 'http'}, 'clusterIPs': ['10.96.0.1']}
+    made = built(service(ports=WEB, **node), settings=GLOBAL, role=Role.NODE)
+    assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').flags == ''
+    tcp = [{'name': 'tcp', 'port': 5432}]
+    settings = Settings(global_auth=GLOBAL.global_auth, tcp_ports='5432')
+    made = built(service(ports=tcp, annotations={'port': '5432'}), settings=settings)
+    assert pointer(made, Kind.PORT, '5432').flags == ''
+
+
+def test_routes_are_closed_while_the_service_of_the_class_is_missing():
+    made = built(service(annotations={'host': 'a.com'}, ports=WEB), settings=GLOBAL)
+    (told,) = [each for each in made.all_diagnostics() if each.reason == 'RouteClosed']
+    assert told.message == "port http is closed: the class's globalAuth: Service bank/auth does not exist"
+    assert flags(made) == 'X'

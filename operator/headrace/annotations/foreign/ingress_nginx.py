@@ -23,9 +23,9 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ),
     in_group(
         security.external_auth,
-        differs('auth-url', 'the host must be that of a Service of the namespace; for one outside of the cluster make a Service of type ExternalName', 'external-auth-url', closes=True),
-        differs('auth-signin', 'the parameter `rd` has the whole URL always; without variables, but for the host of the request', 'external-auth-signin'),
-        exact('auth-signin-redirect-param', 'external-auth-signin', text='`rd`'),
+        differs('auth-url', "the host is that of a Service of the namespace, `$host` for who serves it there, or one of the class's `externalAuthHosts`; with `$host`, `$scheme`, `$request_uri`, `$escaped_request_uri`, `$uri` and `$args`", 'external-auth-url', closes=True),
+        exact('auth-signin', 'external-auth-signin', text='with the same variables as `auth-url`'),
+        exact('auth-signin-redirect-param', 'external-auth-signin'),
         exact('auth-method', 'external-auth-method', closes=True),
         exact('auth-response-headers', 'external-auth-response-headers', closes=True),
         differs('auth-cache-key', 'the key is method, URL, client address, Cookie and Authorization', 'external-auth-cache'),
@@ -36,7 +36,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-request-redirect', 'the authentication Service gets the original URL in other headers'),
     ignored('auth-always-set-cookie', 'cookies of the authentication Service always reach the client'),
     ignored('auth-snippet', 'the request to the authentication Service cannot be changed'),
-    ignored('enable-global-auth', 'there is no authentication for all Ingresses that it could switch off'),
+    (exact('enable-global-auth', 'global-auth', text="of the class's setting `globalAuth`", form=forms.boolean, closes=True),),
     in_group(
         security.client_certificates,
         exact('auth-tls-secret', 'client-ca-secret', text='a Secret of the namespace of the Ingress', closes=True),

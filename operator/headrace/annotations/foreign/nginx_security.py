@@ -8,12 +8,8 @@ from headrace.annotations.foreign.translation import Translation
 from headrace.annotations.values import Invalid, split
 from headrace.diagnostics import shorten
 
-_OWN_HOST = re.compile(r'^(?:https?|\$scheme|\$pass_access_scheme)://\$(?:host|http_host|best_http_host)/')
+_PARAMETER = re.compile('[A-Za-z0-9_-]{1,64}')
 _CACHE = re.compile(r'((?:(?:any|[1-5]\d\d)\s+)*)(\d{1,9}(?:ms|s|m|h|d)?)', re.ASCII)
-# The parameter that sign-in pages get the original URL by, in the forms that ingress-nginx documents.
-_ORIGINAL = re.compile(
-    r'[?&]rd=(?:(?:https?|\$scheme|\$pass_access_scheme)://\$(?:host|http_host|best_http_host))?\$(?:escaped_)?request_uri$'
-)
 
 
 def secret(translation: Translation, name: str, key: str) -> None:
@@ -78,15 +74,17 @@ def url(translation: Translation, name: str, key: str, text: str) -> None:
 
 
 def _signin(translation: Translation) -> None:
-    """Set the URL for signing in, without the parameter of the original URL, which headrace adds itself."""
+    """Set the URL for signing in, with the parameter that ingress-nginx adds to it: the URL that was asked for."""
     place = translation.value('auth-signin')
     if not place:
         translation.note('auth-signin-redirect-param', Verdict.EXACT, 'without auth-signin it has no effect')
         return
-    if translation.value('auth-signin-redirect-param') not in ('', 'rd'):
-        translation.note('auth-signin-redirect-param', Verdict.IGNORED, 'the parameter is always rd')
-    # A path leads to the host of the request.
-    url(translation, 'auth-signin', 'external-auth-signin', _OWN_HOST.sub('/', _ORIGINAL.sub('', place)))
+    parameter = translation.value('auth-signin-redirect-param') or 'rd'
+    if not _PARAMETER.fullmatch(parameter):
+        translation.invalid('auth-signin-redirect-param', Invalid('the name of a parameter'))
+    elif not re.search(rf'[?&]{parameter}=', place):
+        place += f'{"&" if "?" in place else "?"}{parameter}=$scheme://$host$escaped_request_uri'
+    url(translation, 'auth-signin', 'external-auth-signin', place)
 
 
 def _cache(translation: Translation) -> None:

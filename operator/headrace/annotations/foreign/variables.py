@@ -13,6 +13,7 @@ URL = {
     'args': '$args',
     'best_http_host': '$host',
     'document_uri': '$uri',
+    'escaped_request_uri': '$escaped_request_uri',
     'host': '$host',
     'http_host': '$host',
     'pass_access_scheme': '$scheme',

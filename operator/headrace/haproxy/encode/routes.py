@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import quote
 
-from headrace.haproxy.encode import syntax
+from headrace.haproxy.encode import external_hosts, syntax
 from headrace.ir.pointers import NoRoute, Pointer, Unread
 from headrace.ir.policy import Entry, Map
 from headrace.ir.routing import (
@@ -104,16 +104,18 @@ def read_lead(entry: Entry) -> Pointer | None:
         case Map.FALLBACK, [backend]:
             return Pointer(backend, '')
         case ((Map.EXTERNAL_AUTH | Map.ERROR_PAGES | Map.MIRRORS), [_, backend, *_]):
-            return Pointer(backend, '')
+            # What is no Service's backend is one that the configuration always has, or is found by each request.
+            return Pointer(backend, '') if '_' in backend else None
         case _:
             return None
 
 
 def _authentication(authentication: Authentication) -> str:
-    """Return TIMEOUT|BACKEND|METHOD|HOST AND PATH|HEADERS|SIGN-IN|CACHE|BODY|COOKIE, which `lua/authentication.lua` reads."""
+    """Return TIMEOUT|BACKEND|METHOD|HOST AND PATH|HEADERS|SIGN-IN|CACHE|BODY|COOKIE|NAMESPACE, which `lua/authentication.lua` reads."""
+    pointer = authentication.pointer
     fields = (
         authentication.timeout,
-        authentication.pointer.backend,
+        pointer.backend if pointer is not None else external_hosts.backend(authentication.origin),
         authentication.method,
         authentication.url,
         ','.join(authentication.headers),
@@ -121,6 +123,7 @@ def _authentication(authentication: Authentication) -> str:
         authentication.cache,
         authentication.body,
         authentication.cookie,
+        authentication.namespace,
     )
     return '|'.join(map(str, fields))
 

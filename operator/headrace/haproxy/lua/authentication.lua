@@ -29,7 +29,6 @@ local function read(text)
         text = text,
         timeout = tonumber(fields[1]),
         backend = fields[2],
-        namespace = fields[2]:match('^[^_]*'),
         method = fields[3]:lower(),
         url = 'http://' .. fields[4],
         names = set(messages.split(fields[5], ',')),
@@ -37,6 +36,7 @@ local function read(text)
         lifetime = tonumber(fields[7]),
         body = tonumber(fields[8]),
         cookie = fields[9] ~= '' and fields[9] .. '=',
+        namespace = fields[10],
     }
     if entry_count >= MAX_ENTRIES then entries, entry_count = {}, 0 end
     entries[text], entry_count = entry, entry_count + 1
@@ -89,7 +89,7 @@ local function remove(txn, entry, headers)
 end
 
 local function has_two_readings(path)
-    return path:find('[%%;\\]') or path:find('//', 1, true) or path:find('/.', 1, true)
+    return path:find('[%%;\\]') or path:find('//', 1, true) or (path .. '/'):find('/%.+/')
 end
 
 local function is_skipped(txn, policy)
@@ -163,14 +163,11 @@ local function take(entry, headers)
     return taken, bytes
 end
 
-local function escaped(text)
-    return (text:gsub('[^%w._~-]', function(byte) return ('%%%02X'):format(byte:byte()) end))
-end
-
--- `place_of_request` is that of requests.lua, which is loaded before.
+-- `place_of_request` and `escaped` are those of requests.lua, which is loaded before.
 local function signin(txn, entry, url)
     local place = entry.signin ~= '' and place_of_request(txn, entry.signin)
-    if not place or entry.signin:find('[?&]rd=') then return place end
+    -- A value of another parameter that is the URL of the request is there in its place.
+    if not place or entry.signin:find('[?&]rd=') or entry.signin:find('=${scheme}://${host}${escaped_request_uri}', 1, true) then return place end
     return place .. (place:find('?', 1, true) and '&' or '?') .. 'rd=' .. escaped(url)
 end
 
@@ -252,9 +249,12 @@ local function authenticate(txn)
         allow(txn, known)
         return
     end
+    -- Without a backend the frontend looks for who serves the host and path.
+    local place = entry.url:find('${', 1, true) and place_of_request(txn, entry.url) or entry.url
+    if place:find('${', 1, true) then return end
     local response = messages.send(entry.method, {
-        url = entry.url, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
-    }, { backend = entry.backend, client = txn.f:src() })
+        url = place, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
+    }, { backend = entry.backend ~= '' and entry.backend, namespace = entry.namespace, client = txn.f:src() })
     judge(txn, entry, response, url, key)
 end
 

@@ -11,6 +11,11 @@ local function absolute(path)
     return path:byte(1) == 47 and path or '/' .. path
 end
 
+-- Other files use it too.
+function escaped(text)
+    return (text:gsub('[^%w._~-]', function(byte) return ('%%%02X'):format(byte:byte()) end))
+end
+
 local VARIABLES = {
     scheme = function(txn) return (txn:get_var('txn.https') or txn.f:ssl_fc()) and 'https' or 'http' end,
     host = function(txn)
@@ -18,6 +23,7 @@ local VARIABLES = {
         return host:match('^[%w._-]+$') or host:match('^%[[%x:.]+%]$')
     end,
     request_uri = function(txn) return encoded(absolute(txn.f:pathq() or '')) end,
+    escaped_request_uri = function(txn) return escaped(absolute(txn.f:pathq() or '')) end,
     uri = function(txn) return encoded(absolute(txn.f:path() or '')) end,
     args = function(txn) return encoded(txn.f:query() or '') end,
     query = function(txn)

@@ -68,14 +68,20 @@ ACCESS = [
     case(
         'signing in, with the parameter that ingress-nginx would add',
         {'auth-url': 'http://auth.shop.svc/', 'auth-signin': 'https://login.example.com/start?rd=$escaped_request_uri'},
-        texts={'external-auth-url': 'http://auth.shop.svc/', 'external-auth-signin': 'https://login.example.com/start'},
-        differs={'auth-url': '', 'auth-signin': 'rd'},
+        texts={
+            'external-auth-url': 'http://auth.shop.svc/',
+            'external-auth-signin': 'https://login.example.com/start?rd=$escaped_request_uri',
+        },
+        differs={'auth-url': ''},
     ),
     case(
         'signing in at the host of the request',
         {'auth-url': 'http://auth.shop.svc/', 'auth-signin': 'https://$host/oauth2/start?rd=$escaped_request_uri'},
-        texts={'external-auth-url': 'http://auth.shop.svc/', 'external-auth-signin': '/oauth2/start'},
-        differs={'auth-url': '', 'auth-signin': 'rd'},
+        texts={
+            'external-auth-url': 'http://auth.shop.svc/',
+            'external-auth-signin': 'https://$host/oauth2/start?rd=$escaped_request_uri',
+        },
+        differs={'auth-url': ''},
     ),
     case(
         'signing in at a host by another variable',
@@ -91,9 +97,22 @@ ACCESS = [
             'auth-signin': 'https://login.example.com/',
             'auth-signin-redirect-param': 'next',
         },
+        texts={
+            'external-auth-url': 'http://auth.shop.svc/',
+            'external-auth-signin': 'https://login.example.com/?next=$scheme://$host$escaped_request_uri',
+        },
+        differs={'auth-url': ''},
+    ),
+    case(
+        'signing in, with a parameter that is none',
+        {
+            'auth-url': 'http://auth.shop.svc/',
+            'auth-signin': 'https://login.example.com/',
+            'auth-signin-redirect-param': 'a b',
+        },
         texts={'external-auth-url': 'http://auth.shop.svc/', 'external-auth-signin': 'https://login.example.com/'},
-        differs={'auth-url': '', 'auth-signin': ''},
-        ignored={'auth-signin-redirect-param': 'always rd'},
+        differs={'auth-url': ''},
+        ignored={'auth-signin-redirect-param': 'name of a parameter'},
     ),
     case(
         'an unknown variable in the URL of authentication',
@@ -230,7 +249,21 @@ ACCESS = [
         texts={'external-auth-url': 'http://auth.shop.svc/'},
         differs={'auth-url': '', 'auth-cache-key': '', 'auth-cache-duration': ''},
     ),
-    case('a variable in the URL of authentication', {'auth-url': 'https://$host/verify'}, closed=('auth-url',)),
+    case(
+        'the host of the request as that of authentication',
+        {'auth-url': 'https://$host/verify'},
+        texts={'external-auth-url': 'https://$host/verify'},
+        differs={'auth-url': ''},
+    ),
+    case(
+        'variables in the URL of authentication',
+        {'auth-url': 'http://auth.shop.svc/verify?rd=$pass_access_scheme://$http_host$escaped_request_uri'},
+        texts={'external-auth-url': 'http://auth.shop.svc/verify?rd=$scheme://$host$escaped_request_uri'},
+        differs={'auth-url': ''},
+    ),
+    case('a variable in the host of authentication', {'auth-url': 'https://$host.evil.org/'}, closed=('auth-url',)),
+    case('no authentication of the class', {'enable-global-auth': 'false'}, texts={'global-auth': 'false'}),
+    case('authentication of the class that is none', {'enable-global-auth': 'x'}, closed=('enable-global-auth',)),
     case(
         'a way of verifying that is none',
         {'auth-tls-secret': 'ca', 'auth-tls-verify-client': 'maybe'},
