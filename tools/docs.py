@@ -52,6 +52,7 @@ TEXTS = {
 }
 # Why HAProxy is reloaded, by the words of plans.
 RELOADS = {
+    'bandwidth': 'a backend that is made at run time does not limit bandwidth',
     'certificate': "the class's default certificate stands first in a list, and comes and goes with the file",
     'compression': 'a backend that is made at run time does not compress',
     'kept-connections': 'clients of HTTP/2 keep asking on connections to a Service that has gone back to kube-proxy: only a worker that is replaced tells them to leave',

@@ -199,6 +199,7 @@ REQUESTS = (
     one('basic-auth-secret', 'comes, with a crypt hash', 'hashed', (None, 'hashed'), status('hashed'), 200, 401, beside=[secret('hashed', auth=f'ann:{CRYPT}')]),
     one('basic-auth-realm', 'comes', 'realm', (None, 'Staff'), header('realm', 'WWW-Authenticate'), f'Basic realm="{host("realm")}"', 'Basic realm="Staff"', basic_auth_secret='realm', beside=[secret_of('realm')]),
     one('max-body-size', 'another', 'body', ('1k', '10'), status('body', method='POST', body='x' * 20), 200, 413),
+    one('request-buffering', 'switched on', 'buffered', ('false', 'true'), status('buffered', method='POST', body='x' * 20), 200, 200),
     one('redirect-to', 'comes', 'away', (None, '/there'), status('away'), 200, 302),
     one('redirect-code', 'another', 'code', ('301', '307'), status('code'), 301, 307, redirect_to='/there'),
     one('redirect-root', 'comes', 'root', (None, '/there'), status('root'), 200, 302),
@@ -282,6 +283,8 @@ ENDPOINTS = (
     one('retries', 'a usual one', 'retries-usual', (None, '0'), backends('retries-usual'), None, OTHER),
     one('retry-on', 'a usual one', 'retry-on-usual', (None, 'conn-failure empty-response response-timeout'), backends('retry-on-usual'), None, OTHER),
     one('retry-on', 'another', 'retry-on', (None, '503'), backends('retry-on'), None, OTHER),
+    one('bandwidth-limit', 'switched on', 'limited', (None, '64k'), backends('limited'), None, OTHER),
+    one('bandwidth-limit', 'another', 'limited-more', ('64k', '1k'), entry('bandwidth', '1024'), False, True),
     one('compression', 'switched on', 'compressed', ('false', 'true'), backends('compressed'), None, OTHER),
     one('snippets', 'comes', 'snippets', (None, 'greeting'), header('snippets', 'X-Snippet'), '', 'yes'),
 )  # fmt: skip

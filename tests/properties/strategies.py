@@ -85,6 +85,7 @@ _ROUTE = {
     'cors-allow-methods': ('GET, PUT', "#'x"),
     'cors-allow-credentials': ('true', 'false'),
     'cors-expose-headers': ('X-A',),
+    'request-buffering': ('true', 'false'),
     'canary-service': NAMES,
     'canary-weight': ('10', '100', '101'),
     'canary-weight-total': ('1000',),

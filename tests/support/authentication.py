@@ -69,6 +69,7 @@ class Authentication(socketserver.ThreadingTCPServer):
         super().__init__((address, 0), _Handler)
         self.address = address
         self.asked = []
+        self.connections = 0
         self.answer = allow
         self._thread = threading.Thread(target=self.serve_forever, kwargs={'poll_interval': 0.02}, daemon=True)
         self._thread.start()
@@ -77,6 +78,11 @@ class Authentication(socketserver.ThreadingTCPServer):
     def port(self):
         """The port of the server."""
         return self.server_address[1]
+
+    def get_request(self):
+        """Count connections."""
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, *_):
         """Pass over clients that go away."""

@@ -103,6 +103,7 @@ CONTRACT = (
     ('external-auth-body-size', '–', ('1k', '12k', '12288'), ('13k', '0', '1m', '')),
     ('global-auth', 'true', *BOOLEAN),
     ('max-body-size', '–', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
+    ('request-buffering', 'false', *BOOLEAN),
     ('redirect-to', '–', ('/new', 'https://example.com/new?a=b', 'http://example.com', 'https://a.b$request_uri', '$scheme://$host/a$is_args$args'), ('/$uri', '$uri', 'https://a.b$args', '//example.com', 'javascript:alert(1)', 'example.com', '')),
     ('redirect-code', '302', ('301', '302', '303', '307', '308'), ('300', '304', '200', '')),
     ('redirect-root', '–', ('/app', '/app/'), ('/', 'app', '/a?b', '')),
@@ -126,6 +127,7 @@ CONTRACT = (
     ('cors-allow-credentials', 'false', *BOOLEAN),
     ('cors-max-age', '5s', *DURATION),
     ('compression', 'false', *BOOLEAN),
+    ('bandwidth-limit', 'none', ('64k', '10m', '1g', '100'), ('0', '1.5m', '10M', '10mb', '')),
     ('canary-service', '–', *NAME),
     ('canary-weight', '0', ('0', '5', '1000'), ('1000001', '-1', '5%', '')),
     ('canary-weight-total', '100', ('1', '1000'), ('0', '-1', '1000001', '')),
@@ -254,7 +256,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
         'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'canary-weight-total', 'www-redirect', 'satisfy', 'mirror-percent',
-        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache', 'global-auth',
+        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache', 'global-auth', 'request-buffering',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 
@@ -324,7 +326,7 @@ def test_every_key_is_among_those_of_which_the_page_says_what_a_change_costs():
 def test_the_page_names_the_keys_of_which_a_value_may_need_a_reload():
     reloading = {name for name, rows in costs().items() if any('reload' in cost for cost in rows)}
     assert reloading == {
-        'balance', 'basic-auth-secret', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
+        'balance', 'bandwidth-limit', 'basic-auth-secret', 'check-status', 'compression', 'cookie', 'queue-timeout', 'retries', 'retry-on', 'snippets',
         'timeout-connect', 'timeout-server', 'timeout-tunnel',
     }  # fmt: skip
 

@@ -112,6 +112,7 @@ KEYS: tuple[Key, ...] = (
     Key('external-auth-body-size', _R, 'route', authentication.body_size, 'size', _NONE, 'send the body along, up to this size (at most 12k); 413 for more, 411 for a body without a declared length', closes=True),
     Key('global-auth', _R, 'route', values.boolean, 'boolean', 'true', 'whether the class\'s [`globalAuth`](settings.md#globalauth) asks about its requests', closes=True),
     Key('max-body-size', _R, 'route', values.size, 'size', _NONE, '413 for more; 411 for a body without a declared length'),
+    Key('request-buffering', _R, 'route', values.boolean, 'boolean', 'false', "a request goes to an endpoint when its body is there, or HAProxy's buffer (16 kB) is full; 408 after 60s"),
     Key('redirect-to', _R, 'route', request_values.location, 'URL or path', _NONE, 'answer with a redirect; [variables](#redirects) stand for parts of the request', closes=True),
     Key('redirect-code', _R, 'route', values.one_of('301', '302', '303', '307', '308'), '301, 302, 303, 307, 308', '302', 'with redirect-to'),
     Key('redirect-root', _R, 'route', request_values.below_root, 'path', _NONE, 'requests for exactly `/` of its hosts are redirected to this path, 302'),
@@ -135,6 +136,7 @@ KEYS: tuple[Key, ...] = (
     Key('cors-allow-credentials', _R, 'route', values.boolean, 'boolean', 'false', 'with cors-allow-origin'),
     Key('cors-max-age', _R, 'route', values.duration, 'duration', '5s', 'with cors-allow-origin'),
     Key('compression', _B, 'route', values.boolean, 'boolean', 'false', 'needs a reload when it is switched'),
+    Key('bandwidth-limit', _B, 'route', values.size, 'size', 'none', 'bytes of each response that are sent in a second; needs a reload when it is switched on, another value does not'),
     Key('canary-service', _R, 'route', values.name, 'Service in the namespace', _NONE, 'part of the traffic goes to the port of the same name, else number, of this Service'),
     Key('canary-weight', _R, 'route', values.number(0, 1_000_000), 'number', '0', 'parts of `canary-weight-total`, so percent of the requests; with `cookie` or `sessionAffinity`, here or at the canary, of the clients, by their addresses'),
     Key('canary-weight-total', _R, 'route', values.number(1, 1_000_000), 'number', '100', 'what `canary-weight` is a part of'),
@@ -147,7 +149,7 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 # Keys that only ports of this mode have.
 HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'redirect-to', 'redirect-code', 'satisfy', 'basic-auth-realm', 'host-header', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'request-buffering', 'redirect-to', 'redirect-code', 'satisfy', 'basic-auth-realm', 'host-header', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'canary-weight-total', 'canary-header-pattern',

@@ -44,6 +44,7 @@ class RouteSettings:
     basic_auth_secret: str | None = None
     basic_auth_realm: str | None = None
     max_body_size: int | None = None
+    request_buffering: bool = False
     redirect_to: str | None = None
     redirect_code: str = '302'
     redirect_root: str | None = None
@@ -120,4 +121,5 @@ class BackendSettings:
     retries: int | None = None
     retry_on: tuple[str, ...] | None = None
     compression: bool = False
+    bandwidth_limit: int | None = None
     snippets: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ class Shape:
     queue: int = 5 * SECOND
     snippets: tuple[str, ...] = ()
     compression: bool = False
+    limited: bool = False
     affinity: bool = False
     external: bool = False
 
@@ -41,10 +42,10 @@ class Shape:
     def rendered(self) -> 'Shape':
         """Return the shape whose profile the backend's section in the file is from.
 
-        A profile does not compress for a backend made at run time, so none that says so is ever rendered: such a backend
-        comes with a reload, and compresses in its own section.
+        A profile neither compresses nor limits bandwidth for a backend made at run time, so none that says so is ever rendered:
+        such a backend comes with a reload, and does it in its own section.
         """
-        return replace(self, compression=False) if self.compression else self
+        return replace(self, compression=False, limited=False) if self.compression or self.limited else self
 
     @property
     def suffix(self) -> str:

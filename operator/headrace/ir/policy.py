@@ -23,6 +23,7 @@ class Map(StrEnum):
     AUTH_APR1 = 'auth-apr1'
     REALM = 'realm'
     BODY = 'body'
+    BANDWIDTH = 'bandwidth'
     CORS = 'cors'
     CORS_ORIGIN = 'cors-origin'
     CORS_MORE = 'cors-more'

@@ -160,6 +160,8 @@ def of_policy(policy: Policy, spec: BackendSpec) -> list[Timeouts]:
         policy.add(policies.AFFINITY)
     if spec.shape.balance == 'hash' and spec.settings.balance is not None:
         policies.apply_hash(policy, spec.settings.balance.removeprefix(shapes.HASH))
+    if spec.shape.limited and spec.settings.bandwidth_limit is not None:
+        policies.apply_bandwidth(policy, spec.settings.bandwidth_limit)
     if spec.shape.cookie:
         policies.apply_session_cookie(policy, spec.shape.cookie, spec.settings)
     policy_timeouts = timeouts(spec, policy.name)
@@ -326,7 +328,9 @@ def _judge_checks(settings: BackendSettings) -> list[_Remark]:
 
 def _judge_tcp(settings: BackendSettings) -> list[_Remark]:
     http_keys = [
-        (key, getattr(settings, key)) for key in ('cookie', 'retry_on', 'compression') if getattr(settings, key)
+        (key, getattr(settings, key))
+        for key in ('cookie', 'retry_on', 'compression', 'bandwidth_limit')
+        if getattr(settings, key)
     ]
     remarks: list[_Remark] = [('NotApplicable', key.replace('_', '-'), 'only HTTP has it') for key, _ in http_keys]
     if settings.balance == 'uri' or (settings.balance or '').startswith(('hdr:', shapes.HASH)):

@@ -63,6 +63,8 @@ COOKIE_PATH = 'I'
 LOCATION = 'J'
 ERROR_PAGES = 'Q'
 FALLBACK = 'U'
+BANDWIDTH = 'Y'
+REQUEST_BUFFERING = 'P'
 MIRROR = 'M'
 SESSION_COOKIE = 'N'
 LEAVING = 'l'
@@ -141,6 +143,8 @@ def apply(policy: Policy, settings: RouteSettings, mode: Mode) -> None:
     """Add to a policy what a route's settings say, but for those that name other objects."""
     if settings.maintenance:
         policy.add(MAINTENANCE)
+    if settings.request_buffering and mode == 'http':
+        policy.add(REQUEST_BUFFERING)
     _apply_networks(policy, DENY, Map.DENY, settings.deny)
     _apply_networks(policy, ALLOW, Map.ALLOW, settings.allow)
     _apply_limits(policy, settings)
@@ -335,6 +339,11 @@ def _encode(text: str) -> str:
 def apply_hash(policy: Policy, text: str) -> None:
     """Let a policy's requests go to the endpoint that the hash of a text with variables leads to."""
     policy.add(HASH, (Map.HASH, policy.name, text))
+
+
+def apply_bandwidth(policy: Policy, limit: int) -> None:
+    """Send so many bytes a second of each response; the backend's own section reads it."""
+    policy.add(BANDWIDTH, (Map.BANDWIDTH, policy.name, str(limit)))
 
 
 def apply_session_cookie(policy: Policy, name: str, settings: BackendSettings) -> None:

@@ -85,6 +85,7 @@ def shape(settings: BackendSettings, mode: Mode, traits: ShapeContext, *, affini
         queue=QUEUE if http else settings.queue_timeout or QUEUE,
         snippets=settings.snippets,
         compression=settings.compression and http,
+        limited=settings.bandwidth_limit is not None and http,
         # A cookie tells clients apart that share an address, so it is the one that counts.
         affinity=affinity and not (http and cookie),
     )

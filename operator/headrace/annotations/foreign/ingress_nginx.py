@@ -144,8 +144,12 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     (
         exact('proxy-connect-timeout', 'timeout-connect', form=forms.seconds),
         differs('proxy-body-size', '411 for a body without a declared length', 'max-body-size', form=forms.size),
-        exact('proxy-request-buffering', 'request-buffering', form=forms.on_off),
-        differs('limit-rate', 'of each response', 'bandwidth-limit', form=forms.kilobytes),
+        differs('limit-rate', 'without `proxy-buffering` too; needs a reload when it is switched on', 'bandwidth-limit', form=forms.kilobytes),
+    ),
+    in_group(
+        traffic.buffering,
+        differs('proxy-request-buffering', "with `on` up to HAProxy's buffer (16 kB), and 408 for a body that takes longer than 60s; without the key as with `off`", 'request-buffering'),
+        Row('proxy-buffering', Verdict.IGNORED, 'HAProxy sends responses on as they come, as with `off`; an endpoint has to wait for a slow client'),
     ),
     in_group(
         backends.timeouts,
@@ -191,7 +195,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
     ignored('limit-rate-after', 'the limit holds from the first byte'),
     ignored('relative-redirects use-port-in-redirects', "redirects name the host and the class's public port"),
     (exact('proxy-http-version', text='`1.1`', form=forms.choice(**{'1.1': ''})),),
-    ignored('client-body-buffer-size proxy-buffer-size proxy-buffering proxy-buffers-number proxy-busy-buffers-size proxy-max-temp-file-size', 'HAProxy passes bodies on in buffers of one size, and writes none to a disk'),
+    ignored('client-body-buffer-size proxy-buffer-size proxy-buffers-number proxy-busy-buffers-size proxy-max-temp-file-size', 'HAProxy passes bodies on in buffers of one size, and writes none to a disk'),
     ignored('enable-access-log enable-rewrite-log', "the log is the class's: the setting `accessLog`"),
     ignored('enable-opentracing opentracing-trust-incoming-span enable-opentelemetry opentelemetry-trust-incoming-span opentelemetry-operation-name', 'headrace makes no traces; headers of traces are passed on'),
 )  # fmt: skip

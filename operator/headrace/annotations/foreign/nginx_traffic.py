@@ -213,6 +213,18 @@ def mirror(translation: Translation) -> None:
         translation.note('mirror-request-body', Verdict.IGNORED, 'the body is mirrored too')
 
 
+def buffering(translation: Translation) -> None:
+    """Translate whether bodies are read before they go on; HAProxy does that for those of requests alone."""
+    if translation.value('proxy-buffering') == 'off':
+        translation.note('proxy-buffering', Verdict.EXACT)
+    name = 'proxy-request-buffering'
+    buffers = translation.switch(name)
+    if translation.value(name) in ('on', 'off'):
+        translation.set(name, 'request-buffering', 'true' if buffers else 'false')
+        if not buffers:
+            translation.note(name, Verdict.EXACT)
+
+
 def answers(translation: Translation) -> None:
     """Translate what is replaced in the answers of endpoints: cookies' attributes, and places to redirect to."""
     for name, key in (('proxy-cookie-domain', 'response-cookie-domain'), ('proxy-cookie-path', 'response-cookie-path')):

@@ -45,6 +45,10 @@ def why_reload(backend: Backend, profiles: frozenset[str]) -> Reason | None:
         return Reason(
             'compression', f'{backend.name}: a backend made at run time does not compress', (backend.service,)
         )
+    if backend.shape.limited:
+        return Reason(
+            'bandwidth', f'{backend.name}: a backend made at run time does not limit bandwidth', (backend.service,)
+        )
     if backend.shape.profile not in profiles:
         return Reason('profile', f'{backend.shape.profile} is used for the first time', (backend.service,))
     return None

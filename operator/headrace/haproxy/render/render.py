@@ -73,6 +73,11 @@ COMPRESSION = (
     'compression algo gzip',
     'compression type text/html text/plain text/css text/xml text/javascript application/javascript application/json application/xml image/svg+xml',
 )
+# A filter costs each request of the section that has it 2,000 instructions, so frontends have none for this.
+BANDWIDTH = (
+    'filter bwlim-out bandwidth default-limit 1g default-period 1s',
+    f'http-response set-bandwidth-limit bandwidth limit var(txn.owner),map_str_int({syntax.map_file(Map.BANDWIDTH)}) if {{ var(txn.owner),map_str_int({syntax.map_file(Map.BANDWIDTH)}) gt 0 }}',
+)
 _HTTPS = 443
 _NODE = ('node_http', 'node_http_near', 'node_tcp', 'node_tcp_near', 'node_tls', 'node_tls_near')
 _EDGE_FRONTENDS = ('http', 'sni', 'tcp', 'internal', 'health')
@@ -278,12 +283,13 @@ class Renderer:
         sections = [
             {
                 'name': backend.name,
-                'profile': backend.shape.rendered.profile,
-                'lines': COMPRESSION if backend.shape.compression else (),
+                'profile': shape.rendered.profile,
+                'lines': (*(COMPRESSION if shape.compression else ()), *(BANDWIDTH if shape.limited else ())),
                 'servers': Block(''.join(f'  server {line}\n' for line in syntax.server_lines(backend))),
             }
             for fragment in fragments
             for backend in fragment.backends
+            for shape in (backend.shape,)
         ]
         return self._templates.render('backends.cfg.j2', {'backends': sections}).encode()
 

@@ -769,11 +769,24 @@ BACKENDS = [
     case('any size of bodies', {'proxy-body-size': '0'}, differs={'proxy-body-size': '411'}),
     case('a size that is none', {'proxy-body-size': 'big'}, ignored={'proxy-body-size': 'size'}),
     case('bodies that are not read first', {'proxy-request-buffering': 'off'}, texts={'request-buffering': 'false'}),
+    case('responses that are not read first', {'proxy-buffering': 'off'}),
+    case('responses that are read first', {'proxy-buffering': 'on'}, ignored={'proxy-buffering': 'slow client'}),
+    case(
+        'bodies that are read first',
+        {'proxy-request-buffering': 'on'},
+        texts={'request-buffering': 'true'},
+        differs={'proxy-request-buffering': 'buffer'},
+    ),
+    case(
+        'bodies that are read first, as no switch says',
+        {'proxy-request-buffering': 'yes'},
+        ignored={'proxy-request-buffering': 'on or off'},
+    ),
     case(
         'the rate of answers',
         {'limit-rate': '100'},
         texts={'bandwidth-limit': '100k'},
-        differs={'limit-rate': 'response'},
+        differs={'limit-rate': 'reload'},
     ),
     case('no TLS that is passed through', {'ssl-passthrough': 'false'}),
     case(

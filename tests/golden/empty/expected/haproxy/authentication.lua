@@ -249,9 +249,12 @@ local function authenticate(txn)
         allow(txn, known)
         return
     end
+    -- Without a backend the frontend looks for who serves the host and path.
+    local place = entry.url:find('${', 1, true) and place_of_request(txn, entry.url) or entry.url
+    if place:find('${', 1, true) then return end
     local response = messages.send(entry.method, {
-        url = entry.url, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
-    }, { backend = entry.backend, client = txn.f:src() })
+        url = place, headers = question(txn, entry, headers, url), body = body, timeout = entry.timeout,
+    }, { backend = entry.backend ~= '' and entry.backend, namespace = entry.namespace, client = txn.f:src() })
     judge(txn, entry, response, url, key)
 end
 

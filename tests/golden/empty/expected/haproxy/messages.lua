@@ -43,11 +43,12 @@ function messages.header(txn, name)
     return table.concat(values, ',')
 end
 
--- Sends a request by the frontend `internal`, which reads from headers to which backend it goes, how many milliseconds it may take,
--- whose it is, and what it is for (nil for authentication): each purpose of a namespace is counted for itself. Waits for the answer.
+-- Sends a request by the frontend `internal`, which reads from headers to which backend it goes (nil: to who serves its host and path),
+-- which namespace asks (nil: the backend's), how many milliseconds it may take, whose it is, and what it is for (nil for authentication): each purpose of a namespace is counted for itself. Waits for the answer.
 function messages.send(method, request, to)
     local headers = request.headers
-    headers['x-headrace-backend'], headers['x-headrace-timeout'] = { to.backend }, { tostring(request.timeout) }
+    headers['x-headrace-backend'], headers['x-headrace-timeout'] = to.backend and { to.backend } or nil, { tostring(request.timeout) }
+    headers['x-headrace-namespace'] = { to.namespace or to.backend:match('^[^_]*') }
     headers['x-headrace-client'], headers['x-headrace-purpose'] = { to.client }, to.purpose and { to.purpose }
     request.dst = FRONTEND
     local http = core.httpclient()
