@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 
-from support.live import HEADRACE, until
+from support import prefork
+from support.live import until
 from support.traffic import Client, Load, Talk
 
 
@@ -22,10 +23,7 @@ def ask(town, live, path='/', host='shop.example.com'):
 def status(live, *arguments):
     """Run `headrace status`, and return its exit code and what it printed."""
     where = [line['admin'] for line in live.lines() if line['message'] == 'listening'][-1]
-    done = subprocess.run(
-        [HEADRACE, 'status', '--admin', where, *arguments], capture_output=True, text=True, check=False, timeout=30
-    )
-    return done.returncode, done.stdout + done.stderr
+    return prefork.run('status', '--admin', where, *arguments)
 
 
 def test_a_healthy_agent_says_so_everywhere(live, town):

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import click
@@ -12,8 +11,7 @@ import yaml
 
 from conftest import ROOT, binary
 from headrace.cli import main as command_line
-from support import chart
-from support.live import HEADRACE
+from support import chart, prefork
 
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 HAND = [page for page in PAGES if page.parent.name != 'decisions']
@@ -122,13 +120,8 @@ def test_every_make_target_is_there(target):
 @pytest.mark.parametrize('path', sorted((ROOT / 'examples' / 'services').glob('*.yaml')), ids=lambda path: path.name)
 def test_the_examples_are_served(path):
     # The Secret, and the annotation of http.yaml, are the reader's; nothing else may be missing.
-    done = subprocess.run(
-        [HEADRACE, 'check', '-f', path, '--tcp-ports', '5432', '--haproxy', binary('haproxy-3.4')],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, text = prefork.run('check', '-f', path, '--tcp-ports', '5432', '--haproxy', binary('haproxy-3.4'))
+    assert code == 0, text
 
 
 def test_every_manifest_is_named_in_the_pages():

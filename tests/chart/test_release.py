@@ -1,9 +1,7 @@
 """Before an uninstall everything that was written to users' objects is taken back, also while controllers run."""
 
-import os
-import subprocess
-
-from support.live import HEADRACE, until
+from support import prefork
+from support.live import until
 from support.objects import service
 
 LATE = 60
@@ -16,10 +14,8 @@ def lb(**annotations):
 
 def release(installed, *more):
     """Run what the hook runs, as its ServiceAccount; return the exit code and what was said."""
-    words = [HEADRACE, 'release', '--all', '--kubeconfig', installed.kubeconfig, '--config', installed.config, *more]
-    environment = {**os.environ, 'POD_NAME': 'release', 'POD_NAMESPACE': installed.namespace}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=90, env=environment)
-    return done.returncode, done.stdout + done.stderr
+    words = ['release', '--all', '--kubeconfig', installed.kubeconfig, '--config', installed.config, *more]
+    return prefork.run(*words, POD_NAME='release', POD_NAMESPACE=installed.namespace)
 
 
 def written(installed, name):

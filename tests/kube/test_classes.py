@@ -2,18 +2,17 @@
 
 import contextlib
 import json
-import os
 import secrets
-import subprocess
 
 import pytest
 
 from conftest import binary
 from headrace.kube import rights
 from headrace.kube.rights import When, Where
+from support import prefork
 from support.api import ApiError, collection
 from support.cluster import Cluster, forget_class, pod
-from support.live import HEADRACE, until
+from support.live import until
 from support.objects import service
 
 LATE = 60
@@ -68,13 +67,10 @@ def class_lease(control_plane):
 
 def release(cluster):
     """Run what the chart runs before an uninstall."""
-    words = ['release', '--all', '--wait', '--timeout=60s', '--kubeconfig', str(cluster.kubeconfig)]
-    done = subprocess.run(
-        [HEADRACE, *words], capture_output=True, text=True, timeout=90, check=False,
-        env={**os.environ, 'POD_NAMESPACE': cluster.namespace, 'POD_NAME': 'hook'},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    words = ['release', '--all', '--wait', '--timeout=60s', '--kubeconfig', cluster.kubeconfig]
+    code, text = prefork.run(*words, POD_NAMESPACE=cluster.namespace, POD_NAME='hook')
+    assert code == 0, text
+    return text
 
 
 def writes(cluster):

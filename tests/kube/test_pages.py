@@ -1,16 +1,16 @@
 """Pages for administrators, as those see them who show a token: directly, and through the API server's proxy."""
 
 import json
-import subprocess
 import time
 
 import pytest
 
 from headrace.kube.rights import When
+from support import prefork
 from support.api import collection
 from support.certificates import for_names
 from support.cluster import pod
-from support.live import HEADRACE, until
+from support.live import until
 
 VIEW = [{'apiGroups': ['headrace.io'], 'resources': ['agents/status'], 'verbs': ['get']}]
 PAGES = ('/status', '/explain?of=shop.example.com', '/healthz')
@@ -89,9 +89,7 @@ def test_a_certificate_of_an_administrator_is_verified_and_followed(make_cluster
 
     def run(*more):
         where = next(line['api'] for line in agent.lines() if line['message'] == 'listening')
-        words = ['status', '--api', where, '--token', viewer, *more]
-        done = subprocess.run([HEADRACE, *words], capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stdout + done.stderr
+        return prefork.run('status', '--api', where, '--token', viewer, *more)
 
     agent = make_cluster(when=[When.API])
     agent.web([pod(town)], town.port)
@@ -134,8 +132,7 @@ def test_commands_ask_through_the_proxy_of_the_api_server(make_cluster, control_
     where = ['--pod', f'{namespace}/edge-1:{port}', '--kubeconfig', str(config)]
 
     def run(*words):
-        done = subprocess.run([HEADRACE, *words, *where], capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stdout + done.stderr
+        return prefork.run(*words, *where)
 
     code, text = run('status')
     assert (code, 'forbidden' in text) == (4, True)
