@@ -89,7 +89,7 @@ def read(namespace: str, name: str, document: fields.Document) -> BackendTLSPoli
 
 
 def _targets(spec: fields.Document, namespace: str, problems: Problems) -> tuple[PolicyTarget, ...]:
-    found: dict[PolicyTarget, None] = {}
+    targets: dict[PolicyTarget, None] = {}
     for index, entry in enumerate(problems.entries(spec, 'targetRefs', 'spec')):
         field = f'spec.targetRefs[{index}]'
         reference = references.read(entry, namespace, field, problems, references.LOCAL)
@@ -97,20 +97,20 @@ def _targets(spec: fields.Document, namespace: str, problems: Problems) -> tuple
         if not isinstance(section, str) or (section and not fields.is_name(section, subdomain=True)):
             problems.add(f'{field}.sectionName', f'{shorten(section)} is no name of a section')
         elif reference is not None:
-            found[PolicyTarget(reference.group, reference.kind, namespace, reference.name, section)] = None
-    return tuple(found)
+            targets[PolicyTarget(reference.group, reference.kind, namespace, reference.name, section)] = None
+    return tuple(targets)
 
 
 def _names(validation: fields.Document, field: str, problems: Problems) -> tuple[SubjectAltName, ...]:
     """Return the names, in their order; one that cannot be read is a problem."""
-    found: list[SubjectAltName] = []
+    names: list[SubjectAltName] = []
     for index, entry in enumerate(problems.entries(validation, 'subjectAltNames', field.rpartition('.')[0])):
         kind = entry.get('type') if isinstance(entry, dict) else entry
         hostname, uri = (entry.get('hostname'), entry.get('uri')) if isinstance(entry, dict) else (None, None)
         if kind == 'Hostname' and isinstance(hostname, str) and fields.is_host(hostname) and uri in (None, ''):
-            found.append(SubjectAltName(hostname))
+            names.append(SubjectAltName(hostname))
         elif kind == 'URI' and isinstance(uri, str) and _URI.fullmatch(uri) and hostname in (None, ''):
-            found.append(SubjectAltName(uri, uri=True))
+            names.append(SubjectAltName(uri, uri=True))
         else:
             problems.add(f'{field}[{index}]', 'the entry is neither a Hostname nor a URI alone')
-    return tuple(found)
+    return tuple(names)

@@ -60,14 +60,14 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> GRPC
         filters=route_filters.read(entry, namespace, field, problems, route_filters.GRPC),
         session=routes.read_session(entry, field, problems),
     )
-    return replace(rule, problems=found) if (found := problems.diagnostics) else rule
+    return replace(rule, problems=wrong) if (wrong := problems.diagnostics) else rule
 
 
 def _matches(rule: fields.Document, field: str, problems: Problems) -> tuple[GRPCMatch, ...]:
     if rule.get('matches') in (None, []):
         return (ANY_CALL,)
-    found = [
+    matches = [
         route_matches.read_grpc(entry, f'{field}.matches[{index}]', problems)
         for index, entry in enumerate(problems.entries(rule, 'matches', field))
     ]
-    return tuple(match for match in found if match is not None)
+    return tuple(match for match in matches if match is not None)

@@ -97,17 +97,17 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> HTTP
     )
     if rule.filters or any(backend.filters for backend in rule.backends):
         _judge_filters(rule, field, problems)
-    return replace(rule, problems=found) if (found := problems.diagnostics) else rule
+    return replace(rule, problems=wrong) if (wrong := problems.diagnostics) else rule
 
 
 def _matches(rule: fields.Document, field: str, problems: Problems) -> tuple[HTTPMatch, ...]:
     if rule.get('matches') in (None, []):
         return (ANY_REQUEST,)
-    found = [
+    matches = [
         route_matches.read_http(entry, f'{field}.matches[{index}]', problems)
         for index, entry in enumerate(problems.entries(rule, 'matches', field))
     ]
-    return tuple(match for match in found if match is not None)
+    return tuple(match for match in matches if match is not None)
 
 
 def _judge_filters(rule: HTTPRule, field: str, problems: Problems) -> None:

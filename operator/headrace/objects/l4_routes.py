@@ -76,4 +76,4 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> Rout
         return RouteRule(problems=problems.diagnostics)
     name = routes.read_rule_name(entry, field, problems)
     rule = RouteRule(name, route_backends.read(entry, namespace, field, problems))
-    return replace(rule, problems=found) if (found := problems.diagnostics) else rule
+    return replace(rule, problems=wrong) if (wrong := problems.diagnostics) else rule

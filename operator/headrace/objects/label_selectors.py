@@ -37,8 +37,8 @@ class Selector:
 
     def selects(self, labels: Labels) -> bool:
         """Tell whether it selects what has these labels."""
-        found = dict(labels)
-        return all(requirement.is_met(found) for requirement in self.requirements)
+        texts = dict(labels)
+        return all(requirement.is_met(texts) for requirement in self.requirements)
 
 
 class Source(StrEnum):

@@ -72,16 +72,16 @@ DEFAULT_ROUTES = AllowedRoutes()
 
 def read(spec: fields.Document, namespace: str, problems: Problems) -> tuple[Listener, ...]:
     """Return the listeners under `listeners`, in their order; the second of a name has a problem."""
-    found: list[Listener] = []
-    known: set[str] = set()
+    items: list[Listener] = []
+    names: set[str] = set()
     for index, entry in enumerate(problems.entries(spec, 'listeners', 'spec')):
         field, wrong = f'spec.listeners[{index}]', Problems(problems.ref)
         listener = _listener(entry, namespace, field, wrong)
-        if listener.name in known:
+        if listener.name in names:
             wrong.add(f'{field}.name', f'{shorten(listener.name)} is the name of another listener')
-        known.add(listener.name)
-        found.append(replace(listener, problems=wrong.diagnostics) if wrong.diagnostics else listener)
-    return tuple(found)
+        names.add(listener.name)
+        items.append(replace(listener, problems=wrong.diagnostics) if wrong.diagnostics else listener)
+    return tuple(items)
 
 
 def _listener(entry: object, namespace: str, field: str, problems: Problems) -> Listener:
@@ -139,8 +139,8 @@ def _allowed(document: object, field: str, problems: Problems) -> AllowedRoutes:
     namespaces = label_selectors.read_namespaces(document, field, problems, default=Source.SAME)
     kinds = []
     for index, entry in enumerate(problems.entries(document, 'kinds', field)):
-        named = {**entry, 'name': _ANY} if isinstance(entry, dict) else entry
-        kind = references.read(named, '', f'{field}.kinds[{index}]', problems, references.ROUTE)
+        reference = {**entry, 'name': _ANY} if isinstance(entry, dict) else entry
+        kind = references.read(reference, '', f'{field}.kinds[{index}]', problems, references.ROUTE)
         if kind is not None:
             kinds.append(RouteKind(kind.group, kind.kind))
     allowed = AllowedRoutes(namespaces, tuple(dict.fromkeys(kinds)))

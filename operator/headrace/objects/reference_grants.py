@@ -83,8 +83,8 @@ def _from(entry: object, index: int, problems: Problems) -> GrantFrom | None:
     if not isinstance(entry, dict) or not fields.text(entry, 'namespace'):
         problems.add(field, f'{shorten(entry)} names no group, kind and namespace')
         return None
-    found = references.read({**entry, 'name': _ANY}, '', field, problems)
-    return None if found is None else GrantFrom(found.group, found.kind, found.namespace)
+    reference = references.read({**entry, 'name': _ANY}, '', field, problems)
+    return None if reference is None else GrantFrom(reference.group, reference.kind, reference.namespace)
 
 
 def _to(entry: object, index: int, namespace: str, problems: Problems) -> GrantTo | None:
@@ -92,7 +92,7 @@ def _to(entry: object, index: int, namespace: str, problems: Problems) -> GrantT
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} names no group and kind')
         return None
-    given = entry.get('name')
-    name = _ANY if given in (None, '') else given
-    found = references.read({**entry, 'name': name}, namespace, field, problems, references.LOCAL)
-    return None if found is None else GrantTo(found.group, found.kind, found.name if given else '')
+    value = entry.get('name')
+    name = _ANY if value in (None, '') else value
+    reference = references.read({**entry, 'name': name}, namespace, field, problems, references.LOCAL)
+    return None if reference is None else GrantTo(reference.group, reference.kind, reference.name if value else '')

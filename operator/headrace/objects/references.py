@@ -68,32 +68,32 @@ def read(entry: object, namespace: str, field: str, problems: Problems, form: Fo
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no reference')
         return None
-    found = _judged(
+    reference = _judged(
         _text(entry, 'group', form.group),
         _text(entry, 'kind', form.kind),
         namespace if form.local else _text(entry, 'namespace', namespace),
         _text(entry, 'name', ''),
     )
-    if isinstance(found, str):
-        problems.add(f'{field}.{found}', f'{shorten(entry.get(found))} is no {found} of an object')
+    if isinstance(reference, str):
+        problems.add(f'{field}.{reference}', f'{shorten(entry.get(reference))} is no {reference} of an object')
         return None
-    return found
+    return reference
 
 
 def read_all(
     document: fields.Document, key: str, namespace: str, field: str, problems: Problems, form: Form = ANY
 ) -> tuple[Reference, ...]:
     """Return the references in the list under `key`, in their order; those that are none are left out, each with a problem."""
-    found = (
+    items = (
         read(entry, namespace, f'{field}.{key}[{index}]', problems, form)
         for index, entry in enumerate(problems.entries(document, key, field))
     )
-    return tuple(reference for reference in found if reference is not None)
+    return tuple(reference for reference in items if reference is not None)
 
 
 def read_parents(spec: fields.Document, namespace: str, problems: Problems) -> tuple[ParentRef, ...]:
     """Return what a route attaches to, in the order of the document and each once."""
-    found: dict[ParentRef, None] = {}
+    parents: dict[ParentRef, None] = {}
     for index, entry in enumerate(problems.entries(spec, 'parentRefs', 'spec')):
         field = f'spec.parentRefs[{index}]'
         reference = read(entry, namespace, field, problems, GATEWAY)
@@ -105,8 +105,8 @@ def read_parents(spec: fields.Document, namespace: str, problems: Problems) -> t
         elif port is not None and not fields.port(entry, 'port'):
             problems.add(f'{field}.port', f'{shorten(port)} is no port')
         else:
-            found[_parent(reference, section or '', fields.port(entry, 'port'))] = None
-    return tuple(found)
+            parents[_parent(reference, section or '', fields.port(entry, 'port'))] = None
+    return tuple(parents)
 
 
 def read_backend(entry: object, namespace: str, field: str, problems: Problems) -> BackendObjectReference | None:

@@ -135,7 +135,7 @@ def read(
     document: fields.Document, namespace: str, field: str, problems: Problems, kinds: Mapping[str, tuple[str, Read]]
 ) -> tuple[Filter, ...]:
     """Return the filters under `filters`, in their order; one that cannot be read is a problem. `kinds` are the types."""
-    found: list[Filter] = []
+    filters: list[Filter] = []
     for index, entry in enumerate(problems.entries(document, 'filters', field)):
         where = f'{field}.filters[{index}]'
         name = entry.get('type') if isinstance(entry, dict) else entry
@@ -147,14 +147,14 @@ def read(
         if not isinstance(body, dict):
             problems.add(f'{where}.{key}', f'a filter of type {name} has no {key}')
         elif (item := reading(body, namespace, f'{where}.{key}', problems)) is not None:
-            found.append(item)
-    if len(found) > 1:
-        _judge_together(found, f'{field}.filters', problems)
-    return tuple(found)
+            filters.append(item)
+    if len(filters) > 1:
+        _judge_together(filters, f'{field}.filters', problems)
+    return tuple(filters)
 
 
-def _judge_together(found: list[Filter], field: str, problems: Problems) -> None:
-    types = [type(item) for item in found if not isinstance(item, RequestMirror | ExtensionRef)]
+def _judge_together(filters: list[Filter], field: str, problems: Problems) -> None:
+    types = [type(item) for item in filters if not isinstance(item, RequestMirror | ExtensionRef)]
     if len(types) > len(set(types)):
         problems.add(field, 'only RequestMirror and ExtensionRef can occur several times')
     if RequestRedirect in types and URLRewrite in types:
@@ -180,12 +180,12 @@ def _edits(
 
 
 def _headers(body: fields.Document, key: str, field: str, problems: Problems) -> tuple[Header, ...]:
-    found: dict[str, Header] = {}
+    headers: dict[str, Header] = {}
     for index, entry in enumerate(problems.entries(body, key, field)):
         header = read_header(entry, f'{field}.{key}[{index}]', problems)
         if header is not None:
-            found.setdefault(header[0].lower(), header)
-    return tuple(found.values())
+            headers.setdefault(header[0].lower(), header)
+    return tuple(headers.values())
 
 
 def read_header(entry: object, field: str, problems: Problems) -> Header | None:

@@ -137,10 +137,10 @@ def _path(document: object, field: str, problems: Problems) -> PathMatch | None:
     if not isinstance(kind, str) or kind not in _PATH_KINDS:
         problems.add(f'{field}.type', f'{shorten(kind)} is none of Exact, PathPrefix and RegularExpression')
         return None
-    found = _judged_path(value, _PATH_KINDS[kind]) if isinstance(value, str) and len(value) <= _MAX_PATH else None
-    if found is None:
+    path = _judged_path(value, _PATH_KINDS[kind]) if isinstance(value, str) and len(value) <= _MAX_PATH else None
+    if path is None:
         problems.add(f'{field}.value', f'{shorten(value)} is no path for {kind}')
-    return found
+    return path
 
 
 @lru_cache(maxsize=8192)
@@ -163,7 +163,7 @@ def _values(document: fields.Document, key: str, field: str, problems: Problems)
     if not isinstance(entries, list):
         problems.add(f'{field}.{key}', f'{shorten(entries)} is no list')
         return None
-    found: dict[str, ValueMatch] = {}
+    matches: dict[str, ValueMatch] = {}
     for index, entry in enumerate(entries):
         name, value, kind = (
             (entry.get('name'), entry.get('value'), fields.value(entry, 'type', 'Exact'))
@@ -181,5 +181,5 @@ def _values(document: fields.Document, key: str, field: str, problems: Problems)
             problems.add(f'{field}.{key}[{index}].value', f'{shorten(value)} is no value for {key}')
             return None
         name = sys.intern(name.lower() if key == 'headers' else name)
-        found.setdefault(name, ValueMatch(name, value, kind == 'RegularExpression'))
-    return tuple(found.values())
+        matches.setdefault(name, ValueMatch(name, value, kind == 'RegularExpression'))
+    return tuple(matches.values())

@@ -104,14 +104,14 @@ def read_hostnames(spec: fields.Document, problems: Problems) -> tuple[str, ...]
     """Return the hosts of a route, in their order, none for all; None when it names hosts and none can be read."""
     if spec.get('hostnames') in (None, []):
         return ()
-    found: dict[str, None] = {}
+    hostnames: dict[str, None] = {}
     for index, host in enumerate(problems.entries(spec, 'hostnames', 'spec')):
         if isinstance(host, str) and fields.is_host(host):
-            found[sys.intern(host)] = None
+            hostnames[sys.intern(host)] = None
         else:
             message = f'{shorten(host)} is no DNS name in lower case, nor one after "*."'
             problems.add(f'spec.hostnames[{index}]', message)
-    return tuple(found) or None
+    return tuple(hostnames) or None
 
 
 def read_rule_name(rule: fields.Document, field: str, problems: Problems) -> str:
