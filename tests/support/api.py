@@ -20,7 +20,7 @@ def collection(kind, namespace=None, api='v1'):
     """Return the path of all objects of a kind: in one namespace, or everywhere."""
     plural = kind.lower()
     if plural != 'endpoints':
-        plural = re.sub('y$', 'ie', re.sub('s$', 'se', plural)) + 's'
+        plural = re.sub('(?<![aeiou])y$', 'ie', re.sub('s$', 'se', plural)) + 's'
     root = f'/apis/{api}' if '/' in api else f'/api/{api}'
     return f'{root}/namespaces/{namespace}/{plural}' if namespace else f'{root}/{plural}'
 
