@@ -367,7 +367,7 @@ class Agent:
     async def _start(self) -> None:
         """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
         generations = self.applier.instance.generations
-        generations.promote(await self.applier.freeze())
+        generations.promote(await self.applier.freezer.freeze())
         try:
             await self.applier.start()
         except HaproxyStartError as error:

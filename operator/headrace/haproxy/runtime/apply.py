@@ -7,27 +7,23 @@ brought up to date from the journal, or from what it says itself.
 import asyncio
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from headrace.haproxy.encode import userlists
 from headrace.haproxy.encode.commands import Command
 from headrace.haproxy.plan import plan
 from headrace.haproxy.plan.plan import Loaded, started
 from headrace.haproxy.plan.reload_reasons import Reason
-from headrace.haproxy.render.render import CONFIG, HEALTH, HTTPS, USERS, Renderer
-from headrace.haproxy.render.templating import TemplateError
-from headrace.haproxy.runtime import adoption, files, worker
-from headrace.haproxy.runtime.files import WriteError
-from headrace.haproxy.runtime.generations import Generation, Generations
+from headrace.haproxy.render.render import HEALTH, Renderer
+from headrace.haproxy.runtime import adoption, generations, worker
+from headrace.haproxy.runtime.freezing import Freezer
+from headrace.haproxy.runtime.generations import Generations
 from headrace.haproxy.runtime.journal import Journal
 from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
 from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
-from headrace.haproxy.runtime.staging import Staging, usage
+from headrace.haproxy.runtime.staging import Staging
 from headrace.haproxy.runtime.stats import PlanRecord, Stats
 from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.haproxy.runtime.worker import PlanError, Worker
@@ -39,8 +35,6 @@ from headrace.resolve.state import State
 from headrace.settings.settings import Settings, milliseconds
 
 log = logging.getLogger(__name__)
-# The sections of a worker that no command changes; profiles have names of their own.
-_STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
 _MOST_RELAYED = 2000
 # A change of more pointers holds the event loop for some milliseconds in each of its steps.
 _LARGE = 100
@@ -65,6 +59,9 @@ class Applier:
         self.desired = desired = of_state(state)
         self.staging = Staging(instance.generations.folder / 'candidate', renderer, desired)
         self.journal = Journal()
+        self.freezer = Freezer(
+            self.staging, self.journal, instance.generations, lambda error: self.search('render', error)
+        )
         self.worker: Worker | None = None
         self.ready = True
         self.on_reasons: Callable[[Iterable[Reason]], None] = lambda _: None
@@ -76,7 +73,6 @@ class Applier:
         self.touched: set[Ref] = set()
         self.behind_since = 0.0
         self._turn = asyncio.Lock()
-        self._freezing = asyncio.Lock()
         self._connected_pids: set[int] = set()
         # What else is made of a snapshot, so that an object on which that fails can be found.
         self.attempts: list[Callable[[ModelSnapshot], object]] = []
@@ -282,62 +278,6 @@ class Applier:
         if previous is not None:
             await previous.close()
 
-    async def freeze(self) -> Generation:
-        """Return a new generation of what is wanted now; raises WriteError and TemplateError."""
-
-        async def write(number: str, folder: Path) -> tuple[ModelSnapshot, frozenset[str]]:
-            self.journal.open(number)
-            return await self.staging.freeze(folder)
-
-        return await self._generation(write)
-
-    async def freeze_part(self, base: Generation, snapshot: ModelSnapshot) -> Generation:
-        """Return a generation of a part of the snapshot that another one was made from.
-
-        It has no change that came after the other one: the journal brings these to its worker, and what stands now where
-        the part has nothing. Raises WriteError and TemplateError.
-        """
-        renderer = self.staging.renderer
-
-        def render(folder: Path) -> frozenset[str]:
-            # Only files that differ are written.
-            files.link(base.folder, folder)
-            files.write(folder, renderer.snapshot(snapshot), sync=True)
-            shapes = usage(renderer)
-            for fragment in snapshot.fragments.values():
-                shapes.exchange(None, fragment)
-            return frozenset(shapes.profiles())
-
-        async def write(number: str, folder: Path) -> tuple[ModelSnapshot, frozenset[str]]:
-            refs = base.snapshot.fragments.keys() - snapshot.fragments.keys()
-            keys = base.snapshot.pointers.keys() - snapshot.pointers.keys()
-            self.journal.fork(number, base.number, refs, keys)
-            return snapshot, await asyncio.to_thread(render, folder)
-
-        return await self._generation(write)
-
-    async def _generation(
-        self, write: Callable[[str, Path], Awaitable[tuple[ModelSnapshot, frozenset[str]]]]
-    ) -> Generation:
-        """Return a new generation of what is written to its folder; `write` returns its snapshot and its profiles."""
-        async with self._freezing:
-            generations = self.instance.generations
-            number, folder = generations.new()
-            self.journal.keep({*generations.known, number})
-            try:
-                snapshot, profiles = await write(number, folder)
-                return generations.seal(number, folder, snapshot, profiles)
-            except (WriteError, TemplateError):
-                generations.drop(number)
-                raise
-            except Exception as error:
-                generations.drop(number)
-                await self.search('render', error)
-                raise TemplateError(f'internal error: {type(error).__name__}') from error
-            except BaseException:
-                generations.drop(number)
-                raise
-
     async def join(self) -> None:
         """Connect to the worker that serves, and make it what is wanted; raises RuntimeSocketError and OldHaproxyError."""
         haproxy = self.instance.haproxy
@@ -379,13 +319,12 @@ class Applier:
 
     async def _adopt(self, target: Worker) -> None:
         folder = self.instance.generations.root / target.facts.generation
-        loaded = Loaded(loaded_profiles(folder), direct=ends_directly(folder), users=loaded_users(folder))
-        result = await adoption.adopt(target, self.desired.copy(), loaded)
+        result = await adoption.adopt(target, self.desired.copy(), generations.loaded(folder))
         await target.settle()
         self.stats.adoptions += 1
         self.stats.commands += result.sent
         reasons = set(result.reasons)
-        if not target.facts.generation or not same_static(folder, self.staging.folder):
+        if not target.facts.generation or not generations.same_static(folder, self.staging.folder):
             reasons.add(Reason('settings', 'HAProxy runs with other settings', administrator=True))
         log.info(
             'adopted the worker',
@@ -449,33 +388,3 @@ class Applier:
 
 async def _nothing(_stage: str, _error: Exception) -> None:
     pass
-
-
-def loaded_profiles(folder: Path) -> frozenset[str]:
-    """Return the names of the profiles in a generation's files; none when it is not there any more."""
-    try:
-        text = (folder / CONFIG / '20-profiles.cfg').read_text()
-    except OSError:
-        return frozenset()
-    return frozenset(re.findall(r'^defaults (\S+)', text, re.MULTILINE))
-
-
-def loaded_users(folder: Path) -> frozenset[str]:
-    """Return the names of the hashes in a generation's files; none when it is not there any more."""
-    try:
-        return userlists.of_section((folder / USERS).read_text())
-    except OSError:
-        return frozenset()
-
-
-def ends_directly(folder: Path) -> bool:
-    """Tell whether a generation has the frontend that ends TLS without a hop."""
-    return (folder / HTTPS).exists()
-
-
-def same_static(folder: Path, other: Path) -> bool:
-    """Tell whether two folders agree in what no command changes."""
-    try:
-        return all((folder / CONFIG / name).read_bytes() == (other / CONFIG / name).read_bytes() for name in _STATIC)
-    except OSError:
-        return False

@@ -6,16 +6,21 @@ which one it started from.
 """
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.haproxy.render.render import CONFIG
+from headrace.haproxy.encode import userlists
+from headrace.haproxy.plan.plan import Loaded
+from headrace.haproxy.render.render import CONFIG, HTTPS, USERS
 from headrace.haproxy.runtime.files import WriteError
 from headrace.resolve.model_snapshot import ModelSnapshot
 
 VARIABLE = 'HEADRACE_GENERATION'
 CURRENT = 'current'
+# The sections of a worker that no command changes; profiles have names of their own.
+_STATIC = ('00-global.cfg', '10-defaults.cfg', '30-frontends.cfg')
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +109,22 @@ class Generations:
         for path in self.root.iterdir():
             if path.name not in numbers:
                 self.drop(path.name)
+
+
+def loaded(folder: Path) -> Loaded:
+    """Return what the files of a generation bring to a worker that starts from them; nothing where they are gone."""
+    profiles = re.findall(r'^defaults (\S+)', _text(folder / CONFIG / '20-profiles.cfg'), re.MULTILINE)
+    users = userlists.of_section(_text(folder / USERS))
+    return Loaded(frozenset(profiles), direct=(folder / HTTPS).exists(), users=users)
+
+
+def same_static(folder: Path, other: Path) -> bool:
+    """Tell whether two folders agree in what no command changes."""
+    return all(_text(folder / CONFIG / name) == _text(other / CONFIG / name) != '' for name in _STATIC)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ''

@@ -238,7 +238,7 @@ class Reloads:
 
         One that gives way is abandoned instead of searched where a reload waits.
         """
-        problem, generation = '', await self.applier.freeze()
+        problem, generation = '', await self.applier.freezer.freeze()
         for _ in range(_ATTEMPTS):
             outcome = await self._judge(generation)
             if outcome.accepted:
@@ -258,7 +258,7 @@ class Reloads:
             log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, culprits)), 'said': problem})
             # What came during the search waits for the next reload: objects that are refused could come without end.
             snapshot = bisect.without(generation.snapshot, owners, frozenset(culprits))
-            base, generation = generation, await self.applier.freeze_part(generation, snapshot)
+            base, generation = generation, await self.applier.freezer.freeze_part(generation, snapshot)
             self.applier.instance.generations.discard(base)
             accepted = self.applier.instance.generations.known.get(self._accepted)
             before = accepted.snapshot.fragments if accepted is not None else {}
