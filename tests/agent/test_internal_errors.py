@@ -251,7 +251,7 @@ def test_settings_change_without_an_object_that_fails(live, town, poison):
 
     async def work():
         poison.on = True
-        await tenants.agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
+        await tenants.agent.settings_file.read(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         assert tenants.agent.applier.settings.drain_timeout == '7s'
         await tenants.change(1)
 

@@ -40,7 +40,7 @@ def test_an_agent_that_starts_on_a_handed_over_service_reports_its_epoch(live, t
 
     async def work():
         first = agent.loop.report().epoch
-        await agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
+        await agent.settings_file.read(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         return first, agent.loop.report().epoch
 
     assert asyncio.run(inprocess.serving(agent, work)) == (7, 7)
@@ -52,7 +52,7 @@ def test_an_epoch_that_comes_with_a_change_of_settings_is_reported(live, town):
     async def work():
         document = service('web', labels=OURS, annotations={'host': 'a.com', 'epoch': '9'})
         agent.store.put(parse.read(document).object)
-        await agent._reread(json.dumps({**live.settings, 'drainTimeout': '7s'}))
+        await agent.settings_file.read(json.dumps({**live.settings, 'drainTimeout': '7s'}))
         return agent.loop.report().epoch
 
     assert asyncio.run(inprocess.serving(agent, work)) == 9

@@ -12,27 +12,26 @@ from pathlib import Path
 from typing import IO, Any
 
 from headrace import liveness
+from headrace.agent import settings_file, startup
 from headrace.agent.admin import Admin
 from headrace.agent.api_certificate import ApiCertificate
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
 from headrace.agent.node_table import NodeTable
 from headrace.agent.serving import Serving
+from headrace.agent.settings_file import SettingsFile
 from headrace.agent.source import SourceOf
 from headrace.agent.traffic import Traffic
-from headrace.haproxy.plan.reload_reasons import Reason
 from headrace.haproxy.render.render import Renderer
-from headrace.haproxy.render.templating import Overrides, TemplateError
+from headrace.haproxy.render.templating import Overrides
 from headrace.haproxy.runtime import check, probe, worker
 from headrace.haproxy.runtime.apply import Applier, Instance
-from headrace.haproxy.runtime.files import WriteError
 from headrace.haproxy.runtime.generations import Generations
 from headrace.haproxy.runtime.maintenance import Maintenance
-from headrace.haproxy.runtime.process import Haproxy, HaproxyStartError
+from headrace.haproxy.runtime.process import Haproxy
 from headrace.haproxy.runtime.reloads import Reloads
 from headrace.haproxy.runtime.sockets import Connection, RuntimeSocketError
 from headrace.haproxy.runtime.stats import Stats
-from headrace.haproxy.runtime.versions import OldHaproxyError
 from headrace.kube import class_holder, epochs
 from headrace.kube.agent_lease import AgentLease, Identity
 from headrace.kube.lease import Leases
@@ -41,14 +40,11 @@ from headrace.kube.source import KubeSource
 from headrace.nft.command import Nft
 from headrace.nft.instance_slots import InstanceSlot
 from headrace.resolve.state import State
-from headrace.settings import settings as class_settings
-from headrace.settings.settings import Settings, SettingsError, milliseconds
+from headrace.settings.settings import Settings, milliseconds
 from headrace.store import Store
-from headrace.translate import build_context as contexts
 from headrace.translate.build_context import BuildContext, Role
 
 log = logging.getLogger(__name__)
-_CONFIG_SECONDS = 1.0
 # Seconds to wait for a running reload on shutdown.
 _RELOAD_SECONDS = 10.0
 # And for what it has begun with.
@@ -209,23 +205,17 @@ class Agent:
         self.applier = Applier(instance, Renderer(context, options.overrides, quic=quic), state, Stats())
         for failure in failures:
             self.applier.report(failure.stage, failure.error, failure.ref)
-        self._lacking()
+        settings_file.note_lack(self.applier)
         self.loop = Loop(self.store, state, self.applier, self.metrics.applied.observe)
         self.reloads = Reloads(self.applier, self.loop.refuse)
         self.reloads.delay = self.loop.delay
+        self.settings_file = SettingsFile(options.config, options.adjust, self.loop, self.reloads)
         self.maintenance = Maintenance(self.applier)
         traffic = Traffic(context.settings.service_metrics)
         self.reloads.leaving = lambda: traffic.read(self.applier, force=True)
         if self.table is not None:
             self.table.attach(self.loop)
         self.admin.attach(self.loop, traffic, self.table.table_sync if self.table else None)
-
-    def _lacking(self) -> None:
-        """Note what of the settings this HAProxy cannot do."""
-        applier = self.applier
-        lack = probe.lacking(applier.settings, quic=applier.instance.quic)
-        if applier.stats.problem('build', lack) and lack:
-            log.error('HAProxy cannot do what the settings ask for', extra={'said': lack})
 
     def listen_to_signals(self) -> None:
         """Take the signals that tell to stop; again when a library has replaced the handlers."""
@@ -240,7 +230,7 @@ class Agent:
 
     async def _serve(self, following: asyncio.Task[None]) -> None:
         beat, stop = asyncio.create_task(self.loop.beat()), asyncio.create_task(self.stopping.wait())
-        begin = asyncio.create_task(self._begin())
+        begin = asyncio.create_task(startup.begin(self.loop, self.reloads, self.table))
         await asyncio.wait([begin, stop], return_when=asyncio.FIRST_COMPLETED)
         try:
             if begin.done():
@@ -293,7 +283,7 @@ class Agent:
             maintenance.compare(),
             reloads.run(),
             reloads.promote_in_background(),
-            self._follow_config(),
+            self.settings_file.follow(),
             *self._cluster_tasks(),
             *([self.table.keep()] if self.table else []),
         ]
@@ -326,92 +316,6 @@ class Agent:
         if self.table is not None:
             await self.table.owned.wait()
         await lease.run()
-
-    async def _begin(self) -> None:
-        """Find HAProxy or start it, and tell it everything."""
-        await self._fill()
-        haproxy = self.applier.instance.haproxy
-        running = await haproxy.running()
-        if self.table is not None:
-            await self.table.begin(bypass=not running)
-        if not running:
-            if haproxy.binary:
-                await self._start()
-                return
-            # HAProxy is started by another process, from this.
-            await self.reloads.promote()
-        while True:
-            try:
-                await self.applier.join()
-            except RuntimeSocketError as error:
-                self.applier.lose(str(error))
-                await asyncio.sleep(0.1)
-            except OldHaproxyError:
-                raise
-            except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
-                await self.loop.search('adopt', error)
-                await asyncio.sleep(1.0)
-            else:
-                return
-
-    async def _fill(self) -> None:
-        """Write all files; objects that cannot be rendered are left out. Raises WriteError and TemplateError."""
-        try:
-            await asyncio.to_thread(self.applier.staging.fill)
-        except (WriteError, TemplateError):
-            raise
-        except Exception as error:  # noqa: BLE001  reported, or of an object that is left out
-            await self.loop.search('render', error)
-            await asyncio.to_thread(self.applier.staging.fill)
-
-    async def _start(self) -> None:
-        """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
-        generations = self.applier.instance.generations
-        generations.promote(await self.applier.freezer.freeze())
-        try:
-            await self.applier.start()
-        except HaproxyStartError as error:
-            log.error('HAProxy did not start', extra={'said': str(error)[:500]})  # noqa: TRY400  it said why
-            if not await self.reloads.promote():
-                raise
-            await self.applier.start()
-        await self.applier.join()
-
-    async def _follow_config(self) -> None:
-        """Read the settings again when their file changes: a look once a second costs nothing, and misses nothing."""
-        config = self.options.config
-        if config is None:
-            await asyncio.Event().wait()
-            return
-        previous = ''
-        while True:
-            try:
-                text = await asyncio.to_thread(config.read_text)
-                if text != previous:
-                    previous = text
-                    await self._reread(text)
-            except (OSError, UnicodeDecodeError, SettingsError) as error:
-                if self.applier.stats.problem('settings', str(error)):
-                    log.error('the settings cannot be used; the old ones stay', extra={'said': str(error)})  # noqa: TRY400
-            await asyncio.sleep(_CONFIG_SECONDS)
-
-    async def _reread(self, text: str) -> None:
-        context_before = self.loop.state.context
-        settings = self.options.adjust(class_settings.parse(text))
-        fixed = class_settings.changed(context_before.settings, settings, 'restart')
-        effective = class_settings.with_old(context_before.settings, settings, fixed)
-        problem = f'{", ".join(sorted(fixed))}: changed, and need a restart' if fixed else ''
-        self.applier.stats.problem('settings', problem)
-        if effective == context_before.settings:
-            return
-        changed = sorted(class_settings.changed(context_before.settings, effective, 'reload'))
-        context = contexts.with_settings(context_before, effective)
-        reload = await self.loop.exchange(State(context))
-        self._lacking()
-        log.info('read the settings again', extra={'restart': ', '.join(sorted(fixed))})
-        if reload:
-            detail = ', '.join(changed) or 'the settings of the class changed'
-            self.reloads.ask([Reason('settings', detail, administrator=True)])
 
     async def _withdraw(self) -> None:
         """Report "not ready", and give load balancers time to see it; changes still arrive."""
