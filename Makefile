@@ -43,7 +43,7 @@ e2e: node ## The end-to-end tests of Kubernetes' Services, through headrace (nee
 
 conformance: ## The Gateway API's conformance tests (root); KEEP=1 CONFORMANCE_RUN='TEST …' keeps the cluster, runs these
 	@[ -e .cache/conformance/cluster.json ] || $(MAKE) --no-print-directory conformance-tools
-	@$(CONFORMANCE) run $(CONFORMANCE_RUN) $(if $(KEEP),--keep) $(if $(CONFORMANCE_PROFILES),--profiles $(CONFORMANCE_PROFILES)) $(ARGS)
+	@$(CONFORMANCE) run $(foreach name,$(CONFORMANCE_RUN),'$(name)') $(if $(KEEP),--keep) $(if $(CONFORMANCE_PROFILES),--profiles $(CONFORMANCE_PROFILES)) $(ARGS)
 
 conformance-down: ## End the cluster that KEEP=1 has kept
 	@$(CONFORMANCE) down

@@ -14,7 +14,8 @@ NAMESPACE, RELEASE, CLASS = 'headrace-system', 'headrace', 'gateway-conformance'
 _CHART, _VALUES = ROOT / 'charts' / 'headrace', ROOT / 'tests' / 'conformance' / 'values.yaml'
 # The Deployments, and which of their containers is the operator.
 _DEPLOYMENTS = {f'deployment/{RELEASE}-edge': 'operator', f'deployment/{RELEASE}-controller': 'controller'}
-_PROBLEM = re.compile(r'"level": "(warning|error|critical)"|\] \[ALERT\]')
+# A backend whose route is gone has no server for a moment.
+_PROBLEM = re.compile(r'"level": "(warning|error|critical)"|\] \[ALERT\](?!.*has no server available)')
 _ROUTES = 'httproutes,grpcroutes,tlsroutes,tcproutes,udproutes,backendtlspolicies,listenersets,referencegrants'
 _BASE_GATEWAYS = ('same-namespace', 'same-namespace-with-https-listener', 'all-namespaces', 'backend-namespaces')
 # Where an agent tells its metrics.
@@ -27,11 +28,14 @@ spec: {{controllerName: headrace.io/gateway-controller}}
 """
 
 
-def prepare(channel='experimental'):
-    """Return the cluster, started if none runs, with this checkout in it; print how long each step took."""
+def prepare(channel='experimental', *, anew=False):
+    """Return the cluster, started if none runs, with this checkout in it; print how long each step took.
+
+    Its image is one that Docker has built `anew`, or the files that differ over an older one.
+    """
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as beside:
-        building = beside.submit(operator_image.build, cluster.FOLDER, (ROOT / 'bin' / 'node').resolve())
+        building = beside.submit(operator_image.build, cluster.FOLDER, (ROOT / 'bin' / 'node').resolve(), anew=anew)
         found = cluster.start()
         built = building.result()
     if found.lacks('channel', channel):

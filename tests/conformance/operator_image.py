@@ -52,14 +52,19 @@ def _project():
     return whole['project'], whole['build-system'], whole['tool']['hatch']
 
 
-def build(folder, node):
-    """Return the image of Docker, built anew into a folder where something else than the package has changed.
+def build(folder, node, *, anew=False):
+    """Return the image of Docker, built into a folder `anew`, or where something else than the package has changed.
 
     `node` is what `make node` has made.
     """
     fixed = _digest(repr(([(ROOT / name).read_bytes() for name in _FIXED], _project(), str(node))).encode())
     archive, record = folder / 'operator.tar', folder / 'operator.json'
-    if record.exists() and (known := json.loads(record.read_text()))['fixed'] == fixed and archive.exists():
+    if (
+        not anew
+        and record.exists()
+        and (known := json.loads(record.read_text()))['fixed'] == fixed
+        and archive.exists()
+    ):
         return Built(archive, known['files'])
     files = {path: _digest(content) for path, content in _package().items()}
     record.unlink(missing_ok=True)
