@@ -7,7 +7,8 @@ data=${TMPDIR:-/tmp}/headrace-coverage.$$
 trap 'rm -f "$data"' EXIT
 export COVERAGE_FILE="$data"
 .venv/bin/pytest -q -n 2 --dist loadfile tests/unit tests/golden tests/properties \
-    tests/security/test_secrets.py tests/security/test_failing_objects.py tests/security/test_budgets.py --cov=headrace --cov-report=
+    tests/security/test_secrets.py tests/security/test_failing_objects.py tests/security/test_budgets.py \
+    tests/security/test_annotation_texts.py --cov=headrace --cov-report=
 pure=$(.venv/bin/python - <<'END'
 import tomllib
 

@@ -95,6 +95,8 @@ class WatchedFolder:
                 await self._read(path)
         for path in self._objects.keys() - set(files):
             self._forget(path)
+        for ref in self.store.incomplete():
+            self._settle(ref)
 
     async def follow(self) -> None:
         """Read what changes until cancelled."""

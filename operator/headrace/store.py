@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from headrace.names import Ref
-from headrace.objects import registry
+from headrace.objects import annotation_budget, registry
+from headrace.objects.annotation_budget import AnnotationBudget
 from headrace.objects.gateways import Gateway
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node, Object, Secret, Service, Slice
 from headrace.objects.reference_grants import ReferenceGrant
+from headrace.settings.settings import Settings
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
@@ -28,8 +30,11 @@ _Value = TypeVar('_Value')
 class Store:
     """Objects by reference. Not thread-safe; one task owns it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_annotation_bytes: int = Settings().max_annotation_bytes_per_namespace) -> None:
         self._objects: dict[Ref, Object] = {}
+        self._annotations = AnnotationBudget(most_annotation_bytes)
+        # Objects that are kept without their annotations.
+        self._omitted: set[Ref] = set()
         self._slices: dict[tuple[str, str], tuple[Slice, ...]] = {}
         self._nodes: tuple[Node, ...] | None = None
         self._dirty: set[Ref] = set()
@@ -45,6 +50,8 @@ class Store:
     def put(self, item: Object) -> bool:
         """Keep an object, new or changed; return whether it differs from what was kept."""
         ref = item.ref
+        if isinstance(item, Service | Ingress):
+            item = self._within_budget(item)
         previous = self._objects.get(ref)
         if previous == item:
             return self._keep_status(item, previous)
@@ -55,6 +62,24 @@ class Store:
             self._keep(item)
         self._mark(ref, previous, item)
         return True
+
+    def _within_budget(self, item: Service | Ingress) -> Service | Ingress:
+        """Return an object as it is kept: without its annotations where its namespace has no room for them."""
+        for ref in self._annotations.note(item.ref, item) - {item.ref}:
+            other = self._objects[ref]
+            assert isinstance(other, Service | Ingress)
+            self._objects[ref] = annotation_budget.without(other)
+            self._omitted.add(ref)
+            self._mark(ref, other, self._objects[ref])
+        if self._annotations.has_room(item.ref):
+            self._omitted.discard(item.ref)
+            return item
+        self._omitted.add(item.ref)
+        return annotation_budget.without(item)
+
+    def incomplete(self) -> list[Ref]:
+        """Return the objects that are kept without their annotations though there is room for them now: read them again."""
+        return [ref for ref in self._omitted if self._annotations.has_room(ref)]
 
     def _keep_status(self, item: Object, previous: Object) -> bool:
         """Keep an object that differs by its status alone, which no fragment reads; return whether it does."""
@@ -75,6 +100,9 @@ class Store:
         previous = self._objects.pop(ref, None)
         if previous is None:
             return False
+        if isinstance(previous, Service | Ingress):
+            self._annotations.note(ref, None)
+            self._omitted.discard(ref)
         if isinstance(previous, Slice):
             self._forget(previous)
         self._mark(ref, previous, None)

@@ -59,7 +59,7 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
         pytest.param(read(node('n1')), {Ref('Node', '', 'n1'), NODES}, id='Node'),
         pytest.param(read(ingress()), {Ref('Ingress', 'shop', 'web')}, id='Ingress'),
         pytest.param(
-            read(ingress(hosts={'a.b': 'web'}, annotations={'x.io/canary': 'true'})),
+            read(ingress(hosts={'a.b': 'web'}, annotations={'nginx.ingress.kubernetes.io/canary': 'true'})),
             {Ref('Ingress', 'shop', 'web'), registry.canaries('shop', 'a.b')},
             id='a canary',
         ),

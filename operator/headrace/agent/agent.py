@@ -95,7 +95,7 @@ class Agent:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.store = Store()
+        self.store = Store(options.context.settings.max_annotation_bytes_per_namespace)
         self.source = options.source(self.store, self._wake, self.listen_to_signals)
         self.metrics = Metrics()
         self.admin = Admin(self.metrics, self.source)

@@ -38,7 +38,8 @@ def explain(target: str, sources: tuple[Path, ...], **options: Any) -> None:
         contents = inputs.load(sources, view)
         for line in output.diagnostic_lines(contents.diagnostics):
             click.echo(line, err=True)
-        store, state = Store(), State(view.context.placed_by(contents.objects))
+        store = Store(view.context.settings.max_annotation_bytes_per_namespace)
+        state = State(view.context.placed_by(contents.objects))
         for item in contents.objects:
             store.put(item)
         state.update(store, store.take())

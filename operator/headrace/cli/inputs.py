@@ -117,7 +117,8 @@ def load(sources: tuple[Path, ...], view: View) -> Contents:
 
 def build(view: View, objects: tuple[Object, ...]) -> State:
     """Return the model of some objects."""
-    store, state = Store(), State(view.context.placed_by(objects))
+    store = Store(view.context.settings.max_annotation_bytes_per_namespace)
+    state = State(view.context.placed_by(objects))
     for item in objects:
         store.put(item)
     state.update(store, store.take())

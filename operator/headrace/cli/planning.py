@@ -57,7 +57,8 @@ def plan(to: tuple[Path, ...], **options: Any) -> None:
 def between(before: Iterable[Object], after: Iterable[Object], context: BuildContext) -> tuple[State, Plan]:
     """Return the model of the second objects, and the plan that leads to it a HAProxy that was started with the first."""
     target = tuple(after)
-    store, state = Store(), State(context.placed_by(target))
+    store = Store(context.settings.max_annotation_bytes_per_namespace)
+    state = State(context.placed_by(target))
     for item in before:
         store.put(item)
     state.update(store, store.take())

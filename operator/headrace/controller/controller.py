@@ -74,7 +74,7 @@ class Controller:
 
     def __init__(self, options: Options, client: Client) -> None:
         self.options, self.client = options, client
-        self.store = Store()
+        self.store = Store(options.context.settings.max_annotation_bytes_per_namespace)
         self.state = State(options.context)
         self._wakeup = asyncio.Event()
         context = options.context

@@ -88,6 +88,10 @@ class Reflector:
         self.version, self.synced = version, True
         return Difference(tuple(item for _, (_, item) in additions), tuple(removals))
 
+    def forget(self, refs: Iterable[Ref]) -> None:
+        """Let the next list tell objects anew; what is there stays."""
+        self.versions.update(dict.fromkeys(self.versions.keys() & set(refs), 0))
+
     def put(self, ref: Ref, version: int) -> bool:
         """Note an event that an object was added or changed; return whether it tells anything new."""
         if version <= max(self.version, self.versions.get(ref, 0)):

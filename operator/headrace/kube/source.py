@@ -308,6 +308,8 @@ class KubeSource:
 
     async def _sweep(self, path: str, watched_path: WatchedPath) -> None:
         """Read one list; what it finds and no event tells within some time, the watch has missed."""
+        incomplete = self.store.incomplete()
+        watched_path.reflector.forget(incomplete)
         listing = watched_path.reflector.begin()
         version = 0
         try:
@@ -319,7 +321,7 @@ class KubeSource:
             raise
         watched_path.heard()
         difference = watched_path.take(listing, version)
-        watched_path.unconfirmed = {item.ref for item in difference.put} | set(difference.drop)
+        watched_path.unconfirmed = ({item.ref for item in difference.put} | set(difference.drop)) - set(incomplete)
         await asyncio.sleep(_LATE_SECONDS if watched_path.unconfirmed else 0)
         watched_path.deaf_sweeps = watched_path.deaf_sweeps + 1 if watched_path.unconfirmed else 0
         if not watched_path.unconfirmed:

@@ -12,17 +12,15 @@ from functools import lru_cache
 
 from headrace.diagnostics import Diagnostic, is_scalar, shorten
 from headrace.names import Ref
-from headrace.objects import fields
+from headrace.objects import annotations, fields
 from headrace.objects.problems import Problems
 from headrace.objects.status import UNREAD, Status
 
 CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 DEFAULT_CLASS_ANNOTATION = 'ingressclass.kubernetes.io/is-default-class'
-# A copy of the whole object.
-_LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 # Stands for a value that is too long or no text. No grammar takes it, so what it was to protect is closed.
 UNREADABLE = '\N{REPLACEMENT CHARACTER}'
-_MAX_VALUE = 65536
+_PREFIXES = (annotations.PREFIX, *annotations.FOREIGN_PREFIXES)
 _MAX_KEY = 317
 _MAX_SHARED = 128
 _MAX_PORT_NAME = 15
@@ -79,9 +77,10 @@ class IngressTls:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """An Ingress. `annotations` are all with their whole keys, sorted, without kubectl's copy of the object.
+    """An Ingress. `annotations` are those of headrace and of the dialects that it reads, with their whole keys, sorted.
 
-    `class_name` is `spec.ingressClassName`. `status` is read for the controller alone.
+    `class_name` is `spec.ingressClassName`. `status` is read for the controller alone. `omitted` is the size of its
+    annotations where the store has no room for them.
     """
 
     namespace: str
@@ -93,6 +92,7 @@ class Ingress:
     tls: tuple[IngressTls, ...] = ()
     default_backend: IngressBackend | None = None
     problems: tuple[Diagnostic, ...] = ()
+    omitted: int = 0
     status: Status = field(default=UNREAD, compare=False)
 
     @property
@@ -198,12 +198,13 @@ def read_class(_: str, name: str, document: fields.Document) -> IngressClass:
 def _annotations(metadata: fields.Document, problems: Problems) -> tuple[tuple[str, str], ...]:
     pairs = []
     for key, value in fields.mapping(metadata, 'annotations').items():
-        if not isinstance(key, str) or len(key) > _MAX_KEY or key == _LAST_APPLIED:
+        if not isinstance(key, str) or len(key) > _MAX_KEY or not key.startswith(_PREFIXES):
             continue
         text = _as_text(value)
         if text == UNREADABLE:
             problems.add(
-                f'metadata.annotations[{shorten(key)}]', f'the value is no text of at most {_MAX_VALUE} characters'
+                f'metadata.annotations[{shorten(key)}]',
+                f'the value is no text of at most {annotations.LONGEST} characters',
             )
         pairs.append(_shared_pair(key, text) if len(text) <= _MAX_SHARED else (key, text))
     return tuple(sorted(pairs))
@@ -214,7 +215,7 @@ def _as_text(value: object) -> str:
     if value is not None and not is_scalar(value):
         return UNREADABLE
     text = fields.as_text(value)
-    return text if len(text) <= _MAX_VALUE else UNREADABLE
+    return text if len(text) <= annotations.LONGEST else UNREADABLE
 
 
 @lru_cache(maxsize=8192)

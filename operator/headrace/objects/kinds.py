@@ -63,7 +63,8 @@ class Service:
     """A Service. `annotations` are those under our prefix, without it, sorted.
 
     `chosen` is the class whose controller has chosen it for the node role, by our label; `health_port` its
-    healthCheckNodePort, 0 for none. `status` is read for the controller alone, and no part of what the Service says.
+    healthCheckNodePort, 0 for none. `omitted` is the size of its annotations where the store has no
+    room for them. `status` is read for the controller alone, and no part of what the Service says.
     """
 
     namespace: str
@@ -86,6 +87,7 @@ class Service:
     chosen: str = ''
     health_port: int = 0
     problems: tuple[Diagnostic, ...] = ()
+    omitted: int = 0
     status: Status = field(default=UNREAD, compare=False)
 
     @property

@@ -5,6 +5,7 @@ the kernel, and HAProxy serves on those who are connected.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import VirtualAddress
@@ -15,7 +16,16 @@ from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import Reader, Store, Translated
-from headrace.translate import class_fragment, gateways, http_routes, ingresses, node_services, ownership, services
+from headrace.translate import (
+    budgets,
+    class_fragment,
+    gateways,
+    http_routes,
+    ingresses,
+    node_services,
+    ownership,
+    services,
+)
 from headrace.translate.build_context import BuildContext, Role
 
 
@@ -38,7 +48,21 @@ class Translation:
         return services.refresh(fragment, service, Reader(store, fragment.ref), self.context)
 
     def build(self, store: Store, reader: Reader) -> Fragment | None:
-        """Return the fragment that an object asks for, None for none; `reader` records what it is made from."""
+        """Return the fragment that an object asks for, None for none; `reader` records what it is made from.
+
+        One whose annotations the store has no room for is closed at the edge.
+        """
+        fragment, source = self._build(store, reader), store.source(reader.ref)
+        if fragment is None or not isinstance(source, Service | Ingress) or not source.omitted:
+            return fragment
+        if not fragment.claims and not fragment.diagnostics:
+            # It is of another class.
+            return fragment
+        diagnostics = (budgets.omitted_annotations(source, self.context),)
+        form = budgets.closed_form(fragment) if self.context.role is Role.EDGE else fragment
+        return replace(form, diagnostics=diagnostics)
+
+    def _build(self, store: Store, reader: Reader) -> Fragment | None:
         if reader.ref == self.own:
             return class_fragment.translate(self.context, reader)
         source = store.source(reader.ref)

@@ -54,6 +54,15 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
             le=1_000_000_000,
         ),
     ] = 32_000_000
+    max_annotation_bytes_per_namespace: Annotated[
+        int,
+        meta(
+            'Bytes of annotations of headrace and of the dialects that it reads, of all Services and Ingresses of a namespace that have more than 4096 each, about.',
+            'restart',
+            ge=0,
+            le=1_000_000_000,
+        ),
+    ] = 16_000_000
     max_certificates_per_namespace: Annotated[
         int,
         meta(

@@ -17,6 +17,7 @@ from headrace.ir.fragment import Claim, Content, Fragment, Kind, pointers
 from headrace.ir.pointers import Pointer
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
+from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
 from headrace.translate import policies
 from headrace.translate.build_context import BuildContext
@@ -45,6 +46,16 @@ class Excess:
         """Return the diagnostic for the object."""
         message = f'{self.amount} {self.subject} are more than {self.most} ({self.setting})'
         return Diagnostic(ref, REASON, message, 'metadata.annotations')
+
+
+def omitted_annotations(source: Service | Ingress, context: BuildContext) -> Diagnostic:
+    """Return the diagnostic of an object whose annotations find no room in its namespace."""
+    most = context.settings.max_annotation_bytes_per_namespace
+    message = (
+        f'{source.omitted} bytes of annotations, with those of older objects of namespace {source.namespace}, '
+        f'are more than {most} (maxAnnotationBytesPerNamespace)'
+    )
+    return Diagnostic(source.ref, REASON, message, 'metadata.annotations')
 
 
 def shared_policies(

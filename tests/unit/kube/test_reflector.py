@@ -143,3 +143,9 @@ def test_of_two_lists_that_have_read_the_same_only_the_one_meant_is_abandoned(kn
     known.abandon(second)
     known.drop(A, 11)
     assert (first.deletions, second.deletions) == ({A: 11}, {})
+
+
+def test_a_forgotten_object_is_told_again_by_the_next_list_and_is_not_gone(known):
+    known.forget([A, B])
+    assert known.finish(listing(known, listed(5)), 20) == Difference(put=(listed(5)[1],))
+    assert known.finish(listing(known, listed(5)), 30) == Difference()

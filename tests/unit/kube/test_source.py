@@ -10,7 +10,9 @@ import pytest
 from headrace.kube.access import Access
 from headrace.kube.resources import INGRESSES, SECRETS, SERVICES, Scope
 from headrace.kube.source import KubeSource
+from headrace.names import Ref
 from headrace.objects import registry, secrets
+from headrace.objects.kinds import Service
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from support.objects import ingress, secret, service
@@ -95,3 +97,30 @@ def test_what_takes_long_to_parse_is_parsed_beside_the_event_loop(monkeypatch, r
     (reading,) = asyncio.run(Followed().source.parse(resource, [document]))
     assert reading.object.ref.kind == resource.kind
     assert [thread is not threading.main_thread() for thread in threads] == [beside]
+
+
+def test_an_object_without_room_for_its_annotations_is_read_again_by_a_sweep_once_there_is_room():
+    large = {'request-headers': f'X-Text: {"x" * 50_000}'}
+
+    def written(name, version):
+        made = service(name, annotations=large)
+        made['metadata'] |= {'resourceVersion': str(version), 'creationTimestamp': f'2024-01-01T00:00:0{version}Z'}
+        return made
+
+    async def run():
+        seen = Followed()
+        seen.source.store = Store(60_000)
+        await seen.followed.page(page(5, written('a', 1), written('b', 2)), first=True)
+        seen.source.store.drop(Ref('Service', 'shop', 'a'))
+        seen.followed.reflector.drop(Ref('Service', 'shop', 'a'), 6)
+        assert seen.source.store.get(Ref('Service', 'shop', 'b'), Service).omitted
+
+        async def pages(*_):
+            yield page(9, written('b', 2))
+
+        seen.source.calls.pages = pages
+        await seen.source._sweep(SERVICES_PATH, seen.followed)
+        assert not seen.source.store.get(Ref('Service', 'shop', 'b'), Service).omitted
+        assert (seen.source.missed_changes, seen.followed.unconfirmed) == (0, set())
+
+    asyncio.run(run())

@@ -11,6 +11,7 @@ from headrace.annotations.foreign.table import Row, Verdict, by_name, exact
 from headrace.annotations.foreign.translation import Foreign, Structure, Translation
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
+from headrace.objects import annotations
 
 NGINX = 'nginx.ingress.kubernetes.io/'
 WEB = Ref('Ingress', 'shop', 'web')
@@ -175,3 +176,12 @@ def test_hosts_have_up_to_100_aliases(dialect):
     foreign = read(dialect, ((DIALECTS[dialect].prefixes[0] + 'server-alias', aliases),), 'shop')
     assert len(foreign.structure.aliases) <= 100
     assert foreign.remarks[0].verdict is not Verdict.EXACT
+
+
+def test_the_annotations_of_every_dialect_are_kept_of_an_ingress():
+    prefixes = {prefix for dialect in DIALECTS.values() for prefix in dialect.prefixes}
+    assert prefixes <= {*annotations.FOREIGN_PREFIXES}
+
+
+def test_the_longest_text_that_is_kept_is_the_longest_that_a_key_can_have():
+    assert annotations.LONGEST == values.MAX_LENGTH
