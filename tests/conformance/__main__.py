@@ -29,7 +29,7 @@ def _arguments():
     parser.add_argument('--profiles', default=','.join(suite.PROFILES))
     parser.add_argument('--report', type=Path, help='a file for the report, from the root of the checkout')
     parser.add_argument('--flag', action='append', default=[], help='one more flag of the tests, such as --flag=-debug')
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def _run(given):
