@@ -83,7 +83,8 @@ class Store:
 
     def _keep_status(self, item: Object, previous: Object) -> bool:
         """Keep an object that differs by its status alone, which no fragment reads; return whether it does."""
-        if not isinstance(item, Service | Ingress) or item.status == getattr(previous, 'status', None):
+        status = getattr(item, 'status', None)
+        if status is None or status == getattr(previous, 'status', None):
             return False
         self._objects[item.ref] = item
         self._statuses.add(item.ref)

@@ -1,3 +1,11 @@
+{{/* The labels of the edge's pods, as the controller is given them. */}}
+{{- define "headrace.edgeSelector" -}}
+{{- $labels := include "headrace.selector" (dict "root" . "component" "edge") | fromYaml -}}
+{{- $pairs := list -}}
+{{- range $name, $value := $labels -}}{{- $pairs = append $pairs (printf "%s=%s" $name $value) -}}{{- end -}}
+--edge-selector={{ join "," $pairs }}
+{{- end -}}
+
 {{/* The pod that has the controller's rights: of its Deployment, and of the hook before an uninstall. */}}
 {{- define "headrace.controllerPod" -}}
 {{- $root := .root -}}

@@ -87,6 +87,31 @@ subjects:
 {{- end }}
 {{- end -}}
 
+{{- define "headrace.controllerGatewayRules" -}}
+{{- include "headrace.gatewayRules" . -}}
+{{- if include "headrace.gatewayApi" . }}
+# Addresses of Gateways, and conditions of listeners, routes and policies; nothing else of them can be written.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status, udproutes/status, backendtlspolicies/status]
+  verbs: [patch]
+{{- end }}
+{{- end -}}
+
+{{- define "headrace.controllerGatewayClassRules" -}}
+{{ include "headrace.gatewayClassRules" . }}
+# Whether a class is accepted, and which features it has.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses/status]
+  verbs: [patch]
+{{- end -}}
+
+{{- define "headrace.controllerGatewayServiceRules" -}}
+# The Services that the controller keeps for Gateways, in this namespace alone; RBAC cannot name labels.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, patch, delete]
+{{- end -}}
+
 {{- define "headrace.nodeRules" -}}
 # The zone of the own Node, for topology hints; the Nodes' addresses, for addressSource node-ports and the node role.
 - apiGroups: [""]

@@ -52,6 +52,19 @@ class _Roles(click.ParamType[tuple[str, ...]]):
         return roles
 
 
+class _Labels(click.ParamType[dict[str, str]]):
+    name = 'labels'
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> dict[str, str]:
+        """Return labels by name; a text without a value for each is refused."""
+        if isinstance(value, dict):
+            return value
+        labels = dict(part.partition('=')[::2] for part in str(value).split(',') if part)
+        if not all(name and text for name, text in labels.items()):
+            self.fail(f'{value!r} is none of LABEL=VALUE, joined by commas', param, context)
+        return labels
+
+
 @click.command()
 @click.option(
     '--source',
@@ -142,6 +155,13 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     '--instance-slots',
     is_flag=True,
     help='For the role node: share the node with an agent that ends, each with ports and a folder in --state of its own.',
+)
+@click.option(
+    '--edge-selector',
+    type=_Labels(),
+    default='',
+    metavar='LABEL=VALUE[,...]',
+    help="For the role controller: labels of the edge's pods, for the Services that it keeps for Gateways.",
 )
 @click.option('--keep-haproxy', is_flag=True, help='Leave HAProxy running when the agent stops.')
 @click.option('--supervised', is_flag=True, help='Start the agent again whenever it ends; for PID 1 of a container.')

@@ -84,7 +84,8 @@ async def control(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     on_start = listen or take_signals
-    process = controller.Controller(controller.Options(kube_access, context, pod.namespace, pod.name, on_start), calls)
+    settings = controller.Options(kube_access, context, pod.namespace, pod.name, on_start, options['edge_selector'])
+    process = controller.Controller(settings, calls)
     work = asyncio.create_task(process.run())
     on_start()
     stopping = asyncio.create_task(stop.wait())

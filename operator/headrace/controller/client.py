@@ -8,7 +8,7 @@ from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import Calls
 from headrace.kube.lease import Leases
-from headrace.kube.resources import NODES, STATUSES, Resource
+from headrace.kube.resources import GATEWAY_CLASSES, GATEWAY_RESOURCES, NODES, STATUSES, Resource
 from headrace.names import Ref
 from headrace.objects import status as statuses
 from headrace.objects.status import field_manager
@@ -19,7 +19,7 @@ _PAGE = 500
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 _EVENTS = Resource('Event', 'events.k8s.io', 'v1', 'events')
 _REVIEWS = Resource('SelfSubjectReview', 'authentication.k8s.io', 'v1', 'selfsubjectreviews', namespaced=False)
-_BY_KIND = {resource.kind: resource for resource in STATUSES}
+_BY_KIND = {resource.kind: resource for resource in (*STATUSES, GATEWAY_CLASSES, *GATEWAY_RESOURCES)}
 
 
 class Client:
@@ -45,6 +45,21 @@ class Client:
         }
         path = f'{resource.path(ref.namespace)}/{ref.name}/status'
         await self._patch(path, body, _APPLY, {'force': 'true'} if force else {})
+
+    async def patch_status(self, ref: Ref, version: str, status: dict[str, Any]) -> None:
+        """Exchange parts of an object's status (merge patch); raises ConflictError where it is another version by now."""
+        body = {'metadata': {'resourceVersion': version}, 'status': status}
+        await self._patch(f'{_BY_KIND[ref.kind].path(ref.namespace)}/{ref.name}/status', body, _MERGE)
+
+    async def apply_service(self, body: dict[str, Any]) -> None:
+        """Have a Service of our own be this (server-side apply), made where it is not there."""
+        metadata = body['metadata']
+        path = f'{_BY_KIND["Service"].path(metadata["namespace"])}/{metadata["name"]}'
+        await self._patch(path, body, _APPLY, {'force': 'true'})
+
+    async def delete_service(self, ref: Ref) -> None:
+        """Delete a Service of our own; raises NotFoundError when it is gone."""
+        await self._calls.call('DELETE', f'{_BY_KIND["Service"].path(ref.namespace)}/{ref.name}')
 
     async def patch_service(self, namespace: str, name: str, body: dict[str, Any]) -> None:
         """Change labels and annotations of a Service (merge patch; None takes one away)."""

@@ -120,15 +120,16 @@ def _conditions(
     for name in rules.types:
         of_type = [each for each in problems if rules.reasons.get(each.reason, rules.types[0]) == name]
         if of_type:
-            summary = _summary(of_type) + end
-            result.append(Condition(name, 'False', of_type[0].reason, summary, subject.generation))
+            message_of_type = summary(of_type) + end
+            result.append(Condition(name, 'False', of_type[0].reason, message_of_type, subject.generation))
         elif message:
             reason = name.rpartition('/')[2]
             result.append(Condition(name, 'True', reason, f'{message}{end}', subject.generation))
     return tuple(sorted(result))
 
 
-def _summary(problems: list[Diagnostic]) -> str:
+def summary(problems: list[Diagnostic]) -> str:
+    """Return one message for some problems, of bounded length."""
     message = '; '.join(problem.message for problem in problems[:_MOST_MESSAGES])
     if len(problems) > _MOST_MESSAGES:
         message += f'; and {len(problems) - _MOST_MESSAGES} more'
@@ -146,7 +147,7 @@ def occurrences(subject: Subject, problems: Iterable[Diagnostic]) -> tuple[Occur
 def _occurrence(subject: Subject, content: str, problems: list[Diagnostic]) -> Occurrence:
     first, *rest = problems
     name = f'{subject.ref.name[:200]}.{names.digest(f"{subject.uid} {content}", 16)}'
-    return Occurrence(name, first.reason, _summary(problems), '' if rest else first.field)
+    return Occurrence(name, first.reason, summary(problems), '' if rest else first.field)
 
 
 def document(condition: Condition, current: Iterable[Condition], now: str) -> dict[str, Any]:

@@ -9,14 +9,16 @@ import datetime as dt
 import gc
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from headrace.controller import addresses, conditions, uninstall
+from headrace.controller import addresses, conditions, gateways, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.conditions import Subject
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
+from headrace.controller.gateway_services import CLASS_LABEL as CLASS_OF_GATEWAY
+from headrace.controller.gateways import Gateways, GatewayWrite
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
@@ -27,7 +29,7 @@ from headrace.kube.access import Access
 from headrace.kube.calls import CallError
 from headrace.kube.epochs import counter_lease
 from headrace.kube.lease import CLASS_LABEL
-from headrace.kube.resources import NODES, SERVICES, STATUSES, Scope, ingress_resources
+from headrace.kube.resources import NODES, SERVICES, STATUSES, Scope, gateway_resources, ingress_resources
 from headrace.kube.source import KubeSource
 from headrace.names import Ref
 from headrace.objects.ingress import Ingress
@@ -45,14 +47,15 @@ _HANDOVER_AGENTS_SECONDS = 1.0
 # A Service takes a fraction of a millisecond.
 _SETTLE_STEP = 50
 _BEGIN_STEP = 1000
-_STATUS_KINDS = tuple(resource.kind for resource in STATUSES)
+_STATUS_KINDS = (*(resource.kind for resource in STATUSES), *gateways.KINDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a controller runs: its view of the class, and the namespace and name of its pod.
 
-    `on_start` is called when handlers of signals may be set.
+    `on_start` is called when handlers of signals may be set; `edge_selector` are the labels of the edge's pods, which the Services
+    of Gateways select.
     """
 
     access: Access
@@ -60,12 +63,13 @@ class Options:
     namespace: str
     identity: str
     on_start: Callable[[], None] = lambda: None
+    edge_selector: dict[str, str] = field(default_factory=dict)
 
 
 def scopes(context: BuildContext) -> tuple[Scope, ...]:
     """Return what the controller watches: Services and Ingresses, and Nodes where their addresses are published or all must agree."""
     has_nodes = 'nodes' in context.settings.status_addresses or context.settings.node_role
-    resources = (SERVICES, *ingress_resources(context), *((NODES,) if has_nodes else ()))
+    resources = (SERVICES, *ingress_resources(context), *gateway_resources(context), *((NODES,) if has_nodes else ()))
     return (Scope(resources, context.settings.namespaces),)
 
 
@@ -92,6 +96,7 @@ class Controller:
         self.writer = Writer(client, options.identity, self.decide, rate)
         self.agents = Agents()
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
+        self.gateways = Gateways(self.state, self.store, options.edge_selector, self.writer.ask)
         taint = context.settings.startup_taint
         self.startup = (
             Startup(taint, client, lambda: self.agents.living, lambda: self.handover.highest_epoch_handed_over)
@@ -198,6 +203,7 @@ class Controller:
     async def _begin(self) -> None:
         """Have all objects looked at."""
         self.handover.begin()
+        await self._remove_services()
         refs = self._objects_with_status()
         for start in range(0, len(refs), _BEGIN_STEP):
             part = refs[start : start + _BEGIN_STEP]
@@ -205,6 +211,18 @@ class Controller:
             for ref in part:
                 self.writer.ask(ref)
             await asyncio.sleep(0)
+
+    async def _remove_services(self) -> None:
+        """Remove the Services of Gateways that have gone while no controller led."""
+        own = self.options.context.own_namespace
+        if not self.options.context.slots:
+            return
+        kept = self.gateways.services()
+        for namespace, name in await self.client.services_with_label(
+            f'{CLASS_OF_GATEWAY}={self.options.context.class_name}', own
+        ):
+            if (ref := Ref('Service', namespace, name)) not in kept:
+                await self.client.delete_service(ref)
 
     async def _begin_count(self) -> None:
         """Find where the epochs have come to; an older controller has left them on Services and in agents' Leases."""
@@ -231,6 +249,7 @@ class Controller:
         statuses = self.store.take_statuses()
         self._dirty |= self.store.take()
         self._follow_addresses(statuses | self._dirty)
+        self.gateways.changed(statuses)
         for ref in statuses:
             self.writer.ask(ref)
         if any(ref.kind == DEFAULT_INGRESS_CLASS.kind for ref in self._dirty):
@@ -243,6 +262,8 @@ class Controller:
             self._dirty.difference_update(part)
             for failure in change.failures:
                 log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
+            self.gateways.follow(change)
+            self.gateways.changed(part)
             for ref in {ref for ref in (*part, *change.judged) if ref.kind in _STATUS_KINDS}:
                 self.writer.ask(ref)
             self.handover.changed(part)
@@ -273,8 +294,10 @@ class Controller:
 
     _agents_unknown = False
 
-    def decide(self, ref: Ref) -> DesiredStatus | None:
+    def decide(self, ref: Ref) -> DesiredStatus | GatewayWrite | None:
         """Return what the status of an object shall be now; None when it is gone, or its status is not ours to write."""
+        if ref.kind in gateways.KINDS:
+            return self.gateways.decide(ref)
         if (service := self.store.get(ref, Service)) is not None:
             return self._of_service(service)
         ingress = self.store.get(ref, Ingress)

@@ -6,6 +6,7 @@ is tried again.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from headrace.controller import addresses, conditions
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
+from headrace.controller.gateways import GatewayWrite
 from headrace.controller.workqueue import WorkQueue
 from headrace.diagnostics import Diagnostic
 from headrace.kube.calls import CallError, ConflictError, NotFoundError
@@ -101,7 +103,7 @@ class Writer:
 
     client: Client
     identity: str
-    decide: Callable[[Ref], DesiredStatus | None]
+    decide: Callable[[Ref], DesiredStatus | GatewayWrite | None]
     rate: Rate
     workers: int = _WORKERS
     counts: Counts = field(default_factory=Counts)
@@ -143,10 +145,31 @@ class Writer:
         status = self.decide(ref)
         if status is None:
             self._forget(ref)
+        elif isinstance(status, GatewayWrite):
+            await self._write_gateway(status)
         elif status.routine and not status.is_current and not background:
             self._queue.add(ref, background=True)
         else:
             await self._write(status)
+
+    async def _write_gateway(self, write: GatewayWrite) -> None:
+        """Write the Service and the status of a resource of the Gateway API."""
+        if write.removed is not None:
+            await self.rate.turn()
+            with contextlib.suppress(NotFoundError):
+                await self.client.delete_service(write.removed)
+        if write.service is not None:
+            await self.rate.turn()
+            await self.client.apply_service(write.service)
+        if write.status:
+            await self.rate.turn()
+            try:
+                await self.client.patch_status(write.ref, write.version, write.status)
+            except ConflictError:
+                # The watch shows what the object is by now, and has it looked at again.
+                self.ask(write.ref, after=_WATCH_SECONDS)
+            else:
+                self.counts.statuses += 1
 
     def _forget(self, ref: Ref) -> None:
         """Forget an object that is gone."""

@@ -163,6 +163,49 @@ RULES: tuple[Rule, ...] = (
         'The addresses of Ingresses, by server-side apply.',
         When.INGRESS,
     ),
+    _read(CONTROLLER, GATEWAY_CLASSES, Where.CLUSTER, 'Which Gateways are for this class.', When.GATEWAY_API),
+    *(
+        _read(CONTROLLER, resource, Where.NAMESPACES, 'The Gateways and routes that it judges.', When.GATEWAY_API)
+        for resource in GATEWAY_RESOURCES
+    ),
+    _read(
+        CONTROLLER,
+        NAMESPACES,
+        Where.UNLIMITED,
+        'The labels by which listeners select the namespaces of routes.',
+        When.GATEWAY_API,
+    ),
+    Rule(
+        CONTROLLER,
+        GATEWAY_CLASSES.group,
+        f'{GATEWAY_CLASSES.plural}/status',
+        ('patch',),
+        Where.CLUSTER,
+        'Whether the class is accepted, and which features it has.',
+        When.GATEWAY_API,
+    ),
+    *(
+        Rule(
+            CONTROLLER,
+            resource.group,
+            f'{resource.plural}/status',
+            ('patch',),
+            Where.NAMESPACES,
+            'Addresses, and conditions of listeners and routes.',
+            When.GATEWAY_API,
+        )
+        for resource in GATEWAY_RESOURCES
+        if resource.kind != 'ReferenceGrant'
+    ),
+    Rule(
+        CONTROLLER,
+        '',
+        'services',
+        ('create', 'patch', 'delete'),
+        Where.OWN,
+        'The Services that it keeps for Gateways.',
+        When.GATEWAY_API,
+    ),
     Rule(
         CONTROLLER,
         'events.k8s.io',

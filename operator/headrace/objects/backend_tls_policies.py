@@ -4,13 +4,14 @@ A policy with problems is not what its document says: connections to its targets
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import fields, references
 from headrace.objects.problems import Problems
 from headrace.objects.references import Reference
+from headrace.objects.status import UNREAD_RAW, RawStatus
 
 _WELL_KNOWN = re.compile(r'System|[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,63}')
 _URI = re.compile(r'(?=.{1,253}\Z)[A-Za-z][A-Za-z0-9+.-]*:[!-~]+')
@@ -50,6 +51,7 @@ class BackendTLSPolicy:
     well_known: str = ''
     options: tuple[tuple[str, str], ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    status: RawStatus = field(default=UNREAD_RAW, compare=False)
 
     @property
     def ref(self) -> Ref:

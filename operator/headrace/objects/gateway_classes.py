@@ -1,13 +1,14 @@
 """GatewayClass of `gateway.networking.k8s.io`: its values, and how a document becomes them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import annotations, fields, references
 from headrace.objects.problems import Problems
 from headrace.objects.references import Reference
+from headrace.objects.status import UNREAD_RAW, RawStatus
 
 _CONTROLLER = re.compile(r"[a-z0-9.-]{1,253}/[A-Za-z0-9/._~%!$&'()*+,;=:-]{1,253}")
 _MAX_CONTROLLER = 253
@@ -28,6 +29,7 @@ class GatewayClass:
     controller: str = ''
     parameters: Reference | None = None
     problems: tuple[Diagnostic, ...] = ()
+    status: RawStatus = field(default=UNREAD_RAW, compare=False)
 
     @property
     def ref(self) -> Ref:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
@@ -11,6 +11,7 @@ from headrace.objects.label_selectors import Namespaces, Source
 from headrace.objects.listeners import Listener
 from headrace.objects.problems import Problems
 from headrace.objects.references import Reference
+from headrace.objects.status import UNREAD_RAW, RawStatus
 
 _ADDRESS_TYPE = re.compile(r"[A-Za-z]{1,63}|[a-z0-9.-]{1,253}/[A-Za-z0-9/._~%!$&'()*+,;=:-]{1,253}")
 _MAX_ADDRESS = 253
@@ -84,6 +85,7 @@ class Gateway:
     frontend_tls: FrontendTLS = NO_FRONTEND_TLS
     client_certificate: Reference | None = None
     problems: tuple[Diagnostic, ...] = ()
+    status: RawStatus = field(default=UNREAD_RAW, compare=False)
 
     @property
     def ref(self) -> Ref:
@@ -110,6 +112,7 @@ class ListenerSet:
     parent: Reference | None = None
     listeners: tuple[Listener, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    status: RawStatus = field(default=UNREAD_RAW, compare=False)
 
     @property
     def ref(self) -> Ref:

@@ -11,9 +11,13 @@ from functools import partial
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import config_maps, fields, registry, secrets, status
+from headrace.objects.backend_tls_policies import BackendTLSPolicy
+from headrace.objects.gateway_classes import GatewayClass
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import ConfigMap, Object, Secret, Service
 from headrace.objects.registry import Kind, Read
+from headrace.objects.routes import Route
 from headrace.settings.secret_keys import Secrets
 
 
@@ -40,7 +44,9 @@ def read(document: object, limits: Secrets = secrets.DEFAULT_LIMITS, *, statuses
     try:
         reading = _read(kind, _reading(kind, limits), document)
         if statuses and isinstance(reading.object, Service | Ingress):
-            return Reading(replace(reading.object, status=status.read(document)))
+            return Reading(replace(reading.object, status=status.read(document)), reading.diagnostics)
+        if statuses and isinstance(reading.object, GatewayClass | Gateway | ListenerSet | Route | BackendTLSPolicy):
+            return Reading(replace(reading.object, status=status.read_raw(document)), reading.diagnostics)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, and a panic of Rust code is no Exception

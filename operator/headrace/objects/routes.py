@@ -7,7 +7,7 @@ were: what protects it may be what could not be read. What was read of it is kep
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from headrace.diagnostics import Diagnostic, shorten
@@ -17,6 +17,7 @@ from headrace.objects.problems import Problems
 from headrace.objects.references import ParentRef
 from headrace.objects.route_backends import BackendRef
 from headrace.objects.route_filters import HEADER_NAME
+from headrace.objects.status import UNREAD_RAW, RawStatus
 
 _DURATION = re.compile(r'(?:[0-9]{1,5}(?:h|ms|m|s)){1,4}')
 _PART = re.compile(r'([0-9]+)(h|ms|m|s)')
@@ -56,6 +57,7 @@ class Route:
     annotations: tuple[tuple[str, str], ...] = ()
     parents: tuple[ParentRef, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    status: RawStatus = field(default=UNREAD_RAW, compare=False)
     rules: tuple[RouteRule, ...] = ()
 
     @property

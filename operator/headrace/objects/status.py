@@ -45,6 +45,31 @@ class Status:
 UNREAD = Status()
 
 
+@dataclass(frozen=True, slots=True)
+class RawStatus:
+    """Status of an object of the Gateway API, whose lists hold what other controllers write too.
+
+    `version` is the object's resourceVersion, so that a write to what has changed meanwhile is refused.
+    """
+
+    version: str = ''
+    document: fields.Document = field(default_factory=dict, compare=False, repr=False)
+
+
+UNREAD_RAW = RawStatus()
+
+
+def read_raw(document: fields.Document) -> RawStatus:
+    """Return the status in a document as it is."""
+    version = fields.text(fields.mapping(document, 'metadata'), 'resourceVersion')
+    return RawStatus(version, fields.mapping(document, 'status'))
+
+
+def read_conditions(document: fields.Document) -> tuple[Condition, ...]:
+    """Return all conditions in a status or a part of one, whoever wrote them."""
+    return tuple(_condition(entry) for entry in fields.documents(document, 'conditions'))
+
+
 def read(document: fields.Document) -> Status:
     """Return the status in a document."""
     metadata, status = fields.mapping(document, 'metadata'), fields.mapping(document, 'status')
@@ -82,15 +107,15 @@ def _intern(addresses: Addresses) -> Addresses:
 
 
 def _conditions(status: fields.Document) -> list[Condition]:
-    return [
-        Condition(
-            fields.text(entry, 'type'),
-            fields.text(entry, 'status'),
-            fields.text(entry, 'reason'),
-            fields.text(entry, 'message'),
-            fields.number(entry, 'observedGeneration'),
-            fields.text(entry, 'lastTransitionTime'),
-        )
-        for entry in fields.documents(status, 'conditions')
-        if fields.text(entry, 'type').startswith(_OURS)
-    ]
+    return [each for each in read_conditions(status) if each.type.startswith(_OURS)]
+
+
+def _condition(entry: fields.Document) -> Condition:
+    return Condition(
+        fields.text(entry, 'type'),
+        fields.text(entry, 'status'),
+        fields.text(entry, 'reason'),
+        fields.text(entry, 'message'),
+        fields.number(entry, 'observedGeneration'),
+        fields.text(entry, 'lastTransitionTime'),
+    )

@@ -1,0 +1,108 @@
+"""The Services that the controller keeps for Gateways: which slot of the edge each port of a Gateway has.
+
+Promises: a slot that a port has stays its own, because the Service's targetPort is the record; no two ports have the same one.
+Only labels and annotations that the Gateway's `infrastructure` names, and the class allows, are copied.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headrace.names import Ref
+from headrace.objects.annotations import PREFIX
+from headrace.objects.gateways import Gateway
+from headrace.objects.kinds import Protocol, Service
+from headrace.store import Store
+from headrace.translate import gateway_listeners
+from headrace.translate.build_context import BuildContext
+
+Document = dict[str, Any]
+# How the API asks for what is made for a Gateway to be labelled (GatewayInfrastructure).
+NAME_LABEL = 'gateway.networking.k8s.io/gateway-name'
+NAMESPACE_LABEL = f'{PREFIX}gateway-namespace'
+CLASS_LABEL = f'{PREFIX}gateway-class'
+_LONGEST_LABEL = 63
+
+
+class Slots:
+    """Which slot each port of each Gateway has, as the Services say, and those that were given and do not show yet."""
+
+    def __init__(self, store: Store, context: BuildContext) -> None:
+        self._store, self._context = store, context
+        self._given: dict[Ref, dict[int, int]] = {}
+
+    def of(self, service: Ref, ports: Mapping[int, str]) -> dict[int, int]:
+        """Return the slot of each port of a Service, by the protocol of its listeners; ports for which none is left have none."""
+        slots = self._context.slots
+        held = {**self._targets(service), **self._given.get(service, {})}
+        kept = {port: held[port] for port, kind in ports.items() if held.get(port) in slots.get(kind, ())}
+        taken = set(kept.values()).union(*(self._all(each) for each in self._services() if each != service))
+        for port, kind in sorted(ports.items()):
+            if port not in kept and (free := next((slot for slot in slots.get(kind, ()) if slot not in taken), 0)):
+                kept[port] = free
+                taken.add(free)
+        self._given[service] = kept
+        return kept
+
+    def forget(self, service: Ref) -> None:
+        """Forget a Service that is gone."""
+        self._given.pop(service, None)
+
+    def _services(self) -> Iterable[Ref]:
+        own = self._context.own_namespace
+        shown = (ref for ref in self._store.services() if ref.namespace == own and ref.name.startswith('gateway-'))
+        return {*shown, *self._given}
+
+    def _all(self, service: Ref) -> set[int]:
+        return {*self._targets(service).values(), *self._given.get(service, {}).values()}
+
+    def _targets(self, service: Ref) -> dict[int, int]:
+        shown = self._store.get(service, Service)
+        return {port.number: port.target for port in shown.ports if port.target} if shown is not None else {}
+
+
+def ports_of(gateway: Gateway) -> dict[int, str]:
+    """Return the protocol of each port that a Gateway needs at the edge; of several the first listener's counts."""
+    ports: dict[int, str] = {}
+    for listener in gateway.listeners:
+        if not listener.problems and listener.protocol in ('HTTP', 'HTTPS', 'TLS', 'TCP'):
+            ports.setdefault(listener.port, listener.protocol)
+    return ports
+
+
+def is_current(service: Service | None, targets: Mapping[int, int]) -> bool:
+    """Tell whether a Service has these ports and no others."""
+    shown = service.ports if service is not None else ()
+    return {port.number: port.target for port in shown if port.protocol is Protocol.TCP} == targets
+
+
+def document(
+    gateway: Gateway, targets: Mapping[int, int], selector: Mapping[str, str], context: BuildContext
+) -> Document:
+    """Return the Service of a Gateway as the API takes it. Ports of no Gateway's edge pods get no traffic."""
+    ref = gateway_listeners.service_of(gateway.ref, context)
+    infrastructure = gateway.infrastructure
+    labels = {
+        **{key: value for key, value in infrastructure.labels if not key.startswith(('app.kubernetes.io/', PREFIX))},
+        NAME_LABEL: gateway.name[:_LONGEST_LABEL],
+        NAMESPACE_LABEL: gateway.namespace,
+        CLASS_LABEL: context.class_name,
+    }
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Service',
+        'metadata': {
+            'name': ref.name,
+            'namespace': ref.namespace,
+            'labels': labels,
+            # A class that serves all Services of type LoadBalancer would serve its own way in.
+            'annotations': {f'{PREFIX}enabled': 'false'},
+        },
+        'spec': {
+            'type': 'LoadBalancer',
+            'selector': dict(selector),
+            'ports': [
+                {'name': f'p{port}', 'port': port, 'targetPort': slot, 'protocol': 'TCP'}
+                for port, slot in sorted(targets.items())
+            ],
+        },
+    }

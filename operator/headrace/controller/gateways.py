@@ -1,0 +1,159 @@
+"""What the controller writes for the Gateway API: the Services of Gateways, and the status of all of its resources.
+
+What a status says follows from the controller's own model: a route's parents and problems are those of its fragment, the routes
+of a listener those that are attached to it.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.controller import gateway_features, gateway_services, gateway_status
+from headrace.controller.gateway_services import Slots
+from headrace.controller.gateway_status import ListenerView
+from headrace.diagnostics import WHOLE, Diagnostic, Level
+from headrace.ir.fragment import Fragment
+from headrace.names import Ref
+from headrace.objects.gateway_classes import GatewayClass
+from headrace.objects.gateways import Gateway
+from headrace.objects.kinds import Service
+from headrace.objects.routes import Route
+from headrace.objects.status import Addresses
+from headrace.resolve.changes import Change
+from headrace.resolve.state import State
+from headrace.store import Reader, Store
+from headrace.translate import gateway_listeners
+
+Document = dict[str, Any]
+ROUTES = ('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute')
+KINDS = ('GatewayClass', 'Gateway', *ROUTES)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWrite:
+    """What is to be written for an object: its Service made, changed or removed, and its status if that differs.
+
+    The write of a status is refused where the object is another by now than `version`.
+    """
+
+    ref: Ref
+    version: str = ''
+    status: Document = field(default_factory=dict)
+    service: Document | None = None
+    removed: Ref | None = None
+
+
+class Gateways:
+    """The Gateway API's resources of one class. `ask` has an object looked at; `selector` are the labels of edge pods."""
+
+    def __init__(self, state: State, store: Store, selector: dict[str, str], ask: Callable[[Ref], None]) -> None:
+        self.state, self.store, self.selector, self.ask = state, store, selector, ask
+        self.context = state.context
+        self.controller = gateway_listeners.controller_name(self.context.class_name)
+        self.slots = Slots(store, self.context)
+        # By owner and name of a listener: how many routes are attached to it.
+        self._attached: Counter[tuple[Ref, str]] = Counter()
+        # Whose each Service is.
+        self._owners: dict[Ref, Ref] = {}
+
+    def services(self) -> set[Ref]:
+        """Return the Services that Gateways of ours have."""
+        found = (self.store.get(ref, Gateway) for ref in self.store.translated() if ref.kind == 'Gateway')
+        return {
+            gateway_listeners.service_of(gateway.ref, self.context)
+            for gateway in found
+            if gateway is not None and gateway_listeners.is_ours(gateway, Reader(self.store, gateway.ref), self.context)
+        }
+
+    def follow(self, change: Change) -> None:
+        """Count the routes that a change attaches and detaches, and have their Gateways looked at."""
+        touched: set[Ref] = set()
+        for item in change.fragments:
+            before, after = _listeners(item.old), _listeners(item.new)
+            if before != after:
+                self._attached.subtract(before)
+                self._attached.update(after)
+                touched.update(owner for owner, _ in before ^ after)
+        for ref in touched:
+            self.ask(ref)
+
+    def changed(self, refs: Iterable[Ref]) -> None:
+        """Have the Gateways looked at whose Services have changed."""
+        for ref in refs:
+            if (owner := self._owners.get(ref)) is not None:
+                self.ask(owner)
+
+    def decide(self, ref: Ref) -> GatewayWrite | None:
+        """Return what is to be written for an object now, None for nothing."""
+        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+        if ref.kind == 'GatewayClass':
+            return self._of_class(ref, now)
+        if ref.kind == 'Gateway':
+            return self._of_gateway(ref, now)
+        return self._of_route(ref, now)
+
+    def _of_class(self, ref: Ref, now: str) -> GatewayWrite | None:
+        found = self.store.get(ref, GatewayClass)
+        if found is None or found.controller != self.controller:
+            return None
+        wanted = gateway_status.of_class(found.status.document, found.generation, gateway_features.SUPPORTED, now)
+        return self._write(ref, found.status.version, found.status.document, wanted)
+
+    def _of_route(self, ref: Ref, now: str) -> GatewayWrite | None:
+        route, fragment = self.store.get(ref, Route), self.state.fragments.get(ref)
+        if route is None or fragment is None:
+            return None
+        wanted = gateway_status.of_route(route, fragment, self.state.diagnostics(ref), self.controller, now)
+        return self._write(ref, route.status.version, route.status.document, wanted)
+
+    def _of_gateway(self, ref: Ref, now: str) -> GatewayWrite | None:
+        gateway, reader = self.store.get(ref, Gateway), Reader(self.store, ref)
+        service = gateway_listeners.service_of(ref, self.context)
+        if gateway is None or not gateway_listeners.is_ours(gateway, reader, self.context):
+            self.slots.forget(service)
+            shown = self._owners.pop(service, None) is not None or self.store.get(service, Service) is not None
+            return GatewayWrite(ref, removed=service) if shown and self.context.slots else None
+        self._owners[service] = ref
+        made = self._service(gateway, service)
+        problems = [each for each in self.state.diagnostics(ref) if each.level is Level.ERROR]
+        views = self._views(gateway, reader, problems)
+        whole = [each for each in problems if each.part == WHOLE and not each.field.startswith('spec.listeners')]
+        wanted = gateway_status.of_gateway(gateway, views, whole, self._addresses(service), now)
+        write = self._write(ref, gateway.status.version, gateway.status.document, wanted)
+        if made is None:
+            return write
+        return GatewayWrite(ref, gateway.status.version, write.status if write else {}, made)
+
+    def _service(self, gateway: Gateway, service: Ref) -> Document | None:
+        """Return the Service of a Gateway where it must be made or changed."""
+        if not self.context.slots or not self.selector:
+            return None
+        targets = self.slots.of(service, gateway_services.ports_of(gateway))
+        if not targets or gateway_services.is_current(self.store.get(service, Service), targets):
+            return None
+        return gateway_services.document(gateway, targets, self.selector, self.context)
+
+    def _addresses(self, service: Ref) -> Addresses:
+        shown = self.store.get(service, Service)
+        return shown.status.addresses if shown is not None else ()
+
+    def _views(self, gateway: Gateway, reader: Reader, problems: list[Diagnostic]) -> list[ListenerView]:
+        listeners = gateway_listeners.of_gateway(gateway, reader, self.context)
+        return [
+            ListenerView(
+                each,
+                tuple(problem for problem in problems if problem.part == each.part),
+                self._attached[each.owner, each.listener.name],
+            )
+            for each in listeners.items
+            if each.owner == gateway.ref and each.listener.name
+        ]
+
+    def _write(self, ref: Ref, version: str, current: Mapping[str, Any], wanted: Document) -> GatewayWrite | None:
+        return GatewayWrite(ref, version, wanted) if gateway_status.differs(current, wanted) else None
+
+
+def _listeners(fragment: Fragment | None) -> set[tuple[Ref, str]]:
+    return {listener for each in fragment.attachments for listener in each.listeners} if fragment else set()
