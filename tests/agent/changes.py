@@ -197,6 +197,7 @@ REQUESTS = (
     one('satisfy', 'any', 'satisfy', ('all', 'any'), status('satisfy'), 401, 200, allow='127.0.0.0/8', basic_auth_secret='satisfied', beside=[secret_of('satisfied')]),
     one('basic-auth-secret', 'comes', 'auth', (None, 'users'), status('auth'), 200, 401, beside=[secret_of('users')]),
     one('basic-auth-secret', 'comes, with a crypt hash', 'hashed', (None, 'hashed'), status('hashed'), 200, 401, beside=[secret('hashed', auth=f'ann:{CRYPT}')]),
+    one('basic-auth-secret-type', 'another', 'named-users', (None, 'auth-map'), status('named-users', headers=BASIC), 503, 200, basic_auth_secret='by-name', beside=[secret('by-name', alice='{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=')]),
     one('basic-auth-realm', 'comes', 'realm', (None, 'Staff'), header('realm', 'WWW-Authenticate'), f'Basic realm="{host("realm")}"', 'Basic realm="Staff"', basic_auth_secret='realm', beside=[secret_of('realm')]),
     one('max-body-size', 'another', 'body', ('1k', '10'), status('body', method='POST', body='x' * 20), 200, 413),
     one('request-buffering', 'switched on', 'buffered', ('false', 'true'), status('buffered', method='POST', body='x' * 20), 200, 200),

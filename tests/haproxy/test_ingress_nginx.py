@@ -63,6 +63,7 @@ def edge(tmp_path_factory):
             ingress_class(default=True),
             secret('users', auth=USERS),
             secret('apr1', auth=APR1),
+            secret('mapped', **dict(line.split(':', 1) for line in (USERS.splitlines()[0], APR1.strip()))),
             certificates.tls_secret('tls', key, certificate),
             *(document for group in services for document in group),
             *nginx_cases.ingresses(CASES),

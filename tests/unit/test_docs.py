@@ -90,6 +90,7 @@ CONTRACT = (
     ('connection-limit', 'none', ('1', '1000000'), ('0', '-1', '1.5', 'one', '1000001', '')),
     ('satisfy', 'all', ('all', 'any'), ('either', 'Any', 'true', '')),
     ('basic-auth-secret', '–', *NAME),
+    ('basic-auth-secret-type', 'auth-file', ('auth-file', 'auth-map'), ('file', 'Auth-File', '')),
     ('basic-auth-realm', "the request's host", ('Staff only!', 'x'), ('a"b', 'a\\b', 'ä', '')),
     ('external-auth-service', '–', ('auth', 'auth:http', 'auth:4180'), ('Auth', 'auth:', 'other/auth', 'auth:a:b', ':80', 'auth.shop', '')),
     ('external-auth-path', '/', ('/', '/oauth2/auth', '/verify?a=b'), ('verify', '/a#b', '/a b', '/a|b', '//[', '')),
@@ -141,6 +142,7 @@ CLOSING = {
     'deny',
     'backend-ca-secret',
     'basic-auth-secret',
+    'basic-auth-secret-type',
     'client-ca-secret',
     'tls-secret',
     'maintenance',
@@ -256,7 +258,7 @@ def test_a_default_in_the_table_is_what_its_absence_means(settings_of, make):
     assert {
         'path-type', 'client-verify', 'accept-proxy', 'hsts', 'maintenance', 'redirect-code', 'cors-allow-methods',
         'cors-allow-credentials', 'cors-max-age', 'canary-weight', 'canary-weight-total', 'www-redirect', 'satisfy', 'mirror-percent',
-        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache', 'global-auth', 'request-buffering',
+        'external-auth-path', 'external-auth-method', 'external-auth-timeout', 'external-auth-cache', 'global-auth', 'request-buffering', 'basic-auth-secret-type',
     } >= {key.name for key in keys.KEYS if key.scope == settings_of and getattr(absent, key.field) not in (None, ())}  # fmt: skip
 
 

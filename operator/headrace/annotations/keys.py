@@ -99,6 +99,7 @@ KEYS: tuple[Key, ...] = (
     Key('connection-limit', _R, 'port or route', values.number(1, 1_000_000), 'number', 'none', 'requests (http) or connections (tcp) at the same time per client address (as for rate-limit) and pod of headrace; 503 or a reset'),
     Key('satisfy', _R, 'route', values.one_of('all', 'any'), 'all, any', 'all', 'with allow, and basic-auth-secret or external authentication: `any` lets clients in that either of them does'),
     Key('basic-auth-secret', _R, 'route', values.object_name, 'name', _NONE, 'Secret of type `kubernetes.io/basic-auth`, or with `auth` (htpasswd). `{SHA}` lines and clear passwords are data; crypt hashes (`$2y$` up to cost 10, `$5$` and `$6$` up to 100,000 rounds) cost a reload when first used, and up to 50 ms of CPU for each password that was not tried in the last minutes; `$apr1$` hashes are data, and cost 3 ms of it', closes=True),
+    Key('basic-auth-secret-type', _R, 'route', values.one_of('auth-file', 'auth-map'), 'auth-file, auth-map', 'auth-file', 'with basic-auth-secret: `auth-map` is a Secret that has under the name of each user the hash of the password, in one of the forms of htpasswd', closes=True),
     Key('basic-auth-realm', _R, 'route', request_values.realm, 'text', "the request's host", 'with basic-auth-secret: what clients are shown when they are asked for a password'),
     Key('external-auth-service', _R, 'route', authentication.service_reference, '`NAME` or `NAME:PORT`', _NONE, 'ask this Service of the namespace whether a request may go on; see [external authentication](external-authentication.md)', closes=True),
     Key('external-auth-path', _R, 'route', authentication.request_target, 'path', '/', 'with external-auth-service: the path (and query) that is asked', closes=True),
@@ -149,7 +150,7 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 # Keys that only ports of this mode have.
 HTTP_ONLY = frozenset((
-    'path', 'path-type', 'hsts', 'max-body-size', 'request-buffering', 'redirect-to', 'redirect-code', 'satisfy', 'basic-auth-realm', 'host-header', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
+    'path', 'path-type', 'hsts', 'max-body-size', 'request-buffering', 'redirect-to', 'redirect-code', 'satisfy', 'basic-auth-realm', 'basic-auth-secret-type', 'host-header', 'redirect-root', 'www-redirect', 'rewrite-path', 'request-headers',
     'response-headers', 'cors-allow-origin', 'cors-allow-methods', 'cors-allow-headers', 'cors-expose-headers',
     'cors-allow-credentials', 'cors-max-age', 'canary-service', 'canary-weight', 'canary-header', 'canary-cookie',
     'canary-weight-total', 'canary-header-pattern',

@@ -43,6 +43,7 @@ class RouteSettings:
     satisfy: str = 'all'
     basic_auth_secret: str | None = None
     basic_auth_realm: str | None = None
+    basic_auth_secret_type: str = 'auth-file'  # noqa: S105
     max_body_size: int | None = None
     request_buffering: bool = False
     redirect_to: str | None = None

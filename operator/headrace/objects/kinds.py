@@ -205,7 +205,8 @@ class User:
 class Secret:
     """A Secret: the parsed material, and for each kind of material why it cannot be used ('' when it can).
 
-    With a certificate and a problem, the certificate is the one that the Secret had before.
+    With a certificate and a problem, the certificate is the one that the Secret had before. `named_users` are those of a Secret
+    that has the hash of a password under the name of each.
     """
 
     namespace: str
@@ -216,6 +217,8 @@ class Secret:
     authorities_problem: str = ''
     users: tuple[User, ...] = ()
     users_problem: str = ''
+    named_users: tuple[User, ...] = ()
+    named_users_problem: str = ''
 
     @property
     def ref(self) -> Ref:

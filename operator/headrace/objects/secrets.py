@@ -39,7 +39,8 @@ def read(namespace: str, name: str, document: fields.Document, limits: Secrets =
     certificate: Certificate | None = None
     authorities = b''
     users: tuple[User, ...] = ()
-    problems = {'tls': broken, 'ca': broken, 'users': broken}
+    named_users: tuple[User, ...] = ()
+    problems = {'tls': broken, 'ca': broken, 'users': broken, 'named_users': broken}
     try:
         certificate = _certificate(data, fields.text(document, 'type', 'Opaque'), limits)
         problems['tls'] = ''
@@ -55,6 +56,11 @@ def read(namespace: str, name: str, document: fields.Document, limits: Secrets =
         problems['users'] = ''
     except UnusableError as error:
         problems['users'] = broken or str(error)
+    try:
+        named_users = _named_users(data, limits)
+        problems['named_users'] = ''
+    except UnusableError as error:
+        problems['named_users'] = broken or str(error)
     return Secret(
         namespace=namespace,
         name=name,
@@ -64,6 +70,8 @@ def read(namespace: str, name: str, document: fields.Document, limits: Secrets =
         authorities_problem=problems['ca'],
         users=users,
         users_problem=problems['users'],
+        named_users=named_users,
+        named_users_problem=problems['named_users'],
     )
 
 
@@ -130,6 +138,24 @@ def _users(data: dict[str, bytes], limits: Secrets) -> tuple[User, ...]:
     if not _USER.fullmatch(name) or not _PASSWORD.fullmatch(password):
         raise UnusableError('username or password is missing, or holds control characters')
     return (User(name=name, scheme='clear', secret=password),)
+
+
+def _named_users(data: dict[str, bytes], limits: Secrets) -> tuple[User, ...]:
+    """Return the users of a Secret that has the hash of a password under each key; passwords themselves are not kept."""
+    if not data:
+        raise UnusableError('it holds no user')
+    if len(data) > limits.max_htpasswd_users:
+        raise UnusableError(f'it holds {len(data)} users; {limits.max_htpasswd_users} is the most')
+    if (size := sum(map(len, data.values()))) > limits.max_htpasswd_bytes:
+        raise UnusableError(f'its values have {size} bytes; {limits.max_htpasswd_bytes} is the most')
+    users = []
+    for name, value in sorted(data.items()):
+        secret = value.decode(errors='replace').strip()
+        if not secret.startswith(('{SHA}', '$')):
+            raise UnusableError('it holds a value that is no hash of a password')
+        users.append(_htpasswd(f'{name}:{secret}'))
+    _judge_crypt([user.name for user in users if user.scheme == 'crypt'])
+    return tuple(users)
 
 
 def _htpasswd(line: str) -> User:

@@ -9,16 +9,19 @@ from headrace.translate.policies import Policy
 from headrace.translate.tls_material import Say
 
 
-def apply(
-    policy: Policy, secret: Ref, key: str, reader: Reader, context: BuildContext, say: Say
+def apply(  # noqa: PLR0913
+    policy: Policy, secret: Ref, key: str, reader: Reader, context: BuildContext, say: Say, *, named: bool = False
 ) -> tuple[str, tuple[Userlist, ...]]:
-    """Let only a Secret's users in; return why that cannot be ('' when it is done), and the list of crypt hashes if any."""
-    if (problem := tls_material.problem(secret, 'users', reader, context)) is not None:
+    """Let only a Secret's users in; return why that cannot be ('' when it is done), and the list of crypt hashes if any.
+
+    `named`: the Secret has a hash under the name of each user.
+    """
+    if (problem := tls_material.problem(secret, 'named users' if named else 'users', reader, context)) is not None:
         say(problem[0], key, problem[1])
         return f'{secret} cannot be used', ()
     users_secret = reader.secret(secret)
     assert users_secret is not None
-    userlist = policies.apply_users(policy, users_secret.users)
+    userlist = policies.apply_users(policy, users_secret.named_users if named else users_secret.users)
     if userlist is None:
         return '', ()
     say('CostlyHash', key, f'{secret} holds crypt hashes')

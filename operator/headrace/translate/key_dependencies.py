@@ -10,6 +10,7 @@ PARTNERS = {
     'redirect-code': ('redirect-to',),
     'rate-limit-burst': ('rate-limit',),
     'basic-auth-realm': ('basic-auth-secret',),
+    'basic-auth-secret-type': ('basic-auth-secret',),
     'client-verify': ('client-ca-secret',),
     'cors-allow-methods': ('cors-allow-origin',),
     'cors-allow-headers': ('cors-allow-origin',),

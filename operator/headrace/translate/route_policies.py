@@ -64,7 +64,10 @@ class RoutePolicy:
             return
         parts, secret = self.parts, Ref('Secret', self.parts.ref.namespace, name)
         key = self.key('basic-auth-secret')
-        why, userlists = credentials.apply(self.policy, secret, key, parts.reader, parts.context, parts.say)
+        named = self.settings.basic_auth_secret_type == 'auth-map'  # noqa: S105
+        why, userlists = credentials.apply(
+            self.policy, secret, key, parts.reader, parts.context, parts.say, named=named
+        )
         parts.userlists += userlists
         if why:
             self.close('basic-auth-secret', why)

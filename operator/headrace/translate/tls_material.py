@@ -30,8 +30,9 @@ def problem(secret: Ref, kind: str, reader: Reader, context: BuildContext) -> tu
         'certificate': material.certificate_problem,
         'authorities': material.authorities_problem,
         'users': material.users_problem,
+        'named users': material.named_users_problem,
     }[kind]
-    reason = 'CredentialsUnusable' if kind == 'users' else 'CertificateUnusable'
+    reason = 'CredentialsUnusable' if kind.endswith('users') else 'CertificateUnusable'
     return (reason, f'{secret}: {reason_by_kind}') if reason_by_kind else None
 
 

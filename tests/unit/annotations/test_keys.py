@@ -31,6 +31,7 @@ def test_what_would_be_unsafe_to_treat_as_absent_closes():
         'allow',
         'backend-ca-secret',
         'basic-auth-secret',
+        'basic-auth-secret-type',
         'client-ca-secret',
         'deny',
         'external-auth-body-size',

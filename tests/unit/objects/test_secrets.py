@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from headrace.objects import parse
+from headrace.objects import parse, secrets
 from headrace.objects.kinds import User
 
 PEM = serialization.Encoding.PEM
@@ -356,3 +356,37 @@ def test_a_user_without_name_or_password_or_with_control_characters_is_none(stri
         (),
         'username or password is missing, or holds control characters',
     )
+
+
+SHA = '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='
+
+
+def by_name(**data):
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return secrets.read('shop', 's', {'data': encoded})
+
+
+def test_a_secret_has_the_hash_of_a_password_under_the_name_of_each_user():
+    held = by_name(**{'ann': f'{SHA}\n', 'b.ob': '$apr1$abcdefgh$hnz8AY7O7E7QvKAVjuw920'})
+    assert [(user.name, user.scheme) for user in held.named_users] == [('ann', 'sha1'), ('b.ob', 'apr1')]
+    assert held.named_users_problem == ''
+
+
+@pytest.mark.parametrize(
+    ('data', 'problem'),
+    [
+        pytest.param({}, 'no user', id='nothing'),
+        pytest.param({'ann': SHA, 'password': 'secret'}, 'no hash of a password', id='a password'),
+        pytest.param({'auth': f'ann:{SHA}'}, 'no hash of a password', id='lines'),
+        pytest.param({'ann': '{SHA}short'}, 'unknown kind', id='half a hash'),
+        pytest.param({'ann': '$1$abcdefgh$x'}, 'unknown kind', id='another hash'),
+        pytest.param({'ann': f'{SHA}\nbob:{SHA}'}, 'unknown kind', id='a second line'),
+        pytest.param({f'u{number}': SHA for number in range(10_001)}, '10001 users', id='many'),
+        pytest.param({'ann': '$' + 'x' * 262_144}, '262145 bytes', id='long'),
+    ],
+)
+def test_a_secret_without_hashes_has_no_named_users(data, problem):
+    held = by_name(**data)
+    assert held.named_users == ()
+    assert problem in held.named_users_problem
+    assert 'secret' not in held.named_users_problem

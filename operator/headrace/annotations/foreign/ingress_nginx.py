@@ -18,7 +18,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
         security.basic_auth,
         exact('auth-type', text='`basic`, and the endpoint gets the credentials too; `digest` closes the routes', closes=True),
         exact('auth-secret', 'basic-auth-secret', text='a Secret of the namespace of the Ingress', closes=True),
-        exact('auth-secret-type', text='`auth-file`; `auth-map` closes the routes', closes=True),
+        exact('auth-secret-type', 'basic-auth-secret-type', text='`auth-file` and `auth-map`', closes=True),
         exact('auth-realm', 'basic-auth-realm'),
     ),
     in_group(

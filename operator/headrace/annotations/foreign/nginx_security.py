@@ -30,8 +30,8 @@ def basic_auth(translation: Translation) -> None:
         for name in ('auth-secret', 'auth-secret-type', 'auth-realm'):
             translation.note(name, Verdict.EXACT, 'without auth-type it has no effect')
         return
-    if translation.value('auth-secret-type') not in ('', 'auth-file'):
-        translation.close('auth-secret-type', 'only a Secret with the key auth is served (auth-file)')
+    if secret_type := translation.value('auth-secret-type'):
+        translation.set('auth-secret-type', 'basic-auth-secret-type', secret_type)
     if translation.value('auth-secret'):
         secret(translation, 'auth-secret', 'basic-auth-secret')
     else:
@@ -87,21 +87,25 @@ def _signin(translation: Translation) -> None:
     url(translation, 'auth-signin', 'external-auth-signin', place)
 
 
-def _cache(translation: Translation) -> None:
-    """Set how long answers are remembered: the shortest of the times that speak of success."""
+def cache_time(text: str) -> str | Invalid:
+    """Return the shortest of the times that speak of success, '' where none does."""
     times: list[str] = []
-    for part in (translation.value('auth-cache-duration') or '200 202 401 5m').split(','):
+    for part in text.split(','):
         match = _CACHE.fullmatch(part.strip())
         if match is None:
-            translation.note(
-                'auth-cache-duration', Verdict.IGNORED, 'the value must be statuses and a time, as in 200 202 5m'
-            )
-            return
+            return Invalid('statuses and a time, as in 200 202 5m')
         if not match[1] or {'any', '200', '202'} & set(match[1].split()):
             times.append(match[2] + ('s' if match[2].isdigit() else ''))
-    shortest = min(times, key=_milliseconds, default='')
-    if shortest:
-        translation.set('auth-cache-key', 'external-auth-cache', shortest)
+    return min(times, key=_milliseconds, default='')
+
+
+def _cache(translation: Translation) -> None:
+    """Set how long answers are remembered."""
+    time = cache_time(translation.value('auth-cache-duration') or '200 202 401 5m')
+    if isinstance(time, Invalid):
+        translation.note('auth-cache-duration', Verdict.IGNORED, f'the value must be {time.expected}')
+    elif time:
+        translation.set('auth-cache-key', 'external-auth-cache', time)
 
 
 def _milliseconds(time: str) -> int:

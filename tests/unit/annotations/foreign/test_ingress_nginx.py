@@ -39,12 +39,21 @@ ACCESS = [
     case('digest', {**AUTH, 'auth-type': 'digest'}, closed=('auth-type',), ignored={'auth-type': 'only basic'}),
     case('a Secret without auth-type', {'auth-secret': 'users', 'auth-realm': 'x'}),
     case(
-        'a map of passwords',
+        'a Secret with a key for each user',
         {**AUTH, 'auth-secret-type': 'auth-map'},
+        texts={'basic-auth-secret': 'users', 'basic-auth-secret-type': 'auth-map'},
+    ),
+    case(
+        'a Secret of another form',
+        {**AUTH, 'auth-secret-type': 'ldap'},
         texts={'basic-auth-secret': 'users'},
         closed=('auth-secret-type',),
     ),
-    case('a file of passwords', {**AUTH, 'auth-secret-type': 'auth-file'}, texts={'basic-auth-secret': 'users'}),
+    case(
+        'a file of passwords',
+        {**AUTH, 'auth-secret-type': 'auth-file'},
+        texts={'basic-auth-secret': 'users', 'basic-auth-secret-type': 'auth-file'},
+    ),
     case(
         'a Secret of headrace counts more',
         {**AUTH, 'auth-secret': 'bank/users'},
