@@ -129,3 +129,68 @@ def test_a_namespace_whose_service_answers_nothing_costs_only_itself(endpoints, 
 def of(namespace, documents):
     """Return documents as ones of a namespace."""
     return [{**document, 'metadata': {**document['metadata'], 'namespace': namespace}} for document in documents]
+
+
+def test_a_namespace_that_uses_up_what_all_ask_costs_only_itself(endpoints, server):
+    """The class asks one Service about all routes; all places of one namespace are taken."""
+    released = threading.Event()
+    with contextlib.ExitStack() as closing:
+        documents = [
+            *web('app', endpoints),
+            *of('bank', web('next', endpoints)),
+            *of('sso', web('auth', server, host='', address=server.address)),
+        ]
+        settings = {
+            'max_authentications_per_namespace': AT_ONCE,
+            'global_auth': {'url': 'http://auth.sso.svc/', 'timeout': '20s'},
+        }
+        edge = closing.enter_context(Edge(binary('haproxy-3.4'), *documents, **settings))
+        pool = closing.enter_context(ThreadPoolExecutor(AT_ONCE))
+        closing.callback(released.set)
+        server.asked.clear()
+        server.answer = lambda asked: allow(asked) if asked.header('x-other') else released.wait(15) and allow(asked)
+        waiting = [pool.submit(edge.get, 'app.com') for _ in range(AT_ONCE)]
+        until(lambda: len(server.asked) == AT_ONCE, 'all places are taken')
+        assert edge.get('app.com').status == 503
+        other = [edge.get('next.com', headers=[('X-Other', '1')]).status for _ in range(2 * AT_ONCE)]
+        assert other == [200] * 2 * AT_ONCE
+        released.set()
+        assert [future.result().status for future in waiting] == [200] * AT_ONCE
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'https://$host.bank.svc/', 'http://auth.$host/', 'https://$host:8404/', 'https://$host@bank/', 'https://$host%2F@x/',
+        'http://auth.bank.svc$request_uri', 'http://sso.example.com.evil.org/', 'https://user@sso.example.com/',
+        'http://auth.shop.svc/' + 'a' * 5000, 'http://auth.shop.svc/%[env(PATH)]', 'http://auth.shop.svc/\r\nX: y', '$host$host',
+    ],
+)  # fmt: skip
+def test_variables_and_hosts_of_the_class_lead_nowhere_else(url):
+    settings = Settings(external_auth_hosts=('http://sso.example.com', 'other.bank.svc'))
+    made = built(
+        tenant('shop', external_auth_url=url),
+        service('auth', ports=HTTP),
+        service('auth', 'bank', ports=HTTP),
+        settings=settings,
+    )
+    assert 'X' in pointer(made, Kind.ROUTE, 'shop.com/').flags
+    assert map_entries.of_fragment(fragment(made, 'app')) == frozenset()
+
+
+def test_the_path_of_a_client_stays_in_the_path_that_is_asked(endpoints, server):
+    documents = [
+        *web('app', endpoints, external_auth_url='http://auth.shop.svc$request_uri'),
+        *web('auth', server, host='', address=server.address),
+    ]
+    server.answer = allow
+    with Edge(binary('haproxy-3.4'), *documents) as edge:
+        for path in ('//bank/x', '/@bank/', '/${host}', '/%0d%0aX:y', '/?a=b|c|d', '/a#b'):
+            server.asked.clear()
+            edge.get(
+                'app.com', path, headers=[('X-Headrace-Backend', 'bank_auth_http'), ('X-Headrace-Namespace', 'bank')]
+            )
+            for asked in server.asked:
+                assert asked.header('host') == 'auth.shop.svc'
+                assert asked.path.startswith('/')
+                assert 'x' not in asked.headers

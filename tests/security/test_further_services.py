@@ -28,8 +28,14 @@ def endpoints():
 @pytest.mark.parametrize(
     'name', ['bank/other', 'other.bank', 'other.bank.svc', 'http://other.bank.svc/', 'other:80|bank_other_http']
 )
-def test_a_service_of_another_namespace_gets_no_copies_and_answers_no_errors(name):
-    said = {'host': 'a.com', 'mirror-service': name, 'error-service': name, 'error-statuses': '404'}
+def test_a_service_of_another_namespace_gets_no_copies_and_stands_in_for_nothing(name):
+    said = {
+        'host': 'a.com',
+        'mirror-service': name,
+        'fallback-service': name,
+        'error-service': name,
+        'error-statuses': '404',
+    }
     made = built(service('app', annotations=said, ports=HTTP), service('other', 'bank', ports=HTTP))
     assert fragment(made, 'other', 'bank') is None
     assert map_entries.of_fragment(fragment(made, 'app')) == frozenset()
