@@ -71,6 +71,13 @@ def _check_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     help="ingress-nginx's ConfigMap of TCP ports: the annotations of Services that it stands for.",
 )
 @click.option(
+    '--udp-services',
+    default=None,
+    metavar='NAMESPACE/NAME',
+    callback=_check_name,
+    help="ingress-nginx's ConfigMap of UDP ports, which the edge does not serve.",
+)
+@click.option(
     '--translate', is_flag=True, help="Print the Ingresses with headrace's own annotations instead of the report."
 )
 @click.option(
@@ -84,7 +91,7 @@ def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **o
     """
     if context.invoked_subcommand is not None:
         return
-    names = [name for name in (options['configmap'], options['tcp_services']) if name]
+    names = [name for name in (options['configmap'], options['tcp_services'], options['udp_services']) if name]
     documents = (
         migration_input.of_files(sources)
         if sources
@@ -95,6 +102,9 @@ def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **o
     summary = report.make(documents.ingresses, documents.classes, options['dialect'] or '')
     settings = config_map.class_settings(documents.data(options['configmap'])) if options['configmap'] else None
     ports = config_map.tcp_services(documents.data(options['tcp_services'])) if options['tcp_services'] else None
+    if options['udp_services']:
+        services, remarks = ports or ((), ())
+        ports = services, (*remarks, *config_map.udp_services(documents.data(options['udp_services'])))
     if options['translate']:
         _translate(documents, summary)
     elif form == 'json':
@@ -212,7 +222,8 @@ def _setting_lines(settings: _Settings, ports: _Ports) -> Iterator[str]:
         yield yaml.safe_dump(_plain(settings.settings), sort_keys=True).rstrip()
     if ports is not None:
         yield ''
-        yield f'TCP ports, of which the setting tcpPorts must hold {", ".join(str(item.port) for item in ports[0])}:'
+        if ports[0]:
+            yield f'TCP ports, of which the setting tcpPorts must hold {", ".join(str(item.port) for item in ports[0])}:'
         yield from output.table(
             (f'  {item.namespace}/{item.service}', f'{key}: {text}')
             for item in ports[0]

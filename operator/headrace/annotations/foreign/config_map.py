@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headrace.annotations import values
-from headrace.annotations.foreign import forms
+from headrace.annotations.foreign import forms, nginx_security, variables
 from headrace.annotations.foreign.nginx_backends import RETRY_ON
 from headrace.annotations.foreign.table import Verdict
+from headrace.annotations.keys import BY_NAME
 from headrace.annotations.parse import PREFIX
 from headrace.annotations.values import Invalid
 from headrace.diagnostics import shorten
@@ -55,7 +56,7 @@ class TcpService:
 class ConfigRow:
     """A key of the ConfigMap: its verdict, how it differs or what to do instead, and what makes a setting of its value.
 
-    `setting` returns the name and value of a setting (`defaults.KEY` for a default of the backend's keys), or None where
+    `setting` returns the name and value of a setting (`GROUP.KEY` for a key of `defaults` or `globalAuth`), or None where
     headrace does the same without one.
     """
 
@@ -75,6 +76,18 @@ def _to(name: str, form: Callable[[str], object]) -> Setting:
         return (name, value) if value not in ('', None) else None
 
     return setting
+
+
+def _auth(key: str) -> Setting:
+    """Return what makes a key of `globalAuth`, with headrace's variables for nginx's."""
+    parse = BY_NAME[f'external-auth-{key}'].parse
+
+    def form(text: str) -> str | Invalid:
+        translated = variables.translate(text)
+        value = translated if isinstance(translated, Invalid) else parse(translated)
+        return value if isinstance(value, Invalid) else str(translated)
+
+    return _to(f'globalAuth.{key}', form)
 
 
 def _only(*accepted: str) -> Setting:
@@ -163,11 +176,20 @@ _ROWS: tuple[ConfigRow, ...] = (
     ConfigRow('reuse-port', _E, '', _only('true')),
     ConfigRow('enable-real-ip', _D, 'addresses are believed from trustedProxies alone', lambda _: None),
     *_rows(_I, 'whitelist-source-range denylist-source-range block-cidrs block-user-agents block-referers', 'it protects all Ingresses: write headrace.io/allow or headrace.io/deny on each of them before traffic moves'),
-    *_rows(_I, 'global-auth-url global-auth-method global-auth-signin global-auth-signin-redirect-param global-auth-response-headers global-auth-request-redirect global-auth-snippet global-auth-cache-key global-auth-cache-duration no-auth-locations', 'it protects all Ingresses: write headrace.io/external-auth-url and what belongs to it on each of them before traffic moves'),
+    ConfigRow('global-auth-url', _E, '', _auth('url')),
+    ConfigRow('global-auth-method', _E, '', _auth('method')),
+    ConfigRow('global-auth-signin', _E, '', _auth('signin')),
+    ConfigRow('global-auth-signin-redirect-param', _I, 'write the parameter into globalAuth.signin, as in ?next=$scheme://$host$escaped_request_uri', _only('rd')),
+    ConfigRow('global-auth-response-headers', _E, '', _auth('response-headers')),
+    ConfigRow('global-auth-cache-key', _D, 'the key is method, URL, client address, Cookie and Authorization', lambda _: ('globalAuth.cache', '5m')),
+    ConfigRow('global-auth-cache-duration', _D, 'one time, the shortest of those for success, where there is a global-auth-cache-key', _to('globalAuth.cache', nginx_security.cache_time)),
+    ConfigRow('no-auth-locations', _E, '', _auth('skip-paths')),
+    *_rows(_I, 'global-auth-request-redirect global-auth-snippet', 'the request to the authentication Service cannot be changed'),
+    ConfigRow('limit-rate', _D, 'without proxy-buffering too', _to('defaults.bandwidth-limit', forms.kilobytes)),
     *_rows(_I, 'enable-modsecurity modsecurity-snippet enable-owasp-modsecurity-crs', 'headrace has no web application firewall'),
     *_rows(_I, 'proxy-body-size', 'write headrace.io/max-body-size on Ingresses that need it; ingress-nginx allows 1m by default, headrace any size'),
     *_rows(_I, 'hsts hsts-include-subdomains hsts-max-age hsts-preload', 'write headrace.io/hsts on Ingresses that need it; ingress-nginx sends the header by default'),
-    *_rows(_I, 'add-headers proxy-set-headers hide-headers custom-http-errors proxy-cookie-path proxy-cookie-domain proxy-redirect-from proxy-redirect-to proxy-request-buffering limit-rate limit-rate-after service-upstream', 'only on an Ingress'),
+    *_rows(_I, 'add-headers proxy-set-headers hide-headers custom-http-errors proxy-cookie-path proxy-cookie-domain proxy-redirect-from proxy-redirect-to proxy-request-buffering limit-rate-after service-upstream', 'only on an Ingress'),
     *_rows(_I, 'main-snippet http-snippet server-snippet stream-snippet location-snippet', "it is configuration of nginx: what headrace needs of it goes into the administrator's templates and snippets"),
     *_rows(_I, 'limit-req-status-code limit-conn-status-code', 'clients beyond a limit get 429'),
     *_rows(_I, 'proxy-send-timeout client-header-timeout client-body-timeout proxy-next-upstream-timeout keep-alive keep-alive-requests', 'the timeouts of clients are headrace.io/timeout-client, those of endpoints headrace.io/timeout-server'),
@@ -180,7 +202,7 @@ CONFIG_MAP: Mapping[str, ConfigRow] = {row.name: row for row in _ROWS}
 def class_settings(data: Mapping[str, str]) -> ClassTranslation:
     """Return what the data of ingress-nginx's ConfigMap is as settings of a class."""
     settings: dict[str, object] = {}
-    defaults: dict[str, str] = {}
+    groups: dict[str, dict[str, str]] = {}
     remarks: list[ConfigRemark] = []
     for name in sorted(data):
         row = CONFIG_MAP.get(name)
@@ -199,12 +221,16 @@ def class_settings(data: Mapping[str, str]) -> ClassTranslation:
             continue
         verdict = Verdict.EXACT if row.verdict is Verdict.IGNORED and row.setting else row.verdict
         remarks.append(ConfigRemark(name, verdict, '' if verdict is not row.verdict else row.text))
-        if setting is not None and setting[0].startswith('defaults.'):
-            defaults[setting[0].removeprefix('defaults.')] = str(setting[1])
+        if setting is not None and '.' in setting[0]:
+            group, _, key = setting[0].partition('.')
+            groups.setdefault(group, {}).setdefault(key, str(setting[1]))
         elif setting is not None:
             settings.setdefault(*setting)
-    if defaults:
-        settings['defaults'] = defaults
+    if 'global-auth-cache-key' not in data:
+        groups.get('globalAuth', {}).pop('cache', None)
+    if 'url' not in groups.get('globalAuth', {'url': ''}):
+        del groups['globalAuth']
+    settings |= groups
     return ClassTranslation(settings, tuple(remarks))
 
 
@@ -223,6 +249,12 @@ def tcp_services(data: Mapping[str, str]) -> tuple[tuple[TcpService, ...], tuple
         else:
             services.append(TcpService(number, match[1], match[2], match[3], bool(match[4]), bool(match[5])))
     return tuple(services), tuple(remarks)
+
+
+def udp_services(data: Mapping[str, str]) -> tuple[ConfigRemark, ...]:
+    """Return a remark for each UDP port of a ConfigMap of UDP services: the edge serves none."""
+    text = 'the edge serves no UDP: give the Service a type of its own, which the node role or kube-proxy serves'
+    return tuple(ConfigRemark(port, Verdict.IGNORED, text) for port in sorted(data))
 
 
 def annotations(service: TcpService) -> dict[str, str]:

@@ -66,7 +66,7 @@ _SECURITY: tuple[tuple[Row, ...], ...] = (
     ignored('auth-type', 'haproxy-ingress has given it up: `auth-secret` is enough'),
     in_group(
         groups.external_auth,
-        differs('auth-url', 'the host must be that of a Service of the namespace; for one outside of the cluster make a Service of type ExternalName', 'external-auth-url', closes=True),
+        differs('auth-url', "the host is that of a Service of the namespace, or one of the class's `externalAuthHosts`", 'external-auth-url', closes=True),
         differs('auth-method', '`*` is GET', 'external-auth-method', closes=True),
         differs('auth-signin', 'expressions: path, url, pathq, query and hdr(host)', 'external-auth-signin'),
         differs('auth-headers-succeed', 'names of headers, without patterns', 'external-auth-response-headers', closes=True),

@@ -6,6 +6,7 @@ from headrace.annotations.foreign import config_map
 from headrace.annotations.foreign.config_map import ConfigRemark, TcpService
 from headrace.annotations.foreign.table import Verdict
 from headrace.settings import settings
+from headrace.translate import build_context
 
 
 def translated(**data):
@@ -57,6 +58,8 @@ def translated(**data):
         ('worker-processes', '4', {'threads': 4}, 'differs'),
         ('worker-processes', 'all', {}, 'ignored'),
         ('worker-shutdown-timeout', '240s', {'hardStopAfter': '240s'}, 'exact'),
+        ('limit-rate', '100', {'defaults': {'bandwidth-limit': '100k'}}, 'differs'),
+        ('limit-rate', '0', {}, 'differs'),
         ('disable-access-log', 'true', {'accessLog': 'off'}, 'exact'),
         ('disable-access-log', 'false', {'accessLog': 'stdout'}, 'exact'),
         ('http-redirect-code', '308', {}, 'exact'),
@@ -111,3 +114,49 @@ def test_a_tcp_service_is_annotations_of_a_service():
     }
     both = config_map.annotations(TcpService(9001, 'shop', 'mq', 'amqp', accepts_proxy=True, sends_proxy=True))
     assert (both['headrace.io/accept-proxy.amqp'], both['headrace.io/client-ip.amqp']) == ('true', 'proxy-v1')
+
+
+def test_authentication_of_all_ingresses_is_that_of_the_class():
+    made, verdicts = translated(
+        global_auth_url='http://auth.sso.svc.cluster.local/verify?u=$escaped_request_uri',
+        global_auth_signin='https://$host/start',
+        global_auth_method='POST',
+        global_auth_response_headers='X-User,X-Mail',
+        global_auth_cache_key='$cookie_a',
+        global_auth_cache_duration='200 202 10m, 401 5m',
+        global_auth_snippet='x',
+        no_auth_locations='/.well-known/acme-challenge,/health',
+    )
+    assert made == {
+        'globalAuth': {
+            'url': 'http://auth.sso.svc.cluster.local/verify?u=$escaped_request_uri',
+            'signin': 'https://$host/start',
+            'method': 'POST',
+            'response-headers': 'X-User,X-Mail',
+            'cache': '10m',
+            'skip-paths': '/.well-known/acme-challenge,/health',
+        }
+    }
+    build_context.make(settings.make(made))
+    assert verdicts['global-auth-snippet'] == 'ignored'
+    assert {verdicts[key] for key in verdicts if key.startswith('global-auth-cache')} == {'differs'}
+
+
+@pytest.mark.parametrize(
+    ('data', 'expected'),
+    [
+        pytest.param({'global_auth_cache_duration': '200 1m', 'global_auth_url': 'http://a.b.svc/'}, {'url': 'http://a.b.svc/'}, id='no key of the cache'),
+        pytest.param({'global_auth_cache_key': 'x', 'global_auth_url': 'http://a.b.svc/'}, {'url': 'http://a.b.svc/', 'cache': '5m'}, id='the usual time'),
+        pytest.param({'global_auth_signin': '/start'}, None, id='no URL'),
+        pytest.param({'global_auth_url': 'http://a.b.svc/$cookie_x'}, None, id='another variable'),
+        pytest.param({'global_auth_url': 'auth'}, None, id='no URL at all'),
+        pytest.param({'no_auth_locations': '/a'}, None, id='paths alone'),
+    ],
+)  # fmt: skip
+def test_authentication_of_the_class_needs_a_url(data, expected):
+    assert translated(**data)[0].get('globalAuth') == expected
+
+
+def test_udp_is_named():
+    (remark,) = config_map.udp_services({'53': 'kube-system/dns:53'})
+    assert (remark.key, remark.verdict, 'no UDP' in remark.text) == ('53', Verdict.IGNORED, True)
