@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import fcntl
-import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from headrace import liveness
+from headrace import garbage, liveness
 from headrace.agent import settings_file, startup
 from headrace.agent.admin import Admin
 from headrace.agent.api_certificate import ApiCertificate
@@ -116,6 +115,7 @@ class Agent:
         Raises AgentError, ServingError, SourceError, HaproxyMissingError, OldHaproxyError, HaproxyStartError,
         WatchEndedError and WriteError.
         """
+        garbage.collect_seldom()
         alone = _alone(self.options.state)
         # One for all, for who starts a process has to see that it has ended.
         self.haproxy = Haproxy(self.options.state / 'current', self.options.sockets, self.options.start)
@@ -255,9 +255,7 @@ class Agent:
         """Follow the source until a signal to stop, and until no new clients are sent here any more."""
         self.admin.synced = True
         self._say_ready(ready=True)
-        # What was built lives as long as the process: no collection needs to walk it again.
-        gc.collect()
-        gc.freeze()
+        garbage.keep()
         log.info('serving', extra={'services': len(self.loop.state.fragments)})
         tasks = [*map(asyncio.create_task, self._tasks())]
         try:

@@ -1,9 +1,10 @@
 """The typed settings of a port: how it is exposed, what its routes do, and what its backend does.
 
 None means that the user said nothing; what then holds is decided by the model, which knows the mode and the class.
+Structs, because a frozen dataclass of so many fields takes ten times as long to make.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from headrace.annotations.authentication import ServiceReference, Url
 from headrace.annotations.request_values import Burst, PathExpressions
@@ -11,8 +12,7 @@ from headrace.annotations.response_values import Replacement
 from headrace.annotations.values import HeaderMatch, Headers, Network, Rate
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """How a port is reached."""
 
     mode: str | None = None
@@ -26,8 +26,7 @@ class Exposure:
     accept_proxy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RouteSettings:
+class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to a request before it goes to a backend. Times are milliseconds, sizes bytes."""
 
     tls_redirect: bool | None = None
@@ -87,8 +86,7 @@ class RouteSettings:
     global_auth: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class BackendSettings:
+class BackendSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How endpoints are chosen, asked and watched. Times are milliseconds."""
 
     client_ip: str | None = None

@@ -6,11 +6,11 @@ Its model is the edge's, without Secrets and endpoints: what it cannot judge, ag
 import asyncio
 import contextlib
 import datetime as dt
-import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from headrace import garbage
 from headrace.controller import addresses, conditions, gateways, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
@@ -111,6 +111,7 @@ class Controller:
 
     async def run(self) -> None:
         """Work until cancelled; raises WatchEndedError when only a new process helps."""
+        garbage.collect_seldom()
         following = asyncio.create_task(self.source.follow())
         tasks = [following]
         try:
@@ -119,9 +120,7 @@ class Controller:
             if following.done():
                 following.result()
             await self.settle()
-            # A collection that walks the objects of a large cluster takes half a second.
-            gc.collect()
-            gc.freeze()
+            garbage.keep()
             log.info('the controller follows the cluster', extra={'services': len(self.store.services())})
             tasks.append(asyncio.create_task(self._stand()))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -6,7 +6,7 @@ Pure values; two changes that follow one another are one change, and each has an
 from dataclasses import dataclass
 
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Content, Fragment
+from headrace.ir.fragment import Claim, Content, Fragment
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 
@@ -26,9 +26,9 @@ class FragmentChange:
         same_rank = self.old is not None and self.new is not None and self.old.created == self.new.created
         if same_rank and old == new:
             return [], []
-        same = set(old) & set(new) if same_rank else set()
-        removals = [(claim.kind, claim.key) for claim in old if claim not in same]
-        additions = [(claim.kind, claim.key) for claim in new if claim not in same]
+        same = set(old) & set(new) if same_rank else frozenset[Claim]()
+        removals = [(claim.kind, claim.key) for claim in old if not same or claim not in same]
+        additions = [(claim.kind, claim.key) for claim in new if not same or claim not in same]
         return removals, additions
 
 

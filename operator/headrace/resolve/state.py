@@ -6,7 +6,6 @@ the change as a value, which is all that planning needs. An unexpected exception
 """
 
 import contextlib
-import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -22,6 +21,7 @@ from headrace.resolve.claims import ClaimKey
 from headrace.resolve.dependencies import Dependencies
 from headrace.resolve.hosts import Rank
 from headrace.resolve.installation import Installation
+from headrace.resolve.order import Order
 from headrace.resolve.standing import UNKNOWN, Refusal, Standing, Standings
 from headrace.resolve.translation import Translation
 from headrace.store import TRANSLATED, Reader, Store, Translated
@@ -243,9 +243,9 @@ class State:
         failures: dict[Ref, Failure] = {}
         complete: set[Ref] = set()
         # The oldest come first, since budgets leave room for them first.
-        order = self._by_age(store, queue)
+        order = Order(self._by_age(store, queue))
         while order or (self.admission.waits and self._let_in(store, order, new, let_in)):
-            _, ref = heapq.heappop(order)
+            ref = order.pop()
             queue.discard(ref)
             before = new[ref] if ref in new else self.fragments.get(ref)
             refresh = ref in stale and ref not in new and ref not in let_in
@@ -270,7 +270,7 @@ class State:
                 self._later |= less - queue
                 services -= less - queue
             for each in services - queue:
-                heapq.heappush(order, (self._rank(store, each), each))
+                order.push(self._rank(store, each), each)
             queue |= services
             stale -= services
         old = self.fragments
@@ -287,12 +287,12 @@ class State:
         source = store.source(ref)
         return (source.created if source is not None else '', ref.namespace, ref.name, ref.kind)
 
-    def _let_in(self, store: Store, order: list[tuple[Rank, Ref]], new: Iterable[Ref], let_in: set[Ref]) -> bool:
+    def _let_in(self, store: Store, order: Order, new: Iterable[Ref], let_in: set[Ref]) -> bool:
         """Queue the objects for which there is room now, each once in an update; tell whether there are any."""
         ready = [ref for ref in self.admission.ready(new) if ref not in let_in]
         let_in.update(ready)
-        order += [(self._rank(store, ref), ref) for ref in ready]
-        heapq.heapify(order)
+        for ref in ready:
+            order.push(self._rank(store, ref), ref)
         return bool(ready)
 
     def _translate(self, store: Store, reader: Reader, before: Fragment | None, *, refresh: bool) -> Fragment | None:

@@ -6,7 +6,10 @@ points to it, so the two cannot differ.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
+
+import msgspec
 
 from headrace import names
 from headrace.annotations import keys, parse, values
@@ -22,6 +25,7 @@ from headrace.store import Reader
 from headrace.translate import endpoints, exposure, policies, refused_addresses, shapes
 from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.policies import Policy
+from headrace.translate.shapes import ShapeContext
 
 _HTTP_CHECK_KEYS = ('check_path', 'check_host', 'check_status')
 _CHECK_KEYS = (*_HTTP_CHECK_KEYS, 'check_interval', 'check_rise', 'check_fall')
@@ -75,15 +79,18 @@ def build_spec(  # noqa: PLR0913
     `fallbacks` are settings of another object that leads to the backend: the Service's own go before them.
     """
     port_values = {**fallbacks, **annotations.values(port.label)} if fallbacks else annotations.values(port.label)
+    if not port_values and not annotations.closed and not context.defaults and not is_external(service, context):
+        affinity = bool(service.affinity_seconds)
+        usual = _without_settings(mode, endpoint, context.settings.cookie_name, context.role, affinity=affinity)
+        return BackendSpec(port, *usual, None)
     if _is_checked_too_often(port_values, context):
         port_values = {key: value for key, value in port_values.items() if key != 'check-interval'}
     settings = parse.backend({**dict(context.defaults), **port_values})
-    traits = shapes.ShapeContext(
-        cookie_name=context.settings.cookie_name,
-        default_balance='random(1)' if context.role is Role.NODE else 'random',
-    )
+    traits = _traits(context.settings.cookie_name, context.role)
     if not context.snippets.issuperset(settings.snippets):
-        settings = replace(settings, snippets=tuple(name for name in settings.snippets if name in context.snippets))
+        settings = msgspec.structs.replace(
+            settings, snippets=tuple(name for name in settings.snippets if name in context.snippets)
+        )
     protocol = settings.backend_protocol or endpoint
     if (mode == 'http') is not (protocol in _HTTP_PROTOCOLS):
         protocol = 'http1' if mode == 'http' else 'tcp'
@@ -92,7 +99,7 @@ def build_spec(  # noqa: PLR0913
     ca = Ref('Secret', service.namespace, ca_name) if ca_name else None
     if is_external(service, context):
         # Its name is one server, which is no address that could be checked.
-        settings = replace(
+        settings = msgspec.structs.replace(
             settings, balance=None, cookie=None, check='off', check_path=None, check_host=None, check_status=None
         )
     options = shapes.options(
@@ -103,6 +110,22 @@ def build_spec(  # noqa: PLR0913
     if is_external(service, context):
         shape = replace(shape, affinity=False, external=True)
     return BackendSpec(port, settings, shape, options, ca if verifies else None)
+
+
+def _traits(cookie_name: str, role: Role) -> ShapeContext:
+    return ShapeContext(cookie_name, 'random(1)' if role is Role.NODE else 'random')
+
+
+@lru_cache(maxsize=256)
+def _without_settings(
+    mode: Mode, endpoint: str, cookie_name: str, role: Role, *, affinity: bool
+) -> tuple[BackendSettings, Shape, Options]:
+    """Return what `build_spec` returns of a Service without any settings of backends, as most have none."""
+    settings = parse.backend({})
+    if (mode == 'http') is not (endpoint in _HTTP_PROTOCOLS):
+        endpoint = 'http1' if mode == 'http' else 'tcp'
+    shape = shapes.shape(settings, mode, _traits(cookie_name, role), affinity=affinity)
+    return settings, shape, shapes.options(settings, protocol=endpoint, ca_file='')
 
 
 def demand(

@@ -1,6 +1,6 @@
 """From one exposed port of a Service to its part of the fragment: the policy of its routes, their claims, what closes them."""
 
-from dataclasses import replace
+import msgspec
 
 from headrace import names
 from headrace.annotations import parse, values
@@ -61,7 +61,7 @@ class EdgePort:
             policies.apply_captures(self.policy, template)
             if not has_captures_only(template):
                 self._close('rewrite-path', 'a $ must be followed by the number of a group, 1 to 9')
-        return replace(self.settings, rewrite_path=None)
+        return msgspec.structs.replace(self.settings, rewrite_path=None)
 
     def _key(self, key: str) -> str:
         """Return a key as the user wrote it for this port."""
@@ -86,7 +86,7 @@ class EdgePort:
         if self.owner != self.label:
             flags = ((policies.ALLOW, settings.allow), (policies.DENY, settings.deny))
             self.policy.flags.update(flag for flag, networks in flags if networks is not None)
-            settings = replace(settings, allow=None, deny=None)
+            settings = msgspec.structs.replace(settings, allow=None, deny=None)
         policies.apply(self.policy, settings, self.mode)
 
     def _http(self, spec: backends.BackendSpec, backend: Backend) -> None:

@@ -1,5 +1,9 @@
 """What all builders of fragments share: the parts of a fragment so far, and how they become one."""
 
+import operator
+from collections.abc import Collection
+from typing import TypeVar
+
 from headrace.annotations.parse import PREFIX
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand
@@ -11,6 +15,18 @@ from headrace.objects.kinds import Service
 from headrace.store import Reader
 from headrace.translate import affinity, tls_material
 from headrace.translate.build_context import BuildContext
+
+_Item = TypeVar('_Item', Entry, Demand, str, Diagnostic)
+_OfPolicy = TypeVar('_OfPolicy', HeaderEdits, Timeouts, Userlist, Lead)
+
+
+def _sorted(items: Collection[_Item]) -> tuple[_Item, ...]:
+    """Return sorted items; most parts of most fragments are empty."""
+    return tuple(sorted(items)) if items else ()
+
+
+def _by_policy(items: Collection[_OfPolicy]) -> tuple[_OfPolicy, ...]:
+    return tuple(sorted(items, key=operator.attrgetter('policy'))) if items else ()
 
 
 class FragmentParts:
@@ -62,18 +78,18 @@ class FragmentParts:
             ref=self.ref,
             created=self.created,
             claims=self._unique_claims(),
-            data=tuple(sorted(set(self.data))),
+            data=_sorted(set(self.data)),
             backends=affinity.with_pins(self.backends[name] for name in sorted(self.backends)),
-            headers=tuple(sorted(self.headers, key=lambda edits: edits.policy)),
-            timeouts=tuple(sorted(self.timeouts, key=lambda item: item.policy)),
-            userlists=tuple(sorted(self.userlists, key=lambda item: item.policy)),
-            leads=tuple(sorted(self.leads, key=lambda lead: lead.policy)),
-            demands=tuple(sorted(self.demands)),
-            shut=tuple(sorted(self.shut)),
+            headers=_by_policy(self.headers),
+            timeouts=_by_policy(self.timeouts),
+            userlists=_by_policy(self.userlists),
+            leads=_by_policy(self.leads),
+            demands=_sorted(self.demands),
+            shut=_sorted(self.shut),
             needs=self.reader.needs,
             attachments=self.attachments,
-            endpoint_diagnostics=tuple(sorted(self.endpoint_diagnostics)),
-            diagnostics=tuple(sorted(set(self.diagnostics))),
+            endpoint_diagnostics=_sorted(self.endpoint_diagnostics),
+            diagnostics=_sorted(set(self.diagnostics)),
         )
 
     def _unique_claims(self) -> tuple[Claim, ...]:

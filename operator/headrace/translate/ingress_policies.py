@@ -6,6 +6,8 @@ Service. A backend that cannot be served closes its routes.
 
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from headrace import names
 from headrace.annotations import parse
 from headrace.annotations.foreign.translation import CanaryRole
@@ -181,7 +183,7 @@ class IngressPolicies:
         if not use.expression or settings.rewrite_path is None:
             policies.apply(policy, settings, use.mode)
             return
-        policies.apply(policy, replace(settings, rewrite_path=None), use.mode)
+        policies.apply(policy, msgspec.structs.replace(settings, rewrite_path=None), use.mode)
         if not use.keeps_path:
             policies.apply_captures(policy, settings.rewrite_path)
 
@@ -236,7 +238,7 @@ class IngressPolicies:
 
 def _with_canary(settings: RouteSettings, role: CanaryRole) -> RouteSettings:
     """Return the settings of a route with what a canary Ingress asks for."""
-    return replace(
+    return msgspec.structs.replace(
         settings,
         canary_weight=role.weight,
         canary_weight_total=role.total,

@@ -8,6 +8,8 @@ the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, 
 
 from dataclasses import replace
 
+import msgspec
+
 from headrace import names
 from headrace.annotations import keys, parse
 from headrace.annotations.parse import PREFIX, Annotations
@@ -135,7 +137,8 @@ class _FragmentBuilder(FragmentParts):
         policy = Policy(names.policy(self.service.ref, port.label), {*self.flags})
         paths = parse.exposure(values).path
         settings = parse.route(values)
-        policies.apply(policy, settings if paths in (None, (), ('/',)) else replace(settings, rewrite_path=None), mode)
+        whole_host = settings if paths in (None, (), ('/',)) else msgspec.structs.replace(settings, rewrite_path=None)
+        policies.apply(policy, whole_host, mode)
         self._report_ignored(port, values, mode)
 
         def key(name: str) -> str:

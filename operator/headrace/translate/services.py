@@ -49,10 +49,11 @@ def translate(
 
 def _build(builder: FragmentBuilder, exposures: Exposures, demands: frozenset[Demand]) -> Fragment:
     service, annotations, context = builder.service, builder.annotations, builder.context
-    builder.policy_owners = budgets.shared_policies(service, annotations, exposures, context)
-    if (excess := budgets.excess(service, annotations, exposures, context, builder.policy_owners)) is not None:
-        diagnostics = (*annotations.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
-        return budgets.closed(service, exposures, diagnostics, context)
+    if exposures.ports:
+        builder.policy_owners = budgets.shared_policies(service, annotations, exposures, context)
+        if (excess := budgets.excess(service, annotations, exposures, context, builder.policy_owners)) is not None:
+            diagnostics = (*annotations.diagnostics, *exposures.diagnostics, excess.diagnostic(service.ref))
+            return budgets.closed(service, exposures, diagnostics, context)
     builder.diagnostics += [*service.problems, *annotations.diagnostics, *exposures.diagnostics]
     builder.endpoint_diagnostics.update(diagnostic for item in builder.reader.slices for diagnostic in item.problems)
     for exposed in exposures.ports:

@@ -1,8 +1,8 @@
 """The table of keys agrees with itself and with the settings' classes."""
 
-import dataclasses
 import re
 
+import msgspec
 import pytest
 
 from headrace.annotations import keys, settings
@@ -22,7 +22,7 @@ def test_names_are_of_lower_case_words_and_occur_once():
 
 @pytest.mark.parametrize('scope', HOLDERS)
 def test_each_field_of_the_settings_has_a_key_and_each_key_a_field(scope):
-    fields = {field.name for field in dataclasses.fields(HOLDERS[scope])}
+    fields = {field.name for field in msgspec.structs.fields(HOLDERS[scope])}
     assert fields == {key.field for key in keys.KEYS if key.scope is scope}
 
 
