@@ -9,10 +9,8 @@ changes go to Services beside it, whose endpoints are one small server at many a
 import argparse
 import asyncio
 import json
-import os
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,12 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / 'operator'), str(ROOT / 'tests')]
 
 from tools.bench import load, varied  # noqa: E402
+from tools.bench.agent import HTTP_PORT, Agent  # noqa: E402
 
 from support import network  # noqa: E402
 from support.controlplane import ControlPlane  # noqa: E402
 
-_TICKS = os.sysconf('SC_CLK_TCK')
-_PROBED = 100
+PROBED = 100
 
 
 def measure(services: int, samples: int, rate: float) -> dict[str, float]:
@@ -39,12 +37,12 @@ def measure(services: int, samples: int, rate: float) -> dict[str, float]:
     with ControlPlane() as plane, tempfile.TemporaryDirectory(prefix='hrb') as folder:
         server = load.Server.of(Path(plane.kubeconfig))
         began = time.monotonic()
-        asyncio.run(load.load(server, map(_allocated, varied.cluster(services, 7)), concurrency=16))
+        asyncio.run(load.load(server, map(allocated, varied.cluster(services, 7)), concurrency=16))
         found = {'objects loaded a second': 2 * services / (time.monotonic() - began)}
         return found | asyncio.run(_Run(plane, server, Path(folder), samples, rate).measure())
 
 
-def _allocated(document: dict[str, Any]) -> dict[str, Any]:
+def allocated(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document whose addresses the API server is to choose."""
     spec = {key: value for key, value in document.get('spec', {}).items() if not key.startswith('clusterIP')}
     return {**document, 'spec': spec} if spec else document
@@ -52,35 +50,33 @@ def _allocated(document: dict[str, Any]) -> dict[str, Any]:
 
 def probed(port: int) -> list[dict[str, Any]]:
     """Return the Services that are changed, with one endpoint each."""
+    documents = []
+    for number in range(PROBED):
+        service, endpoints = backend(f'probe-{number}', f'{network.PODS}.1.1', port)
+        service['metadata']['annotations'] = {'headrace.io/host': f'p{number}.example.com'}
+        documents += [service, endpoints]
+    return documents
+
+
+def backend(name: str, address: str, port: int) -> list[dict[str, Any]]:
+    """Return a Service without settings and its slice with one endpoint."""
+    metadata = {'name': name, 'namespace': 'probes'}
     return [
-        document
-        for number in range(_PROBED)
-        for document in (
-            {
-                'apiVersion': 'v1',
-                'kind': 'Service',
-                'metadata': _named(number) | {'annotations': {'headrace.io/host': f'p{number}.example.com'}},
-                'spec': {'ports': [{'name': 'http', 'port': 80}]},
-            },
-            slice_of(number, f'{network.PODS}.1.1', port),
-        )
+        {
+            'apiVersion': 'v1',
+            'kind': 'Service',
+            'metadata': metadata,
+            'spec': {'ports': [{'name': 'http', 'port': 80}]},
+        },
+        {
+            'apiVersion': 'discovery.k8s.io/v1',
+            'kind': 'EndpointSlice',
+            'metadata': metadata | {'labels': {'kubernetes.io/service-name': name}},
+            'addressType': 'IPv4',
+            'ports': [{'name': 'http', 'port': port, 'protocol': 'TCP'}],
+            'endpoints': [{'addresses': [address]}],
+        },
     ]
-
-
-def _named(number: int) -> dict[str, Any]:
-    return {'name': f'probe-{number}', 'namespace': 'probes'}
-
-
-def slice_of(number: int, address: str, port: int) -> dict[str, Any]:
-    """Return the slice of a probed Service with one endpoint."""
-    return {
-        'apiVersion': 'discovery.k8s.io/v1',
-        'kind': 'EndpointSlice',
-        'metadata': _named(number) | {'labels': {'kubernetes.io/service-name': f'probe-{number}'}},
-        'addressType': 'IPv4',
-        'ports': [{'name': 'http', 'port': port, 'protocol': 'TCP'}],
-        'endpoints': [{'addresses': [address]}],
-    }
 
 
 class _Run:
@@ -91,58 +87,28 @@ class _Run:
         self.port = 0
 
     async def measure(self) -> dict[str, float]:
-        endpoints = await asyncio.start_server(_answer, '0.0.0.0', 0)
+        endpoints = await asyncio.start_server(answer, '0.0.0.0', 0)
         self.port = endpoints.sockets[0].getsockname()[1]
         await load.load(self.server, probed(self.port))
         began = time.monotonic()
-        agent = self._start()
-        try:
-            await self._ready()
-            found = {'cold start, s': time.monotonic() - began, **self._memory(agent.pid)}
-            cpu, events = _cpu(agent.pid), self.samples
+        with Agent(self.plane.kubeconfig, self.folder) as agent:
+            await agent.ready()
+            found = {
+                'cold start, s': time.monotonic() - began,
+                'RSS, MB': agent.memory(),
+                'peak RSS, MB': agent.memory('VmHWM'),
+            }
+            cpu = agent.cpu()
             await self._changes()
             found |= {
-                'agent CPU, ms an event': (_cpu(agent.pid) - cpu) / events * 1000,
-                **_quantiles('API write alone, ms', self.wrote),
-                **_quantiles('API write to request, ms', self.times),
-                'RSS after, MB': _status(agent.pid, 'VmRSS'),
+                'agent CPU, ms an event': (agent.cpu() - cpu) / self.samples * 1000,
+                **quantiles('API write alone, ms', self.wrote),
+                **quantiles('API write to request, ms', self.times),
+                'RSS after, MB': agent.memory(),
                 'API server back to event, s': await self._restart(),
             }
-            return found
-        finally:
-            agent.terminate()
-            agent.wait()
-            endpoints.close()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        config = self.folder / 'settings.yaml'
-        ports = 'tcpPorts: 20000-21999\nmaxconn: 2000\naddresses: [127.0.0.1]\nfileDescriptors: 0\n'
-        config.write_text(ports)
-        overrides = self.folder / 'overrides'
-        overrides.mkdir()
-        # The varied cluster has more ports and checks than a small machine has descriptors.
-        (overrides / 'global.cfg').write_text('no strict-limits\n')
-        command = [
-            str(ROOT / '.venv' / 'bin' / 'headrace'), 'run', '--source', 'kube', '--kubeconfig', str(self.plane.kubeconfig),
-            '--start-haproxy', str(ROOT / 'bin' / 'haproxy-3.4'), '--state', str(self.folder / 'st'), '--config', str(config),
-            '--overrides', str(overrides), '--log-level', 'warning',
-        ]  # fmt: skip
-        return subprocess.Popen(command, env={**os.environ, 'POD_NAME': 'bench', 'POD_NAMESPACE': 'default'})
-
-    async def _ready(self) -> None:
-        async with aiohttp.ClientSession() as session:
-            for _ in range(3000):
-                try:
-                    async with session.get('http://127.0.0.1:8405/readyz') as answer:
-                        if answer.status == 200:  # noqa: PLR2004
-                            return
-                except aiohttp.ClientError:
-                    pass
-                await asyncio.sleep(0.02)
-        raise TimeoutError('the agent is not ready')
-
-    def _memory(self, pid: int) -> dict[str, float]:
-        return {'RSS, MB': _status(pid, 'VmRSS'), 'peak RSS, MB': _status(pid, 'VmHWM')}
+        endpoints.close()
+        return found
 
     async def _changes(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self.server.tls, limit=32)
@@ -156,8 +122,8 @@ class _Run:
             await asyncio.gather(*tasks)
 
     async def _change(self, api: aiohttp.ClientSession, number: int) -> None:
-        place, address = number % _PROBED, f'{network.PODS}.{2 + number // 250 % 250}.{1 + number % 250}'
-        wanted = slice_of(place, address, self.port)
+        place, address = number % PROBED, f'{network.PODS}.{2 + number // 250 % 250}.{1 + number % 250}'
+        _, wanted = backend(f'probe-{place}', address, self.port)
         path = f'/apis/discovery.k8s.io/v1/namespaces/probes/endpointslices/probe-{place}'
         patch = {'endpoints': wanted['endpoints'], 'ports': wanted['ports']}
         began = time.monotonic()
@@ -165,7 +131,7 @@ class _Run:
             assert answer.ok, await answer.text()
             await answer.read()
         self.wrote.append(time.monotonic() - began)
-        reader, writer = await asyncio.open_connection('127.0.0.1', 8080)
+        reader, writer = await asyncio.open_connection('127.0.0.1', HTTP_PORT)
         asked = f'GET / HTTP/1.1\r\nHost: p{place}.example.com\r\n\r\n'.encode()
         while time.monotonic() - began < 30:  # noqa: PLR2004
             writer.write(asked)
@@ -191,7 +157,7 @@ class _Run:
         return time.monotonic() - began
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer every request with the address that it came to."""
     place = writer.get_extra_info('sockname')[0].encode()
     try:
@@ -201,18 +167,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.close()
 
 
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    cells = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    return (int(cells[11]) + int(cells[12])) / _TICKS
-
-
-def _status(pid: int, key: str) -> float:
-    text = Path(f'/proc/{pid}/status').read_text()
-    return int(text.partition(f'{key}:')[2].split()[0]) / 1024
-
-
-def _quantiles(name: str, values: list[float]) -> dict[str, float]:
+def quantiles(name: str, values: list[float]) -> dict[str, float]:
+    """Return the median, the 90th and the 99th percentile of some seconds, in milliseconds."""
     ranked = statistics.quantiles(values, n=100)
     return {f'{name}, p50': ranked[49] * 1000, f'{name}, p90': ranked[89] * 1000, f'{name}, p99': ranked[98] * 1000}
 

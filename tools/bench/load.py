@@ -24,11 +24,12 @@ import yaml
 Document = dict[str, Any]
 
 _SECONDS = aiohttp.ClientTimeout(total=120)
-_COLLECTIONS = {
+COLLECTIONS = {
     'Namespace': '/api/v1/namespaces',
     'Secret': '/api/v1/namespaces/{}/secrets',
     'Service': '/api/v1/namespaces/{}/services',
     'EndpointSlice': '/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices',
+    'Ingress': '/apis/networking.k8s.io/v1/namespaces/{}/ingresses',
 }
 
 
@@ -100,10 +101,10 @@ async def load(server: Server, documents: Iterable[Document], *, concurrency: in
                 namespace = document['metadata']['namespace']
                 if namespace not in namespaces:
                     wanted = {'kind': 'Namespace', 'apiVersion': 'v1', 'metadata': {'name': namespace}}
-                    namespaces[namespace] = asyncio.create_task(_create(session, wanted, may_exist=True))
+                    namespaces[namespace] = asyncio.create_task(create(session, wanted, may_exist=True))
                 try:
                     await namespaces[namespace]
-                    await _create(session, document)
+                    await create(session, document)
                 except (LoadError, aiohttp.ClientError, TimeoutError) as error:
                     refused.append(error)
                 else:
@@ -115,9 +116,10 @@ async def load(server: Server, documents: Iterable[Document], *, concurrency: in
     return created
 
 
-async def _create(session: aiohttp.ClientSession, document: Document, *, may_exist: bool = False) -> None:
+async def create(session: aiohttp.ClientSession, document: Document, *, may_exist: bool = False) -> None:
+    """Create an object."""
     metadata = document['metadata']
-    path = _COLLECTIONS[document['kind']].format(metadata.get('namespace'))
+    path = COLLECTIONS[document['kind']].format(metadata.get('namespace'))
     async with session.post(path, json=document) as answer:
         if not answer.ok and not (may_exist and answer.status == http.HTTPStatus.CONFLICT):
             said = await answer.text()
