@@ -126,6 +126,7 @@ OF_AGENTS = frozenset(
         'CredentialsUnusable',
         'EndpointRefused',
         'InternalError',
+        'InvalidCertificateRef',
         'RefusedByHaproxy',
         'ReloadDelayed',
         'RouteClosed',

@@ -8,16 +8,20 @@ import pytest
 
 from conftest import binary
 from support.edge import Edge, Endpoints, web
-from support.gateways import OWN_NAMESPACE, gateway, http_route, listener, modifier, redirect, rule, slot_service
+from support.gateways import (
+    GATEWAY_CLASS,
+    OWN_NAMESPACE,
+    gateway,
+    http_route,
+    listener,
+    modifier,
+    redirect,
+    rule,
+    slot_service,
+)
 from support.ports import reserve_row
 
 NAMES = ('one', 'two')
-CLASS = {
-    'apiVersion': 'gateway.networking.k8s.io/v1',
-    'kind': 'GatewayClass',
-    'metadata': {'name': 'headrace'},
-    'spec': {'controllerName': 'headrace.io/gateway-controller'},
-}
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +43,7 @@ def edge(row):
             for item in web(name, endpoints, address=f'127.0.9.{number + 1}', host='', **{'class': 'other'})
         ]
         documents = (
-            CLASS,
+            GATEWAY_CLASS,
             gateway('web', listener(), listener('more', 8080)),
             gateway('other', listener()),
             gateway('waiting', listener()),

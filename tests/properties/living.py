@@ -153,7 +153,7 @@ class Told:
                 (Kind.AUTHORITY, self.simulated.authorities),
             )
         }
-        return adoption.Materials(marks, tuple(self.simulated.crt_list.values()))
+        return adoption.Materials(marks, {render.CRT_LIST: tuple(self.simulated.crt_list.values())})
 
     def send(self, command):
         """Send one command, which must not be refused."""

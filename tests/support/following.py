@@ -1,5 +1,7 @@
 """A store and the state that follows it, without HAProxy."""
 
+from dataclasses import replace
+
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve.state import State
@@ -8,10 +10,10 @@ from headrace.translate import build_context
 
 
 class Following:
-    """A store of documents, and the state that follows it under some settings of the class."""
+    """A store of documents, and the state that follows it under some settings of the class; `view` are fields of the view."""
 
-    def __init__(self, settings):
-        self.context = build_context.make(settings)
+    def __init__(self, settings, **view):
+        self.context = replace(build_context.make(settings), **view)
         self.store, self.state = Store(), State(self.context)
 
     def put(self, *events):

@@ -94,15 +94,21 @@ def full_path(value):
     return {'type': 'ReplaceFullPath', 'replaceFullPath': value}
 
 
-def grant(*targets, namespace, source='shop', kind='HTTPRoute'):
-    """Return a ReferenceGrant for Services, of these names or all."""
-    to = [{'group': '', 'kind': 'Service', 'name': name} for name in targets] or [{'group': '', 'kind': 'Service'}]
+def grant(*targets, namespace, source='shop', kind='HTTPRoute', target='Service'):
+    """Return a ReferenceGrant for Services, or objects of another kind of the core, of these names or all."""
+    to = [{'group': '', 'kind': target, 'name': name} for name in targets] or [{'group': '', 'kind': target}]
     group = API.partition('/')[0]
     return _document(
         'ReferenceGrant', 'grant', namespace, {'from': [{'group': group, 'kind': kind, 'namespace': source}], 'to': to}
     )
 
 
+GATEWAY_CLASS = {
+    'apiVersion': API,
+    'kind': 'GatewayClass',
+    'metadata': {'name': 'headrace'},
+    'spec': {'controllerName': 'headrace.io/gateway-controller'},
+}
 OWN_NAMESPACE = 'headrace-system'
 CLUSTER = replace(build_context.make(Settings()), api_server=True, own_namespace=OWN_NAMESPACE)
 

@@ -270,5 +270,5 @@ def _text(haproxy, command):
     """Return what is sent; the number of a crt-list's line is known to the process alone."""
     if not command.locate:
         return command.text
-    number = live_state.line_number(haproxy.command(f'show ssl crt-list -n {CRT_LIST}'), command.locate)
+    number = live_state.line_number(haproxy.command(f'show ssl crt-list -n {command.located_in}'), command.locate)
     return f'{command.text}:{number}'

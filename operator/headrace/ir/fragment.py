@@ -27,6 +27,7 @@ class Kind(StrEnum):
     CERTIFICATE = 'certificate'
     AUTHORITY = 'authority'
     GATEWAY_PORT = 'gateway port'
+    GATEWAY_TLS = 'gateway TLS'
 
 
 Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress

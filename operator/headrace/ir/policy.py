@@ -61,6 +61,7 @@ class Map(StrEnum):
     EXTERNAL_AUTH_SKIP = 'external-auth-skip'
     LISTENERS = 'listeners'
     GATEWAY_PORTS = 'gateway-ports'
+    GATEWAY_HOSTS = 'gateway-hosts'
 
 
 # Maps whose entries lead to a backend.

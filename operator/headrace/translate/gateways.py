@@ -8,11 +8,11 @@ from headrace.ir.pointers import GatewayPort, NoRoute
 from headrace.ir.routing import Candidate, Candidates
 from headrace.objects.gateways import Gateway
 from headrace.store import Reader
-from headrace.translate import gateway_listeners, judged_listeners
+from headrace.translate import gateway_listeners, gateway_tls, judged_listeners
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
-from headrace.translate.judged_listeners import ANY, JudgedListener
+from headrace.translate.judged_listeners import ANY, HTTPS, JudgedListener
 
 _NOTHING = Candidates((Candidate(NoRoute()),))
 
@@ -35,6 +35,8 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
 def _serve(each: JudgedListener, parts: FragmentParts) -> None:
     """Claim the port and the host of a listener."""
     parts.claims.append(Claim(Kind.GATEWAY_PORT, str(each.port), GatewayPort(each.listener.port), each.field))
+    if each.listener.protocol == HTTPS:
+        gateway_tls.serve(each, parts)
     if each.host != ANY:
         key = route_key(f'{each.port}:{each.host}', '/', exact=False)
         parts.claims.append(Claim(Kind.ROUTE, key, _NOTHING, each.field))

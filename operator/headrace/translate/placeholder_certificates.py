@@ -15,13 +15,21 @@ from cryptography.x509.oid import NameOID
 
 from headrace.names import Ref
 
+# The name of its file.
+NAME = 'nobody'
 _FROM = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _UNTIL = dt.datetime(2126, 1, 1, tzinfo=dt.UTC)
 
 
 def placeholder() -> bytes:
     """Return the PEM of the certificate of a listener that is not in use: HAProxy opens none without one."""
-    return certificate(Ref('Secret', '', 'nobody'))[0]
+    return certificate(Ref('Secret', '', NAME))[0]
+
+
+def placeholder_serial() -> str:
+    """Return the serial number of that certificate, as HAProxy writes it in hex digits."""
+    serial = x509.load_pem_x509_certificate(placeholder()).serial_number
+    return serial.to_bytes((serial.bit_length() + 7) // 8).hex().upper()
 
 
 @lru_cache(maxsize=1024)

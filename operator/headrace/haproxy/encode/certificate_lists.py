@@ -1,20 +1,70 @@
-"""The crt-lists of listeners that have certificates of their own, and the commands that lead from one layout to another.
+"""The crt-lists: which of them has the lines of a claim, and the commands that lead from one layout of listeners to another.
 
 Pure. The first line of a list is a placeholder: HAProxy needs a default certificate from the start, and does not remove
 it. Keys of its kind give way to all others, so it is shown only where the listener is not in use.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from headrace.haproxy.encode import commands, map_entries, syntax, tls_listeners
 from headrace.haproxy.encode.commands import Command, Phase
 from headrace.haproxy.encode.tls_listeners import Layout
 from headrace.ir.backend import Mode
+from headrace.ir.fragment import Content, Kind
+from headrace.resolve.claims import ClaimKey
 from headrace.translate import placeholder_certificates
 
-PLACEHOLDER = syntax.certificate_file('nobody')
+PLACEHOLDER = syntax.certificate_file(placeholder_certificates.NAME)
 FIRST = f'{PLACEHOLDER} *'
+# By which rules tell that a client was shown the placeholder.
+PLACEHOLDER_SERIAL = placeholder_certificates.placeholder_serial()
 MODES: tuple[Mode, ...] = ('http', 'tcp')
+# That of the class's hosts.
+HOSTS = f'{syntax.CERTIFICATES}/list.txt'
+_SLOT = f'{syntax.CERTIFICATES}/slot-'
+
+
+class Place(NamedTuple):
+    """The crt-list that holds a claim's lines, and the host that they are for."""
+
+    file: str
+    host: str
+
+
+def place(kind: Kind, key: str) -> Place | None:
+    """Return where the lines of a claim belong; None for one that has none."""
+    if kind is Kind.TLS:
+        return Place(HOSTS, key)
+    if kind is Kind.GATEWAY_TLS:
+        slot, _, host = key.partition(':')
+        return Place(of_slot(slot), host)
+    return None
+
+
+def of_slot(slot: object) -> str:
+    """Return the list of a slot, a port that is bound for TLS of Gateways."""
+    return f'{_SLOT}{slot}.txt'
+
+
+def has_claims(file: str) -> bool:
+    """Tell whether a file is a list that holds lines of claims."""
+    return file == HOSTS or is_of_slot(file)
+
+
+def is_of_slot(file: str) -> bool:
+    """Tell whether a file is the list of a slot."""
+    return file.startswith(_SLOT)
+
+
+def placed(pointers: Mapping[ClaimKey, Content], kind: Kind) -> dict[str, list[str]]:
+    """Return the lines of claims of a kind by the list that they belong to, in the order of the claims' keys."""
+    lines: dict[str, list[str]] = {}
+    for key in sorted(key for each, key in pointers if each is kind):
+        where = place(kind, key)
+        if where is not None:
+            lines.setdefault(where.file, []).extend(map_entries.certificate_lines(where.host, pointers[kind, key]))
+    return lines
 
 
 def names(layout: Layout) -> list[str]:

@@ -16,7 +16,11 @@ CLAIMED = {
     Kind.PORT: Map.PORTS,
     Kind.ADDRESS: Map.ADDRESSES,
     Kind.GATEWAY_PORT: Map.GATEWAY_PORTS,
+    Kind.GATEWAY_TLS: Map.GATEWAY_HOSTS,
 }
+
+# What stands for a host of a listener that ends TLS; `_` where it has no certificate.
+_LISTENER = 'tls'
 
 
 def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
@@ -85,6 +89,8 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
         return [Entry(CLAIMED[kind], key, content.text)]
     if isinstance(content, Reserved):
         return [Entry(Map.CLIENT_CA if kind is Kind.TLS else CLAIMED[kind], key, f'{content.namespace}_')]
+    if kind is Kind.GATEWAY_TLS and isinstance(content, HostTls):
+        return [Entry(CLAIMED[kind], key, _LISTENER if content.certificates else routes.NO_ROUTE)]
     if isinstance(content, HostTls) and content.certificates:
         # Where clients show no certificate, the namespace of the host's own one stands there.
         return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{content.certificates[0].partition("_")[0]}_')]

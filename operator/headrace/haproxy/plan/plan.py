@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from headrace import names
 from headrace.haproxy.encode import certificate_lists, commands, map_entries, syntax, tls_listeners, userlists
+from headrace.haproxy.encode.certificate_lists import Place
 from headrace.haproxy.encode.commands import Command, Phase
 from headrace.haproxy.encode.tls_listeners import Layout
 from headrace.haproxy.plan.reload_reasons import NUMBER_OF_LISTENERS, Reason, why_reload, why_users
@@ -253,8 +254,8 @@ class _PlanBuilder:
                 continue
             before.update(map_entries.of_pointer(kind, key, change.old))
             after.update(map_entries.of_pointer(kind, key, change.new))
-            if kind is Kind.TLS:
-                self._host_tls(key, change.old, change.new)
+            if (place := certificate_lists.place(kind, key)) is not None:
+                self._host_tls(place, change.old, change.new)
             elif kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 self._file(kind, key, change.old, change.new)
         self.commands += certificate_lists.moves(self.loaded.listeners, self.listeners)
@@ -276,11 +277,12 @@ class _PlanBuilder:
             self.commands += commands.take_turns(passing=bool(hosts))
         self.passing = hosts
 
-    def _host_tls(self, host: str, old: Content | None, new: Content | None) -> None:
-        """Exchange the crt-list's lines of a host: the new ones are added before the old ones go."""
-        before, after = map_entries.certificate_lines(host, old), map_entries.certificate_lines(host, new)
-        self.commands += [commands.add_certificate_line(render.CRT_LIST, line) for line in after if line not in before]
-        self.commands += [commands.del_certificate_line(render.CRT_LIST, line) for line in before if line not in after]
+    def _host_tls(self, place: Place, old: Content | None, new: Content | None) -> None:
+        """Exchange a crt-list's lines of a host: the new ones are added before the old ones go."""
+        before = map_entries.certificate_lines(place.host, old)
+        after = map_entries.certificate_lines(place.host, new)
+        self.commands += [commands.add_certificate_line(place.file, line) for line in after if line not in before]
+        self.commands += [commands.del_certificate_line(place.file, line) for line in before if line not in after]
 
     def _file(self, kind: Kind, name: str, old: Content | None, new: Content | None) -> None:
         certificate = kind is Kind.CERTIFICATE

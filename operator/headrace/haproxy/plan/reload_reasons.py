@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.haproxy.encode import map_entries, syntax, userlists
+from headrace.haproxy.encode import certificate_lists, map_entries, syntax, userlists
 from headrace.haproxy.encode.commands import Command
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment, Kind
@@ -92,9 +92,9 @@ def _names(change: FragmentChange) -> set[str]:
         for claim in item.claims:
             if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 names.add(f'{claim.key}.pem')
-            elif claim.kind is Kind.TLS:
-                names.add(claim.key)
-            elif claim.kind in map_entries.CLAIMED:
+            if (place := certificate_lists.place(claim.kind, claim.key)) is not None:
+                names.add(place.host)
+            if claim.kind in map_entries.CLAIMED:
                 file = syntax.map_file(map_entries.CLAIMED[claim.kind])
                 names |= {f'{file} {claim.key}', f'{file} {syntax.escaped(claim.key)}'}
     return names

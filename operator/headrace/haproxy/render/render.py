@@ -25,12 +25,12 @@ from headrace.haproxy.render.templating import Block, Overrides, Templates
 from headrace.ir.backend import Shape
 from headrace.ir.fragment import Content, Fragment, Kind
 from headrace.ir.policy import Map
-from headrace.ir.tls import HostTls, Pem
+from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot, of_state, passing
 from headrace.resolve.state import State
-from headrace.translate import refused_addresses, shapes
+from headrace.translate import placeholder_certificates, refused_addresses, shapes
 from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
 
@@ -43,7 +43,7 @@ HEALTH = syntax.map_file('health')
 MATERIALS = f'{CONFIG}/15-materials.cfg'
 # Of a folder in which no TLS is passed through.
 HTTPS = f'{CONFIG}/31-https.cfg'
-CRT_LIST = f'{syntax.CERTIFICATES}/list.txt'
+CRT_LIST = certificate_lists.HOSTS
 # Hashes that only HAProxy can judge.
 USERS = f'{CONFIG}/25-users.cfg'
 # Rules in Lua, in the order in which they are loaded: those that every installation has, and what chooses among the candidates of routes with conditions. HAProxy
@@ -146,7 +146,7 @@ class Renderer:
         elif not self.context.settings.ranges():
             del frontends[2]
         if self.context.slots:
-            frontends.append('frontend-gateway.cfg.j2')
+            frontends += ['frontend-gateway.cfg.j2', 'frontend-gateway-https.cfg.j2']
         if self.conditions:
             frontends.append('backend-unresolved.cfg.j2')
         shapes_by_profile = profiles.in_use(
@@ -190,7 +190,9 @@ class Renderer:
             'map': syntax.map_file,
             'health': HEALTH,
             'binds': self._binds(),
-            'slots': [(slot, _bind(settings.addresses, [str(slot)])) for slot in self.context.slots.get('HTTP', ())],
+            'slots': self._slots('HTTP'),
+            'tls_slots': self._slots('HTTPS'),
+            'placeholder': certificate_lists.PLACEHOLDER_SERIAL,
             'http3': settings.http3 and self.quic,
             'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',
             'hop': 'unix@"${HEADRACE_SOCKETS-/run/headrace}/https.sock"',
@@ -236,6 +238,26 @@ class Renderer:
             mode: [{'name': name, 'crt_list': tls_listeners.crt_list(name)} for name in layout.every(mode)]
             for mode in certificate_lists.MODES
         }
+
+    def _slots(self, protocol: str) -> list[dict[str, object]]:
+        """Return the ports that are bound for Gateways' listeners of a protocol."""
+        return [
+            {
+                'name': slot,
+                'binds': _bind(self.context.settings.addresses, [str(slot)]),
+                'crt_list': certificate_lists.of_slot(slot),
+            }
+            for slot in self.context.slots.get(protocol, ())
+        ]
+
+    def slot_lists(self, pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
+        """Return the crt-lists of slots, and the certificate that they begin with; nothing where there are no slots."""
+        slots = self.context.slots.get('HTTPS', ())
+        if not slots:
+            return {}
+        lines = certificate_lists.placed(pointers, Kind.GATEWAY_TLS)
+        files = {file: certificate_lists.text(lines.get(file, ())) for file in map(certificate_lists.of_slot, slots)}
+        return {certificate_lists.PLACEHOLDER: placeholder_certificates.placeholder(), **files}
 
     def _about_listener(self) -> dict[str, str]:
         """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
@@ -314,6 +336,7 @@ class Renderer:
         if self.context.role is Role.NODE:
             files |= certificate_lists.files(tls_listeners.of_pointers(snapshot.pointers))
         files[CRT_LIST] = crt_list(snapshot.pointers)
+        files |= self.slot_lists(snapshot.pointers)
         if (materials := self.materials(snapshot.pointers)) is not None:
             files[MATERIALS] = materials
         files[HEALTH] = b'ready yes\n'
@@ -334,10 +357,7 @@ def pem_file(kind: Kind, key: str) -> str:
 
 def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
     """Return the text of the crt-list: the default certificate first, where there is one."""
-    claimed = sorted(
-        (key, content) for (kind, key), content in pointers.items() if kind is Kind.TLS and isinstance(content, HostTls)
-    )
-    lines = [line for key, content in claimed for line in map_entries.certificate_lines(key, content)]
+    lines = certificate_lists.placed(pointers, Kind.TLS).get(CRT_LIST, [])
     if DEFAULT in pointers:
         lines.insert(0, f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
     return ''.join(f'{line}\n' for line in lines).encode()
@@ -345,7 +365,12 @@ def crt_list(pointers: Mapping[ClaimKey, Content]) -> bytes:
 
 def crt_lists(pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
     """Return the texts of all crt-lists by file."""
-    return {CRT_LIST: crt_list(pointers), **certificate_lists.files(tls_listeners.of_pointers(pointers))}
+    slots = certificate_lists.placed(pointers, Kind.GATEWAY_TLS)
+    return {
+        CRT_LIST: crt_list(pointers),
+        **{file: certificate_lists.text(lines) for file, lines in slots.items()},
+        **certificate_lists.files(tls_listeners.of_pointers(pointers)),
+    }
 
 
 def map_text(entries: Mapping[str, str]) -> bytes:

@@ -40,11 +40,11 @@ class Adopted:
 class Materials:
     """Files of TLS by kind and name with their certificates' fingerprints, and the lines of crt-lists.
 
-    `lines` are those of the one for hosts, if there is one; `listeners` those of listeners that have one of their own.
+    `lines` are those of the lists that claims have lines in, by file; `listeners` those of listeners that have one of their own.
     """
 
     marks: Mapping[Kind, Mapping[str, tuple[str, ...]]]
-    lines: tuple[str, ...] | None
+    lines: Mapping[str, tuple[str, ...]]
     listeners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -151,19 +151,13 @@ async def _materials(worker: Worker) -> Materials:
         files = live_state.names(answer)
         texts = await worker.connection.ask([f'show ssl {word} {file}' for file in files])
         marks[kind] = {file: live_state.fingerprints(text) for file, text in zip(files, texts, strict=True)}
-    text = await worker.connection.tell(f'show ssl crt-list -n {render.CRT_LIST}')
-    lines = None if 'is not' in text.partition('\n')[0] else tuple(live_state.crt_list(text).values())
-    lists = sorted(
-        file for file in (await worker.connection.tell('show ssl crt-list')).split() if certificate_lists.is_one(file)
-    )
+    lists = sorted((await worker.connection.tell('show ssl crt-list')).split())
     texts = await worker.connection.ask([f'show ssl crt-list -n {file}' for file in lists])
+    lines = {file: tuple(live_state.crt_list(text).values()) for file, text in zip(lists, texts, strict=True)}
     return Materials(
         marks,
-        lines,
-        {
-            certificate_lists.name_of(file): tuple(live_state.crt_list(text).values())
-            for file, text in zip(lists, texts, strict=True)
-        },
+        {file: found for file, found in lines.items() if certificate_lists.has_claims(file)},
+        {certificate_lists.name_of(file): found for file, found in lines.items() if certificate_lists.is_one(file)},
     )
 
 
@@ -174,26 +168,29 @@ def material_repairs(desired: ModelSnapshot, live: Materials) -> list[Command]:
     for kind, marks in live.marks.items():
         desired_files = {render.pem_file(kind, key[1]): (key[1], pem) for key, pem in files.items() if key[0] is kind}
         batch += _file_repairs(kind, desired_files, marks)
-    if live.lines is None:
-        return batch
-    lines = {
-        line
-        for (kind, key), content in desired.pointers.items()
-        if kind is Kind.TLS
-        for line in map_entries.certificate_lines(key, content)
+    desired_lines = {
+        file: lines
+        for kind in (Kind.TLS, Kind.GATEWAY_TLS)
+        for file, lines in certificate_lists.placed(desired.pointers, kind).items()
     }
-    live_lines = {live_state.crt_list_words(line): line for line in live.lines}
-    desired_lines = {live_state.crt_list_words(line): line for line in lines}
-    default = live_state.crt_list_words(f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *')
-    batch += [
-        commands.add_certificate_line(render.CRT_LIST, desired_lines[line])
-        for line in desired_lines.keys() - live_lines.keys()
-    ]
-    batch += [
-        commands.del_certificate_line(render.CRT_LIST, live_lines[line])
-        for line in live_lines.keys() - desired_lines.keys() - {default}
-    ]
+    for file, lines in live.lines.items():
+        batch += _line_repairs(file, desired_lines.get(file, ()), lines)
     return batch
+
+
+def _line_repairs(file: str, desired: Iterable[str], live: Iterable[str]) -> list[Command]:
+    """Return the commands that give a crt-list the wanted lines besides its first one."""
+    live_lines = {live_state.crt_list_words(line): line for line in live}
+    desired_lines = {live_state.crt_list_words(line): line for line in desired}
+    first = {
+        live_state.crt_list_words(line)
+        for line in (f'{syntax.certificate_file(DEFAULT_CERTIFICATE)} *', certificate_lists.FIRST)
+    }
+    added = [
+        commands.add_certificate_line(file, desired_lines[line]) for line in desired_lines.keys() - live_lines.keys()
+    ]
+    removed = live_lines.keys() - desired_lines.keys() - first
+    return [*added, *(commands.del_certificate_line(file, live_lines[line]) for line in removed)]
 
 
 def _file_repairs(

@@ -56,7 +56,7 @@ class Staging:
         """Render with another renderer from now on."""
         self.renderer = renderer
         self._usage.base = usage(renderer).base
-        self._stale.add(_SECTIONS)
+        self._stale |= {_SECTIONS, *self._slot_lists()}
 
     def fill(self) -> None:
         """Write everything, and keep what later changes are made from; raises WriteError and TemplateError."""
@@ -104,7 +104,9 @@ class Staging:
         kind, key = change.key
         if isinstance(change.old, Pem) or isinstance(change.new, Pem):
             self._stale.add(render.pem_file(kind, key))
-        if kind in (Kind.TLS, Kind.CERTIFICATE):
+        if (place := certificate_lists.place(kind, key)) is not None:
+            self._stale.add(place.file)
+        if kind is Kind.CERTIFICATE:
             self._stale.add(render.CRT_LIST)
         if kind is Kind.TLS:
             self._stale.add(render.HTTPS)
@@ -143,10 +145,13 @@ class Staging:
         self._maps = map_entries.of_snapshot(self.snapshot)
         before, self._listeners = self._listeners, tls_listeners.of_pointers(self.snapshot.pointers)
         self._stale |= {_SECTIONS, render.CRT_LIST, render.MATERIALS, *map(map_file, Map)}
-        self._stale |= certificate_lists.differing(before, self._listeners)
+        self._stale |= certificate_lists.differing(before, self._listeners) | self._slot_lists()
         self._stale |= {
             render.pem_file(*key) for key, content in self.snapshot.pointers.items() if isinstance(content, Pem)
         }
+
+    def _slot_lists(self) -> set[str]:
+        return {certificate_lists.of_slot(slot) for slot in self.renderer.context.slots.get('HTTPS', ())}
 
     async def flush(self) -> None:
         """Write what is behind; raises WriteError and TemplateError, and keeps what it could not write as stale."""
@@ -195,6 +200,9 @@ class Staging:
             return {name: self.renderer.https(self.snapshot)}
         if name == render.CRT_LIST:
             return {name: render.crt_list(self.snapshot.pointers)}
+        if certificate_lists.is_of_slot(name):
+            lists = self.renderer.slot_lists(self.snapshot.pointers)
+            return {file: lists[file] for file in (certificate_lists.PLACEHOLDER, name) if file in lists}
         if certificate_lists.is_one(name):
             return {name: certificate_lists.files(self._listeners).get(name)}
         if name == render.MATERIALS:

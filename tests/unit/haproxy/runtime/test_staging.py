@@ -10,7 +10,8 @@ from headrace.haproxy.runtime.staging import Staging
 from headrace.resolve import model_snapshot
 from headrace.settings.settings import Secrets, Settings
 from support.following import Following
-from support.objects import secret, service
+from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, gateway, listener, slot_service
+from support.objects import secret, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
 OTHERS = (
@@ -46,6 +47,30 @@ def test_a_change_of_one_setting_reaches_the_files_when_it_comes_and_when_it_goe
         staging.note(change)
         asyncio.run(staging.flush())
         assert written(tmp_path) == renderer.snapshot(snapshot)
+
+
+def test_certificates_of_a_gateway_reach_the_list_of_their_slot_when_they_come_and_when_they_go(tmp_path):
+    tls = tls_secret('tls')
+    listener_of = {
+        name: listener('https', 443, 'HTTPS', 'a.com', tls={'certificateRefs': [{'name': name}]})
+        for name in ('tls', 'absent')
+    }
+    following = Following(Settings(secrets=Secrets(namespaces=('*',)), gateway_slots=2), own_namespace=OWN_NAMESPACE)
+    following.put(GATEWAY_CLASS, tls, slot_service('web', {443: 28002}), gateway('web', listener_of['absent']))
+    renderer, snapshot = Renderer(following.state.context), model_snapshot.of_state(following.state)
+    staging = Staging(tmp_path, renderer, snapshot)
+    staging.fill()
+    for name, file in (('tls', 'shop_tls.pem'), ('absent', 'nobody.pem')):
+        change = following.put(gateway('web', listener_of[name]))
+        snapshot.tell(change)
+        staging.note(change)
+        asyncio.run(staging.flush())
+        assert written(tmp_path) == renderer.snapshot(snapshot)
+        assert f'certificates/{file} a.com' in (tmp_path / 'certificates/slot-28002.txt').read_text()
+    staging.use(renderer)
+    staging.renew()
+    asyncio.run(staging.flush())
+    assert written(tmp_path) == renderer.snapshot(snapshot)
 
 
 def written(folder: Path):

@@ -8,6 +8,8 @@
 local routes = Map.new('maps/routes.map', Map._beg)
 -- By policy: the path that a request gets, with `$1` to `$9` for what groups of the path's expression matched.
 local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
+-- By port and host, `PORT:HOST`: the listeners of Gateways that end TLS.
+local tls_hosts = Map.new('maps/gateway-hosts.map', Map._str)
 local MAX_PATH = 8192
 local split = messages.split
 
@@ -210,9 +212,28 @@ local function at_port(txn, port, path)
     return '_', '_', ''
 end
 
+-- Returns the listener of a host by its key, and what stands there: `_` where it has no certificate.
+local function tls_listener(port, host)
+    for found in hosts(host) do
+        local stem = port .. ':' .. found
+        local value = tls_hosts:lookup(stem)
+        if value then return stem, value end
+    end
+end
+
+-- Over TLS a request is for the listener of the name that the connection was made with. Returns what is answered where it is not.
+local function misplaced(txn, port)
+    local host, name = txn:get_var('txn.host') or '', (txn.f:ssl_fc_sni() or ''):lower()
+    local own, value = tls_listener(port, host)
+    if not own or value == '_' then return '_' end
+    return name ~= host and tls_listener(port, name) ~= own and 'misdirected'
+end
+
 core.register_fetches('gateway', function(txn)
     local port, path, reading = txn:get_var('txn.port'), txn.f:path(), txn:get_var('txn.read')
     if not path then return '_' end
+    local refusal = txn.f:ssl_fc() and misplaced(txn, port)
+    if refusal then return refusal end
     local other, other_value, other_stem
     -- An odd path must lead to the same route as endpoints read it.
     if reading and reading ~= path then other, other_value, other_stem = at_port(txn, port, reading) end
