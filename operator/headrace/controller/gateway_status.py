@@ -208,5 +208,5 @@ def _documents(current: fields.Document, judged: Iterable[Condition], now: str) 
 
 
 def differs(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether a status says something else than what is to be written."""
-    return any(current.get(key) != value for key, value in wanted.items())
+    """Tell whether a status says something else than what is to be written; a list that is not there is an empty one."""
+    return any((current.get(key) or []) != value for key, value in wanted.items())

@@ -1,0 +1,235 @@
+"""What the controller writes for the Gateway API: Services of Gateways with a slot for each port, and statuses."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from headrace.controller.gateways import Gateways
+from headrace.names import Ref
+from headrace.objects import parse
+from headrace.resolve.state import State
+from headrace.settings.settings import Settings
+from headrace.store import Store
+from headrace.translate import build_context, gateway_listeners
+from support.gateways import OWN_NAMESPACE, gateway, http_route, listener, rule, slot_service
+from support.objects import service
+
+CONTROLLER = 'headrace.io/gateway-controller'
+SELECTOR = {'app.kubernetes.io/component': 'edge'}
+WEB, ROUTE = Ref('Gateway', 'shop', 'web'), Ref('HTTPRoute', 'shop', 'r')
+CONTEXT = replace(
+    build_context.make(Settings(gateway_slots=2, gateway_first_slot=28000)),
+    api_server=True,
+    own_namespace=OWN_NAMESPACE,
+)
+CLASS = {
+    'apiVersion': 'gateway.networking.k8s.io/v1',
+    'kind': 'GatewayClass',
+    'metadata': {'name': 'headrace', 'generation': 1, 'resourceVersion': '7'},
+    'spec': {'controllerName': CONTROLLER},
+}
+
+
+class Cluster:
+    """Objects and the controller's model of them; `asked` are the objects that it wants looked at."""
+
+    def __init__(self, *documents):
+        self.store, self.state, self.asked = Store(), State(CONTEXT), []
+        self.gateways = Gateways(self.state, self.store, SELECTOR, self.asked.append)
+        self.put(CLASS, *documents)
+
+    def put(self, *documents):
+        """Let the model follow objects, with their statuses."""
+        for document in documents:
+            self.store.put(parse.read(document, statuses=True).object)
+        self._follow()
+
+    def drop(self, ref):
+        """Let the model follow that an object is gone."""
+        self.store.drop(ref)
+        self._follow()
+
+    def _follow(self):
+        touched = self.store.take()
+        self.gateways.follow(self.state.update(self.store, touched))
+        self.gateways.changed(touched | self.store.take_statuses())
+
+    def written(self, document):
+        """Return an object as it is once what the controller writes is written."""
+        ref = parse.read(document).object.ref
+        write = self.gateways.decide(ref)
+        after = copy.deepcopy(document)
+        after['metadata']['resourceVersion'] = str(int(after['metadata'].get('resourceVersion', '1')) + 1)
+        after.setdefault('status', {}).update(write.status if write else {})
+        return after
+
+
+def addressed(name='web', targets=None, address='203.0.113.1'):
+    """Return the Service of a Gateway with an address."""
+    document = slot_service(name, targets or {80: 28000})
+    return {**document, 'status': {'loadBalancer': {'ingress': [{'ip': address}]}}}
+
+
+def conditions(entry):
+    """Return the conditions in a part of a status, as status and reason by type."""
+    return {each['type']: (each['status'], each['reason']) for each in entry['conditions']}
+
+
+def ports(write):
+    """Return the target of each port of the Service in a write."""
+    return {port['port']: port['targetPort'] for port in write.service['spec']['ports']}
+
+
+def test_a_gateway_gets_a_service_with_a_slot_for_each_port():
+    cluster = Cluster(gateway('web', listener(), listener('more', 8080), listener('same', hostname='a.com')))
+    write = cluster.gateways.decide(WEB)
+    assert ports(write) == {80: 28000, 8080: 28001}
+    assert write.service['spec']['selector'] == SELECTOR
+    assert write.service['metadata']['labels']['gateway.networking.k8s.io/gateway-name'] == 'web'
+    assert write.service['metadata']['annotations'] == {'headrace.io/enabled': 'false'}
+
+
+def test_a_port_keeps_its_slot_and_no_two_have_the_same():
+    cluster = Cluster(gateway('web', listener('b', 8080)), slot_service('web', {8080: 28001}))
+    assert cluster.gateways.decide(WEB).service is None
+    cluster.put(gateway('other', listener()))
+    # The Service does not show yet, so what was given is remembered.
+    assert ports(cluster.gateways.decide(Ref('Gateway', 'shop', 'other'))) == {80: 28000}
+    cluster.put(gateway('third', listener()))
+    write = cluster.gateways.decide(Ref('Gateway', 'shop', 'third'))
+    assert write.service is None
+    assert conditions(write.status)['Programmed'] == ('False', 'AddressNotAssigned')
+    cluster.drop(WEB)
+    assert cluster.gateways.decide(WEB).removed == gateway_listeners.service_of(WEB, CONTEXT)
+    cluster.drop(gateway_listeners.service_of(WEB, CONTEXT))
+    assert ports(cluster.gateways.decide(Ref('Gateway', 'shop', 'third'))) == {80: 28001}
+
+
+def test_a_gateway_of_another_class_loses_its_service_and_gets_no_status():
+    cluster = Cluster(gateway('web', class_name='other'))
+    assert cluster.gateways.decide(WEB) is None
+    cluster = Cluster(gateway('web', class_name='other'), slot_service('web', {80: 28000}))
+    write = cluster.gateways.decide(WEB)
+    assert (write.removed, write.status) == (gateway_listeners.service_of(WEB, CONTEXT), {})
+
+
+def test_a_gateway_is_programmed_once_its_service_has_an_address():
+    cluster = Cluster(gateway(), slot_service('web', {80: 28000}))
+    assert conditions(cluster.gateways.decide(WEB).status) == {
+        'Accepted': ('True', 'Accepted'),
+        'Programmed': ('False', 'AddressNotAssigned'),
+    }
+    cluster.put(addressed())
+    assert WEB in cluster.asked
+    status = cluster.gateways.decide(WEB).status
+    assert status['addresses'] == [{'type': 'IPAddress', 'value': '203.0.113.1'}]
+    assert conditions(status)['Programmed'] == ('True', 'Programmed')
+    assert conditions(status['listeners'][0]) == {
+        'Accepted': ('True', 'Accepted'),
+        'Conflicted': ('False', 'NoConflicts'),
+        'Programmed': ('True', 'Programmed'),
+        'ResolvedRefs': ('True', 'ResolvedRefs'),
+    }
+
+
+def test_attached_routes_are_counted_as_they_come_and_go():
+    cluster = Cluster(gateway(), addressed(), service('one', ports=[{'port': 80}]))
+    for number in range(3):
+        cluster.put(http_route(f'r{number}', rule('one')))
+        assert cluster.asked.pop() == WEB
+    cluster.put(http_route('elsewhere', rule('one'), parents=[{'name': 'web', 'sectionName': 'none'}]))
+    assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 3
+    cluster.drop(Ref('HTTPRoute', 'shop', 'r1'))
+    assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 2
+
+
+@pytest.mark.parametrize(
+    ('made', 'wanted'),
+    [
+        pytest.param({}, {'Accepted': ('True', 'Accepted'), 'ResolvedRefs': ('True', 'ResolvedRefs')}, id='in order'),
+        pytest.param({'backend': 'absent'}, {'ResolvedRefs': ('False', 'BackendNotFound')}, id='no backend'),
+        pytest.param(
+            {'backend': {'name': 'one', 'namespace': 'other', 'port': 80}},
+            {'ResolvedRefs': ('False', 'RefNotPermitted')},
+            id='no grant',
+        ),
+        pytest.param(
+            {'backend': {'name': 'one', 'kind': 'Pod'}}, {'ResolvedRefs': ('False', 'InvalidKind')}, id='kind'
+        ),
+        pytest.param({'section': 'none'}, {'Accepted': ('False', 'NoMatchingParent')}, id='no such listener'),
+        pytest.param(
+            {'hostnames': ['b.com'], 'section': 'named'},
+            {'Accepted': ('False', 'NoMatchingListenerHostname')},
+            id='no common host',
+        ),
+        pytest.param({'namespace': 'other'}, {'Accepted': ('False', 'NotAllowedByListeners')}, id='another namespace'),
+    ],
+)
+def test_a_route_shows_for_its_parent_whether_it_is_attached_and_its_references_are_good(made, wanted):
+    parent = {'name': 'web', 'namespace': 'shop', **({'sectionName': made['section']} if 'section' in made else {})}
+    namespace = made.get('namespace', 'shop')
+    route = http_route(
+        'r',
+        rule(made.get('backend', 'one')),
+        hostnames=made.get('hostnames', ()),
+        parents=[parent],
+        namespace=namespace,
+        generation=4,
+    )
+    cluster = Cluster(
+        gateway('web', listener(), listener('named', hostname='a.com')),
+        addressed(),
+        service('one', ports=[{'port': 80}]),
+        service('one', 'other', ports=[{'port': 80}]),
+        route,
+    )
+    (entry,) = cluster.gateways.decide(Ref('HTTPRoute', namespace, 'r')).status['parents']
+    assert entry['controllerName'] == CONTROLLER
+    assert entry['parentRef'] == {'group': 'gateway.networking.k8s.io', 'kind': 'Gateway', **parent}
+    assert conditions(entry).items() >= wanted.items()
+    assert {each['observedGeneration'] for each in entry['conditions']} == {4}
+
+
+def test_entries_of_other_controllers_stay_and_what_is_there_is_not_written_again():
+    foreign = {'parentRef': {'name': 'theirs'}, 'controllerName': 'example.com/other', 'conditions': []}
+    route = {**http_route('r', rule('one')), 'status': {'parents': [foreign]}}
+    cluster = Cluster(gateway(), addressed(), service('one', ports=[{'port': 80}]), route)
+    after = cluster.written(route)
+    assert after['status']['parents'][0] == foreign
+    assert len(after['status']['parents']) == 2
+    cluster.put(after)
+    assert cluster.gateways.decide(ROUTE) is None
+    # A route that leaves loses what this class has written, and nothing else.
+    gone = copy.deepcopy(after)
+    gone['spec']['parentRefs'] = [{'name': 'theirs'}]
+    cluster.put(gone)
+    assert cluster.gateways.decide(ROUTE).status == {'parents': [foreign]}
+
+
+def test_a_route_without_a_parent_of_this_class_is_left_alone():
+    route = http_route('r', rule('one'), parents=[{'name': 'theirs'}])
+    assert Cluster(gateway('theirs', class_name='other'), route).gateways.decide(ROUTE) is None
+
+
+def test_a_transition_keeps_its_time_while_the_status_is_the_same():
+    route = http_route('r', rule('one'))
+    cluster = Cluster(gateway(), addressed(), service('one', ports=[{'port': 80}]), route)
+    after = cluster.written(route)
+    for entry in after['status']['parents'][0]['conditions']:
+        entry['lastTransitionTime'] = '2020-01-01T00:00:00Z'
+    after['spec']['rules'][0]['backendRefs'][0]['name'] = 'absent'
+    after['metadata']['generation'] = 2
+    cluster.put(after)
+    (entry,) = cluster.gateways.decide(ROUTE).status['parents']
+    times = {each['type']: each['lastTransitionTime'] for each in entry['conditions']}
+    assert times['Accepted'] == '2020-01-01T00:00:00Z'
+    assert times['ResolvedRefs'] > '2025'
+
+
+def test_a_class_of_ours_is_accepted_and_names_its_features():
+    write = Cluster().gateways.decide(Ref('GatewayClass', '', 'headrace'))
+    assert (write.version, conditions(write.status)) == ('7', {'Accepted': ('True', 'Accepted')})
+    names = [each['name'] for each in write.status['supportedFeatures']]
+    assert names == sorted(names)
+    assert {'Gateway', 'HTTPRoute', 'ReferenceGrant'} <= set(names)
