@@ -21,7 +21,6 @@ REPOSITORY = images.OPERATOR.rpartition(':')[0]
 # What else decides what the image is.
 _FIXED = ('operator/Dockerfile', 'operator/build.lock', 'operator/requirements.lock')
 _PACKAGE = 'operator/headrace'
-_INSIDE = 'opt/headrace/lib/python3.13/site-packages/headrace'
 _LAYER, _CONFIG, _MANIFEST = (
     f'application/vnd.oci.image.{kind}' for kind in ('layer.v1.tar', 'config.v1+json', 'manifest.v1+json')
 )
@@ -29,9 +28,10 @@ _LAYER, _CONFIG, _MANIFEST = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Built:
-    """An image that Docker has built: its archive, and the digest of each file of the package in it."""
+    """An image that Docker has built: its archive, where the package is in it, and the digest of each of its files."""
 
     archive: Path
+    inside: str
     files: dict[str, str]
 
 
@@ -57,7 +57,9 @@ def build(folder, node, *, anew=False):
 
     `node` is what `make node` has made.
     """
-    fixed = _digest(repr(([(ROOT / name).read_bytes() for name in _FIXED], _project(), str(node))).encode())
+    fixed = _digest(
+        repr(([(ROOT / name).read_bytes() for name in _FIXED], _project(), str(node), Built.__slots__)).encode()
+    )
     archive, record = folder / 'operator.tar', folder / 'operator.json'
     if (
         not anew
@@ -65,7 +67,7 @@ def build(folder, node, *, anew=False):
         and (known := json.loads(record.read_text()))['fixed'] == fixed
         and archive.exists()
     ):
-        return Built(archive, known['files'])
+        return Built(archive, known['inside'], known['files'])
     files = {path: _digest(content) for path, content in _package().items()}
     record.unlink(missing_ok=True)
     space = Space('machine', fd=network.machine())
@@ -77,18 +79,28 @@ def build(folder, node, *, anew=False):
             docker.save(archive)
     finally:
         space.close()
-    record.write_text(json.dumps({'fixed': fixed, 'files': files}))
-    return Built(archive, files)
+    built = Built(archive, _place(archive), files)
+    record.write_text(json.dumps({'fixed': fixed, 'inside': built.inside, 'files': files}))
+    return built
+
+
+def _place(archive):
+    """Return the folder of the package in an image."""
+    with tarfile.open(archive) as whole:
+        *_, last = json.load(whole.extractfile('manifest.json'))[0]['Layers']
+        with tarfile.open(fileobj=whole.extractfile(last)) as layer:
+            (found,) = (name for name in layer.getnames() if name.endswith('/site-packages/headrace/__init__.py'))
+    return found.rpartition('/')[0]
 
 
 def tag(built):
     """Return the tag of the image of this checkout: it tells which."""
-    return f'{images.OPERATOR.rpartition(":")[2]}-{_digest(_layer(built.files))[:12]}'
+    return f'{images.OPERATOR.rpartition(":")[2]}-{_digest(_layer(built))[:12]}'
 
 
 def write(built, target):
     """Write an archive with the image of this checkout, but without the layers of Docker's image, which a node has."""
-    layer = _layer(built.files)
+    layer = _layer(built)
     with tarfile.open(built.archive) as archive:
         manifest = json.load(archive.extractfile('manifest.json'))[0]
         config = json.load(archive.extractfile(manifest['Config']))
@@ -120,16 +132,16 @@ def _described(kind, content):
     return {'mediaType': kind, 'digest': f'sha256:{_digest(content)}', 'size': len(content)}
 
 
-def _layer(files):
-    """Return the layer with what differs from files of known digests; a file that is gone hides the one below."""
+def _layer(built):
+    """Return the layer with what differs from an image; a file that is gone hides the one below."""
     package, written = _package(), io.BytesIO()
     with tarfile.open(fileobj=written, mode='w') as archive:
         for path, content in package.items():
-            if files.get(path) != _digest(content):
-                _put(archive, f'{_INSIDE}/{path}', content)
-        for path in sorted(files.keys() - package.keys()):
+            if built.files.get(path) != _digest(content):
+                _put(archive, f'{built.inside}/{path}', content)
+        for path in sorted(built.files.keys() - package.keys()):
             parent, _, name = path.rpartition('/')
-            _put(archive, '/'.join(filter(None, (_INSIDE, parent, f'.wh.{name}'))), b'')
+            _put(archive, '/'.join(filter(None, (built.inside, parent, f'.wh.{name}'))), b'')
     return written.getvalue()
 
 

@@ -2,14 +2,16 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 from conformance import operator_image
 
-_FOLDER = 'opt/headrace/lib/python3.13/site-packages/headrace'
+_FOLDER = 'lib/site-packages/headrace'
 
 
 def _files(known):
-    with tarfile.open(fileobj=io.BytesIO(operator_image._layer(known))) as archive:
+    built = operator_image.Built(Path('none'), _FOLDER, known)
+    with tarfile.open(fileobj=io.BytesIO(operator_image._layer(built))) as archive:
         return {member.name.removeprefix(f'{_FOLDER}/'): member.size for member in archive}
 
 
