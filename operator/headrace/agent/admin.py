@@ -48,7 +48,7 @@ class Admin:
         self._scrape = asyncio.Lock()
 
     def attach(self, loop: Loop, traffic: Traffic, table_sync: TableSync | None) -> None:
-        """Tell of a loop from now on; before it there is a source only."""
+        """Attach the loop, from which pages and metrics are made from now on; before it there is a source only."""
         self.loop = self.pages.loop = loop
         self.traffic = traffic
         name = loop.state.context.class_name
@@ -106,7 +106,7 @@ class Admin:
         return self.source.problems() | (self.loop.applier.stats.problems if self.loop else {})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Tell whether HAProxy has been told everything once, and is not draining."""
+        """Tell whether HAProxy has had the whole model once, and is not draining."""
         loop = self.loop
         ready = self.synced and loop is not None and loop.applier.ready and loop.applier.worker is not None
         return web.Response(status=200 if ready else 503, text='ready\n' if ready else 'not ready\n')

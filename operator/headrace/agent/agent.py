@@ -110,7 +110,7 @@ class Agent:
             self.loop.wake(since)
 
     async def run(self) -> None:
-        """Serve until told to stop.
+        """Serve until a signal to stop.
 
         Raises AgentError, ServingError, SourceError, HaproxyMissingError, OldHaproxyError, HaproxyStartError,
         WatchEndedError and WriteError.
@@ -182,7 +182,7 @@ class Agent:
                 file.touch() if ready else file.unlink(missing_ok=True)
 
     async def _read(self, following: asyncio.Task[None]) -> bool:
-        """Wait until the store holds everything once; return False when told to stop before that."""
+        """Wait until the store holds everything once; return False after a signal to stop."""
         reading, stop = asyncio.create_task(self.source.read()), asyncio.create_task(self.stopping.wait())
         try:
             await asyncio.wait([following, reading, stop], return_when=asyncio.FIRST_COMPLETED)

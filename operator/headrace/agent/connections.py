@@ -1,4 +1,4 @@
-"""Connections to one of the agent's own ports: how many, of whom, and for how long.
+"""Connections to one of the agent's own ports: limits of their number, in all and by peer, and of their time.
 
 Promises: a client that is slow, silent or one of many costs a bounded part of the memory and of the event loop, and keeps
 no other client out: at a limit the oldest connection without a request gives way to a new one. TLS handshakes, which cost

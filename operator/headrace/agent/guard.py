@@ -1,4 +1,4 @@
-"""Who may see the pages for administrators: who asks on loopback, or shows a token that the API server lets in.
+"""Access to the pages for administrators: requests on loopback, or with a token that the API server authorises.
 
 A token is in a header of its own, because the API server's proxy to pods removes `Authorization`; that counts too.
 """

@@ -310,7 +310,7 @@ class Loop:
             return reload
 
     async def steer(self, table_sync: TableSync, facts: NodeFacts) -> None:
-        """Make a node's table from what HAProxy has been told, and lead all later changes past it."""
+        """Make a node's table from the snapshot that HAProxy has, and apply all later changes to it too."""
         async with self._turn:
             self.applier.attempts.append(table_sync.attempt)
             self.table_sync = table_sync

@@ -62,14 +62,14 @@ class AgentCollector:
         applier = self.sources.applier
         stats = applier.stats
         yield _gauge('headrace_info', 'The version that runs.', 1, version=headrace.__version__)
-        yield _counter('headrace_events', 'Changes that the source has told.', self.sources.source.events)
+        yield _counter('headrace_events', 'Changes that the source has reported.', self.sources.source.events)
         yield _counter(
             'headrace_missed_changes',
-            'Changes that a sweep found and no watch told.',
+            'Changes that a sweep found and no watch reported.',
             self.sources.source.missed_changes,
         )
         silence = GaugeMetricFamily(
-            'headrace_watch_silence_seconds', 'How long a watch has told nothing.', labels=('path',)
+            'headrace_watch_silence_seconds', 'Seconds since the last event of a watch.', labels=('path',)
         )
         for path, seconds in sorted(self.sources.source.silent().items()):
             silence.add_metric((path,), seconds)

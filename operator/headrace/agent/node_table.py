@@ -33,7 +33,7 @@ class NodeTable:
         self._loop: Loop | None = None
 
     def attach(self, loop: Loop) -> None:
-        """Tell of a loop; it leads changes past the table once that is held."""
+        """Attach a loop, which applies changes to the table once this agent owns it."""
         self._loop = loop
         self.table_sync.lost = loop.applier.lost
 
@@ -95,7 +95,7 @@ class NodeTable:
         self.owned.set()
 
     async def keep(self) -> None:
-        """Keep the table true from when it is held, until cancelled."""
+        """Keep the table in sync from when this agent owns it, until cancelled."""
         if not self.owned.is_set():
             assert self.slot is not None
             await self.slot.wait()

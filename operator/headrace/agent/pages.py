@@ -1,4 +1,4 @@
-"""Pages for administrators: what is served, and why. They name objects of all namespaces, so who asks is judged first.
+"""Pages for administrators: what is served, and why. They name objects of all namespaces, so each request is authorised first.
 
 Promises: one page at a time is made, in pieces that hold the event loop for some milliseconds, however many objects
 there are; each page is bounded.

@@ -8,7 +8,7 @@ from headrace.store import Store
 
 
 class Source(Protocol):
-    """Fills a store and keeps it true. `events` counts changes that were told, `missed_changes` those that only a sweep found."""
+    """Fills a store and keeps it current. `events` counts changes that watches reported, `missed_changes` those of sweeps alone."""
 
     events: int
     missed_changes: int
@@ -17,7 +17,7 @@ class Source(Protocol):
         """Return what is wrong with what could not be read."""
 
     def silent(self) -> dict[str, float]:
-        """Return for each watch how many seconds it has told nothing."""
+        """Return for each watch the seconds since its last event."""
 
     def problems(self) -> dict[str, str]:
         """Return what stands in the way, by subject."""
@@ -26,12 +26,12 @@ class Source(Protocol):
         """Return when everything is in the store once; `follow` runs meanwhile."""
 
     async def follow(self) -> None:
-        """Keep the store true, until told to stop."""
+        """Keep the store current, until `stop`."""
 
     def stop(self) -> None:
         """End following."""
 
 
-# Takes the store to fill, whom to wake after each change (with the time of the news, in monotonic seconds), and whom to
+# Takes the store to fill, a function to call after each change (with the time of the news, in monotonic seconds), and one to
 # call when handlers of signals may be set.
 SourceOf = Callable[[Store, Callable[[float], None], Callable[[], None]], Source]

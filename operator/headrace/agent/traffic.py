@@ -82,7 +82,7 @@ class Traffic:
                     texts[pid] = await applier.instance.haproxy.master.tell(
                         pid, 'show stat -1 2 -1', patience.get(pid, _SECONDS)
                     )
-            # What is about to be replaced, or held until a reload, has clients still.
+            # What is about to be replaced, or stays until a reload, has clients still.
             owners = {**_owners(worker.snapshot), **_owners(applier.desired)}
             await asyncio.to_thread(self.take, texts, workers, owners)
 

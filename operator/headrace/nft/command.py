@@ -13,7 +13,7 @@ _LONGEST_ERROR = 500
 
 
 class NftError(Exception):
-    """What nft was told has not been done; the message says why."""
+    """nft has not done what was asked; the message says why."""
 
 
 class NoTableError(NftError):

@@ -291,8 +291,8 @@ class Table:
     def _regroup(
         self, old: Fragment | None, new: Fragment | None, transaction: Transaction, touched: set[Element]
     ) -> None:
-        before = {held.name: held for held in old.balanced} if old else {}
-        after = {held.name: held for held in new.balanced} if new else {}
+        before = {balanced.name: balanced for balanced in old.balanced} if old else {}
+        after = {balanced.name: balanced for balanced in new.balanced} if new else {}
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) == after.get(name):
                 continue

@@ -127,7 +127,7 @@ class TableSync:
             self._problem('route', '')
 
     async def begin_change(self, change: Change) -> Transaction:
-        """Take away what goes for good, and return what `finish_change` has to be told when HAProxy knows it all."""
+        """Take away what goes for good, and return what `finish_change` adds when HAProxy has the whole change."""
         if self.table is None:
             return Transaction()
         async with self._turn:
@@ -253,7 +253,7 @@ class TableSync:
                     table = self._build(self.table.facts) if self._halfway else self.table
                     await self._anew(table)
             if bypass != self._past():
-                # HAProxy came or went while the kernel was told.
+                # HAProxy came or went during the transaction.
                 continue
             if self._away():
                 await asyncio.sleep(_STEP_SECONDS)

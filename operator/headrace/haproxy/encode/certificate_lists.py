@@ -1,7 +1,7 @@
 """The crt-lists: which of them has the lines of a claim, and the commands that lead from one layout of listeners to another.
 
 Pure. The first line of a list is a placeholder: HAProxy needs a default certificate from the start, and does not remove
-it. Keys of its kind give way to all others, so it is shown only where the listener is not in use.
+it. HAProxy prefers certificates with keys of other kinds, so clients see it only while the listener is not in use.
 """
 
 from collections.abc import Iterable, Mapping

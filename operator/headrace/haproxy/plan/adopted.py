@@ -1,7 +1,7 @@
 """What an adopted worker keeps as it is until a reload has brought the backends that it lacks.
 
-Pure. `plan` holds what needs such a backend by what was sent to the worker; of a worker that another process configured, that
-is read from what it has. The snapshot made here says so, and the next plan goes on from there.
+Pure. `plan` defers what needs such a backend by what was sent to the worker; of a worker that another process configured,
+that is read from what it has. The snapshot made here says so, and the next plan goes on from there.
 """
 
 import re
@@ -26,7 +26,7 @@ _POINTING = frozenset((*map_entries.CLAIMED.values(), Map.PASSTHROUGH))
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """What the worker shall have for now, and of which objects and keys it is less than what is wanted."""
+    """What a worker shall have until the reload, and the objects and keys of which that is not what is desired."""
 
     snapshot: ModelSnapshot
     refs: frozenset[Ref] = frozenset()
@@ -64,13 +64,13 @@ def defer(desired: ModelSnapshot, missing_names: Iterable[str], live: LiveState)
 
 
 class _Search:
-    """Finds, step by step, what must stay: each object that is held may hold others."""
+    """Finds, step by step, what is deferred: each object that is may defer others."""
 
     def __init__(self, desired: ModelSnapshot, missing: frozenset[str], live: LiveState) -> None:
         self.desired, self.missing, self.live = desired, missing, live
         self.refs: set[Ref] = set()
         self.keys: set[ClaimKey] = set()
-        # Backends that no object wants any more, and that something which is held leads to.
+        # Backends that no object wants any more, and that something deferred leads to.
         self.retained: set[str] = set()
         self._desired_names = {name for fragment in desired.fragments.values() for name in plan.backends(fragment)}
         # By the policy or the backend that their key begins with.

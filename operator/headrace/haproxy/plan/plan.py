@@ -102,7 +102,7 @@ def plan(change: Change, loaded: Loaded) -> Plan:
 
 
 def record(snapshot: ModelSnapshot, change: Change, steps: Plan) -> None:
-    """Note in a worker's snapshot what the commands of a plan have told it of a change; what is held waits."""
+    """Note in a worker's snapshot the part of a change that the commands of a plan have sent; what is deferred waits."""
     snapshot.tell(
         replace(
             change,
@@ -173,7 +173,7 @@ class _PlanBuilder:
             self.deferred |= refs
 
     def _next_deferred(self, change: Change) -> set[Ref]:
-        """Hold the pointers that wait, and return the objects that must be held besides those that are."""
+        """Defer the pointers that wait, and return the objects that must be deferred as well."""
         changes = [item for item in change.fragments if item.ref in self.deferred]
         absent = self.missing.union(*(backends(item.new).keys() - backends(item.old).keys() for item in changes))
         policies = {policy for item in changes if item.new for policy in item.new.policies}
@@ -194,7 +194,7 @@ class _PlanBuilder:
         }
 
     def _defer_files(self, changes: Iterable[PointerChange]) -> None:
-        """Hold the files that are named by what is held."""
+        """Defer the removal of files that a deferred pointer names."""
         files = {key for item in changes if item.key in self.deferred_keys for key in files_of(item.old)}
         self.deferred_keys |= {item.key for item in changes if item.key in files and item.new is None}
 
@@ -205,7 +205,7 @@ class _PlanBuilder:
         if after.sizes == self.loaded.listeners.sizes:
             self.listeners = after
             return
-        # What is held is planned again with each change: by then it is not to be seen any more whose ports these are.
+        # What is deferred is planned again with each change, and a later change does not name the objects that have these ports.
         self.resized = self.loaded.resized | {item.ref for item in change.fragments if _listens(item)}
         self.reasons.add(Reason('listeners', NUMBER_OF_LISTENERS, tuple(sorted(self.resized))))
         self.deferred_keys |= {item.key for item in changes if item.key[0] is Kind.LISTENER}

@@ -296,7 +296,7 @@ class Renderer:
     def _health_binds(self) -> list[str]:
         settings = self.context.settings
         if self.context.role is Role.NODE:
-            # In the host's network everybody would reach it.
+            # In the host's network all hosts that reach the node would reach it.
             return _bind(('127.0.0.1',), [str(self.context.node_health_port)])
         return _bind(settings.health_addresses or settings.addresses, [str(settings.health_port)])
 

@@ -22,7 +22,7 @@ from headrace.resolve.model_snapshot import ModelSnapshot
 from headrace.translate import budgets
 
 Owners = Mapping[ClaimKey, AbstractSet[Ref]]
-# A search for longer than this would hold up everybody's reloads: the rest of the namespaces at fault is left out whole.
+# All reloads wait for a search: after this time the rest of the namespaces at fault is left out whole.
 _SEARCH_SECONDS = 30.0
 # Some fragments alone may take so many times as long as none of them, and so many seconds, before they are slow.
 _TIMES, _SHORTEST_SECONDS = 3.0, 2.0
