@@ -99,3 +99,9 @@ def test_the_shares_of_a_split_lead_to_its_backends(rule):
 def test_any_other_text_is_read_as_itself_or_as_what_it_stands_for(text):
     for kind in (Kind.ROUTE, Kind.TLS, Kind.GATEWAY_PORT):
         map_entries.read_pointer(kind, text)
+
+
+@given(NAMES)
+def test_the_name_of_a_file_of_tls_is_read_from_its_reference(name):
+    assert syntax.pem_name(syntax.certificate_file(name)) == syntax.pem_name(syntax.authority_file(name)) == name
+    assert syntax.pem_name(f'elsewhere/{name}.pem') == syntax.pem_name(f'certificates/{name}.txt') == ''

@@ -100,6 +100,17 @@ class Command:
         return f'Command({self.phase.name}: {self.named})'
 
 
+def target(command: Command) -> Map | str | None:
+    """Return the map that a command changes, or the name of the backend that it or its server is; None for TLS."""
+    match command.line.split(' '):
+        case ['add' | 'set' | 'del', 'map', file, *_]:
+            return next(name for name in Map if syntax.map_file(name) == file)
+        case [_, 'server' | 'health' | 'backend', name, *_] | ['set', 'maxconn', 'server', name, *_]:
+            return name.partition('/')[0]
+        case _:
+            return None
+
+
 def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
     """Return commands that add entries whose keys are not there, as few as payloads allow; sorted by map and key."""
     batch: list[Command] = []

@@ -17,6 +17,7 @@ AUTHORITIES = 'authorities'
 MAPS = 'maps'
 ERRORS = 'errors'
 _ESCAPED = re.compile(r'([\\ ;])')
+_PEM = re.compile(rf'(?:{CERTIFICATES}|{AUTHORITIES})/([^/]+)\.pem')
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
 
 
@@ -77,6 +78,12 @@ def certificate_file(name: str) -> str:
 def authority_file(name: str) -> str:
     """Return the reference of an authority's file."""
     return f'{AUTHORITIES}/{name}.pem'
+
+
+def pem_name(file: str) -> str:
+    """Return what `certificate_file` or `authority_file` made a reference of, '' for another file."""
+    match = _PEM.fullmatch(file)
+    return match[1] if match else ''
 
 
 @lru_cache(maxsize=16384)

@@ -205,8 +205,7 @@ def _file_repairs(
         ):
             yield from (commands.set_certificate if certificate else commands.set_authority)(name, pem.data)
     for file in live.keys() - desired.keys() - {certificate_lists.PLACEHOLDER}:
-        name = file.rpartition('/')[2].removesuffix('.pem')
-        if file in (syntax.certificate_file(name), syntax.authority_file(name)):
+        if name := syntax.pem_name(file):
             yield (commands.del_certificate if certificate else commands.del_authority)(name)
 
 

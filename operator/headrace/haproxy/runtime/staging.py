@@ -19,6 +19,7 @@ from headrace.ir.policy import Entry, Map
 from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
+from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
 from headrace.translate import shapes
 
@@ -37,6 +38,8 @@ class Staging:
         self._usage = usage(renderer)
         self._listeners = tls_listeners.of({})
         self._stale: set[str] = set()
+        # The claims of stale files of TLS.
+        self._pem_keys: dict[str, ClaimKey] = {}
         self._stale_shards: set[int] = set()
         # What changed since all files were written, as it was then.
         self.written: dict[Ref, Fragment | None] = {}
@@ -63,6 +66,7 @@ class Staging:
         self.renew()
         files.write(self.folder, self.renderer.snapshot(self.snapshot))
         self._stale.clear()
+        self._pem_keys.clear()
         self._stale_shards.clear()
 
     def note(self, change: Change) -> None:
@@ -103,7 +107,7 @@ class Staging:
     def _point(self, change: PointerChange) -> None:
         kind, key = change.key
         if isinstance(change.old, Pem) or isinstance(change.new, Pem):
-            self._stale.add(render.pem_file(kind, key))
+            self._mark_pem(change.key)
         if (place := certificate_lists.place(kind, key)) is not None:
             self._stale.add(place.file)
         if kind is Kind.CERTIFICATE:
@@ -114,6 +118,11 @@ class Staging:
             self._stale.add(render.MATERIALS)
         if change.key == render.DEFAULT and (change.old is None or change.new is None):
             self._stale.add(_SECTIONS)
+
+    def _mark_pem(self, key: ClaimKey) -> None:
+        file = render.pem_file(*key)
+        self._pem_keys[file] = key
+        self._stale.add(file)
 
     def _exchange(self, old: Iterable[Entry], new: Iterable[Entry]) -> None:
         before, after = frozenset(old), frozenset(new)
@@ -146,9 +155,9 @@ class Staging:
         before, self._listeners = self._listeners, tls_listeners.of_pointers(self.snapshot.pointers)
         self._stale |= {_SECTIONS, render.CRT_LIST, render.MATERIALS, *map(map_file, Map)}
         self._stale |= certificate_lists.differing(before, self._listeners) | self._slot_lists()
-        self._stale |= {
-            render.pem_file(*key) for key, content in self.snapshot.pointers.items() if isinstance(content, Pem)
-        }
+        for key, content in self.snapshot.pointers.items():
+            if isinstance(content, Pem):
+                self._mark_pem(key)
 
     def _slot_lists(self) -> set[str]:
         return {certificate_lists.of_slot(slot) for slot in self.renderer.context.slots.get('HTTPS', ())}
@@ -181,6 +190,8 @@ class Staging:
             for name in names:
                 contents |= self._file(name)
             await asyncio.to_thread(_write, self.folder, contents)
+            for name in set(names) - self._stale:
+                self._pem_keys.pop(name, None)
             if not self._stale and not self._stale_shards:
                 self.written.clear()
         except BaseException:
@@ -210,14 +221,8 @@ class Staging:
         for map_name in Map:
             if name == map_file(map_name):
                 return {name: render.map_text(self._maps[map_name])}
-        return {name: self._pem(name)}
-
-    def _pem(self, name: str) -> bytes | None:
-        for kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
-            content = self.snapshot.pointers.get((kind, Path(name).stem))
-            if isinstance(content, Pem) and render.pem_file(kind, Path(name).stem) == name:
-                return content.data
-        return None
+        content = self.snapshot.pointers.get(self._pem_keys[name])
+        return {name: content.data if isinstance(content, Pem) else None}
 
 
 def _differ(item: FragmentChange) -> bool:

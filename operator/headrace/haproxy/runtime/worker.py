@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from headrace.haproxy.encode import commands, map_entries, syntax
 from headrace.haproxy.encode.commands import Command, Phase
@@ -166,12 +165,12 @@ class Worker:
         backends, maps = set[str](), set[Map]()
         reasons = set[Reason]()
         for item in refused:
-            match item.command.line.split(' '):
-                case ['add' | 'set' | 'del', 'map', file, *_]:
-                    maps.add(Map(Path(file).stem))
-                case [_, 'server' | 'health' | 'backend', where, *_] | ['set', 'maxconn', 'server', where, *_]:
-                    backends.add(where.partition('/')[0])
-                case _:
+            match commands.target(item.command):
+                case Map() as name:
+                    maps.add(name)
+                case str() as name:
+                    backends.add(name)
+                case None:
                     text = f'{item.command.line.split(" ")[0]}: {item.answer}'
                     reasons.add(Reason('refused', text, subjects(item.command, change)))
         desired = live_state.desired_backends(self.snapshot.fragments.values()) if backends else {}

@@ -158,3 +158,32 @@ def test_a_transaction_that_is_committed_is_aborted_too_and_nothing_else_is():
     assert (set_.abort, commit.abort) == ('', 'abort ssl cert certificates/shop_tls.pem')
     *_, commit = commands.new_authority('shop_ca', b'PEM\n')
     assert commit.abort == 'abort ssl ca-file authorities/shop_ca.pem'
+
+
+@pytest.mark.parametrize('name', list(Map))
+def test_the_map_of_a_command_is_read_from_it(name):
+    entry = Entry(name, 'k', 'v')
+    made = [
+        *commands.add_entries(Phase.DATA, [entry]),
+        commands.set_entry(Phase.DATA, entry),
+        commands.del_entry(Phase.DATA, entry),
+    ]
+    assert [commands.target(command) for command in made] == [name] * 3
+
+
+def test_the_backend_of_a_command_is_read_from_it():
+    backend = Backend('shop_web_http', WEB, 'http', Shape(), Options(check=True), ())
+    server = 'shop_web_http/10.0.0.1:80'
+    made = [
+        *commands.add_server(Phase.ENDPOINTS, backend, '10.0.0.1:80', '10.0.0.1:80'),
+        commands.set_limit(server, 9),
+        commands.disable_server(Phase.ENDPOINTS, server),
+        *commands.add_backend(backend),
+        commands.publish_backend('shop_web_http'),
+    ]
+    assert {commands.target(command) for command in made} == {'shop_web_http'}
+
+
+def test_a_command_about_tls_is_about_no_map_and_no_backend():
+    made = [*commands.new_certificate('c', PEM), commands.del_authority('a'), *commands.take_turns(passing=True)]
+    assert {commands.target(command) for command in made} == {None}
