@@ -35,7 +35,7 @@ class Proxy:
 
     def __exit__(self, *_):
         """End all connections and the thread."""
-        self._do(self._close())
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -90,6 +90,13 @@ class Proxy:
     async def _close(self):
         self._server.close()
         await self._cut()
+
+    async def _end(self):
+        await self._close()
+        # One that has just been accepted is no task yet; nothing but the loop's own socket is left at the end.
+        while len(self._loop._selector.get_map()) > 1:
+            await asyncio.sleep(0.005)
+            await self._cut()
 
     async def _cut(self):
         tasks = list(self._open)

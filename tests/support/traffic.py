@@ -9,6 +9,7 @@ import threading
 import time
 
 _SECONDS = 30.0
+_CLOSING_SECONDS = 0.5
 _NUMBERS = itertools.count(1)
 # The example of RFC 6455, section 1.3.
 _UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
@@ -75,12 +76,18 @@ class Town:
 
 
 async def _cancel_all():
-    # A connection that has just been accepted belongs to a task that has to begin before it can close it.
-    await asyncio.sleep(0.02)
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _CLOSING_SECONDS
+    while True:
+        # A connection that has just been accepted belongs to a task that has to begin before it can close it.
+        await asyncio.sleep(0.005)
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        # Nothing but the loop's own socket is left.
+        if len(loop._selector.get_map()) <= 1 or loop.time() > end:
+            return
 
 
 class _Pod:
