@@ -198,7 +198,7 @@ def test_a_namespace_that_writes_refused_objects_all_the_time_stops_no_reload_of
         ends = endpoint_slice('web', 'tenant-c', addresses=[pod], port=town.port)
         wanted = service('web', 'tenant-c', annotations={'host': 'c.example.com', 'cookie': 'legitimate'})
         live.put('tenant-c', wanted, ends)
-        until(lambda: 'tenant-c_web_80_' in str(live.servers()), "tenant-c's reload has come", 60)
+        until(lambda: 'tenant-c_web_80_' in str(live.servers()), "tenant-c's reload has come", 150)
         # What a refused object claimed is closed, for others of its namespace too; what comes meanwhile is not lost.
         until(
             lambda: re.match(r'tenant-b_elder[^|]*[|][^|]*[|]X', live.routes().get('held.example.com/', '')),
