@@ -347,7 +347,7 @@ def counted(name):
 
 
 def outside(name, external):
-    """Return a Service of type ExternalName, which nobody asks for anything."""
+    """Return a Service of type ExternalName, which gets no requests."""
     said, spec = {'host': host(name)}, {'type': 'ExternalName', 'externalName': external}
     return [service(name, annotations=said, ports=[{'name': 'http', 'port': 80}], **spec)]
 

@@ -52,7 +52,7 @@ def state(ask):
             for server, one in servers.get(name, {}).items()
         ),
         'shapes': sorted(
-            # The limit of a backend itself is a share of the global one where nobody has set it, or not told.
+            # The limit of a backend itself is a share of the global one where it is not set.
             (row['pxname'], row['svname'], *(row[name] for name in COLUMNS if name != 'slim' or row['type'] == SERVER))
             for row in rows
             if row['pxname'] in there
@@ -112,7 +112,7 @@ class Followed:
         self.change([*self.objects])
 
     def fresh(self):
-        """Return what a HAProxy has that starts from these objects; it listens where the live one does, to nobody."""
+        """Return what a HAProxy has that starts from these objects; it listens where the live one does, without clients."""
         seen = class_settings.parse(self.live.config.read_text())
         made = built(*self.objects.values(), settings=seen, all_secrets=True)
         assert made.context == build_context.make(seen, all_secrets=True)

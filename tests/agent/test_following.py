@@ -128,8 +128,8 @@ class Gate:
         os.mkfifo(self.path)
 
     def open(self):
-        """Wait for whoever reads the file, and let it go on."""
-        until(self._written, 'somebody reads')
+        """Wait for the reader of the file, and let it go on."""
+        until(self._written, 'the file is read')
 
     def _written(self):
         with contextlib.suppress(OSError):

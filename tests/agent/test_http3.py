@@ -35,7 +35,7 @@ def test_hosts_come_and_go_without_a_reload_and_the_listener_by_one(make_live, t
     until(live.reloads, 'the reload is over')
     until(lambda: status(live, 'late.example.com') == 200, 'the new worker serves it')
     live.set(http3=False)
-    until(lambda: status(live, 'new.example.com') == 0, 'nobody listens any more')
+    until(lambda: status(live, 'new.example.com') == 0, 'the port is closed')
 
 
 def test_a_request_that_is_under_way_outlives_a_reload(make_live, town):

@@ -88,5 +88,5 @@ def test_after_a_reload_and_a_new_agent_the_right_frontend_has_the_connections(l
     live.kill()
     live.drop('pass')
     live.start()
-    until(lambda: certificate(live, 'pass.example.com') is None, 'nobody has it any more')
+    until(lambda: certificate(live, 'pass.example.com') is None, 'it is gone')
     assert all(certificate(live, 'shop.example.com') == ours for _ in range(10))

@@ -137,7 +137,7 @@ def test_status_shows_services_reloads_and_diagnostics_and_one_service_with_its_
     assert 'no Service shop/nobody' in said
 
 
-def test_status_of_nobody_says_so():
+def test_status_without_an_agent_says_so():
     done = subprocess.run(
         [sys.executable, '-m', 'headrace', 'status', '--admin', '127.0.0.1:1'],
         capture_output=True, text=True, check=False, timeout=30,

@@ -21,7 +21,7 @@ from headrace.translate.ingress_class import controller_name
 from support import chart
 from support.chart_matrix import EVERYTHING, MATRIX, REFUSED, WITH_EDGE
 
-# What nobody's schema is known for here.
+# Kinds without a known schema.
 FOREIGN = {'PodMonitor', 'ServiceMonitor'}
 SLICES, LEASES, EVENTS = 'discovery.k8s.io', 'coordination.k8s.io', 'events.k8s.io'
 INGRESSES = 'networking.k8s.io'
@@ -312,7 +312,7 @@ def test_without_an_edge_nothing_of_it_is_made():
     }  # fmt: skip
 
 
-def test_pods_of_a_daemon_set_have_no_budget_because_nobody_could_count_them():
+def test_pods_of_a_daemon_set_have_no_budget_because_they_are_not_counted():
     budgets = [one['metadata']['name'] for one in chart.render(MATRIX['daemon set']) if one['kind'].endswith('Budget')]
     assert budgets == ['hr-headrace-controller']
 
@@ -360,7 +360,7 @@ def test_who_may_see_what_is_served_is_for_administrators_to_say():
     documents = chart.render()
     role = chart.find(documents, 'ClusterRole', '-view')
     assert role['rules'] == [{'apiGroups': ['headrace.io'], 'resources': ['agents/status'], 'verbs': ['get']}]
-    # The chart gives it to nobody, and nothing adds it to the roles that every namespace has.
+    # The chart binds it to no account, and nothing adds it to the roles that every namespace has.
     assert role['metadata']['name'] not in {one['roleRef']['name'] for one in documents if 'roleRef' in one}
     assert not [key for key in role['metadata']['labels'] if 'aggregate' in key]
 

@@ -95,13 +95,13 @@ def test_a_surge_with_one_capability_and_two_users_loses_no_request(control_plan
         # Neither the table, nor the route, nor the kernel's flows miss a right.
         assert answer.read() == b'healthy\n'
     text = (old.host / '0' / 'current').resolve()
-    # HAProxy reads what the operator writes by their group, and nobody else does.
+    # HAProxy reads what the operator writes by their group, and no other process does.
     assert ((old.host / '0').stat().st_mode & 0o777, text.stat().st_gid) == (0o750, 99)
     clients = Clients(ask)
     try:
         clients.more()
         new.begin('haproxy', 'operator').wait()
-        # Who does not have the table tells nobody that it serves.
+        # An agent without the table does not say that it serves.
         assert served_by(control_plane, namespace) == {'node-p0'}
         old.terminate()
         assert old.processes['operator'].wait(30) == 0

@@ -61,7 +61,7 @@ def test_render_replaces_what_it_wrote_before(headrace, given, tmp_path, rendere
 @pytest.mark.parametrize(
     'name', ['haproxy/haproxy.cfg', 'maps/mine.txt', 'certificates/mine.key', 'authorities/sub/a.pem']
 )
-def test_render_does_not_touch_what_somebody_else_put_there(headrace, given, tmp_path, rendered, name):
+def test_render_does_not_touch_foreign_files(headrace, given, tmp_path, rendered, name):
     target = tmp_path / 'etc'
     given('mine', name=f'etc/{name}')
     outcome = headrace('render', '-f', given(hosted()), '-o', target)

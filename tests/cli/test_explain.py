@@ -97,6 +97,6 @@ def test_input_that_cannot_be_used_is_exit_code_2(headrace, tmp_path, monkeypatc
 
 
 def test_without_files_an_agent_is_asked_and_one_that_is_not_there_is_exit_code_4(headrace):
-    # Port 0 is nobody's.
+    # No process listens on port 0.
     outcome = headrace('explain', 'shop/web', '--admin', '127.0.0.1:0')
     assert (outcome.code, outcome.out) == (4, '')

@@ -1,4 +1,4 @@
-"""Input by somebody who means harm, or is merely mistaken: it costs the object that holds it, and no other.
+"""Hostile or mistaken input: it costs the object that holds it, and no other.
 
 Every case is an object of its own that asks to be served; all of them together stand in one folder beside a good
 Service. Nothing crashes, the good Service is served as if it were alone, what is wrong has a diagnostic, and both

@@ -154,7 +154,7 @@ def gone(api, path):
 # --- who may what --------------------------------------------------------------------------------
 
 
-def test_a_token_that_nobody_issued_is_not_known(control_plane, namespace):
+def test_a_token_that_was_not_issued_is_not_known(control_plane, namespace):
     with pytest.raises(ApiError) as refused:
         control_plane.as_bearer('guessed').list(services(namespace))
     assert refused.value.status == 401

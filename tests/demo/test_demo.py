@@ -111,7 +111,7 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
             'orders-db.yaml',
             ('127.10.5.1', '127.10.5.12'),
             ('expected: greeted by orders-db-1', 'found:    greeted by nothing'),
-            id='an address where nobody listens',
+            id='an address without a listener',
         ),
         pytest.param(
             'catalog.yaml',
@@ -207,7 +207,7 @@ def test_two_demonstrations_run_beside_each_other(temporary, haproxy_34):
             'pay.yaml',
             ('tls-secret: pay-certificate', 'tls-secret: another-certificate'),
             ('expected: 308 to https://pay.example.com', 'found:    503 to None'),
-            id='a certificate that nobody waits for',
+            id='a certificate without a challenge',
         ),
         pytest.param(
             'www.yaml',

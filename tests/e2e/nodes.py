@@ -38,7 +38,7 @@ class Lan:
         self.space.enter(_forward)
 
     def join(self, node):
-        """Connect a node, and tell everybody on the network where its pods are."""
+        """Connect a node, and announce its pods to the network."""
         self.space.ip(
             f'link add {node.name} type veth peer name eth0 netns /proc/{os.getpid()}/fd/{node.space.fd}\n'
             f'link set {node.name} master lan\nlink set {node.name} up'

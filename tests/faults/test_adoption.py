@@ -69,7 +69,7 @@ def test_endpoints_of_a_service_that_waits_for_its_reload_stay_true_after_an_ado
     assert live.admin('/healthz')[0] == 200
 
 
-def test_a_service_that_begins_to_compress_while_nobody_looks_gets_its_reload(live, town):
+def test_a_service_that_begins_to_compress_while_the_agent_is_away_gets_its_reload(live, town):
     pod = town.pod()
     live.web([pod], town.port)
     live.start()

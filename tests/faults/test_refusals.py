@@ -143,7 +143,7 @@ def test_a_full_disk_stops_no_change_and_is_caught_up_when_there_is_room(make_li
         healthy(live)
     live.serves([two], 'shop_web_80')
     assert live.metric('headrace_files_behind_seconds') == 0
-    # Whoever starts from the files now has it all.
+    # A HAProxy that starts from the files now has it all.
     for pid in live.haproxies():
         os.kill(pid, 9)
     until(lambda: live.metric('headrace_haproxy_starts_total') == 2, 'HAProxy is started again')

@@ -40,7 +40,7 @@ def all_answer(town, live):
         town.loop.call_soon_threadsafe(client.close)
 
 
-def test_a_haproxy_that_somebody_else_starts_is_followed_and_left_alone_at_the_end(sidecar, town):
+def test_a_haproxy_of_another_supervisor_is_followed_and_left_alone_at_the_end(sidecar, town):
     one, two = town.pods(2)
     sidecar.web([one], town.port)
     sidecar.start()
@@ -181,7 +181,7 @@ def test_what_needs_a_reload_once_the_new_worker_serves_gets_the_next_one(make_s
     until(lambda: live.times('reloaded') == 2, 'there is a reload for it')
 
 
-def test_the_hash_of_a_password_is_told_nobody_whatever_becomes_of_its_command(make_sidecar, town):
+def test_the_hash_of_a_password_is_never_shown_whatever_becomes_of_its_command(make_sidecar, town):
     one, two = town.pods(2)
     sidecar = make_sidecar(reloadInterval='200ms')
     sidecar.web([one], town.port, annotations={'basic-auth-secret': 'users'})
@@ -189,7 +189,7 @@ def test_the_hash_of_a_password_is_told_nobody_whatever_becomes_of_its_command(m
     sidecar.start()
     until(lambda: ':' in sidecar.ask('show map maps/auth.map'), 'the user is known')
     hashes = _digits(sidecar.ask('show map maps/auth.map'))
-    # Somebody takes the entry away, so that the command about it is refused.
+    # The entry is removed, so that the command about it is refused.
     key = sidecar.ask('show map maps/auth.map').split(' ')[1]
     sidecar.ask(f'del map maps/auth.map {key}')
     sidecar.put('users', secret('users', username='ann', password='two'))

@@ -5,7 +5,7 @@ A case is a folder: `in.yaml`, perhaps `config.yaml` (settings), `args` (options
 the case `empty` are left out, the sections of every installation are stored as their difference from `empty`, and of key
 material only its digest is stored.
 
-`--update-golden` writes them; the difference is to be judged by whoever commits it.
+`--update-golden` writes them; read the difference before you commit it.
 """
 
 import difflib
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob('*/in.yaml'))
 BASE = 'empty'
 PRIVATE = ('certificates/', 'authorities/')
-# The crt-list of a listener that nobody has; there are many.
+# The crt-list of a listener without certificates; there are many.
 NOBODYS = 'certificates/nobody.pem *\n'
 
 

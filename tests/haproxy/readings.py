@@ -1,6 +1,6 @@
 """Paths that an endpoint could read as another one, on a host whose pods have more than one route. All by hand."""
 
-# Routes: `/`, `/admin` (nobody is allowed), `/café`, `/a b`, and `/~own` (nobody is allowed either).
+# Routes: `/`, `/admin` (no client is allowed), `/café`, `/a b`, and `/~own` (no client is allowed either).
 # As odd as they are, they have one route however they are read.
 PLAIN = (
     '/', '/x', '/x//y', '//', '//x', '/x%2Fy', '/x%2fy', '/x;v=1', '/x;v=1/y', '/%78', '/x%20y', '/x%3By', '/caf%C3%A9', '/caf%C3%A9/x%2Fy',

@@ -149,7 +149,7 @@ HTTP2 = {
     'a blank in the authority': (h2(authority='a.com b.com'), REFUSED),
     'a host that is another one': (h2(('host', 'b.com')), b'hello'),
     'a pseudo header behind others': (h2(('x-a', '1'), (':path', '/hidden')), REFUSED),
-    'a pseudo header that nobody knows': (h2((':hidden', '1')), REFUSED),
+    'an unknown pseudo header': (h2((':hidden', '1')), REFUSED),
     'two paths': (h2((':path', '/hidden')), REFUSED),
     'a scheme with CR LF': (h2(scheme='http\r\nX-A: 1'), REFUSED),
 }

@@ -230,7 +230,7 @@ def test_protocols_and_ciphers_of_today_get_one(place, offered, protocol, cipher
     said = s_client(place, *offered)
     assert f'{protocol}, Cipher is {cipher}' in said
     assert 'Verify return code: 0 (ok)' in said
-    # A ticket of TLS 1.2 is the session itself, for whoever gets hold of the key; those of 1.3 are numbers of sessions here.
+    # A ticket of TLS 1.2 is the session itself, for any holder of the key; those of 1.3 are numbers of sessions here.
     assert protocol == 'TLSv1.3' or 'TLS session ticket:' not in said
 
 

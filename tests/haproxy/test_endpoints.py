@@ -78,7 +78,7 @@ class Moody(socketserver.ThreadingTCPServer):
 
 @pytest.fixture(scope='module')
 def endpoints():
-    """Endpoints at ONE and TWO; nobody is at AWAY."""
+    """Endpoints at ONE and TWO; none is at AWAY."""
     with Moody(ONE) as one, Moody(TWO, one.port) as two:
         two.moods, two.came = one.moods, one.came
         yield one

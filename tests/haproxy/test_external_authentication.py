@@ -483,7 +483,7 @@ def test_a_host_that_is_none_closes(served, server):
     assert server.asked == []
 
 
-def test_the_class_asks_about_routes_that_ask_nobody(endpoints, server):
+def test_the_class_authenticates_routes_without_authentication_of_their_own(endpoints, server):
     documents = (
         *web('app', endpoints),
         *web('free', endpoints, global_auth='false'),

@@ -101,7 +101,7 @@ def test_a_request_is_in_the_log(edge):
     assert (line['version'], line['status'], line['client']) == ('HTTP/3.0', 200, '127.0.0.1')
 
 
-def test_without_the_setting_nobody_listens_and_nothing_is_told(made):
+def test_without_the_setting_no_port_is_open_and_none_is_advertised(made):
     edge = made()
     assert 'alt-svc' not in edge.get('shop.com', sni='shop.com').headers
     with pytest.raises((ConnectionError, TimeoutError)):

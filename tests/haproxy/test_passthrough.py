@@ -91,7 +91,7 @@ def test_requests_in_the_clear_go_their_way(edge):
 
 
 @pytest.mark.parametrize('name', ['denied.com', 'closed.com', 'nobody.com', 'unknown.com', 'a.b.wild.com', None])
-def test_a_handshake_that_nobody_may_take_fails(edge, name):
+def test_a_handshake_without_a_passthrough_route_fails(edge, name):
     with pytest.raises((ssl.SSLError, ConnectionError)):
         who(edge, name)
 

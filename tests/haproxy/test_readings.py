@@ -1,4 +1,4 @@
-"""Nobody reaches a route by a path that reads as another one's, by a real HAProxy."""
+"""No request reaches a route by a path that reads as another one's, by a real HAProxy."""
 
 import contextlib
 
@@ -68,7 +68,7 @@ def test_a_route_of_a_wildcard_does_not_lead_around_one_of_the_host(edge):
     assert ask(edge, 'y.both.com', '/%61dmin', h2=False)[0] == 200
 
 
-def test_nobody_leaves_the_path_that_is_put_before_his(edge):
+def test_no_request_leaves_the_path_that_is_put_before_its_own(edge):
     assert ask(edge, 'moved.com', '/x//y', h2=False)[1]['path'] == '/tenant/x//y'
     assert [ask(edge, 'moved.com', path, h2=False)[0] for path in ('/../x', '/%2e%2e/x', '/x/..;/..%2fy')] == [400] * 3
 

@@ -147,7 +147,7 @@ def cases():
 
 
 @pytest.mark.parametrize(('request_', 'wanted'), [*cases()])
-def test_a_request_is_answered_by_whom_the_contract_says(edge, request_, wanted):
+def test_a_request_is_answered_by_the_backend_of_the_contract(edge, request_, wanted):
     assert ask(edge, request_) == wanted
 
 

@@ -235,7 +235,7 @@ def chained(started, endpoints):
     return started(web('few', endpoints, allow='192.0.2.0/24'), trusted_proxies=('127.0.0.1/32', '198.51.100.0/24'))
 
 
-def test_behind_a_proxy_that_ends_tls_nobody_is_redirected_for_ever(plain_edges):
+def test_behind_a_proxy_that_ends_tls_there_is_no_loop_of_redirects(plain_edges):
     proxies = plain_edges['proxies']
     assert proxies.get('tls.com').status == 308
     answer = proxies.get('tls.com', headers=[('X-Forwarded-Proto', 'https')])
@@ -361,14 +361,14 @@ def preflight(edge, host, origin):
     return edge.get(host, method='OPTIONS', headers=asked)
 
 
-def test_everybody_as_origin_excludes_credentials(plain_edges):
+def test_any_origin_excludes_credentials(plain_edges):
     answer = preflight(plain_edges['nobody'], 'star.com', 'https://any.com')
     assert answer.status == 204
     assert answer.headers['access-control-allow-origin'] == 'https://any.com'
     assert 'access-control-allow-credentials' not in answer.headers
 
 
-def test_a_preflight_is_answered_before_anybody_has_to_say_who_they_are(plain_edges):
+def test_a_preflight_is_answered_before_authentication(plain_edges):
     nobody = plain_edges['nobody']
     answer = preflight(nobody, 'cors.com', 'https://a.com')
     assert (answer.status, answer.headers['access-control-max-age']) == (204, '60')

@@ -193,7 +193,7 @@ SEQUENCES = {
         (commands.set_entry(Phase.DATA, Entry(Map.CORS, 'p', "5|GET,  #';' `|a\\b \\\\ \"c\"")), GOOD),
         (commands.del_entry(Phase.DATA, Entry(ROUTES, "a.com/b'c;d$e&(f)~/#", '')), GOOD),
     ],
-    'a map that nobody loaded': [
+    'a map that is not loaded': [
         (line('add map maps/none.map a b'), BAD),
         (line('set map maps/none.map a b'), BAD),
         (line('del map maps/none.map a'), BAD),

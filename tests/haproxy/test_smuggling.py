@@ -1,6 +1,6 @@
 """No request reaches an endpoint that was not judged: whatever one reader could see and another one not.
 
-The endpoint keeps each byte, and reads as strictly as can be; /hidden is denied to everybody.
+The endpoint keeps each byte, and reads as strictly as can be; /hidden is denied to all clients.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ def test_what_http_2_can_say_and_http_1_cannot_is_refused(edge, recorder, sent, 
 
 
 def ask(edge, text):
-    """Send a request by HTTP/1.1, and one for nobody behind it; return all that comes."""
+    """Send a request by HTTP/1.1, and one without a host behind it; return all that comes."""
     end = 'GET /end HTTP/1.1\r\nHost: end.com\r\nConnection: close\r\n\r\n'
     with contextlib.closing(wire.connect(edge.http)) as connection:
         return wire.send(connection, (text + end).encode())
@@ -82,7 +82,7 @@ def test_a_client_has_no_header_taken_away_on_the_way(edge, recorder, named):
     assert (headers['x-forwarded-for'], headers['x-a']) == (['127.0.0.1'], ['1'])
 
 
-def test_a_connection_becomes_no_http_2_that_nobody_judges(edge, recorder):
+def test_a_connection_does_not_become_http_2_without_rules(edge, recorder):
     recorder.clear()
     upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n'
     came = ask(edge, f'GET / HTTP/1.1\r\nHost: a.com\r\n{upgrade}\r\n')

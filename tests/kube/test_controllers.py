@@ -110,7 +110,7 @@ def test_a_write_that_is_refused_for_a_while_is_made_then(make, status, headers)
     assert status != 429 or all(later - sooner >= 1 for sooner, later in itertools.pairwise(times))
 
 
-def test_a_lease_that_somebody_has_touched_is_taken_again(make):
+def test_a_lease_that_was_changed_is_taken_again(make):
     controller = make('one')
     until(lambda: controller.times('this controller leads'))
     with controller.gate.answering(409, method='PUT', path='/leases/headrace-controller', times=2) as fault:

@@ -18,7 +18,7 @@ from support.traffic import under_load
 
 VIEW = [{'apiGroups': ['headrace.io'], 'resources': ['agents/status'], 'verbs': ['get']}]
 SECONDS = 12.0
-# Where the attackers come from, and everybody else.
+# The addresses of attackers, and of other clients.
 EVIL, GOOD = '127.0.0.66', '127.0.0.9'
 # How many connections an attacker holds, more than a port takes; each is a file descriptor of the test.
 HELD = 500

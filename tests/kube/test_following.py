@@ -91,7 +91,7 @@ def test_traffic_goes_on_while_the_api_server_is_killed_and_changes_arrive_after
     assert not load.stop().lost
 
 
-def test_objects_deleted_while_nobody_listened_are_no_ghosts(make_cluster, control_plane, town):
+def test_objects_deleted_while_no_watch_was_open_are_no_ghosts(make_cluster, control_plane, town):
     with Proxy(control_plane.port) as between:
         cluster = make_cluster(url=f'https://127.0.0.1:{between.port}')
         one = pod(town)

@@ -27,7 +27,7 @@ def agent(make_cluster, town):
 
 @pytest.fixture
 def viewer(control_plane, namespace):
-    """A token of somebody who may see the pages."""
+    """A token of an account that may see the pages."""
     return control_plane.service_account(namespace, 'viewer', VIEW)
 
 
@@ -69,7 +69,7 @@ def status_of(agent, token):
     return agent.api('/status', show(token))[0]
 
 
-def test_while_the_api_server_is_away_nobody_new_is_let_in(agent, control_plane, viewer, namespace):
+def test_while_the_api_server_is_away_no_new_token_is_let_in(agent, control_plane, viewer, namespace):
     late = control_plane.service_account(namespace, 'late', VIEW)
     assert agent.api('/status', show(viewer))[0] == 200
     with control_plane.api_server_down():

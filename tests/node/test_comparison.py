@@ -88,7 +88,7 @@ def test_a_comparison_while_haproxy_is_told_of_a_change_forgets_no_client(tmp_pa
 
 
 @pytest.mark.usefixtures('table')
-def test_what_somebody_has_changed_is_still_found_after_a_change(tmp_path):
+def test_a_foreign_change_is_still_found_after_an_own_one(tmp_path):
     async def work():
         told = Told(tmp_path)
         told.change(*web('10.244.1.11'), node('n1'))

@@ -37,7 +37,7 @@ def ask(nodes, address, path='/', **headers):
     return status, said
 
 
-def test_users_come_from_a_secret_and_without_it_nobody_is_let_in(nodes, agent):
+def test_users_come_from_a_secret_and_without_it_all_are_refused(nodes, agent):
     users = secret('users', username='ann', password='pw')
     users['type'] = 'kubernetes.io/basic-auth'
     web(agent, users, basic_auth_secret='users')
@@ -60,7 +60,7 @@ def test_paths_are_rewritten_from_their_beginning(nodes, agent):
     until(lambda: ask(nodes, ADDRESSES[0], '/a')[1]['path'] == '/a', 'nothing is put before it')
 
 
-def test_a_canary_gets_its_part_whoever_serves_its_own_address(nodes, agent):
+def test_a_canary_gets_its_share_in_each_datapath_of_its_own_address(nodes, agent):
     following = service('next', ports=[{'name': 'http', 'port': 80}], clusterIPs=['10.96.0.77'])
     ends = endpoint_slice('next', addresses=[PODS['three'][0]], port=PORT, port_name='http')
     said = {'canary_service': 'next', 'canary_weight': '0', 'canary_header': 'X-Next'}
@@ -73,7 +73,7 @@ def test_a_canary_gets_its_part_whoever_serves_its_own_address(nodes, agent):
     until(lambda: ask(nodes, ADDRESSES[0])[1]['pod'] == 'three', 'all go to the canary')
 
 
-def test_another_service_is_asked_about_requests_whoever_serves_its_own_address(nodes, agent):
+def test_another_service_authenticates_requests_in_each_datapath_of_its_own_address(nodes, agent):
     asked = service('auth', ports=[{'name': 'http', 'port': 80}], clusterIPs=['10.96.0.77'])
     ends = endpoint_slice('auth', addresses=[PODS['three'][0]], port=PORT, port_name='http')
     web(agent, asked, ends, external_auth_service='auth', external_auth_skip_paths='/open')

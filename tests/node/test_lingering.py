@@ -27,9 +27,9 @@ def served(nodes, agent, seconds):
 
 
 def back(nodes, agent):
-    """Let the Service go back, and wait until the kernel leads nobody to HAProxy any more."""
+    """Let the Service go back, and wait until the kernel leads no client to HAProxy any more."""
     agent.put('web', *web())
-    until(lambda: not reaches(nodes), 'the kernel leads nobody here')
+    until(lambda: not reaches(nodes), 'the kernel leads no client here')
 
 
 def reaches(nodes):

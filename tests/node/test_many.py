@@ -8,7 +8,7 @@ from support.nodes import NODE, PODS, PORT
 from support.objects import endpoint_slice, service
 
 COUNT = 1200
-# Who serves a Service, by its number: HAProxy by TCP and by HTTP, the kernel, and nobody.
+# The datapath of a Service, by its number: HAProxy by TCP and by HTTP, the kernel, and none.
 KINDS = ('tcp', 'http', 'preserve', 'dns', 'empty')
 SAID = {'http': {'mode': 'http'}, 'preserve': {'client-ip': 'preserve'}}
 # No pod answers at these: they are only written down.

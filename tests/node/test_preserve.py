@@ -15,7 +15,7 @@ FAMILIES = pytest.mark.parametrize('family', [0, 1], ids=['IPv4', 'IPv6'])
 
 
 def seen(nodes, space, address, port=80, times=12):
-    """Return which pods have answered a client, and whom they saw."""
+    """Return which pods have answered a client, and which address they saw."""
     found = [nodes.tcp(space, address, port) for _ in range(times)]
     return {said['pod'] for said in found}, {said['client'] for said in found}
 

@@ -166,7 +166,7 @@ def test_udp_is_balanced_and_flows_to_endpoints_that_are_gone_move(nodes, agent,
     for space in ('client', 'outside', 'node'):
         found = {nodes.udp(space, CLUSTER_IP[family], 80)['pod'] for _ in range(30)}
         assert found == {'one', 'three'}, space
-    # Pods are seen as who they are; from outside nobody would find the way back past this node (rules 25, 26).
+    # Pods are seen as who they are; from outside there would be no way back past this node (rules 25, 26).
     assert nodes.udp('client', CLUSTER_IP[family], 80)['client'] == PODS['client'][family]
     assert {nodes.udp('outside', EXTERNAL[family], 80)['client'] for _ in range(20)}.isdisjoint({OUTSIDE[family]})
     with nodes.datagrams('client', CLUSTER_IP[family], 80) as flow:
@@ -178,13 +178,13 @@ def test_udp_is_balanced_and_flows_to_endpoints_that_are_gone_move(nodes, agent,
     agent.put('web', *taken(other, protocol='UDP', port_name='dns', externalTrafficPolicy='Local'))
     agent.put('web', *taken(protocol='UDP', port_name='dns'))
 
-    def nobody():
+    def no_answer():
         with contextlib.suppress(TimeoutError):
             nodes.udp('client', CLUSTER_IP[family], 80, seconds=0.3)
         return False
 
     with pytest.raises(ConnectionRefusedError):
-        until(nobody, 'the kernel refuses datagrams')
+        until(no_answer, 'the kernel refuses datagrams')
 
 
 def test_a_pod_reaches_itself_by_udp(nodes, agent):
@@ -215,7 +215,7 @@ def test_http_on_the_cluster_ip_has_all_that_was_asked_for(nodes, agent):
         assert (seen['x-forwarded-for'], seen['x-forwarded-port']) == (PODS['client'][family], '80')
 
 
-def test_a_table_that_somebody_flushed_or_changed_is_made_again(nodes, agent):
+def test_a_table_that_was_flushed_or_changed_is_made_again(nodes, agent):
     agent.put('web', *taken('one'))
     agent.set(tableInterval='200ms')
     agent.start()
@@ -300,7 +300,7 @@ def test_under_load_the_way_past_haproxy_opens_and_closes_without_a_lost_connect
 
 
 def test_a_process_of_the_host_on_the_same_port_keeps_it(nodes, agent):
-    """Before the agent, and after it: no address of a Service is bound, and no port is taken from anybody."""
+    """Before the agent, and after it: no address of a Service is bound, and no port is occupied."""
     agent.put('web', *taken('one'))
     said = b'{"pod": "the host"}\n'
 
@@ -374,7 +374,7 @@ def test_cleanup_leaves_nothing_behind(nodes, agent):
     assert not (agent.state / 'table.nft').exists()
 
 
-def test_an_agent_that_serves_nobody_any_more_takes_table_route_and_file_with_it(nodes, agent):
+def test_an_agent_that_serves_no_service_any_more_removes_table_route_and_file(nodes, agent):
     agent.put('web', *taken('one'))
     agent.start()
     until((agent.state / 'table.nft').exists, 'the table is kept')

@@ -1,4 +1,4 @@
-"""Two agents on one node, as while a DaemonSet surges: the second takes the table over, and nobody notices."""
+"""Two agents on one node, as while a DaemonSet surges: the second takes the table over, without a lost connection."""
 
 import contextlib
 import json
@@ -107,7 +107,7 @@ def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_los
         assert say(old)['pod'] in ('one', 'three')
         clients.more()
         second.start()
-        # It is warm, and nobody comes to it before the first one lets go.
+        # It is warm, and gets no client before the first one lets go.
         until((second.sockets / 'ready').exists, 'the second is ready')
         clients.more()
         assert (listeners(), second.metric('headrace_table_held')) == ({10280, 10282, 10286}, 0)

@@ -81,7 +81,7 @@ def ask(nodes, address, *, space='client', port=443, path='/', sni=NAME, used=No
 
 
 def refused(nodes, address, **how):
-    """Tell whether nobody serves a client, with TLS or without."""
+    """Tell whether a client is refused, with TLS and without."""
     for way in (lambda: ask(nodes, address, **how), lambda: nodes.http('client', address, 443, seconds=2)):
         try:
             way()
@@ -167,12 +167,12 @@ def test_users_are_asked_for_behind_tls_and_answers_are_compressed(nodes, agent)
             body = packed.read()
         assert (packed.status, packed.headers['Content-Encoding']) == (200, 'gzip')
         assert json.loads(gzip.decompress(body))['pod'] == 'one'
-    # Without the Secret nobody is let in.
+    # Without the Secret all clients are refused.
     agent.put('all', tls('one'), *served('one', ONE, 'one', basic_auth_secret='users', compression='true'))
     until(lambda: ask(nodes, ONE[0], Authorization=f'Basic {right}')[1] == 503, 'it is closed')
 
 
-def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_nobody_is_served(nodes, agent):
+def test_a_certificate_is_renewed_without_losing_a_connection_and_without_one_clients_are_refused(nodes, agent):
     agent.put('one', *served('one', ONE, 'one'), *served('line', LINE, 'three', speaks='tcp', tls_secret='one'))
     agent.put('two', tls('two'), *served('two', TWO, 'three'))
     agent.start()
@@ -218,7 +218,7 @@ def test_clients_show_a_certificate_of_the_ports_own_authority(nodes, agent, tmp
         assert ask(nodes, TWO[index], sni=sni, used=shows['nothing'])[:2] == ('two', 200)
         for address, other in ((ONE, 'strangers'), (ONE, 'nothing'), (TWO, 'clients')):
             assert refused(nodes, address[index], sni=sni, used=shows[other])
-    # Another authority counts at once, and one that is missing lets nobody in.
+    # Another authority counts at once, and without one all clients are refused.
     agent.put('one', tls('one'), *served('one', ONE, 'one', client_ca_secret='ca-strangers'))
     until(lambda: refused(nodes, ONE[0], used=shows['clients']), 'the other authority counts')
     assert ask(nodes, ONE[0], used=shows['strangers'])[:2] == ('one', 200)
@@ -248,7 +248,7 @@ def test_an_agent_that_comes_back_takes_over_what_runs_and_sets_right_what_chang
     assert agent.status()['reloads'] == []
 
 
-def test_while_haproxy_is_away_nobody_gets_past_it_in_the_clear(nodes, agent):
+def test_while_haproxy_is_away_no_client_gets_past_it_in_the_clear(nodes, agent):
     agent.put('two', tls('two'), *served('two', LINE, 'three', port=443, speaks='tcp'))
     agent.put('plain', *served('plain', TWO, 'three', speaks='tcp', tls_secret='two'))
     agent.start()

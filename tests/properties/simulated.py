@@ -1,6 +1,6 @@
 """A HAProxy that takes runtime commands strictly and is only a value: backends, maps, certificates.
 
-It refuses what a real one refuses, with its words as far as anybody reads them; `tests/haproxy/test_simulated.py` runs the
+It refuses what a real one refuses, with its words as far as they are parsed; `tests/haproxy/test_simulated.py` runs the
 same commands on both. It starts from rendered files, and what it has can be compared with other files.
 """
 

@@ -1,4 +1,4 @@
-"""A worker that somebody else has told things is made what is wanted, and serves on the way what it served before."""
+"""A worker with foreign changes is brought to the model, and serves on the way what it served before."""
 
 from hypothesis import given
 

@@ -3,7 +3,7 @@
 A cluster is a history of creations, changes and deletions, each with the next resource version; names come again. A
 watch puts its events into one queue for each object (uid), as kopf does, and these are told in any order across
 objects. Lists are the truth of one moment, read page by page, several at once, and may be abandoned. A watch may be cut:
-what happened from then until the next list is told by nobody.
+there are no events of what happened from then until the next list.
 """
 
 from dataclasses import dataclass, field

@@ -24,7 +24,7 @@ def layers(image):
     return found
 
 
-def test_it_runs_headrace_as_nobody_else(image):
+def test_it_runs_headrace_as_an_unprivileged_user(image):
     config = image[0]['Config']
     assert (config['User'], config['Entrypoint'], config['Cmd']) == ('10001:10001', ['headrace'], None)
     environment = dict(word.split('=', 1) for word in config['Env'])

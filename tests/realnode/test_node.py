@@ -214,7 +214,7 @@ def test_an_uninstall_leaves_nothing_in_the_cluster(installed):
 
 @pytest.mark.parametrize('account', ['edge', 'controller'])
 def test_what_was_asked_of_the_api_server_is_what_the_chart_allows(real_node, account):
-    # Pods that end after their rights have gone are refused; who one is, everybody may ask.
+    # Pods that end after their rights have gone are refused; the review of the own account needs no right.
     asked = {call for call, decision in real_node.calls(account) if decision == 'allow'}
     rules = {rule[1:] for rule in chart.rules(chart.render(namespace=NAMESPACE), account)}
     assert asked - {('authentication.k8s.io', 'selfsubjectreviews', 'create')} == rules

@@ -98,7 +98,7 @@ def request(target):
         pytest.param('/explain?of=h7.example.com/p7', id='one of its routes'),
         pytest.param('/explain?of=h7.example.com/none', id='a path that its host does not have'),
         pytest.param('/explain?of=wanted.example.org', id='a host that thousands want'),
-        pytest.param('/explain?of=nobody.example.org', id='a host that nobody has'),
+        pytest.param('/explain?of=nobody.example.org', id='an unknown host'),
         pytest.param('/explain?of=' + 'a.example.com' + '/a' * 1000, id='a path of a thousand elements'),
         pytest.param('/status', id='the first page'),
         pytest.param('/status?limit=1000&continue=Service/shop/s5', id='a page in the middle'),

@@ -94,7 +94,7 @@ def test_a_service_that_leads_to_its_own_route_ends_after_ten_passes(edge, relay
 
 
 @pytest.mark.parametrize(('sent', 'status'), [(0, 200), (9, 200), (10, 508), (50, 508)])
-def test_passes_are_counted_whoever_counted_them_before(edge, sent, status):
+def test_passes_are_counted_on_from_any_value_of_the_header(edge, sent, status):
     for headers in ([('X-Headrace-Hops', '1')] * sent, [('x-headrace-hops', ', '.join(['1'] * sent))] if sent else []):
         answer = edge.get('plain.com', headers=headers)
         assert answer.status == status

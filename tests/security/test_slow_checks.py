@@ -101,7 +101,7 @@ def test_objects_that_are_too_slow_together_cost_their_namespace_alone(tmp_path)
     assert len(left_out) > 1
 
 
-def test_slowness_that_is_nobodys_fault_blames_nobody(tmp_path):
+def test_slowness_without_a_cause_in_an_object_blames_none(tmp_path):
     haproxy = tmp_path / 'haproxy'
     haproxy.write_text('#!/bin/sh\nsleep 60\n')
     haproxy.chmod(0o755)

@@ -150,7 +150,7 @@ REFUSED = {
     'the node role without hand-overs': ({'node': {'enabled': True}, 'settings': {'nodeRole': False}}, 'leave it out'),
     'a folder of the host that is none': ({'node': {'statePath': 'headrace'}}, 'statePath'),
     'a folder of the host that leads elsewhere': ({'node': {'statePath': '/a\nb'}}, 'statePath'),
-    'a startup taint for ever': ({'settings': {'startupTaint': 'headrace.io/starting'}}, 'node.enabled'),
+    'a startup taint without nodes': ({'settings': {'startupTaint': 'headrace.io/starting'}}, 'node.enabled'),
     'a startup taint that is none': ({'node': {'enabled': True}, 'settings': {'startupTaint': 'a b'}}, 'startupTaint'),
     'no surge': ({'node': {'maxSurge': 0}}, 'maxSurge'),
     'a level of the node role that is none': ({'node': {'logLevel': 'trace'}}, 'logLevel'),

@@ -229,7 +229,7 @@ def _until(reader, wanted):
 
 
 def client_context(certificate=None):
-    """Return the context of a client that trusts everybody and shows a certificate, if one is given."""
+    """Return the context of a client that verifies no certificate and shows a certificate, if one is given."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if certificate is not None:

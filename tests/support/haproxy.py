@@ -15,7 +15,7 @@ _SECONDS = 30.0
 
 
 class Ports:
-    """Free TCP ports of 127.0.0.1, held until the end, so that nobody else is given them.
+    """Free TCP ports of 127.0.0.1, held until the end, so that no other test gets them.
 
     They are bound with SO_REUSEPORT and not listened on, so HAProxy can bind them too and has all clients.
     """

@@ -1,4 +1,4 @@
-"""A client of HTTP/3, which trusts everybody."""
+"""A client of HTTP/3, which verifies no certificate."""
 
 import asyncio
 import ssl

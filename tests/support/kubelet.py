@@ -35,7 +35,7 @@ class Pod:
     """
 
     def __init__(self, plane, documents, namespace, address, descriptors=(1024, 1048576), *, of='edge', host=None):
-        # Nobody gets more than this machine's own limit.
+        # No process gets more than this machine's own limit.
         highest = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self.address, self.descriptors = address, tuple(min(one, highest) for one in descriptors)
         self.spec = chart.pod_specs(documents)[f'{chart.RELEASE}-headrace-{of}']
@@ -44,7 +44,7 @@ class Pod:
         self.folder = Path(tempfile.mkdtemp(prefix='hr-pod-'))
         self.folder.chmod(0o755)
         self.processes = {}
-        # With those that were killed alone: the kernel ends what else was in a container, and nobody does here.
+        # With those that were killed alone: the kernel ends what else was in a container, which is not so here.
         self._started = []
         self._logs = [self.folder / f'{name}.log' for name in ('checker', 'operator', 'haproxy')]
         for path in self._logs:

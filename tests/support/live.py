@@ -31,7 +31,7 @@ def until(true, what='it', seconds=_SECONDS):
 
 
 class Ports:
-    """Free ports, bound and not listened on, as HAProxy can bind them too; nobody else is given them meanwhile."""
+    """Free ports, bound and not listened on, as HAProxy can bind them too; no other test gets them meanwhile."""
 
     def __init__(self, *names):
         self._held = {}
@@ -90,7 +90,7 @@ class Live:
         self.write(self.config, yaml.safe_dump(self.settings))
 
     def write(self, path, text):
-        """Write a file whole, as whoever cares for readers does."""
+        """Write a file whole: no reader sees a part of it."""
         temporary = path.with_name(f'.{path.name}.new')
         temporary.write_text(text)
         temporary.replace(path)
@@ -186,7 +186,7 @@ class Live:
             if not self.log.exists():
                 return []
             with self.log.open('rb') as file:
-                # Whoever waits asks often, and a log may be long: what was read before is kept.
+                # Waiting reads often, and a log may be long: what was read before is kept.
                 file.seek(self._read)
                 whole, end, _ = file.read().rpartition(b'\n')
             self._read += len(whole) + len(end)
@@ -212,7 +212,7 @@ class Live:
     def api(self, path, headers=None):
         """Ask the port for tokens; return the status and the text."""
         where = [line['api'] for line in self.lines() if line['message'] == 'listening'][-1]
-        # It is the certificate of nobody who could be verified.
+        # It is a certificate that cannot be verified.
         tls = ssl._create_unverified_context()
         asked = urllib.request.Request(f'https://{where}{path}', headers=headers or {})
         try:
@@ -239,7 +239,7 @@ class Live:
         return [item for item in self.status()['reloads'] if item['good']]
 
     def readiness(self):
-        """Return what HAProxy's own health port says; 0 when nobody answers."""
+        """Return what HAProxy's own health port answers; 0 without an answer."""
         try:
             with urllib.request.urlopen(f'http://127.0.0.1:{self.ports["health"]}/readyz', timeout=5) as answer:
                 return answer.status

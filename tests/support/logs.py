@@ -1,4 +1,4 @@
-"""The logs of what tests have started: a test that fails shows their ends, for nobody may be able to see it fail again."""
+"""The logs of what tests have started: a test that fails shows their ends, for it may not fail again."""
 
 from pathlib import Path
 

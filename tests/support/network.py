@@ -1,6 +1,6 @@
 """A network of the tests' own: loopback, and pods' addresses on it, which an API server takes where it refuses loopback's.
 
-Everything that this process starts afterwards is in it, and nothing in it reaches anybody else.
+Everything that this process starts afterwards is in it, and nothing in it reaches other machines.
 """
 
 import fcntl

@@ -22,7 +22,7 @@ def kubelet(dns, **more):
     """Return the configuration of kubelet, whose pods ask `dns` for names."""
     return {
         'apiVersion': 'kubelet.config.k8s.io/v1beta1', 'kind': 'KubeletConfiguration',
-        # Nobody but this process reaches its network.
+        # Only this process reaches its network.
         'authentication': {'anonymous': {'enabled': True}, 'webhook': {'enabled': False}},
         'authorization': {'mode': 'AlwaysAllow'},
         'failSwapOn': False, 'failCgroupV1': False, 'cgroupDriver': 'cgroupfs', 'enforceNodeAllocatable': [],

@@ -1,7 +1,7 @@
 """Two nodes, pods on both, and a host outside, in network namespaces: real packets, and nothing outside is touched.
 
 The first node is this process's own namespace (see `network.isolate`), so what a test starts runs there. The others are
-entered by threads, and live as long as somebody holds them open.
+entered by threads, and live as long as they are held open.
 
     outside ── lan (a bridge) ── node ── pods `client`, `one`, `two`
                      └───────── second ── pod `three`
@@ -92,7 +92,7 @@ class Nodes:
     # Clients
 
     def tcp(self, space, address, port, *, seconds=_SECONDS):
-        """Return what a server says to a client in a namespace: which pod it is, and whom it sees."""
+        """Return what a server says to a client in a namespace: which pod it is, and which client address it sees."""
         with contextlib.closing(self.connected(space, address, port, seconds=seconds)) as connection:
             return say(connection)
 

@@ -1,4 +1,4 @@
-"""A small OpenID provider: whoever asks is signed in as one user, at once."""
+"""A small OpenID provider: each request is signed in as one user, at once."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Ports, of 127.0.0.1 if nothing else is said, that nobody else gets while a test needs them."""
+"""Ports, of 127.0.0.1 if nothing else is said, that no other test gets while one needs them."""
 
 import socket
 
@@ -9,7 +9,7 @@ def reserve(address=LOCAL):
     """Return a free port, and the socket that holds it for programs that listen with SO_REUSEPORT.
 
     The socket does not listen: without such a program, connections are refused. The kernel gives the
-    port to nobody else while the socket is open, not even as the near end of a connection.
+    port to no other socket while this one is open, not even as the near end of a connection.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

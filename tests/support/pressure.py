@@ -1,4 +1,4 @@
-"""Clients in a process of their own, so that many of them slow nobody down: `python -m support.pressure PORT HOST …`.
+"""Clients in a process of their own, so that many of them do not slow others down: `python -m support.pressure PORT HOST …`.
 
 They ask until their standard input ends, then finish what they have asked, and print what came as one JSON object.
 """

@@ -1,6 +1,6 @@
 """An endpoint that keeps every byte it gets, and reads it as strictly as HTTP/1.1 can be read.
 
-What would be read otherwise by somebody laxer is a fault: two framings, a line that ends in LF alone, a folded line, …
+What a laxer parser would read otherwise is a fault: two framings, a line that ends in LF alone, a folded line, …
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def _body(reader, headers):
         raise MalformedError(f'framed twice: {length} {coding}')
     if coding:
         if coding != ['chunked']:
-            raise MalformedError(f'a coding that nobody knows: {coding}')
+            raise MalformedError(f'an unknown coding: {coding}')
         return _chunks(reader)
     if length and not re.fullmatch('[0-9]{1,15}', length[0]):
         raise MalformedError(f'no length: {length}')

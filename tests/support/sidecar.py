@@ -1,4 +1,4 @@
-"""A HAProxy that somebody else starts, as in a pod, and sockets between it and the agent that can fail.
+"""A HAProxy that the agent does not start, as in a pod, and sockets between it and the agent that can fail.
 
 `Sidecar` is a `Live` whose agent only attaches; its `runtime` and `masters` are the sockets that the agent is given.
 """
@@ -38,7 +38,7 @@ class FaultySocket:
         self._server = await asyncio.start_unix_server(self._serve, sock=listener)
 
     def refuse(self):
-        """Be a socket on which nobody listens, from now on; `accept` ends that."""
+        """Be a socket without a listener, from now on; `accept` ends that."""
         self.town.run(self._end())
 
     async def _end(self):

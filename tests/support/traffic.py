@@ -17,7 +17,7 @@ _KEY, _ACCEPTED = 'dGhlIHNhbXBsZSBub25jZQ==', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
 
 def address():
-    """Return a loopback address that nobody else in this process, and hardly anybody in another one, has."""
+    """Return a loopback address that nothing else in this process, and hardly anything in another one, uses."""
     number = next(_NUMBERS)
     return f'127.{64 + (os.getpid() >> 7) % 128}.{(os.getpid() % 128) * 2 + number // 250 % 2}.{1 + number % 250}'
 

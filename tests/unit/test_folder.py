@@ -80,7 +80,7 @@ def test_documents_are_found_in_yaml_and_json(data, names):
         pytest.param(b'{"a": "\\ud800"}', id='half a surrogate pair in JSON'),
         pytest.param(b'*unknown', id='an unknown alias'),
         pytest.param(b'!!python/object/apply:os.system [id]', id='a tag of Python'),
-        pytest.param(b'a: !custom b', id='a tag of somebody'),
+        pytest.param(b'a: !custom b', id='a custom tag'),
         pytest.param(b'a: !!int ""', id='an empty number'),
         pytest.param(b'a: !!bool maybe', id='no boolean'),
         pytest.param(b'{[a]: b}', id='a list as a key'),

@@ -1,4 +1,4 @@
-"""The store: what is kept, what has changed since somebody asked, and what a fragment is made from."""
+"""The store: what is kept, what has changed since the last `take`, and what a fragment is made from."""
 
 import pytest
 
@@ -91,10 +91,10 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
         pytest.param(read(ingress_class(default=True)), {HEADRACE, DEFAULT_INGRESS_CLASS}, id='default IngressClass'),
         pytest.param(piece(), {ENDPOINTS}, id='EndpointSlice, as its Service'),
         pytest.param(endpoints('10.0.0.1'), {ENDPOINTS}, id='Endpoints, as its Service'),
-        pytest.param(Slice('shop', 'stray', '', 4), set(), id='a slice of nobody'),
+        pytest.param(Slice('shop', 'stray', '', 4), set(), id='a slice without a Service'),
     ],
 )
-def test_an_object_that_comes_stays_or_goes_marks_whom_it_touches_once(item, dirty):
+def test_an_object_that_comes_stays_or_goes_marks_what_it_touches_once(item, dirty):
     store = Store()
     assert store.put(item)
     assert store.take() == dirty

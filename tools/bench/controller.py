@@ -1,4 +1,4 @@
-"""What a controller costs that leads: how long it holds its loop, its CPU when nothing changes, and who waits for whom.
+"""What a controller costs that leads: how long it holds its loop, its CPU when nothing changes, and how long namespaces wait for one another.
 
 There is no API server: calls take two milliseconds and change the store, as a watch would show it.
 """

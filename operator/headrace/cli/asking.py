@@ -36,7 +36,7 @@ class AgentUnreachableError(Exception):
 
 
 def options(function: Function) -> Function:
-    """Add the options that say whom to ask."""
+    """Add the options that select the agent."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -1,6 +1,6 @@
 """Leases (coordination.k8s.io/v1): their documents, and the calls on them; the one implementation for all roles.
 
-A document that was read keeps what headrace does not know of it when it is written again.
+Fields of a document that headrace does not use are preserved when it is written again.
 """
 
 import datetime as dt

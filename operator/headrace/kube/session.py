@@ -72,7 +72,7 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
             try:
                 token = await access.token(renew)
             except AccessError as error:
-                # As a lost connection, which everybody here tries again.
+                # As a lost connection, which all callers retry.
                 raise aiohttp.ClientConnectionError(str(error)) from error
             request.headers.pop('Authorization', None)
             request.server_hostname = access.server_name or None

@@ -14,7 +14,7 @@ from headrace.objects.status import UNREAD, Status
 
 # All Nodes, for those that read them all.
 NODES = Ref('Node', '', '*')
-# The IngressClass that Ingresses without a class belong to, whichever it is.
+# The IngressClass of Ingresses without a class.
 DEFAULT_INGRESS_CLASS = Ref('IngressClass', '', '*')
 # The kind of what stands for all canary Ingresses of a host in a namespace.
 CANARIES = 'Canaries'

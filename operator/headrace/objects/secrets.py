@@ -19,7 +19,7 @@ _SALTED = r'(?:rounds=(?P<rounds>[1-9][0-9]{3,8})\$)?[./A-Za-z0-9]{1,16}\$[./A-Z
 _BCRYPT = re.compile(r'\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}')
 _SHA_CRYPT = re.compile(rf'\$5\${_SALTED}{{43}}|\$6\${_SALTED.replace("rounds>", "more>")}{{86}}')
 _APR1 = re.compile(r'\$apr1\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}')
-# HAProxy hashes in the thread that serves everybody else, and its watchdog ends a process that hashes for a second.
+# HAProxy hashes in the thread that serves other clients too, and its watchdog ends a process that hashes for a second.
 _LEAST_COST, _MOST_COST = 4, 10
 _MOST_ROUNDS = 100_000
 # Each is hashed once when HAProxy judges or loads the configuration.

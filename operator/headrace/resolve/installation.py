@@ -36,7 +36,7 @@ class Installation:
             for change in changes:
                 self._set(change.ref, change.new)
             self.claims.hosts.note(namers)
-            # All go before any comes: who comes is ranked among the claimants, none of whom may be gone from the fragments.
+            # All removals come before any addition: a new claimant is ranked among the claimants, which must all have fragments.
             ranked_changes = [_rank_changes(each) for each in key_changes]
             for change, removals, _ in ranked_changes:
                 self.claims.replace(change.ref, removals, (), self.fragments)

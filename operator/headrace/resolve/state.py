@@ -1,4 +1,4 @@
-"""The model's state: all fragments, who claims what, and who reads whom; changed by key.
+"""The model's state: all fragments, their claims, and their dependencies; changed by key.
 
 Promises: after any sequence of updates the state equals one that was built from scratch (but for Services of a node that
 drain, until `draining` no longer holds them), and an update costs as much as what it touches. Each update returns

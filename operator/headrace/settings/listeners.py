@@ -127,7 +127,7 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pod_networks: Annotated[
         tuple[str, ...],
         meta(
-            'Networks of pods, for the node role: whom policy Local does not hold for, and whose addresses endpoints see. Empty: `podCIDRs` of the Nodes.',
+            'Networks of pods, for the node role: policy Local does not apply to their clients, and endpoints see their addresses. Empty: `podCIDRs` of the Nodes.',
             'restart',
         ),
     ] = ()

@@ -190,7 +190,7 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
     global_auth: Annotated[
         dict[str, str],
         meta(
-            'External authentication of all HTTP routes of the edge that ask nobody themselves and have no `global-auth: "false"`: the keys `external-auth-url` and others without `external-auth-`, as in `{url: "http://auth.sso.svc/verify", signin: "/start"}`. The URL can name any Service, and a host outside of the cluster. `skip-paths` is `/.well-known/acme-challenge` by default.',
+            'External authentication of all HTTP routes of the edge without one of their own that have no `global-auth: "false"`: the keys `external-auth-url` and others without `external-auth-`, as in `{url: "http://auth.sso.svc/verify", signin: "/start"}`. The URL can name any Service, and a host outside of the cluster. `skip-paths` is `/.well-known/acme-challenge` by default.',
             'reload',
         ),
     ] = msgspec.field(default_factory=dict)

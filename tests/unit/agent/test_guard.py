@@ -71,7 +71,7 @@ def test_loopback_sees_the_pages(peer, host):
         pytest.param('127.0.0.1', '10.0.0.7:8405', id='a proxy that was asked by the address of the pod'),
         pytest.param('127.0.0.1', 'localhost.example.com', id='a name that only begins so'),
         pytest.param('127.0.0.1', '', id='no host'),
-        pytest.param('', '127.0.0.1', id='nobody knows who'),
+        pytest.param('', '127.0.0.1', id='an unknown peer'),
     ],
 )
 def test_others_do_not(peer, host):

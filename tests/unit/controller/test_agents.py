@@ -1,4 +1,4 @@
-"""What the agents' Leases tell the controller, and how little a Lease that anybody wrote can do."""
+"""What the agents' Leases tell the controller, and how little a forged Lease can do."""
 
 import asyncio
 import datetime as dt
@@ -86,7 +86,7 @@ def test_an_epoch_that_is_none_is_zero(epoch):
         pytest.param(json.dumps([{**ITEM, 'reason': ['RefusedByHaproxy']}]), id='a reason that is a list'),
         pytest.param(json.dumps([{**ITEM, 'reason': {}}]), id='a reason that is a mapping'),
         pytest.param(json.dumps([{key: ITEM[key] for key in ITEM if key != 'reason'}]), id='no reason'),
-        pytest.param('[' * 60000, id='deeper than anybody can read'),
+        pytest.param('[' * 60000, id='deeper than the parser reads'),
         pytest.param(json.dumps([{**ITEM, 'message': 'x' * 70000}]), id='more than a Lease may hold'),
     ],
 )

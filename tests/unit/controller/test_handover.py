@@ -46,7 +46,7 @@ def read(labels=None, **annotations):
     [
         pytest.param(None, {}, {'labels': OURS, 'annotations': {'headrace.io/epoch': '8'}}, id='a wish is chosen'),
         pytest.param(None, {'blocked': True}, None, id='what cannot be served is not'),
-        pytest.param(None, {'wished': False}, None, id='nobody asked'),
+        pytest.param(None, {'wished': False}, None, id='no wish'),
         pytest.param(OURS, {'behind': True}, None, id='a Node is behind'),
         pytest.param(OURS, {'blocked': True}, None, id='it has become one that cannot be served'),
         pytest.param(OURS, {}, {'labels': {HANDED: 'headrace'}}, id='all have applied it'),
@@ -76,10 +76,10 @@ def test_a_service_takes_the_next_step(labels, given, expected):
     ('annotations', 'written'),
     [
         pytest.param({}, [('shop', 'web', {HANDED: None})], id='it goes back'),
-        pytest.param({'allow': '10.0.0.0/8'}, [], id='kube-proxy would let everybody in'),
+        pytest.param({'allow': '10.0.0.0/8'}, [], id='kube-proxy would admit all clients'),
     ],
 )
-def test_a_load_balancer_whose_health_checks_nobody_would_answer_goes_back(annotations, written):
+def test_a_load_balancer_whose_health_checks_would_not_be_answered_goes_back(annotations, written):
     world = World('n1', leases=[agent('a', 'node', 5, 'n1')])
     local = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 30999}
     world.put({**OURS, HANDED: 'headrace'}, local, proxy='node', epoch='5', **annotations)
@@ -91,7 +91,7 @@ def test_a_node_is_behind_until_its_agent_has_applied_the_epoch():
     nodes, applied = ('n1', 'n2', 'n3'), {'n1': 5, 'n2': 4}
     assert handover.behind(read(OURS, epoch='5'), nodes, applied) == ('n2', 'n3')
     assert handover.behind(read(OURS, epoch='5'), (), applied) == ()
-    # What carries no epoch has been applied by nobody.
+    # What carries no epoch has been applied by no agent.
     assert handover.behind(read(OURS), nodes, applied) == nodes
 
 
@@ -369,7 +369,7 @@ def test_what_is_written_once_is_not_written_again_before_the_watch_shows_it():
 @pytest.mark.parametrize(
     ('annotations', 'told'),
     [
-        pytest.param({'client_ip': 'preserve', 'mode': 'http'}, (), id='a key that nobody applies'),
+        pytest.param({'client_ip': 'preserve', 'mode': 'http'}, (), id='a key that is not applied'),
         pytest.param({}, (Diagnostic(REF, 'RefusedByHaproxy', 'no'),), id='an agent cannot'),
     ],
 )

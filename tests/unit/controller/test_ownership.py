@@ -111,7 +111,7 @@ def test_a_release_that_does_not_renew_loses_the_class_after_its_time(cluster, c
 
 
 @pytest.mark.parametrize('spec', [None, {}, {'holderIdentity': ''}], ids=str)
-def test_a_lease_that_nobody_holds_is_taken(cluster, clock, spec):
+def test_a_lease_without_a_holder_is_taken(cluster, clock, spec):
     cluster.put(*NAME)['spec'] = spec
     cluster.leases[NAME]['spec'] = spec
     assert tried(of(cluster)) == [True]

@@ -1,4 +1,4 @@
-"""The writer: what is there already is not written, what was refused is tried again, and nobody is fought.
+"""The writer: what is there already is not written, what was refused is tried again, and other controllers are not overwritten.
 
 The cluster here is a client with the writer's four calls that keeps what it was told, and answers as it is set up.
 """
@@ -227,13 +227,13 @@ def test_what_was_written_and_does_not_show_is_written_again(monkeypatch):
 
     async def script(made):
         await made.ask(wish(ingress=VIP))
-        # Nobody asks: the writer itself looks again.
+        # The writer itself looks again.
         await made.until(lambda: len(made.cluster.statuses) == 2)
 
     work(script)
 
 
-def test_what_somebody_else_took_away_after_it_was_seen_is_written_again():
+def test_what_another_controller_took_away_after_it_was_seen_is_written_again():
     made = dataclasses.replace(wish(BAD), events=())
     shown = dataclasses.replace(made, current=told(made).status)
     assert len(asked(made, shown, made).cluster.statuses) == 2
@@ -497,7 +497,7 @@ def test_a_field_that_another_holds_empty_is_not_tried_again_and_again(monkeypat
             made.writer.ask(WEB)
             await made.settle()
         assert sum(refused) == 1
-        # After a while, whoever holds it may have gone.
+        # After a while, its holder may have gone.
         monkeypatch.setattr(writer, '_CONFLICT_SECONDS', 0.0)
         cluster.held_by_another = False
         made.writer.ask(WEB)
@@ -636,7 +636,7 @@ def test_what_still_holds_is_told_again_before_its_event_is_forgotten(monkeypatc
 
     async def script(made):
         await made.ask(wish(BAD))
-        # Nobody asks: the writer itself looks again.
+        # The writer itself looks again.
         await made.until(lambda: len(made.cluster.repeats) == 2)
 
     done = work(script)

@@ -61,7 +61,7 @@ class Server:
 
 
 def access(url, *tokens):
-    """Return the access of somebody whose tokens are given one after the other; an exception is raised."""
+    """Return an access with these tokens, one after the other; an exception is raised."""
     left = list(tokens) or ['']
     refusals = []
 

@@ -218,7 +218,7 @@ HALF = {'client-certificate-data': coded(ALONE)}
         pytest.param({'client-key-data': coded(KEY)}, {}, 'client-certificate is missing', id='a key without its certificate'),
         pytest.param({**HALF, 'client-key-data': coded(SECRET.encode())}, {}, 'client-certificate and client-key are no pair', id='no key'),
         pytest.param({'client-certificate-data': coded(OTHER), 'client-key-data': coded(KEY)}, {}, 'client-certificate and client-key are no pair', id="another's key"),
-        pytest.param({**HALF, 'client-key-data': coded(LOCKED)}, {}, 'client-certificate and client-key are no pair', id='an encrypted key, of which nobody is asked the password'),
+        pytest.param({**HALF, 'client-key-data': coded(LOCKED)}, {}, 'client-certificate and client-key are no pair', id='an encrypted key without its password'),
         pytest.param({**HALF, 'client-key-data': f'{SECRET}!'}, {}, 'client-key-data is no base64', id='a key that is no base64'),
         pytest.param({'exec': {}}, {}, 'command is missing', id='a plugin without a command'),
         pytest.param({'exec': {'command': 'x', 'env': [{'value': SECRET}]}}, {}, 'name is missing', id='a variable without a name'),
@@ -358,7 +358,7 @@ def test_a_plugin_that_does_not_end_in_time_is_no_credential(kubeconfig, program
     assert refusal(lambda: token_of(path)).endswith('plugin: no credential: TimeoutError')
 
 
-def test_a_plugin_that_nobody_waits_for_any_more_is_ended(kubeconfig, program, tmp_path):
+def test_a_plugin_whose_caller_is_gone_is_ended(kubeconfig, program, tmp_path):
     give = access.of_kubeconfig(kubeconfig(plugin(program(ENDLESS)))).token
 
     async def ask_and_leave():

@@ -163,13 +163,13 @@ def test_a_lease_of_an_agent_that_was_started_again_is_taken_over(server):
     assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5')]
 
 
-def test_a_lease_that_somebody_has_touched_is_looked_at_again(server):
+def test_a_lease_that_was_changed_is_read_again(server):
     found, failed = keep(server, held(5), TAKEN, held(8), held(9))
     assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'PUT {OWN}', '8')]
     assert not failed
 
 
-def test_a_lease_that_somebody_has_removed_is_made_again(server):
+def test_a_lease_that_was_removed_is_made_again(server):
     found, failed = keep(server, held(5), MISSING, MISSING, held(9))
     assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'POST {PATH}', None)]
     assert not failed

@@ -50,7 +50,7 @@ def test_a_refusal_is_told_at_once_with_its_kind_and_reason(server, status, kind
 
 
 @pytest.mark.parametrize('body', [b'<html>blocked', b'["blocked"]', b'\xff blocked'])
-def test_a_refusal_of_somebody_in_between_is_told_as_it_is(server, body):
+def test_a_refusal_of_a_proxy_in_between_is_reported_as_it_is(server, body):
     with pytest.raises(ForbiddenError, match=r'GET /x: 403 .*blocked') as found:
         call(server, [(403, body)], 'GET', '/x')
     assert found.value.reason == ''

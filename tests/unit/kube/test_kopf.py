@@ -249,7 +249,7 @@ def test_what_ends_a_watch_for_good_ends_a_root_task(server, access_of, how):
         else:
             made.said.put_nowait(failed(500))
         await made.until(lambda: not made.refusals)
-        # Without the guard of the root tasks nobody would know: kopf itself may go on.
+        # Without the guard of the root tasks this would go unnoticed: kopf itself may go on.
         await asyncio.sleep(1)
 
     done = play(server, access_of, script)

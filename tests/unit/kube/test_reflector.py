@@ -56,12 +56,12 @@ def test_a_list_that_finds_what_is_known_changes_nothing(known):
     assert known.finish(listing(known, listed(5)), 20) == Difference()
 
 
-def test_a_list_finds_a_deletion_that_nobody_has_told(known):
+def test_a_list_finds_a_deletion_without_an_event(known):
     assert known.finish(known.begin(), 20) == Difference(drop=(A,))
     assert known.versions == {}
 
 
-def test_a_list_finds_a_change_that_nobody_has_told(known):
+def test_a_list_finds_a_change_without_an_event(known):
     assert known.finish(listing(known, listed(15)), 20) == Difference(put=(listed(15)[1],))
 
 

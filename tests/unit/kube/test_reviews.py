@@ -1,4 +1,4 @@
-"""Tokens that somebody shows: what the API server is asked, how often at most, and what counts when it is away."""
+"""Tokens of requests: what the API server is asked, how often at most, and what counts when it is away."""
 
 import asyncio
 import json
@@ -88,10 +88,10 @@ def test_what_can_be_no_token_is_not_sent(server, token):
         pytest.param((200, {}), id='another answer'),
         pytest.param((200, b'<html>'), id='no JSON'),
         pytest.param((503, {}), id='it is away'),
-        pytest.param((201, {'status': {'authenticated': True}}), id='nobody is authenticated'),
+        pytest.param((201, {'status': {'authenticated': True}}), id='no user is authenticated'),
     ],
 )
-def test_an_api_server_that_does_not_judge_lets_nobody_in(server, monkeypatch, caplog, answer):
+def test_an_api_server_that_does_not_review_lets_no_request_in(server, monkeypatch, caplog, answer):
     monkeypatch.setattr(reviews, '_DEADLINE_SECONDS', 0.5)
 
     async def twice(made, _):
@@ -126,7 +126,7 @@ def test_requests_with_one_token_at_the_same_time_share_an_answer(server):
     assert server.lines == [TOKENS, ACCESS]
 
 
-def test_a_flood_of_bad_tokens_asks_at_a_bounded_rate_and_keeps_nobody_out_who_was_let_in(server):
+def test_a_flood_of_bad_tokens_is_reviewed_at_a_bounded_rate_and_delays_no_known_token(server):
     async def work(made, clock):
         assert await made.judge('good', 'p') is Answer.ALLOWED
         busy = 0

@@ -64,7 +64,7 @@ def test_after_a_boot_the_last_good_seat_comes_first_and_is_kept_while_others_ar
     assert second.hold()
     first.close()
     second.close()
-    # Nobody's sockets outlive a boot.
+    # No socket outlives a boot.
     first = take('c')
     second = take('d')
     assert numbers(first, second) == [1, 0]
@@ -72,7 +72,7 @@ def test_after_a_boot_the_last_good_seat_comes_first_and_is_kept_while_others_ar
     assert [[path.name for path in slot.folder.iterdir()] for slot in (first, second)] == [['current'], []]
 
 
-def test_a_seat_whose_ports_somebody_listens_on_is_passed_over(take, tmp_path):
+def test_a_slot_with_ports_in_use_is_passed_over(take, tmp_path):
     with socket.create_server(('127.0.0.1', 0), reuse_port=True) as held:
         taken = held.getsockname()[1]
         found = take('a', lambda number: [] if number else [taken])

@@ -149,7 +149,7 @@ def test_an_endpoint_that_goes_costs_one_transaction_and_who_meets_himself_may_s
     assert ('hairpin4', '10.244.1.5 . 10.244.1.5') in rest.removals
 
 
-def test_what_nobody_leads_to_is_swept_later_and_chains_before_their_sets():
+def test_what_is_not_referenced_is_swept_later_and_chains_before_their_sets():
     affinity = {'sessionAffinity': 'ClientIP'}
     store, state = world(*web(ends=('10.244.1.5', '10.244.1.6'), **affinity), node())
     table = Table(of_state(state), SITE)

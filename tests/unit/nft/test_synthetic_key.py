@@ -1,4 +1,4 @@
-"""The key of a node's stand-ins is made once, and is nobody else's to read."""
+"""The key of a node's stand-ins is made once, and only its owner can read it."""
 
 import stat
 

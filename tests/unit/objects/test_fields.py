@@ -1,4 +1,4 @@
-"""Fields of documents that anybody may have written: the wanted type, or its empty value; never an exception."""
+"""Fields of untrusted documents: the expected type, or its empty value; never an exception."""
 
 import pytest
 

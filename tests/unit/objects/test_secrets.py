@@ -62,7 +62,7 @@ def certificate(kind='ec', *, by='ec', issuer='root', subject='leaf', names=(), 
 
 
 def exchanged(pem, old, new):
-    """Return a certificate with other object identifiers; its signature is wrong then, but nobody asks."""
+    """Return a certificate with other object identifiers; its signature is wrong then, but not verified."""
     der = x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)
     assert bytes.fromhex(old) in der
     text = base64.encodebytes(der.replace(bytes.fromhex(old), bytes.fromhex(new))).decode()
@@ -144,7 +144,7 @@ UNUSABLE = [
     pytest.param({'tls.crt': 'DSA', 'tls.key': 'KEY'}, 'neither RSA nor EC nor Ed25519', id='DSA'),
     pytest.param({'tls.crt': 'CERTIFICATE WEAK RSA', 'tls.key': 'KEY'}, 'RSA key of 1024 bits', id='a weak one in the chain'),
     pytest.param({'tls.crt': 'SHA1', 'tls.key': 'KEY'}, 'signed with sha1', id='signed with SHA-1'),
-    pytest.param({'tls.crt': 'UNKNOWN', 'tls.key': 'KEY'}, 'unknown algorithm', id='a curve that nobody knows'),
+    pytest.param({'tls.crt': 'UNKNOWN', 'tls.key': 'KEY'}, 'unknown algorithm', id='an unknown curve'),
 ]  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def test_a_secret_of_another_type_holds_no_certificate(kind):
     assert 'and not kubernetes.io/tls' in held.certificate_problem
 
 
-def test_a_root_may_be_signed_with_sha1_because_nobody_judges_its_signature():
+def test_a_root_may_be_signed_with_sha1_because_its_signature_is_not_verified():
     root = with_sha1(certificate('rsa', by='rsa', subject='root'))
     assert tls(certificate() + root, key_pem('ec')).certificate_problem == ''
 

@@ -166,7 +166,7 @@ def test_a_port_has_a_name_and_a_number(ports, expected):
         pytest.param({'ready': False, 'serving': False, 'terminating': True}, False, (False, False, True), id='terminating and done'),
         pytest.param({'ready': True, 'terminating': True}, False, (True, True, True), id='publishNotReadyAddresses, terminating'),
         pytest.param({'terminating': True}, False, (True, True, True), id='terminating, ready null'),
-        pytest.param({'ready': True, 'somethingNew': 'text'}, True, None, id='a condition that nobody knows yet'),
+        pytest.param({'ready': True, 'somethingNew': 'text'}, True, None, id='an unknown condition'),
     ],
 )  # fmt: skip
 def test_conditions_mean_what_kube_proxy_takes_them_for(conditions, ready, other):

@@ -297,7 +297,7 @@ def test_a_loser_with_a_client_ca_is_closed_until_its_own_tls_holds(winner, lose
     [{'tls_secret': 'none'}, {'tls_secret': 'none', 'client_ca_secret': 'ca'}],
     ids=['no Secret', 'no Secret, but an authority'],
 )
-def test_tls_that_nobody_can_serve_does_not_hold_a_host_against_who_can(older):
+def test_tls_without_a_certificate_yields_the_host_to_a_claim_with_one(older):
     living = Living(*SECRETS, secured('a', OLD, path='/a', **older), secured('b', NEW, path='/b', tls_secret='one'))
     key = (Kind.TLS, 'a.example.com')
     assert living.state.claims.content(key, living.state.fragments) == HostTls(certificates=('shop_one',))

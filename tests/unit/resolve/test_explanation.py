@@ -200,7 +200,7 @@ def test_a_service_whose_tls_is_passed_through_is_served():
         pytest.param(web(host='a.example.com'), {'namespaces': ('other',)}, 'namespace shop is not among the namespaces of this installation', id='a namespace outside'),
     ],
 )  # fmt: skip
-def test_a_service_that_nobody_asks_for_is_told_why(document, settings, because):
+def test_why_a_service_is_not_served_is_explained(document, settings, because):
     found = explain('shop/web', document, **settings)
     assert (found.served, found.because, found.claims) == (False, because, ())
 
@@ -264,7 +264,7 @@ ROUTES = (
         pytest.param('b.example.com/any', 'wild', id='the wildcard before any host'),
     ],
 )
-def test_a_request_is_served_by_whom_haproxy_would_find(target, holder):
+def test_a_request_is_served_by_the_route_that_haproxy_finds(target, holder):
     found = explain(target, *ROUTES)
     assert found.served
     assert [claim.holder for claim in found.claims] == [ref(holder)]

@@ -1,4 +1,4 @@
-"""Pictures: what somebody has been told, and the difference that brings them up to date."""
+"""Snapshots of the model, and the change that leads from one to another."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_endpoints_of_what_was_never_told_or_goes_are_told_with_the_rest():
         assert held == before
 
 
-def test_of_clients_that_stay_endpoints_are_told_and_who_stays_with_one_that_is_gone_is_left_to_nobody():
+def test_backends_that_stay_get_endpoints_and_a_pin_to_an_endpoint_that_is_gone_gets_none():
     def staying(host, *addresses):
         return of(hosted('web', host, sessionAffinity='ClientIP'), endpoint_slice(addresses=addresses))
 

@@ -1,7 +1,7 @@
 """The state after any sequence of events equals one that is built from scratch, and an update touches what it must.
 
 Each sequence is a table of batches; after each batch the incremental state is compared with a build from the same
-objects: fragments, pointers, diagnostics, who reads whom and who demands what. The changes told on the way, applied to a
+objects: fragments, pointers, diagnostics, dependencies and demands. The changes on the way, applied to a
 snapshot, must lead to the same place.
 """
 
@@ -445,7 +445,7 @@ def test_a_canary_target_is_demanded_in_the_namespace_of_its_owner_only():
     assert fragment(living.state, 'next', 'bank') is None
 
 
-def test_a_canary_target_that_nobody_wants_any_more_is_served_no_more():
+def test_a_canary_target_that_is_not_demanded_any_more_is_served_no_more():
     living = Living(web(**CANARY), NEXT)
     assert fragment(living.state, 'next') is not None
     living.batch(web())

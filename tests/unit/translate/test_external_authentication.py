@@ -166,7 +166,7 @@ def test_a_name_outside_is_asked_by_a_service_of_type_external_name():
     assert entry(made)[3] == 'auth.shop.svc/'
 
 
-def test_on_a_node_the_backend_is_lent_by_whoever_serves_its_own_address():
+def test_on_a_node_the_backend_is_lent_in_each_datapath_of_its_own_address():
     made = asking(*auth(clusterIPs=['10.96.0.2']), role=Role.NODE, external_auth_service='auth')
     (backend,) = fragment(made, 'auth').backends
     assert (entry(made)[1], backend.groups[0].addresses) == (backend.name, ('10.0.0.2',))

@@ -1,4 +1,4 @@
-"""To whom an Ingress belongs: by its field, its annotations, and the IngressClasses that there are."""
+"""The class of an Ingress: by its field, its annotations, and the IngressClasses that there are."""
 
 from dataclasses import replace
 

@@ -277,7 +277,7 @@ def test_users_with_crypt_hashes_are_judged_as_at_the_edge():
 
 
 @pytest.mark.parametrize('taken', [False, True], ids=['of kube-proxy', 'taken over'])
-def test_a_canary_lends_its_backend_whoever_serves_its_own_address(taken):
+def test_a_canary_lends_its_backend_in_each_datapath_of_its_own_address(taken):
     said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next', 'canary-weight': '10'}
     lent = {'clusterIP': '10.96.0.2', 'clusterIPs': ['10.96.0.2'], **(OURS if taken else {})}
     made = on_node(
@@ -331,7 +331,7 @@ def test_load_balancer_addresses_are_for_their_ranges_alone_and_others_for_all()
 @pytest.mark.parametrize(
     ('ranges', 'kept'),
     [
-        pytest.param(['10.0.0.0/8', 'nonsense'], (), id='one that is none: nobody'),
+        pytest.param(['10.0.0.0/8', 'nonsense'], (), id='one that is no network: no client'),
         pytest.param(['10.0.0.0/8', '0.0.0.0/0'], None, id='all'),
         pytest.param(['fd00::/8'], None, id='of the other family alone'),
         pytest.param(['10.0.0.0/9', '10.128.0.0/9'], ('10.0.0.0/8',), id='neighbours are one'),
@@ -401,7 +401,7 @@ def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address,
     assert said in diagnostic.message
 
 
-def test_a_cluster_ip_is_its_services_whoever_names_it_and_is_older():
+def test_a_cluster_ip_belongs_to_its_service_and_not_to_an_older_object_that_names_it():
     thief = service('thief', created='2020-01-01T00:00:00Z', **OURS, clusterIP='10.96.0.2', externalIPs=['10.96.0.1'])
     owner = service('web', created='2024-01-01T00:00:00Z', **OURS, **IP)
     slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])

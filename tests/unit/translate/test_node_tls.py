@@ -119,7 +119,7 @@ def test_tls_that_the_endpoint_speaks_is_ended_only_if_asked_for(said, datapath,
     assert [key.partition('/')[0] for key in listeners(made)] == (['http'] if datapath == 'tls' else [])
 
 
-def test_nobody_is_sent_from_a_services_own_port_to_another_one():
+def test_no_client_is_sent_from_a_services_own_port_to_another_one():
     made = on_node({'tls-secret': 'tls', 'mode': 'http', 'tls-redirect': 'true'}, GOOD)
     assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == ['NotApplicable']
     made = on_node({'tls-secret': 'tls', 'mode': 'http', 'tls-redirect': 'false'}, GOOD)

@@ -45,7 +45,7 @@ def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels
         'going back',
         'with a healthCheckNodePort',
         'going back for its healthCheckNodePort',
-        'staying in spite of it, because kube-proxy would let everybody in',
+        'staying in spite of it, because kube-proxy would admit all clients',
     ],
 )
 def test_a_service_leaves_when_kube_proxy_has_been_told_to_serve_it(said, labels, spec, leaving):

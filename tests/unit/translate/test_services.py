@@ -120,7 +120,7 @@ def test_where_clients_must_show_certificates_http_is_redirected_whatever_is_sai
     [
         ({'tls-redirect': 'true'}, settings(default_certificate='shop/tls'), 'L', []),
         ({'tls-redirect': 'true'}, settings(), '', ['NotApplicable']),
-        # A default certificate that is named only serves nobody: not there, without one in it, in another namespace.
+        # A default certificate that is only named serves no client: not there, without one in it, in another namespace.
         ({'tls-redirect': 'true'}, settings(default_certificate='shop/no'), '', ['NotApplicable', 'SecretMissing']),
         (
             {'tls-redirect': 'true'},
@@ -286,7 +286,7 @@ def test_an_endpoint_is_verified_with_the_authorities_that_are_named():
         [secret('ca', ca_crt='nonsense')],
     ],
 )
-def test_no_server_names_a_file_of_authorities_that_nobody_claims(documents):
+def test_no_server_names_a_file_of_authorities_without_a_claim(documents):
     annotations = {'backend-protocol': 'https', 'backend-ca-secret': 'ca'}
     other = service('next', ports=HTTP, annotations=annotations)
     slices = endpoint_slice('next', addresses=['10.0.0.2'], port_name='http')
@@ -606,7 +606,7 @@ def test_a_canary_whose_authority_does_not_parse_gets_no_traffic_unverified():
 
 @pytest.mark.parametrize('name', ['Bad_Name', '', 'a b'])
 @pytest.mark.parametrize(('known', 'said'), [({}, ['InvalidValue']), ({'class_name': 'other'}, [])])
-def test_a_service_whose_class_does_not_parse_is_served_by_nobody_and_told_by_the_default_one(name, known, said):
+def test_a_service_whose_class_does_not_parse_is_not_served_and_reported_by_the_default_one(name, known, said):
     made = served({'class': name}, known=settings(**known))
     assert pointer(made, Kind.ROUTE, 'a.example.com/') is None
     assert reasons(made) == said
@@ -680,7 +680,7 @@ def test_the_certificate_of_a_tcp_port_is_for_its_hosts_or_for_those_that_it_nam
         assert flags(made, '5000', Kind.PORT) == 'e'
 
 
-def test_a_tcp_port_whose_certificate_nobody_can_ask_for_is_told():
+def test_a_tcp_port_whose_certificate_no_client_can_ask_for_is_reported():
     made = served({'port': '5000', 'mode': 'tcp', 'tls-secret': 'tls', 'host': ''}, *FULL)
     assert 'NotApplicable' in reasons(made)
 

@@ -80,7 +80,7 @@ def test_a_list_of_a_listener_is_known_by_its_file(file, name):
 
 
 class Simulated:
-    """What a HAProxy has: the lines of its lists, and its map. Nobody ever sees the certificate of another port."""
+    """What a HAProxy has: the lines of its lists, and its map. No client sees the certificate of another port."""
 
     def __init__(self, layout):
         self.lists = {
@@ -129,7 +129,7 @@ def files(layout):
     }
 
 
-def test_ports_come_go_and_move_and_nobody_sees_the_certificate_of_another():
+def test_ports_come_go_and_move_and_no_client_sees_the_certificate_of_another():
     drawn = random.Random(3)
     before = tls_listeners.of({})
     held = Simulated(before)
@@ -171,7 +171,7 @@ def test_where_ports_wait_for_one_another_one_is_closed_for_that_moment():
     )
 
 
-def test_a_list_begins_with_what_nobody_trusts_and_its_lines_hold_for_every_name():
+def test_a_list_begins_with_an_untrusted_certificate_and_its_lines_hold_for_every_name():
     made = tls_listeners.of({key(5): tls('shop_tls', client_ca='shop_ca', verify='required')})
     found = certificate_lists.files(made)
     assert found['certificates/tls-http-5.txt'] == (

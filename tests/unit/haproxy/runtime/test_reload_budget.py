@@ -82,7 +82,7 @@ def test_all_namespaces_together_have_a_bucket():
     assert [item.why for item in asked.decide(UNKNOWN).delayed] == [Why.TOTAL]
 
 
-def test_the_administrators_reload_waits_for_nothing_and_costs_nobody_a_token():
+def test_the_administrators_reload_waits_for_nothing_and_costs_no_token():
     asked = Asked()
     asked.often(5, of('b'))
     assert asked.decide(of('b'), SETTINGS, left=[NOBODY] * 20).now
