@@ -119,7 +119,7 @@ class WatchedFolder:
             except (OSError, RuntimeError, SourceError) as error:
                 if str(error) != problem:
                     problem = str(error)
-                    log.warning('the folder cannot be watched; what was read stays', extra={'said': problem})
+                    log.warning('the folder cannot be watched; what was read stays', extra={'error': problem})
                 await asyncio.sleep(_IDLE_SECONDS)
 
     def _catch_up_later(self) -> None:

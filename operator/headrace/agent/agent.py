@@ -307,7 +307,7 @@ class Agent:
 
     def _note_api_certificate(self, problem: str) -> None:
         if self.applier.stats.problem('api-certificate', problem) and problem:
-            log.error('the certificate of --api cannot be used; the one before stays', extra={'said': problem})
+            log.error('the certificate of --api cannot be used; the one before stays', extra={'error': problem})
 
     async def _keep_lease(self, lease: AgentLease) -> None:
         """Tell that this agent serves, once it does."""

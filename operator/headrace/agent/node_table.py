@@ -45,7 +45,7 @@ class NodeTable:
     def problem(self, subject: str, text: str) -> None:
         """Note what stands in the way, '' for nothing."""
         if self._has_loop() and self._applier.stats.problem(subject, text) and text:
-            log.error('the table of nftables is in trouble', extra={'about': subject, 'said': text})
+            log.error('the table of nftables is in trouble', extra={'about': subject, 'error': text})
 
     async def _failing(self, error: Exception) -> None:
         assert self._loop is not None
@@ -64,7 +64,7 @@ class NodeTable:
             try:
                 await haproxy.start()
             except HaproxyStartError as error:
-                log.warning('the last good state cannot be served', extra={'said': str(error)[:500]})
+                log.warning('the last good state cannot be served', extra={'error': str(error)[:500]})
             else:
                 log.info('serving the last good state')
 

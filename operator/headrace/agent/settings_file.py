@@ -42,7 +42,7 @@ class SettingsFile:
                     await self.read(text)
             except (OSError, UnicodeDecodeError, SettingsError) as error:
                 if self._loop.applier.stats.problem('settings', str(error)):
-                    log.error('the settings cannot be used; the old ones stay', extra={'said': str(error)})  # noqa: TRY400
+                    log.error('the settings cannot be used; the old ones stay', extra={'error': str(error)})  # noqa: TRY400
             await asyncio.sleep(_SECONDS)
 
     async def read(self, text: str) -> None:
@@ -67,4 +67,4 @@ def note_lack(applier: Applier) -> None:
     """Note what of the settings this HAProxy cannot do."""
     lack = probe.lacking(applier.settings, quic=applier.instance.quic)
     if applier.stats.problem('build', lack) and lack:
-        log.error('HAProxy cannot do what the settings ask for', extra={'said': lack})
+        log.error('HAProxy cannot do what the settings ask for', extra={'error': lack})

@@ -66,7 +66,7 @@ async def _start(loop: Loop, reloads: Reloads) -> None:
     try:
         await applier.start()
     except HaproxyStartError as error:
-        log.error('HAProxy did not start', extra={'said': str(error)[:500]})  # noqa: TRY400  it said why
+        log.error('HAProxy did not start', extra={'error': str(error)[:500]})  # noqa: TRY400  it said why
         if not await reloads.promote():
             raise
         await applier.start()

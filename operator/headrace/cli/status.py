@@ -69,7 +69,7 @@ def _lines_of_agent(value: dict[str, Any]) -> Iterable[str]:
             (
                 _time(item['at']),
                 'reload' if item['good'] else 'reload failed',
-                '; '.join(item['reasons']) or item['said'],
+                '; '.join(item['reasons']) or item['error'],
             )
             for item in value['reloads']
         )

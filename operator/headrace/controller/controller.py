@@ -232,7 +232,7 @@ class Controller:
                 await self.agents.take(leases, dt.datetime.now(dt.UTC))
                 await self.counter.begin([*self.handover.epochs(), *(agent.epoch for agent in self.agents.living)])
             except CallError as error:
-                log.warning('the counter of epochs cannot be read', extra={'said': str(error)[:300]})
+                log.warning('the counter of epochs cannot be read', extra={'error': str(error)[:300]})
                 await asyncio.sleep(_AGENTS_SECONDS)
             else:
                 return
@@ -374,7 +374,7 @@ class Controller:
             leases = await self.client.leases.list(self.options.namespace, labels)
         except CallError as error:
             if not self._agents_unknown:
-                log.warning('the agents cannot be asked', extra={'said': str(error)[:300]})
+                log.warning('the agents cannot be asked', extra={'error': str(error)[:300]})
             self._agents_unknown = True
             return
         self._agents_unknown = False

@@ -114,5 +114,5 @@ class Election:
                         return await self._leases.write(document)
         except (CallError, TimeoutError) as error:
             text = str(error)[:200] or type(error).__name__
-            log.info('the Lease of the controllers cannot be written', extra={'said': text})
+            log.info('the Lease of the controllers cannot be written', extra={'error': text})
         return None

@@ -299,7 +299,7 @@ class Handover:
         now = time.monotonic()
         if not state.is_announced and now - self._last_notice >= _NOTICE_SECONDS:
             self._last_notice = now
-            fields = {'object': str(late.ref), 'said': late.message, 'waiting': len(self._waiting)}
+            fields = {'object': str(late.ref), 'error': late.message, 'waiting': len(self._waiting)}
             log.info('a hand-over waits', extra=fields)
         state.is_announced = True
 
@@ -365,6 +365,6 @@ class Handover:
             return
         except CallError as error:
             pause = _RETRY_SECONDS
-            log.warning('a hand-over is held up', extra={'object': str(service.ref), 'said': str(error)[:300]})
+            log.warning('a hand-over is held up', extra={'object': str(service.ref), 'error': str(error)[:300]})
         state.last_write = (shape, time.monotonic() + pause)
         self._queue.add(service.ref, after=pause)

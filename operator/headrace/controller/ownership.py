@@ -93,7 +93,7 @@ class ClassLease:
                 return False
             await self._client.leases.write(self._document(lease))
         except CallError as error:
-            log.info('the Lease of the class cannot be written', extra={'said': str(error)[:300]})
+            log.info('the Lease of the class cannot be written', extra={'error': str(error)[:300]})
             return False
         return True
 
@@ -105,7 +105,7 @@ class ClassLease:
             return await self._client.leases.get(CLASS_NAMESPACE, self.name)
         except ForbiddenError as error:
             if not self._unable:
-                log.warning('another release of the class would not be noticed', extra={'said': str(error)[:300]})
+                log.warning('another release of the class would not be noticed', extra={'error': str(error)[:300]})
             self._unable = True
             return None
 

@@ -57,7 +57,7 @@ class Startup:
                 if await self._clear(node):
                     log.info('the Node is open to pods', extra={'node': node})
             except CallError as error:
-                log.warning('the startup taint stays', extra={'node': node, 'said': str(error)[:300]})
+                log.warning('the startup taint stays', extra={'node': node, 'error': str(error)[:300]})
                 continue
             self._cleared[node] = serving[node]
 

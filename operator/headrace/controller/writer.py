@@ -133,7 +133,7 @@ class Writer:
                 self._forget(ref)
             except CallError as error:
                 self.counts.failures += 1
-                log.warning('an object could not be written', extra={'object': str(ref), 'said': str(error)[:300]})
+                log.warning('an object could not be written', extra={'object': str(ref), 'error': str(error)[:300]})
                 self.ask(ref, after=_RETRY_SECONDS)
             except Exception:  # the defect costs the object that it is about, until it changes
                 log.exception('internal error', extra={'object': str(ref)})
@@ -219,7 +219,7 @@ class Writer:
             if status.addresses is not None:
                 self._let_be(ref)
         except ConflictError as error:
-            log.warning('another controller holds a status', extra={'object': str(ref), 'said': str(error)[:300]})
+            log.warning('another controller holds a status', extra={'object': str(ref), 'error': str(error)[:300]})
             if not await self._write_condition(status, error):
                 pause = _CONFLICT_SECONDS
         else:

@@ -138,7 +138,7 @@ class AgentLease:
             self._version = await self._leases.put(lease, self._version)
         except CallError as error:
             if not self._is_failing:
-                log.warning('the Lease cannot be written', extra={'said': str(error)})
+                log.warning('the Lease cannot be written', extra={'error': str(error)})
             self._is_failing, self._version, self._last_report = True, '', None
             return
         self._is_failing, self._last_report = False, report
@@ -149,4 +149,4 @@ class AgentLease:
         try:
             await self._leases.delete(self.identity.namespace, self.identity.lease)
         except CallError as error:
-            log.info('the Lease stays', extra={'said': str(error)})
+            log.info('the Lease stays', extra={'error': str(error)})

@@ -68,7 +68,7 @@ class Discovery:
                     names[version] = await self._kinds_of(version)
                 await self._note(resource, is_served=plural in names[version])
             except CallError as error:
-                log.warning('the API server does not say which kinds it serves', extra={'said': str(error)[:300]})
+                log.warning('the API server does not say which kinds it serves', extra={'error': str(error)[:300]})
 
     async def _kinds_of(self, api_version: str) -> frozenset[str]:
         try:

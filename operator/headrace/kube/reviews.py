@@ -89,7 +89,7 @@ class Reviews:
         except (CallError, TimeoutError, KeyError, TypeError, AttributeError) as error:
             message = str(error) or type(error).__name__
             if message != self._last_message:
-                log.warning('tokens cannot be judged', extra={'said': message})
+                log.warning('tokens cannot be judged', extra={'error': message})
             self._last_message = message
             raise ReviewUnavailableError(message) from error
         self._last_message = ''

@@ -304,7 +304,7 @@ class KubeSource:
                     if watched_path.active:
                         await self._sweep(path, watched_path)
                 except CallError as error:
-                    log.warning('the sweep could not read a list', extra={'path': path, 'said': str(error)})
+                    log.warning('the sweep could not read a list', extra={'path': path, 'error': str(error)})
 
     async def _sweep(self, path: str, watched_path: WatchedPath) -> None:
         """Read one list; what it finds and no event tells within some time, the watch has missed."""

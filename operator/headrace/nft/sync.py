@@ -72,7 +72,7 @@ class TableSync:
                 return False
             await self._nft.apply(await asyncio.to_thread(self._file.read_text))
         except (NftError, OSError) as error:
-            log.warning('the last good table cannot be restored', extra={'said': str(error)})
+            log.warning('the last good table cannot be restored', extra={'error': str(error)})
             return False
         log.info('restored the last good table')
         return True
@@ -195,7 +195,7 @@ class TableSync:
             try:
                 await self._nft.remove()
             except NftError as error:
-                log.warning('the table cannot be removed', extra={'said': str(error)})
+                log.warning('the table cannot be removed', extra={'error': str(error)})
                 return False
             self.table = None
             await asyncio.to_thread(route.remove)
@@ -317,7 +317,7 @@ class TableSync:
         try:
             await self._nft.apply(text)
         except NftError as error:
-            log.warning('nft has refused a transaction; making the table anew', extra={'said': str(error)})
+            log.warning('nft has refused a transaction; making the table anew', extra={'error': str(error)})
             assert self.table is not None
             await self._anew(self.table)
             return
@@ -382,7 +382,7 @@ class TableSync:
                 return
             temporary.replace(self._file)
         except OSError as error:
-            log.warning('the table cannot be kept in a file', extra={'said': str(error)})
+            log.warning('the table cannot be kept in a file', extra={'error': str(error)})
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 

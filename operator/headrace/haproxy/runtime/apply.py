@@ -256,7 +256,7 @@ class Applier:
             # An open connection would keep a worker alive that has been replaced.
             previous.connection.abort()
         if self.stats.problem('worker', reason):
-            log.warning('lost the worker', extra={'said': reason})
+            log.warning('lost the worker', extra={'error': reason})
         self.lost.set()
 
     def _ended(self, former: Worker) -> None:

@@ -56,7 +56,7 @@ class Maintenance:
                     log.info('files can be written again')
             except (WriteError, TemplateError) as error:
                 if applier.stats.problem('files', str(error)):
-                    log.error('files cannot be written', extra={'said': str(error)})  # noqa: TRY400  no trace needed
+                    log.error('files cannot be written', extra={'error': str(error)})  # noqa: TRY400  no trace needed
                 applier.behind.set()
                 await asyncio.sleep(1.0)
             except Exception as error:  # noqa: BLE001  reported

@@ -202,7 +202,7 @@ class Reloads:
         log.log(
             logging.INFO if good else logging.ERROR,
             'reloaded' if good else 'not reloaded; the last good configuration serves',
-            extra={'seconds': round(seconds, 3), 'said': problem[:500]},
+            extra={'seconds': round(seconds, 3), 'error': problem[:500]},
         )
         return good
 
@@ -255,7 +255,7 @@ class Reloads:
                 break
             if not culprits:
                 break
-            log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, culprits)), 'said': problem})
+            log.error('HAProxy refuses objects', extra={'objects': ', '.join(map(str, culprits)), 'error': problem})
             # What came during the search waits for the next reload: objects that are refused could come without end.
             snapshot = bisect.without(generation.snapshot, owners, frozenset(culprits))
             base, generation = generation, await self.applier.freezer.freeze_part(generation, snapshot)

@@ -29,7 +29,7 @@ class ReloadRecord:
     reasons: tuple[str, ...]
     seconds: float
     good: bool
-    said: str = ''
+    error: str = ''
     namespaces: tuple[str, ...] = ()
 
 
