@@ -39,7 +39,7 @@ def check(sources: tuple[Path, ...], binary: str | None, **options: Any) -> None
     """
     view = inputs.view_of(options)
     contents = inputs.load(sources, view)
-    state = inputs.build(view, contents.objects)
+    _, state = inputs.build(view, contents.objects)
     outcome, problem, lacking = _ask(binary, view, state)
     diagnostics = (*contents.diagnostics, *state.all_diagnostics(), *lacking)
     descriptors = haproxy_check.descriptors(view.context, state.fragments.values())

@@ -10,8 +10,6 @@ import click
 
 from headrace.cli import asking, inputs, output
 from headrace.resolve import explanation
-from headrace.resolve.state import State
-from headrace.store import Store
 
 _NOT_SERVED = 1
 
@@ -38,11 +36,7 @@ def explain(target: str, sources: tuple[Path, ...], **options: Any) -> None:
         contents = inputs.load(sources, view)
         for line in output.diagnostic_lines(contents.diagnostics):
             click.echo(line, err=True)
-        store = Store(view.context.settings.max_annotation_bytes_per_namespace)
-        state = State(view.context.placed_by(contents.objects))
-        for item in contents.objects:
-            store.put(item)
-        state.update(store, store.take())
+        store, state = inputs.build(view, contents.objects)
         value: Any = explanation.value(explanation.explain(state, store, target))
     else:
         value = asking.fetch(options, f'/explain?{urlencode({"of": target})}')

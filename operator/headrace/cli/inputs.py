@@ -115,11 +115,11 @@ def load(sources: tuple[Path, ...], view: View) -> Contents:
     return folder.read(sources, view.context.settings.secrets)
 
 
-def build(view: View, objects: tuple[Object, ...]) -> State:
-    """Return the model of some objects."""
+def build(view: View, objects: tuple[Object, ...]) -> tuple[Store, State]:
+    """Return a store of some objects, and their model."""
     store = Store(view.context.settings.max_annotation_bytes_per_namespace)
     state = State(view.context.placed_by(objects))
     for item in objects:
         store.put(item)
     state.update(store, store.take())
-    return state
+    return store, state

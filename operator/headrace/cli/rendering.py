@@ -33,7 +33,7 @@ def render(sources: tuple[Path, ...], target: Path, **options: Any) -> None:
     """
     view = inputs.view_of(options)
     contents = inputs.load(sources, view)
-    state = inputs.build(view, contents.objects)
+    _, state = inputs.build(view, contents.objects)
     contents_of_files = Renderer(state.context, view.overrides).render(state)
     files.judge(target)
     files.write(target, contents_of_files)
