@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from headrace.names import Ref
 from headrace.objects import annotation_budget, registry
 from headrace.objects.annotation_budget import AnnotationBudget
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node, Object, Secret, Service, Slice
@@ -22,8 +22,8 @@ from headrace.settings.settings import Settings
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'HTTPRoute'))
-Translated = Service | Ingress | Gateway | HTTPRoute
+TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute'))
+Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute
 _Value = TypeVar('_Value')
 
 

@@ -14,6 +14,7 @@ from support.gateways import (
     gateway,
     http_route,
     listener,
+    listener_set,
     modifier,
     redirect,
     rule,
@@ -44,7 +45,8 @@ def edge(row):
         ]
         documents = (
             GATEWAY_CLASS,
-            gateway('web', listener(), listener('more', 8080)),
+            gateway('web', listener(), listener('more', 8080), admits='Same'),
+            listener_set('extra', listener('set', hostname='set.com'), listener('late', hostname='set.com', port=8080)),
             gateway('other', listener()),
             gateway('waiting', listener()),
             slot_service('web', {80: row, 8080: row + 2}),
@@ -52,6 +54,7 @@ def edge(row):
             http_route('r', rule('one', path='/'), rule('one', path='/h', filters=[modifier('Request', set={'X-A': 'b'})]), rule(path='/moved', filters=[redirect()]), hostnames=['a.com']),
             http_route('more', rule('two', path='/more'), hostnames=['a.com'], parents=[{'name': 'web', 'port': 8080}]),
             http_route('other', rule('two'), parents=[{'name': 'other'}, {'name': 'waiting'}]),
+            http_route('set', rule('two', path='/set'), parents=[{'kind': 'ListenerSet', 'name': 'extra'}]),
         )  # fmt: skip
         # An edge that reads an API server takes no endpoints on loopback.
         seen = {'own_namespace': OWN_NAMESPACE}
@@ -79,6 +82,10 @@ def ask(port, host, path='/'):
         pytest.param(2, 'a.com', '/', 'one', id='a route of both ports'),
         pytest.param(0, 'b.com', '/', 404, id='a host without a route'),
         pytest.param(3, 'b.com', '/', 'two', id='another Gateway, any host'),
+        pytest.param(0, 'set.com', '/set', 'two', id='a route of a ListenerSet'),
+        pytest.param(2, 'set.com', '/set', 'two', id='another port of the ListenerSet'),
+        pytest.param(0, 'set.com', '/', 404, id='a path that the routes of its listener leave'),
+        pytest.param(0, 'a.com', '/set', 'one', id='a path of another listener'),
         pytest.param(1, 'a.com', '/', 404, id='a slot that no Gateway has'),
     ],
 )

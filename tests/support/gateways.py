@@ -18,15 +18,18 @@ def _document(kind, name, namespace, spec, created='2024-01-01T00:00:00Z', **met
     }
 
 
-def gateway(name='web', *listeners, namespace='shop', class_name='headrace', **more):
-    """Return a Gateway; without listeners it has one for HTTP at port 80."""
-    return _document(
-        'Gateway',
-        name,
-        namespace,
-        {'gatewayClassName': class_name, 'listeners': list(listeners) or [listener()]},
-        **more,
-    )
+def gateway(name='web', *listeners, namespace='shop', class_name='headrace', admits=None, spec=(), **more):
+    """Return a Gateway; without listeners it has one for HTTP at port 80. `admits` are the namespaces of its ListenerSets."""
+    document = {'gatewayClassName': class_name, 'listeners': list(listeners) or [listener()], **dict(spec)}
+    if admits is not None:
+        document['allowedListeners'] = {'namespaces': {'from': admits}}
+    return _document('Gateway', name, namespace, document, **more)
+
+
+def listener_set(name, *listeners, parent='web', namespace='shop', **more):
+    """Return a ListenerSet of a Gateway, by its name or reference."""
+    reference = parent if isinstance(parent, dict) else {'name': parent}
+    return _document('ListenerSet', name, namespace, {'parentRef': reference, 'listeners': list(listeners)}, **more)
 
 
 def listener(name='http', port=80, protocol='HTTP', hostname=None, *, namespaces='Same', **more):

@@ -72,8 +72,13 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
         ),
         pytest.param(
             read(listener_set()),
-            {Ref('ListenerSet', 'shop', 'more'), registry.attached('ListenerSet', PUBLIC)},
-            id='ListenerSet, as one of its Gateway',
+            {
+                Ref('ListenerSet', 'shop', 'more'),
+                registry.attached('ListenerSet', PUBLIC),
+                registry.listeners_of_host(PUBLIC, '*'),
+                registry.listeners_of_protocol(PUBLIC, 8080, 'HTTP'),
+            },
+            id='ListenerSet, as one of its Gateway, of its hosts, and of its ports',
         ),
         pytest.param(
             read(resource('ListenerSet', 'more')), {Ref('ListenerSet', 'shop', 'more')}, id='ListenerSet of no Gateway'

@@ -46,6 +46,7 @@ from headrace.objects.kinds import (
     Slice,
 )
 from headrace.objects.l4_routes import TCPRoute, TLSRoute, UDPRoute
+from headrace.objects.listeners import Listener
 from headrace.objects.reference_grants import ReferenceGrant
 from headrace.objects.references import GATEWAY_GROUP
 
@@ -150,8 +151,29 @@ def _parents(route: GatewayRoute) -> set[Ref]:
     return {attached(route.KIND, parent.ref) for parent in route.parents if parent.group == GATEWAY_GROUP}
 
 
-def _parent(item: ListenerSet) -> tuple[Ref, ...]:
-    return (attached('ListenerSet', item.parent.ref),) if item.parent is not None else ()
+def listeners_of_host(gateway: Ref, host: str) -> Ref:
+    """Return the group of the ListenerSets of a Gateway that have a listener of a host, `*` for one without a host."""
+    return Ref('listeners of host', gateway.namespace, f'{gateway.name}/{host}')
+
+
+def listeners_of_protocol(gateway: Ref, port: int, protocol: str) -> Ref:
+    """Return the group of the ListenerSets of a Gateway that have a listener of a protocol at a port."""
+    return Ref('listeners of protocol', gateway.namespace, f'{gateway.name}/{port}/{protocol}')
+
+
+def groups_of_listener(gateway: Ref, listener: Listener) -> tuple[Ref, Ref]:
+    """Return the groups that a ListenerSet is in by one of its listeners."""
+    return (
+        listeners_of_host(gateway, listener.hostname or '*'),
+        listeners_of_protocol(gateway, listener.port, listener.protocol),
+    )
+
+
+def _listener_groups(item: ListenerSet) -> set[Ref]:
+    if item.parent is None:
+        return set()
+    groups = {attached('ListenerSet', item.parent.ref)}
+    return groups.union(*(groups_of_listener(item.parent.ref, listener) for listener in item.listeners))
 
 
 def _targets(policy: BackendTLSPolicy) -> set[Ref]:
@@ -170,7 +192,7 @@ KINDS = (
     Kind(ConfigMap, 'ConfigMap', '', 'v1', 'configmaps', config_maps.read, _itself, optional=True, slow=config_maps.is_slow),
     Kind(GatewayClass, 'GatewayClass', GATEWAY_GROUP, 'v1', 'gatewayclasses', gateway_classes.read, _itself, namespaced=False, optional=True, others=('v1beta1',)),
     Kind(Gateway, 'Gateway', GATEWAY_GROUP, 'v1', 'gateways', gateways.read, _itself, optional=True, others=('v1beta1',)),
-    Kind(ListenerSet, 'ListenerSet', GATEWAY_GROUP, 'v1', 'listenersets', gateways.read_listener_set, _itself, optional=True, groups=_parent),
+    Kind(ListenerSet, 'ListenerSet', GATEWAY_GROUP, 'v1', 'listenersets', gateways.read_listener_set, _itself, optional=True, groups=_listener_groups),
     Kind(HTTPRoute, 'HTTPRoute', GATEWAY_GROUP, 'v1', 'httproutes', http_routes.read, _itself, optional=True, slow=http_routes.is_large, others=('v1beta1',), groups=_parents),
     Kind(GRPCRoute, 'GRPCRoute', GATEWAY_GROUP, 'v1', 'grpcroutes', grpc_routes.read, _itself, optional=True, groups=_parents),
     Kind(TLSRoute, 'TLSRoute', GATEWAY_GROUP, 'v1', 'tlsroutes', l4_routes.read_tls, _itself, optional=True, others=('v1alpha2', 'v1alpha3'), groups=_parents),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
@@ -76,13 +76,15 @@ class Translation:
             return self._of_node(service, reader)
         return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
 
-    def _at_the_edge(self, source: Ingress | Gateway | HTTPRoute, reader: Reader) -> Fragment | None:
+    def _at_the_edge(self, source: Ingress | Gateway | ListenerSet | HTTPRoute, reader: Reader) -> Fragment | None:
         """Return the fragment of an object that the edge alone serves."""
         match source:
             case Ingress():
                 return ingresses.translate(source, reader, self.context)
             case Gateway():
                 return gateways.translate(source, reader, self.context)
+            case ListenerSet():
+                return gateways.translate_set(source, reader, self.context)
             case HTTPRoute():
                 return http_routes.translate(source, reader, self.context)
 

@@ -48,20 +48,25 @@ def service_of(gateway: Ref, context: BuildContext) -> Ref:
     return Ref('Service', context.own_namespace, f'gateway-{marks}')
 
 
+def read_service(gateway: Gateway, reader: Reader, context: BuildContext) -> Service | None:
+    """Return the Service whose targets are the slots of a Gateway's ports; None where there are no slots, or none yet."""
+    return reader.other_service(service_of(gateway.ref, context)) if context.slots else None
+
+
 def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Listeners:
     """Return the listeners of a Gateway, judged, with the ports of HAProxy that they have."""
-    service = reader.other_service(service_of(gateway.ref, context)) if context.slots else None
+    service = read_service(gateway, reader, context)
     known = _KNOWN.get(gateway.ref)
     if known is not None and known[0] is gateway and known[1] is service and known[2] is context:
         return known[3]
-    listeners = judged_listeners.judge(gateway, lambda listener: _bound_port(listener, service, context))
+    listeners = judged_listeners.judge(gateway, gateway, lambda listener: bound_port(listener, service, context))
     if len(_KNOWN) >= _MOST_KNOWN:
         _KNOWN.clear()
     _KNOWN[gateway.ref] = gateway, service, context, listeners
     return listeners
 
 
-def _bound_port(listener: Listener, service: Service | None, context: BuildContext) -> int | None:
+def bound_port(listener: Listener, service: Service | None, context: BuildContext) -> int | None:
     """Return the port of HAProxy that a listener has: 0 where it has none yet, None where it can have none."""
     if slots := context.slots:
         targets = (port.target for port in (service.ports if service else ()) if port.number == listener.port)

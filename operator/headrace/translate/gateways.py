@@ -1,18 +1,19 @@
-"""From a Gateway to its fragment: the ports and hosts of its listeners, which routes fill.
+"""From a Gateway or ListenerSet to its fragment: the ports and hosts of its listeners, which routes fill.
 
 A host of a listener without a route answers 404, and is not left to listeners of less specific hosts.
 """
 
+from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.pointers import GatewayPort, NoRoute
 from headrace.ir.routing import Candidate, Candidates
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.store import Reader
-from headrace.translate import gateway_listeners, gateway_tls, judged_listeners
+from headrace.translate import gateway_listeners, gateway_tls, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
-from headrace.translate.judged_listeners import ANY, HTTPS, JudgedListener
+from headrace.translate.judged_listeners import ANY, HTTPS, JudgedListener, Listeners
 
 _NOTHING = Candidates((Candidate(NoRoute()),))
 
@@ -24,12 +25,33 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
     if not gateway_listeners.is_ours(gateway, reader, context):
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
-    listeners = gateway_listeners.of_gateway(gateway, reader, context)
-    parts.diagnostics += [*gateway.problems, *judged_listeners.diagnostics(listeners.items, gateway.ref)]
+    parts.diagnostics += gateway.problems
+    _serve_all(gateway_listeners.of_gateway(gateway, reader, context), parts)
+    return parts.fragment()
+
+
+def translate_set(listener_set: ListenerSet, reader: Reader, context: BuildContext) -> Fragment | None:
+    """Return the fragment of a ListenerSet; one for no Gateway of this class has nothing but what that was decided by."""
+    if not context.settings.gateway_api or not context.exists(listener_set.namespace):
+        return None
+    gateway = listener_sets.gateway_of(listener_set, reader, context)
+    if gateway is None or not context.exists(gateway.namespace):
+        return Fragment(listener_set.ref, listener_set.created, needs=reader.needs)
+    parts = FragmentParts(listener_set.ref, listener_set.created, reader, context)
+    parts.diagnostics += listener_set.problems
+    if not listener_sets.is_allowed(listener_set, gateway, reader):
+        message = f'{gateway.ref} admits no ListenerSets of namespace {listener_set.namespace}'
+        parts.diagnostics.append(Diagnostic(listener_set.ref, 'NotAllowed', message, 'spec.parentRef'))
+    _serve_all(listener_sets.of_set(listener_set, gateway, reader, context), parts)
+    return parts.fragment()
+
+
+def _serve_all(listeners: Listeners, parts: FragmentParts) -> None:
+    """Claim what the listeners of an object need, and say what is wrong with them."""
+    parts.diagnostics += [diagnostic for each in listeners.items for diagnostic in each.diagnostics]
     for each in listeners.accepted:
         if each.port:
             _serve(each, parts)
-    return parts.fragment()
 
 
 def _serve(each: JudgedListener, parts: FragmentParts) -> None:

@@ -8,11 +8,11 @@ one has routes all the same.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from typing import NamedTuple
 
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.names import Ref
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.listeners import Listener
 from headrace.objects.references import GATEWAY_GROUP
 
@@ -22,6 +22,17 @@ HTTP, HTTPS = 'HTTP', 'HTTPS'
 KINDS: Mapping[str, tuple[str, ...]] = {HTTP: ('HTTPRoute', 'GRPCRoute'), HTTPS: ('HTTPRoute', 'GRPCRoute')}
 # From a listener to the port of HAProxy that it has: 0 where it has none yet, None where it can have none.
 PortOf = Callable[[Listener], int | None]
+
+
+class Conflict(NamedTuple):
+    """Reason, message and field of a conflict with another listener."""
+
+    reason: str
+    message: str
+    field: str
+
+
+ConflictOf = Callable[[Listener], Conflict | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +64,16 @@ class JudgedListener:
 
 
 class Listeners:
-    """All listeners of a Gateway in their order, and where requests go among them."""
+    """All listeners of a Gateway or ListenerSet in their order."""
 
     def __init__(self, items: tuple[JudgedListener, ...]) -> None:
         self.items = items
         self.accepted = tuple(each for each in items if each.accepted)
-        self._by_host = {(each.listener.port, each.host): each for each in reversed(self.accepted)}
+        self._hosts = {(each.listener.port, each.host) for each in self.accepted}
 
-    def serves(self, listener: JudgedListener, host: str) -> bool:
-        """Tell whether requests of a host, which a listener covers, are its own and not those of one that is more specific.
-
-        Requests go to the listener with the most specific host alone (Gateway API, listener isolation).
-        """
-        port = listener.listener.port
-        first = next((each for each in hosts_above(host) if (port, each) in self._by_host), listener.host)
-        return first == listener.host
+    def has(self, port: int, host: str) -> bool:
+        """Tell whether a listener of a port has a host and no other ones."""
+        return (port, host) in self._hosts
 
 
 def hosts_above(host: str) -> Iterable[str]:
@@ -90,18 +96,21 @@ def meet(one: str, other: str) -> str:
     return other if covers(one, other) else one if covers(other, one) else ''
 
 
-def judge(gateway: Gateway, port_of: PortOf) -> Listeners:
-    """Return the judged listeners of a Gateway."""
-    return Listeners(_of_owner(gateway, gateway, port_of))
-
-
-def _of_owner(gateway: Gateway, owner: Gateway, port_of: PortOf) -> tuple[JudgedListener, ...]:
+def judge(
+    gateway: Gateway, owner: Gateway | ListenerSet, port_of: PortOf, conflict_of: ConflictOf = lambda _: None
+) -> Listeners:
+    """Return the judged listeners that an object declares for a Gateway; `conflict_of` tells conflicts with those of others."""
     found = [_judged(gateway, owner, number, port_of) for number in range(len(owner.listeners))]
     conflicts = _conflicts(each for each in found if each.accepted)
-    return tuple(_refused(each, *conflict) if (conflict := conflicts.get(each.field)) else each for each in found)
+    for each in found:
+        if each.accepted and (conflict := conflict_of(each.listener)) is not None:
+            conflicts.setdefault(each.field, conflict)
+    return Listeners(
+        tuple(_refused(each, *conflict) if (conflict := conflicts.get(each.field)) else each for each in found)
+    )
 
 
-def _judged(gateway: Gateway, owner: Gateway, number: int, port_of: PortOf) -> JudgedListener:
+def _judged(gateway: Gateway, owner: Gateway | ListenerSet, number: int, port_of: PortOf) -> JudgedListener:
     """Return a listener as it is judged by itself."""
     listener, field = owner.listeners[number], f'spec.listeners[{number}]'
     found = JudgedListener(gateway.ref, owner.ref, field, listener)
@@ -129,7 +138,7 @@ def _judged(gateway: Gateway, owner: Gateway, number: int, port_of: PortOf) -> J
     return replace(found, diagnostics=(_diagnostic(found, 'InvalidRouteKinds', message, 'allowedRoutes.kinds'),))
 
 
-def _conflicts(listeners: Iterable[JudgedListener]) -> dict[str, tuple[str, str, str]]:
+def _conflicts(listeners: Iterable[JudgedListener]) -> dict[str, Conflict]:
     """Return reason, message and field of conflicts between listeners of a port, by the listener's field.
 
     No one of them wins: which one it was would depend on their order.
@@ -137,15 +146,15 @@ def _conflicts(listeners: Iterable[JudgedListener]) -> dict[str, tuple[str, str,
     ports: dict[int, list[JudgedListener]] = {}
     for each in listeners:
         ports.setdefault(each.listener.port, []).append(each)
-    found: dict[str, tuple[str, str, str]] = {}
+    found: dict[str, Conflict] = {}
     for port, items in ports.items():
         if len({each.listener.protocol for each in items}) > 1:
             text = f'another listener has port {port} with another protocol'
-            found |= {each.field: ('ProtocolConflict', text, 'protocol') for each in items}
+            found |= {each.field: Conflict('ProtocolConflict', text, 'protocol') for each in items}
             continue
         counts = Counter(each.host for each in items)
         text = f'another listener has port {port} with the same host'
-        found |= {each.field: ('HostnameConflict', text, 'hostname') for each in items if counts[each.host] > 1}
+        found |= {each.field: Conflict('HostnameConflict', text, 'hostname') for each in items if counts[each.host] > 1}
     return found
 
 
@@ -157,8 +166,3 @@ def _refused(found: JudgedListener, reason: str, message: str, field: str) -> Ju
 
 def _diagnostic(found: JudgedListener, reason: str, message: str, field: str) -> Diagnostic:
     return Diagnostic(found.owner, reason, message, f'{found.field}.{field}', found.part)
-
-
-def diagnostics(items: Iterable[JudgedListener], owner: Ref) -> Iterable[Diagnostic]:
-    """Yield what is wrong with the listeners of an owner."""
-    return chain.from_iterable(each.diagnostics for each in items if each.owner == owner)

@@ -1,6 +1,6 @@
 """To which listeners of Gateways a route attaches, and for which hosts: the rules of the Gateway API for parents.
 
-A parent that is no Gateway of this class is left out: its status is another controller's. What keeps a route from a parent of
+A parent that is no Gateway of this class, and no ListenerSet of one, is left out: its status is another controller's. What keeps a route from a parent of
 ours is a diagnostic for that parent, whose reason is that of the API.
 """
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.names import Ref
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.kinds import Namespace
 from headrace.objects.label_selectors import Source
 from headrace.objects.references import GATEWAY_GROUP, ParentRef
 from headrace.objects.routes import Route
 from headrace.store import Reader
-from headrace.translate import gateway_listeners
+from headrace.translate import gateway_listeners, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.judged_listeners import ANY, JudgedListener, meet
 
@@ -40,49 +40,64 @@ def parents(route: Route, hostnames: tuple[str, ...], reader: Reader, context: B
     """Return the parents of a route that are ours, in their order; `hostnames` are its own, none for all."""
     found = []
     for reference in route.parents:
-        gateway = _gateway(reference, reader, context)
-        if gateway is not None:
-            found.append(_Attachment(route, reference, gateway, reader, context).parent(hostnames))
+        attachment = _attachment(route, reference, reader, context)
+        if attachment is not None:
+            found.append(attachment.parent(hostnames))
     return tuple(found)
 
 
-def _gateway(reference: ParentRef, reader: Reader, context: BuildContext) -> Gateway | None:
-    if (reference.group, reference.kind) != (GATEWAY_GROUP, 'Gateway') or not context.exists(reference.namespace):
+def _attachment(route: Route, reference: ParentRef, reader: Reader, context: BuildContext) -> '_Attachment | None':
+    if reference.group != GATEWAY_GROUP or not context.exists(reference.namespace):
         return None
-    return gateway_listeners.gateway_of(reference.ref, reader, context)
+    if reference.kind == 'ListenerSet':
+        listener_set = reader.get(reference.ref, ListenerSet)
+        gateway = listener_sets.gateway_of(listener_set, reader, context) if listener_set is not None else None
+        if listener_set is None or gateway is None or not context.exists(gateway.namespace):
+            return None
+        listeners = listener_sets.of_set(listener_set, gateway, reader, context)
+        return _Attachment(route, reference, gateway, listeners.accepted, reader, context)
+    if reference.kind != 'Gateway' or (gateway := gateway_listeners.gateway_of(reference.ref, reader, context)) is None:
+        return None
+    listeners = gateway_listeners.of_gateway(gateway, reader, context)
+    return _Attachment(route, reference, gateway, listeners.accepted, reader, context)
 
 
 class _Attachment:
     """One parent of a route while its listeners are judged."""
 
     def __init__(
-        self, route: Route, reference: ParentRef, gateway: Gateway, reader: Reader, context: BuildContext
+        self,
+        route: Route,
+        reference: ParentRef,
+        gateway: Gateway,
+        listeners: tuple[JudgedListener, ...],
+        reader: Reader,
+        context: BuildContext,
     ) -> None:
-        self.route, self.reference, self.gateway = route, reference, gateway
+        self.route, self.reference, self.gateway, self.listeners = route, reference, gateway, listeners
         self.reader, self.context = reader, context
         self.part = StatusPart(reference.ref, reference.section, reference.port)
 
     def parent(self, hostnames: tuple[str, ...]) -> Parent:
-        every = gateway_listeners.of_gateway(self.gateway, self.reader, self.context)
-        named = [each for each in every.accepted if self._is_named(each)]
+        named = [each for each in self.listeners if self._is_named(each)]
         if not named:
             return self._refused(
-                'NoMatchingParent', f'{self.gateway.ref} has no listener that can be used and is meant'
+                'NoMatchingParent', f'{self.reference.ref} has no listener that can be used and is meant'
             )
         allowed = [each for each in named if self._is_allowed(each)]
         if not allowed:
             return self._refused(
-                'NotAllowedByListeners', f'no listener of {self.gateway.ref} allows this route to attach'
+                'NotAllowedByListeners', f'no listener of {self.reference.ref} allows this route to attach'
             )
         attached = []
         for each in allowed:
             common = dict.fromkeys(meet(each.host, host) for host in hostnames or (ANY,))
             if hosts := tuple(host for host in common if host):
-                served = tuple(host for host in hosts if every.serves(each, host))
+                served = tuple(host for host in hosts if self._serves(each, host))
                 attached.append(Attached(each, served))
         if not attached:
             return self._refused(
-                'NoMatchingListenerHostname', f'no listener of {self.gateway.ref} has a host of this route'
+                'NoMatchingListenerHostname', f'no listener of {self.reference.ref} has a host of this route'
             )
         return Parent(self.part, tuple(attached))
 
@@ -90,6 +105,9 @@ class _Attachment:
         return Parent(
             self.part, diagnostics=(Diagnostic(self.route.ref, reason, message, 'spec.parentRefs', self.part),)
         )
+
+    def _serves(self, each: JudgedListener, host: str) -> bool:
+        return listener_sets.serves(each, host, self.gateway, self.reader, self.context)
 
     def _is_named(self, each: JudgedListener) -> bool:
         reference = self.reference
@@ -103,4 +121,4 @@ class _Attachment:
         if allowed.namespaces.source is Source.SELECTOR:
             namespace = self.reader.get(Ref('Namespace', '', self.route.namespace), Namespace)
         labels = namespace.labels if namespace is not None else ()
-        return allowed.namespaces.admit(self.gateway.namespace, self.route.namespace, labels)
+        return allowed.namespaces.admit(each.owner.namespace, self.route.namespace, labels)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from headrace.names import Ref
 from headrace.objects import gateways
 from headrace.translate import judged_listeners
 from support.gateways import gateway, listener
@@ -11,7 +10,7 @@ from support.gateways import gateway, listener
 def judge(*listeners, port=None):
     """Return the judged listeners of a Gateway, whose ports HAProxy has as they are unless `port` says otherwise."""
     read = gateways.read('shop', 'web', gateway('web', *listeners))
-    return judged_listeners.judge(read, port or (lambda item: item.port))
+    return judged_listeners.judge(read, read, port or (lambda item: item.port))
 
 
 def reasons(judged):
@@ -81,36 +80,3 @@ def test_a_listener_whose_port_comes_later_is_accepted_and_one_that_can_have_non
     item = judge(listener(), port=lambda _: port).items[0]
     assert (item.port, item.accepted) == (port or 0, accepted)
     assert [each.reason for each in item.diagnostics] == ([] if accepted else ['PortUnavailable'])
-
-
-@pytest.mark.parametrize(
-    ('host', 'serving'),
-    [
-        ('a.example.com', 'a'),
-        ('b.example.com', 'wild'),
-        ('x.y.example.com', 'wild'),
-        ('*.example.com', 'wild'),
-        ('*.y.example.com', 'wild'),
-        ('example.com', 'any'),
-        ('*', 'any'),
-    ],
-)
-def test_the_listener_with_the_most_specific_host_serves_requests(host, serving):
-    judged = judge(
-        listener('any'),
-        listener('wild', hostname='*.example.com'),
-        listener('a', hostname='a.example.com'),
-        listener('other', 8080, hostname='b.example.com'),
-    )
-    named = {
-        each.listener.name
-        for each in judged.items
-        if judged_listeners.covers(each.host, host) and each.listener.port == 80 and judged.serves(each, host)
-    }
-    assert named == {serving}
-
-
-def test_what_is_wrong_is_told_by_owner():
-    judged = judge(listener('a'), listener('b'))
-    assert len([*judged_listeners.diagnostics(judged.items, Ref('Gateway', 'shop', 'web'))]) == 2
-    assert not [*judged_listeners.diagnostics(judged.items, Ref('Gateway', 'shop', 'other'))]
