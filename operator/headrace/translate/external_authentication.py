@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import msgspec
+
 from headrace.annotations import authentication, values
 from headrace.annotations.authentication import OWN_HOST, Url
 from headrace.annotations.settings import RouteSettings
@@ -116,7 +118,7 @@ def with_class(route: RouteSettings, mode: Mode, context: BuildContext) -> Route
     if asks or not context.global_auth or not route.global_auth or mode != 'http' or context.role is not Role.EDGE:
         return None
     fields: dict[str, Any] = dict(context.global_auth)
-    return replace(route, **fields)
+    return msgspec.structs.replace(route, **fields)
 
 
 def target(authenticator: Authenticator, service: Service | None) -> ServicePort | Refused:
