@@ -220,6 +220,10 @@ def test_rights_are_those_that_the_documentation_names():
         *(('*', INGRESSES, kind, read) for kind in ('ingresses', 'ingressclasses')),
         ('*', '', 'services/status', 'patch'),
         ('*', INGRESSES, 'ingresses/status', 'patch'),
+        *(('*', GATEWAY_GROUP, kind.plural, read) for kind in registry.KINDS if kind.group == GATEWAY_GROUP),
+        *(('*', GATEWAY_GROUP, f'{kind}/status', 'patch') for kind in ('gatewayclasses', 'gateways', 'httproutes')),
+        ('*', '', 'namespaces', read),
+        ('edge', '', 'services', 'create patch delete'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
         ('kube-system', LEASES, 'leases', 'get create update delete'),
@@ -333,9 +337,10 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
         ('edge', {'edge': {'topologyHints': False}}, {When.GATEWAY_API, When.INGRESS, When.API}),
         ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES, When.API}),
         ('edge', {'settings': {'gatewayApi': False}}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
-        ('controller', {}, {When.INGRESS}),
-        ('controller', {'settings': {'ingress': False}}, set()),
-        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.INGRESS, When.STATUS_OF_NODES}),
+        ('controller', {}, {When.GATEWAY_API, When.INGRESS}),
+        ('controller', {'settings': {'ingress': False}}, {When.GATEWAY_API}),
+        ('controller', {'settings': {'gatewayApi': False}}, {When.INGRESS}),
+        ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.GATEWAY_API, When.INGRESS, When.STATUS_OF_NODES}),
     ],
 )  # fmt: skip
 def test_rights_are_those_that_the_program_uses(account, values, when):
@@ -401,7 +406,8 @@ def test_with_watched_namespaces_only_gateway_classes_are_read_cluster_wide():
     assert not {row[2] for row in chart.rules(without, 'edge')} & {'gateways', 'gatewayclasses', 'configmaps'}
     documents = chart.render(watched)
     roles = [one for one in documents if one['kind'] == 'ClusterRole']
-    assert [rule['resources'] for role in roles for rule in role['rules']] == [['gatewayclasses']]
+    resources = sorted(rule['resources'] for role in roles for rule in role['rules'])
+    assert resources == [['gatewayclasses'], ['gatewayclasses'], ['gatewayclasses/status']]
     assert not [one for one in documents if one['metadata'].get('namespace') == CLASS_NAMESPACE]
     assert not [one for one in documents if one['kind'] == 'IngressClass']
     for kind in ('services', 'ingresses', 'gateways'):

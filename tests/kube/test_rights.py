@@ -9,10 +9,14 @@ from headrace.kube.rights import When, Where
 from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
+from support.gateway_objects import gateway_class
+from support.gateways import API, gateway, http_route, rule
 from support.live import until
 from support.objects import ingress
 
 LATE = 60
+# The API server asks for this right where a server-side apply makes a Service, and notes a patch.
+CREATED_BY_APPLY = ('', 'services', 'create')
 SECRET = {
     'apiVersion': 'v1',
     'kind': 'Secret',
@@ -55,7 +59,7 @@ def table(role, namespace):
         # With namespaces named, as here, there is no Lease of the class (see test_classes.py), and no IngressClass is read.
         if role in rule.roles and rule.where not in (Where.CLASS, Where.UNLIMITED)
         for verb in rule.verbs
-    }
+    } - {(*CREATED_BY_APPLY, namespace)}
 
 
 def agree(cluster, role):
@@ -100,6 +104,7 @@ def test_an_edge_agent_uses_its_rights_and_no_others(make_cluster, town):
     agree(cluster, 'edge')
 
 
+@pytest.mark.usefixtures('gateway_api')
 def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     settings = {'statusAddresses': ['192.0.2.7', 'nodes'], 'nodeRole': True, 'startupTaint': 'headrace.io/starting'}
     uses = [When.STATUS_OF_NODES, When.NODE_ROLE, When.STARTUP_TAINT]
@@ -108,8 +113,15 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     first.web([pod(town)], town.port, annotations={'check-interval': 'soon'})
     first.web([pod(town)], town.port, 'taken', 'taken.example.com', {'proxy': 'node'})
     first.put('shown', ingress('shown', hosts={'shown.example.com': 'web'}, ingressClassName='headrace'))
-    first.begin()
+    first.plane.api.apply(gateway_class('shown'))
+    first.put(
+        'shown', gateway('shown', class_name='shown'), http_route('shown', rule('web'), parents=[{'name': 'shown'}])
+    )
+    first.begin('--edge-selector', 'app=edge')
     until(lambda: first.condition('web'), seconds=LATE)
+    until(lambda: any(call[1:3] == ('services', 'patch') for call in Noted(first).calls()))
+    first.plane.api.delete(first.path('Gateway', 'shown', API))
+    until(lambda: any(call[1:3] == ('services', 'delete') for call in Noted(first).calls()))
     until(lambda: any(call[1:3] == ('events', 'create') for call in Noted(first).calls()))
     assert first.stop() == 0
     # Who comes next finds the Event, and says that it has happened again.

@@ -28,7 +28,13 @@ def definitions():
                     'scope': 'Namespaced' if kind.namespaced else 'Cluster',
                     'names': {'plural': kind.plural, 'singular': kind.name.lower(), 'kind': kind.name},
                     'versions': [
-                        {'name': version, 'served': True, 'storage': version == 'v1', 'schema': _ANYTHING}
+                        {
+                            'name': version,
+                            'served': True,
+                            'storage': version == 'v1',
+                            'schema': _ANYTHING,
+                            'subresources': {'status': {}},
+                        }
                         for version in versions
                     ],
                 },

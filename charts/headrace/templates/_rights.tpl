@@ -90,9 +90,9 @@ subjects:
 {{- define "headrace.controllerGatewayRules" -}}
 {{- include "headrace.gatewayRules" . -}}
 {{- if include "headrace.gatewayApi" . }}
-# Addresses of Gateways, and conditions of listeners, routes and policies; nothing else of them can be written.
+# Addresses of Gateways, and conditions of listeners and routes; nothing else of them can be written.
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status, udproutes/status, backendtlspolicies/status]
+  resources: [gateways/status, httproutes/status]
   verbs: [patch]
 {{- end }}
 {{- end -}}

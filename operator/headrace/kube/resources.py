@@ -82,6 +82,8 @@ GATEWAY_RESOURCES = tuple(
     _of(kind.name) for kind in registry.KINDS if kind.group == GATEWAY_GROUP and kind.name != GATEWAY_CLASSES.kind
 )
 _GATEWAYS = _of('Gateway')
+# Those of the Gateway API's kinds whose status the controller writes.
+GATEWAY_STATUSES = (GATEWAY_CLASSES, _GATEWAYS, _of('HTTPRoute'))
 # Each namespace has one that is the same in all of them.
 _CONFIG_MAP_FIELDS = 'metadata.name!=kube-root-ca.crt'
 # What is read for Gateways alone: labels of namespaces that listeners select, and authorities.

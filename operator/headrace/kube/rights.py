@@ -13,6 +13,7 @@ from headrace.kube.resources import (
     CONFIG_MAPS,
     GATEWAY_CLASSES,
     GATEWAY_RESOURCES,
+    GATEWAY_STATUSES,
     INGRESS_CLASSES,
     INGRESSES,
     NAMESPACES,
@@ -194,8 +195,8 @@ RULES: tuple[Rule, ...] = (
             'Addresses, and conditions of listeners and routes.',
             When.GATEWAY_API,
         )
-        for resource in GATEWAY_RESOURCES
-        if resource.kind != 'ReferenceGrant'
+        for resource in GATEWAY_STATUSES
+        if resource.namespaced
     ),
     Rule(
         CONTROLLER,
