@@ -15,7 +15,17 @@ from headrace.objects.annotation_budget import AnnotationBudget
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
-from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, NODES, Endpoints, Node, Object, Secret, Service, Slice
+from headrace.objects.kinds import (
+    DEFAULT_INGRESS_CLASS,
+    NODES,
+    ConfigMap,
+    Endpoints,
+    Node,
+    Object,
+    Secret,
+    Service,
+    Slice,
+)
 from headrace.objects.reference_grants import ReferenceGrant
 from headrace.settings.settings import Settings
 
@@ -303,6 +313,10 @@ class Reader:
     def secret(self, ref: Ref) -> Secret | None:
         """Return a Secret, or None when there is none."""
         return self.get(ref, Secret)
+
+    def config_map(self, ref: Ref) -> ConfigMap | None:
+        """Return a ConfigMap, or None when there is none."""
+        return self.get(ref, ConfigMap)
 
     def other_service(self, ref: Ref) -> Service | None:
         """Return another Service, or None when there is none."""

@@ -6,7 +6,7 @@ Each has Services of its own, named after it. Where it is seen is said beside it
 from haproxy.pairs import ENCRYPTED, ORIGIN, address, staying
 from haproxy.pairs import tcp as tcp_service
 from haproxy.pairs import web as web_service
-from support.objects import ca_secret, endpoint_slice, secret, service, tls_secret
+from support.objects import ca_secret, config_map, endpoint_slice, secret, service, tls_secret
 from support.scene import OTHER, Change
 from support.transitions import TRUSTED, Ask
 
@@ -209,6 +209,7 @@ REQUESTS = (
     one('host-header', 'comes', 'inner', (None, 'inner.example.com'), heard('inner', 'host'), host('inner'), 'inner.example.com'),
     one('request-headers', 'another', 'asked', ('X-A: 1', 'X-A: 2'), heard('asked', 'x-a'), '1', '2'),
     one('response-headers', 'another', 'answered', ('X-A: 1', 'X-A: 2'), header('answered', 'X-A'), '1', '2'),
+    one('response-headers-config-map', 'comes', 'mapped', (None, 'headers'), header('mapped', 'X-A'), '', '1', beside=[config_map(X_A='1')]),
     one('response-cookie-domain', 'another', 'cookie-domain', ('a.com b.com', 'a.com c.com'), entry('cookie-domain', 'a.com|c.com'), False, True),
     one('response-cookie-path', 'another', 'cookie-path', ('/ /a', '/ /b'), entry('cookie-path', '/|/b'), False, True),
     one('error-statuses', 'others', 'error-codes', ('404', '500'), entry('error-pages', '500|shop_canary-next_http|shop||error-codes|80'), False, True, error_service='canary-next'),

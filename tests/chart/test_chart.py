@@ -331,11 +331,12 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
 @pytest.mark.parametrize(
     ('account', 'values', 'when'),
     [
-        ('edge', {}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES, When.API}),
-        ('edge', {'settings': {'ingress': False}}, {When.GATEWAY_API, When.NODE_ADDRESSES, When.API}),
-        ('edge', {'api': {'enabled': False}}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES}),
-        ('edge', {'edge': {'topologyHints': False}}, {When.GATEWAY_API, When.INGRESS, When.API}),
-        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.GATEWAY_API, When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'settings': {'ingress': False}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'api': {'enabled': False}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.NODE_ADDRESSES}),
+        ('edge', {'edge': {'topologyHints': False}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.API}),
+        ('edge', {'edge': {'topologyHints': False}, 'settings': {'addressSource': 'node-ports'}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.NODE_ADDRESSES, When.API}),
+        ('edge', {'settings': {'gatewayApi': False, 'allowedResponseHeaders': ['X-A']}}, {When.CONFIG_MAPS, When.INGRESS, When.NODE_ADDRESSES, When.API}),
         ('edge', {'settings': {'gatewayApi': False}}, {When.INGRESS, When.NODE_ADDRESSES, When.API}),
         ('controller', {}, {When.GATEWAY_API, When.INGRESS}),
         ('controller', {'settings': {'ingress': False}}, {When.GATEWAY_API}),

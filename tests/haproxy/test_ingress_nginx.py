@@ -9,7 +9,7 @@ from conftest import binary
 from support import certificates, nginx_cases
 from support.authentication import Authentication
 from support.edge import Edge, Endpoints, web
-from support.objects import endpoint_slice, ingress_class, secret, service
+from support.objects import config_map, endpoint_slice, ingress_class, secret, service
 
 CASES = nginx_cases.read()
 REQUESTS = nginx_cases.requests(CASES)
@@ -65,10 +65,17 @@ def edge(tmp_path_factory):
             secret('apr1', auth=APR1),
             secret('mapped', **dict(line.split(':', 1) for line in (USERS.splitlines()[0], APR1.strip()))),
             certificates.tls_secret('tls', key, certificate),
+            config_map('headers', X_Custom='a, "b" %[x]', Cache_Control='no-store'),
+            config_map('refused', X_Custom='1', X_Other='2'),
+            config_map('headers', 'bank', X_Bank='1'),
             *(document for group in services for document in group),
             *nginx_cases.ingresses(CASES),
         ]
-        settings = {'ingress_annotations': ('ingress-nginx',), 'seen': {'all_secrets': True}}
+        settings = {
+            'ingress_annotations': ('ingress-nginx',),
+            'allowed_response_headers': ('x-custom', 'Cache-Control', 'X-Bank'),
+            'seen': {'all_secrets': True},
+        }
         yield closing.enter_context(Edge(binary('haproxy-3.4'), *documents, **settings))
 
 

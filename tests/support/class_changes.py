@@ -72,6 +72,7 @@ RELOAD = {
 # It excludes `acceptProxy`, and needs a HAProxy that has it.
 HTTP3 = {'http3': True}
 RESTART = {
+    'allowedResponseHeaders': ['X-A'],
     'class': 'other',
     'gatewayApi': False,
     'ingress': False,

@@ -104,6 +104,17 @@ def reasons(made):
     return sorted(diagnostic.reason for diagnostic in made.all_diagnostics())
 
 
+def config_map(name='headers', namespace='shop', **data):
+    """Return a ConfigMap; `_` in a key stands for `-`."""
+    entries = {key.replace('_', '-'): value for key, value in data.items()}
+    return {
+        'apiVersion': 'v1',
+        'kind': 'ConfigMap',
+        'metadata': {'name': name, 'namespace': namespace},
+        'data': entries,
+    }
+
+
 def secret(name='tls', namespace='shop', **texts):
     """Return a Secret; the texts' keys are written with `_` for `.`, as in `ca_crt`."""
     return {

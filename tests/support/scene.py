@@ -63,6 +63,7 @@ class Scene:
             'default_certificate': DEFAULT,
             'reload_interval': '0s',
             'allow_external_name': True,
+            'allowed_response_headers': ('X-A',),
             'reloads_per_minute': 1000,
             'total_reloads_per_minute': 1000,
         }

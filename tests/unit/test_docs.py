@@ -113,6 +113,7 @@ CONTRACT = (
     ('host-header', '–', ('shop.example.com', 'shop:8080'), ('*.example.com', 'shop:0', 'shop:65536', 'a b', 'a/b', 'shop:', '')),
     ('request-headers', '–', *HEADERS),
     ('response-headers', '–', *HEADERS),
+    ('response-headers-config-map', '–', ('headers', 'a.b'), ('Headers', 'other/headers', 'a b', '')),
     ('response-cookie-domain', '–', ('old.example new.example', '.old.example new.example', 'a  b'), ('old.example', 'a b c', '* a', '')),
     ('response-cookie-path', '–', ('/ /shop', '/old/ /new'), ('/old', 'old new', '/a /b;c', '/a /b /c', '')),
     ('error-statuses', '–', ('404', '404, 500 503', '400 599'), ('200', '4xx', '500-599', '600', '')),

@@ -130,8 +130,8 @@ subjects:
 {{/* For one account: authorities are read by the edge alone. */}}
 {{- define "headrace.materialRules" -}}
 {{- include "headrace.secretRules" .root -}}
-{{- if and (eq .account "edge") (include "headrace.gatewayApi" .root) }}
-# Authorities that certificates of clients and of backends are validated against, under ca.crt.
+{{- if and (eq .account "edge") (or (include "headrace.gatewayApi" .root) .root.Values.settings.allowedResponseHeaders) }}
+# Authorities that certificates of clients and of backends are validated against, under ca.crt, and headers of responses.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]

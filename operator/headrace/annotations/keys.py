@@ -122,6 +122,7 @@ KEYS: tuple[Key, ...] = (
     Key('host-header', _R, 'route', request_values.authority, 'host, perhaps with a port', _NONE, 'the Host header that endpoints get; X-Forwarded-Host keeps what the client sent. It counts before a Host in request-headers, and backend-sni `host-header` follows it'),
     Key('request-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of requests'),
     Key('response-headers', _R, 'route', values.headers, 'headers', _NONE, 'set or remove headers of responses'),
+    Key('response-headers-config-map', _R, 'route', values.object_name, 'name', _NONE, "a ConfigMap of the namespace whose entries are headers of responses; all of them must be among the class's `allowedResponseHeaders`, else none is set. response-headers counts more. It is read where Secrets are (`secrets.namespaces`), by the edge"),
     Key('response-cookie-domain', _R, 'route', response_values.replacement(response_values.cookie_domain), '`FROM TO`', _NONE, 'cookies that endpoints set for the domain FROM are for the domain TO'),
     Key('response-cookie-path', _R, 'route', response_values.replacement(response_values.cookie_path), '`FROM TO`', _NONE, 'cookies that endpoints set for a path that begins with FROM have TO in its place'),
     Key('error-statuses', _R, 'route', response_values.error_statuses, 'list of 400 to 599', _NONE, 'answers with these codes are replaced by what error-service answers; also 503 where there is no endpoint'),
@@ -156,7 +157,7 @@ HTTP_ONLY = frozenset((
     'canary-weight-total', 'canary-header-pattern',
     'external-auth-path', 'external-auth-signin', 'external-auth-method', 'external-auth-response-headers',
     'external-auth-timeout', 'external-auth-cache', 'external-auth-skip-paths', 'external-auth-body-size', 'global-auth',
-    'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-cookie-path', 'location-rewrite', 'error-statuses',
+    'timeout-client', 'tls-redirect', 'response-cookie-domain', 'response-headers-config-map', 'response-cookie-path', 'location-rewrite', 'error-statuses',
     'error-service', 'fallback-service', 'mirror-service', 'mirror-percent',
 ))  # fmt: skip
 TCP_ONLY = frozenset(('port', 'accept-proxy'))

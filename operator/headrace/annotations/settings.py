@@ -53,6 +53,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     host_header: str | None = None
     request_headers: Headers = ()
     response_headers: Headers = ()
+    response_headers_config_map: str | None = None
     response_cookie_domain: Replacement | None = None
     response_cookie_path: Replacement | None = None
     error_statuses: tuple[int, ...] = ()

@@ -91,6 +91,8 @@ NAMESPACES, CONFIG_MAPS = (
     replace(resource, optional=True, served_with=_GATEWAYS.evidence)
     for resource in (_of('Namespace'), _of('ConfigMap', field_selector=_CONFIG_MAP_FIELDS))
 )
+# Read for headers of responses, whether there are Gateways or not.
+_HEADERS = _of('ConfigMap', field_selector=_CONFIG_MAP_FIELDS)
 # The kinds whose status the controller writes.
 STATUSES = (SERVICES, INGRESSES)
 EVERYWHERE = '*'
@@ -116,6 +118,15 @@ def gateway_resources(context: BuildContext) -> tuple[Resource, ...]:
     return (GATEWAY_CLASSES, *GATEWAY_RESOURCES, *namespaces)
 
 
+def _config_maps(context: BuildContext) -> tuple[Resource, ...]:
+    """Return how ConfigMaps are watched: for headers of responses always, else while there can be Gateways."""
+    if context.role is not Role.EDGE:
+        return ()
+    if context.settings.allowed_response_headers:
+        return (_HEADERS,)
+    return (CONFIG_MAPS,) if context.settings.gateway_api else ()
+
+
 def scopes_of(context: BuildContext) -> tuple[Scope, ...]:
     """Return what a view needs, as few scopes as its namespaces allow."""
     kinds = [SERVICES, SLICES]
@@ -126,7 +137,7 @@ def scopes_of(context: BuildContext) -> tuple[Scope, ...]:
     elif context.topology.node and not context.topology.zone:
         selector = f'metadata.name={context.topology.node}'
         kinds.append(_of('Node', field_selector=selector))
-    secrets = (SECRETS, CONFIG_MAPS) if context.role is Role.EDGE and context.settings.gateway_api else (SECRETS,)
+    secrets = (SECRETS, *_config_maps(context))
     namespaces, readable = context.settings.namespaces, context.settings.secrets.namespaces
     if EVERYWHERE in readable:
         readable = namespaces

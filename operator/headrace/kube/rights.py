@@ -51,6 +51,7 @@ class When(StrEnum):
     ALWAYS = ''
     INGRESS = 'ingress'
     GATEWAY_API = 'gatewayApi'
+    CONFIG_MAPS = 'gatewayApi, or allowedResponseHeaders'
     NODE_ADDRESSES = 'addressSource: node-ports, or --node without --zone'
     STATUS_OF_NODES = 'nodes among statusAddresses'
     NODE_ROLE = 'nodeRole'
@@ -112,8 +113,8 @@ RULES: tuple[Rule, ...] = (
         ('edge',),
         CONFIG_MAPS,
         Where.SECRETS,
-        'Authorities that certificates of clients and of backends are validated against.',
-        When.GATEWAY_API,
+        'Authorities that certificates of clients and of backends are validated against, and headers of responses.',
+        When.CONFIG_MAPS,
     ),
     _read(('edge',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
     _read(('node',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.'),

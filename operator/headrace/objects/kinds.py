@@ -228,12 +228,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class ConfigMap:
-    """A ConfigMap: the certificates of its authorities as PEM, or why they cannot be used."""
+    """A ConfigMap: the certificates of its authorities as PEM, and headers, or why either cannot be used."""
 
     namespace: str
     name: str
     authorities: bytes = b''
     authorities_problem: str = ''
+    headers: tuple[tuple[str, str], ...] = ()
+    headers_problem: str = ''
 
     @property
     def ref(self) -> Ref:

@@ -180,6 +180,13 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
     cookie_name: Annotated[
         str, meta('Name of the cookie that `headrace.io/cookie: "true"` uses.', 'reload', pattern=forms.COOKIE)
     ] = 'headrace'
+    allowed_response_headers: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=forms.HEADER)], ...],
+        meta(
+            'Headers of responses that ConfigMaps may set (`headrace.io/response-headers-config-map`). With any, the edge reads the ConfigMaps of `secrets.namespaces`.',
+            'restart',
+        ),
+    ] = ()
     external_auth_hosts: Annotated[
         tuple[Annotated[str, msgspec.Meta(pattern=forms.AUTH_HOST)], ...],
         meta(

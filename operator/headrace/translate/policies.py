@@ -284,6 +284,16 @@ def _merged(before: Headers, headers: Headers) -> Headers:
     return tuple(by_name[name] for name in sorted(by_name))
 
 
+def add_response_headers(policy: Policy, headers: Headers) -> None:
+    """Set further headers of responses, but for those that the policy has an opinion about."""
+    edits = policy.headers or HeaderEdits(policy.name)
+    names = {name.lower() for name, _ in edits.response}
+    further = tuple(item for item in headers if item[0].lower() not in names)
+    response = tuple(sorted((*edits.response, *further), key=lambda item: item[0].lower()))
+    policy.headers = replace(edits, response=response)
+    policy.flags.add(RESPONSE_HEADERS)
+
+
 def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
     if settings.cors_allow_origin is None:
         return

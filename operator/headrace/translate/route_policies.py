@@ -9,7 +9,15 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Mode, Shape
 from headrace.names import Ref
 from headrace.objects.kinds import ServicePort
-from headrace.translate import backends, canaries, credentials, external_authentication, further_services, policies
+from headrace.translate import (
+    backends,
+    canaries,
+    credentials,
+    external_authentication,
+    further_services,
+    policies,
+    response_headers,
+)
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
 
@@ -49,6 +57,8 @@ class RoutePolicy:
         if self.settings.cors_allow_credentials and '*' in (self.settings.cors_allow_origin or ()):
             message = 'an origin of * excludes credentials, so none are allowed'
             self.parts.say('ContradictoryKeys', self.key('cors-allow-credentials'), message)
+        if self.settings.response_headers_config_map is not None and self.mode == 'http':
+            self._response_headers(self.settings.response_headers_config_map)
         if self.policy.headers is not None:
             self.parts.headers.append(self.policy.headers)
         if self.settings.basic_auth_secret is not None:
@@ -57,6 +67,15 @@ class RoutePolicy:
         if self.mode == 'http' and not policies.satisfy(self.policy, self.settings):
             message = f'it needs {self.parts.annotation("allow")}, and a password or an authentication Service'
             self.parts.say('NotApplicable', self.key('satisfy'), message)
+
+    def _response_headers(self, name: str) -> None:
+        """Set the headers of a ConfigMap, if the class allows all of them."""
+        key, config_map = self.key('response-headers-config-map'), Ref('ConfigMap', self.parts.ref.namespace, name)
+        headers = response_headers.read(config_map, self.parts.reader, self.parts.context)
+        if isinstance(headers, response_headers.Unusable):
+            self.parts.say(headers.reason, key, headers.message)
+        else:
+            policies.add_response_headers(self.policy, headers)
 
     def _users(self, name: str) -> None:
         if self.mode != 'http':

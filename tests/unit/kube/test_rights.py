@@ -35,6 +35,7 @@ def test_what_is_watched_has_a_line_that_says_where(role, topology):
         seen = replace(build_context.make(settings, role=role, topology=topology), api_server=True)
         uses = [When.ALWAYS, *([When.INGRESS] if settings.ingress else [])]
         uses += [When.GATEWAY_API] if settings.gateway_api else []
+        uses += [When.CONFIG_MAPS] if settings.gateway_api or settings.allowed_response_headers else []
         places = {*Where} - ({Where.UNLIMITED} if settings.namespaces else set())
         if settings.address_source == 'node-ports' or (topology.node and not topology.zone):
             uses.append(When.NODE_ADDRESSES)

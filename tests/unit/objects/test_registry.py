@@ -45,7 +45,8 @@ def config_map(**data):
 def test_of_a_config_map_the_authorities_are_read():
     pem = ca_secret()['stringData']['ca.crt']
     item = parse.read(config_map(**{'ca.crt': f'# a comment\n{pem}', 'other': 'x'})).object
-    assert item == ConfigMap('shop', 'ca', pem.encode())
+    assert item == ConfigMap('shop', 'ca', pem.encode(), headers_problem=item.headers_problem)
+    assert 'ca.crt is no header' in item.headers_problem
     assert item.ref == Ref('ConfigMap', 'shop', 'ca')
     assert registry.BY_NAME['ConfigMap'].slow(config_map(**{'ca.crt': pem}))
     assert not registry.BY_NAME['ConfigMap'].slow(config_map(other='x'))

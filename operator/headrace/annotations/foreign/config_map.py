@@ -185,6 +185,7 @@ _ROWS: tuple[ConfigRow, ...] = (
     ConfigRow('global-auth-cache-duration', _D, 'one time, the shortest of those for success, where there is a global-auth-cache-key', _to('globalAuth.cache', nginx_security.cache_time)),
     ConfigRow('no-auth-locations', _E, '', _auth('skip-paths')),
     *_rows(_I, 'global-auth-request-redirect global-auth-snippet', 'the request to the authentication Service cannot be changed'),
+    ConfigRow('global-allowed-response-headers', _E, '', _to('allowedResponseHeaders', lambda text: tuple(values.split(text)))),
     ConfigRow('limit-rate', _D, 'without proxy-buffering too', _to('defaults.bandwidth-limit', forms.kilobytes)),
     *_rows(_I, 'enable-modsecurity modsecurity-snippet enable-owasp-modsecurity-crs', 'headrace has no web application firewall'),
     *_rows(_I, 'proxy-body-size', 'write headrace.io/max-body-size on Ingresses that need it; ingress-nginx allows 1m by default, headrace any size'),

@@ -188,7 +188,7 @@ _TRAFFIC: tuple[tuple[Row, ...], ...] = (
         differs('server-snippet', f'for the routes of this Ingress; {_SNIPPET}'),
     ),
     ignored('stream-snippet', 'no annotation carries configuration'),
-    ignored('custom-headers', 'headrace reads no ConfigMap: `response-headers` on the Ingress'),
+    in_group(traffic.custom_headers, exact('custom-headers', 'response-headers-config-map', text="a ConfigMap of the namespace of the Ingress, which must be one of `secrets.namespaces`; the class's `allowedResponseHeaders` are `global-allowed-response-headers`")),
     ignored('connection-proxy-header', "the Connection header is HAProxy's"),
     ignored('fastcgi-index fastcgi-params-configmap', 'FastCGI is not served'),
     ignored('http2-push-preload', 'browsers have removed server push'),

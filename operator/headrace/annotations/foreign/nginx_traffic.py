@@ -213,6 +213,16 @@ def mirror(translation: Translation) -> None:
         translation.note('mirror-request-body', Verdict.IGNORED, 'the body is mirrored too')
 
 
+def custom_headers(translation: Translation) -> None:
+    """Translate the ConfigMap with headers of responses, which must be in the namespace of the Ingress."""
+    namespace, slash, name = translation.value('custom-headers').rpartition('/')
+    if slash and namespace != translation.namespace:
+        expected = f'a ConfigMap of the namespace {translation.namespace} of the Ingress'
+        translation.invalid('custom-headers', Invalid(expected))
+    elif name:
+        translation.set('custom-headers', 'response-headers-config-map', name)
+
+
 def buffering(translation: Translation) -> None:
     """Translate whether bodies are read before they go on; HAProxy does that for those of requests alone."""
     if translation.value('proxy-buffering') == 'off':

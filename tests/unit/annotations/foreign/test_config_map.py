@@ -58,6 +58,7 @@ def translated(**data):
         ('worker-processes', '4', {'threads': 4}, 'differs'),
         ('worker-processes', 'all', {}, 'ignored'),
         ('worker-shutdown-timeout', '240s', {'hardStopAfter': '240s'}, 'exact'),
+        ('global-allowed-response-headers', 'X-A, X-B', {'allowedResponseHeaders': ('X-A', 'X-B')}, 'exact'),
         ('limit-rate', '100', {'defaults': {'bandwidth-limit': '100k'}}, 'differs'),
         ('limit-rate', '0', {}, 'differs'),
         ('disable-access-log', 'true', {'accessLog': 'off'}, 'exact'),

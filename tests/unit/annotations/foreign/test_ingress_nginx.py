@@ -778,6 +778,19 @@ BACKENDS = [
     case('any size of bodies', {'proxy-body-size': '0'}, differs={'proxy-body-size': '411'}),
     case('a size that is none', {'proxy-body-size': 'big'}, ignored={'proxy-body-size': 'size'}),
     case('bodies that are not read first', {'proxy-request-buffering': 'off'}, texts={'request-buffering': 'false'}),
+    case(
+        'headers of a ConfigMap', {'custom-headers': 'shop/headers'}, texts={'response-headers-config-map': 'headers'}
+    ),
+    case(
+        'headers of a ConfigMap of the namespace',
+        {'custom-headers': 'headers'},
+        texts={'response-headers-config-map': 'headers'},
+    ),
+    case(
+        'headers of a ConfigMap of another namespace',
+        {'custom-headers': 'bank/headers'},
+        ignored={'custom-headers': 'namespace shop'},
+    ),
     case('responses that are not read first', {'proxy-buffering': 'off'}),
     case('responses that are read first', {'proxy-buffering': 'on'}, ignored={'proxy-buffering': 'slow client'}),
     case(
