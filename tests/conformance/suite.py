@@ -27,7 +27,7 @@ _SHORT = {
 _CURRENT = re.compile(r'^=== (?:RUN|NAME|CONT) +TestConformance/?([\w-]*)')
 _ENDED = re.compile(r'^(?: {4})?--- (PASS|FAIL|SKIP): TestConformance/?([\w-]*) \(([\d.]+)s\)')
 _STAMP = re.compile(r'^ *[\w-]+\.go:\d+: (?:\S+Z: )?')
-_IDLE = re.compile(r'^(Error Trace:\s+)?[\w./@-]+\.go:\d+$|^(Creating|Applying|Deleting) ')
+_IDLE = re.compile(r'^(Error Trace:\s+)?[\w./@-]+\.(?:go|s):\d+$|^(Creating|Applying|Deleting) ')
 _NUMBERS = re.compile(r'[\d.]+(?:[mnµ]?s)?')
 _SHOWN, _LONGEST, _HEAD = 8, 400, 100
 
