@@ -9,7 +9,7 @@ def lines(path):
         return ['there is no report']
     report = yaml.safe_load(path.read_text())
     found = [f'Gateway API {report["gatewayAPIVersion"]}, channel {report["gatewayAPIChannel"]}']
-    for profile in report['profiles'] or ():
+    for profile in sorted(report['profiles'] or (), key=lambda each: each['name']):
         for level in ('core', 'extended'):
             if part := profile.get(level):
                 found += _part(f'{profile["name"]} {level}', part)
