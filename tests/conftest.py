@@ -38,23 +38,38 @@ def pytest_addoption(parser):
 PURE = ('unit', 'golden', 'properties')
 
 
-# About how many seconds a test takes, by its folder: what is expected to be long is begun first.
+# About how many seconds a test takes, by its folder or file: what is expected to be long is begun first.
 SECONDS = {
     'realnode': 12.0,
     'bench': 12.0,
     'node': 4.0,
     'faults': 4.0,
+    'faults/test_load.py': 15.0,
     'kube': 4.0,
+    'kube/test_classes.py': 12.0,
+    'kube/test_epochs.py': 8.0,
+    'kube/test_floods.py': 15.0,
     'demo': 3.0,
-    'security': 2.0,
     'controlplane': 1.5,
-    'properties': 1.0,
     'agent': 1.0,
+    'agent/test_drawn.py': 12.0,
+    'security': 0.4,
+    'security/test_slow_checks.py': 4.0,
+    'properties': 0.2,
+    'properties/test_adoptions.py': 4.0,
+    'properties/test_models.py': 5.0,
+    'properties/test_plans.py': 3.0,
     'cli': 0.2,
+    'cli/test_hostile.py': 1.2,
     'chart': 0.2,
+    'chart/test_helm.py': 5.0,
+    'chart/test_pod.py': 4.0,
+    'chart/test_release.py': 4.0,
     'golden': 0.2,
     'haproxy': 0.1,
+    'haproxy/test_transitions.py': 0.3,
     'unit': 0.01,
+    'unit/kube/test_kopf.py': 1.5,
 }
 
 
@@ -93,7 +108,8 @@ class Files(LoadFileScheduling):
     def _expected(self, scope):
         """Return about how many seconds a scope takes."""
         nodeids = self.workqueue[scope]
-        return len(nodeids) * SECONDS.get(next(iter(nodeids)).split('/')[1], 1.0)
+        file = next(iter(nodeids)).partition('::')[0].removeprefix('tests/')
+        return len(nodeids) * SECONDS.get(file, SECONDS.get(file.partition('/')[0], 1.0))
 
 
 def pytest_xdist_make_scheduler(config, log):
