@@ -195,7 +195,7 @@ def test_a_node_that_does_not_answer_is_named_after_seconds_and_as_a_mistake_aft
     assert [(record.levelname, record.message, record.waiting) for record in caplog.records] == [
         ('INFO', 'a hand-over waits', 1)
     ]
-    assert 'n2, n3' in caplog.records[0].said
+    assert 'n2, n3' in caplog.records[0].error
     assert world.written == []
 
 
@@ -308,7 +308,7 @@ def test_what_could_not_be_written_is_tried_again(monkeypatch, caplog):
     world.work()
     assert world.written == [('shop', 'web', OURS)]
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert [record.said for record in warnings] == ['the server is away']
+    assert [record.error for record in warnings] == ['the server is away']
 
 
 def test_a_service_that_goes_while_it_is_written_is_not_tried_again():

@@ -367,7 +367,7 @@ def test_what_could_not_be_written_is_counted_told_and_tried_again(monkeypatch, 
 
     done = work(script, cluster)
     assert (done.writer.counts.failures, done.writer.counts.statuses) == (2, 1)
-    assert [record.said for record in caplog.records] == ['the server is away'] * 2
+    assert [record.error for record in caplog.records] == ['the server is away'] * 2
 
 
 def test_one_that_cannot_be_written_holds_up_no_other():

@@ -187,7 +187,7 @@ def test_a_right_that_is_missing_is_told_once_while_it_is_missing(server, caplog
     assert [line for line, _ in found] == [f'GET {OWN}'] * 2
     assert failed
     assert [record.levelname for record in caplog.records] == ['WARNING']
-    assert 'leases is forbidden' in caplog.records[0].said
+    assert 'leases is forbidden' in caplog.records[0].error
 
 
 @pytest.mark.parametrize('answer', [(200, {}), (403, {'message': 'forbidden'}), MISSING])
