@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from headrace.names import Ref
 from headrace.objects import annotation_budget, registry
 from headrace.objects.annotation_budget import AnnotationBudget
+from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
@@ -32,8 +33,8 @@ from headrace.settings.settings import Settings
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute'))
-Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute
+TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'BackendTLSPolicy'))
+Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute | BackendTLSPolicy
 _Value = TypeVar('_Value')
 
 

@@ -9,14 +9,9 @@ import ssl
 import pytest
 
 from conftest import binary
-from headrace.haproxy.plan import plan
-from headrace.haproxy.runtime import staging
-from headrace.objects import parse
-from headrace.resolve.model_snapshot import of_state
-from headrace.resolve.state import State
 from headrace.settings.settings import Secrets
-from headrace.store import Store
 from support import certificates
+from support.changing_edge import ChangingEdge
 from support.edge import Edge, Endpoints, client_context, web
 from support.gateways import (
     GATEWAY_CLASS,
@@ -30,7 +25,6 @@ from support.gateways import (
     slot_service,
 )
 from support.ports import reserve_row
-from support.transitions import tell
 
 NAMES = ('one', 'two')
 PEMS = {
@@ -84,30 +78,6 @@ def endpoints():
             for number, name in enumerate(NAMES)
             for item in web(name, found, address=f'127.0.9.{number + 1}', host='', **{'class': 'other'})
         ]
-
-
-class ChangingEdge(Edge):
-    """An edge whose objects change while it runs."""
-
-    def rendered(self, made):
-        self.context = made.context
-        return super().rendered(made)
-
-    def change(self, before, after):
-        """Send the commands that lead from some objects to others; return what was refused."""
-        store, state = Store(), State(self.context)
-        for document in (GATEWAY_CLASS, self.documents[-1], *before):
-            store.put(parse.read(document).object)
-        state.update(store, store.take())
-        loaded = plan.started(of_state(state), staging.usage(self.renderer(self.context)).profiles())
-        objects = [parse.read(document).object for document in after]
-        for ref in {parse.read(document).object.ref for document in before} - {each.ref for each in objects}:
-            store.drop(ref)
-        for each in objects:
-            store.put(each)
-        steps = plan.plan(state.update(store, store.take()), loaded)
-        assert steps.reasons == ()
-        return tell(self.haproxy, steps.commands)
 
 
 @contextlib.contextmanager
@@ -275,8 +245,8 @@ def test_listeners_and_their_certificates_come_and_go_without_a_reload(endpoints
     with in_cluster(*before) as (edge, ports):
         slot = ports[443]
         assert [shown(slot, name) for name in ('a.com', 'any.com', 'x.example.com')] == [None, None, PEMS['wild'][1]]
-        assert edge.change(before, after) == []
+        assert edge.change(before, after, (GATEWAY_CLASS, edge.documents[-1])) == []
         assert [shown(slot, name) for name in ('a.com', 'any.com')] == [PEMS['a'][1], PEMS['any'][1]]
         assert ask(slot, 'a.com', 'a.com')[0] == 200
-        assert edge.change(after, before) == []
+        assert edge.change(after, before, (GATEWAY_CLASS, edge.documents[-1])) == []
         assert [shown(slot, name) for name in ('a.com', 'any.com', 'x.example.com')] == [None, None, PEMS['wild'][1]]

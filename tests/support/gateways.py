@@ -112,6 +112,28 @@ GATEWAY_CLASS = {
     'metadata': {'name': 'headrace'},
     'spec': {'controllerName': 'headrace.io/gateway-controller'},
 }
+
+
+def backend_tls_policy(name, target, *, hostname='a.example.com', authorities=(), system=None, names=(), **more):
+    """Return a BackendTLSPolicy for a Service, a Service and the name of its port, or a reference.
+
+    `authorities` are names of ConfigMaps, or references; `system`: those of the system, or what is said in their place.
+    """
+    service, section = target if isinstance(target, tuple) else (target, None)
+    reference = service if isinstance(service, dict) else {'group': '', 'kind': 'Service', 'name': service}
+    refs = [
+        each if isinstance(each, dict) else {'group': '', 'kind': 'ConfigMap', 'name': each} for each in authorities
+    ]
+    validation = {
+        'hostname': hostname,
+        **({'caCertificateRefs': refs} if refs else {}),
+        **({'wellKnownCACertificates': 'System' if system is True else system} if system else {}),
+        **({'subjectAltNames': list(names)} if names else {}),
+    }
+    targets = [{**reference, **({'sectionName': section} if section else {})}]
+    return _document('BackendTLSPolicy', name, 'shop', {'targetRefs': targets, 'validation': validation}, **more)
+
+
 OWN_NAMESPACE = 'headrace-system'
 CLUSTER = replace(build_context.make(Settings()), api_server=True, own_namespace=OWN_NAMESPACE)
 

@@ -136,6 +136,13 @@ def ca_secret(name='ca', namespace='shop', seed='one'):
     return secret(name, namespace, ca_crt=placeholder_certificates.certificate(Ref('Secret', '', seed))[1].decode())
 
 
+def ca_config_map(name='ca', namespace='shop', seed='one', pem=None):
+    """Return a ConfigMap with an authority."""
+    text = pem or ca_secret(name, namespace, seed)['stringData']['ca.crt']
+    metadata = {'name': name, 'namespace': namespace}
+    return {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': metadata, 'data': {'ca.crt': text}}
+
+
 def node(name='n1', *, zone='', addresses=('192.0.2.1',), ready=True, labels=None):
     """Return a Node."""
     wanted = {**({'topology.kubernetes.io/zone': zone} if zone else {}), **(labels or {})}

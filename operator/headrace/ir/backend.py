@@ -12,6 +12,8 @@ Mode = Literal['http', 'tcp']
 DEFAULT_RETRY_ON = ('conn-failure',)
 
 SECOND = 1000
+# The authorities that the system HAProxy runs on trusts, in the place of a file of ours.
+SYSTEM_AUTHORITIES = '@system-ca'
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _shape_digest(shape: Shape) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """TLS to the endpoint: `ca_file` is a file's name ('' for none), `sni` a host, `host-header` or ''.
+    """TLS to the endpoint: `ca_file` is a file's name or SYSTEM_AUTHORITIES ('' for none), `sni` a host, `host-header` or ''.
 
     `ca_mark` stands for the file's content: servers keep the authorities that they were made with, so others need new
     servers.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
+from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
@@ -17,6 +18,7 @@ from headrace.objects.kinds import Service
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import Reader, Store, Translated
 from headrace.translate import (
+    backend_tls,
     budgets,
     class_fragment,
     gateways,
@@ -76,7 +78,9 @@ class Translation:
             return self._of_node(service, reader)
         return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
 
-    def _at_the_edge(self, source: Ingress | Gateway | ListenerSet | HTTPRoute, reader: Reader) -> Fragment | None:
+    def _at_the_edge(
+        self, source: Ingress | Gateway | ListenerSet | HTTPRoute | BackendTLSPolicy, reader: Reader
+    ) -> Fragment | None:
         """Return the fragment of an object that the edge alone serves."""
         match source:
             case Ingress():
@@ -85,6 +89,8 @@ class Translation:
                 return gateways.translate(source, reader, self.context)
             case ListenerSet():
                 return gateways.translate_set(source, reader, self.context)
+            case BackendTLSPolicy():
+                return backend_tls.translate(source, reader, self.context)
             case HTTPRoute():
                 return http_routes.translate(source, reader, self.context)
 

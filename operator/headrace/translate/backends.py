@@ -16,7 +16,7 @@ from headrace.annotations import keys, parse, values
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.annotations.settings import BackendSettings
 from headrace.diagnostics import Diagnostic
-from headrace.ir.backend import Backend, Demand, Group, Mode, Options, Shape
+from headrace.ir.backend import Backend, Demand, Group, Mode, Options, ServerTls, Shape
 from headrace.ir.policy import Entry, Map, Timeouts
 from headrace.names import Ref
 from headrace.objects.kinds import Service, ServicePort, ServiceType, Slice
@@ -42,6 +42,8 @@ _OF_ROUTE = frozenset((
     'timeout-connect', 'timeout-server', 'timeout-tunnel', 'queue-timeout', 'cookie-path', 'cookie-domain', 'cookie-same-site',
     'cookie-max-age', 'cookie-secure', 'cookie-conditional-same-site-none', 'cookie-change-on-failure',
 ))  # fmt: skip
+# Among the values of a demand: the TLS to endpoints, which is no setting.
+TLS = 'tls'
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -145,7 +147,9 @@ def demand(
     spec = demanded_spec(service, annotations, port, result, context)
     if of_servers == values:
         return result, spec
-    complete = build_spec(service, annotations, port, mode, _endpoint(port, mode), context, fallbacks=dict(values))
+    complete = build_spec(
+        service, annotations, port, mode, _endpoint(port, mode), context, fallbacks=_without_tls(values)
+    )
     return result, replace(spec, settings=complete.settings)
 
 
@@ -157,12 +161,24 @@ def demanded_spec(
     default = build_spec(service, annotations, port, demand.mode, endpoint, context)
     if not demand.values:
         return default
-    spec = build_spec(service, annotations, port, demand.mode, endpoint, context, fallbacks=dict(demand.values))
+    fallbacks = _without_tls(demand.values)
+    spec = build_spec(service, annotations, port, demand.mode, endpoint, context, fallbacks=fallbacks)
+    if (tls := tls_of(demand)) is not None:
+        spec = replace(spec, options=replace(spec.options, tls=tls), ca=None)
     parts = (spec.options, spec.settings.check_path, spec.settings.check_host)
     if parts == (default.options, default.settings.check_path, default.settings.check_host):
         return spec
     # Texts stand in quotes there, so different parts have different texts.
     return replace(spec, variant=names.digest(repr(parts)))
+
+
+def tls_of(demand: Demand) -> ServerTls | None:
+    """Return the TLS to endpoints that a demand asks for, whatever the Service says; None for the Service's own."""
+    return next((value for key, value in demand.values if key == TLS and isinstance(value, ServerTls)), None)
+
+
+def _without_tls(values: tuple[tuple[str, object], ...]) -> dict[str, object]:
+    return {key: value for key, value in values if key != TLS}
 
 
 def _endpoint(port: ServicePort, mode: Mode) -> str:

@@ -7,7 +7,7 @@ from headrace.annotations.parse import Annotations
 from headrace.ir.backend import Backend, Demand, Mode
 from headrace.objects.kinds import Service, ServicePort
 from headrace.store import Reader
-from headrace.translate import affinity, backends, tls_material
+from headrace.translate import affinity, backend_tls, backends, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
@@ -46,11 +46,18 @@ class FragmentBuilder(FragmentParts):
         for port in self.service.ports:
             if port.label == demand.port:
                 spec = backends.demanded_spec(self.service, self.annotations, port, demand, self.context)
+                self._claim_authority(demand, port)
                 self.add_backend(spec, demand.mode)
                 policy = Policy(names.policy(self.service.ref, port.label))
                 timeouts = backends.of_policy(policy, spec) if not demand.values else []
                 self.timeouts += [item for item in timeouts if item not in self.timeouts]
                 self.data += [entry for entry in policy.entries if entry not in self.data]
+
+    def _claim_authority(self, demand: Demand, port: ServicePort) -> None:
+        """Claim the file with the authorities of the policy by which another object speaks TLS to the endpoints."""
+        if backends.tls_of(demand) is not None:
+            tls = backend_tls.of_port(self.service, port.name, self.reader, self.context)
+            self.claims += [tls.authority] if tls is not None and tls.authority is not None else []
 
     def own_backend(self, port: ServicePort, mode: Mode, endpoint: str) -> tuple[backends.BackendSpec, Backend]:
         """Add the backend of an exposed port, whose endpoints speak `endpoint` where no annotation says otherwise."""

@@ -29,6 +29,7 @@ from headrace.objects.route_matches import HTTPMatch, PathKind, ValueMatch
 from headrace.store import Reader
 from headrace.translate import (
     affinity,
+    backend_tls,
     backends,
     budgets,
     own_keys,
@@ -216,8 +217,13 @@ class _RuleBuilder:
         found = self._resolve(number, backend)
         if found is None:
             return None
-        service = found.service
-        demand, spec = backends.demand(service, found.port, 'http', self.parts.context, self._settings())
+        service, settings = found.service, self._settings()
+        tls = backend_tls.of_port(service, found.port.name, self.parts.reader, self.parts.context)
+        if tls is not None and tls.server is None:
+            return None
+        if tls is not None:
+            settings = tuple(sorted((*settings, (backends.TLS, tls.server)), key=lambda item: item[0]))
+        demand, spec = backends.demand(service, found.port, 'http', self.parts.context, settings)
         self.parts.demands.add(demand)
         self.parts.timeouts += backends.of_policy(policy, spec)
         self.parts.data += affinity.data(policy.name, service.affinity_seconds if spec.shape.affinity else 0)

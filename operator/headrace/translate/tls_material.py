@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from headrace import names
-from headrace.ir.backend import Backend, Options
+from headrace.ir.backend import SYSTEM_AUTHORITIES, Backend, Options
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.tls import Pem
 from headrace.names import Ref
@@ -85,4 +85,6 @@ def mark(options: Options, claims: Iterable[Claim]) -> Options:
 def can_verify(backend: Backend, claims: Iterable[Claim]) -> bool:
     """Tell whether a backend that verifies its endpoints has the authorities to do so."""
     ca_file = backend.options.tls.ca_file if backend.options.tls else ''
-    return not ca_file or any(item.kind is Kind.AUTHORITY and item.key == ca_file for item in claims)
+    return ca_file in ('', SYSTEM_AUTHORITIES) or any(
+        item.kind is Kind.AUTHORITY and item.key == ca_file for item in claims
+    )

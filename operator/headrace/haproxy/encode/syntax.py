@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from headrace import names
-from headrace.ir.backend import Backend, Options
+from headrace.ir.backend import SYSTEM_AUTHORITIES, Backend, Options
 from headrace.ir.pointers import Pointer
 
 CERTIFICATES = 'certificates'
@@ -95,7 +95,8 @@ def server_options(options: Options) -> str:
     if options.tls is not None:
         words += ['ssl', 'verify', 'required' if options.tls.verify else 'none']
         if options.tls.ca_file:
-            words += ['ca-file', authority_file(options.tls.ca_file)]
+            file = options.tls.ca_file
+            words += ['ca-file', file if file == SYSTEM_AUTHORITIES else authority_file(file)]
         words += ['alpn', 'h2' if options.protocol == 'h2' else 'http/1.1']
         words += _sni(options.tls.sni, checked=options.check)
     if options.proxy:
