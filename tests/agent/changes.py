@@ -122,7 +122,8 @@ def timeout(value):
 def question(timeout=5000, method='GET', path='/', names='', signin='', cache=0):
     """Look at whether the Service `verifier` is asked in this way."""
     return entry(
-        'external-auth', f'{timeout}|shop_verifier_http|{method}|verifier.shop.svc{path}|{names}|{signin}|{cache}|0||shop'
+        'external-auth',
+        f'{timeout}|shop_verifier_http|{method}|verifier.shop.svc{path}|{names}|{signin}|{cache}|0||shop',
     )
 
 
