@@ -161,20 +161,30 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The backend that gets a copy of so many percent of a policy's requests."""
+    """A backend that gets a copy of `numerator` of `denominator` requests."""
+
+    pointer: Pointer
+    numerator: int = 100
+    denominator: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """The backends that get copies of a policy's requests, which count for the `namespace` that wants them."""
 
     policy: str
-    pointer: Pointer
-    percent: int
+    namespace: str
+    items: tuple[Mirror, ...]
 
     @property
     def pointers(self) -> Iterator[Pointer]:
         """Yield where requests go."""
-        yield self.pointer
+        for mirror in self.items:
+            yield mirror.pointer
 
 
 # What leads requests of a policy to further backends.
-Lead = Authentication | Canary | ErrorPages | Fallback | Mirror | Split
+Lead = Authentication | Canary | ErrorPages | Fallback | Mirrors | Split
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split | NoRoute
 

@@ -10,7 +10,7 @@ from headrace.annotations.authentication import ServiceReference
 from headrace.annotations.settings import RouteSettings
 from headrace.ir.backend import Demand
 from headrace.ir.pointers import Pointer
-from headrace.ir.routing import ErrorPages, Fallback, Lead, Mirror
+from headrace.ir.routing import ErrorPages, Fallback, Lead, Mirror, Mirrors
 from headrace.names import Ref
 from headrace.translate import backends, external_authentication, policies
 from headrace.translate.external_authentication import Authenticator, Lender, Refused
@@ -47,7 +47,7 @@ def add(
          lambda pointer: ErrorPages(policy.name, pointer, route.error_statuses, *origin)),
         ('fallback-service', route.fallback_service, policies.FALLBACK, lambda pointer: Fallback(policy.name, pointer)),
         ('mirror-service', route.mirror_service, policies.MIRROR,
-         lambda pointer: Mirror(policy.name, pointer, route.mirror_percent)),
+         lambda pointer: Mirrors(policy.name, origin.service.namespace, (Mirror(pointer, route.mirror_percent),))),
     )  # fmt: skip
     for key, reference, flag, lead in services:
         if reference is None:

@@ -70,8 +70,8 @@ def test_a_service_that_is_not_there_is_left_out_with_a_diagnostic(others, why, 
 @pytest.mark.parametrize(
     ('said', 'value'),
     [
-        pytest.param({}, '100|shop_pages_http', id='all'),
-        pytest.param({'mirror-percent': '5'}, '5|shop_pages_http', id='a part'),
+        pytest.param({}, 'shop,100/100|shop_pages_http', id='all'),
+        pytest.param({'mirror-percent': '5'}, 'shop,5/100|shop_pages_http', id='a part'),
     ],
 )
 def test_copies_go_to_the_backend_of_the_other_service(said, value):

@@ -536,7 +536,7 @@ def test_errors_and_copies_go_to_the_services_that_annotations_of_nginx_name():
     made = serve(ingress(hosts={'a.com': 'web'}, annotations=said), *others, ingress_annotations=('ingress-nginx',))
     found = {entry.map: entry.value for entry in map_entries.of_fragment(of_ingress(made))}
     assert found[Map.ERROR_PAGES] == '404,503|shop_pages_http|shop|web|web|80'
-    assert found[Map.MIRRORS] == '100|shop_copies_http'
+    assert found[Map.MIRRORS] == 'shop,100/100|shop_copies_http'
     assert found[Map.FALLBACK] == 'shop_pages_http'
     assert set(route(made).flags) == set('MQU')
 

@@ -31,7 +31,7 @@ from headrace.ir.routing import (
     ErrorPages,
     Fallback,
     Lead,
-    Mirror,
+    Mirrors,
     Split,
     Target,
     WeightedBackend,
@@ -91,23 +91,31 @@ def lead(rule: Lead) -> list[Entry]:
         return [Entry(Map.ERROR_PAGES, rule.policy, _error_pages(rule))]
     if isinstance(rule, Fallback):
         return [Entry(Map.FALLBACK, rule.policy, rule.pointer.backend)]
-    if isinstance(rule, Mirror):
-        return [Entry(Map.MIRRORS, rule.policy, f'{rule.percent}|{rule.pointer.backend}')]
+    if isinstance(rule, Mirrors):
+        return [Entry(Map.MIRRORS, rule.policy, _mirrors(rule))]
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(rule).items()]
 
 
-def read_lead(entry: Entry) -> Pointer | None:
-    """Return where an entry of `lead` leads, None for an entry that leads nowhere. Most name the backend alone."""
+def read_lead(entry: Entry) -> tuple[Pointer, ...]:
+    """Return where an entry of `lead` leads, nothing for another entry. Most name the backend alone."""
     match entry.map, entry.value.split('|'):
         case (Map.CANARY, [_, backend, policy, flags, *_]) | (Map.SPLITS, [backend, policy, flags, *_]):
-            return Pointer(backend, policy, flags)
+            return (Pointer(backend, policy, flags),)
         case Map.FALLBACK, [backend]:
-            return Pointer(backend, '')
-        case ((Map.EXTERNAL_AUTH | Map.ERROR_PAGES | Map.MIRRORS), [_, backend, *_]):
+            return (Pointer(backend, ''),)
+        case ((Map.EXTERNAL_AUTH | Map.ERROR_PAGES), [_, backend, *_]):
             # What is no Service's backend is one that the configuration always has, or is found by each request.
-            return Pointer(backend, '') if '_' in backend else None
+            return (Pointer(backend, ''),) if '_' in backend else ()
+        case Map.MIRRORS, _:
+            return tuple(Pointer(part.partition('|')[2], '') for part in entry.value.split(',')[1:])
         case _:
-            return None
+            return ()
+
+
+def _mirrors(mirrors: Mirrors) -> str:
+    """Return NAMESPACE,NUMERATOR/DENOMINATOR|BACKEND,…, which `lua/mirrors.lua` reads."""
+    copies = (f'{each.numerator}/{each.denominator}|{each.pointer.backend}' for each in mirrors.items)
+    return ','.join((mirrors.namespace, *copies))
 
 
 def _authentication(authentication: Authentication) -> str:

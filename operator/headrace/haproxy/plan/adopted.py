@@ -93,7 +93,7 @@ class _Search:
         }
         targets = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
         leads = (routes.read_lead(entry) for ref in self.refs for entry in self._entries(ref, set()))
-        targets |= {pointer.backend for pointer in leads if pointer}
+        targets |= {pointer.backend for lead in leads for pointer in lead}
         self.retained = (targets & self.live.backends.keys()) - self._desired_names
         refs = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (refs | {names.owner(name)[0] for name in self.retained}) - self.refs

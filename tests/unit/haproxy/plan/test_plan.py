@@ -534,7 +534,7 @@ CANDIDATES = f'?web.example.com/,shop_next_http|{NEXT}|!m!GET,{ROUTE},'
     ('where', 'entries', 'route'),
     [
         pytest.param(Map.CANARY, {POLICY: f'10|shop_next_http|{NEXT}|'}, f'{ROUTE}c', id='a canary'),
-        pytest.param(Map.MIRRORS, {POLICY: '10|shop_next_http'}, f'{ROUTE}m', id='a mirror'),
+        pytest.param(Map.MIRRORS, {POLICY: 'shop,10/100|shop_old_http,1/3|shop_next_http'}, f'{ROUTE}m', id='a mirror'),
         pytest.param(Map.SPLITS, {f'{POLICY}:': f'shop_next_http|{NEXT}|'}, SPLIT, id='a split'),
         pytest.param(Map.FALLBACK, {POLICY: 'shop_next_http'}, ROUTE, id='a fallback'),
         pytest.param(Map.ERROR_PAGES, {POLICY: '404|shop_next_http|shop||web|80'}, ROUTE, id='error pages'),
