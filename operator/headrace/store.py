@@ -14,6 +14,7 @@ from headrace.objects import annotation_budget, registry
 from headrace.objects.annotation_budget import AnnotationBudget
 from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateways import Gateway, ListenerSet
+from headrace.objects.grpc_routes import GRPCRoute
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress, IngressClass
 from headrace.objects.kinds import (
@@ -33,8 +34,8 @@ from headrace.settings.settings import Settings
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'BackendTLSPolicy'))
-Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute | BackendTLSPolicy
+TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy'))
+Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy
 _Value = TypeVar('_Value')
 
 

@@ -52,6 +52,23 @@ def http_route(name, *rules, hostnames=(), parents=({'name': 'web'},), namespace
     )
 
 
+def grpc_route(name, *rules, hostnames=(), parents=({'name': 'web'},), namespace='shop', **more):
+    """Return a GRPCRoute."""
+    return {
+        **http_route(name, *rules, hostnames=hostnames, parents=parents, namespace=namespace, **more),
+        'kind': 'GRPCRoute',
+    }
+
+
+def call(service=None, method=None, *, expression=False, headers=()):
+    """Return a match of a gRPC call; `headers` are pairs."""
+    names = {**({'service': service} if service else {}), **({'method': method} if method else {})}
+    return {
+        **({'method': {'type': 'RegularExpression' if expression else 'Exact', **names}} if names else {}),
+        **({'headers': [{'name': name, 'value': value} for name, value in headers]} if headers else {}),
+    }
+
+
 def rule(*backends, path=None, exact=False, matches=None, **more):
     """Return a rule; `path` is a prefix unless it is exact, `matches` are its matches instead, backends names or references."""
     if path is not None:
@@ -85,6 +102,17 @@ def redirect(**body):
 def rewrite(**body):
     """Return a filter that rewrites host or path."""
     return {'type': 'URLRewrite', 'urlRewrite': body}
+
+
+def mirror(name, *, namespace=None, port=80, **part):
+    """Return a filter that copies requests to a Service; `part` is a percent or fraction."""
+    reference = {'name': name, 'port': port, **({'namespace': namespace} if namespace else {})}
+    return {'type': 'RequestMirror', 'requestMirror': {'backendRef': reference, **part}}
+
+
+def cors(**body):
+    """Return a filter for requests of other origins."""
+    return {'type': 'CORS', 'cors': body}
 
 
 def prefix_path(value):

@@ -5,6 +5,7 @@ The conformance tests of the API run those of these features, so one that is nam
 
 SUPPORTED = (
     'GRPCRoute',
+    'GRPCRouteNamedRouteRule',
     'Gateway',
     'GatewayPort8080',
     'HTTPRoute',
@@ -13,6 +14,7 @@ SUPPORTED = (
     'HTTPRoute308RedirectStatusCode',
     'HTTPRouteBackendRequestHeaderModification',
     'HTTPRouteBackendTimeout',
+    'HTTPRouteCORS',
     'HTTPRouteDestinationPortMatching',
     'HTTPRouteHostRewrite',
     'HTTPRouteMethodMatching',
@@ -22,6 +24,9 @@ SUPPORTED = (
     'HTTPRoutePathRewrite',
     'HTTPRoutePortRedirect',
     'HTTPRouteQueryParamMatching',
+    'HTTPRouteRequestMirror',
+    'HTTPRouteRequestMultipleMirrors',
+    'HTTPRouteRequestPercentageMirror',
     'HTTPRouteRequestTimeout',
     'HTTPRouteResponseHeaderModification',
     'HTTPRouteSchemeRedirect',

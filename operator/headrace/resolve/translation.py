@@ -12,6 +12,7 @@ from headrace.ir.l4 import VirtualAddress
 from headrace.names import Ref
 from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateways import Gateway, ListenerSet
+from headrace.objects.grpc_routes import GRPCRoute
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
@@ -79,7 +80,7 @@ class Translation:
         return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
 
     def _at_the_edge(
-        self, source: Ingress | Gateway | ListenerSet | HTTPRoute | BackendTLSPolicy, reader: Reader
+        self, source: Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy, reader: Reader
     ) -> Fragment | None:
         """Return the fragment of an object that the edge alone serves."""
         match source:
@@ -91,7 +92,7 @@ class Translation:
                 return gateways.translate_set(source, reader, self.context)
             case BackendTLSPolicy():
                 return backend_tls.translate(source, reader, self.context)
-            case HTTPRoute():
+            case HTTPRoute() | GRPCRoute():
                 return http_routes.translate(source, reader, self.context)
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
@@ -137,6 +138,6 @@ def count_services(source: Translated | None) -> int:
     match source:
         case Ingress():
             return len({path.service for rule in source.rules for path in rule.paths})
-        case HTTPRoute():
+        case HTTPRoute() | GRPCRoute():
             return sum(len(rule.backends) for rule in source.rules)
     return 0

@@ -181,6 +181,11 @@ def _without_tls(values: tuple[tuple[str, object], ...]) -> dict[str, object]:
     return {key: value for key, value in values if key != TLS}
 
 
+def http2_protocol(port: ServicePort) -> str:
+    """Return the HTTP/2 that the endpoints of a port speak: with TLS where its appProtocol says so."""
+    return 'h2' if _endpoint(port, 'http') == 'https' else 'h2c'
+
+
 def _endpoint(port: ServicePort, mode: Mode) -> str:
     """Return what the endpoints of a port speak to an object that leads there, unless an annotation says otherwise."""
     return endpoint_protocol(exposure.spoken(port, None, has_host=False, routed=mode == 'http').endpoint, mode)

@@ -15,6 +15,7 @@ from headrace.ir.pointers import NoRoute, Pointer
 from headrace.ir.policy import Entry, HeaderEdits, Map, Userlist
 from headrace.ir.routing import Candidates, Split, Target
 from headrace.objects.kinds import User
+from headrace.objects.route_filters import CORS as CORSFilter  # noqa: N811
 from headrace.translate import regular_expressions
 from headrace.translate.regular_expressions import Unsupported
 
@@ -44,6 +45,7 @@ RESPONSE_HEADERS = 'o'
 RESPONSE_HEADERS_GONE = 'O'
 RESPONSE_HEADERS_ADDED = '3'
 CORS = 'C'
+CORS_FILTER = '4'
 CANARY = 'c'
 CANARY_MATCH = 'k'
 CANARY_STAYS = 'K'
@@ -309,6 +311,21 @@ def _apply_cors(policy: Policy, settings: RouteSettings) -> None:
     if with_credentials or settings.cors_expose_headers:
         credentials = 'true' if with_credentials else 'false'
         policy.add(CORS, (Map.CORS_MORE, name, f'{credentials}|{", ".join(settings.cors_expose_headers)}'))
+
+
+def apply_cors_filter(policy: Policy, cors: CORSFilter) -> None:
+    """Let a policy answer preflights as an HTTPRoute's filter says; origins are in lower case, as the rules compare them.
+
+    With credentials, `*` means what a preflight asks for: browsers take it as a name there (Fetch standard).
+    """
+    name, credentials = policy.name, 'true' if cors.credentials else 'false'
+    policy.add(CORS_FILTER)
+    policy.add(
+        CORS,
+        (Map.CORS, name, f'{cors.max_age}|{", ".join(cors.methods)}|{", ".join(cors.headers)}'),
+        (Map.CORS_MORE, name, f'{credentials}|{", ".join(cors.expose)}'),
+        *((Map.CORS_ORIGIN, f'{name}:{origin.lower()}', '1') for origin in cors.origins),
+    )
 
 
 def apply_canary_matches(policy: Policy, settings: RouteSettings) -> None:

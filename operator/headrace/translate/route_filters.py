@@ -6,6 +6,7 @@ Redirects are templates that are completed for each request; `${tailN}` is what 
 from collections.abc import Iterable
 
 from headrace.objects.route_filters import (
+    CORS,
     Filter,
     HeaderModifier,
     PathModifier,
@@ -32,8 +33,21 @@ def apply(policy: Policy, filters: Iterable[Filter], prefix: str) -> None:
                 policies.apply_redirect(policy, str(each.status), _location(each, prefix))
             case URLRewrite():
                 _rewrite(policy, each)
+            case CORS():
+                policies.apply_cors_filter(policy, each)
             case _:
+                # What needs other objects is the rule's (`route_rules`).
                 pass
+
+
+def unsupported_of_backend(filters: Iterable[Filter]) -> str:
+    """Return the type of a filter that a backend cannot have, '' for none: each of them can change headers, host and path."""
+    for each in filters:
+        if isinstance(each, URLRewrite) and each.path is not None and each.path.prefix:
+            return 'URLRewrite with ReplacePrefixMatch'
+        if not isinstance(each, HeaderModifier | URLRewrite):
+            return type(each).__name__
+    return ''
 
 
 def _edits(modifier: HeaderModifier) -> policies.Edits:

@@ -77,6 +77,26 @@ core.register_fetches('canary', function(txn)
     return found and (found:match(value)) or false
 end)
 
+-- The origin of a request with `*` for some of its host's first labels, as the policy's origins have it; an empty text where it has
+-- none of these. The map has keys POLICY:ORIGIN.
+
+local origins = Map.new('maps/cors-origin.map', Map._str)
+local MAX_ORIGIN = 300
+
+core.register_fetches('origin', function(txn)
+    local origin, policy = txn:get_var('txn.origin'), txn:get_var('txn.policy')
+    local scheme, rest = origin:match('^(%l+://)(.+)$')
+    if not scheme or #origin > MAX_ORIGIN then return '' end
+    local host, port = rest:match('^(.-)(:?%d*)$')
+    if port ~= '' and port:byte(1) ~= 58 then host, port = rest, '' end
+    repeat
+        host = host:match('^[^.]*%.(.+)$')
+        local found = scheme .. (host and '*.' .. host or '*') .. port
+        if origins:lookup(policy .. ':' .. found) then return found end
+    until not host
+    return ''
+end)
+
 -- What chooses an endpoint by its hash: the text of the policy that is the backend's own, with parts of the request for `${name}`.
 
 local hashes = Map.new('maps/hash.map', Map._str)
