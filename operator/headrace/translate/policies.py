@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from headrace.annotations.settings import BackendSettings, RouteSettings
-from headrace.annotations.values import Headers, Network
+from headrace.annotations.values import MAX_HEADERS, Headers, Network
 from headrace.ir.backend import Mode
 from headrace.ir.fragment import Content
 from headrace.ir.pointers import NoRoute, Pointer
@@ -286,14 +286,17 @@ def _merged(before: Headers, headers: Headers) -> Headers:
     return tuple(by_name[name] for name in sorted(by_name))
 
 
-def add_response_headers(policy: Policy, headers: Headers) -> None:
-    """Set further headers of responses, but for those that the policy has an opinion about."""
+def add_response_headers(policy: Policy, headers: Headers) -> bool:
+    """Set further headers of responses, but for those that the policy names; return whether all fit one entry of a map."""
     edits = policy.headers or HeaderEdits(policy.name)
     names = {name.lower() for name, _ in edits.response}
     further = tuple(item for item in headers if item[0].lower() not in names)
     response = tuple(sorted((*edits.response, *further), key=lambda item: item[0].lower()))
+    if sum(len(name) + len(value) + 2 for name, value in response) > MAX_HEADERS:
+        return False
     policy.headers = replace(edits, response=response)
     policy.flags.add(RESPONSE_HEADERS)
+    return True
 
 
 def _apply_cors(policy: Policy, settings: RouteSettings) -> None:

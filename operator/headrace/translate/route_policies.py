@@ -5,6 +5,7 @@ from collections.abc import Callable
 from headrace.annotations import keys
 from headrace.annotations.parse import Annotations
 from headrace.annotations.settings import RouteSettings
+from headrace.annotations.values import MAX_HEADERS
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Mode, Shape
 from headrace.names import Ref
@@ -74,8 +75,9 @@ class RoutePolicy:
         headers = response_headers.read(config_map, self.parts.reader, self.parts.context)
         if isinstance(headers, response_headers.Unusable):
             self.parts.say(headers.reason, key, headers.message)
-        else:
-            policies.add_response_headers(self.policy, headers)
+        elif not policies.add_response_headers(self.policy, headers):
+            message = f'its headers and those of response-headers are longer than {MAX_HEADERS} together'
+            self.parts.say('InvalidValue', key, message)
 
     def _users(self, name: str) -> None:
         if self.mode != 'http':

@@ -62,3 +62,11 @@ def test_what_cannot_be_set_is_left_out_whole_with_a_diagnostic(others, options,
     (found,) = diagnostics(made)
     assert why in found.message
     assert (headers(made), pointer(made, Kind.ROUTE, 'a.com/').flags) == ([], '')
+
+
+def test_headers_that_fit_no_entry_together_are_left_out():
+    own = '\n'.join(f'Y-{number}: {"y" * 1000}' for number in range(7))
+    made = model(config_map(X_A='1' * 1000), **{'response-headers': own})
+    (found,) = diagnostics(made)
+    assert 'longer than 8000 together' in found.message
+    assert [name for name, _ in headers(made)] == [f'Y-{number}' for number in range(7)]
