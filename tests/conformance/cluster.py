@@ -65,9 +65,9 @@ class Cluster:
         """Run kubectl."""
         return self.run(ROOT / 'bin' / 'kubectl', *words, **how)
 
-    def lacks(self, name, value):
-        """Whether what was recorded under a name is something else."""
-        return _contents().get(name) != value
+    def has(self, name, value):
+        """Whether this was recorded under a name."""
+        return _contents().get(name) == value
 
     def record(self, name, value):
         """Record what has been brought into the cluster."""

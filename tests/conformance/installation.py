@@ -38,7 +38,7 @@ def prepare(channel='experimental', *, anew=False):
         building = beside.submit(operator_image.build, cluster.FOLDER, (ROOT / 'bin' / 'node').resolve(), anew=anew)
         found = cluster.start()
         built = building.result()
-    if found.lacks('channel', channel):
+    if not found.has('channel', channel):
         _define(found, channel)
     seconds = {'cluster and image': round(time.monotonic() - begun, 1), **_load(found, built)}
     print(', '.join(f'{step} {took} s' for step, took in seconds.items()), flush=True)  # noqa: T201
@@ -62,7 +62,7 @@ def _load(found, built):
         nonlocal begun
         seconds[step], begun = round(time.monotonic() - begun, 1), time.monotonic()
 
-    if found.lacks('image', built.archive.stat().st_mtime_ns):
+    if not found.has('image', built.archive.stat().st_mtime_ns):
         found.take(built.archive)
         found.record('image', built.archive.stat().st_mtime_ns)
     thin = cluster.FOLDER / 'checkout.tar'
@@ -123,7 +123,7 @@ def _install(found, image):
     for path in (*sorted(_CHART.rglob('*')), _VALUES):
         if path.is_file():
             digest.update(path.read_bytes())
-    if not found.lacks('chart', digest.hexdigest()):
+    if found.has('chart', digest.hexdigest()):
         for name, container in _DEPLOYMENTS.items():
             found.kubectl('-n', NAMESPACE, 'set', 'image', name, f'{container}={image}')
         return

@@ -21,8 +21,10 @@ _SHORT = {
     'GatewayStatusMustHaveListeners': 15, 'GatewayListenersMustHaveConditions': 15, 'HTTPRouteMustNotHaveParents': 15,
     'HTTPRouteMustHaveCondition': 15, 'TLSRouteMustHaveCondition': 15, 'TCPRouteMustHaveCondition': 15,
     'UDPRouteMustHaveCondition': 15, 'RouteMustHaveParents': 15, 'MaxTimeToConsistency': 15,
-    'NamespacesMustBeReady': 90, 'LatestObservedGenerationSet': 15, 'DefaultTestTimeout': 20,
+    'LatestObservedGenerationSet': 15, 'DefaultTestTimeout': 20,
 }  # fmt: skip
+# Pods of the base resources start once only; later the same limit is for Gateways.
+_FIRST, _SHORTER = 120, 20
 # `=== RUN   TestConformance/NAME/part`, and NAME and CONT where tests run at the same time.
 _CURRENT = re.compile(r'^=== (?:RUN|NAME|CONT) +TestConformance/?([\w-]*)')
 _ENDED = re.compile(r'^(?: {4})?--- (PASS|FAIL|SKIP): TestConformance/?([\w-]*) \(([\d.]+)s\)')
@@ -48,7 +50,8 @@ def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
         # They run whatever the GatewayClass says of its features; those of a mesh would need a mesh.
         words += [f'-test.run=^TestConformance$/^({"|".join(tests)})$', '-all-features', '-exempt-features=Mesh']
     if stay:
-        words += ['-timeout-config-overrides=' + ';'.join(f'{name}:{seconds}' for name, seconds in _SHORT.items())]
+        limits = {**_SHORT, 'NamespacesMustBeReady': _SHORTER if found.has('pods', True) else _FIRST}
+        words += ['-timeout-config-overrides=' + ';'.join(f'{name}:{seconds}' for name, seconds in limits.items())]
     REPORT.unlink(missing_ok=True)
     with LOG.open('w') as log, contextlib.ExitStack() as stack:
         process = subprocess.Popen(
@@ -57,7 +60,10 @@ def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
         )  # fmt: skip
         stack.callback(process.wait)
         stack.callback(process.terminate)
-        return _follow(process.stdout, log)
+        ends = _follow(process.stdout, log)
+    if stay and any(ends):
+        found.record('pods', True)
+    return ends
 
 
 def _follow(lines, log):
