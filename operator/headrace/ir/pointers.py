@@ -30,9 +30,13 @@ class NoRoute:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPort:
-    """What stands at a bound port that listeners of Gateways have: the port's number as clients know it."""
+    """What stands at a bound port that listeners of Gateways have: the port's number as clients know it.
+
+    `validates` tells that clients must show a certificate that is valid.
+    """
 
     number: int
+    validates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class Map(StrEnum):
     LISTENERS = 'listeners'
     GATEWAY_PORTS = 'gateway-ports'
     GATEWAY_HOSTS = 'gateway-hosts'
+    GATEWAY_CLIENTS = 'gateway-clients'
 
 
 # Maps whose entries lead to a backend.

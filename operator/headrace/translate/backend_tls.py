@@ -15,9 +15,9 @@ from headrace.ir.tls import Pem
 from headrace.names import Ref
 from headrace.objects import registry
 from headrace.objects.backend_tls_policies import BackendTLSPolicy, PolicyTarget
-from headrace.objects.kinds import ConfigMap, Service
-from headrace.objects.references import Reference
+from headrace.objects.kinds import Service
 from headrace.store import Reader
+from headrace.translate import authorities
 from headrace.translate.build_context import BuildContext
 
 _SYSTEM = 'System'
@@ -56,24 +56,25 @@ def judge(policy: BackendTLSPolicy, reader: Reader, context: BuildContext) -> Ba
     if policy.well_known:
         server = ServerTls(verify=True, ca_file=SYSTEM_AUTHORITIES, sni=policy.hostname)
         return BackendTls(None if problems else server, diagnostics=tuple(problems))
-    authorities: list[bytes] = []
-    remarks: list[Diagnostic] = []
-    for number, reference in enumerate(policy.authorities):
-        found = _authority(reference, reader, context)
-        if isinstance(found, bytes):
-            authorities.append(found)
-        else:
-            field = f'spec.validation.caCertificateRefs[{number}]'
-            remarks.append(Diagnostic(policy.ref, *found, field))
-    if not authorities and not policy.problems:
+    pem, unusable = authorities.read(policy.ref, policy.authorities, reader, context)
+    remarks = tuple(
+        Diagnostic(
+            policy.ref,
+            'InvalidKind' if each.is_kind else 'InvalidCACertificateRef',
+            each.message,
+            f'spec.validation.caCertificateRefs[{each.number}]',
+        )
+        for each in unusable
+    )
+    if not pem and not policy.problems:
         message = 'no reference leads to certificates of authorities that can be used'
         problems.append(Diagnostic(policy.ref, 'NoValidCACertificate', message, 'spec.validation.caCertificateRefs'))
     if problems:
         return BackendTls(None, diagnostics=(*problems, *remarks))
     # A namespace, a name and `_` make the names of Secrets' files, so none of them is equal to this one.
-    pem, file = Pem(b''.join(authorities)), f'{names.file(policy.ref)}_policy'
-    server = ServerTls(verify=True, ca_file=file, sni=policy.hostname, ca_mark=pem.mark)
-    return BackendTls(server, Claim(Kind.AUTHORITY, file, pem), tuple(remarks))
+    material, file = Pem(pem), f'{names.file(policy.ref)}_policy'
+    server = ServerTls(verify=True, ca_file=file, sni=policy.hostname, ca_mark=material.mark)
+    return BackendTls(server, Claim(Kind.AUTHORITY, file, material), remarks)
 
 
 def _unsupported(policy: BackendTLSPolicy) -> Iterator[Diagnostic]:
@@ -84,22 +85,6 @@ def _unsupported(policy: BackendTLSPolicy) -> Iterator[Diagnostic]:
     if policy.names and {(each.value, each.uri) for each in policy.names} != {(policy.hostname, False)}:
         message = 'other names than hostname are not supported'
         yield Diagnostic(policy.ref, 'UnsupportedValue', message, 'spec.validation.subjectAltNames')
-
-
-def _authority(reference: Reference, reader: Reader, context: BuildContext) -> bytes | tuple[str, str]:
-    """Return the certificates of a ConfigMap or Secret, or reason and message why they cannot be used."""
-    if (reference.group, reference.kind) not in (('', 'ConfigMap'), ('', 'Secret')):
-        kind = f'{reference.group}/{reference.kind}' if reference.group else reference.kind
-        return 'InvalidKind', f'certificates of kind {kind} are not supported, ConfigMaps and Secrets are'
-    ref = reference.ref
-    if not context.may_read_secrets(ref.namespace):
-        return 'InvalidCACertificateRef', f'add {ref.namespace} to secrets.namespaces to let headrace read {ref}'
-    item = reader.get(ref, ConfigMap) if ref.kind == 'ConfigMap' else reader.secret(ref)
-    if item is None:
-        return 'InvalidCACertificateRef', f'{ref} does not exist'
-    if item.authorities_problem:
-        return 'InvalidCACertificateRef', f'{ref}: {item.authorities_problem}'
-    return item.authorities
 
 
 def translate(policy: BackendTLSPolicy, reader: Reader, context: BuildContext) -> Fragment | None:

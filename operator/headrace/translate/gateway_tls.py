@@ -4,44 +4,90 @@ A slot has certificates of its own, and shows none but its listeners'. At the cl
 those of Ingresses. A listener without a usable certificate is not served: no other one takes its place.
 """
 
+from dataclasses import replace
+
+from headrace import names
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Kind
 from headrace.ir.pointers import GatewayPort
-from headrace.ir.tls import HostTls
+from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
+from headrace.objects.gateways import Gateway
 from headrace.objects.reference_grants import GrantFrom
 from headrace.objects.references import GATEWAY_GROUP, Reference
-from headrace.translate import placeholder_certificates, reference_grants, tls_material
+from headrace.translate import authorities, placeholder_certificates, reference_grants, tls_material
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.judged_listeners import ANY, JudgedListener
 
 # A list of certificates begins with one of this kind, which stands for none, and HAProxy would show that one first.
 _PLACEHOLDER_KIND = 'EdDSA'
+_FRONTEND = 'spec.tls.frontend'
 # It is shown for a host whose certificate is missing, in the place of a less specific listener's, and ends the connection.
 _NO_CERTIFICATE = (placeholder_certificates.NAME,)
 
 
-def serve(each: JudgedListener, parts: FragmentParts) -> None:
+def validates(gateway: Gateway, port: int) -> bool:
+    """Tell whether clients of a Gateway's port must show a certificate that is valid."""
+    validation = gateway.frontend_tls.validation(port)
+    return validation is not None and not validation.insecure_fallback
+
+
+def serve(gateway: Gateway, each: JudgedListener, parts: FragmentParts) -> None:
     """Claim the TLS of a listener, whose port HAProxy has."""
     refs = _secrets(each, parts)
     usable, duplicates = tls_material.of_each_kind(refs, parts.reader)
     for ref, kind in duplicates:
         _diagnose(each, parts, 'ContradictoryKeys', f'{ref} has a {kind} key, and so has one before it, which counts')
     files = {ref: file for ref in usable if (file := _certificate(ref, each, parts))}
-    key = f'{each.port}:{each.host}'
-    if parts.context.slots:
-        certificates = tuple(sorted(files.values())) or (() if each.host == ANY else _NO_CERTIFICATE)
-        parts.claims.append(Claim(Kind.GATEWAY_TLS, key, HostTls(certificates=certificates), each.field))
-        return
-    value = GatewayPort(each.listener.port) if files else HostTls()
-    parts.claims.append(Claim(Kind.GATEWAY_TLS, key, value, each.field))
+    clients = _clients(gateway, each, parts)
+    if clients is None:
+        files.clear()
+        clients = HostTls()
+    (_claim_slot if parts.context.slots else _claim_hosts)(each, files, clients, parts)
+
+
+def _claim_slot(each: JudgedListener, files: dict[Ref, str], clients: HostTls, parts: FragmentParts) -> None:
+    """Let the slot of a listener show its certificates; `clients` is how those of clients are validated."""
+    certificates = tuple(sorted(files.values())) or (() if each.host == ANY else _NO_CERTIFICATE)
+    value = replace(clients, certificates=certificates)
+    parts.claims.append(Claim(Kind.GATEWAY_TLS, f'{each.port}:{each.host}', value, each.field))
+
+
+def _claim_hosts(each: JudgedListener, files: dict[Ref, str], clients: HostTls, parts: FragmentParts) -> None:
+    """Let the class's port show the certificates of a listener for its hosts.
+
+    There no client gets in whose certificate is not valid, so none is asked for where it need not be.
+    """
+    required = clients.verify == 'required'
+    value = GatewayPort(each.listener.port, required) if files else HostTls()
+    parts.claims.append(Claim(Kind.GATEWAY_TLS, f'{each.port}:{each.host}', value, each.field))
     for host, refs_of_host in _hosts(each, files, parts).items():
         if not parts.context.may_claim(each.owner.namespace, host):
             message = f'host {host} is not for namespace {each.owner.namespace}'
             _diagnose(each, parts, 'HostForbidden', message)
             continue
-        own = HostTls(certificates=tuple(sorted(files[ref] for ref in refs_of_host)))
+        certificates = tuple(sorted(files[ref] for ref in refs_of_host))
+        own = replace(clients if required else HostTls(), certificates=certificates)
         parts.claims.append(Claim(Kind.TLS, host, own, each.field))
+
+
+def _clients(gateway: Gateway, each: JudgedListener, parts: FragmentParts) -> HostTls | None:
+    """Return how certificates of a listener's clients are validated; None where they must be and cannot."""
+    validation = gateway.frontend_tls.validation(each.listener.port)
+    if validation is None:
+        return HostTls()
+    pem, unusable = authorities.read(gateway.ref, validation.authorities, parts.reader, parts.context)
+    for problem in unusable:
+        reason = 'InvalidCACertificateKind' if problem.is_kind else 'InvalidCACertificateRef'
+        _tell(each, parts, reason if problem.is_permitted else 'RefNotPermitted', problem.message, _FRONTEND)
+    if not pem:
+        message = 'no reference leads to certificates of authorities that can be used'
+        _tell(each, parts, 'NoValidCACertificate', message, _FRONTEND)
+        return None
+    # A namespace, a name and `_` make the names of Secrets' files, so none of them is equal to this one.
+    file = f'{names.file(gateway.ref)}_clients_{each.listener.port}'
+    parts.claims.append(Claim(Kind.AUTHORITY, file, Pem(pem), each.field))
+    return HostTls(client_ca=file, verify='optional' if validation.insecure_fallback else 'required')
 
 
 def _hosts(each: JudgedListener, files: dict[Ref, str], parts: FragmentParts) -> dict[str, list[Ref]]:
@@ -101,5 +147,8 @@ def _certificate(ref: Ref, each: JudgedListener, parts: FragmentParts) -> str:
 
 
 def _diagnose(each: JudgedListener, parts: FragmentParts, reason: str, message: str) -> None:
-    field = f'{each.field}.tls.certificateRefs'
+    _tell(each, parts, reason, message, f'{each.field}.tls.certificateRefs')
+
+
+def _tell(each: JudgedListener, parts: FragmentParts, reason: str, message: str, field: str) -> None:
     parts.diagnostics.append(Diagnostic(each.owner, reason, message, field, each.part))

@@ -26,7 +26,7 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
     parts.diagnostics += gateway.problems
-    _serve_all(gateway_listeners.of_gateway(gateway, reader, context), parts)
+    _serve_all(gateway, gateway_listeners.of_gateway(gateway, reader, context), parts)
     return parts.fragment()
 
 
@@ -42,23 +42,25 @@ def translate_set(listener_set: ListenerSet, reader: Reader, context: BuildConte
     if not listener_sets.is_allowed(listener_set, gateway, reader):
         message = f'{gateway.ref} admits no ListenerSets of namespace {listener_set.namespace}'
         parts.diagnostics.append(Diagnostic(listener_set.ref, 'NotAllowed', message, 'spec.parentRef'))
-    _serve_all(listener_sets.of_set(listener_set, gateway, reader, context), parts)
+    _serve_all(gateway, listener_sets.of_set(listener_set, gateway, reader, context), parts)
     return parts.fragment()
 
 
-def _serve_all(listeners: Listeners, parts: FragmentParts) -> None:
+def _serve_all(gateway: Gateway, listeners: Listeners, parts: FragmentParts) -> None:
     """Claim what the listeners of an object need, and say what is wrong with them."""
     parts.diagnostics += [diagnostic for each in listeners.items for diagnostic in each.diagnostics]
     for each in listeners.accepted:
         if each.port:
-            _serve(each, parts)
+            _serve(gateway, each, parts)
 
 
-def _serve(each: JudgedListener, parts: FragmentParts) -> None:
+def _serve(gateway: Gateway, each: JudgedListener, parts: FragmentParts) -> None:
     """Claim the port and the host of a listener."""
-    parts.claims.append(Claim(Kind.GATEWAY_PORT, str(each.port), GatewayPort(each.listener.port), each.field))
+    number = each.listener.port
+    validates = each.listener.protocol == HTTPS and bool(parts.context.slots) and gateway_tls.validates(gateway, number)
+    parts.claims.append(Claim(Kind.GATEWAY_PORT, str(each.port), GatewayPort(number, validates), each.field))
     if each.listener.protocol == HTTPS:
-        gateway_tls.serve(each, parts)
+        gateway_tls.serve(gateway, each, parts)
     if each.host != ANY:
         key = route_key(f'{each.port}:{each.host}', '/', exact=False)
         parts.claims.append(Claim(Kind.ROUTE, key, _NOTHING, each.field))

@@ -9,7 +9,7 @@ from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
 from support import certificates
 from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, gateway, grant, listener, slot_service
-from support.objects import built, secret, tls_secret
+from support.objects import built, ca_config_map, secret, tls_secret
 
 SLOT = 28064
 SETTINGS = Settings(secrets=Secrets(namespaces=('shop', 'other')))
@@ -117,3 +117,64 @@ def test_offline_a_placeholder_takes_the_place_of_a_missing_secret():
     made = model(gateway('web', https('absent')), offline=True)
     assert claims(made, Kind.GATEWAY_TLS) == {f'{SLOT}:*': HostTls(certificates=('shop_absent',))}
     assert wrong(made) == ['PlaceholderCertificate']
+
+
+def guarded(*refs, mode='AllowValidOnly', ports=()):
+    """Return a Gateway that validates its clients."""
+    default = {
+        'validation': {'mode': mode, 'caCertificateRefs': [{'group': '', 'kind': 'ConfigMap', **ref} for ref in refs]}
+    }
+    frontend = {'default': default, 'perPort': [{'port': port, 'tls': {}} for port in ports]}
+    return gateway('web', https('ecdsa'), spec={'tls': {'frontend': frontend}})
+
+
+@pytest.mark.parametrize(('mode', 'verify'), [('AllowValidOnly', 'required'), ('AllowInsecureFallback', 'optional')])
+def test_clients_are_validated_by_the_authorities_of_the_gateway(mode, verify):
+    made = model(guarded({'name': 'ca'}, mode=mode), ECDSA, ca_config_map('ca'))
+    file = 'shop_web_clients_443'
+    value = HostTls(certificates=('shop_ecdsa',), client_ca=file, verify=verify)
+    assert claims(made, Kind.GATEWAY_TLS) == {f'{SLOT}:*': value}
+    assert claims(made, Kind.GATEWAY_PORT) == {f'{SLOT}': GatewayPort(443, verify == 'required')}
+    assert list(claims(made, Kind.AUTHORITY)) == [file]
+    assert wrong(made) == []
+
+
+def test_a_port_can_go_without_the_validation_of_the_others():
+    made = model(guarded({'name': 'ca'}, ports=[443]), ECDSA, ca_config_map('ca'))
+    assert claims(made, Kind.GATEWAY_TLS) == {f'{SLOT}:*': HostTls(certificates=('shop_ecdsa',))}
+    assert claims(made, Kind.GATEWAY_PORT) == {f'{SLOT}': GatewayPort(443)}
+
+
+@pytest.mark.parametrize(
+    ('ref', 'reason'),
+    [
+        ({'name': 'absent'}, 'InvalidCACertificateRef'),
+        ({'name': 'x', 'kind': 'Thing', 'group': 'a.io'}, 'InvalidCACertificateKind'),
+        ({'name': 'ca', 'namespace': 'other'}, 'RefNotPermitted'),
+    ],
+)
+def test_a_listener_that_cannot_validate_its_clients_is_not_served(ref, reason):
+    made = model(guarded(ref), ECDSA, ca_config_map('ca', 'other'))
+    assert claims(made, Kind.GATEWAY_TLS) == {f'{SLOT}:*': HostTls()}
+    assert sorted(wrong(made)) == sorted([reason, 'NoValidCACertificate'])
+
+
+def test_of_several_authorities_those_that_can_be_used_count():
+    made = model(guarded({'name': 'absent'}, {'name': 'ca'}), ECDSA, ca_config_map('ca'))
+    assert claims(made, Kind.GATEWAY_TLS)[f'{SLOT}:*'].verify == 'required'
+    assert wrong(made) == ['InvalidCACertificateRef']
+
+
+def test_a_grant_lets_a_gateway_use_authorities_of_another_namespace():
+    granted = grant(namespace='other', kind='Gateway', target='ConfigMap')
+    made = model(guarded({'name': 'ca', 'namespace': 'other'}), ECDSA, ca_config_map('ca', 'other'), granted)
+    assert claims(made, Kind.GATEWAY_TLS)[f'{SLOT}:*'].verify == 'required'
+
+
+@pytest.mark.parametrize(
+    ('mode', 'client_ca'), [('AllowValidOnly', 'shop_web_clients_443'), ('AllowInsecureFallback', '')]
+)
+def test_at_the_port_of_the_class_hosts_have_the_validation_where_clients_must_be_valid(mode, client_ca):
+    made = built(guarded({'name': 'ca'}, mode=mode), ECDSA, ca_config_map('ca'), settings=SETTINGS)
+    assert {value.client_ca for value in claims(made, Kind.TLS).values()} == {client_ca}
+    assert claims(made, Kind.GATEWAY_TLS) == {'8443:*': GatewayPort(443, bool(client_ca))}

@@ -21,6 +21,8 @@ CLAIMED = {
 
 # What stands for a host of a listener that ends TLS; `_` where it has no certificate.
 _LISTENER = 'tls'
+# Which clients a port of Gateways lets in.
+_VALID = 'valid'
 
 
 def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
@@ -84,7 +86,8 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if isinstance(content, Pointer | Split | NoRoute | Candidates):
         return [Entry(CLAIMED[kind], key, routes.value(key, content))]
     if isinstance(content, GatewayPort):
-        return [Entry(CLAIMED[kind], key, str(content.number))]
+        clients = [Entry(Map.GATEWAY_CLIENTS, key, _VALID)] if content.validates else []
+        return [Entry(CLAIMED[kind], key, str(content.number)), *clients]
     if isinstance(content, Unread):
         return [Entry(CLAIMED[kind], key, content.text)]
     if isinstance(content, Reserved):

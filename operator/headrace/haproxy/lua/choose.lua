@@ -10,6 +10,8 @@ local routes = Map.new('maps/routes.map', Map._beg)
 local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
 -- By port and host, `PORT:HOST`: the listeners of Gateways that end TLS.
 local tls_hosts = Map.new('maps/gateway-hosts.map', Map._str)
+-- By port and host: whether clients must show a certificate that is valid.
+local tls_clients = Map.new('maps/gateway-clients.map', Map._str)
 local MAX_PATH = 8192
 local split = messages.split
 
@@ -226,6 +228,7 @@ local function misplaced(txn, port)
     local host, name = txn:get_var('txn.host') or '', (txn.f:ssl_fc_sni() or ''):lower()
     local own, value = tls_listener(port, host)
     if not own or value == '_' then return '_' end
+    if tls_clients:lookup(own) and not txn.f:ssl_c_used() then return 'misdirected' end
     return name ~= host and tls_listener(port, name) ~= own and 'misdirected'
 end
 
