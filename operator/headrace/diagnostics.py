@@ -144,7 +144,7 @@ _ERROR, _WARNING, _INFO = Level.ERROR, Level.WARNING, Level.INFO
 REASONS: dict[str, Reason] = {
     'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
     'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
-    'BackendNotFound': Reason(_ERROR, 'A backend of a route does not exist, or has no TCP port of this number; its share of the requests gets the status 500.', 'Correct the reference, or create the Service.'),
+    'BackendNotFound': Reason(_ERROR, 'A backend of a route does not exist, or has no port of this number; its share of the requests gets the status 500, and its share of connections is rejected.', 'Correct the reference, or create the Service.'),
     'BeyondHaproxy': Reason(_WARNING, "The class's settings ask for what this HAProxy cannot do; the rest is served.", 'Take another HAProxy, or leave the setting out.'),
     'BudgetExceeded': Reason(_ERROR, 'The object, or all objects of its namespace together, would become more than the class allows; it keeps what it was before, else its routes answer 503 (http) or a reset (tcp). Beyond the budget of checks it is served without checks, beyond that of endpoints by a part of them.', 'Split the object, remove what the namespace does not need, or ask the administrator for more; the message names the amount and the setting. Objects that wait are served as soon as there is room.'),
     'CertificateUnusable': Reason(_ERROR, 'The Secret holds no certificate and key that HAProxy would accept; the route is closed.', 'Put a PEM chain in `tls.crt` and its unencrypted key in `tls.key`.'),
@@ -181,6 +181,7 @@ REASONS: dict[str, Reason] = {
     'NotAllowedByListeners': Reason(_ERROR, 'No listener of the parent allows routes of this kind and namespace.', 'Change `allowedRoutes` of the listener.'),
     'NotApplicable': Reason(_WARNING, 'The key has no meaning for this port or kind and is ignored.', 'Remove it, or change the mode of the port.'),
     'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
+    'OlderRoute': Reason(_WARNING, 'An older route of the same kind has the same listener and host; that one is served, this one waits.', 'Change one of them; when the older one leaves, this one takes over.'),
     'PlaceholderCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),
     'PortReserved': Reason(_ERROR, 'The TCP port is one that headrace itself listens on.', 'Set `headrace.io/port` to another one.'),

@@ -28,14 +28,18 @@ from headrace.objects.kinds import (
     Service,
     Slice,
 )
+from headrace.objects.l4_routes import TCPRoute
 from headrace.objects.reference_grants import ReferenceGrant
 from headrace.settings.settings import Settings
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-TRANSLATED = frozenset(('Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy'))
-Translated = Service | Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy
+OfEdge = Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy | TCPRoute
+Translated = Service | OfEdge
+TRANSLATED = frozenset((
+    'Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy', 'TCPRoute',
+))  # fmt: skip
 _Value = TypeVar('_Value')
 
 

@@ -221,7 +221,10 @@ def test_rights_are_those_that_the_documentation_names():
         ('*', '', 'services/status', 'patch'),
         ('*', INGRESSES, 'ingresses/status', 'patch'),
         *(('*', GATEWAY_GROUP, kind.plural, read) for kind in registry.KINDS if kind.group == GATEWAY_GROUP),
-        *(('*', GATEWAY_GROUP, f'{kind}/status', 'patch') for kind in ('gatewayclasses', 'gateways', 'httproutes')),
+        *(
+            ('*', GATEWAY_GROUP, f'{kind}/status', 'patch')
+            for kind in ('gatewayclasses', 'gateways', 'httproutes', 'tcproutes')
+        ),
         ('*', '', 'namespaces', read),
         ('edge', '', 'services', 'create patch delete'),
         ('*', EVENTS, 'events', 'get create patch'),

@@ -10,7 +10,7 @@ from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.gateway_objects import gateway_class
-from support.gateways import API, gateway, http_route, rule
+from support.gateways import API, gateway, http_route, rule, tcp_route
 from support.live import until
 from support.objects import ingress
 
@@ -115,7 +115,10 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     first.put('shown', ingress('shown', hosts={'shown.example.com': 'web'}, ingressClassName='headrace'))
     first.plane.api.apply(gateway_class('shown'))
     first.put(
-        'shown', gateway('shown', class_name='shown'), http_route('shown', rule('web'), parents=[{'name': 'shown'}])
+        'shown',
+        gateway('shown', class_name='shown'),
+        http_route('shown', rule('web'), parents=[{'name': 'shown'}]),
+        tcp_route('shown', 'web', gateway='shown'),
     )
     first.begin('--edge-selector', 'app=edge')
     until(lambda: first.condition('web'), seconds=LATE)

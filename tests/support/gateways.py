@@ -69,6 +69,18 @@ def call(service=None, method=None, *, expression=False, headers=()):
     }
 
 
+def tcp_route(name, *backends, port=None, gateway='web', namespace='shop', **more):
+    """Return a TCPRoute with one rule, for all ports of a Gateway or one."""
+    return l4_route('TCPRoute', name, *backends, port=port, gateway=gateway, namespace=namespace, **more)
+
+
+def l4_route(kind, name, *backends, hostnames=(), port=None, gateway='web', namespace='shop', **more):
+    """Return a route of connections with one rule, for all ports of a Gateway or one."""
+    parent = {'name': gateway, **({'port': port} if port else {})}
+    spec = {'parentRefs': [parent], 'rules': [rule(*backends)], **({'hostnames': list(hostnames)} if hostnames else {})}
+    return _document(kind, name, namespace, spec, **more)
+
+
 def rule(*backends, path=None, exact=False, matches=None, **more):
     """Return a rule; `path` is a prefix unless it is exact, `matches` are its matches instead, backends names or references."""
     if path is not None:

@@ -31,4 +31,5 @@ SUPPORTED = (
     'HTTPRouteResponseHeaderModification',
     'HTTPRouteSchemeRedirect',
     'ReferenceGrant',
+    'TCPRoute',
 )

@@ -34,6 +34,8 @@ _OF_REFERENCES = frozenset(
         'CertificateUnusable',
     )
 )
+# What the condition of a route that is accepted says all the same.
+_REMARKS = frozenset(('OlderRoute',))
 _CONFLICTS = frozenset(('HostnameConflict', 'ProtocolConflict'))
 
 
@@ -73,7 +75,7 @@ def of_route(
     current = fields.documents(route.status.document, 'parents')
     foreign = [entry for entry in current if entry.get('controllerName') != controller]
     ours = [entry for entry in current if entry.get('controllerName') == controller]
-    problems = [each for each in diagnostics if each.level is Level.ERROR]
+    problems = [each for each in diagnostics if each.level is Level.ERROR or each.reason in _REMARKS]
     entries = [
         _parent(route, attachment.part, problems, controller, _entry_of(ours, attachment.part, route.namespace), now)
         for attachment in fragment.attachments
@@ -86,9 +88,11 @@ def _parent(
 ) -> Document:
     of_part = [each for each in problems if each.part in (part, StatusPart())]
     references = [each for each in of_part if each.reason in _OF_REFERENCES]
-    others = [each for each in of_part if each.reason not in _OF_REFERENCES]
+    remarks = [each for each in of_part if each.reason in _REMARKS]
+    others = [each for each in of_part if each.reason not in _OF_REFERENCES | _REMARKS]
+    message = conditions.summary(remarks) if remarks else 'the route is attached'
     judged = [
-        _judged('Accepted', others, route.generation, 'the route is attached'),
+        _judged('Accepted', others, route.generation, message),
         _judged('ResolvedRefs', references, route.generation, 'all references are resolved'),
     ]
     reference: Document = {

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     AUTHORITY = 'authority'
     GATEWAY_PORT = 'gateway port'
     GATEWAY_TLS = 'gateway TLS'
+    L4_ROUTE = 'layer-4 route'
 
 
 Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress

@@ -63,6 +63,7 @@ class Map(StrEnum):
     GATEWAY_PORTS = 'gateway-ports'
     GATEWAY_HOSTS = 'gateway-hosts'
     GATEWAY_CLIENTS = 'gateway-clients'
+    L4_ROUTES = 'l4-routes'
 
 
 # Maps whose entries lead to a backend.

@@ -293,6 +293,10 @@ class Claims:
             if fragment.ref in self._excluded.get((claim.kind, claim.key), ()):
                 diagnostics.append(Diagnostic(fragment.ref, 'Conflict', self._ownership(host_of(claim)), claim.field))
                 continue
+            if claim.kind is Kind.L4_ROUTE:
+                message = f'{holder}, which is older, has the connections to {claim.key}'
+                diagnostics.append(Diagnostic(fragment.ref, 'OlderRoute', message, claim.field))
+                continue
             if claim.kind is Kind.ROUTE and holder is not None and _shares(claim.key, holder, fragment.ref):
                 diagnostics += self._shadows(claim, fragment, fragments)
                 continue

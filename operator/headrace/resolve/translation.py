@@ -16,8 +16,9 @@ from headrace.objects.grpc_routes import GRPCRoute
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
+from headrace.objects.l4_routes import TCPRoute
 from headrace.resolve.dependencies import Dependencies
-from headrace.store import Reader, Store, Translated
+from headrace.store import OfEdge, Reader, Store, Translated
 from headrace.translate import (
     backend_tls,
     budgets,
@@ -25,6 +26,7 @@ from headrace.translate import (
     gateways,
     http_routes,
     ingresses,
+    l4_routes,
     node_services,
     ownership,
     services,
@@ -79,9 +81,7 @@ class Translation:
             return self._of_node(service, reader)
         return services.translate(service, reader, self.context, self.dependencies.demands(reader.ref))
 
-    def _at_the_edge(
-        self, source: Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy, reader: Reader
-    ) -> Fragment | None:
+    def _at_the_edge(self, source: OfEdge, reader: Reader) -> Fragment | None:
         """Return the fragment of an object that the edge alone serves."""
         match source:
             case Ingress():
@@ -94,6 +94,8 @@ class Translation:
                 return backend_tls.translate(source, reader, self.context)
             case HTTPRoute() | GRPCRoute():
                 return http_routes.translate(source, reader, self.context)
+            case TCPRoute():
+                return l4_routes.translate(source, reader, self.context)
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
         ref, demands = service.ref, self.dependencies.demands(service.ref)
@@ -138,6 +140,6 @@ def count_services(source: Translated | None) -> int:
     match source:
         case Ingress():
             return len({path.service for rule in source.rules for path in rule.paths})
-        case HTTPRoute() | GRPCRoute():
+        case HTTPRoute() | GRPCRoute() | TCPRoute():
             return sum(len(rule.backends) for rule in source.rules)
     return 0

@@ -7,7 +7,7 @@ call 503); a rule that cannot be read is closed (503), and its requests are neve
 from dataclasses import dataclass, replace
 
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Attachment, Claim, Fragment, Kind
+from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, Target
 from headrace.objects.grpc_routes import GRPCRoute, GRPCRule
 from headrace.objects.http_routes import HTTPRoute, HTTPRule
@@ -59,7 +59,7 @@ class _RouteBuilder(FragmentParts):
             return Fragment(self.ref, self.created, needs=self.reader.needs)
         self.diagnostics += [*self.route.diagnostics, *self.keys.diagnostics]
         self.diagnostics += [diagnostic for parent in parents for diagnostic in parent.diagnostics]
-        self.attachments = tuple(_attachment(parent) for parent in parents)
+        self.attachments = tuple(parent.attachment for parent in parents)
         places = dict.fromkeys(
             _Place(attached.listener.port, host)
             for parent in parents
@@ -103,8 +103,3 @@ class _RouteBuilder(FragmentParts):
         """Add a candidate; of two with equal conditions the first one serves."""
         candidates = self._candidates.setdefault(key, {})
         candidates.setdefault(conditions, Candidate(target, conditions, len(candidates)))
-
-
-def _attachment(parent: route_attachment.Parent) -> Attachment:
-    listeners = ((each.listener.owner, each.listener.listener.name) for each in parent.attached)
-    return Attachment(parent.part, tuple(dict.fromkeys(listeners)))

@@ -17,9 +17,13 @@ from headrace.objects.listeners import Listener
 from headrace.objects.references import GATEWAY_GROUP
 
 ANY = '*'
-HTTP, HTTPS = 'HTTP', 'HTTPS'
+HTTP, HTTPS, TCP = 'HTTP', 'HTTPS', 'TCP'
 # The kinds of routes that listeners of a protocol can have.
-KINDS: Mapping[str, tuple[str, ...]] = {HTTP: ('HTTPRoute', 'GRPCRoute'), HTTPS: ('HTTPRoute', 'GRPCRoute')}
+KINDS: Mapping[str, tuple[str, ...]] = {
+    HTTP: ('HTTPRoute', 'GRPCRoute'),
+    HTTPS: ('HTTPRoute', 'GRPCRoute'),
+    TCP: ('TCPRoute',),
+}
 # From a listener to the port of HAProxy that it has: 0 where it has none yet, None where it can have none.
 PortOf = Callable[[Listener], int | None]
 

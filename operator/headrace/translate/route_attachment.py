@@ -7,6 +7,7 @@ ours is a diagnostic for that parent, whose reason is that of the API.
 from dataclasses import dataclass
 
 from headrace.diagnostics import Diagnostic, StatusPart
+from headrace.ir.fragment import Attachment
 from headrace.names import Ref
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.kinds import Namespace
@@ -34,6 +35,12 @@ class Parent:
     part: StatusPart
     attached: tuple[Attached, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def attachment(self) -> Attachment:
+        """Return the listeners that the route is attached to, each once."""
+        listeners = ((each.listener.owner, each.listener.listener.name) for each in self.attached)
+        return Attachment(self.part, tuple(dict.fromkeys(listeners)))
 
 
 def parents(route: Route, hostnames: tuple[str, ...], reader: Reader, context: BuildContext) -> tuple[Parent, ...]:

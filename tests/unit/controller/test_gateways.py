@@ -12,7 +12,7 @@ from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context, gateway_listeners
-from support.gateways import OWN_NAMESPACE, gateway, http_route, listener, rule, slot_service
+from support.gateways import OWN_NAMESPACE, gateway, http_route, listener, rule, slot_service, tcp_route
 from support.objects import service
 
 CONTROLLER = 'headrace.io/gateway-controller'
@@ -189,6 +189,22 @@ def test_a_route_shows_for_its_parent_whether_it_is_attached_and_its_references_
     assert entry['parentRef'] == {'group': 'gateway.networking.k8s.io', 'kind': 'Gateway', **parent}
     assert conditions(entry).items() >= wanted.items()
     assert {each['observedGeneration'] for each in entry['conditions']} == {4}
+
+
+def test_a_route_that_waits_for_an_older_one_is_accepted_and_says_so():
+    younger = tcp_route('younger', 'one', created='2025-01-01T00:00:00Z')
+    slot = CONTEXT.slots['TCP'][0]
+    cluster = Cluster(
+        gateway('web', listener('tcp', 9000, 'TCP')),
+        addressed(targets={9000: slot}),
+        service('one', ports=[{'port': 80}]),
+        tcp_route('older', 'one'),
+        younger,
+    )
+    (entry,) = cluster.gateways.decide(Ref('TCPRoute', 'shop', 'younger')).status['parents']
+    assert conditions(entry)['Accepted'] == ('True', 'Accepted')
+    assert 'TCPRoute shop/older' in entry['conditions'][0]['message']
+    assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 2
 
 
 def test_entries_of_other_controllers_stay_and_what_is_there_is_not_written_again():

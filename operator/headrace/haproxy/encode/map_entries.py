@@ -17,6 +17,7 @@ CLAIMED = {
     Kind.ADDRESS: Map.ADDRESSES,
     Kind.GATEWAY_PORT: Map.GATEWAY_PORTS,
     Kind.GATEWAY_TLS: Map.GATEWAY_HOSTS,
+    Kind.L4_ROUTE: Map.L4_ROUTES,
 }
 
 # What stands for a host of a listener that ends TLS; `_` where it has no certificate.

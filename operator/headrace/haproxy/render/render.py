@@ -146,7 +146,7 @@ class Renderer:
         elif not self.context.settings.ranges():
             del frontends[2]
         if self.context.slots:
-            frontends += ['frontend-gateway.cfg.j2', 'frontend-gateway-https.cfg.j2']
+            frontends += ['frontend-gateway.cfg.j2', 'frontend-gateway-https.cfg.j2', 'frontend-gateway-tcp.cfg.j2']
         if self.conditions:
             frontends.append('backend-unresolved.cfg.j2')
         shapes_by_profile = profiles.in_use(
@@ -192,6 +192,7 @@ class Renderer:
             'binds': self._binds(),
             'slots': self._slots('HTTP'),
             'tls_slots': self._slots('HTTPS'),
+            'tcp_slots': self._slots('TCP'),
             'placeholder': certificate_lists.PLACEHOLDER_SERIAL,
             'http3': settings.http3 and self.quic,
             'quic': f' ssl crt-list {CRT_LIST} alpn h3{strict}',

@@ -1,0 +1,108 @@
+"""TCPRoutes as fragments: which slots they claim, where they lead, and what keeps them from it."""
+
+import pytest
+
+from headrace import names
+from headrace.ir.fragment import Kind
+from headrace.ir.routing import Split
+from headrace.names import Ref
+from headrace.settings.settings import Settings
+from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, listener, slot_service, tcp_route
+from support.objects import built, service
+
+SLOT = 28192
+SEEN = {'api_server': True, 'own_namespace': OWN_NAMESPACE}
+
+
+def model(*documents, settings=None, **service_fields):
+    """Return the model of a Gateway with a TCP port, a Service and some routes."""
+    return built(
+        GATEWAY_CLASS,
+        gateway('web', listener('tcp', 9000, 'TCP')),
+        slot_service('web', {9000: SLOT}),
+        service('one', ports=[{'port': 80}], **service_fields),
+        service('two', ports=[{'port': 80}]),
+        *documents,
+        settings=settings or Settings(gateway_first_slot=28000, gateway_slots=64),
+        **SEEN,
+    )
+
+
+def reasons(made):
+    """Return the reasons of diagnostics about routes."""
+    return sorted(each.reason for each in made.all_diagnostics() if each.ref.kind != 'Service')
+
+
+def claims(made, name='r'):
+    """Return what a route claims, by key."""
+    fragment = made.fragments[Ref('TCPRoute', 'shop', name)]
+    return {each.key: each.value for each in fragment.claims if each.kind is Kind.L4_ROUTE}
+
+
+def test_a_route_claims_the_slot_of_its_listener():
+    made = model(tcp_route('r', 'one'))
+    (value,) = claims(made).values()
+    assert list(claims(made)) == [f'{SLOT}:*']
+    assert (value.backend.startswith('shop_one_'), value.flags) == (True, '')
+    assert reasons(made) == []
+
+
+def test_several_backends_are_a_split():
+    made = model(tcp_route('r', backend('one', 3), backend('gone', 1), backend('two', 0)))
+    (value,) = claims(made).values()
+    assert isinstance(value, Split)
+    assert [(each.backend.partition('_')[0], each.weight) for each in value.backends] == [
+        ('shop', 3),
+        (names.UNRESOLVED, 1),
+    ]
+    assert reasons(made) == ['BackendNotFound']
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'flags', 'wanted'),
+    [
+        pytest.param({'headrace.io/deny': '10.0.0.0/8'}, 'd', [], id='of connections'),
+        pytest.param({'headrace.io/deny': 'nonsense'}, 'X', ['InvalidValue', 'RouteClosed'], id='does not parse'),
+        pytest.param({'headrace.io/basic-auth-secret': 'users'}, 'X', ['RouteClosed'], id='of HTTP, and it protects'),
+    ],
+)
+def test_annotations_of_the_route_hold_for_its_connections(annotations, flags, wanted):
+    made = model(tcp_route('r', 'one', annotations=annotations))
+    assert ([each.flags for each in claims(made).values()], reasons(made)) == ([flags], wanted)
+
+
+def test_clients_stay_with_an_endpoint_of_one_backend_and_of_several_they_do_not():
+    alone = model(tcp_route('r', 'one'), sessionAffinity='ClientIP')
+    assert [each.flags for each in claims(alone).values()] == ['s']
+    shared = model(tcp_route('r', 'one', 'two'), sessionAffinity='ClientIP')
+    assert [each.flags for each in claims(shared).values()] == ['']
+
+
+@pytest.mark.parametrize(
+    'broken',
+    [
+        pytest.param({'kind': 'Pod', 'name': 'x'}, id='no Service'),
+        pytest.param({'port': 80}, id='no name'),
+    ],
+)
+def test_a_route_without_a_backend_that_can_be_used_leads_nowhere(broken):
+    made = model(tcp_route('r', broken))
+    assert [each.backend.startswith('shop_') for each in claims(made).values()] == [False]
+    assert len(reasons(made)) == 1
+
+
+def test_of_two_routes_the_older_one_serves():
+    made = model(tcp_route('older', 'one'), tcp_route('r', 'two', created='2025-01-01T00:00:00Z'))
+    assert reasons(made) == ['OlderRoute']
+    assert made.claims.claimants((Kind.L4_ROUTE, f'{SLOT}:*'))[0].name == 'older'
+
+
+def test_a_route_of_no_gateway_of_this_class_has_nothing():
+    made = model(tcp_route('r', 'one', gateway='absent'))
+    assert claims(made) == {}
+    assert made.fragments[Ref('TCPRoute', 'shop', 'r')].attachments == ()
+
+
+def test_a_class_without_the_gateway_api_has_no_routes():
+    made = model(tcp_route('r', 'one'), settings=Settings(gateway_api=False))
+    assert Ref('TCPRoute', 'shop', 'r') not in made.fragments
