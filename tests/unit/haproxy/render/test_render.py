@@ -1,5 +1,9 @@
 """Pieces of HAProxy's files that whole cases do not show."""
 
+import re
+
+import pytest
+
 from headrace.haproxy.plan import live_state
 from headrace.haproxy.plan.live_state import Server
 from headrace.haproxy.render import render
@@ -8,7 +12,7 @@ from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.translate.build_context import Role
-from support.objects import built
+from support.objects import built, service
 
 WEB = Ref('Service', 'shop', 'web')
 
@@ -43,3 +47,44 @@ def test_the_edge_has_what_routes_with_conditions_need_from_the_start_and_a_node
     files = render.Renderer(node.context).render(node)
     assert b'lua.choose' not in b''.join(files.values())
     assert 'haproxy/choose.lua' not in files
+
+
+USUAL = {
+    'request-headers': 'X-Set: 1\nX-Gone:',
+    'response-headers': 'X-Answer: 2\nX-Secret:',
+    'timeout-server': '5s',
+    'timeout-client': '7s',
+    'max-body-size': '4k',
+    'hsts': '1h',
+    'cors-allow-origin': 'https://a.example.com',
+    'allow': '127.0.0.0/8',
+    'deny': '127.0.0.2',
+}
+
+
+def rules(stage):
+    state = built()
+    text = render.Renderer(state.context).render(state)['haproxy/30-frontends.cfg'].decode()
+    return [line for line in text.partition('\nfrontend http ')[2].splitlines() if line.startswith(f'  {stage} ')]
+
+
+def letters(line):
+    return {letter for part in re.findall(r'[ (]var\(txn\.flags\) -m sub ([^}]*) }', line) for letter in part.split()}
+
+
+def test_routes_with_usual_settings_pass_by_the_rules_for_others():
+    (line,) = [line for line in rules('http-request') if 'set-var(txn.usual)' in line]
+    passing = re.search(r'\[([A-Za-z0-9]+)\]\+\$', line)[1]
+    state = built(service('web', annotations={'host': 'a.com', 'mode': 'http', **USUAL}))
+    (pointer,) = [content for (kind, _), content in state.pointers() if kind is Kind.ROUTE]
+    assert len(pointer.flags) >= len(USUAL)
+    assert set(pointer.flags) <= set(passing)
+
+
+@pytest.mark.parametrize('stage', ['http-response', 'http-after-response'])
+def test_no_letter_that_a_rule_about_answers_is_for_passes_by(stage):
+    every = rules(stage)
+    (passing,) = [line for line in every if ' allow if !' in line]
+    asked = set().union(*(letters(line) for line in every if line != passing))
+    assert asked
+    assert asked <= letters(passing)
