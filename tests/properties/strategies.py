@@ -7,6 +7,7 @@ A new feature is not done until it can be drawn here.
 from hypothesis import strategies as st
 
 from headrace.names import Ref
+from support.gateways import full_path, gateway, grant, http_route, listener, modifier, rewrite, rule
 from support.objects import PREFIX, ca_secret, endpoint_slice, ingress, ingress_class, node, secret, service, tls_secret
 
 NAMESPACES = ('shop', 'shop', 'shop', 'bank', 'aero')
@@ -264,6 +265,66 @@ def ingresses(draw):
     )
 
 
+_LISTENERS = st.builds(
+    lambda name, host, namespaces, more: listener(name, hostname=host, namespaces=namespaces, **more),
+    st.sampled_from(('one', 'two')),
+    st.sampled_from((None, None, 'a.example.com', '*.example.com')),
+    st.sampled_from(('Same', 'All')),
+    st.sampled_from((
+        {}, {}, {}, {'port': 8080}, {'port': 443, 'protocol': 'HTTPS', 'tls': {'certificateRefs': [{'name': 'tls'}]}},
+        {'port': 443, 'protocol': 'HTTPS', 'tls': {'certificateRefs': [{'name': 'tls', 'namespace': 'bank'}]}},
+    )),
+)  # fmt: skip
+_PARENTS = st.builds(
+    lambda namespace, more: {'name': 'web', 'namespace': namespace, **more},
+    st.sampled_from(('shop', 'shop', 'bank')),
+    st.sampled_from(({}, {}, {'sectionName': 'one'}, {'port': 80}, {'port': 443})),
+)
+_REFERENCES = st.builds(
+    lambda name, namespace, port, weight: {'name': name, 'port': port, 'weight': weight, **namespace},
+    st.sampled_from(NAMES),
+    st.sampled_from(({}, {}, {'namespace': 'bank'}, {'kind': 'Pod'})),
+    st.sampled_from((80, 80, 99)),
+    st.sampled_from((1, 1, 2, 0)),
+)
+_MATCHES = st.sampled_from((
+    [], [], [{'path': {'type': 'PathPrefix', 'value': '/app'}}], [{'path': {'type': 'Exact', 'value': '/'}}],
+    [{'method': 'GET'}, {'headers': [{'name': 'x-a', 'value': 'b'}]}], [{'path': {'type': 'RegularExpression', 'value': '/v[0-9]'}}],
+))  # fmt: skip
+_FILTERS = st.sampled_from((
+    [], [], [], [modifier('Request', set={'X-A': 'b'}, add={'X-B': 'c'})], [modifier('Response', remove=['x-gone'])],
+    [rewrite(hostname='inner.example.com', path=full_path('/full'))],
+    [{'type': 'ExtensionRef', 'extensionRef': {'group': 'x.io', 'kind': 'X', 'name': 'x'}}],
+))  # fmt: skip
+_HTTP_RULES = st.builds(
+    lambda references, matches, filters: rule(*references, matches=matches, filters=filters),
+    st.lists(_REFERENCES, max_size=3),
+    _MATCHES,
+    _FILTERS,
+)
+
+
+@st.composite
+def gateway_resources(draw):
+    """Return a strategy of Gateways, HTTPRoutes and ReferenceGrants."""
+    created, namespace = draw(st.sampled_from(CREATED)), draw(st.sampled_from(('shop', 'shop', 'bank')))
+    kind = draw(st.sampled_from(('Gateway', 'Gateway', 'HTTPRoute', 'HTTPRoute', 'HTTPRoute', 'ReferenceGrant')))
+    if kind == 'Gateway':
+        listeners = draw(st.lists(_LISTENERS, min_size=1, max_size=3))
+        return gateway('web', *listeners, namespace=namespace, created=created)
+    if kind == 'ReferenceGrant':
+        return grant(*draw(st.lists(st.sampled_from(NAMES), max_size=2)), namespace='bank')
+    return http_route(
+        draw(st.sampled_from(NAMES)),
+        *draw(st.lists(_HTTP_RULES, min_size=1, max_size=2)),
+        hostnames=draw(st.lists(st.sampled_from(HOSTS[:3]), max_size=2, unique=True)),
+        parents=draw(st.lists(_PARENTS, min_size=1, max_size=2)),
+        namespace=namespace,
+        created=created,
+        annotations=dict(draw(st.lists(st.sampled_from(_OF_INGRESSES[:8]), max_size=1))),
+    )
+
+
 SECRETS = [
     *(tls_secret('tls', seed=seed) for seed in ('one', 'two')),
     tls_secret('other'),
@@ -280,7 +341,7 @@ NODES = [node('n1', zone='z1'), node('n2', zone='z2', addresses=['192.0.2.2']), 
 def documents(*, unusual=True):
     """Return a strategy of any object."""
     return st.one_of(services(unusual=unusual), services(unusual=unusual), slices(), slices(), ingresses(),
-                     st.sampled_from(SECRETS), st.sampled_from(NODES), st.sampled_from(CLASSES))  # fmt: skip
+                     gateway_resources(), st.sampled_from(SECRETS), st.sampled_from(NODES), st.sampled_from(CLASSES))  # fmt: skip
 
 
 def reference(document):
@@ -302,6 +363,7 @@ def worlds(*, unusual=True):
         st.tuples(slices(), slices(), slices(), slices()),
         st.sampled_from(((), (CLASSES[0],), (CLASSES[0],))),
         st.lists(ingresses(), max_size=2),
+        st.lists(gateway_resources(), max_size=3),
         st.lists(documents(unusual=unusual), max_size=6),
     )
 
