@@ -6,6 +6,7 @@ An act is a function that takes the performance; it finds what the acts before i
 from collections.abc import Callable
 from typing import Any
 
+from gateway import HOST, gateway, route
 from performance import Performance, tally
 
 OFFICE = '127.20.0.7'
@@ -148,7 +149,7 @@ def a_folder_that_changes(performance: Performance) -> None:
     performance.remember()
     started = performance.held
     with stage.asking(CATALOG) as answers:
-        for scene in (endpoints_move, services_come_and_go, settings_change):
+        for scene in (endpoints_move, services_come_and_go, settings_change, a_gateway_opens):
             scene(performance)
     good = answers.count('200 from catalog-1')
     performance.show(
@@ -236,6 +237,32 @@ def settings_change(performance: Performance) -> None:
         lambda: f'the pod saw X-Shop: {stage.get(CATALOG).seen.get("x-shop")}',
         'the pod saw X-Shop: in spring',
         news=True,
+    )
+
+
+def a_gateway_opens(performance: Performance) -> None:
+    """Show a route of the Gateway API: weights, a condition, and weights that change."""
+    stage, url = performance.stage, f'http://{HOST}/'
+    stage.add('gateway.yaml', gateway(), route(('storefront', 1), ('catalog', 0)))
+    performance.follows(
+        'A Gateway and an HTTPRoute arrive: the first of two backends has all the weight,',
+        f'GET {url}, four times',
+        lambda: tally(stage.get(url) for _ in range(4)),
+        '200 from storefront-1 (4x)',
+        news=True,
+    )
+    performance.show(
+        'but for requests that ask for the next version by a header.',
+        f'GET {url} with X-Version: next',
+        expected='200 from catalog-1',
+        found=str(stage.get(url, headers={'X-Version': 'next'})),
+    )
+    stage.add('gateway.yaml', gateway(), route(('storefront', 0), ('catalog', 1)))
+    performance.follows(
+        'The weights are exchanged: the other backend has all requests.',
+        f'GET {url}, four times',
+        lambda: tally(stage.get(url) for _ in range(4)),
+        '200 from catalog-1 (4x)',
     )
 
 

@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 
 FOLDER = ROOT / 'examples' / 'demo'
-SAID = 21
+SAID = 24
 
 
 @pytest.fixture
