@@ -6,11 +6,20 @@ from headrace.diagnostics import Diagnostic
 from headrace.ir.pointers import Pointer
 from headrace.ir.routing import Mirror, Mirrors, Split, WeightedBackend
 from headrace.objects.grpc_routes import GRPCRule
-from headrace.objects.http_routes import HTTPRule
+from headrace.objects.http_routes import HTTPRule, Timeouts
 from headrace.objects.kinds import ServicePort
 from headrace.objects.route_backends import BackendRef
 from headrace.objects.route_filters import ExtensionRef, ExternalAuth, RequestMirror, RequestRedirect
-from headrace.translate import affinity, backend_tls, backends, policies, route_backends, route_filters, route_locations
+from headrace.translate import (
+    affinity,
+    backend_tls,
+    backends,
+    policies,
+    route_backends,
+    route_filters,
+    route_locations,
+    shapes,
+)
 from headrace.translate.backends import BackendSpec
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.own_keys import OwnKeys
@@ -21,6 +30,8 @@ from headrace.translate.route_policies import RoutePolicy
 # Statuses of answers that HAProxy can try again after (`retry-on`).
 _RETRIED = frozenset((401, 403, 404, 408, 425, 429, 500, 501, 502, 503, 504))
 _MOST_ATTEMPTS = 10
+# The timeout of a rule that wants none, in milliseconds: a day, for what is never answered must end at last.
+_OFF = 86_400_000
 
 
 class RuleBuilder:
@@ -164,10 +175,17 @@ class RuleBuilder:
             values.setdefault('backend-protocol', backends.http2_protocol(port))
             return tuple(sorted(values.items()))
         timeouts, retry = self.rule.timeouts, self.rule.retry
-        if timeouts is not None and (timeout := timeouts.backend_request or timeouts.request):
-            values['timeout-server'] = timeout
+        if timeouts is not None:
+            values['timeout-server'] = timeouts.backend_request or timeouts.request or _OFF
         if retry is not None:
             codes = tuple(str(code) for code in retry.codes if code in _RETRIED)
-            values['retry-on'] = ('conn-failure', 'empty-response', 'response-timeout', *codes)
-            values['retries'] = min(retry.attempts or 1, _MOST_ATTEMPTS)
+            values['retry-on'] = (*shapes.FAILURES, *codes)
+            values['retries'] = min(retry.attempts or 1, _most_attempts(timeouts))
         return tuple(sorted(values.items()))
+
+
+def _most_attempts(timeouts: Timeouts | None) -> int:
+    """Return how often a request can be tried again, so that all tries together take no longer than it may."""
+    if timeouts is None or not timeouts.request or not timeouts.backend_request:
+        return _MOST_ATTEMPTS
+    return min(timeouts.request // timeouts.backend_request - 1, _MOST_ATTEMPTS)

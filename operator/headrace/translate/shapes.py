@@ -25,6 +25,16 @@ CHECKS = ('off', 'tcp', 'http')
 FAILURES = ('conn-failure', 'empty-response', 'response-timeout')
 NOT_READY = (*FAILURES, '502', '503', '504')
 RETRIES = ((0, DEFAULT_RETRY_ON), *product((2, 3), (FAILURES, NOT_READY)))
+# What rules of HTTPRoutes usually ask for: up to three tries more, after failures and these statuses.
+ROUTE_RETRIES = tuple(
+    product(
+        (1, 2, 3),
+        (
+            (*FAILURES, *codes)
+            for codes in ((), ('500',), ('503',), ('502', '503', '504'), ('500', '502', '503', '504'))
+        ),
+    )
+)
 RETRIED_BALANCES = ('random', 'roundrobin')
 CONNECT, SERVER, TUNNEL, QUEUE = 5 * SECOND, 60 * SECOND, 3600 * SECOND, 5 * SECOND
 
@@ -59,6 +69,8 @@ def base_set(*cookies: str, external: bool = False) -> Iterator[Shape]:
                 yield Shape(mode=mode, balance=balance, check=check, affinity=True)
     for balance, cookie, (retries, retry_on) in product(RETRIED_BALANCES, ('', *cookies), RETRIES):
         yield Shape(balance=balance, cookie=cookie, retries=retries, retry_on=retry_on)
+    for retries, retry_on in sorted({*ROUTE_RETRIES} - {*RETRIES}):
+        yield Shape(balance='random', retries=retries, retry_on=retry_on)
 
 
 def shape(settings: BackendSettings, mode: Mode, traits: ShapeContext, *, affinity: bool = False) -> Shape:

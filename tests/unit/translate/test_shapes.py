@@ -185,7 +185,7 @@ def test_a_profile_is_named_by_its_mode_and_the_hash_of_the_whole_shape():
 
 def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinity():
     found = list(shapes.base_set('mine'))
-    assert len(found) == len(set(found)) == 8 * 3 * 3 + 6 * 3 * 2 + 2 * 2 * 5
+    assert len(found) == len(set(found)) == 8 * 3 * 3 + 6 * 3 * 2 + 2 * 2 * 5 + 3 * 5 - 4
     assert len({shape.profile for shape in found}) == len(found)
     assert Shape() in found
     assert Shape(mode='tcp', balance='random(1)', affinity=True) in found
@@ -197,6 +197,7 @@ def test_the_base_set_is_the_product_of_mode_balance_check_and_cookie_or_affinit
     failures = ('conn-failure', 'empty-response', 'response-timeout')
     assert Shape(balance='roundrobin', retries=2, retry_on=failures) in found
     assert Shape(retry_on=(*failures, '502', '503', '504')) in found
+    assert Shape(retries=1, retry_on=(*failures, '500')) in found
     assert not any(shape.mode == 'tcp' and shape.cookie for shape in found)
 
 
