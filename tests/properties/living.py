@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from headrace import store
+from headrace import names, store
 from headrace.haproxy.encode import profiles
 from headrace.haproxy.encode.routes import NO_ROUTE
 from headrace.haproxy.plan import adopted, deferred, live_state, plan
@@ -45,7 +45,11 @@ def targets(value):
     """Return the pointers of an entry at which a request can arrive: one that is closed or redirects needs no backend."""
     listed = value.split(',')[1:-1] if value.startswith('?') else [value]
     pointers = [candidate.partition('!')[0] for candidate in listed if candidate != NO_ROUTE]
-    return [pointer for pointer in pointers if not {'X', 'R'} & set(pointer.split('|')[2])]
+    return [
+        pointer
+        for pointer in pointers
+        if not {'X', 'R'} & set(pointer.split('|')[2]) and not pointer.startswith(f'{names.UNRESOLVED}|')
+    ]
 
 
 class Model:
