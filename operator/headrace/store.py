@@ -28,17 +28,17 @@ from headrace.objects.kinds import (
     Service,
     Slice,
 )
-from headrace.objects.l4_routes import TCPRoute
+from headrace.objects.l4_routes import TCPRoute, TLSRoute
 from headrace.objects.reference_grants import ReferenceGrant
 from headrace.settings.settings import Settings
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-OfEdge = Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy | TCPRoute
+OfEdge = Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy | TCPRoute | TLSRoute
 Translated = Service | OfEdge
 TRANSLATED = frozenset((
-    'Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy', 'TCPRoute',
+    'Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy', 'TCPRoute', 'TLSRoute',
 ))  # fmt: skip
 _Value = TypeVar('_Value')
 

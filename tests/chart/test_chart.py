@@ -223,7 +223,7 @@ def test_rights_are_those_that_the_documentation_names():
         *(('*', GATEWAY_GROUP, kind.plural, read) for kind in registry.KINDS if kind.group == GATEWAY_GROUP),
         *(
             ('*', GATEWAY_GROUP, f'{kind}/status', 'patch')
-            for kind in ('gatewayclasses', 'gateways', 'httproutes', 'grpcroutes', 'tcproutes')
+            for kind in ('gatewayclasses', 'gateways', 'httproutes', 'grpcroutes', 'tlsroutes', 'tcproutes')
         ),
         ('*', '', 'namespaces', read),
         ('edge', '', 'services', 'create patch delete'),

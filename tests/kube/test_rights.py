@@ -10,7 +10,7 @@ from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.gateway_objects import gateway_class
-from support.gateways import API, gateway, grpc_route, http_route, rule, tcp_route
+from support.gateways import API, gateway, grpc_route, http_route, l4_route, rule, tcp_route
 from support.live import until
 from support.objects import ingress
 
@@ -120,6 +120,7 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
         http_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         grpc_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         tcp_route('shown', 'web', gateway='shown'),
+        l4_route('TLSRoute', 'shown', 'web', gateway='shown'),
     )
     first.begin('--edge-selector', 'app=edge')
     until(lambda: first.condition('web'), seconds=LATE)

@@ -92,7 +92,7 @@ subjects:
 {{- if include "headrace.gatewayApi" . }}
 # Addresses of Gateways, and conditions of listeners and routes; nothing else of them can be written.
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [gateways/status, httproutes/status, grpcroutes/status, tcproutes/status]
+  resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status]
   verbs: [patch]
 {{- end }}
 {{- end -}}

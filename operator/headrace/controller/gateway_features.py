@@ -39,4 +39,7 @@ SUPPORTED = (
     'HTTPRouteSchemeRedirect',
     'ReferenceGrant',
     'TCPRoute',
+    'TLSRoute',
+    'TLSRouteModeMixed',
+    'TLSRouteModeTerminate',
 )

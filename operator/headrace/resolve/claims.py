@@ -14,7 +14,7 @@ from dataclasses import replace
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Content, Fragment, Kind
 from headrace.ir.l4 import TrafficPath, VirtualAddress
-from headrace.ir.pointers import Reserved
+from headrace.ir.pointers import NoRoute, Reserved
 from headrace.ir.routing import Candidates, Conditions, is_of_gateway
 from headrace.ir.tls import HostTls
 from headrace.names import Ref, wildcard
@@ -61,6 +61,7 @@ def _order(fragment: Fragment, key: ClaimKey) -> tuple[bool, Rank]:
     claim = find(fragment, key)
     tls = claim.value if claim is not None and isinstance(claim.value, HostTls) else None
     idle = tls is not None and not tls.certificates and not tls.passthrough
+    idle = idle or (claim is not None and isinstance(claim.value, NoRoute))
     foreign = key[0] in _ADDRESSES and claim is not None and claim.field != 'spec.clusterIPs'
     return idle or foreign, rank(fragment)
 
@@ -292,6 +293,8 @@ class Claims:
                 continue
             if fragment.ref in self._excluded.get((claim.kind, claim.key), ()):
                 diagnostics.append(Diagnostic(fragment.ref, 'Conflict', self._ownership(host_of(claim)), claim.field))
+                continue
+            if isinstance(claim.value, NoRoute):
                 continue
             if claim.kind is Kind.L4_ROUTE:
                 message = f'{holder}, which is older, has the connections to {claim.key}'

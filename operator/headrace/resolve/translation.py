@@ -16,7 +16,7 @@ from headrace.objects.grpc_routes import GRPCRoute
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
-from headrace.objects.l4_routes import TCPRoute
+from headrace.objects.l4_routes import TCPRoute, TLSRoute
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import OfEdge, Reader, Store, Translated
 from headrace.translate import (
@@ -94,7 +94,7 @@ class Translation:
                 return backend_tls.translate(source, reader, self.context)
             case HTTPRoute() | GRPCRoute():
                 return http_routes.translate(source, reader, self.context)
-            case TCPRoute():
+            case TCPRoute() | TLSRoute():
                 return l4_routes.translate(source, reader, self.context)
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
@@ -140,6 +140,6 @@ def count_services(source: Translated | None) -> int:
     match source:
         case Ingress():
             return len({path.service for rule in source.rules for path in rule.paths})
-        case HTTPRoute() | GRPCRoute() | TCPRoute():
+        case HTTPRoute() | GRPCRoute() | TCPRoute() | TLSRoute():
             return sum(len(rule.backends) for rule in source.rules)
     return 0

@@ -58,6 +58,11 @@ class BuildContext:
         return self.settings.slots() if self.own_namespace and self.settings.gateway_slots and is_edge else {}
 
     @property
+    def tls_slots(self) -> tuple[int, ...]:
+        """Return the ports that are bound for Gateways' listeners that can end TLS."""
+        return (*self.slots.get('HTTPS', ()), *self.slots.get('TLS', ()))
+
+    @property
     def node_ports(self) -> tuple[int, ...]:
         """Return the ports of the node role's listeners here."""
         return self.settings.node_ports(self.slot or 0)

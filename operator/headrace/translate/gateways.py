@@ -13,7 +13,7 @@ from headrace.translate import gateway_listeners, gateway_tls, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
-from headrace.translate.judged_listeners import ANY, HTTPS, JudgedListener, Listeners
+from headrace.translate.judged_listeners import ANY, TCP, TLS, JudgedListener, Listeners
 
 _NOTHING = Candidates((Candidate(NoRoute()),))
 
@@ -57,10 +57,12 @@ def _serve_all(gateway: Gateway, listeners: Listeners, parts: FragmentParts) -> 
 def _serve(gateway: Gateway, each: JudgedListener, parts: FragmentParts) -> None:
     """Claim the port and the host of a listener."""
     number = each.listener.port
-    validates = each.listener.protocol == HTTPS and bool(parts.context.slots) and gateway_tls.validates(gateway, number)
+    validates = each.ends_tls and bool(parts.context.slots) and gateway_tls.validates(gateway, number)
     parts.claims.append(Claim(Kind.GATEWAY_PORT, str(each.port), GatewayPort(number, validates), each.field))
-    if each.listener.protocol == HTTPS:
+    if each.ends_tls:
         gateway_tls.serve(gateway, each, parts)
-    if each.host != ANY:
-        key = route_key(f'{each.port}:{each.host}', '/', exact=False)
-        parts.claims.append(Claim(Kind.ROUTE, key, _NOTHING, each.field))
+    host = f'{each.port}:{each.host}'
+    if each.listener.protocol in (TLS, TCP):
+        parts.claims.append(Claim(Kind.L4_ROUTE, host, NoRoute(), each.field))
+    elif each.host != ANY:
+        parts.claims.append(Claim(Kind.ROUTE, route_key(host, '/', exact=False), _NOTHING, each.field))

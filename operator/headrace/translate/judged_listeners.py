@@ -13,15 +13,16 @@ from typing import NamedTuple
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.names import Ref
 from headrace.objects.gateways import Gateway, ListenerSet
-from headrace.objects.listeners import Listener
+from headrace.objects.listeners import Listener, TLSMode
 from headrace.objects.references import GATEWAY_GROUP
 
 ANY = '*'
-HTTP, HTTPS, TCP = 'HTTP', 'HTTPS', 'TCP'
+HTTP, HTTPS, TLS, TCP = 'HTTP', 'HTTPS', 'TLS', 'TCP'
 # The kinds of routes that listeners of a protocol can have.
 KINDS: Mapping[str, tuple[str, ...]] = {
     HTTP: ('HTTPRoute', 'GRPCRoute'),
     HTTPS: ('HTTPRoute', 'GRPCRoute'),
+    TLS: ('TLSRoute',),
     TCP: ('TCPRoute',),
 }
 # From a listener to the port of HAProxy that it has: 0 where it has none yet, None where it can have none.
@@ -60,6 +61,13 @@ class JudgedListener:
     def host(self) -> str:
         """Return the host of the listener, `*` for all."""
         return self.listener.hostname or ANY
+
+    @property
+    def ends_tls(self) -> bool:
+        """Tell whether the listener ends the TLS of its clients."""
+        tls = self.listener.tls
+        passes = tls is not None and tls.mode is TLSMode.PASSTHROUGH
+        return self.listener.protocol in (HTTPS, TLS) and not passes
 
     @property
     def part(self) -> StatusPart:

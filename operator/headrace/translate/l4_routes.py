@@ -4,6 +4,8 @@ A listener's host has one route of these kinds: of several the oldest one serves
 of the connections, and these are rejected.
 """
 
+from dataclasses import replace
+
 from headrace import names
 from headrace.annotations.keys import BY_NAME, Scope
 from headrace.annotations.settings import RouteSettings
@@ -36,16 +38,16 @@ def translate(route: TCPRoute | TLSRoute, reader: Reader, context: BuildContext)
     builder.diagnostics += [*route.diagnostics, *(each for parent in parents for each in parent.diagnostics)]
     builder.attachments = tuple(parent.attachment for parent in parents)
     target = builder.target(route.rules[0] if len(route.rules) == 1 and not route.problems else RouteRule())
-    for parent in parents:
-        for attached in parent.attached:
-            keys = (l4_key(attached.listener.port, host) for host in attached.hosts if attached.listener.port)
-            builder.claims += [Claim(Kind.L4_ROUTE, key, target, 'spec.rules') for key in keys]
+    for attached in (each for parent in parents for each in parent.attached if each.listener.port and route.rules):
+        value = _ended(target) if attached.listener.ends_tls else target
+        keys = (f'{attached.listener.port}:{host}' for host in attached.hosts)
+        builder.claims += [Claim(Kind.L4_ROUTE, key, value, 'spec.rules') for key in keys]
     return builder.fragment()
 
 
-def l4_key(port: int, host: str) -> str:
-    """Return the key of a host at a slot."""
-    return f'{port}:{host}'
+def _ended(target: Pointer | Split) -> Pointer | Split:
+    """Return a target whose connections have their TLS ended before."""
+    return replace(target, flags=''.join(sorted({*target.flags, policies.TLS})))
 
 
 class _Builder(FragmentParts):

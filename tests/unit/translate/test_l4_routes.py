@@ -1,16 +1,18 @@
-"""TCPRoutes as fragments: which slots they claim, where they lead, and what keeps them from it."""
+"""TCPRoutes and TLSRoutes as fragments: which slots they claim, where they lead, and what keeps them from it."""
 
 import pytest
 
 from headrace import names
 from headrace.ir.fragment import Kind
+from headrace.ir.pointers import NoRoute
 from headrace.ir.routing import Split
 from headrace.names import Ref
 from headrace.settings.settings import Settings
-from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, listener, slot_service, tcp_route
+from headrace.translate import policies
+from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, l4_route, listener, slot_service, tcp_route
 from support.objects import built, service
 
-SLOT = 28192
+TLS_SLOT, SLOT = 28128, 28192
 SEEN = {'api_server': True, 'own_namespace': OWN_NAMESPACE}
 
 
@@ -95,6 +97,46 @@ def test_of_two_routes_the_older_one_serves():
     made = model(tcp_route('older', 'one'), tcp_route('r', 'two', created='2025-01-01T00:00:00Z'))
     assert reasons(made) == ['OlderRoute']
     assert made.claims.claimants((Kind.L4_ROUTE, f'{SLOT}:*'))[0].name == 'older'
+
+
+def tls_model(*documents):
+    """Return the model of a Gateway that passes the TLS of one host through and ends that of the hosts below it."""
+    modes = {'a.com': {'mode': 'Passthrough'}, '*.a.com': {'mode': 'Terminate', 'certificateRefs': [{'name': 'c'}]}}
+    return built(
+        GATEWAY_CLASS,
+        gateway('web', *(listener(f'l{len(host)}', 443, 'TLS', host, tls=tls) for host, tls in modes.items())),
+        slot_service('web', {443: TLS_SLOT}),
+        service('one', ports=[{'port': 80}]),
+        *documents,
+        settings=Settings(gateway_first_slot=28000, gateway_slots=64),
+        **SEEN,
+    )
+
+
+def test_a_tls_route_claims_its_hosts_and_has_tls_ended_where_the_listener_does():
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', hostnames=['a.com', 'x.a.com', 'b.com']))
+    fragment = made.fragments[Ref('TLSRoute', 'shop', 'r')]
+    assert {each.key: each.value.flags for each in fragment.claims} == {
+        f'{TLS_SLOT}:a.com': '',
+        f'{TLS_SLOT}:x.a.com': policies.TLS,
+    }
+
+
+def test_a_host_of_a_listener_without_a_route_leads_nowhere():
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', hostnames=['x.a.com']))
+    assert made.claims.content((Kind.L4_ROUTE, f'{TLS_SLOT}:*.a.com'), made.fragments) == NoRoute()
+
+
+def test_a_route_takes_the_host_of_a_listener_whatever_its_age():
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', created='2030-01-01T00:00:00Z'))
+    assert made.claims.claimants((Kind.L4_ROUTE, f'{TLS_SLOT}:a.com'))[0].kind == 'TLSRoute'
+    assert 'OlderRoute' not in reasons(made)
+
+
+def test_a_route_whose_hosts_cannot_be_read_claims_none():
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', hostnames=['A_B']))
+    fragment = made.fragments[Ref('TLSRoute', 'shop', 'r')]
+    assert (fragment.claims, len(fragment.attachments)) == ((), 1)
 
 
 def test_a_route_of_no_gateway_of_this_class_has_nothing():

@@ -146,7 +146,7 @@ class Renderer:
         elif not self.context.settings.ranges():
             del frontends[2]
         if self.context.slots:
-            frontends += ['frontend-gateway.cfg.j2', 'frontend-gateway-https.cfg.j2', 'frontend-gateway-tcp.cfg.j2']
+            frontends += [f'frontend-gateway{name}.cfg.j2' for name in ('', '-https', '-tls', '-tcp')]
         if self.conditions:
             frontends.append('backend-unresolved.cfg.j2')
         shapes_by_profile = profiles.in_use(
@@ -192,6 +192,7 @@ class Renderer:
             'binds': self._binds(),
             'slots': self._slots('HTTP'),
             'tls_slots': self._slots('HTTPS'),
+            'sni_slots': self._slots('TLS'),
             'tcp_slots': self._slots('TCP'),
             'placeholder': certificate_lists.PLACEHOLDER_SERIAL,
             'http3': settings.http3 and self.quic,
@@ -253,7 +254,7 @@ class Renderer:
 
     def slot_lists(self, pointers: Mapping[ClaimKey, Content]) -> dict[str, bytes]:
         """Return the crt-lists of slots, and the certificate that they begin with; nothing where there are no slots."""
-        slots = self.context.slots.get('HTTPS', ())
+        slots = self.context.tls_slots
         if not slots:
             return {}
         lines = certificate_lists.placed(pointers, Kind.GATEWAY_TLS)

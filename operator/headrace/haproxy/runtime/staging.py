@@ -160,7 +160,7 @@ class Staging:
                 self._mark_pem(key)
 
     def _slot_lists(self) -> set[str]:
-        return {certificate_lists.of_slot(slot) for slot in self.renderer.context.slots.get('HTTPS', ())}
+        return {certificate_lists.of_slot(slot) for slot in self.renderer.context.tls_slots}
 
     async def flush(self) -> None:
         """Write what is behind; raises WriteError and TemplateError, and keeps what it could not write as stale."""

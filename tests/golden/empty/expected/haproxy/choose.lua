@@ -12,6 +12,8 @@ local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
 local tls_hosts = Map.new('maps/gateway-hosts.map', Map._str)
 -- By port and host: whether clients must show a certificate that is valid.
 local tls_clients = Map.new('maps/gateway-clients.map', Map._str)
+-- By port and host: routes of connections.
+local l4_routes = Map.new('maps/l4-routes.map', Map._str)
 local MAX_PATH = 8192
 local split = messages.split
 
@@ -194,6 +196,16 @@ local function hosts(host)
         return found
     end
 end
+
+-- From `PORT:HOST` to the route of connections that the most specific wildcard for the host has, `_` for none.
+core.register_converters('wildcard_route', function(key)
+    local port, host = key:match('^(%d+):(.*)$')
+    for found in hosts(host or '') do
+        local value = l4_routes:lookup(port .. ':' .. found)
+        if value then return value end
+    end
+    return '_'
+end)
 
 -- Returns the target, and the value of the map and the host that it is of.
 local function at_port(txn, port, path)
