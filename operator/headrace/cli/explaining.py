@@ -27,7 +27,7 @@ _NOT_SERVED = 1
 @asking.options
 @inputs.view_options()
 def explain(target: str, sources: tuple[Path, ...], **options: Any) -> None:
-    """Tell why a host, a path, a Service or an Ingress is served or not, and who holds what is contested.
+    """Tell why a host, a path or an object is served or not, and who holds what is contested.
 
     Exit code 1: it is not served.
     """

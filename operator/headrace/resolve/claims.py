@@ -314,7 +314,7 @@ class Claims:
     def serves(self, fragment: Fragment, claim: Claim, fragments: Fragments) -> bool:
         """Tell whether a claim has what it is for: it is the first one, or one of a route whose candidates can serve too."""
         refs = self.claimants((claim.kind, claim.key))
-        if refs[:1] == (fragment.ref,):
+        if refs[:1] == (fragment.ref,) or claim.kind in SHARED:
             return True
         if claim.key not in self._conditional or claim.kind is not Kind.ROUTE:
             return False

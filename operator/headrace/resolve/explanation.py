@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from headrace.annotations import parse
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Content, Kind, pointers
+from headrace.ir.pointers import NoRoute
 from headrace.ir.tls import HostTls
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service, ServiceType
+from headrace.objects.routes import Route
 from headrace.resolve.claims import find, routes_of
 from headrace.resolve.hosts import host_of
 from headrace.resolve.state import State
@@ -23,6 +25,7 @@ from headrace.store import TRANSLATED, Reader, Store
 from headrace.translate import exposure, path_normalisation
 from headrace.translate.build_context import BuildContext, Role
 from headrace.translate.ingress_class import Owner, ingress_class_of
+from headrace.translate.judged_listeners import hosts_above
 from headrace.translate.policies import CLOSED
 
 # The answer holds no more than so many claims and diagnostics, and so many objects that wait for one claim.
@@ -30,7 +33,15 @@ MOST = 500
 MOST_WAITING = 20
 # One step looks at so many keys.
 _STEP = 500
-_KINDS = {Kind.ROUTE: 'route', Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}
+_KINDS = {
+    Kind.ROUTE: 'route',
+    Kind.PORT: 'TCP port',
+    Kind.ADDRESS: 'address',
+    Kind.TLS: 'TLS of host',
+    Kind.GATEWAY_PORT: 'port of Gateways',
+}
+# Kinds of objects that two words name, in this order.
+_NAMED = ('Service', 'Ingress', *sorted(TRANSLATED - {'Service', 'Ingress'}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ DiagnosticsOf = Callable[[Ref], tuple[Diagnostic, ...]]
 def explain(state: State, store: Store, target: str) -> Explanation:
     """Return why `NAMESPACE/NAME`, `KIND/NAMESPACE/NAME` or `HOST[/PATH]` is served or not.
 
-    What names a Service of the input is one, then an Ingress; anything else is a host.
+    What names a Service of the input is one, then an Ingress, then a Gateway or a route; anything else is a host.
     """
     steps = explaining(state, store, target, state.diagnostics)
     while True:
@@ -96,7 +107,7 @@ def _ref_of(store: Store, target: str) -> Ref | None:
     if len(parts) != 2:  # noqa: PLR2004
         return None
     namespace, name = parts
-    for ref in (Ref('Service', namespace, name), Ref('Ingress', namespace, name)):
+    for ref in (Ref(kind, namespace, name) for kind in _NAMED):
         if store.source(ref) is not None:
             return ref
     return Ref('Service', namespace, name) if '.' not in namespace and '*' not in namespace and name else None
@@ -135,6 +146,8 @@ def _of_object(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf)
             claims.append(holding)
             yield
     served, because = _verdict(winning, total, elsewhere=bool(fragment.backends))
+    if isinstance(source, Route) and not fragment.attachments:
+        because = 'no Gateway of this class is its parent'
     if winning and any(diagnostic.reason == 'RouteClosed' for diagnostic in messages):
         because += '; a route is closed until what protects it can be used'
     return _answer(name, because, claims, messages, served=served, more=total - len(claims))
@@ -224,6 +237,9 @@ def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
     key = _route_for(state, candidates, path)
     if key is not None and (claim := _holding(state, Kind.ROUTE, key)) is not None:
         return _of_route(state, target, (path, candidates), [claim, *excluded], diagnostics)
+    if at_gateways := _at_gateways(state, host, path):
+        because = ', '.join(f'{each.holder} has candidates for {each.key}' for each in at_gateways)
+        return _answer(target, because, at_gateways, _about(at_gateways, diagnostics), served=True)
     routes = yield from _routes(state, candidates)
     owner = _owner(state, candidates)
     for stem in candidates:
@@ -244,6 +260,23 @@ def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
     because = f'host {host} belongs to namespace {owner}, which has no' if excluded else 'no object has a'
     messages = _about(excluded, diagnostics)
     return _answer(target, f'{because} route for this host: 404', excluded, messages, served=False)
+
+
+def _at_gateways(state: State, host: str, path: str) -> list[Holding]:
+    """Return the routes of listeners of Gateways that a request for a host can take, one for each port.
+
+    Their conditions may leave it to shorter paths and less specific hosts.
+    """
+    claims = []
+    for port in sorted(state.claims.keys_of(Kind.GATEWAY_PORT)):
+        for stem in hosts_above(host):
+            key = _longest(state, f'{port}:{stem}', path)
+            content = _content(state, key) if key else None
+            if key and not isinstance(content, NoRoute) and (claim := _holding(state, Kind.ROUTE, key)) is not None:
+                claims.append(claim)
+            if content is not None:
+                break
+    return claims
 
 
 def _excluded(state: State, host: str) -> Generator[None, None, list[Holding]]:
