@@ -10,6 +10,7 @@ SUPPORTED = (
     'GatewayAddressEmpty',
     'GatewayHTTPListenerIsolation',
     'GatewayPort8080',
+    'GatewayStaticAddresses',
     'HTTPRoute',
     'HTTPRoute303RedirectStatusCode',
     'HTTPRoute307RedirectStatusCode',

@@ -21,6 +21,7 @@ NAME_LABEL = 'gateway.networking.k8s.io/gateway-name'
 NAMESPACE_LABEL = f'{PREFIX}gateway-namespace'
 CLASS_LABEL = f'{PREFIX}gateway-class'
 _LONGEST_LABEL = 63
+_IP_ADDRESS = 'IPAddress'
 
 
 class Slots:
@@ -69,10 +70,26 @@ def ports_of(gateway: Gateway) -> dict[int, str]:
     return ports
 
 
-def is_current(service: Service | None, targets: Mapping[int, int]) -> bool:
-    """Tell whether a Service has these ports and no others."""
-    shown = service.ports if service is not None else ()
-    return {port.number: port.target for port in shown if port.protocol is Protocol.TCP} == targets
+def requested_addresses(gateway: Gateway) -> tuple[str, ...]:
+    """Return the IP addresses that a Gateway asks for."""
+    return tuple(each.value for each in gateway.addresses if each.type == _IP_ADDRESS and each.value)
+
+
+def unsupported_addresses(gateway: Gateway) -> tuple[str, ...]:
+    """Return the types of addresses that a Gateway asks for and cannot have."""
+    return tuple(each.type for each in gateway.addresses if each.type != _IP_ADDRESS)
+
+
+def is_current(service: Service | None, gateway: Gateway, targets: Mapping[int, int]) -> bool:
+    """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address."""
+    if service is None or service.load_balancer_ip != _load_balancer_ip(gateway):
+        return False
+    return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == targets
+
+
+def _load_balancer_ip(gateway: Gateway) -> str:
+    """Return the address that the Service of a Gateway asks for: it can ask for one."""
+    return next(iter(requested_addresses(gateway)), '')
 
 
 def document(
@@ -99,6 +116,7 @@ def document(
         },
         'spec': {
             'type': 'LoadBalancer',
+            **({'loadBalancerIP': address} if (address := _load_balancer_ip(gateway)) else {}),
             'selector': dict(selector),
             'ports': [
                 {'name': f'p{port}', 'port': port, 'targetPort': slot, 'protocol': 'TCP'}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.controller import conditions
+from headrace.controller import conditions, gateway_services
 from headrace.diagnostics import Diagnostic, Level, StatusPart
 from headrace.ir.fragment import Fragment
 from headrace.objects import fields, status
@@ -136,17 +136,27 @@ def of_gateway(
 ) -> Document:
     """Return the status of a Gateway of ours; `problems` are those of the Gateway as a whole."""
     views = list(listeners)
-    programmed = bool(addresses) and any(view.is_served for view in views)
+    requested, unsupported = (
+        gateway_services.requested_addresses(gateway),
+        gateway_services.unsupported_addresses(gateway),
+    )
+    missing = [each for each in requested if each not in {ip for ip, _ in addresses}]
+    programmed = bool(addresses) and not missing and any(view.is_served for view in views)
     accepted = _judged('Accepted', list(problems), gateway.generation, 'headrace serves the Gateway')
     if accepted.status == 'True' and any(view.diagnostics for view in views):
         message = 'a listener is not valid; its conditions say why'
         usable = 'True' if any(view.is_served for view in views) else 'False'
         accepted = Condition('Accepted', usable, 'ListenersNotValid', message, gateway.generation)
+    if unsupported:
+        message = f'addresses of type {unsupported[0]} are not supported, IPAddress is'
+        accepted = Condition('Accepted', 'False', 'UnsupportedAddress', message, gateway.generation)
     if programmed:
         ready = Condition('Programmed', 'True', 'Programmed', 'the edge serves the Gateway', gateway.generation)
     else:
         reason = 'Invalid' if addresses else 'AddressNotAssigned'
         message = 'no listener is served' if addresses else 'the Service of the Gateway has no address yet'
+        if missing:
+            reason, message = 'AddressNotUsable', f'the Service of the Gateway does not get the address {missing[0]}'
         ready = Condition('Programmed', 'False', reason, message, gateway.generation)
     return {
         'addresses': [_address(ip, host) for ip, host in addresses],

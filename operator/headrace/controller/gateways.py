@@ -131,7 +131,7 @@ class Gateways:
         if not self.context.slots or not self.selector:
             return None
         targets = self.slots.of(service, gateway_services.ports_of(gateway))
-        if not targets or gateway_services.is_current(self.store.get(service, Service), targets):
+        if not targets or gateway_services.is_current(self.store.get(service, Service), gateway, targets):
             return None
         return gateway_services.document(gateway, targets, self.selector, self.context)
 

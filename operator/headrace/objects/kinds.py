@@ -78,6 +78,7 @@ class Service:
     external_ips: tuple[str, ...] = ()
     load_balancer_ips: tuple[str, ...] = ()
     load_balancer_class: str = ''
+    load_balancer_ip: str = ''
     source_ranges: tuple[str, ...] = ()
     external_name: str = ''
     affinity_seconds: int = 0

@@ -52,6 +52,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         external_ips=tuple(sorted({a for a in map(fields.address, fields.texts(spec, 'externalIPs')) if a})),
         load_balancer_ips=_load_balancer_ips(document),
         load_balancer_class=fields.text(spec, 'loadBalancerClass'),
+        load_balancer_ip=fields.text(spec, 'loadBalancerIP'),
         source_ranges=_source_ranges(spec),
         external_name=fields.text(spec, 'externalName'),
         affinity_seconds=affinity,

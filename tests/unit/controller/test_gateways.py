@@ -249,3 +249,51 @@ def test_a_class_of_ours_is_accepted_and_names_its_features():
     names = [each['name'] for each in write.status['supportedFeatures']]
     assert names == sorted(names)
     assert {'Gateway', 'HTTPRoute', 'ReferenceGrant'} <= set(names)
+
+
+def asking(*addresses):
+    """Return a Gateway that asks for addresses."""
+    document = gateway()
+    document['spec']['addresses'] = list(addresses)
+    return document
+
+
+def answered(asked, address=None):
+    """Return the Service of a Gateway that asks for an address and has one, if any."""
+    document = addressed(address=address) if address else slot_service('web', {80: 28000})
+    document['spec']['loadBalancerIP'] = asked
+    return document
+
+
+def test_the_service_of_a_gateway_asks_for_its_address():
+    cluster = Cluster(asking({'value': '203.0.113.9'}), addressed())
+    write = cluster.gateways.decide(WEB)
+    assert write.service['spec']['loadBalancerIP'] == '203.0.113.9'
+    assert conditions(write.status)['Programmed'] == ('False', 'AddressNotUsable')
+    cluster.put(answered('203.0.113.9', '203.0.113.9'))
+    write = cluster.gateways.decide(WEB)
+    assert (write.service, conditions(write.status)['Programmed']) == (None, ('True', 'Programmed'))
+    cluster.put(gateway())
+    assert 'loadBalancerIP' not in cluster.gateways.decide(WEB).service['spec']
+
+
+@pytest.mark.parametrize('value', [{}, {'value': ''}])
+def test_an_address_can_be_left_open(value):
+    cluster = Cluster(asking({'type': 'IPAddress', **value}), addressed())
+    write = cluster.gateways.decide(WEB)
+    assert (write.service, conditions(write.status)['Programmed']) == (None, ('True', 'Programmed'))
+
+
+def test_one_address_can_be_had():
+    cluster = Cluster(
+        asking({'value': '203.0.113.9'}, {'value': '203.0.113.10'}), answered('203.0.113.9', '203.0.113.9')
+    )
+    (message,) = (
+        each['message'] for each in cluster.gateways.decide(WEB).status['conditions'] if each['type'] == 'Programmed'
+    )
+    assert message == 'the Service of the Gateway does not get the address 203.0.113.10'
+
+
+def test_an_address_of_a_type_that_is_not_supported_is_not_accepted():
+    cluster = Cluster(asking({'type': 'Hostname', 'value': 'a.com'}), addressed())
+    assert conditions(cluster.gateways.decide(WEB).status)['Accepted'] == ('False', 'UnsupportedAddress')
