@@ -13,10 +13,18 @@ from support.objects import endpoint_slice, service
 
 HTTP = [{'name': 'http', 'port': 80}]
 NEVER, HALF = {'percent': 0}, {'fraction': {'numerator': 1, 'denominator': 2}}
-AUTH = {
-    'type': 'ExternalAuth',
-    'externalAuth': {'protocol': 'GRPC', 'backendRef': {'name': 'one', 'port': 80}, 'grpc': {}},
-}
+
+
+def asking(name='copies', protocol='HTTP', body=None, namespace=None, **how):
+    """Return a filter by which a Service is asked about requests."""
+    reference = {'name': name, 'port': 80, **({'namespace': namespace} if namespace else {})}
+    more = {'forwardBody': {'maxSize': body}} if body else {}
+    return {
+        'type': 'ExternalAuth',
+        'externalAuth': {'protocol': protocol, 'backendRef': reference, protocol.lower(): how, **more},
+    }
+
+
 EXTENSION = {'type': 'ExtensionRef', 'extensionRef': {'group': 'x.io', 'kind': 'X', 'name': 'x'}}
 ROUTES = (
     gateway(),
@@ -60,10 +68,44 @@ ROUTES = (
     ),
     http_route(
         'closed',
-        rule('one', path='/auth', filters=[AUTH]),
+        rule('one', path='/grpc', filters=[asking(protocol='GRPC')]),
+        rule('one', path='/absent', filters=[asking('absent')]),
+        rule('one', path='/secret', filters=[asking('secret', namespace='other')]),
+        rule('one', path='/body', filters=[asking(body=20_000)]),
+        rule('one', path='/framing', filters=[asking(allowedResponseHeaders=['Content-Length'])]),
         rule('one', path='/extension', filters=[EXTENSION]),
         rule(backend('one', filters=[redirect(hostname='other.com')]), path='/backend'),
         hostnames=['closed.com'],
+    ),
+    http_route(
+        'twice',
+        rule('one', filters=[asking()]),
+        hostnames=['twice.com'],
+        annotations={'headrace.io/external-auth-service': 'copies'},
+    ),
+    http_route(
+        'asked',
+        rule('one', path='/own', filters=[asking(path='/verify', allowedResponseHeaders=['X-User'], body=100)]),
+        rule('one', path='/granted', filters=[asking(namespace='other')]),
+        rule('one', path='/open'),
+        hostnames=['asked.com'],
+    ),
+    http_route(
+        'sessions',
+        rule('both', sessionPersistence={}),
+        rule(
+            'both',
+            path='/named',
+            sessionPersistence={
+                'sessionName': 'own',
+                'absoluteTimeout': '1h',
+                'cookieConfig': {'lifetimeType': 'Permanent'},
+            },
+        ),
+        rule('both', path='/header', sessionPersistence={'type': 'Header', 'sessionName': 'X-Own'}),
+        rule('both', path='/odd', sessionPersistence={'sessionName': "'odd'"}),
+        rule(backend('one'), backend('both'), path='/split', sessionPersistence={}),
+        hostnames=['sessions.com'],
     ),
     grant('copies', namespace='other'),
 )
@@ -89,6 +131,8 @@ def started():
 
         services = (
             *web('one', endpoints, host=''),
+            *web('both', endpoints, host=''),
+            endpoint_slice('both', name='both-2', addresses=['127.0.9.2'], port=endpoints.port, port_name='http'),
             *mirrored('copies'),
             *other(mirrored('copies')),
             *other(mirrored('secret')),
@@ -209,6 +253,56 @@ def test_what_an_endpoint_answers_gets_the_permission_too(edge):
     assert permissions(answer)['allow-origin'] == 'https://x.b.com'
 
 
-@pytest.mark.parametrize(('path', 'status'), [('/auth', 503), ('/extension', 503), ('/backend', 500)])
-def test_a_filter_that_is_not_supported_is_never_passed_over(path, status, edge):
+@pytest.mark.parametrize(
+    ('path', 'status'),
+    [
+        ('/grpc', 503),
+        ('/absent', 503),
+        ('/secret', 503),
+        ('/body', 503),
+        ('/framing', 503),
+        ('/extension', 503),
+        ('/backend', 500),
+    ],
+)
+def test_a_filter_that_is_not_supported_or_cannot_be_used_is_never_passed_over(path, status, edge):
     assert edge.get('closed.com', path).status == status
+
+
+def test_of_a_filter_and_an_annotation_that_ask_neither_does(edge):
+    assert edge.get('twice.com').status == 503
+
+
+@pytest.mark.parametrize(('path', 'asked'), [('/own', '/verify'), ('/granted', '/')])
+def test_a_backend_decides_about_the_requests_of_a_rule(path, asked, edge, copies):
+    copies.answer = lambda _: (401, (), b'no')
+    answer = edge.get('asked.com', path, headers=[('X-User', 'forged')])
+    assert (answer.status, [each.path for each in copies.asked]) == (401, [asked])
+    copies.answer = lambda _: (200, (('X-User', 'alice'),), b'')
+    answer = edge.get('asked.com', path, headers=[('X-User', 'forged')], method='POST', body=b'body')
+    assert answer.status == 200
+    assert answer.said['headers']['x-user'] == (['alice'] if path == '/own' else ['forged'])
+    assert copies.asked[-1].body == (b'body' if path == '/own' else b'')
+    assert edge.get('asked.com', '/open').status == 200
+
+
+@pytest.mark.parametrize(('path', 'attributes'), [('/', ('HttpOnly', 'SameSite=Lax')), ('/named', ('Max-Age=3600',))])
+def test_a_session_stays_with_its_endpoint(path, attributes, edge):
+    answer = edge.get('sessions.com', path)
+    cookie = answer.headers['set-cookie']
+    assert all(attribute in cookie for attribute in attributes)
+    assert cookie.startswith('own=') == (path == '/named')
+    sent = [('Cookie', cookie.partition(';')[0])]
+    assert {edge.get('sessions.com', path, headers=sent).said['at'] for _ in range(20)} == {answer.said['at']}
+
+
+def test_a_session_stays_with_one_of_several_backends(edge):
+    answer = edge.get('sessions.com', '/split')
+    sent = [('Cookie', answer.headers['set-cookie'].partition(';')[0])]
+    assert {edge.get('sessions.com', '/split', headers=sent).said['at'] for _ in range(20)} == {answer.said['at']}
+
+
+@pytest.mark.parametrize('path', ['/header', '/odd'])
+def test_a_session_by_other_means_is_served_without_a_cookie(path, edge):
+    answer = edge.get('sessions.com', path)
+    assert (answer.status, 'set-cookie' in answer.headers) == (200, False)

@@ -5,8 +5,13 @@ Redirects are templates that are completed for each request; `${tailN}` is what 
 
 from collections.abc import Iterable
 
+from headrace.annotations import authentication as keys
+from headrace.annotations.settings import RouteSettings
+from headrace.annotations.values import Invalid
+from headrace.objects.kinds import ServicePort
 from headrace.objects.route_filters import (
     CORS,
+    ExternalAuth,
     Filter,
     HeaderModifier,
     PathModifier,
@@ -48,6 +53,27 @@ def unsupported_of_backend(filters: Iterable[Filter]) -> str:
         if not isinstance(each, HeaderModifier | URLRewrite):
             return type(each).__name__
     return ''
+
+
+def authentication(external: ExternalAuth, port: ServicePort) -> RouteSettings | str:
+    """Return the settings by which an ExternalAuth filter asks a port of its Service, or why they cannot be had."""
+    if external.grpc:
+        return 'authentication by gRPC is not supported, by HTTP it is'
+    path = keys.request_target(f'/{external.path.lstrip("/")}')
+    if isinstance(path, Invalid):
+        return f'the path is no {path.expected}'
+    names = [keys.answer_header(name) for name in external.response_headers]
+    headers = tuple(name for name in names if not isinstance(name, Invalid))
+    if len(headers) < len(names):
+        return 'a header of the answer frames a message'
+    if external.max_body and isinstance(keys.body_size(str(external.max_body)), Invalid):
+        return 'a body of more than 12k bytes cannot be sent along'
+    return RouteSettings(
+        external_auth_service=keys.ServiceReference(external.backend.name, str(port.number)),
+        external_auth_path=path,
+        external_auth_response_headers=headers,
+        external_auth_body_size=external.max_body or None,
+    )
 
 
 def _edits(modifier: HeaderModifier) -> policies.Edits:

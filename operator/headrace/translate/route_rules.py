@@ -1,7 +1,13 @@
 """From a rule of an HTTPRoute or GRPCRoute to where its requests go: its policy, and the shares of its backends."""
 
+from dataclasses import replace
+
+import msgspec
+
 from headrace import names
+from headrace.annotations import values
 from headrace.annotations.keys import BY_NAME, Scope
+from headrace.annotations.values import Invalid
 from headrace.diagnostics import Diagnostic
 from headrace.ir.pointers import Pointer
 from headrace.ir.routing import Mirror, Mirrors, Split, WeightedBackend
@@ -14,6 +20,8 @@ from headrace.translate import (
     affinity,
     backend_tls,
     backends,
+    canaries,
+    external_authentication,
     policies,
     route_backends,
     route_filters,
@@ -21,6 +29,7 @@ from headrace.translate import (
     shapes,
 )
 from headrace.translate.backends import BackendSpec
+from headrace.translate.external_authentication import Lender, Refused
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.own_keys import OwnKeys
 from headrace.translate.policies import Policy
@@ -41,14 +50,18 @@ class RuleBuilder:
         self.parts, self.keys, self.rule = parts, keys, rule
         self.field = f'spec.rules[{number}]'
         self.label = f'rule/{number}'
+        self.policy = Policy(names.policy(parts.ref, self.label))
 
     def target(self) -> Pointer | Split:
         """Return where the rule's requests go."""
-        policy, settings = Policy(names.policy(self.parts.ref, self.label)), self.keys.route
-        route = RoutePolicy(self.parts, policy, settings, 'http', str, 'the rule')
+        policy, settings = self.policy, self.keys.route
         policies.apply(policy, settings, 'http')
         prefix = self._prefix()
         self._filter(policy, prefix)
+        if any(isinstance(each, ExternalAuth) for each in self.rule.filters):
+            # It counts, and not what the class asks for of all other routes.
+            settings = msgspec.structs.replace(settings, global_auth=False)
+        route = RoutePolicy(self.parts, policy, settings, 'http', str, 'the rule')
         redirects = any(isinstance(each, RequestRedirect) for each in self.rule.filters)
         shares = () if redirects else self._shares(policy, prefix)
         route.judge()
@@ -68,13 +81,48 @@ class RuleBuilder:
             field = f'{self.field}.filters[{number}]'
             if isinstance(each, RequestMirror):
                 mirrors += self._mirror(each, f'{field}.requestMirror.backendRef')
-            elif isinstance(each, ExtensionRef | ExternalAuth):
-                policy.add(policies.CLOSED)
-                message = f'a filter of type {type(each).__name__} is not supported; the rule is closed'
-                self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'UnsupportedValue', message, field))
+            elif isinstance(each, ExternalAuth):
+                self._authenticate(policy, each, f'{field}.externalAuth')
+            elif isinstance(each, ExtensionRef):
+                self._refuse(policy, field, 'a filter of type ExtensionRef is not supported')
         if mirrors:
             policy.add(policies.MIRROR)
             self.parts.leads.append(Mirrors(policy.name, self.parts.ref.namespace, tuple(mirrors)))
+
+    def _refuse(self, policy: Policy, field: str, why: str) -> None:
+        """Close the rule, with a diagnostic."""
+        policy.add(policies.CLOSED)
+        self.parts.diagnostics.append(
+            Diagnostic(self.parts.ref, 'UnsupportedValue', f'{why}; the rule is closed', field)
+        )
+
+    def _authenticate(self, policy: Policy, each: ExternalAuth, field: str) -> None:
+        """Let a backend decide about the rule's requests; close the rule where it cannot be asked."""
+        found = route_backends.resolve(
+            self.parts.ref, each.backend, f'{field}.backendRef', self.parts.reader, self.parts.context
+        )
+        if isinstance(found, Diagnostic):
+            policy.add(policies.CLOSED)
+            self.parts.diagnostics.append(found)
+            return
+        settings = route_filters.authentication(each, found.port)
+        if isinstance(settings, str):
+            self._refuse(policy, field, settings)
+            return
+        if backend_tls.of_port(found.service, found.port.name, self.parts.reader, self.parts.context) is not None:
+            self._refuse(policy, field, 'a Service that a BackendTLSPolicy is for cannot be asked')
+            return
+        if self.keys.route.external_auth_service is not None or self.keys.route.external_auth_url is not None:
+            self._refuse(policy, field, 'an annotation names another Service that is asked')
+            return
+        lender = Lender(self.parts.reader, self.parts.context)
+        result = external_authentication.add(policy, found.service.namespace, settings, 'http', lender)
+        if result is None or isinstance(result, Refused):
+            self._refuse(policy, field, result.why if result else 'the Service cannot be asked')
+            return
+        demand, lead = result
+        self.parts.demands.update(filter(None, [demand]))
+        self.parts.leads.append(replace(lead, namespace=self.parts.ref.namespace))
 
     def _mirror(self, mirror: RequestMirror, field: str) -> list[Mirror]:
         found = route_backends.resolve(self.parts.ref, mirror.backend, field, self.parts.reader, self.parts.context)
@@ -152,6 +200,8 @@ class RuleBuilder:
         spec = self._demand(found, self._settings(found.port))
         if spec is None:
             return None
+        if policy is not self.policy:
+            canaries.stay(self.policy, spec.shape)
         seconds = found.service.affinity_seconds if spec.shape.affinity else 0
         self.parts.timeouts += backends.of_policy(policy, spec)
         self.parts.data += affinity.data(policy.name, seconds)
@@ -170,18 +220,34 @@ class RuleBuilder:
 
     def _settings(self, port: ServicePort) -> tuple[tuple[str, object], ...]:
         """Return the settings of backends that the rule has for a port, by key."""
-        values = {key: value for key, value in self.keys.values.items() if BY_NAME[key].scope is Scope.BACKEND}
+        settings = {key: value for key, value in self.keys.values.items() if BY_NAME[key].scope is Scope.BACKEND}
+        settings.update(self._session())
         if isinstance(self.rule, GRPCRule):
-            values.setdefault('backend-protocol', backends.http2_protocol(port))
-            return tuple(sorted(values.items()))
+            settings.setdefault('backend-protocol', backends.http2_protocol(port))
+            return tuple(sorted(settings.items()))
         timeouts, retry = self.rule.timeouts, self.rule.retry
         if timeouts is not None:
-            values['timeout-server'] = timeouts.backend_request or timeouts.request or _OFF
+            settings['timeout-server'] = timeouts.backend_request or timeouts.request or _OFF
         if retry is not None:
             codes = tuple(str(code) for code in retry.codes if code in _RETRIED)
-            values['retry-on'] = (*shapes.FAILURES, *codes)
-            values['retries'] = min(retry.attempts or 1, _most_attempts(timeouts))
-        return tuple(sorted(values.items()))
+            settings['retry-on'] = (*shapes.FAILURES, *codes)
+            settings['retries'] = min(retry.attempts or 1, _most_attempts(timeouts))
+        return tuple(sorted(settings.items()))
+
+    def _session(self) -> dict[str, object]:
+        """Return the settings of the cookie by which clients stay with their endpoints."""
+        session = self.rule.session
+        if session is None:
+            return {}
+        why = 'headers are not supported, cookies are' if session.header else ''
+        name = values.cookie(session.name) if session.name else 'true'
+        if isinstance(name, Invalid):
+            why = f'the name is none of a cookie: {name.expected}'
+        if why:
+            field = f'{self.field}.sessionPersistence'
+            self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'UnsupportedValue', why, field))
+            return {}
+        return {'cookie': name, **({'cookie-max-age': session.absolute_timeout} if session.permanent else {})}
 
 
 def _most_attempts(timeouts: Timeouts | None) -> int:
