@@ -124,8 +124,6 @@ def _without_settings(
 ) -> tuple[BackendSettings, Shape, Options]:
     """Return what `build_spec` returns of a Service without any settings of backends, as most have none."""
     settings = parse.backend({})
-    if (mode == 'http') is not (endpoint in _HTTP_PROTOCOLS):
-        endpoint = 'http1' if mode == 'http' else 'tcp'
     shape = shapes.shape(settings, mode, _traits(cookie_name, role), affinity=affinity)
     return settings, shape, shapes.options(settings, protocol=endpoint, ca_file='')
 
