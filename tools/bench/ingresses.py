@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from tools.bench import parts, varied
 
+from headrace import garbage
 from headrace.haproxy.plan import plan
 from headrace.objects import parse
 from headrace.objects.kinds import Object
@@ -91,6 +92,8 @@ def _read(documents: Iterator[varied.Document]) -> tuple[Object, ...]:
 
 def measure(count: int, samples: int) -> parts.Figures:
     """Measure reading, building, one new Ingress, memory, and how many reloads all of them take."""
+    # As an agent does until it serves.
+    garbage.collect_seldom()
     documents = list(cluster(count, parts.SEEDS[0]))
     began = time.perf_counter()
     objects = _read(iter(documents))
