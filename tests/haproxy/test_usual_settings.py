@@ -19,6 +19,8 @@ USUAL = {
     'cors_allow_credentials': 'true',
     'allow': '127.0.0.0/8',
     'deny': '127.0.0.2',
+    'rate_limit': '100/h',
+    'connection_limit': '9',
 }
 ORIGIN = ('Origin', 'https://a.example.com')
 PREFLIGHT = (ORIGIN, ('Access-Control-Request-Method', 'PUT'))
@@ -39,13 +41,14 @@ REQUESTS = {
 @pytest.fixture(scope='module')
 def edge():
     """An edge with hosts that differ by one rare setting, which has no effect on these requests."""
-    hosts = {'usual.com': {}, 'other.com': {'rate_limit': '1000/s'}}
+    hosts = ('usual.com', 'other.com')
     with Endpoints() as endpoints:
         documents = [
             document
-            for host, more in hosts.items()
-            for document in web(host.partition('.')[0], endpoints, host=host, tls_secret='tls', **USUAL, **more)
+            for host in hosts
+            for document in web(host.partition('.')[0], endpoints, host=host, tls_secret='tls', **USUAL)
         ]
+        documents[2]['spec']['sessionAffinity'] = 'ClientIP'
         secret = certificates.tls_secret('tls', *certificates.for_names(*hosts))
         with Edge(binary('haproxy-3.4'), *documents, secret, seen={'all_secrets': True}) as found:
             yield found
@@ -70,3 +73,10 @@ def test_an_answer_is_the_same_beside_a_rare_setting(edge, request_parts):
 def test_usual_settings_are_in_force(edge, request_parts, status):
     answer = edge.get('usual.com', **{'sni': 'usual.com', **REQUESTS[request_parts]})
     assert answer.status == status
+
+
+def test_requests_are_counted_before_they_are_looked_at(edge):
+    for host in ('usual.com', 'other.com'):
+        statuses = [edge.get(host, sni=host, **REQUESTS['large body']).status for _ in range(110)]
+        assert statuses[0] in (413, 429)
+        assert statuses[-1] == 429
