@@ -76,6 +76,7 @@ RESTART = {
     'class': 'other',
     'gatewayApi': False,
     'ingress': False,
+    'maxAnnotationBytesPerNamespace': 1_000_000,
     'nodeRole': True,
     'startupTaint': 'example.com/taint',
     'nodeHttpPort': 10380,
