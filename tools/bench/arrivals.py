@@ -96,7 +96,8 @@ class _Run:
         self.server, self.samples, self.seconds = server, samples, seconds
         self.wrote: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         self.served: dict[str, list[float]] = {kind: [] for kind in _KINDS}
-        self.errors = collections.Counter[int]()
+        # Answers other than 404 before the first 200, by kind and status.
+        self.errors = collections.Counter[tuple[str, int]]()
 
     async def measure(self, kubeconfig: Path, folder: Path) -> dict[str, float]:
         endpoints = await asyncio.start_server(cluster.answer, '0.0.0.0', 0)
@@ -112,6 +113,7 @@ class _Run:
             arrived = sum(map(len, self.served.values()))
             found |= {'agent CPU, ms an Ingress that comes and goes': (agent.cpu() - cpu) / arrived * 1000}
             found |= {'reloads': await agent.reloads(), 'answers other than 404 and 200': self.errors.total()}
+            found |= {f'{kind}: answers {status}': count for (kind, status), count in sorted(self.errors.items())}
         endpoints.close()
         for kind in _KINDS:
             wrote, served = self.wrote[kind], self.served[kind]
@@ -134,7 +136,7 @@ class _Run:
                 for document in documents:
                     await load.create(api, document)
                 self.wrote[kind].append(time.monotonic() - began)
-                await self._ask(f'new{number}.example.org', began, *streams)
+                await self._ask(kind, f'new{number}.example.org', began, *streams)
                 self.served[kind].append(time.monotonic() - began)
                 for document in documents:
                     await _delete(api, document)
@@ -142,7 +144,9 @@ class _Run:
                     break
         streams[1].close()
 
-    async def _ask(self, host: str, began: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(
+        self, kind: str, host: str, began: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Send requests until the endpoint answers one."""
         request = f'GET /api HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode()
         while time.monotonic() - began < _MOST_SECONDS:
@@ -153,7 +157,7 @@ class _Run:
             if status == _OK:
                 return
             if status != _NOT_FOUND:
-                self.errors[status] += 1
+                self.errors[kind, status] += 1
             await asyncio.sleep(_PAUSE)
         raise TimeoutError(f'{host} is not served: {head!r}')
 
