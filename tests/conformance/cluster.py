@@ -151,6 +151,9 @@ def _started(stack):
     stack.enter_context(node)
     for reached, by in zip(addresses.RANGES, node.addresses, strict=True):
         lan.space.ip(f'route add {reached} via {by}')
+        # A Service has its address before the node serves it. A client that comes in between gets an error at once: what the node
+        # sent back to the router would be lost, and conntrack would keep the connection from being served later.
+        node.space.ip(f'route add unreachable {reached}')
     lan.routes([node])
     for name in ('programs', 'others'):
         node.take(folder / f'{name}.tar')
