@@ -28,17 +28,18 @@ from headrace.objects.kinds import (
     Service,
     Slice,
 )
-from headrace.objects.l4_routes import TCPRoute, TLSRoute
+from headrace.objects.l4_routes import TCPRoute, TLSRoute, UDPRoute
 from headrace.objects.reference_grants import ReferenceGrant
 from headrace.settings.settings import Settings
 
 # What stands for the Service that has an address as a ClusterIP: `Ref(CLUSTER_IP, '', ADDRESS)`.
 CLUSTER_IP = 'ClusterIP'
 # The kinds of objects that fragments are made of.
-OfEdge = Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy | TCPRoute | TLSRoute
+OfEdge = Ingress | Gateway | ListenerSet | HTTPRoute | GRPCRoute | BackendTLSPolicy | TCPRoute | TLSRoute | UDPRoute
 Translated = Service | OfEdge
 TRANSLATED = frozenset((
     'Service', 'Ingress', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'BackendTLSPolicy', 'TCPRoute', 'TLSRoute',
+    'UDPRoute',
 ))  # fmt: skip
 _Value = TypeVar('_Value')
 

@@ -223,10 +223,20 @@ def test_rights_are_those_that_the_documentation_names():
         *(('*', GATEWAY_GROUP, kind.plural, read) for kind in registry.KINDS if kind.group == GATEWAY_GROUP),
         *(
             ('*', GATEWAY_GROUP, f'{kind}/status', 'patch')
-            for kind in ('gatewayclasses', 'gateways', 'httproutes', 'grpcroutes', 'tlsroutes', 'tcproutes')
+            for kind in (
+                'gatewayclasses',
+                'gateways',
+                'httproutes',
+                'grpcroutes',
+                'tlsroutes',
+                'tcproutes',
+                'udproutes',
+            )
         ),
         ('*', '', 'namespaces', read),
         ('edge', '', 'services', 'create patch delete'),
+        ('*', SLICES, 'endpointslices', 'list'),
+        ('edge', SLICES, 'endpointslices', 'create patch delete'),
         ('*', EVENTS, 'events', 'get create patch'),
         ('edge', LEASES, 'leases', 'get list create update'),
         ('kube-system', LEASES, 'leases', 'get create update delete'),

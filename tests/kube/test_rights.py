@@ -10,13 +10,13 @@ from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.gateway_objects import gateway_class
-from support.gateways import API, gateway, grpc_route, http_route, l4_route, rule, tcp_route
+from support.gateways import API, backend, gateway, grpc_route, http_route, l4_route, listener, rule, tcp_route
 from support.live import until
-from support.objects import ingress
+from support.objects import endpoint_slice, ingress, service
 
 LATE = 60
 # The API server asks for this right where a server-side apply makes a Service, and notes a patch.
-CREATED_BY_APPLY = ('', 'services', 'create')
+CREATED_BY_APPLY = (('', 'services', 'create'), ('discovery.k8s.io', 'endpointslices', 'create'))
 SECRET = {
     'apiVersion': 'v1',
     'kind': 'Secret',
@@ -59,7 +59,7 @@ def table(role, namespace):
         # With namespaces named, as here, there is no Lease of the class (see test_classes.py), and no IngressClass is read.
         if role in rule.roles and rule.where not in (Where.CLASS, Where.UNLIMITED)
         for verb in rule.verbs
-    } - {(*CREATED_BY_APPLY, namespace)}
+    } - {(*each, namespace) for each in CREATED_BY_APPLY}
 
 
 def agree(cluster, role):
@@ -116,17 +116,22 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     first.plane.api.apply(gateway_class('shown'))
     first.put(
         'shown',
-        gateway('shown', class_name='shown'),
+        gateway('shown', listener(), listener('udp', 53, 'UDP'), class_name='shown'),
+        service('udp', ports=[{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]),
+        endpoint_slice('udp', addresses=['10.1.2.3'], port=53, port_name='dns', protocol='UDP'),
         http_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         grpc_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         tcp_route('shown', 'web', gateway='shown'),
         l4_route('TLSRoute', 'shown', 'web', gateway='shown'),
+        l4_route('UDPRoute', 'shown', backend('udp', port=53), gateway='shown'),
     )
     first.begin('--edge-selector', 'app=edge')
     until(lambda: first.condition('web'), seconds=LATE)
     until(lambda: any(call[1:3] == ('services', 'patch') for call in Noted(first).calls()))
+    until(lambda: any(call[1:3] == ('endpointslices', 'patch') for call in Noted(first).calls()))
     first.plane.api.delete(first.path('Gateway', 'shown', API))
     until(lambda: any(call[1:3] == ('services', 'delete') for call in Noted(first).calls()))
+    until(lambda: any(call[1:3] == ('endpointslices', 'delete') for call in Noted(first).calls()))
     until(lambda: any(call[1:3] == ('events', 'create') for call in Noted(first).calls()))
     assert first.stop() == 0
     # Who comes next finds the Event, and says that it has happened again.

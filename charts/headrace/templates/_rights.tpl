@@ -92,8 +92,12 @@ subjects:
 {{- if include "headrace.gatewayApi" . }}
 # Addresses of Gateways, and conditions of listeners and routes; nothing else of them can be written.
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status]
+  resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status, udproutes/status]
   verbs: [patch]
+# The endpoints of UDPRoutes.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
 {{- end }}
 {{- end -}}
 
@@ -109,6 +113,10 @@ subjects:
 # The Services that the controller keeps for Gateways, in this namespace alone; RBAC cannot name labels.
 - apiGroups: [""]
   resources: [services]
+  verbs: [create, patch, delete]
+# The endpoints that it writes for UDP ports of Gateways.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
   verbs: [create, patch, delete]
 {{- end -}}
 

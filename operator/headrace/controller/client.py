@@ -8,9 +8,12 @@ from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import Calls
 from headrace.kube.lease import Leases
-from headrace.kube.resources import GATEWAY_CLASSES, GATEWAY_RESOURCES, NODES, STATUSES, Resource
+from headrace.kube.resources import GATEWAY_CLASSES, GATEWAY_RESOURCES, NODES, SLICES, STATUSES, Resource
 from headrace.names import Ref
+from headrace.objects import slices
 from headrace.objects import status as statuses
+from headrace.objects.kinds import Slice
+from headrace.objects.slices import SERVICE_LABEL
 from headrace.objects.status import field_manager
 
 _APPLY = 'application/apply-patch+yaml'
@@ -60,6 +63,26 @@ class Client:
     async def delete_service(self, ref: Ref) -> None:
         """Delete a Service of our own; raises NotFoundError when it is gone."""
         await self._calls.call('DELETE', f'{_BY_KIND["Service"].path(ref.namespace)}/{ref.name}')
+
+    async def slices_of(self, service: Ref) -> list[Slice]:
+        """Return the EndpointSlices of a Service."""
+        query = {'labelSelector': f'{SERVICE_LABEL}={service.name}', 'resourceVersion': '0'}
+        body = await self._calls.call('GET', SLICES.path(service.namespace), query=query)
+        return [slices.read(service.namespace, each['metadata']['name'], each) for each in body['items'] or ()]
+
+    async def slices_with_label(self, label: str, namespace: str) -> list[str]:
+        """Return the names of the EndpointSlices with a label of this value (`KEY=VALUE`)."""
+        body = await self._calls.call('GET', SLICES.path(namespace), query={'labelSelector': label})
+        return [each['metadata']['name'] for each in body['items'] or ()]
+
+    async def apply_slice(self, body: dict[str, Any]) -> None:
+        """Have an EndpointSlice of our own be this (server-side apply), made where it is not there."""
+        metadata = body['metadata']
+        await self._patch(f'{SLICES.path(metadata["namespace"])}/{metadata["name"]}', body, _APPLY, {'force': 'true'})
+
+    async def delete_slice(self, namespace: str, name: str) -> None:
+        """Delete an EndpointSlice of our own; raises NotFoundError when it is gone."""
+        await self._calls.call('DELETE', f'{SLICES.path(namespace)}/{name}')
 
     async def patch_service(self, namespace: str, name: str, body: dict[str, Any]) -> None:
         """Change labels and annotations of a Service (merge patch; None takes one away)."""

@@ -18,6 +18,7 @@ from headrace.controller.conditions import Subject
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
 from headrace.controller.gateway_services import CLASS_LABEL as CLASS_OF_GATEWAY
+from headrace.controller.gateway_slices import GatewaySlices
 from headrace.controller.gateways import Gateways, GatewayWrite
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
@@ -184,7 +185,13 @@ class Controller:
         await self._begin()
         tasks = [
             asyncio.create_task(work)
-            for work in (self.writer.run(), self._follow_changes(), self._follow_agents(), self.handover.run())
+            for work in (
+                self.writer.run(),
+                self._follow_changes(),
+                self._follow_agents(),
+                self.handover.run(),
+                GatewaySlices(self.client, self.options.context, self.gateways.udp_targets).run(),
+            )
         ]
         if self.startup is not None:
             tasks.append(asyncio.create_task(self.startup.run()))

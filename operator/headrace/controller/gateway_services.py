@@ -14,6 +14,7 @@ from headrace.objects.kinds import Protocol, Service
 from headrace.store import Store
 from headrace.translate import gateway_listeners
 from headrace.translate.build_context import BuildContext
+from headrace.translate.judged_listeners import UDP
 
 Document = dict[str, Any]
 # How the API asks for what is made for a Gateway to be labelled (GatewayInfrastructure).
@@ -22,6 +23,8 @@ NAMESPACE_LABEL = f'{PREFIX}gateway-namespace'
 CLASS_LABEL = f'{PREFIX}gateway-class'
 _LONGEST_LABEL = 63
 _IP_ADDRESS = 'IPAddress'
+# No port of a container has this name, so Kubernetes finds no endpoints: the controller writes them.
+UDP_TARGET = 'headrace-udp'
 
 
 class Slots:
@@ -84,12 +87,24 @@ def is_current(service: Service | None, gateway: Gateway, targets: Mapping[int, 
     """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address."""
     if service is None or service.load_balancer_ip != _load_balancer_ip(gateway):
         return False
+    if {port.number for port in service.ports if port.protocol is Protocol.UDP} != udp_ports_of(gateway):
+        return False
     return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == targets
 
 
 def _load_balancer_ip(gateway: Gateway) -> str:
     """Return the address that the Service of a Gateway asks for: it can ask for one."""
     return next(iter(requested_addresses(gateway)), '')
+
+
+def udp_ports_of(gateway: Gateway) -> frozenset[int]:
+    """Return the ports of a Gateway that lead past the edge."""
+    return frozenset(each.port for each in gateway.listeners if not each.problems and each.protocol == UDP)
+
+
+def udp_name(port: int) -> str:
+    """Return the name of a UDP port, in the Service and in its slices."""
+    return f'u{port}'
 
 
 def document(
@@ -121,6 +136,10 @@ def document(
             'ports': [
                 {'name': f'p{port}', 'port': port, 'targetPort': slot, 'protocol': 'TCP'}
                 for port, slot in sorted(targets.items())
+            ]
+            + [
+                {'name': udp_name(port), 'port': port, 'targetPort': UDP_TARGET, 'protocol': 'UDP'}
+                for port in sorted(udp_ports_of(gateway))
             ],
         },
     }

@@ -35,7 +35,7 @@ _OF_REFERENCES = frozenset(
     )
 )
 # What the condition of a route that is accepted says all the same.
-_REMARKS = frozenset(('OlderRoute',))
+_REMARKS = frozenset(('OlderRoute', 'WeightsNotKept'))
 _CONFLICTS = frozenset(('HostnameConflict', 'ProtocolConflict'))
 
 

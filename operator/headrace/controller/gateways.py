@@ -14,7 +14,8 @@ from headrace.controller import gateway_features, gateway_services, gateway_stat
 from headrace.controller.gateway_services import Slots
 from headrace.controller.gateway_status import ListenerView
 from headrace.diagnostics import WHOLE, Diagnostic, Level
-from headrace.ir.fragment import Fragment
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.l4 import UDPTarget
 from headrace.names import Ref
 from headrace.objects.gateway_classes import GatewayClass
 from headrace.objects.gateways import Gateway
@@ -131,9 +132,21 @@ class Gateways:
         if not self.context.slots or not self.selector:
             return None
         targets = self.slots.of(service, gateway_services.ports_of(gateway))
-        if not targets or gateway_services.is_current(self.store.get(service, Service), gateway, targets):
+        current = gateway_services.is_current(self.store.get(service, Service), gateway, targets)
+        if current or not (targets or gateway_services.udp_ports_of(gateway)):
             return None
         return gateway_services.document(gateway, targets, self.selector, self.context)
+
+    def udp_targets(self) -> dict[Ref, dict[int, UDPTarget]]:
+        """Return where each UDP port of the Services of Gateways leads."""
+        targets: dict[Ref, dict[int, UDPTarget]] = {}
+        for key in self.state.claims.keys_of(Kind.UDP_PORT):
+            content = self.state.claims.content((Kind.UDP_PORT, key), self.state.fragments)
+            namespace, name, port = key.split('/')
+            if isinstance(content, UDPTarget):
+                service = gateway_listeners.service_of(Ref('Gateway', namespace, name), self.context)
+                targets.setdefault(service, {})[int(port)] = content
+        return targets
 
     def _addresses(self, service: Ref) -> Addresses:
         shown = self.store.get(service, Service)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from headrace import names
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.ir.backend import Backend, Demand
-from headrace.ir.l4 import Balanced, VirtualAddress
+from headrace.ir.l4 import Balanced, UDPTarget, VirtualAddress
 from headrace.ir.pointers import GatewayPort, Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.routing import Candidates, Lead, Split, Target
@@ -29,9 +29,10 @@ class Kind(StrEnum):
     GATEWAY_PORT = 'gateway port'
     GATEWAY_TLS = 'gateway TLS'
     L4_ROUTE = 'layer-4 route'
+    UDP_PORT = 'UDP port of a Gateway'
 
 
-Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress
+Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress | UDPTarget
 
 
 def pointers(content: Content | None) -> Iterator[Pointer]:

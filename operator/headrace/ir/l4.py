@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from headrace.names import Ref
+
 
 class Action(StrEnum):
     """What a node does with a connection to one of its addresses."""
@@ -59,3 +61,10 @@ class Balanced:
     protocol: str
     endpoints: tuple[tuple[str, int], ...]
     affinity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UDPTarget:
+    """Ports of Services, by Service and the port's name, whose endpoints get what comes to a UDP port of a Gateway."""
+
+    ports: tuple[tuple[Ref, str], ...]

@@ -83,7 +83,11 @@ GATEWAY_RESOURCES = tuple(
 )
 _GATEWAYS = _of('Gateway')
 # Those of the Gateway API's kinds whose status the controller writes.
-GATEWAY_STATUSES = (GATEWAY_CLASSES, _GATEWAYS, *map(_of, ('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute')))
+GATEWAY_STATUSES = (
+    GATEWAY_CLASSES,
+    _GATEWAYS,
+    *map(_of, ('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute')),
+)
 # Each namespace has one that is the same in all of them.
 _CONFIG_MAP_FIELDS = 'metadata.name!=kube-root-ca.crt'
 # What is read for Gateways alone: labels of namespaces that listeners select, and authorities.

@@ -296,8 +296,8 @@ class Claims:
                 continue
             if isinstance(claim.value, NoRoute):
                 continue
-            if claim.kind is Kind.L4_ROUTE:
-                message = f'{holder}, which is older, has the connections to {claim.key}'
+            if claim.kind in (Kind.L4_ROUTE, Kind.UDP_PORT):
+                message = f'{holder}, which is older, has what comes to {claim.key}'
                 diagnostics.append(Diagnostic(fragment.ref, 'OlderRoute', message, claim.field))
                 continue
             if claim.kind is Kind.ROUTE and holder is not None and _shares(claim.key, holder, fragment.ref):

@@ -16,7 +16,7 @@ from headrace.objects.grpc_routes import GRPCRoute
 from headrace.objects.http_routes import HTTPRoute
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service
-from headrace.objects.l4_routes import TCPRoute, TLSRoute
+from headrace.objects.l4_routes import TCPRoute, TLSRoute, UDPRoute
 from headrace.resolve.dependencies import Dependencies
 from headrace.store import OfEdge, Reader, Store, Translated
 from headrace.translate import (
@@ -30,6 +30,7 @@ from headrace.translate import (
     node_services,
     ownership,
     services,
+    udp_routes,
 )
 from headrace.translate.build_context import BuildContext, Role
 
@@ -96,6 +97,8 @@ class Translation:
                 return http_routes.translate(source, reader, self.context)
             case TCPRoute() | TLSRoute():
                 return l4_routes.translate(source, reader, self.context)
+            case UDPRoute():
+                return udp_routes.translate(source, reader, self.context)
 
     def _of_node(self, service: Service, reader: Reader) -> Fragment | None:
         ref, demands = service.ref, self.dependencies.demands(service.ref)

@@ -10,12 +10,12 @@ from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.annotations import PREFIX
 from headrace.objects.gateway_classes import GatewayClass
 from headrace.objects.gateways import Gateway
-from headrace.objects.kinds import Service
+from headrace.objects.kinds import Protocol, Service
 from headrace.objects.listeners import Listener
 from headrace.store import Reader
 from headrace.translate import judged_listeners
 from headrace.translate.build_context import BuildContext
-from headrace.translate.judged_listeners import HTTP, HTTPS, Listeners
+from headrace.translate.judged_listeners import HTTP, HTTPS, UDP, Listeners
 
 # Listeners as they were judged last, by Gateway, with what they were judged by: each of its routes asks for them.
 _MOST_KNOWN = 1024
@@ -69,6 +69,10 @@ def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Liste
 def bound_port(listener: Listener, service: Service | None, context: BuildContext) -> int | None:
     """Return the port of HAProxy that a listener has: 0 where it has none yet, None where it can have none."""
     if slots := context.slots:
+        if listener.protocol == UDP:
+            # HAProxy serves none of it: the Service leads to endpoints by itself.
+            udp = (port.number for port in (service.ports if service else ()) if port.protocol is Protocol.UDP)
+            return listener.port if listener.port in udp else 0
         targets = (port.target for port in (service.ports if service else ()) if port.number == listener.port)
         return next((target for target in targets if target in slots.get(listener.protocol, ())), 0)
     settings = context.settings

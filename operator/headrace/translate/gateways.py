@@ -13,7 +13,7 @@ from headrace.translate import gateway_listeners, gateway_tls, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
-from headrace.translate.judged_listeners import ANY, TCP, TLS, JudgedListener, Listeners
+from headrace.translate.judged_listeners import ANY, TCP, TLS, UDP, JudgedListener, Listeners
 
 _NOTHING = Candidates((Candidate(NoRoute()),))
 
@@ -50,7 +50,7 @@ def _serve_all(gateway: Gateway, listeners: Listeners, parts: FragmentParts) -> 
     """Claim what the listeners of an object need, and say what is wrong with them."""
     parts.diagnostics += [diagnostic for each in listeners.items for diagnostic in each.diagnostics]
     for each in listeners.accepted:
-        if each.port:
+        if each.port and each.listener.protocol != UDP:
             _serve(gateway, each, parts)
 
 

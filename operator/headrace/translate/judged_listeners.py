@@ -17,13 +17,14 @@ from headrace.objects.listeners import Listener, TLSMode
 from headrace.objects.references import GATEWAY_GROUP
 
 ANY = '*'
-HTTP, HTTPS, TLS, TCP = 'HTTP', 'HTTPS', 'TLS', 'TCP'
+HTTP, HTTPS, TLS, TCP, UDP = 'HTTP', 'HTTPS', 'TLS', 'TCP', 'UDP'
 # The kinds of routes that listeners of a protocol can have.
 KINDS: Mapping[str, tuple[str, ...]] = {
     HTTP: ('HTTPRoute', 'GRPCRoute'),
     HTTPS: ('HTTPRoute', 'GRPCRoute'),
     TLS: ('TLSRoute',),
     TCP: ('TCPRoute',),
+    UDP: ('UDPRoute',),
 }
 # From a listener to the port of HAProxy that it has: 0 where it has none yet, None where it can have none.
 PortOf = Callable[[Listener], int | None]
@@ -155,11 +156,11 @@ def _conflicts(listeners: Iterable[JudgedListener]) -> dict[str, Conflict]:
 
     No one of them wins: which one it was would depend on their order.
     """
-    ports: dict[int, list[JudgedListener]] = {}
+    ports: dict[tuple[int, bool], list[JudgedListener]] = {}
     for each in listeners:
-        ports.setdefault(each.listener.port, []).append(each)
+        ports.setdefault((each.listener.port, each.listener.protocol == UDP), []).append(each)
     found: dict[str, Conflict] = {}
-    for port, items in ports.items():
+    for (port, _), items in ports.items():
         if len({each.listener.protocol for each in items}) > 1:
             text = f'another listener has port {port} with another protocol'
             found |= {each.field: Conflict('ProtocolConflict', text, 'protocol') for each in items}

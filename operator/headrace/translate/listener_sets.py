@@ -14,7 +14,7 @@ from headrace.objects.references import GATEWAY_GROUP
 from headrace.store import Reader
 from headrace.translate import gateway_listeners, judged_listeners
 from headrace.translate.build_context import BuildContext
-from headrace.translate.judged_listeners import KINDS, Conflict, JudgedListener, Listeners
+from headrace.translate.judged_listeners import KINDS, UDP, Conflict, JudgedListener, Listeners
 
 
 def gateway_of(listener_set: ListenerSet, reader: Reader, context: BuildContext) -> Gateway | None:
@@ -69,12 +69,14 @@ def _conflict(listener: Listener, own: ListenerSet, gateway: Gateway, reader: Re
     others: list[tuple[Ref, Listener]] = [
         (gateway.ref, each) for each in gateway.listeners if each.protocol in KINDS and not each.problems
     ]
-    protocols = (protocol for protocol in KINDS if protocol != listener.protocol)
+    # Ports of UDP and TCP are different ones.
+    is_udp = listener.protocol == UDP
+    protocols = (each for each in KINDS if each != listener.protocol and (each == UDP) is is_udp)
     groups = [registry.listeners_of_protocol(gateway.ref, listener.port, protocol) for protocol in protocols]
     groups.append(registry.listeners_of_host(gateway.ref, listener.hostname or judged_listeners.ANY))
     for group in groups:
         others += [(each.ref, item) for each, item in _of_sets(group, gateway, reader) if _age(each) < _age(own)]
-    for ref, each in others:
+    for ref, each in ((ref, each) for ref, each in others if (each.protocol == UDP) is is_udp):
         if each.port == listener.port and each.protocol != listener.protocol:
             return Conflict('ProtocolConflict', f'{ref} has port {each.port} with another protocol', 'protocol')
         if each.port == listener.port and each.hostname == listener.hostname:

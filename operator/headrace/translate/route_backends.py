@@ -24,7 +24,12 @@ class BackendPort:
 
 
 def resolve(
-    ref: Ref, backend: BackendObjectReference, field: str, reader: Reader, context: BuildContext
+    ref: Ref,
+    backend: BackendObjectReference,
+    field: str,
+    reader: Reader,
+    context: BuildContext,
+    protocol: Protocol = Protocol.TCP,
 ) -> BackendPort | Diagnostic:
     """Return what a route's reference means, or the diagnostic with the API's reason why it cannot be used."""
     if (backend.group, backend.kind) != ('', 'Service'):
@@ -39,9 +44,9 @@ def resolve(
     service = reader.other_service(backend.ref)
     if service is None:
         return Diagnostic(ref, 'BackendNotFound', f'{backend.ref} does not exist', field)
-    port = next((each for each in service.ports if each.number == backend.port and each.protocol is Protocol.TCP), None)
+    port = next((each for each in service.ports if each.number == backend.port and each.protocol is protocol), None)
     if port is None:
-        return Diagnostic(ref, 'BackendNotFound', f'{backend.ref} has no TCP port {backend.port}', field)
+        return Diagnostic(ref, 'BackendNotFound', f'{backend.ref} has no {protocol} port {backend.port}', field)
     if service.type is ServiceType.EXTERNAL_NAME and not context.settings.allow_external_name:
         return Diagnostic(
             ref, 'UnsupportedValue', f'{backend.ref} is an ExternalName, which the class does not allow', field

@@ -6,13 +6,24 @@ from dataclasses import replace
 import pytest
 
 from headrace.controller.gateways import Gateways
+from headrace.ir.l4 import UDPTarget
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context, gateway_listeners
-from support.gateways import OWN_NAMESPACE, gateway, http_route, listener, rule, slot_service, tcp_route
+from support.gateways import (
+    OWN_NAMESPACE,
+    backend,
+    gateway,
+    http_route,
+    l4_route,
+    listener,
+    rule,
+    slot_service,
+    tcp_route,
+)
 from support.objects import service
 
 CONTROLLER = 'headrace.io/gateway-controller'
@@ -205,6 +216,60 @@ def test_a_route_that_waits_for_an_older_one_is_accepted_and_says_so():
     assert conditions(entry)['Accepted'] == ('True', 'Accepted')
     assert 'TCPRoute shop/older' in entry['conditions'][0]['message']
     assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 2
+
+
+def udp(*documents):
+    """Return a cluster with a Gateway of one port for UDP and TCP, and a Service for each."""
+    shown = slot_service('web', {53: CONTEXT.slots['TCP'][0]})
+    shown['spec']['ports'].append({'name': 'u53', 'port': 53, 'protocol': 'UDP', 'targetPort': 'headrace-udp'})
+    return Cluster(
+        gateway('web', listener('udp', 53, 'UDP'), listener('tcp', 53, 'TCP')),
+        {**shown, 'status': {'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}},
+        *(service(name, ports=[{'port': 53, 'protocol': 'UDP', 'name': 'dns'}]) for name in ('one', 'two')),
+        *documents,
+    )
+
+
+def test_a_udp_port_leads_past_the_edge():
+    made = Cluster(gateway('web', listener('udp', 53, 'UDP'), listener('tcp', 53, 'TCP')))
+    assert made.gateways.decide(WEB).service['spec']['ports'] == [
+        {'name': 'p53', 'port': 53, 'targetPort': CONTEXT.slots['TCP'][0], 'protocol': 'TCP'},
+        {'name': 'u53', 'port': 53, 'targetPort': 'headrace-udp', 'protocol': 'UDP'},
+    ]
+    write = udp().gateways.decide(WEB)
+    assert write.service is None
+    assert [conditions(each)['Programmed'][0] for each in write.status['listeners']] == ['True', 'True']
+
+
+def test_of_several_udp_routes_the_oldest_one_has_the_port():
+    older = l4_route('UDPRoute', 'older', backend('one', port=53))
+    younger = l4_route('UDPRoute', 'younger', backend('two', port=53), created='2025-01-01T00:00:00Z')
+    cluster = udp(older, younger)
+    expected = UDPTarget(((Ref('Service', 'shop', 'one'), 'dns'),))
+    assert cluster.gateways.udp_targets() == {gateway_listeners.service_of(WEB, CONTEXT): {53: expected}}
+    (entry,) = cluster.gateways.decide(Ref('UDPRoute', 'shop', 'younger')).status['parents']
+    assert conditions(entry)['Accepted'] == ('True', 'Accepted')
+    assert 'UDPRoute shop/older' in entry['conditions'][0]['message']
+    assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 2
+
+
+def test_a_udp_route_says_that_weights_are_not_kept_and_which_backends_are_none():
+    weighted = l4_route('UDPRoute', 'r', backend('one', 7, port=53), backend('two', 3, port=53), backend('no', 0))
+    (entry,) = udp(weighted).gateways.decide(Ref('UDPRoute', 'shop', 'r')).status['parents']
+    assert conditions(entry) == {'Accepted': ('True', 'Accepted'), 'ResolvedRefs': ('False', 'BackendNotFound')}
+    assert 'weights are not kept' in entry['conditions'][0]['message']
+
+
+def test_a_udp_route_with_a_backend_that_cannot_be_read_leads_to_the_others():
+    cluster = udp(l4_route('UDPRoute', 'r', {'port': 53}, backend('one', port=53)))
+    (targets,) = cluster.gateways.udp_targets().values()
+    assert [ref.name for ref, _ in targets[53].ports] == ['one']
+
+
+def test_a_udp_route_of_no_gateway_of_this_class_leads_nowhere():
+    cluster = udp(l4_route('UDPRoute', 'r', backend('one', port=53), gateway='absent'))
+    assert cluster.gateways.udp_targets() == {}
+    assert cluster.gateways.decide(Ref('UDPRoute', 'shop', 'r')) is None
 
 
 def test_entries_of_other_controllers_stay_and_what_is_there_is_not_written_again():
