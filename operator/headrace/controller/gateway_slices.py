@@ -8,7 +8,9 @@ of all slices would cost what the whole cluster has.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from headrace.controller.client import Client
@@ -29,6 +31,8 @@ _MANAGER = 'headrace.io'
 _MANAGER_LABEL = 'endpointslice.kubernetes.io/managed-by'
 # The most that the API takes in one slice.
 _MOST_ENDPOINTS = 1000
+# So many backends of a namespace are read at a time; the others wait for their turn.
+_MOST_READ = 20
 _TYPES = {4: 'IPv4', 6: 'IPv6'}
 
 
@@ -77,6 +81,8 @@ class GatewaySlices:
         self._client, self._context, self._targets = client, context, targets
         # What was written last, by name; None until it is known what is there.
         self._written: dict[str, Document] | None = None
+        # Slices of backends as they were read last, those that were read longest ago first.
+        self._read: dict[Ref, list[Slice]] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -85,34 +91,67 @@ class GatewaySlices:
                 try:
                     await self.step()
                 except CallError as error:
-                    log.warning('endpoints of Gateways are behind', extra={'error': str(error)[:300]})
+                    _warn(error)
             await asyncio.sleep(_SECONDS)
 
     async def step(self) -> None:
-        """Write what differs; raises CallError."""
+        """Read backends and write what differs; raises CallError where it cannot be known what is there.
+
+        A backend that cannot be read, and a slice that the API refuses, wait without the others.
+        """
         namespace = self._context.own_namespace
         if self._written is None:
             label = f'{_MANAGER_LABEL}={_MANAGER},{CLASS_LABEL}={self._context.class_name}'
             self._written = {name: {} for name in await self._client.slices_with_label(label, namespace)}
-        wanted = await self._wanted()
+        targets = self._targets()
+        await self._follow({ref for ports in targets.values() for each in ports.values() for ref, _ in each.ports})
+        wanted = self._wanted(targets)
         for name, document in wanted.items():
             if self._written.get(name) != document:
-                await self._client.apply_slice(document)
-                self._written[name] = document
+                with _alone():
+                    await self._client.apply_slice(document)
+                    self._written[name] = document
         for name in self._written.keys() - wanted.keys():
-            with contextlib.suppress(NotFoundError):
-                await self._client.delete_slice(namespace, name)
-            del self._written[name]
+            with _alone():
+                with contextlib.suppress(NotFoundError):
+                    await self._client.delete_slice(namespace, name)
+                del self._written[name]
 
-    async def _wanted(self) -> dict[str, Document]:
-        known: dict[Ref, list[Slice]] = {}
+    async def _follow(self, backends: AbstractSet[Ref]) -> None:
+        """Read backends anew, of each namespace so many of those that were read longest ago."""
+        for ref in self._read.keys() - backends:
+            del self._read[ref]
+        turns: Counter[str] = Counter()
+        for ref in (*sorted(backends - self._read.keys()), *self._read):
+            turns[ref.namespace] += 1
+            if turns[ref.namespace] <= _MOST_READ:
+                with _alone():
+                    found = await self._client.slices_of(ref)
+                    self._read.pop(ref, None)
+                    self._read[ref] = found
+
+    def _wanted(self, targets: Mapping[Ref, Mapping[int, UDPTarget]]) -> dict[str, Document]:
         wanted: dict[str, Document] = {}
-        for service, targets in self._targets().items():
-            for port, target in targets.items():
-                endpoints = []
-                for backend, name in target.ports:
-                    if backend not in known:
-                        known[backend] = await self._client.slices_of(backend)
-                    endpoints += [(item, name) for item in known[backend] if not item.headless]
+        for service, ports in targets.items():
+            for port, target in ports.items():
+                endpoints = (
+                    (item, name)
+                    for backend, name in target.ports
+                    for item in self._read.get(backend, ())
+                    if not item.headless
+                )
                 wanted |= documents(service, port, endpoints, self._context)
         return wanted
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let a call fail for itself."""
+    try:
+        yield
+    except CallError as error:
+        _warn(error)
+
+
+def _warn(error: CallError) -> None:
+    log.warning('endpoints of Gateways are behind', extra={'error': str(error)[:300]})

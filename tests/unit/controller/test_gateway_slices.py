@@ -7,7 +7,7 @@ import pytest
 
 from headrace.controller.gateway_slices import GatewaySlices, documents
 from headrace.ir.l4 import UDPTarget
-from headrace.kube.calls import NotFoundError
+from headrace.kube.calls import CallError, NotFoundError
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Slice, SlicePort
 from support.gateways import CLUSTER, OWN_NAMESPACE
@@ -60,10 +60,12 @@ class Api:
     """What is asked of the API, and what it has of slices."""
 
     def __init__(self, *slices, there=()):
-        self.slices, self.there, self.calls = list(slices), dict.fromkeys(there), []
+        self.slices, self.there, self.calls, self.refused = list(slices), dict.fromkeys(there), [], ()
 
     async def slices_of(self, service):
         self.calls.append(('list', service.name))
+        if service.name in self.refused:
+            raise CallError('refused')
         return self.slices
 
     async def slices_with_label(self, label, namespace):
@@ -72,12 +74,14 @@ class Api:
 
     async def apply_slice(self, body):
         self.calls.append(('apply', body['metadata']['name']))
+        if body['metadata']['name'] in self.refused:
+            raise CallError('refused')
         self.there[body['metadata']['name']] = body
 
     async def delete_slice(self, namespace, name):
         self.calls.append(('delete', name))
         if name not in self.there:
-            raise NotFoundError(404, 'gone')
+            raise NotFoundError('gone')
         del self.there[name]
 
 
@@ -104,6 +108,39 @@ def test_what_differs_is_written_and_what_nothing_wants_is_removed():
     assert taken(api) == [('delete', 'gateway-x-u53-5353-4')]
     asyncio.run(work.step())
     assert taken(api) == []
+
+
+def to(*names, port=53, namespace='shop'):
+    """Return the target of a UDP port by the names of Services."""
+    return {port: UDPTarget(tuple((Ref('Service', namespace, name), 'udp') for name in names))}
+
+
+def test_what_the_api_refuses_of_one_route_keeps_no_other_one_waiting():
+    targets = {SERVICE: {**to('bad'), **to('dns', port=54), **to('dns', port=55)}}
+    api = Api(endpoints('10.0.0.1'))
+    api.refused = ('bad', 'gateway-x-u54-5353-4')
+    work = GatewaySlices(api, CLUSTER, lambda: targets)
+    asyncio.run(work.step())
+    assert list(api.there) == ['gateway-x-u55-5353-4']
+    api.refused = ()
+    asyncio.run(work.step())
+    assert sorted(api.there) == [f'gateway-x-u{port}-5353-4' for port in (53, 54, 55)]
+
+
+def test_many_backends_of_one_namespace_leave_those_of_others_their_turn():
+    crowd = [f's{number:02}' for number in range(30)]
+    targets = {SERVICE: to(*crowd), Ref('Service', OWN_NAMESPACE, 'gateway-y'): to('dns', namespace='other')}
+    api = Api(endpoints('10.0.0.1'))
+    work = GatewaySlices(api, CLUSTER, lambda: targets)
+    asyncio.run(work.step())
+    first = [name for call, name in taken(api) if call == 'list']
+    assert (len(first), 'dns' in first) == (21, True)
+    asyncio.run(work.step())
+    # Those that have not been read come first.
+    assert {name for call, name in taken(api) if call == 'list'} >= set(crowd) - set(first)
+    targets.pop(SERVICE)
+    asyncio.run(work.step())
+    assert [name for call, name in taken(api) if call == 'list'] == ['dns']
 
 
 def test_slices_that_belong_to_no_cluster_are_not_asked_for():
