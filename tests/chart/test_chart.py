@@ -226,11 +226,13 @@ def test_rights_are_those_that_the_documentation_names():
             for kind in (
                 'gatewayclasses',
                 'gateways',
+                'listenersets',
                 'httproutes',
                 'grpcroutes',
                 'tlsroutes',
                 'tcproutes',
                 'udproutes',
+                'backendtlspolicies',
             )
         ),
         ('*', '', 'namespaces', read),

@@ -10,7 +10,19 @@ from support import gateway_crds
 from support.api import ApiError, collection
 from support.cluster import pod
 from support.gateway_objects import gateway_class
-from support.gateways import API, backend, gateway, grpc_route, http_route, l4_route, listener, rule, tcp_route
+from support.gateways import (
+    API,
+    backend,
+    backend_tls_policy,
+    gateway,
+    grpc_route,
+    http_route,
+    l4_route,
+    listener,
+    listener_set,
+    rule,
+    tcp_route,
+)
 from support.live import until
 from support.objects import endpoint_slice, ingress, service
 
@@ -116,9 +128,11 @@ def test_a_controller_uses_its_rights_and_no_others(make_cluster, town, joined):
     first.plane.api.apply(gateway_class('shown'))
     first.put(
         'shown',
-        gateway('shown', listener(), listener('udp', 53, 'UDP'), class_name='shown'),
+        gateway('shown', listener(), listener('udp', 53, 'UDP'), class_name='shown', admits='Same'),
         service('udp', ports=[{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]),
         endpoint_slice('udp', addresses=['10.1.2.3'], port=53, port_name='dns', protocol='UDP'),
+        listener_set('shown', listener('more', 8080), parent='shown'),
+        backend_tls_policy('shown', 'web', system=True),
         http_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         grpc_route('shown', rule('web'), parents=[{'name': 'shown'}]),
         tcp_route('shown', 'web', gateway='shown'),

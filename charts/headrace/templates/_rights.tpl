@@ -92,7 +92,7 @@ subjects:
 {{- if include "headrace.gatewayApi" . }}
 # Addresses of Gateways, and conditions of listeners and routes; nothing else of them can be written.
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status, udproutes/status]
+  resources: [gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tlsroutes/status, tcproutes/status, udproutes/status, backendtlspolicies/status]
   verbs: [patch]
 # The endpoints of UDPRoutes.
 - apiGroups: [discovery.k8s.io]

@@ -97,7 +97,7 @@ class Controller:
         self.writer = Writer(client, options.identity, self.decide, rate)
         self.agents = Agents()
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
-        self.gateways = Gateways(self.state, self.store, options.edge_selector, self.writer.ask)
+        self.gateways = Gateways(self.state, self.store, options.edge_selector, self.writer.ask, self.agents.about)
         taint = context.settings.startup_taint
         self.startup = (
             Startup(taint, client, lambda: self.agents.living, lambda: self.handover.highest_epoch_handed_over)

@@ -4,11 +4,15 @@ The conformance tests of the API run those of these features, so one that is nam
 """
 
 SUPPORTED = (
+    'BackendTLSPolicy',
     'GRPCRoute',
     'GRPCRouteNamedRouteRule',
     'Gateway',
     'GatewayAddressEmpty',
+    'GatewayFrontendClientCertificateValidation',
+    'GatewayFrontendClientCertificateValidationInsecureFallback',
     'GatewayHTTPListenerIsolation',
+    'GatewayHTTPSListenerDetectMisdirectedRequests',
     'GatewayPort8080',
     'GatewayStaticAddresses',
     'HTTPRoute',
@@ -38,6 +42,7 @@ SUPPORTED = (
     'HTTPRouteRetryBackendTimeout',
     'HTTPRouteRetryConnectionError',
     'HTTPRouteSchemeRedirect',
+    'ListenerSet',
     'ReferenceGrant',
     'TCPRoute',
     'TLSRoute',

@@ -5,11 +5,12 @@ Only labels and annotations that the Gateway's `infrastructure` names, and the c
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from headrace.names import Ref
 from headrace.objects.annotations import PREFIX
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.kinds import Protocol, Service
 from headrace.store import Store
 from headrace.translate import gateway_listeners
@@ -64,10 +65,13 @@ class Slots:
         return {port.number: port.target for port in shown.ports if port.target} if shown is not None else {}
 
 
-def ports_of(gateway: Gateway) -> dict[int, str]:
-    """Return the protocol of each port that a Gateway needs at the edge; of several the first listener's counts."""
+def ports_of(gateway: Gateway, sets: Iterable[ListenerSet] = ()) -> dict[int, str]:
+    """Return the protocol of each port that a Gateway needs at the edge; of several the first listener's counts.
+
+    `sets` are the ListenerSets that it admits, the oldest first.
+    """
     ports: dict[int, str] = {}
-    for listener in gateway.listeners:
+    for listener in chain(gateway.listeners, *(each.listeners for each in sets)):
         if not listener.problems and listener.protocol in ('HTTP', 'HTTPS', 'TLS', 'TCP'):
             ports.setdefault(listener.port, listener.protocol)
     return ports

@@ -11,7 +11,9 @@ from typing import Any
 from headrace.controller import conditions, gateway_services
 from headrace.diagnostics import Diagnostic, Level, StatusPart
 from headrace.ir.fragment import Fragment
+from headrace.names import Ref
 from headrace.objects import fields, status
+from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.listeners import Listener
 from headrace.objects.references import GATEWAY_GROUP
@@ -25,6 +27,8 @@ _API_REASONS = {'InvalidObject': 'UnsupportedValue', 'UnsupportedListenerProtoco
 _OF_REFERENCES = frozenset(
     (
         'BackendNotFound',
+        'InvalidCACertificateKind',
+        'InvalidCACertificateRef',
         'InvalidCertificateRef',
         'InvalidKind',
         'InvalidRouteKinds',
@@ -36,6 +40,8 @@ _OF_REFERENCES = frozenset(
 )
 # What the condition of a route that is accepted says all the same.
 _REMARKS = frozenset(('OlderRoute', 'WeightsNotKept'))
+# The API takes no more.
+_MOST_ANCESTORS = 16
 _CONFLICTS = frozenset(('HostnameConflict', 'ProtocolConflict'))
 
 
@@ -132,9 +138,13 @@ def of_gateway(
     listeners: Iterable[ListenerView],
     problems: Iterable[Diagnostic],
     addresses: Addresses,
+    sets: int,
     now: str,
 ) -> Document:
-    """Return the status of a Gateway of ours; `problems` are those of the Gateway as a whole."""
+    """Return the status of a Gateway of ours; `problems` are those of the Gateway as a whole.
+
+    `sets` is how many ListenerSets are attached to it.
+    """
     views = list(listeners)
     requested, unsupported = (
         gateway_services.requested_addresses(gateway),
@@ -162,7 +172,53 @@ def of_gateway(
         'addresses': [_address(ip, host) for ip, host in addresses],
         'conditions': _documents(gateway.status.document, [accepted, ready], now),
         'listeners': _listeners(gateway, views, now),
+        **({'attachedListenerSets': sets} if sets or gateway.status.document.get('attachedListenerSets') else {}),
     }
+
+
+def of_set(
+    listener_set: ListenerSet, listeners: Iterable[ListenerView], problems: Iterable[Diagnostic], now: str
+) -> Document:
+    """Return the status of a ListenerSet for a Gateway of ours; `problems` are those of the set as a whole."""
+    views, generation = list(listeners), listener_set.generation
+    accepted = _judged('Accepted', list(problems), generation, 'headrace serves the ListenerSet')
+    if accepted.status == 'True' and any(view.diagnostics for view in views):
+        usable = 'True' if any(view.is_served for view in views) else 'False'
+        message = 'a listener is not valid; its conditions say why'
+        accepted = Condition('Accepted', usable, 'ListenersNotValid', message, generation)
+    if any(view.is_served for view in views):
+        ready = Condition('Programmed', 'True', 'Programmed', 'the edge serves the ListenerSet', generation)
+    else:
+        reason = 'Pending' if accepted.status == 'True' else accepted.reason
+        ready = Condition('Programmed', 'False', reason, 'no listener is served', generation)
+    return {
+        'conditions': _documents(listener_set.status.document, [accepted, ready], now),
+        'listeners': _listeners(listener_set, views, now),
+    }
+
+
+def of_policy(
+    policy: BackendTLSPolicy, gateways: Iterable[Ref], diagnostics: Iterable[Diagnostic], controller: str, now: str
+) -> Document:
+    """Return the status of a BackendTLSPolicy: an entry for each Gateway of ours that leads to its targets, and those of others."""
+    current = fields.documents(policy.status.document, 'ancestors')
+    foreign = [entry for entry in current if entry.get('controllerName') != controller]
+    ours = [entry for entry in current if entry.get('controllerName') == controller]
+    problems = [each for each in diagnostics if each.level is Level.ERROR]
+    references = [each for each in problems if each.reason in _OF_REFERENCES]
+    others = [each for each in problems if each.reason not in _OF_REFERENCES]
+    judged = [
+        _judged('Accepted', others, policy.generation, 'the policy is kept'),
+        _judged('ResolvedRefs', references, policy.generation, 'all references are resolved'),
+    ]
+    entries: list[Document] = []
+    for ref in sorted(gateways):
+        ancestor = {'group': GATEWAY_GROUP, 'kind': ref.kind, 'namespace': ref.namespace, 'name': ref.name}
+        shown = next((entry for entry in ours if fields.mapping(entry, 'ancestorRef') == ancestor), {})
+        entries.append(
+            {'ancestorRef': ancestor, 'controllerName': controller, 'conditions': _documents(shown, judged, now)}
+        )
+    return {'ancestors': [*foreign, *entries][:_MOST_ANCESTORS]}
 
 
 def _address(ip: str, host: str) -> Document:

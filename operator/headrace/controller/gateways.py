@@ -10,26 +10,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.controller import gateway_features, gateway_services, gateway_status
+from headrace.controller import conditions, gateway_features, gateway_services, gateway_status
 from headrace.controller.gateway_services import Slots
 from headrace.controller.gateway_status import ListenerView
-from headrace.diagnostics import WHOLE, Diagnostic, Level
+from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import UDPTarget
 from headrace.names import Ref
+from headrace.objects import registry
+from headrace.objects.backend_tls_policies import BackendTLSPolicy
 from headrace.objects.gateway_classes import GatewayClass
-from headrace.objects.gateways import Gateway
+from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.objects.kinds import Service
 from headrace.objects.routes import Route
 from headrace.objects.status import Addresses
-from headrace.resolve.changes import Change
+from headrace.resolve.changes import Change, FragmentChange
 from headrace.resolve.state import State
 from headrace.store import Reader, Store
-from headrace.translate import gateway_listeners
+from headrace.translate import gateway_listeners, listener_sets
+from headrace.translate.judged_listeners import Listeners
 
 Document = dict[str, Any]
 ROUTES = ('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute')
-KINDS = ('GatewayClass', 'Gateway', *ROUTES)
+KINDS = ('GatewayClass', 'Gateway', 'ListenerSet', 'BackendTLSPolicy', *ROUTES)
+
+_POLICIES = registry.attached('BackendTLSPolicy', Ref('Service', '', '')).kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,20 @@ class GatewayWrite:
 
 
 class Gateways:
-    """The Gateway API's resources of one class. `ask` has an object looked at; `selector` are the labels of edge pods."""
+    """The Gateway API's resources of one class. `ask` has an object looked at; `selector` are the labels of edge pods.
 
-    def __init__(self, state: State, store: Store, selector: dict[str, str], ask: Callable[[Ref], None]) -> None:
+    `of_agents` tells what agents alone can know of an object: the controller reads no certificates.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        selector: dict[str, str],
+        ask: Callable[[Ref], None],
+        of_agents: Callable[[Ref], Iterable[Diagnostic]] = lambda _: (),
+    ) -> None:
+        self.of_agents = of_agents
         self.state, self.store, self.selector, self.ask = state, store, selector, ask
         self.context = state.context
         self.controller = gateway_listeners.controller_name(self.context.class_name)
@@ -77,8 +93,19 @@ class Gateways:
                 self._attached.subtract(before)
                 self._attached.update(after)
                 touched.update(owner for owner, _ in before ^ after)
+            touched |= self._concerned(item)
         for ref in touched:
             self.ask(ref)
+
+    def _concerned(self, item: FragmentChange) -> set[Ref]:
+        """Return the Gateways whose listeners a ListenerSet adds to, and the policies of Services that a route leads to."""
+        fragments = [fragment for fragment in (item.old, item.new) if fragment is not None]
+        if item.ref.kind == 'ListenerSet':
+            return {ref for fragment in fragments for ref in fragment.needs if ref.kind == 'Gateway'}
+        if item.ref.kind not in ROUTES:
+            return set()
+        groups = {ref for fragment in fragments for ref in fragment.needs if ref.kind == _POLICIES}
+        return {policy.ref for group in groups for policy in self.store.members(group, BackendTLSPolicy)}
 
     def changed(self, refs: Iterable[Ref]) -> None:
         """Have the Gateways looked at whose Services have changed."""
@@ -93,6 +120,10 @@ class Gateways:
             return self._of_class(ref, now)
         if ref.kind == 'Gateway':
             return self._of_gateway(ref, now)
+        if ref.kind == 'ListenerSet':
+            return self._of_set(ref, now)
+        if ref.kind == 'BackendTLSPolicy':
+            return self._of_policy(ref, now)
         return self._of_route(ref, now)
 
     def _of_class(self, ref: Ref, now: str) -> GatewayWrite | None:
@@ -117,21 +148,22 @@ class Gateways:
             shown = self._owners.pop(service, None) is not None or self.store.get(service, Service) is not None
             return GatewayWrite(ref, removed=service) if shown and self.context.slots else None
         self._owners[service] = ref
-        made = self._service(gateway, service)
-        problems = [each for each in self.state.diagnostics(ref) if each.level is Level.ERROR]
-        views = self._views(gateway, reader, problems)
-        whole = [each for each in problems if each.part == WHOLE and not each.field.startswith('spec.listeners')]
-        wanted = gateway_status.of_gateway(gateway, views, whole, self._addresses(service), now)
+        sets = self._sets(gateway, reader)
+        made = self._service(gateway, sets, service)
+        problems = self._problems(ref)
+        views = self._views(gateway_listeners.of_gateway(gateway, reader, self.context), problems)
+        addresses = self._addresses(service)
+        wanted = gateway_status.of_gateway(gateway, views, _of_whole(problems), addresses, len(sets), now)
         write = self._write(ref, gateway.status.version, gateway.status.document, wanted)
         if made is None:
             return write
         return GatewayWrite(ref, gateway.status.version, write.status if write else {}, made)
 
-    def _service(self, gateway: Gateway, service: Ref) -> Document | None:
+    def _service(self, gateway: Gateway, sets: list[ListenerSet], service: Ref) -> Document | None:
         """Return the Service of a Gateway where it must be made or changed."""
         if not self.context.slots or not self.selector:
             return None
-        targets = self.slots.of(service, gateway_services.ports_of(gateway))
+        targets = self.slots.of(service, gateway_services.ports_of(gateway, sets))
         current = gateway_services.is_current(self.store.get(service, Service), gateway, targets)
         if current or not (targets or gateway_services.udp_ports_of(gateway)):
             return None
@@ -152,8 +184,44 @@ class Gateways:
         shown = self.store.get(service, Service)
         return shown.status.addresses if shown is not None else ()
 
-    def _views(self, gateway: Gateway, reader: Reader, problems: list[Diagnostic]) -> list[ListenerView]:
-        listeners = gateway_listeners.of_gateway(gateway, reader, self.context)
+    def _problems(self, ref: Ref) -> tuple[Diagnostic, ...]:
+        return conditions.errors(self.state.diagnostics(ref), self.of_agents(ref))
+
+    def _sets(self, gateway: Gateway, reader: Reader) -> list[ListenerSet]:
+        """Return the ListenerSets that a Gateway admits, the oldest first."""
+        sets = self.store.members(registry.attached('ListenerSet', gateway.ref), ListenerSet)
+        return [each for each in sets if listener_sets.is_allowed(each, gateway, reader)]
+
+    def _of_set(self, ref: Ref, now: str) -> GatewayWrite | None:
+        listener_set, reader = self.store.get(ref, ListenerSet), Reader(self.store, ref)
+        gateway = listener_sets.gateway_of(listener_set, reader, self.context) if listener_set is not None else None
+        if listener_set is None or gateway is None:
+            return None
+        problems = self._problems(ref)
+        views = self._views(listener_sets.of_set(listener_set, gateway, reader, self.context), problems)
+        wanted = gateway_status.of_set(listener_set, views, _of_whole(problems), now)
+        return self._write(ref, listener_set.status.version, listener_set.status.document, wanted)
+
+    def _of_policy(self, ref: Ref, now: str) -> GatewayWrite | None:
+        policy = self.store.get(ref, BackendTLSPolicy)
+        if policy is None:
+            return None
+        groups = (registry.attached('BackendTLSPolicy', each.ref) for each in policy.targets)
+        readers = {each for group in groups for each in self.state.dependencies.readers(group)}
+        fragments = (self.state.fragments.get(each) for each in readers if each.kind in ROUTES)
+        attachments = (each for fragment in fragments if fragment is not None for each in fragment.attachments)
+        gateways = {gateway for each in attachments if (gateway := self._gateway(each.part.parent)) is not None}
+        wanted = gateway_status.of_policy(policy, gateways, self._problems(ref), self.controller, now)
+        return self._write(ref, policy.status.version, policy.status.document, wanted)
+
+    def _gateway(self, parent: Ref) -> Ref | None:
+        """Return the Gateway that a route's parent is, or belongs to."""
+        if parent.kind != 'ListenerSet':
+            return parent
+        listener_set = self.store.get(parent, ListenerSet)
+        return listener_set.parent.ref if listener_set is not None and listener_set.parent is not None else None
+
+    def _views(self, listeners: Listeners, problems: Iterable[Diagnostic]) -> list[ListenerView]:
         return [
             ListenerView(
                 each,
@@ -161,11 +229,16 @@ class Gateways:
                 self._attached[each.owner, each.listener.name],
             )
             for each in listeners.items
-            if each.owner == gateway.ref and each.listener.name
+            if each.listener.name
         ]
 
     def _write(self, ref: Ref, version: str, current: Mapping[str, Any], wanted: Document) -> GatewayWrite | None:
         return GatewayWrite(ref, version, wanted) if gateway_status.differs(current, wanted) else None
+
+
+def _of_whole(problems: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return the problems that are those of no listener alone."""
+    return [each for each in problems if each.part == WHOLE and not each.field.startswith('spec.listeners')]
 
 
 def _listeners(fragment: Fragment | None) -> set[tuple[Ref, str]]:

@@ -86,7 +86,7 @@ _GATEWAYS = _of('Gateway')
 GATEWAY_STATUSES = (
     GATEWAY_CLASSES,
     _GATEWAYS,
-    *map(_of, ('HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute')),
+    *map(_of, ('ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute', 'BackendTLSPolicy')),
 )
 # Each namespace has one that is the same in all of them.
 _CONFIG_MAP_FIELDS = 'metadata.name!=kube-root-ca.crt'

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.controller.gateways import Gateways
+from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.ir.l4 import UDPTarget
 from headrace.names import Ref
 from headrace.objects import parse
@@ -16,10 +17,12 @@ from headrace.translate import build_context, gateway_listeners
 from support.gateways import (
     OWN_NAMESPACE,
     backend,
+    backend_tls_policy,
     gateway,
     http_route,
     l4_route,
     listener,
+    listener_set,
     rule,
     slot_service,
     tcp_route,
@@ -45,9 +48,9 @@ CLASS = {
 class Cluster:
     """Objects and the controller's model of them; `asked` are the objects that it wants looked at."""
 
-    def __init__(self, *documents):
+    def __init__(self, *documents, of_agents=()):
         self.store, self.state, self.asked = Store(), State(CONTEXT), []
-        self.gateways = Gateways(self.state, self.store, SELECTOR, self.asked.append)
+        self.gateways = Gateways(self.state, self.store, SELECTOR, self.asked.append, lambda _: of_agents)
         self.put(CLASS, *documents)
 
     def put(self, *documents):
@@ -362,3 +365,113 @@ def test_one_address_can_be_had():
 def test_an_address_of_a_type_that_is_not_supported_is_not_accepted():
     cluster = Cluster(asking({'type': 'Hostname', 'value': 'a.com'}), addressed())
     assert conditions(cluster.gateways.decide(WEB).status)['Accepted'] == ('False', 'UnsupportedAddress')
+
+
+SET = Ref('ListenerSet', 'shop', 'extra')
+
+
+def test_ports_of_admitted_listener_sets_are_in_the_service_of_their_gateway():
+    cluster = Cluster(
+        gateway('web', listener(), admits='Same'),
+        listener_set('extra', listener('a', 8080)),
+        listener_set('foreign', listener('a', 9090), parent={'name': 'web', 'namespace': 'shop'}, namespace='other'),
+    )
+    assert ports(cluster.gateways.decide(WEB)) == {80: 28000, 8080: 28001}
+    cluster.asked.clear()
+    cluster.drop(SET)
+    assert WEB in cluster.asked
+    assert ports(cluster.gateways.decide(WEB)) == {80: 28000}
+
+
+def test_a_listener_set_gets_the_conditions_of_its_listeners_and_its_gateway_their_number():
+    documents = [
+        gateway('web', listener(hostname='w.com'), admits='Same'),
+        listener_set('extra', listener('a', 8080, hostname='a.com'), listener('b', hostname='w.com')),
+        http_route('r', rule('one'), hostnames=['a.com'], parents=[{'kind': 'ListenerSet', 'name': 'extra'}]),
+    ]
+    cluster = Cluster(*documents, addressed(targets={80: 28000, 8080: 28001}))
+    after = cluster.written(documents[1])
+    assert conditions(after['status']) == {
+        'Accepted': ('True', 'ListenersNotValid'),
+        'Programmed': ('True', 'Programmed'),
+    }
+    first, second = after['status']['listeners']
+    assert (first['name'], first['attachedRoutes']) == ('a', 1)
+    assert conditions(first)['Programmed'] == ('True', 'Programmed')
+    assert conditions(second)['Conflicted'] == ('True', 'HostnameConflict')
+    assert cluster.written(documents[0])['status']['attachedListenerSets'] == 1
+    cluster.put(after)
+    assert cluster.gateways.decide(SET) is None
+
+
+def test_a_listener_set_that_is_not_admitted_says_so():
+    documents = [gateway('web'), listener_set('extra', listener('a', 8080))]
+    status = Cluster(*documents).written(documents[1])['status']
+    assert conditions(status) == {'Accepted': ('False', 'NotAllowed'), 'Programmed': ('False', 'NotAllowed')}
+    assert Cluster(gateway('web', class_name='else'), documents[1]).gateways.decide(SET) is None
+    assert Cluster().gateways.decide(SET) is None
+
+
+def test_a_listener_set_waits_for_its_port():
+    documents = [gateway('web', admits='Same'), listener_set('extra', listener('a', 8080))]
+    status = Cluster(*documents).written(documents[1])['status']
+    assert conditions(status) == {'Accepted': ('True', 'Accepted'), 'Programmed': ('False', 'Pending')}
+
+
+POLICY = Ref('BackendTLSPolicy', 'shop', 'policy')
+
+
+def test_a_policy_gets_conditions_for_each_gateway_that_leads_to_its_targets():
+    policy = backend_tls_policy('policy', 'one', system=True)
+    foreign = {'ancestorRef': {'name': 'x'}, 'controllerName': 'other', 'conditions': []}
+    policy['status'] = {'ancestors': [foreign]}
+    cluster = Cluster(
+        gateway('web', listener(), admits='Same'),
+        listener_set('extra', listener('a', 8080)),
+        http_route('r', rule('one'), parents=[{'name': 'web'}, {'kind': 'ListenerSet', 'name': 'extra'}]),
+        service('one', ports=[{'name': 'http', 'port': 80}]),
+        policy,
+    )
+    assert POLICY in cluster.asked
+    after = cluster.written(policy)
+    other, own = after['status']['ancestors']
+    assert other == foreign
+    assert (own['ancestorRef']['name'], own['controllerName']) == ('web', CONTROLLER)
+    assert conditions(own) == {'Accepted': ('True', 'Accepted'), 'ResolvedRefs': ('True', 'ResolvedRefs')}
+    cluster.put(after)
+    assert cluster.gateways.decide(POLICY) is None
+    cluster.drop(ROUTE)
+    assert cluster.written(after)['status']['ancestors'] == [foreign]
+    cluster.drop(POLICY)
+    assert cluster.gateways.decide(POLICY) is None
+
+
+@pytest.mark.parametrize(
+    ('said', 'told', 'expected'),
+    [
+        ({'authorities': [{'group': 'a.io', 'kind': 'Thing', 'name': 'x'}]}, ['NoValidCACertificate'], {'Accepted': ('False', 'NoValidCACertificate'), 'ResolvedRefs': ('False', 'InvalidKind')}),
+        ({'system': True, 'created': '2030-01-01T00:00:00Z'}, [], {'Accepted': ('False', 'Conflicted'), 'ResolvedRefs': ('True', 'ResolvedRefs')}),
+    ],
+)  # fmt: skip
+def test_a_policy_that_is_not_kept_says_why(said, told, expected):
+    policy = backend_tls_policy('policy', 'one', **said)
+    cluster = Cluster(
+        gateway(),
+        http_route('r', rule('one')),
+        service('one', ports=[{'name': 'http', 'port': 80}]),
+        backend_tls_policy('rival', 'one', system=True, created='2025-01-01T00:00:00Z'),
+        policy,
+        of_agents=[Diagnostic(POLICY, reason, 'as an agent says') for reason in told],
+    )
+    (own,) = cluster.written(policy)['status']['ancestors']
+    assert conditions(own) == expected
+
+
+def test_what_agents_alone_know_of_certificates_is_theirs_to_tell():
+    wrong = Diagnostic(WEB, 'InvalidCertificateRef', 'no certificate', 'spec.listeners[0]', StatusPart(section='https'))
+    document = gateway('web', listener('https', 443, 'HTTPS', tls={'certificateRefs': [{'name': 'x'}]}))
+    for of_agents, expected in (((), ('True', 'ResolvedRefs')), ((wrong,), ('False', 'InvalidCertificateRef'))):
+        cluster = Cluster(document, addressed(targets={443: 28002}), of_agents=of_agents)
+        (entry,) = cluster.written(document)['status']['listeners']
+        assert conditions(entry)['ResolvedRefs'] == expected
+        assert conditions(entry)['Programmed'][0] == expected[0]
