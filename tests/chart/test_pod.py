@@ -26,7 +26,11 @@ def make_pod(control_plane, namespace, release):
 
     def make(descriptors=(1024, 1048576), **haproxy):
         address = network.pod()
-        values = {**QUICK, 'haproxy': {**QUICK['haproxy'], **haproxy}, 'settings': {'addresses': [address]}}
+        values = {
+            **QUICK,
+            'haproxy': {**QUICK['haproxy'], **haproxy},
+            'settings': {'addresses': [address], 'gatewaySlots': 8},
+        }
         values['secrets'] = {'namespaces': [namespace]}
         found = Pod(control_plane, chart.render(values, namespace=namespace), namespace, address, descriptors)
         made.append(found)

@@ -8,6 +8,7 @@ import subprocess
 import yaml
 
 from conftest import ROOT, binary
+from headrace.kube import rights
 from support import api
 
 CHART = ROOT / 'charts' / 'headrace'
@@ -90,6 +91,16 @@ def settings(documents):
     """Return the settings of the class as the operator reads them, as text."""
     maps = [one for one in documents if one['kind'] == 'ConfigMap' and 'settings.yaml' in one['data']]
     return maps[0]['data']['settings.yaml']
+
+
+def gateway_rules(account):
+    """Return what an account has rights for that are used only where the API server has the CRDs of the Gateway API."""
+    return {
+        (rule.group, rule.resource, verb)
+        for rule in rights.RULES
+        if account in rule.roles and rule.when is rights.When.GATEWAY_API
+        for verb in rule.verbs
+    }
 
 
 def rules(documents, account):

@@ -132,8 +132,9 @@ api: 8406
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}
 {{- end -}}
-{{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 4 .Values.haproxy.maxconn) 200)) -}}
-{{- fail "haproxy.fileDescriptors: four for each of haproxy.maxconn, and 200 besides, are the least" -}}
+{{- $slots := ternary (int (dig "gatewaySlots" 64 .Values.settings)) 0 (eq (include "headrace.gatewayApi" .) "true") -}}
+{{- if lt (int .Values.haproxy.fileDescriptors) (int (add (mul 4 .Values.haproxy.maxconn) (mul 8 $slots) 200)) -}}
+{{- fail "haproxy.fileDescriptors: four for each of haproxy.maxconn, eight for each of settings.gatewaySlots, and 200 besides, are the least" -}}
 {{- end -}}
 {{- $own := include "headrace.ports" . | fromYaml | values -}}
 {{- if ne (len $own) (len (uniq $own)) -}}

@@ -124,4 +124,5 @@ def _listeners(context: BuildContext, fragments: Sequence[Fragment]) -> int:
             + sum(tls_listeners.of_fragments(fragments).sizes.values())
         )
     ranges = sum(last - first + 1 for first, last in settings.ranges())
-    return (4 + settings.http3 + ranges) * len(settings.addresses)
+    slots = sum(map(len, context.slots.values()))
+    return (4 + settings.http3 + ranges + slots) * len(settings.addresses)
