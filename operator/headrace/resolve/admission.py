@@ -151,7 +151,13 @@ class Admission:
 def _forms(fragment: Fragment, good: Fragment | None) -> Iterable[Fragment]:
     """Yield what can stand for a fragment, the best first; the last one takes nothing."""
     if good is not None:
-        yield replace(good, created=fragment.created, needs=fragment.needs, diagnostics=fragment.diagnostics)
+        yield replace(
+            good,
+            created=fragment.created,
+            needs=fragment.needs,
+            attachments=fragment.attachments,
+            diagnostics=fragment.diagnostics,
+        )
     without_routes = budgets.closed_form(fragment)
     yield without_routes
     yield budgets.without_claims(without_routes)

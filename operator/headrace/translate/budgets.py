@@ -217,7 +217,7 @@ def closed_form(fragment: Fragment) -> Fragment:
     bare = Fragment(
         fragment.ref, created=fragment.created, closed=True, needs=fragment.needs, diagnostics=fragment.diagnostics
     )
-    return replace(bare, claims=tuple(claims), shut=fragment.shut)
+    return replace(bare, claims=tuple(claims), shut=fragment.shut, attachments=fragment.attachments)
 
 
 def without_claims(fragment: Fragment) -> Fragment:

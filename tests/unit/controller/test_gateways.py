@@ -48,8 +48,8 @@ CLASS = {
 class Cluster:
     """Objects and the controller's model of them; `asked` are the objects that it wants looked at."""
 
-    def __init__(self, *documents, of_agents=()):
-        self.store, self.state, self.asked = Store(), State(CONTEXT), []
+    def __init__(self, *documents, of_agents=(), context=CONTEXT):
+        self.store, self.state, self.asked = Store(), State(context), []
         self.gateways = Gateways(self.state, self.store, SELECTOR, self.asked.append, lambda _: of_agents)
         self.put(CLASS, *documents)
 
@@ -219,6 +219,15 @@ def test_a_route_that_waits_for_an_older_one_is_accepted_and_says_so():
     assert conditions(entry)['Accepted'] == ('True', 'Accepted')
     assert 'TCPRoute shop/older' in entry['conditions'][0]['message']
     assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 2
+
+
+def test_a_route_that_is_closed_shows_why():
+    context = replace(CONTEXT, settings=Settings(gateway_slots=2, gateway_first_slot=28000, max_routes_per_object=1))
+    many = http_route('r', rule('one', path='/a'), rule('one', path='/b'))
+    cluster = Cluster(gateway(), addressed(), service('one', ports=[{'port': 80}]), many, context=context)
+    (entry,) = cluster.gateways.decide(ROUTE).status['parents']
+    assert conditions(entry)['Accepted'] == ('False', 'BudgetExceeded')
+    assert cluster.gateways.decide(WEB).status['listeners'][0]['attachedRoutes'] == 1
 
 
 def udp(*documents):
