@@ -11,7 +11,8 @@ import pytest
 from conftest import binary
 from headrace.settings.settings import Secrets
 from support import certificates
-from support.edge import Edge, Endpoints, client_context, ended, web
+from support.changing_edge import ChangingEdge
+from support.edge import Endpoints, client_context, ended, web
 from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, l4_route, listener, slot_service
 from support.ports import reserve_row
 
@@ -43,51 +44,56 @@ ROUTES = (
 )
 
 
+GATEWAY = gateway(
+    'web',
+    tls('a', 'a.com'),
+    tls('gone', 'gone.com'),
+    tls('wild', '*.wild.com'),
+    tls('ended', 'ended.com', 'outer'),
+    tls('below', '*.ended.com', 'outer'),
+    tls('missing', 'missing.com', 'absent'),
+    tls('any', None, port=8443),
+    tls('own', 'own.any.com', port=8443),
+)
+SECRET = certificates.tls_secret('outer', *CERTIFICATES['outer'])
+
+
 @pytest.fixture(scope='module')
-def slots(tmp_path_factory):
-    """The slots of a Gateway by the port that clients know, behind a HAProxy."""
+def services(tmp_path_factory):
+    """Two Services that speak in the clear, and one whose endpoints end TLS."""
     pem = tmp_path_factory.mktemp('endpoint') / 'endpoint.pem'
     pem.write_bytes(b''.join(CERTIFICATES['endpoint']))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    first, held = reserve_row(4 * _PER_PROTOCOL)
-    ports = {443: first + 2 * _PER_PROTOCOL, 8443: first + 2 * _PER_PROTOCOL + 1}
-    for each in held:
-        each.close()
     with Endpoints(context) as secured, Endpoints() as plain:
-        services = [
+        yield [
             item
             for number, name in enumerate(NAMES)
             for item in web(
                 name, secured if name == 'inner' else plain, address=f'127.0.9.{number + 1}', host='', **{'class': 'x'}
             )
         ]
-        documents = (
-            GATEWAY_CLASS,
-            gateway(
-                'web',
-                tls('a', 'a.com'),
-                tls('gone', 'gone.com'),
-                tls('wild', '*.wild.com'),
-                tls('ended', 'ended.com', 'outer'),
-                tls('below', '*.ended.com', 'outer'),
-                tls('missing', 'missing.com', 'absent'),
-                tls('any', None, port=8443),
-                tls('own', 'own.any.com', port=8443),
-            ),
-            slot_service('web', ports),
-            certificates.tls_secret('outer', *CERTIFICATES['outer']),
-            *ROUTES,
-            route('missing', 'one', hostnames=['missing.com']),
-        )
-        settings = {
-            'gateway_slots': _PER_PROTOCOL,
-            'gateway_first_slot': first,
-            'secrets': Secrets(namespaces=('shop',)),
-        }
-        seen = {'own_namespace': OWN_NAMESPACE}
-        with Edge(binary('haproxy-3.4'), *services, *documents, seen=seen, **settings):
-            yield ports
+
+
+@contextlib.contextmanager
+def in_cluster(*documents):
+    """Return an edge, and the slots of the Gateway there by the port that clients know."""
+    first, held = reserve_row(4 * _PER_PROTOCOL)
+    ports = {443: first + 2 * _PER_PROTOCOL, 8443: first + 2 * _PER_PROTOCOL + 1}
+    for each in held:
+        each.close()
+    settings = {'gateway_slots': _PER_PROTOCOL, 'gateway_first_slot': first, 'secrets': Secrets(namespaces=('shop',))}
+    documents = (*documents, GATEWAY_CLASS, slot_service('web', ports))
+    with ChangingEdge(binary('haproxy-3.4'), *documents, seen={'own_namespace': OWN_NAMESPACE}, **settings) as edge:
+        yield edge, ports
+
+
+@pytest.fixture(scope='module')
+def slots(services):
+    """The slots of a Gateway by the port that clients know, behind a HAProxy."""
+    missing = route('missing', 'one', hostnames=['missing.com'])
+    with in_cluster(*services, GATEWAY, SECRET, *ROUTES, missing) as (_, ports):
+        yield ports
 
 
 def ask(port, name):
@@ -139,3 +145,17 @@ def test_connections_whose_tls_ends_here_are_shared_by_weight(slots):
 
 def test_what_is_no_tls_is_rejected(slots):
     assert ended(slots[8443], b'GET / HTTP/1.1\r\nHost: a.com\r\n\r\n')[0] == b''
+
+
+def test_routes_come_and_go_without_a_reload(services):
+    before, after = (*services, GATEWAY, SECRET), (*services, GATEWAY, SECRET, *ROUTES)
+    with in_cluster(*before) as (edge, ports):
+        assert [ask(ports[443], name) for name in ('a.com', 'ended.com')] == [None, None]
+        assert edge.change(before, after, edge.documents[-2:]) == []
+        assert [ask(ports[443], name) for name in ('a.com', 'ended.com', 'x.y.wild.com')] == [
+            ('endpoint', 'inner'),
+            ('outer', 'one'),
+            ('endpoint', 'inner'),
+        ]
+        assert edge.change(after, before, edge.documents[-2:]) == []
+        assert [ask(ports[443], name) for name in ('a.com', 'ended.com')] == [None, None]

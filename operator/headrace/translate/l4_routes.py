@@ -17,7 +17,8 @@ from headrace.objects.l4_routes import TCPRoute, TLSRoute
 from headrace.objects.route_backends import BackendRef
 from headrace.objects.routes import RouteRule
 from headrace.store import Reader
-from headrace.translate import affinity, backends, own_keys, policies, route_attachment, route_backends
+from headrace.translate import affinity, backends, budgets, own_keys, policies, route_attachment, route_backends
+from headrace.translate.budgets import Excess
 from headrace.translate.build_context import BuildContext
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.policies import Policy
@@ -42,7 +43,17 @@ def translate(route: TCPRoute | TLSRoute, reader: Reader, context: BuildContext)
         value = _ended(target) if attached.listener.ends_tls else target
         keys = (f'{attached.listener.port}:{host}' for host in attached.hosts)
         builder.claims += [Claim(Kind.L4_ROUTE, key, value, 'spec.rules') for key in keys]
-    return builder.fragment()
+    return _within_budget(builder.fragment(), context)
+
+
+def _within_budget(fragment: Fragment, context: BuildContext) -> Fragment:
+    """Return a fragment, closed where it has too many routes."""
+    number, most = len(fragment.claims), context.settings.max_routes_per_object
+    if number <= most:
+        return fragment
+    excess = Excess('routes', number, most, 'maxRoutesPerObject')
+    diagnostic = replace(excess.diagnostic(fragment.ref), field='spec.parentRefs')
+    return replace(budgets.closed_form(fragment), diagnostics=(diagnostic,))
 
 
 def _ended(target: Pointer | Split) -> Pointer | Split:

@@ -99,7 +99,7 @@ def test_of_two_routes_the_older_one_serves():
     assert made.claims.claimants((Kind.L4_ROUTE, f'{SLOT}:*'))[0].name == 'older'
 
 
-def tls_model(*documents):
+def tls_model(*documents, **settings):
     """Return the model of a Gateway that passes the TLS of one host through and ends that of the hosts below it."""
     modes = {'a.com': {'mode': 'Passthrough'}, '*.a.com': {'mode': 'Terminate', 'certificateRefs': [{'name': 'c'}]}}
     return built(
@@ -108,7 +108,7 @@ def tls_model(*documents):
         slot_service('web', {443: TLS_SLOT}),
         service('one', ports=[{'port': 80}]),
         *documents,
-        settings=Settings(gateway_first_slot=28000, gateway_slots=64),
+        settings=Settings(gateway_first_slot=28000, gateway_slots=64, **settings),
         **SEEN,
     )
 
@@ -131,6 +131,18 @@ def test_a_route_takes_the_host_of_a_listener_whatever_its_age():
     made = tls_model(l4_route('TLSRoute', 'r', 'one', created='2030-01-01T00:00:00Z'))
     assert made.claims.claimants((Kind.L4_ROUTE, f'{TLS_SLOT}:a.com'))[0].kind == 'TLSRoute'
     assert 'OlderRoute' not in reasons(made)
+
+
+def test_a_route_of_too_many_hosts_is_closed():
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', hostnames=['x.a.com', 'y.a.com']), max_routes_per_object=1)
+    fragment = made.fragments[Ref('TLSRoute', 'shop', 'r')]
+    assert {each.key: each.value.flags for each in fragment.claims} == {
+        f'{TLS_SLOT}:x.a.com': policies.CLOSED,
+        f'{TLS_SLOT}:y.a.com': policies.CLOSED,
+    }
+    assert 'BudgetExceeded' in reasons(made)
+    (listener,) = fragment.attachments[0].listeners
+    assert listener == (Ref('Gateway', 'shop', 'web'), 'l7')
 
 
 def test_a_route_whose_hosts_cannot_be_read_claims_none():
