@@ -20,6 +20,7 @@ _MAX_CACHED = 1024
 DEFAULT_CLASS = 'headrace'
 # Where users choose the text, fewer digits would let one of them look for a text that another's digits stand for.
 DIGITS = 32
+_SHAPE = re.compile(rf'_[0-9a-f]{{{DIGITS}}}\Z')
 # The header of requests to which each pass through headrace adds a value.
 HOPS = 'X-Headrace-Hops'
 # The backend that answers where a route names one that cannot be used; no Service's has such a name.
@@ -75,9 +76,18 @@ def backend(service: Ref, port: str, *, variant: str = '', shape: str = '') -> s
 
 
 def owner(backend_name: str) -> tuple[Ref, str]:
-    """Return whose backend a name is, and of which port."""
+    """Return the Service and the port's label that `backend` made a name of.
+
+    A worker that another process configured says of its backends only what they are called, so this is how objects are
+    found whose backends it has and that are gone since. All other code has the `Backend` itself.
+    """
     namespace, name, port, *_ = *backend_name.split('_'), '', ''
     return Ref('Service', namespace, name), port
+
+
+def without_shape(backend_name: str) -> str:
+    """Return what `backend` would have made of the same parts without the hash of a shape."""
+    return _SHAPE.sub('', backend_name)
 
 
 def server(address: str, port: int, options: str = '') -> str:

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace import names
 from headrace.haproxy.encode import map_entries, routes, syntax
 from headrace.ir.fragment import Kind, pointers
 from headrace.ir.pointers import GatewayPort, NoRoute, Pointer, Reserved, Unread
@@ -51,6 +52,14 @@ LEADS = (
     | st.builds(Fallback, POLICIES, NAMED)
     | st.builds(Mirrors, POLICIES, NAMES, st.lists(st.builds(Mirror, NAMED, st.integers(0, 9)), min_size=1).map(tuple))
 )
+
+
+@given(NAMES, NAMES, NAMES, st.sampled_from(['', 'v6', 'local']), st.just('') | POLICIES)
+def test_the_service_and_the_port_are_read_from_a_backends_name(namespace, name, port, variant, shape):
+    service = Ref('Service', namespace, name)
+    backend_name = names.backend(service, port, variant=variant, shape=shape)
+    assert names.owner(backend_name) == (service, port)
+    assert names.without_shape(backend_name) == names.backend(service, port, variant=variant)
 
 
 def read(kind, content):

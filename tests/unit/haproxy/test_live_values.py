@@ -1,5 +1,7 @@
 """The pure parts of the live side: answers, what a worker says it has, removals, the journal, the record, snapshots."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.haproxy.encode import commands
@@ -214,11 +216,17 @@ def test_repairs_are_ordered_by_phase_and_backends_of_all_fragments_are_wanted()
 # --- removals ---------------------------------------------------------------------------------------------------------
 
 
+def removal(name):
+    """Return the command that removes BACKEND or BACKEND/SERVER."""
+    backend_name, _, server = name.partition('/')
+    gone = replace(backend(), name=backend_name)
+    return (commands.del_server(gone, server) if server else commands.del_backend(gone, []))[-1]
+
+
 def removal_of(*names):
     found = Removals(drain_seconds=100.0)
     for name in names:
-        command = commands.del_server(name)[-1] if '/' in name else commands.del_backend(name, [])[-1]
-        found.put(command, now=0.0)
+        found.put(removal(name), now=0.0)
     return found
 
 
@@ -291,8 +299,8 @@ def test_what_is_removed_between_two_batches_of_changes_does_not_pile_up():
     found = removal_of()
     for batch in range(200):
         for number in range(100):
-            found.put(commands.del_server(f'b/{batch}-{number}')[-1], now=0.0)
-        found.put(commands.del_backend(f'b{batch}', [])[-1], now=0.0)
+            found.put(removal(f'b/{batch}-{number}'), now=0.0)
+        found.put(removal(f'b{batch}'), now=0.0)
         tried(found, 0.0, Outcome.DONE)
     assert len(found.pending) < 1100
 
@@ -301,12 +309,12 @@ def test_what_is_wanted_again_is_kept():
     found = removal_of('b/1')
     assert found.cancel('b/1')
     assert not found.cancel('b/1')
-    assert not found.note(Answered(commands.del_server('b/1')[-1], Outcome.BUSY), 0.0)
+    assert not found.note(Answered(removal('b/1'), Outcome.BUSY), 0.0)
 
 
 def test_the_first_wish_to_remove_sets_the_deadline():
     found = removal_of('b/1')
-    found.put(commands.del_server('b/1')[-1], now=50.0)
+    found.put(removal('b/1'), now=50.0)
     assert found.pending['b/1'].deadline == 100.0
 
 

@@ -118,7 +118,7 @@ def moves(before: Layout, after: Layout) -> list[Command]:
     places = {key: (name, map_entries.certificate_lines('*', before.tls[key])) for key, name in before.names.items()}
     for key in sorted(places.keys() - after.names.keys()):
         batch.append(commands.del_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(key), '')))
-        batch += _removals(*places.pop(key))
+        batch += _removals(key, *places.pop(key))
     mapped_keys = set(places)
     queue = [
         key for key, name in sorted(after.names.items())
@@ -133,7 +133,7 @@ def moves(before: Layout, after: Layout) -> list[Command]:
             batch.append(
                 commands.set_entry(Phase.POINTERS, tls_listeners.entry(tls_listeners.policy(first), tls_listeners.NONE))
             )
-            batch += _removals(*places.pop(first))
+            batch += _removals(first, *places.pop(first))
             continue
         for key in free:
             crt_lines = map_entries.certificate_lines('*', after.tls[key])
@@ -150,22 +150,16 @@ def _move(key: str, old: _Place, new: _Place, *, in_map: bool) -> list[Command]:
     """Return the commands that let a port have a listener with these lines, and leave the one that it had."""
     same = old[0] == new[0]
     common = set(old[1]) & set(new[1]) if same else set()
-    batch = [_add(new[0], line) for line in new[1] if line not in common]
+    file = tls_listeners.crt_list(new[0])
+    batch = [commands.add_certificate_line(file, line, (Kind.LISTENER, key)) for line in new[1] if line not in common]
     if not same:
         entry = tls_listeners.entry(tls_listeners.policy(key), new[0])
         batch += (
             [commands.set_entry(Phase.POINTERS, entry)] if in_map else commands.add_entries(Phase.POINTERS, [entry])
         )
-    return [*batch, *_removals(old[0], [line for line in old[1] if line not in common])]
+    return [*batch, *_removals(key, old[0], [line for line in old[1] if line not in common])]
 
 
-def _removals(name: str, crt_lines: Iterable[str]) -> list[Command]:
-    return [_remove(name, line) for line in crt_lines]
-
-
-def _add(name: str, line: str) -> Command:
-    return commands.add_certificate_line(tls_listeners.crt_list(name), line)
-
-
-def _remove(name: str, line: str) -> Command:
-    return commands.del_certificate_line(tls_listeners.crt_list(name), line, Phase.POINTERS)
+def _removals(key: str, name: str, crt_lines: Iterable[str]) -> list[Command]:
+    file, claim = tls_listeners.crt_list(name), (Kind.LISTENER, key)
+    return [commands.del_certificate_line(file, line, claim, Phase.POINTERS) for line in crt_lines]

@@ -5,13 +5,17 @@ by what else is there: `del backend` prints warnings about other servers, with t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from headrace.haproxy.encode import syntax
 from headrace.ir.backend import Backend
+from headrace.ir.fragment import Kind
 from headrace.ir.policy import Entry, Map
+from headrace.names import Ref
+from headrace.resolve.claims import ClaimKey
 
 # A command line and its payload must fit HAProxy's buffer (tune.bufsize, 16,384 by default), with room to spare.
 MAX_PAYLOAD = 12_000
@@ -34,13 +38,37 @@ class Phase(IntEnum):
     BACKENDS_GONE = 9
 
 
+class OfBackend(NamedTuple):
+    """The subject of a command about a backend, or about one of its servers."""
+
+    name: str
+    service: Ref
+
+
+class OfMap(NamedTuple):
+    """The subject of a command about entries of a map."""
+
+    map: Map
+    keys: frozenset[str]
+
+
+class OfClaim(NamedTuple):
+    """The subject of a command about a file of TLS, or about a line of a crt-list: the key whose content it is."""
+
+    key: ClaimKey
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command. `expected` is the line that a good answer holds, '' for a command that is silent on success.
 
     The payload may be key material, and the line hold credentials: `payload_shown` and `line_shown` are what is shown
     in their place. `locate` is a line of a crt-list (`located_in`) whose number the sender looks up (`show ssl crt-list
-    -n`) and appends to the command as `:NUMBER`.
+    -n`) and appends to the command as `:NUMBER`. `abort` is what is sent after a command that commits a transaction of
+    TLS files: one that cannot be committed stays open, and HAProxy refuses all others until it is aborted.
+
+    `subject` is what the command is about, None for frontends and for lines that only the worker has; the line is never
+    parsed to find it. `limit` is the maxconn of a server that the command makes.
 
     `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
     good: connections may hold that up, so the applier tries it again later and does not wait.
@@ -53,8 +81,12 @@ class Command:
     payload_shown: str = ''
     line_shown: str = ''
     locate: str = ''
+    located_in: str = ''
+    abort: str = ''
     makes: str = ''
     removes: str = ''
+    limit: int = 0
+    subject: OfBackend | OfMap | OfClaim | None = None
 
     @property
     def text(self) -> str:
@@ -72,17 +104,9 @@ class Command:
         return f'{self.line} << ({self.payload_shown})' if self.payload_shown else f'{self.line} <<\n{self.payload}'
 
     @property
-    def abort(self) -> str:
-        """Return what is sent after a command that commits a transaction of TLS files, '' for all others.
-
-        A transaction that cannot be committed stays open, and HAProxy refuses all others until it is aborted.
-        """
-        return f'abort {self.line.removeprefix("commit ")}' if self.line.startswith('commit ssl ') else ''
-
-    @property
-    def located_in(self) -> str:
-        """Return the crt-list that holds the line to look up."""
-        return self.line.split(' ')[3]
+    def backend(self) -> str:
+        """Return the name of the backend that the command is about, '' for none."""
+        return self.subject.name if isinstance(self.subject, OfBackend) else ''
 
     @property
     def named(self) -> str:
@@ -100,52 +124,54 @@ class Command:
         return f'Command({self.phase.name}: {self.named})'
 
 
-def target(command: Command) -> Map | str | None:
-    """Return the map that a command changes, or the name of the backend that it or its server is; None for TLS."""
-    match command.line.split(' '):
-        case ['add' | 'set' | 'del', 'map', file, *_]:
-            return next(name for name in Map if syntax.map_file(name) == file)
-        case [_, 'server' | 'health' | 'backend', name, *_] | ['set', 'maxconn', 'server', name, *_]:
-            return name.partition('/')[0]
-        case _:
-            return None
-
-
 def add_entries(phase: Phase, entries: Iterable[Entry]) -> list[Command]:
     """Return commands that add entries whose keys are not there, as few as payloads allow; sorted by map and key."""
     batch: list[Command] = []
-    by_map: dict[Map, list[str]] = {}
+    by_map: dict[Map, dict[str, str]] = {}
     for entry in sorted(entries):
-        by_map.setdefault(entry.map, []).append(f'{entry.key} {syntax.checked(entry.value)}\n')
+        by_map.setdefault(entry.map, {})[entry.key] = f'{entry.key} {syntax.checked(entry.value)}\n'
     for map_name, lines in by_map.items():
-        chunk, size = list[str](), 0
-        for line in lines:
+        chunk, size = dict[str, str](), 0
+        for key, line in lines.items():
             if size + len(line.encode()) > MAX_PAYLOAD and chunk:
                 batch.append(_add(phase, map_name, chunk))
-                chunk, size = [], 0
-            chunk.append(line)
+                chunk, size = {}, 0
+            chunk[key] = line
             size += len(line.encode())
         batch.append(_add(phase, map_name, chunk))
     return batch
 
 
-def _add(phase: Phase, map_name: Map, lines: list[str]) -> Command:
-    label = 'credentials' if map_name is Map.AUTH else ''
-    return Command(phase, f'add map {syntax.map_file(map_name)}', ''.join(lines), payload_shown=label)
+def _add(phase: Phase, map_name: Map, lines: Mapping[str, str]) -> Command:
+    return Command(
+        phase,
+        f'add map {syntax.map_file(map_name)}',
+        ''.join(lines.values()),
+        payload_shown='credentials' if map_name is Map.AUTH else '',
+        subject=OfMap(map_name, frozenset(lines)),
+    )
 
 
 def set_entry(phase: Phase, entry: Entry) -> Command:
     """Return the command that changes the value of a key that is there."""
     line = f'set map {syntax.map_file(entry.map)}'
     return Command(
-        phase, f'{line} {syntax.escaped(entry.key)} {syntax.escaped(entry.value)}', line_shown=_concealed(line, entry)
+        phase,
+        f'{line} {syntax.escaped(entry.key)} {syntax.escaped(entry.value)}',
+        line_shown=_concealed(line, entry),
+        subject=OfMap(entry.map, frozenset((entry.key,))),
     )
 
 
 def del_entry(phase: Phase, entry: Entry) -> Command:
     """Return the command that removes a key."""
     line = f'del map {syntax.map_file(entry.map)}'
-    return Command(phase, f'{line} {syntax.escaped(entry.key)}', line_shown=_concealed(line, entry))
+    return Command(
+        phase,
+        f'{line} {syntax.escaped(entry.key)}',
+        line_shown=_concealed(line, entry),
+        subject=OfMap(entry.map, frozenset((entry.key,))),
+    )
 
 
 def _concealed(line: str, entry: Entry) -> str:
@@ -156,33 +182,54 @@ def _concealed(line: str, entry: Entry) -> str:
 def add_server(phase: Phase, backend: Backend, name: str, options: str) -> list[Command]:
     """Return the commands that add a server and let it serve; a new one is in maintenance, and unchecked."""
     server = f'{backend.name}/{name}'
-    command = Command(phase, f'add server {server} {options}', expected='New server registered.', makes=server)
-    return [command, *enable_server(phase, backend, server)]
+    command = Command(
+        phase,
+        f'add server {server} {options}',
+        expected='New server registered.',
+        makes=server,
+        limit=backend.options.max_connections,
+        subject=_of(backend),
+    )
+    return [command, *enable_server(phase, backend, name)]
 
 
-def enable_server(phase: Phase, backend: Backend, server: str) -> list[Command]:
+def _of(backend: Backend) -> OfBackend:
+    return OfBackend(backend.name, backend.service)
+
+
+def enable_server(phase: Phase, backend: Backend, name: str) -> list[Command]:
     """Return the commands that let a server of a backend serve."""
-    batch = [Command(phase, f'enable server {server}')]
+    server, subject = f'{backend.name}/{name}', _of(backend)
+    batch = [Command(phase, f'enable server {server}', subject=subject)]
     if backend.options.check:
-        batch.append(Command(phase, f'enable health {server}'))
+        batch.append(Command(phase, f'enable health {server}', subject=subject))
     return batch
 
 
-def set_limit(server: str, connections: int) -> Command:
-    """Return the command that changes how many connections a server gets at once."""
-    return Command(Phase.ENDPOINTS, f'set maxconn server {server} {connections}')
+def set_limit(backend: Backend, name: str) -> Command:
+    """Return the command that changes how many connections a server gets at once to what its backend says."""
+    line = f'set maxconn server {backend.name}/{name} {backend.options.max_connections}'
+    return Command(Phase.ENDPOINTS, line, subject=_of(backend))
 
 
-def disable_server(phase: Phase, server: str) -> Command:
+def revive(command: Command) -> list[Command]:
+    """Return what is sent instead of a command that makes something that is still there: its maxconn may differ."""
+    if not command.limit:
+        return []
+    return [Command(command.phase, f'set maxconn server {command.makes} {command.limit}', subject=command.subject)]
+
+
+def disable_server(phase: Phase, backend: Backend, name: str) -> Command:
     """Return the command that keeps all new connections from a server, those with its cookie too."""
-    return Command(phase, f'disable server {server}')
+    return Command(phase, f'disable server {backend.name}/{name}', subject=_of(backend))
 
 
-def del_server(server: str) -> list[Command]:
+def del_server(backend: Backend, name: str) -> list[Command]:
     """Return the commands that forget a server that is disabled, once its connections have ended."""
+    server, subject, phase = f'{backend.name}/{name}', _of(backend), Phase.SERVERS_GONE
     return [
-        Command(Phase.SERVERS_GONE, f'wait 2s srv-removable {server}', expected='Done.'),
-        Command(Phase.SERVERS_GONE, f'del server {server}', expected='Server deleted.', removes=server),
+        Command(phase, f'wait 2s srv-removable {server}', expected='Done.', subject=subject),
+        Command(phase, f'del server {server}', expected='Server deleted.', removes=server, subject=subject),
     ]
 
 
@@ -190,26 +237,28 @@ def add_backend(backend: Backend) -> list[Command]:
     """Return the commands that make a backend with its servers."""
     name, phase = backend.name, Phase.BACKENDS
     line = f'add backend {name} from {backend.shape.profile}'
-    batch = [Command(phase, line, expected='New backend registered.', makes=name)]
+    batch = [Command(phase, line, expected='New backend registered.', makes=name, subject=_of(backend))]
     for server, options in syntax.servers(backend).items():
         batch += add_server(phase, backend, server, options)
-    return [*batch, publish_backend(name)]
+    return [*batch, publish_backend(backend)]
 
 
-def publish_backend(name: str) -> Command:
+def publish_backend(backend: Backend) -> Command:
     """Return the command that lets a backend be used."""
-    return Command(Phase.BACKENDS, f'publish backend {name}', expected='Backend published.')
+    line = f'publish backend {backend.name}'
+    return Command(Phase.BACKENDS, line, expected='Backend published.', subject=_of(backend))
 
 
-def del_backend(name: str, servers: Iterable[str]) -> list[Command]:
+def del_backend(backend: Backend, servers: Iterable[str]) -> list[Command]:
     """Return the commands that remove a backend that nothing points to, its servers first."""
-    batch = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.')]
+    name, subject, phase = backend.name, _of(backend), Phase.BACKENDS_GONE
+    batch = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.', subject=subject)]
     for server in servers:
-        batch += [disable_server(Phase.UNUSED, f'{name}/{server}'), *del_server(f'{name}/{server}')]
+        batch += [disable_server(Phase.UNUSED, backend, server), *del_server(backend, server)]
     return [
         *batch,
-        Command(Phase.BACKENDS_GONE, f'wait 2s be-removable {name}', expected='Done.'),
-        Command(Phase.BACKENDS_GONE, f'del backend {name}', expected='Backend deleted.', removes=name),
+        Command(phase, f'wait 2s be-removable {name}', expected='Done.', subject=subject),
+        Command(phase, f'del backend {name}', expected='Backend deleted.', removes=name, subject=subject),
     ]
 
 
@@ -222,71 +271,80 @@ def take_turns(*, passing: bool) -> list[Command]:
 
 def new_certificate(name: str, pem: bytes) -> list[Command]:
     """Return the commands that load a certificate's file that HAProxy does not have."""
-    file = syntax.certificate_file(name)
+    file, subject = syntax.certificate_file(name), OfClaim((Kind.CERTIFICATE, name))
+    answer = f"New empty certificate store '{file}'!"
     return [
-        Command(Phase.DATA, f'new ssl cert {file}', expected=f"New empty certificate store '{file}'!"),
-        *_fill_certificate(file, pem),
+        Command(Phase.DATA, f'new ssl cert {file}', expected=answer, subject=subject),
+        *set_certificate(name, pem),
     ]
 
 
 def set_certificate(name: str, pem: bytes) -> list[Command]:
     """Return the commands that replace a certificate's file."""
-    return _fill_certificate(syntax.certificate_file(name), pem)
+    file = syntax.certificate_file(name)
+    subject = OfClaim((Kind.CERTIFICATE, name))
+    return _transaction(Phase.DATA, f'ssl cert {file}', pem, f'for certificate {file}!', subject)
 
 
 def del_certificate(name: str) -> Command:
     """Return the command that forgets a certificate's file that no crt-list names."""
-    file = syntax.certificate_file(name)
-    return Command(Phase.DATA_GONE, f'del ssl cert {file}', expected=f"Certificate '{file}' deleted!")
+    file, subject = syntax.certificate_file(name), OfClaim((Kind.CERTIFICATE, name))
+    return Command(Phase.DATA_GONE, f'del ssl cert {file}', expected=f"Certificate '{file}' deleted!", subject=subject)
 
 
 def new_authority(name: str, pem: bytes) -> list[Command]:
     """Return the commands that load an authority's file that HAProxy does not have."""
-    file = syntax.authority_file(name)
+    file, subject = syntax.authority_file(name), OfClaim((Kind.AUTHORITY, name))
+    answer = f"New CA file created '{file}'!"
     return [
-        Command(Phase.AUTHORITIES, f'new ssl ca-file {file}', expected=f"New CA file created '{file}'!"),
-        *_fill_authority(file, pem),
+        Command(Phase.AUTHORITIES, f'new ssl ca-file {file}', expected=answer, subject=subject),
+        *set_authority(name, pem),
     ]
 
 
 def set_authority(name: str, pem: bytes) -> list[Command]:
-    """Return the commands that replace an authority's file."""
-    return _fill_authority(syntax.authority_file(name), pem)
+    """Return the commands that replace an authority's file; they come before servers, which may name it."""
+    file = syntax.authority_file(name)
+    subject = OfClaim((Kind.AUTHORITY, name))
+    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, f'for CA {file}!', subject)
 
 
 def del_authority(name: str) -> Command:
     """Return the command that forgets an authority's file."""
-    file = syntax.authority_file(name)
-    return Command(Phase.DATA_GONE, f'del ssl ca-file {file}', expected=f"CA file '{file}' deleted!")
+    file, subject = syntax.authority_file(name), OfClaim((Kind.AUTHORITY, name))
+    return Command(Phase.DATA_GONE, f'del ssl ca-file {file}', expected=f"CA file '{file}' deleted!", subject=subject)
 
 
-def _fill_certificate(file: str, pem: bytes) -> list[Command]:
-    return _transaction(Phase.DATA, f'ssl cert {file}', pem, f'for certificate {file}!')
-
-
-def _fill_authority(file: str, pem: bytes) -> list[Command]:
-    """Return the transaction; it comes before servers, which may name the file."""
-    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, f'for CA {file}!')
-
-
-def _transaction(phase: Phase, subject: str, pem: bytes, expected: str) -> list[Command]:
+def _transaction(phase: Phase, file: str, pem: bytes, expected: str, subject: OfClaim) -> list[Command]:
     """Return a transaction; an empty line would end the payload, so the PEM has none."""
     payload = ''.join(f'{line}\n' for line in pem.decode().splitlines() if line)
     return [
-        Command(phase, f'set {subject}', payload, expected, payload_shown='PEM'),
-        Command(phase, f'commit {subject}', expected='Success!'),
+        Command(phase, f'set {file}', payload, expected, payload_shown='PEM', subject=subject),
+        Command(phase, f'commit {file}', expected='Success!', abort=f'abort {file}', subject=subject),
     ]
 
 
-def add_certificate_line(crt_list: str, line: str, phase: Phase = Phase.POINTERS) -> Command:
-    """Return the command that adds a line to a crt-list."""
-    return Command(phase, f'add ssl crt-list {crt_list}', f'{line}\n', 'Success!')
+def add_certificate_line(
+    crt_list: str, line: str, claim: ClaimKey | None = None, phase: Phase = Phase.POINTERS
+) -> Command:
+    """Return the command that adds a line to a crt-list; `claim` is the key whose content makes the line."""
+    subject = OfClaim(claim) if claim else None
+    return Command(phase, f'add ssl crt-list {crt_list}', f'{line}\n', 'Success!', subject=subject)
 
 
-def del_certificate_line(crt_list: str, line: str, phase: Phase = Phase.POINTERS_GONE) -> Command:
+def del_certificate_line(
+    crt_list: str, line: str, claim: ClaimKey | None = None, phase: Phase = Phase.POINTERS_GONE
+) -> Command:
     """Return the command that removes a line of a crt-list.
 
     A file may stand in several lines, and the number that tells them apart is known to the running process only.
     """
     file = line.partition(' ')[0]
-    return Command(phase, f'del ssl crt-list {crt_list} {file}', expected='deleted', locate=line)
+    return Command(
+        phase,
+        f'del ssl crt-list {crt_list} {file}',
+        expected='deleted',
+        locate=line,
+        located_in=crt_list,
+        subject=OfClaim(claim) if claim else None,
+    )

@@ -19,6 +19,8 @@ CLAIMED = {
     Kind.GATEWAY_TLS: Map.GATEWAY_HOSTS,
     Kind.L4_ROUTE: Map.L4_ROUTES,
 }
+# The maps besides in which a claim may have an entry.
+_FURTHER = {Kind.TLS: (Map.PASSTHROUGH, Map.CLIENT_CA), Kind.GATEWAY_PORT: (Map.GATEWAY_CLIENTS,)}
 
 # What stands for a host of a listener that ends TLS; `_` where it has no certificate.
 _LISTENER = 'tls'
@@ -101,6 +103,14 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, syntax.pointer(content.passthrough))]
     return []
+
+
+def places(kind: Kind, key: str) -> set[tuple[Map, str]]:
+    """Return the maps, and the keys in them, in which a claimed key's content may have entries, whatever it is."""
+    if kind is Kind.LISTENER:
+        return {(Map.LISTENERS, tls_listeners.policy(key))}
+    names = _FURTHER.get(kind, ())
+    return {(name, key) for name in ((CLAIMED[kind], *names) if kind in CLAIMED else names)}
 
 
 def read_pointer(kind: Kind, text: str) -> Content:

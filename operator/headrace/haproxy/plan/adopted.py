@@ -4,7 +4,6 @@ Pure. `plan` defers what needs such a backend by what was sent to the worker; of
 that is read from what it has. The snapshot made here says so, and the next plan goes on from there.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,14 +12,13 @@ from headrace.haproxy.encode import map_entries, routes
 from headrace.haproxy.plan import live_state, plan
 from headrace.haproxy.plan.live_state import LiveState, Servers
 from headrace.haproxy.plan.reload_reasons import Reason, why_reload
-from headrace.ir.backend import Backend, Group, Options, Shape
+from headrace.ir.backend import Backend, Group
 from headrace.ir.fragment import Content, Fragment, pointers
 from headrace.ir.policy import Entry, Map
 from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
 
-_SHAPE = re.compile(rf'_[0-9a-f]{{{names.DIGITS}}}$')
 _POINTING = frozenset((*map_entries.CLAIMED.values(), Map.PASSTHROUGH))
 
 
@@ -126,10 +124,9 @@ class _Search:
     def _live_backend(self, name: str, fragment: Fragment | None) -> Backend:
         """Return a backend of a shape that is not wanted any more; its servers are those of the one that replaces it."""
         for backend in fragment.backends if fragment else ():
-            if _SHAPE.sub('', backend.name) == _SHAPE.sub('', name):
+            if names.without_shape(backend.name) == names.without_shape(name):
                 return replace(backend, name=name)
-        owner, port = names.owner(name)
-        return Backend(name, owner, port, Shape(), Options(), _groups(self.live.backends[name]))
+        return live_state.of_name(name).with_groups(_groups(self.live.backends[name]))
 
     def _entries(self, ref: Ref, backends: set[str]) -> set[Entry]:
         """Return the entries that the worker has under an object's policies, and under the names of its backends."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from headrace.haproxy.encode import commands, syntax
 from headrace.haproxy.encode.commands import Command, Phase
-from headrace.ir.backend import Backend
+from headrace.ir.backend import Backend, Options, Shape
 from headrace.ir.fragment import Fragment
 from headrace.ir.policy import LEADING, Entry, Map
+from headrace.names import owner
 
 # Admin state of `show servers state`: any of the three ways into maintenance.
 _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
@@ -122,6 +123,11 @@ def desired_backends(fragments: Iterable[Fragment]) -> dict[str, Backend]:
     return {backend.name: backend for fragment in fragments for backend in fragment.backends}
 
 
+def of_name(name: str) -> Backend:
+    """Return a backend that only a worker has: its name says all that is known of it."""
+    return Backend(name, *owner(name), Shape(), Options())
+
+
 def map_repairs(name: Map, live: Mapping[str, list[str]], desired: Mapping[str, str]) -> list[Command]:
     """Return the commands that give a map the wanted entries; a key that stands twice is taken out first."""
     add_phase, del_phase = (Phase.POINTERS, Phase.POINTERS_GONE) if name in _ROUTING else (Phase.DATA, Phase.DATA_GONE)
@@ -150,7 +156,7 @@ def backend_repairs(name: str, live: Servers | None, desired: Backend | None, *,
     if desired is None:
         if live is None:
             return []
-        return commands.del_backend(name, live)
+        return commands.del_backend(of_name(name), live)
     if live is None:
         return commands.add_backend(desired)
     return _server_repairs(desired, live, limits=limits)
@@ -160,20 +166,18 @@ def _server_repairs(desired: Backend, live: Servers, *, limits: bool) -> list[Co
     batch: list[Command] = []
     options = syntax.servers(desired)
     for server, parameters in options.items():
-        full_name = f'{desired.name}/{server}'
         if server not in live:
             batch += commands.add_server(Phase.ENDPOINTS, desired, server, parameters)
         else:
             if live[server].disabled:
-                batch += commands.enable_server(Phase.ENDPOINTS, desired, full_name)
+                batch += commands.enable_server(Phase.ENDPOINTS, desired, server)
             if limits and desired.options.max_connections:
-                batch.append(commands.set_limit(full_name, desired.options.max_connections))
+                batch.append(commands.set_limit(desired, server))
     for server, live_server in live.items():
         if server not in options:
-            full_name = f'{desired.name}/{server}'
             if not live_server.disabled:
-                batch.append(commands.disable_server(Phase.ENDPOINTS, full_name))
-            batch += commands.del_server(full_name)
+                batch.append(commands.disable_server(Phase.ENDPOINTS, desired, server))
+            batch += commands.del_server(desired, server)
     return batch
 
 

@@ -153,7 +153,7 @@ class _PlanBuilder:
                 self._change_backend(old[name], backend)
         for name, backend in old.items():
             if name not in new:
-                self.commands += commands.del_backend(name, syntax.servers(backend))
+                self.commands += commands.del_backend(backend, syntax.servers(backend))
         if change.old is None or change.new is None or not change.old.has_same_data(change.new):
             before = map_entries.of_fragment(change.old)
             after = map_entries.of_fragment(change.new)
@@ -233,12 +233,11 @@ class _PlanBuilder:
             self.commands += commands.add_server(Phase.ENDPOINTS, new, names.server(address, port, suffix), options)
         if old.options.max_connections != new.options.max_connections:
             for port, address in sorted(common):
-                server = f'{new.name}/{names.server(address, port, suffix)}'
-                self.commands.append(commands.set_limit(server, new.options.max_connections))
+                self.commands.append(commands.set_limit(new, names.server(address, port, suffix)))
         for port, address in sorted(before - common):
-            server = f'{new.name}/{names.server(address, port, old_suffix)}'
-            self.commands.append(commands.disable_server(Phase.ENDPOINTS, server))
-            self.commands += commands.del_server(server)
+            server = names.server(address, port, old_suffix)
+            self.commands.append(commands.disable_server(Phase.ENDPOINTS, new, server))
+            self.commands += commands.del_server(new, server)
 
     def pointers(self, changes: tuple[PointerChange, ...]) -> None:
         """Plan what claimed keys point to."""
@@ -255,7 +254,7 @@ class _PlanBuilder:
             before.update(map_entries.of_pointer(kind, key, change.old))
             after.update(map_entries.of_pointer(kind, key, change.new))
             if (place := certificate_lists.place(kind, key)) is not None:
-                self._host_tls(place, change.old, change.new)
+                self._host_tls(change, place)
             elif kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
                 self._file(kind, key, change.old, change.new)
         self.commands += certificate_lists.moves(self.loaded.listeners, self.listeners)
@@ -277,12 +276,16 @@ class _PlanBuilder:
             self.commands += commands.take_turns(passing=bool(hosts))
         self.passing = hosts
 
-    def _host_tls(self, place: Place, old: Content | None, new: Content | None) -> None:
+    def _host_tls(self, change: PointerChange, place: Place) -> None:
         """Exchange a crt-list's lines of a host: the new ones are added before the old ones go."""
-        before = map_entries.certificate_lines(place.host, old)
-        after = map_entries.certificate_lines(place.host, new)
-        self.commands += [commands.add_certificate_line(place.file, line) for line in after if line not in before]
-        self.commands += [commands.del_certificate_line(place.file, line) for line in before if line not in after]
+        before = map_entries.certificate_lines(place.host, change.old)
+        after = map_entries.certificate_lines(place.host, change.new)
+        self.commands += [
+            commands.add_certificate_line(place.file, line, change.key) for line in after if line not in before
+        ]
+        self.commands += [
+            commands.del_certificate_line(place.file, line, change.key) for line in before if line not in after
+        ]
 
     def _file(self, kind: Kind, name: str, old: Content | None, new: Content | None) -> None:
         certificate = kind is Kind.CERTIFICATE

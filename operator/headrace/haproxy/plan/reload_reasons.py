@@ -1,18 +1,15 @@
 """Why a reload is needed, and because of whose objects. Pure."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.haproxy.encode import certificate_lists, map_entries, syntax, userlists
-from headrace.haproxy.encode.commands import Command
+from headrace.haproxy.encode import map_entries, userlists
+from headrace.haproxy.encode.commands import Command, OfBackend, OfClaim, OfMap
 from headrace.ir.backend import Backend
-from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.fragment import Fragment
 from headrace.names import Ref
-from headrace.resolve.changes import Change, FragmentChange
+from headrace.resolve.changes import Change
 
-# What separates the name of a backend, a file or a policy from the rest of a command.
-_PARTS = re.compile(r'[\s/|:>]')
 NUMBER_OF_LISTENERS = 'ports that end TLS need another number of them'
 
 
@@ -63,38 +60,26 @@ def why_users(fragments: Iterable[Fragment | None], loaded: frozenset[str]) -> l
     ]
 
 
-def subjects(command: Command, change: Change) -> tuple[Ref, ...]:
-    """Return the objects of a change that a command speaks of; all of them where it names nothing of theirs."""
-    words = _command_words(command)
-    refs = tuple(item.ref for item in change.fragments if not words.isdisjoint(_names(item)))
+def concerned(command: Command, change: Change) -> tuple[Ref, ...]:
+    """Return the objects of a change that a command is about; all of them where it is about nothing of theirs."""
+    refs = tuple(
+        item.ref
+        for item in change.fragments
+        if any(_has(fragment, command.subject) for fragment in (item.old, item.new) if fragment is not None)
+    )
     return refs or tuple(item.ref for item in change.fragments)
 
 
-def _command_words(command: Command) -> set[str]:
-    """Return the words of a command and their parts; for each entry of a map also the map's file with the entry's key."""
-    arguments = command.line.split(' ')
-    is_map = arguments[1:2] == ['map']
-    text = command.text if is_map or not command.payload_shown else command.line
-    words = {*text.split(), *_PARTS.split(text)}
-    if is_map:
-        keys = [line.partition(' ')[0] for line in command.payload.splitlines()] or arguments[3:4]
-        words.update(f'{arguments[2]} {key}' for key in keys)
-    return words
-
-
-def _names(change: FragmentChange) -> set[str]:
-    """Return what commands call a fragment's backends, policies, files of TLS, hosts with TLS, and entries of maps."""
-    names = set[str]()
-    for item in (change.old, change.new):
-        if item is None:
-            continue
-        names |= {backend.name for backend in item.backends} | item.policies
-        for claim in item.claims:
-            if claim.kind in (Kind.CERTIFICATE, Kind.AUTHORITY):
-                names.add(f'{claim.key}.pem')
-            if (place := certificate_lists.place(claim.kind, claim.key)) is not None:
-                names.add(place.host)
-            if claim.kind in map_entries.CLAIMED:
-                file = syntax.map_file(map_entries.CLAIMED[claim.kind])
-                names |= {f'{file} {claim.key}', f'{file} {syntax.escaped(claim.key)}'}
-    return names
+def _has(fragment: Fragment, subject: OfBackend | OfMap | OfClaim | None) -> bool:
+    """Tell whether a fragment has the backend, the claim, or an entry of a map that a command is about."""
+    match subject:
+        case OfBackend(name):
+            return any(backend.name == name for backend in fragment.backends)
+        case OfMap(name, keys):
+            entries = {(entry.map, entry.key) for entry in map_entries.of_fragment(fragment)}
+            entries.update(*(map_entries.places(claim.kind, claim.key) for claim in fragment.claims))
+            return any(entry_map is name and key in keys for entry_map, key in entries)
+        case OfClaim(claimed_key):
+            return any((claim.kind, claim.key) == claimed_key for claim in fragment.claims)
+        case None:
+            return False

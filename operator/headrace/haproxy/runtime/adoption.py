@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from headrace.haproxy.encode import certificate_lists, commands, map_entries, syntax, tls_listeners
-from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.encode.commands import Command, OfMap, Phase
 from headrace.haproxy.encode.tls_listeners import Layout
 from headrace.haproxy.plan import adopted, deferred, live_state
 from headrace.haproxy.plan.live_state import LiveState
@@ -66,7 +66,7 @@ async def adopt(worker: Worker, desired: ModelSnapshot, loaded: Loaded) -> Adopt
         if listener_reason is None:
             batch += listener_repairs(layout, materials.listeners, live.maps[Map.LISTENERS])
         else:
-            batch = [item for item in batch if syntax.map_file(Map.LISTENERS) not in item.line]
+            batch = [item for item in batch if not _is_about(Map.LISTENERS, item)]
         worker.snapshot = deferral.snapshot
         worker.loaded = replace(
             loaded,
@@ -82,6 +82,10 @@ async def adopt(worker: Worker, desired: ModelSnapshot, loaded: Loaded) -> Adopt
     if listener_reason is not None:
         reasons.add(listener_reason)
     return Adopted(len(answers), refused, tuple(sorted(reasons)))
+
+
+def _is_about(name: Map, command: Command) -> bool:
+    return isinstance(command.subject, OfMap) and command.subject.map is name
 
 
 def _listeners(snapshot: ModelSnapshot, materials: Materials) -> tuple[Layout, Reason | None]:
@@ -117,9 +121,9 @@ def listener_repairs(
             batch.append(commands.set_entry(Phase.DATA, tls_listeners.entry(policy, tls_listeners.NONE)))
             if policy in policies:
                 batch.append(commands.set_entry(Phase.POINTERS, tls_listeners.entry(policy, policies[policy])))
-        batch += [commands.del_certificate_line(file, line, Phase.DATA) for line in surplus]
+        batch += [commands.del_certificate_line(file, line, phase=Phase.DATA) for line in surplus]
         batch += [
-            commands.add_certificate_line(file, desired_lines[line], Phase.DATA)
+            commands.add_certificate_line(file, desired_lines[line], phase=Phase.DATA)
             for line in desired_lines.keys() - live_lines.keys()
         ]
     return batch
@@ -133,7 +137,7 @@ def repairs(snapshot: ModelSnapshot, live: LiveState) -> list[Command]:
         backend = backends.get(name)
         if backend is not None and name in live.backends:
             # It may have been about to go when its former keeper ended.
-            batch.append(commands.publish_backend(name))
+            batch.append(commands.publish_backend(backend))
         batch += live_state.backend_repairs(name, live.backends.get(name), backend, limits=True)
     desired = map_entries.of_snapshot(snapshot)
     for file, entries_had in live.maps.items():

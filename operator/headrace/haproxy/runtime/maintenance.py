@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 
-from headrace import names
+from headrace.haproxy.encode.commands import OfBackend
 from headrace.haproxy.plan.reload_reasons import Reason
 from headrace.haproxy.render.templating import TemplateError
 from headrace.haproxy.runtime.apply import Applier
@@ -88,8 +88,9 @@ class Maintenance:
             applier.stats.commands += attempts
             for item in given_up:
                 log.warning('cannot be removed', extra={'command': item.command.named, 'answer': item.answer})
-                owner, _ = names.owner(item.command.removes.partition('/')[0])
-                applier.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}', (owner,))])
+                subject = item.command.subject
+                services = (subject.service,) if isinstance(subject, OfBackend) else ()
+                applier.on_reasons([Reason('removal', f'{item.command.removes}: {item.answer}', services)])
 
     async def compare(self) -> None:
         """Read back what was changed, soon, and everything at long intervals; what differs is set right and counted."""

@@ -58,8 +58,8 @@ class Removals:
         servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE]
         servers = servers[: min(max(_SERVERS_AT_ONCE, len(servers) // _PART), _MOST_SERVERS_AT_ONCE)]
         overdue = [item.command.removes for item in servers if item.deadline <= now]
-        busy = {name.partition('/')[0] for name in self.pending if '/' in name}
-        backends = [item for item in due if '/' not in item.command.removes]
+        busy = {item.command.backend for item in self.pending.values() if item.command.phase is Phase.SERVERS_GONE}
+        backends = [item for item in due if item.command.phase is Phase.BACKENDS_GONE]
         for item in backends:
             if item.command.removes in busy:
                 item.due = now + item.wait

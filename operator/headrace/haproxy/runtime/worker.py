@@ -12,12 +12,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from headrace.haproxy.encode import commands, map_entries, syntax
-from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.encode.commands import Command, OfBackend, OfMap, Phase
 from headrace.haproxy.plan import live_state, plan
 from headrace.haproxy.plan.deferred import Deferred
 from headrace.haproxy.plan.live_state import LiveState
 from headrace.haproxy.plan.plan import Loaded, Plan
-from headrace.haproxy.plan.reload_reasons import Reason, subjects
+from headrace.haproxy.plan.reload_reasons import Reason, concerned
 from headrace.haproxy.runtime import responses, versions
 from headrace.haproxy.runtime.generations import VARIABLE
 from headrace.haproxy.runtime.removals import Removals
@@ -137,7 +137,7 @@ class Worker:
             elif command.phase in (Phase.SERVERS_GONE, Phase.BACKENDS_GONE):
                 continue
             elif command.makes and self.removals.cancel(command.makes):
-                batch += _revive(command)
+                batch += commands.revive(command)
             else:
                 batch.append(command)
         return batch
@@ -165,19 +165,19 @@ class Worker:
         backends, maps = set[str](), set[Map]()
         reasons = set[Reason]()
         for item in refused:
-            match commands.target(item.command):
-                case Map() as name:
+            match item.command.subject:
+                case OfMap(name):
                     maps.add(name)
-                case str() as name:
+                case OfBackend(name):
                     backends.add(name)
-                case None:
+                case _:
                     text = f'{item.command.line.split(" ")[0]}: {item.answer}'
-                    reasons.add(Reason('refused', text, subjects(item.command, change)))
+                    reasons.add(Reason('refused', text, concerned(item.command, change)))
         desired = live_state.desired_backends(self.snapshot.fragments.values()) if backends else {}
         answers = await self._repair(sorted(backends), sorted(maps), desired)
         refusals = [item for item in answers if item.outcome is not Outcome.DONE]
         return reasons | {
-            Reason('refused', f'{item.command.named}: {item.answer}', subjects(item.command, change))
+            Reason('refused', f'{item.command.named}: {item.answer}', concerned(item.command, change))
             for item in refusals
         }
 
@@ -277,14 +277,6 @@ class Worker:
     async def close(self) -> None:
         """Let go of the worker."""
         await self.connection.close()
-
-
-def _revive(command: Command) -> list[Command]:
-    """Return what must be said of something that is still there, instead of making it: its maxconn may differ."""
-    match = re.search(r' maxconn (\d+)', command.line)
-    if '/' not in command.makes or match is None:
-        return []
-    return [Command(command.phase, f'set maxconn server {command.makes} {match[1]}')]
 
 
 async def facts(connection: Connection) -> Facts:

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.haproxy.encode import commands, map_entries
-from headrace.haproxy.encode.commands import MAX_PAYLOAD, Command, Phase
+from headrace.haproxy.encode.commands import MAX_PAYLOAD, Command, OfBackend, OfClaim, OfMap, Phase
 from headrace.ir.backend import Backend, Options, Shape
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import Pointer
@@ -14,6 +14,7 @@ from headrace.resolve.model_snapshot import ModelSnapshot
 
 WEB = Ref('Service', 'shop', 'web')
 POINTER = Pointer('b', 'p')
+BACKEND = Backend('b', WEB, 'http', Shape(), Options())
 PEM = b'-----BEGIN X-----\nAAAA\n\n-----END X-----\n'
 
 
@@ -68,7 +69,7 @@ def test_an_entry_that_is_longer_than_a_payload_is_sent_alone():
 
 
 def test_a_server_is_forgotten_once_its_connections_have_ended():
-    assert [command.line for command in commands.del_server('b/s')] == [
+    assert [command.line for command in commands.del_server(BACKEND, 's')] == [
         'wait 2s srv-removable b/s',
         'del server b/s',
     ]
@@ -77,7 +78,7 @@ def test_a_server_is_forgotten_once_its_connections_have_ended():
 def test_commands_say_what_they_make_and_remove():
     made = commands.add_backend(Backend('b', WEB, 'http', Shape(), Options()))
     assert [(command.makes, command.removes) for command in made] == [('b', ''), ('', '')]
-    (*_, gone) = commands.del_backend('b', ['s'])
+    (*_, gone) = commands.del_backend(BACKEND, ['s'])
     assert (gone.line, gone.removes) == ('del backend b', 'b')
 
 
@@ -161,29 +162,54 @@ def test_a_transaction_that_is_committed_is_aborted_too_and_nothing_else_is():
 
 
 @pytest.mark.parametrize('name', list(Map))
-def test_the_map_of_a_command_is_read_from_it(name):
+def test_a_command_about_entries_names_their_map_and_keys(name):
     entry = Entry(name, 'k', 'v')
     made = [
         *commands.add_entries(Phase.DATA, [entry]),
         commands.set_entry(Phase.DATA, entry),
         commands.del_entry(Phase.DATA, entry),
     ]
-    assert [commands.target(command) for command in made] == [name] * 3
+    assert [command.subject for command in made] == [OfMap(name, frozenset('k'))] * 3
 
 
-def test_the_backend_of_a_command_is_read_from_it():
-    backend = Backend('shop_web_http', WEB, 'http', Shape(), Options(check=True), ())
-    server = 'shop_web_http/10.0.0.1:80'
+def test_each_payload_of_many_entries_names_its_own_keys():
+    made = commands.add_entries(Phase.DATA, [Entry(Map.ROUTES, f'{number:04}', 'v' * 2000) for number in range(9)])
+    lines = [[line.partition(' ')[0] for line in command.payload.splitlines()] for command in made]
+    assert len(made) > 1
+    assert [sorted(command.subject.keys) for command in made] == lines
+
+
+def test_a_command_about_a_backend_or_its_servers_names_the_backend_and_its_service():
+    backend = Backend('shop_web_http', WEB, 'http', Shape(), Options(check=True, max_connections=9), ())
     made = [
         *commands.add_server(Phase.ENDPOINTS, backend, '10.0.0.1:80', '10.0.0.1:80'),
-        commands.set_limit(server, 9),
-        commands.disable_server(Phase.ENDPOINTS, server),
+        commands.set_limit(backend, '10.0.0.1:80'),
+        commands.disable_server(Phase.ENDPOINTS, backend, '10.0.0.1:80'),
         *commands.add_backend(backend),
-        commands.publish_backend('shop_web_http'),
+        commands.publish_backend(backend),
+        *commands.del_backend(backend, ['10.0.0.1:80']),
     ]
-    assert {commands.target(command) for command in made} == {'shop_web_http'}
+    assert {command.subject for command in made} == {OfBackend('shop_web_http', WEB)}
+    assert {command.backend for command in made} == {'shop_web_http'}
 
 
-def test_a_command_about_tls_is_about_no_map_and_no_backend():
-    made = [*commands.new_certificate('c', PEM), commands.del_authority('a'), *commands.take_turns(passing=True)]
-    assert {commands.target(command) for command in made} == {None}
+def test_a_server_that_is_still_there_gets_its_limit_again():
+    limited = Backend('b', WEB, 'http', Shape(), Options(max_connections=9), ())
+    command, *_ = commands.add_server(Phase.ENDPOINTS, limited, '10.0.0.1:80', '10.0.0.1:80 maxconn 9')
+    assert [item.line for item in commands.revive(command)] == ['set maxconn server b/10.0.0.1:80 9']
+    assert commands.revive(commands.add_server(Phase.ENDPOINTS, BACKEND, 's', 'x')[0]) == []
+    assert commands.revive(commands.add_backend(limited)[0]) == []
+
+
+def test_a_command_about_tls_names_what_is_claimed():
+    made = [*commands.new_certificate('c', PEM), commands.del_certificate('c')]
+    assert {command.subject for command in made} == {OfClaim((Kind.CERTIFICATE, 'c'))}
+    made = [*commands.new_authority('c', PEM), commands.del_authority('c')]
+    assert {command.subject for command in made} == {OfClaim((Kind.AUTHORITY, 'c'))}
+    host = (Kind.TLS, 'a.com')
+    made = [commands.add_certificate_line('list', 'c a.com', host), commands.del_certificate_line('list', 'c', host)]
+    assert {command.subject for command in made} == {OfClaim(host)}
+
+
+def test_a_command_about_frontends_has_no_subject():
+    assert {(command.subject, command.backend) for command in commands.take_turns(passing=True)} == {(None, '')}

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from headrace import names
-from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.encode import commands
+from headrace.haproxy.encode.commands import Phase
 from headrace.haproxy.plan import reload_reasons
 from headrace.haproxy.plan.reload_reasons import Reason
 from headrace.ir.backend import Backend, Options, Shape
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.pointers import Pointer
+from headrace.ir.policy import Entry, Map, Timeouts
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange
@@ -19,66 +21,87 @@ WEB, OTHER = Ref('Service', 'shop', 'web'), Ref('Service', 'bank', 'web')
 POLICY = names.policy(WEB, '80')
 
 
+LISTENER = (Kind.LISTENER, f'http/{POLICY}')
+
+
+def backend(ref):
+    return Backend(f'{ref.namespace}_web_80', ref, '80', Shape(), Options())
+
+
 def fragment(ref):
     file = Claim(Kind.CERTIFICATE, f'{ref.namespace}_tls', Pem(b''))
-    backend = Backend(f'{ref.namespace}_web_80', ref, '80', Shape(), Options())
-    pointer = Pointer(backend.name, names.policy(ref, '80'))
+    policy = names.policy(ref, '80')
+    pointer = Pointer(backend(ref).name, policy)
     host = f'{ref.namespace}.example.com'
-    route = Claim(Kind.ROUTE, f'{host}/admin', pointer)
+    routes = tuple(Claim(Kind.ROUTE, f'{host}/{path}', pointer) for path in ('admin', 'a b'))
     port = Claim(Kind.PORT, '5000' if ref == WEB else '5001', replace(pointer, policy=f'of-{ref.namespace}'))
     tls = Claim(Kind.TLS, host, HostTls(certificates=('default',)))
-    return Fragment(ref, backends=(backend,), claims=(file, port, route, tls))
+    listener = Claim(Kind.LISTENER, f'http/{policy}', HostTls(certificates=('a',)))
+    entries = (
+        Entry(Map.BODY, policy, '1'),
+        Entry(Map.ALLOW, f'{policy}:4C0A8', '1'),
+        Entry(Map.AUTH, f'{policy}:AB', '1'),
+    )
+    return Fragment(
+        ref,
+        backends=(backend(ref),),
+        claims=(file, port, *routes, tls, listener),
+        data=entries,
+        timeouts=(Timeouts(policy, server=1),),
+    )
 
 
 BOTH = Change((FragmentChange(OTHER, fragment(OTHER), None), FragmentChange(WEB, None, fragment(WEB))))
+LIST = 'certificates/list.txt'
+
+
+def added(name, *keys):
+    (command,) = commands.add_entries(Phase.DATA, [Entry(name, key, '1') for key in keys])
+    return command
+
+
+def gone(name, key):
+    return commands.del_entry(Phase.POINTERS_GONE, Entry(name, key, ''))
 
 
 @pytest.mark.parametrize(
     ('command', 'found'),
     [
-        pytest.param(Command(Phase.BACKENDS, 'add backend shop_web_80 from http'), (WEB,), id='a backend'),
-        pytest.param(Command(Phase.SERVERS_GONE, 'del server bank_web_80/10.0.0.1:80'), (OTHER,), id='a server'),
+        pytest.param(commands.add_backend(backend(WEB))[0], (WEB,), id='a backend'),
+        pytest.param(commands.del_server(backend(OTHER), '10.0.0.1:80')[-1], (OTHER,), id='a server'),
+        pytest.param(commands.set_certificate('shop_tls', b'key')[0], (WEB,), id='a certificate'),
+        pytest.param(commands.set_authority('shop_tls', b'key')[0], (OTHER, WEB), id='an authority of the same name'),
         pytest.param(
-            Command(Phase.DATA, 'set ssl cert certificates/shop_tls.pem', 'key', payload_shown='hidden'),
-            (WEB,),
-            id='a certificate',
-        ),
-        pytest.param(
-            Command(Phase.DATA, 'add ssl crt-list certificates/list.txt', 'certificates/bank_tls.pem a.example.com\n'),
-            (OTHER,),
-            id='a line of a list',
-        ),
-        pytest.param(Command(Phase.DATA_GONE, f'del map maps/body.map {POLICY}'), (WEB,), id='a policy'),
-        pytest.param(
-            Command(Phase.DATA, 'add map maps/allow.map', f'{POLICY}:4C0A8 1\n'), (WEB,), id='an entry of a policy'
-        ),
-        pytest.param(
-            Command(Phase.DATA, 'add map maps/auth.map', f'{POLICY}:AB 1\n', payload_shown='credentials'),
-            (WEB,),
-            id='an entry that is not shown',
-        ),
-        pytest.param(
-            Command(Phase.POINTERS_GONE, 'del map maps/routes.map shop.example.com/admin'), (WEB,), id='a route'
-        ),
-        pytest.param(Command(Phase.POINTERS_GONE, 'del map maps/ports.map 5001'), (OTHER,), id='a port'),
-        pytest.param(
-            Command(Phase.POINTERS, 'add map maps/ports.map', '5001 x|of-bank|\n'), (OTHER,), id='a pointer to a policy'
-        ),
-        pytest.param(
-            Command(
-                Phase.POINTERS, 'add ssl crt-list certificates/list.txt', 'certificates/default.pem bank.example.com\n'
+            commands.add_certificate_line(
+                LIST, 'certificates/default.pem bank.example.com', (Kind.TLS, 'bank.example.com')
             ),
             (OTHER,),
-            id='a host with the default certificate',
+            id='a line of a host',
         ),
         pytest.param(
-            Command(Phase.POINTERS_GONE, 'del map maps/rate.map 5001'), (OTHER, WEB), id='a key of another map'
+            commands.del_certificate_line('certificates/tls-http-1.txt', 'certificates/a.pem *', LISTENER),
+            (WEB,),
+            id='a line of a listener',
         ),
-        pytest.param(Command(Phase.DATA, 'clear map maps/routes.map'), (OTHER, WEB), id='nothing of one object'),
+        pytest.param(
+            commands.del_certificate_line(LIST, 'certificates/a.pem *'), (OTHER, WEB), id='a line of no known claim'
+        ),
+        pytest.param(gone(Map.BODY, POLICY), (WEB,), id='a policy'),
+        pytest.param(added(Map.ALLOW, f'{POLICY}:4C0A8'), (WEB,), id='an entry of a policy'),
+        pytest.param(added(Map.AUTH, f'{POLICY}:AB'), (WEB,), id='an entry that is not shown'),
+        pytest.param(gone(Map.TIMEOUTS, POLICY), (WEB,), id='an entry that is typed in the model'),
+        pytest.param(gone(Map.ROUTES, 'shop.example.com/admin'), (WEB,), id='a route'),
+        pytest.param(gone(Map.ROUTES, 'shop.example.com/a b'), (WEB,), id='a route whose key is escaped'),
+        pytest.param(gone(Map.PORTS, '5001'), (OTHER,), id='a port'),
+        pytest.param(added(Map.PORTS, '5000', '5001'), (OTHER, WEB), id='ports of both'),
+        pytest.param(gone(Map.CLIENT_CA, 'bank.example.com'), (OTHER,), id='who may come to a host'),
+        pytest.param(gone(Map.LISTENERS, POLICY), (WEB,), id='a listener'),
+        pytest.param(gone(Map.RATE, '5001'), (OTHER, WEB), id='a key of another map'),
+        pytest.param(commands.take_turns(passing=True)[0], (OTHER, WEB), id='nothing of one object'),
     ],
 )
-def test_a_refused_command_is_charged_to_those_it_speaks_of(command, found):
-    assert reload_reasons.subjects(command, BOTH) == found
+def test_a_refused_command_is_charged_to_the_objects_that_it_is_about(command, found):
+    assert reload_reasons.concerned(command, BOTH) == found
 
 
 def test_a_reason_is_of_the_namespaces_of_its_objects():
