@@ -82,9 +82,14 @@ def requested_addresses(gateway: Gateway) -> tuple[str, ...]:
     return tuple(each.value for each in gateway.addresses if each.type == _IP_ADDRESS and each.value)
 
 
-def unsupported_addresses(gateway: Gateway) -> tuple[str, ...]:
-    """Return the types of addresses that a Gateway asks for and cannot have."""
-    return tuple(each.type for each in gateway.addresses if each.type != _IP_ADDRESS)
+def refusal(gateway: Gateway) -> tuple[str, str] | None:
+    """Return the API's reason, and a message, why a Gateway is not accepted; it gets no Service then."""
+    unsupported = [each.type for each in gateway.addresses if each.type != _IP_ADDRESS]
+    if unsupported:
+        return 'UnsupportedAddress', f'addresses of type {unsupported[0]} are not supported, IPAddress is'
+    if (parameters := gateway.infrastructure.parameters) is not None:
+        return 'InvalidParameters', f'parameters of kind {parameters.kind} are not supported, nor are any others'
+    return None
 
 
 def is_current(service: Service | None, gateway: Gateway, targets: Mapping[int, int]) -> bool:

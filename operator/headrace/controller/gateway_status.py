@@ -146,26 +146,24 @@ def of_gateway(
     `sets` is how many ListenerSets are attached to it.
     """
     views = list(listeners)
-    requested, unsupported = (
-        gateway_services.requested_addresses(gateway),
-        gateway_services.unsupported_addresses(gateway),
-    )
+    requested, refusal = gateway_services.requested_addresses(gateway), gateway_services.refusal(gateway)
     missing = [each for each in requested if each not in {ip for ip, _ in addresses}]
-    programmed = bool(addresses) and not missing and any(view.is_served for view in views)
+    programmed = bool(addresses) and not missing and not refusal and any(view.is_served for view in views)
     accepted = _judged('Accepted', list(problems), gateway.generation, 'headrace serves the Gateway')
     if accepted.status == 'True' and any(view.diagnostics for view in views):
         message = 'a listener is not valid; its conditions say why'
         usable = 'True' if any(view.is_served for view in views) else 'False'
         accepted = Condition('Accepted', usable, 'ListenersNotValid', message, gateway.generation)
-    if unsupported:
-        message = f'addresses of type {unsupported[0]} are not supported, IPAddress is'
-        accepted = Condition('Accepted', 'False', 'UnsupportedAddress', message, gateway.generation)
+    if refusal:
+        accepted = Condition('Accepted', 'False', *refusal, gateway.generation)
     if programmed:
         ready = Condition('Programmed', 'True', 'Programmed', 'the edge serves the Gateway', gateway.generation)
     else:
         reason = 'Invalid' if addresses else 'AddressNotAssigned'
         message = 'no listener is served' if addresses else 'the Service of the Gateway has no address yet'
-        if missing:
+        if refusal:
+            reason, message = 'Invalid', 'the Gateway is not accepted'
+        elif missing:
             reason, message = 'AddressNotUsable', f'the Service of the Gateway does not get the address {missing[0]}'
         ready = Condition('Programmed', 'False', reason, message, gateway.generation)
     return {

@@ -161,7 +161,7 @@ class Gateways:
 
     def _service(self, gateway: Gateway, sets: list[ListenerSet], service: Ref) -> Document | None:
         """Return the Service of a Gateway where it must be made or changed."""
-        if not self.context.slots or not self.selector:
+        if not self.context.slots or not self.selector or gateway_services.refusal(gateway):
             return None
         targets = self.slots.of(service, gateway_services.ports_of(gateway, sets))
         current = gateway_services.is_current(self.store.get(service, Service), gateway, targets)

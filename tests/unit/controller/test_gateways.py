@@ -371,9 +371,19 @@ def test_one_address_can_be_had():
     assert message == 'the Service of the Gateway does not get the address 203.0.113.10'
 
 
-def test_an_address_of_a_type_that_is_not_supported_is_not_accepted():
-    cluster = Cluster(asking({'type': 'Hostname', 'value': 'a.com'}), addressed())
-    assert conditions(cluster.gateways.decide(WEB).status)['Accepted'] == ('False', 'UnsupportedAddress')
+@pytest.mark.parametrize(
+    ('spec', 'reason'),
+    [
+        ({'addresses': [{'type': 'Hostname', 'value': 'a.com'}]}, 'UnsupportedAddress'),
+        ({'infrastructure': {'parametersRef': {'group': 'x.io', 'kind': 'X', 'name': 'x'}}}, 'InvalidParameters'),
+    ],
+)
+def test_a_gateway_that_asks_for_what_it_cannot_have_is_not_accepted_and_gets_no_service(spec, reason):
+    document = gateway()
+    document['spec'].update(spec)
+    write = Cluster(document).gateways.decide(WEB)
+    assert write.service is None
+    assert conditions(write.status) == {'Accepted': ('False', reason), 'Programmed': ('False', 'Invalid')}
 
 
 SET = Ref('ListenerSet', 'shop', 'extra')
