@@ -73,6 +73,7 @@ RELOAD = {
 HTTP3 = {'http3': True}
 RESTART = {
     'allowedResponseHeaders': ['X-A'],
+    'gatewayServiceAnnotations': ['metallb.io/address-pool'],
     'class': 'other',
     'gatewayApi': False,
     'ingress': False,

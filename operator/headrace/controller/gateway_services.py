@@ -122,6 +122,8 @@ def document(
     """Return the Service of a Gateway as the API takes it. Ports of no Gateway's edge pods get no traffic."""
     ref = gateway_listeners.service_of(gateway.ref, context)
     infrastructure = gateway.infrastructure
+    copied = context.settings.gateway_service_annotations
+    annotations = {key: value for key, value in infrastructure.annotations if key in copied}
     labels = {
         **{key: value for key, value in infrastructure.labels if not key.startswith(('app.kubernetes.io/', PREFIX))},
         NAME_LABEL: gateway.name[:_LONGEST_LABEL],
@@ -136,7 +138,7 @@ def document(
             'namespace': ref.namespace,
             'labels': labels,
             # A class that serves all Services of type LoadBalancer would serve its own way in.
-            'annotations': {f'{PREFIX}enabled': 'false'},
+            'annotations': {**annotations, f'{PREFIX}enabled': 'false'},
         },
         'spec': {
             'type': 'LoadBalancer',

@@ -10,6 +10,7 @@ DURATION = r'^[0-9]{1,9}(ms|s|m|h|d)' + END
 RANGES = r'^([0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*)?' + END
 NAME = r'^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?' + END
 HOST = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*' + END
+ANNOTATION = r'^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?' + END
 HEADER = r'^[A-Za-z0-9_-]{1,128}' + END
 AUTH_HOST = r'^(https?://' + HOST[1 : -len(END)] + r'(:[1-9][0-9]{0,4})?|[a-z0-9-]+\.[a-z0-9-]+\.svc)' + END
 REFERENCE = r'^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?' + END

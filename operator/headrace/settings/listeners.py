@@ -37,6 +37,13 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     gateway_first_slot: Annotated[
         Port, meta('The first of the ports that are bound for Gateways; the others follow it.', 'reload')
     ] = 28000
+    gateway_service_annotations: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=forms.ANNOTATION)], ...],
+        meta(
+            'Annotations that the Service of a Gateway gets where `spec.infrastructure.annotations` has them, as `metallb.io/address-pool`. The owners of Gateways decide about the values.',
+            'restart',
+        ),
+    ] = ()
     ingress_classes: Annotated[
         tuple[forms.ClassName, ...],
         meta(

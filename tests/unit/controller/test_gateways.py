@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.controller import gateway_services
 from headrace.controller.gateways import Gateways
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.ir.l4 import UDPTarget
@@ -494,3 +495,18 @@ def test_what_agents_alone_know_of_certificates_is_theirs_to_tell():
         (entry,) = cluster.written(document)['status']['listeners']
         assert conditions(entry)['ResolvedRefs'] == expected
         assert conditions(entry)['Programmed'][0] == expected[0]
+
+
+def test_the_service_gets_the_annotations_that_the_class_lists():
+    document = gateway()
+    document['spec']['infrastructure'] = {
+        'annotations': {'metallb.io/address-pool': 'a', 'cloud.example.com/paid': 'yes', 'headrace.io/enabled': 'true'},
+        'labels': {'team': 'a', 'app.kubernetes.io/name': 'x'},
+    }
+    settings = Settings(gateway_service_annotations=('metallb.io/address-pool', 'headrace.io/enabled'))
+    found = gateway_services.document(
+        parse.read(document).object, {80: 28000}, SELECTOR, replace(CONTEXT, settings=settings)
+    )
+    assert found['metadata']['annotations'] == {'metallb.io/address-pool': 'a', 'headrace.io/enabled': 'false'}
+    assert found['metadata']['labels'].items() >= {('team', 'a')}
+    assert 'app.kubernetes.io/name' not in found['metadata']['labels']
