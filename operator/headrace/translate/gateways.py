@@ -26,6 +26,9 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
     parts.diagnostics += gateway.problems
+    if gateway.client_certificate is not None:
+        message = 'backends are shown no certificate: clientCertificateRef is not applied'
+        parts.diagnostics.append(Diagnostic(gateway.ref, 'NotYet', message, 'spec.tls.backend.clientCertificateRef'))
     _serve_all(gateway, gateway_listeners.of_gateway(gateway, reader, context), parts)
     return parts.fragment()
 
