@@ -23,6 +23,7 @@ RUNTIME = {
     'maxCryptHashes': 100,
     'maxChecksPerNamespace': 100,
     'maxEndpointsPerNamespace': 100,
+    'maxGatewayPortsPerNamespace': 4,
     'addressSource': 'node-ports',
     'defaults': {'timeout-server': '30s'},
     'drainTimeout': '1m',

@@ -35,14 +35,21 @@ class Slots:
         self._store, self._context = store, context
         self._given: dict[Ref, dict[int, int]] = {}
 
-    def of(self, service: Ref, ports: Mapping[int, str]) -> dict[int, int]:
-        """Return the slot of each port of a Service, by the protocol of its listeners; ports for which none is left have none."""
+    def of(self, service: Ref, ports: Mapping[int, str], neighbours: Iterable[Ref] = ()) -> dict[int, int]:
+        """Return the slot of each port of a Service, by the protocol of its listeners; ports for which none is left have none.
+
+        `neighbours` are the Services of other Gateways of the namespace: together they have no more than a namespace may.
+        """
+        most = self._context.settings.max_gateway_ports_per_namespace
+        used = set[int]().union(*map(self._all, neighbours))
         slots = self._context.slots
         held = {**self._targets(service), **self._given.get(service, {})}
         kept = {port: held[port] for port, kind in ports.items() if held.get(port) in slots.get(kind, ())}
         taken = set(kept.values()).union(*(self._all(each) for each in self._services() if each != service))
         for port, kind in sorted(ports.items()):
-            if port not in kept and (free := next((slot for slot in slots.get(kind, ()) if slot not in taken), 0)):
+            own = sum(slot in slots.get(kind, ()) for slot in (*used, *kept.values()))
+            free = next((slot for slot in slots.get(kind, ()) if slot not in taken), 0)
+            if port not in kept and free and own < most:
                 kept[port] = free
                 taken.add(free)
         self._given[service] = kept

@@ -163,7 +163,9 @@ class Gateways:
         """Return the Service of a Gateway where it must be made or changed."""
         if not self.context.slots or not self.selector or gateway_services.refusal(gateway):
             return None
-        targets = self.slots.of(service, gateway_services.ports_of(gateway, sets))
+        namespace = gateway.namespace
+        neighbours = [each for each, owner in self._owners.items() if owner.namespace == namespace and each != service]
+        targets = self.slots.of(service, gateway_services.ports_of(gateway, sets), neighbours)
         current = gateway_services.is_current(self.store.get(service, Service), gateway, targets)
         if current or not (targets or gateway_services.udp_ports_of(gateway)):
             return None

@@ -34,6 +34,15 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             'reload',
         ),
     ] = 64
+    max_gateway_ports_per_namespace: Annotated[
+        int,
+        meta(
+            'How many of `gatewaySlots`, for each protocol, the Gateways of one namespace can have. Ports beyond wait.',
+            'runtime',
+            ge=1,
+            le=1000,
+        ),
+    ] = 16
     gateway_first_slot: Annotated[
         Port, meta('The first of the ports that are bound for Gateways; the others follow it.', 'reload')
     ] = 28000

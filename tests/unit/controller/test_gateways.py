@@ -121,6 +121,16 @@ def test_a_port_keeps_its_slot_and_no_two_have_the_same():
     assert ports(cluster.gateways.decide(Ref('Gateway', 'shop', 'third'))) == {80: 28001}
 
 
+def test_gateways_of_a_namespace_leave_slots_to_others():
+    limited = Settings(gateway_slots=4, gateway_first_slot=28000, max_gateway_ports_per_namespace=2)
+    names = ('web', 'second', 'third')
+    cluster = Cluster(*(gateway(name, listener()) for name in names), context=replace(CONTEXT, settings=limited))
+    given = [cluster.gateways.decide(Ref('Gateway', 'shop', name)).service for name in names]
+    assert [service is not None for service in given] == [True, True, False]
+    cluster.put(gateway('theirs', listener(), namespace='bank'))
+    assert cluster.gateways.decide(Ref('Gateway', 'bank', 'theirs')).service is not None
+
+
 def test_a_gateway_of_another_class_loses_its_service_and_gets_no_status():
     cluster = Cluster(gateway('web', class_name='other'))
     assert cluster.gateways.decide(WEB) is None
