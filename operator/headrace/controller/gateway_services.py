@@ -99,11 +99,13 @@ def refusal(gateway: Gateway) -> tuple[str, str] | None:
     return None
 
 
-def is_current(service: Service | None, gateway: Gateway, targets: Mapping[int, int]) -> bool:
+def is_current(
+    service: Service | None, gateway: Gateway, targets: Mapping[int, int], udp_ports: frozenset[int]
+) -> bool:
     """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address."""
     if service is None or service.load_balancer_ip != _load_balancer_ip(gateway):
         return False
-    if {port.number for port in service.ports if port.protocol is Protocol.UDP} != udp_ports_of(gateway):
+    if {port.number for port in service.ports if port.protocol is Protocol.UDP} != udp_ports:
         return False
     return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == targets
 
@@ -113,9 +115,10 @@ def _load_balancer_ip(gateway: Gateway) -> str:
     return next(iter(requested_addresses(gateway)), '')
 
 
-def udp_ports_of(gateway: Gateway) -> frozenset[int]:
-    """Return the ports of a Gateway that lead past the edge."""
-    return frozenset(each.port for each in gateway.listeners if not each.problems and each.protocol == UDP)
+def udp_ports_of(gateway: Gateway, sets: Iterable[ListenerSet] = ()) -> frozenset[int]:
+    """Return the ports of a Gateway, and of the ListenerSets that it admits, that lead past the edge."""
+    listeners = chain(gateway.listeners, *(each.listeners for each in sets))
+    return frozenset(each.port for each in listeners if not each.problems and each.protocol == UDP)
 
 
 def udp_name(port: int) -> str:
@@ -124,7 +127,11 @@ def udp_name(port: int) -> str:
 
 
 def document(
-    gateway: Gateway, targets: Mapping[int, int], selector: Mapping[str, str], context: BuildContext
+    gateway: Gateway,
+    targets: Mapping[int, int],
+    udp_ports: frozenset[int],
+    selector: Mapping[str, str],
+    context: BuildContext,
 ) -> Document:
     """Return the Service of a Gateway as the API takes it. Ports of no Gateway's edge pods get no traffic."""
     ref = gateway_listeners.service_of(gateway.ref, context)
@@ -157,7 +164,7 @@ def document(
             ]
             + [
                 {'name': udp_name(port), 'port': port, 'targetPort': UDP_TARGET, 'protocol': 'UDP'}
-                for port in sorted(udp_ports_of(gateway))
+                for port in sorted(udp_ports)
             ],
         },
     }

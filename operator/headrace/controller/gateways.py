@@ -166,10 +166,11 @@ class Gateways:
         namespace = gateway.namespace
         neighbours = [each for each, owner in self._owners.items() if owner.namespace == namespace and each != service]
         targets = self.slots.of(service, gateway_services.ports_of(gateway, sets), neighbours)
-        current = gateway_services.is_current(self.store.get(service, Service), gateway, targets)
-        if current or not (targets or gateway_services.udp_ports_of(gateway)):
+        udp_ports = gateway_services.udp_ports_of(gateway, sets)
+        current = gateway_services.is_current(self.store.get(service, Service), gateway, targets, udp_ports)
+        if current or not (targets or udp_ports):
             return None
-        return gateway_services.document(gateway, targets, self.selector, self.context)
+        return gateway_services.document(gateway, targets, udp_ports, self.selector, self.context)
 
     def udp_targets(self) -> dict[Ref, dict[int, UDPTarget]]:
         """Return where each UDP port of the Services of Gateways leads."""

@@ -264,6 +264,19 @@ def test_a_udp_port_leads_past_the_edge():
     assert [conditions(each)['Programmed'][0] for each in write.status['listeners']] == ['True', 'True']
 
 
+def test_a_udp_port_of_a_listener_set_leads_past_the_edge():
+    extra = listener_set('extra', listener('udp', 53, 'UDP'))
+    cluster = Cluster(gateway('web', admits='Same'), extra)
+    assert ports(cluster.gateways.decide(WEB)) == {80: 28000, 53: 'headrace-udp'}
+    shown = slot_service('web', {80: 28000})
+    shown['spec']['ports'].append({'name': 'u53', 'port': 53, 'protocol': 'UDP', 'targetPort': 'headrace-udp'})
+    parent = {'kind': 'ListenerSet', 'name': 'extra'}
+    route = l4_route('UDPRoute', 'r', backend('one', port=53))
+    route['spec']['parentRefs'] = [parent]
+    cluster.put(shown, service('one', ports=[{'port': 53, 'protocol': 'UDP', 'name': 'dns'}]), route)
+    assert list(cluster.gateways.udp_targets().values()) == [{53: UDPTarget(((Ref('Service', 'shop', 'one'), 'dns'),))}]
+
+
 def test_of_several_udp_routes_the_oldest_one_has_the_port():
     older = l4_route('UDPRoute', 'older', backend('one', port=53))
     younger = l4_route('UDPRoute', 'younger', backend('two', port=53), created='2025-01-01T00:00:00Z')
