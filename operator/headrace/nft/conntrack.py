@@ -11,7 +11,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from headrace.ir.fragment import Kind
 from headrace.ir.l4 import Action, Balanced, VirtualAddress
+from headrace.resolve.changes import Change
 
 _NETLINK_NETFILTER, _CTNETLINK = 12, 1
 _GET, _DELETE = 1, 2
@@ -40,6 +42,21 @@ class Flow:
     target: tuple[str, int]
     answers: tuple[str, int]
     original: bytes
+
+
+def may_leave_flows(change: Change) -> bool:
+    """Tell whether a change can leave flows behind that the kernel would go on with: those of UDP."""
+    virtual_addresses = any(
+        item.key[0] is Kind.VIRTUAL_ADDRESS and item.key[1].endswith('/UDP') for item in change.pointers
+    )
+    groups = any(
+        balanced.protocol == 'UDP'
+        for item in change.fragments
+        for fragment in (item.old, item.new)
+        if fragment is not None
+        for balanced in fragment.balanced
+    )
+    return virtual_addresses or groups
 
 
 def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str, Balanced]) -> int:

@@ -143,7 +143,7 @@ class TableSync:
         async with self._turn:
             await self._do(rest)
             self._halfway = False
-            if _speaks_of_flows(change):
+            if conntrack.may_leave_flows(change):
                 await self._forget_flows()
 
     async def move(self, facts: NodeFacts) -> None:
@@ -385,18 +385,3 @@ class TableSync:
             log.warning('the table cannot be kept in a file', extra={'error': str(error)})
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def _speaks_of_flows(change: Change) -> bool:
-    """Tell whether a change can leave flows behind that the kernel would go on with: those of UDP."""
-    virtual_addresses = any(
-        item.key[0] is Kind.VIRTUAL_ADDRESS and item.key[1].endswith('/UDP') for item in change.pointers
-    )
-    groups = any(
-        balanced.protocol == 'UDP'
-        for item in change.fragments
-        for fragment in (item.old, item.new)
-        if fragment is not None
-        for balanced in fragment.balanced
-    )
-    return virtual_addresses or groups
