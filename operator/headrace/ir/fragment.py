@@ -64,6 +64,19 @@ class Claim:
     field: str = ''
     address: str = ''
 
+    @property
+    def shown(self) -> str:
+        """Return the key as its owner wrote it."""
+        if self.kind is Kind.ROUTE:
+            exact = self.key.endswith('/#')
+            host, _, path = self.key.removesuffix('/#').partition('/')
+            return f'{host}/{path} ({"exactly" if exact else "prefix"})'
+        if self.kind is Kind.VIRTUAL_ADDRESS:
+            # Where HAProxy serves it, both conflicts have the same message, and so one.
+            return f'address {self.key.removesuffix("/TCP")}'
+        kind = {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(self.kind, self.kind)
+        return f'{kind} {self.address or self.key}'
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:

@@ -305,7 +305,7 @@ class Claims:
                 continue
             if claim.kind is Kind.TLS and _is_same_tls(self.content((claim.kind, claim.key), fragments), claim.value):
                 continue
-            message = f'{_text(claim)} is held by {holder}'
+            message = f'{claim.shown} is held by {holder}'
             if claim.address and self.claimants(_virtual_address(claim))[:1] == (fragment.ref,):
                 message = f'what stands for address {claim.address} in HAProxy stands for one of {holder} too'
             diagnostics.append(Diagnostic(fragment.ref, 'Conflict', message, claim.field))
@@ -327,7 +327,7 @@ class Claims:
         every = (offer.candidate.conditions for offer in offers(fragment, claim.value))
         by = {self._owner(claim.key, conditions, fragments) for conditions in every} - {fragment.ref}
         return [
-            Diagnostic(fragment.ref, 'Conflict', f'{_text(claim)} is held by {ref}', claim.field) for ref in sorted(by)
+            Diagnostic(fragment.ref, 'Conflict', f'{claim.shown} is held by {ref}', claim.field) for ref in sorted(by)
         ]
 
     def _closures(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
@@ -340,7 +340,7 @@ class Claims:
         hosts = self.hosts.outside(claim.key) if claim.kind is Kind.TLS else ()
         if hosts and self.content((claim.kind, claim.key), fragments) == HostTls() != claim.value:
             message = (
-                f'{_text(claim)} is refused: {len(hosts)} hosts below it belong to other namespaces, which are too many'
+                f'{claim.shown} is refused: {len(hosts)} hosts below it belong to other namespaces, which are too many'
             )
             return [Diagnostic(fragment.ref, 'Conflict', message, claim.field)]
         return []
@@ -391,17 +391,3 @@ def _is_same_tls(content: Content | None, claim: Content) -> bool:
 def _virtual_address(claim: Claim) -> ClaimKey:
     """Return the key of the virtual address that leads to a stand-in."""
     return Kind.VIRTUAL_ADDRESS, f'{claim.address}/TCP'
-
-
-def _text(claim: Claim) -> str:
-    """Return a claim's key as its owner wrote it."""
-    if claim.kind is Kind.ROUTE:
-        exact = claim.key.endswith('/#')
-        host, _, path = claim.key.removesuffix('/#').partition('/')
-        return f'{host}/{path} ({"exactly" if exact else "prefix"})'
-    if claim.kind is Kind.VIRTUAL_ADDRESS:
-        # Where HAProxy serves it, both conflicts have the same message, and so one.
-        return f'address {claim.key.removesuffix("/TCP")}'
-    return {Kind.PORT: 'TCP port', Kind.ADDRESS: 'address', Kind.TLS: 'TLS of host'}.get(
-        claim.kind, claim.kind
-    ) + f' {claim.address or claim.key}'
