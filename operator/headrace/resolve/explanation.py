@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from headrace.annotations import parse
 from headrace.diagnostics import Diagnostic
-from headrace.ir.fragment import Content, Kind, pointers
+from headrace.ir.fragment import Kind, pointers
 from headrace.ir.pointers import NoRoute
 from headrace.ir.tls import HostTls
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import Service, ServiceType
 from headrace.objects.routes import Route
+from headrace.resolve import route_lookup
 from headrace.resolve.claims import find, routes_of
 from headrace.resolve.hosts import host_of
 from headrace.resolve.state import State
@@ -234,14 +235,14 @@ def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
     host, path = host.lower().partition(':')[0].rstrip('.'), (slash + rest).partition('?')[0] or '/'
     candidates = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
     excluded = yield from _excluded(state, host)
-    key = _route_for(state, candidates, path)
+    key = route_lookup.route_for(state, candidates, path)
     if key is not None and (claim := _holding(state, Kind.ROUTE, key)) is not None:
         return _of_route(state, target, (path, candidates), [claim, *excluded], diagnostics)
     if at_gateways := _at_gateways(state, host, path):
         because = ', '.join(f'{each.holder} has candidates for {each.key}' for each in at_gateways)
         return _answer(target, because, at_gateways, _about(at_gateways, diagnostics), served=True)
     routes = yield from _routes(state, candidates)
-    owner = _owner(state, candidates)
+    owner = route_lookup.first_owner(state, candidates)
     for stem in candidates:
         if (keys := routes.get(stem)) and owner in ('', state.claims.hosts.owner(stem)):
             claims: list[Holding] = []
@@ -270,8 +271,8 @@ def _at_gateways(state: State, host: str, path: str) -> list[Holding]:
     claims = []
     for port in sorted(state.claims.keys_of(Kind.GATEWAY_PORT)):
         for stem in hosts_above(host):
-            key = _longest(state, f'{port}:{stem}', path)
-            content = _content(state, key) if key else None
+            key = route_lookup.longest(state, f'{port}:{stem}', path)
+            content = route_lookup.content(state, key) if key else None
             if key and not isinstance(content, NoRoute) and (claim := _holding(state, Kind.ROUTE, key)) is not None:
                 claims.append(claim)
             if content is not None:
@@ -298,22 +299,6 @@ def _excluded(state: State, host: str) -> Generator[None, None, list[Holding]]:
             if (holding := _holding(state, *key)) is not None:
                 claims[key] = holding
     return [claims[key] for key in sorted(claims)]
-
-
-def _route_for(state: State, candidates: list[str], path: str) -> str | None:
-    """Return the route that a request takes: no wildcard of another namespace has what a named host's own routes leave."""
-    for place, stem in enumerate(candidates):
-        key = _longest(state, stem, path)
-        if key is None:
-            continue
-        if _owner(state, candidates[:place]) in ('', state.claims.claimants((Kind.ROUTE, key))[0].namespace):
-            return key
-    return None
-
-
-def _owner(state: State, stems: list[str]) -> str:
-    """Return the namespace of the first of some hosts that belongs to one, '' for none."""
-    return next(filter(None, map(state.claims.hosts.owner, stems)), '')
 
 
 def _of_route(
@@ -352,7 +337,7 @@ def _routes(state: State, stems: list[str]) -> Generator[None, None, dict[str, l
 
 
 def _is_closed(state: State, key: str) -> bool:
-    return any(CLOSED in pointer.flags for pointer in pointers(_content(state, key)))
+    return any(CLOSED in pointer.flags for pointer in pointers(route_lookup.content(state, key)))
 
 
 def _refusal(state: State, candidates: list[str], path: str, key: str) -> str:
@@ -360,30 +345,10 @@ def _refusal(state: State, candidates: list[str], path: str, key: str) -> str:
     alternative = path_normalisation.other(path)
     if alternative is None:
         return 'the path has dot segments or a broken escape: 400'
-    other_route = _route_for(state, candidates, alternative)
-    if other_route is not None and _content(state, other_route) == _content(state, key):
+    other_route = route_lookup.route_for(state, candidates, alternative)
+    if other_route is not None and route_lookup.content(state, other_route) == route_lookup.content(state, key):
         return ''
     return f'an endpoint could read the path as {alternative}, which has another route: 400'
-
-
-def _content(state: State, key: str) -> Content | None:
-    return state.claims.content((Kind.ROUTE, key), state.fragments)
-
-
-def _longest(state: State, stem: str, path: str) -> str | None:
-    """Return the route's key that is the longest beginning of the request's key, as `map_beg` finds it.
-
-    Keys end with `/`, or with `/#` where the path has to be that one exactly.
-    """
-    lookup = f'{stem}{path}/'
-    if state.claims.claimants((Kind.ROUTE, f'{lookup}#')):
-        return f'{lookup}#'
-    end = len(lookup)
-    while end > 0:
-        if state.claims.claimants((Kind.ROUTE, lookup[:end])):
-            return lookup[:end]
-        end = lookup.rfind('/', 0, end - 1) + 1
-    return None
 
 
 def value(explanation: Explanation) -> dict[str, object]:
