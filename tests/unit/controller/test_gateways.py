@@ -528,7 +528,7 @@ def test_the_service_gets_the_annotations_that_the_class_lists():
     }
     settings = Settings(gateway_service_annotations=('metallb.io/address-pool', 'headrace.io/enabled'))
     found = gateway_services.document(
-        parse.read(document).object, {80: 28000}, SELECTOR, replace(CONTEXT, settings=settings)
+        parse.read(document).object, {80: 28000}, frozenset(), SELECTOR, replace(CONTEXT, settings=settings)
     )
     assert found['metadata']['annotations'] == {'metallb.io/address-pool': 'a', 'headrace.io/enabled': 'false'}
     assert found['metadata']['labels'].items() >= {('team', 'a')}
