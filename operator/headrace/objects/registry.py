@@ -59,6 +59,9 @@ Touch = Callable[[Any, Any], Iterable[Ref]]
 # From an object to the groups that it is a member of.
 Groups = Callable[[Any], Iterable[Ref]]
 
+# The group of all Gateways.
+ALL_GATEWAYS = Ref('Gateways', '', '*')
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -142,6 +145,10 @@ def _ingress_class(before: IngressClass | None, after: IngressClass | None) -> t
     return (*_itself(before, after), DEFAULT_INGRESS_CLASS) if default else _itself(before, after)
 
 
+def _all_gateways(_: Gateway) -> tuple[Ref, ...]:
+    return (ALL_GATEWAYS,)
+
+
 def attached(kind: str, ref: Ref) -> Ref:
     """Return the group of the objects of a kind that attach to an object: routes and ListenerSets to a Gateway, policies to a Service."""
     return Ref(f'{kind} of {ref.kind}', ref.namespace, ref.name)
@@ -191,7 +198,7 @@ KINDS = (
     Kind(IngressClass, 'IngressClass', 'networking.k8s.io', 'v1', 'ingressclasses', ingress.read_class, _ingress_class, namespaced=False),
     Kind(ConfigMap, 'ConfigMap', '', 'v1', 'configmaps', config_maps.read, _itself, optional=True, slow=config_maps.is_slow),
     Kind(GatewayClass, 'GatewayClass', GATEWAY_GROUP, 'v1', 'gatewayclasses', gateway_classes.read, _itself, namespaced=False, optional=True, others=('v1beta1',)),
-    Kind(Gateway, 'Gateway', GATEWAY_GROUP, 'v1', 'gateways', gateways.read, _itself, optional=True, others=('v1beta1',)),
+    Kind(Gateway, 'Gateway', GATEWAY_GROUP, 'v1', 'gateways', gateways.read, _itself, optional=True, others=('v1beta1',), groups=_all_gateways),
     Kind(ListenerSet, 'ListenerSet', GATEWAY_GROUP, 'v1', 'listenersets', gateways.read_listener_set, _itself, optional=True, groups=_listener_groups),
     Kind(HTTPRoute, 'HTTPRoute', GATEWAY_GROUP, 'v1', 'httproutes', http_routes.read, _itself, optional=True, slow=http_routes.is_large, others=('v1beta1',), groups=_parents),
     Kind(GRPCRoute, 'GRPCRoute', GATEWAY_GROUP, 'v1', 'grpcroutes', grpc_routes.read, _itself, optional=True, groups=_parents),

@@ -7,6 +7,7 @@ the port has. Without slots the class's own ports serve the listeners of ports 8
 
 from headrace import names
 from headrace.names import DEFAULT_CLASS, Ref
+from headrace.objects import registry
 from headrace.objects.annotations import PREFIX
 from headrace.objects.gateway_classes import GatewayClass
 from headrace.objects.gateways import Gateway
@@ -15,7 +16,7 @@ from headrace.objects.listeners import Listener
 from headrace.store import Reader
 from headrace.translate import judged_listeners
 from headrace.translate.build_context import BuildContext
-from headrace.translate.judged_listeners import HTTP, HTTPS, UDP, Listeners
+from headrace.translate.judged_listeners import ANY, HTTP, HTTPS, UDP, Conflict, Listeners
 
 # Listeners as they were judged last, by Gateway, with what they were judged by: each of its routes asks for them.
 _MOST_KNOWN = 1024
@@ -55,6 +56,13 @@ def read_service(gateway: Gateway, reader: Reader, context: BuildContext) -> Ser
 
 def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Listeners:
     """Return the listeners of a Gateway, judged, with the ports of HAProxy that they have."""
+    if not context.slots:
+        return judged_listeners.judge(
+            gateway,
+            gateway,
+            lambda listener: bound_port(listener, None, context),
+            lambda listener: _conflict_at_own_ports(gateway, listener, reader, context),
+        )
     service = read_service(gateway, reader, context)
     known = _KNOWN.get(gateway.ref)
     if known is not None and known[0] is gateway and known[1] is service and known[2] is context:
@@ -64,6 +72,34 @@ def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Liste
         _KNOWN.clear()
     _KNOWN[gateway.ref] = gateway, service, context, listeners
     return listeners
+
+
+def _conflict_at_own_ports(
+    gateway: Gateway, listener: Listener, reader: Reader, context: BuildContext
+) -> Conflict | None:
+    """Return reason, message and field of what keeps a listener from the class's own ports, which all namespaces share.
+
+    There a host belongs to a namespace: no listener has one that an older Gateway of another namespace has, or a part of it.
+    """
+    host = listener.hostname or ANY
+    # Without a host of its own it has those of its routes, which are judged by themselves.
+    if host != ANY and not context.may_claim(gateway.namespace, host):
+        return Conflict('HostForbidden', f'namespace {gateway.namespace} may not claim {host}', 'hostname')
+    if context.settings.host_sharing == 'all':
+        return None
+    for other in reader.members(registry.ALL_GATEWAYS, Gateway):
+        if other.ref == gateway.ref:
+            return None
+        if other.namespace == gateway.namespace or not is_ours(other, reader, context):
+            continue
+        same = (
+            each.hostname or ANY for each in other.listeners if each.protocol == listener.protocol and not each.problems
+        )
+        if any(judged_listeners.meet(host, each) for each in same):
+            return Conflict(
+                'HostnameConflict', f'{other.ref} of another namespace has host {host}, or a part of it', 'hostname'
+            )
+    return None
 
 
 def bound_port(listener: Listener, service: Service | None, context: BuildContext) -> int | None:

@@ -96,17 +96,27 @@ class _Attachment:
             return self._refused(
                 'NotAllowedByListeners', f'no listener of {self.reference.ref} allows this route to attach'
             )
-        attached = []
+        attached, forbidden = [], dict[str, None]()
         for each in allowed:
             common = dict.fromkeys(meet(each.host, host) for host in hostnames or (ANY,))
             if hosts := tuple(host for host in common if host):
-                served = tuple(host for host in hosts if self._serves(each, host))
-                attached.append(Attached(each, served))
+                served = [host for host in hosts if self._serves(each, host)]
+                forbidden.update(dict.fromkeys(host for host in served if not self._may_have(host)))
+                attached.append(Attached(each, tuple(host for host in served if host not in forbidden)))
         if not attached:
             return self._refused(
                 'NoMatchingListenerHostname', f'no listener of {self.reference.ref} has a host of this route'
             )
-        return Parent(self.part, tuple(attached))
+        diagnostics = tuple(self._forbidden(host) for host in forbidden)
+        return Parent(self.part, tuple(attached), diagnostics)
+
+    def _may_have(self, host: str) -> bool:
+        """Tell whether the Gateway's namespace may have a host: at the class's own ports its host policy says so."""
+        return bool(self.context.slots) or self.context.may_claim(self.gateway.namespace, host)
+
+    def _forbidden(self, host: str) -> Diagnostic:
+        message = f'namespace {self.gateway.namespace} of the Gateway may not claim {host}'
+        return Diagnostic(self.route.ref, 'HostForbidden', message, 'spec.hostnames', self.part)
 
     def _refused(self, reason: str, message: str) -> Parent:
         return Parent(
