@@ -104,6 +104,11 @@ def file(secret: Ref) -> str:
     return name if len(name) <= _MAX_FILE else f'{name[:_MAX_FILE]}_{digest(name, 16)}'
 
 
+def namespace_of_file(file_name: str) -> str:
+    """Return the namespace of the Secret that `file` made a name of."""
+    return file_name.partition('_')[0]
+
+
 def endpoint_identity(service: Ref, port: str, address: str, number: int) -> str:
     """Return the value of the cookie that means this endpoint, the same on every replica and for every shape."""
     text = f'{service.namespace}/{service.name}/{port}/{address}:{number}'

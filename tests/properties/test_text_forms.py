@@ -62,6 +62,11 @@ def test_the_service_and_the_port_are_read_from_a_backends_name(namespace, name,
     assert names.without_shape(backend_name) == names.backend(service, port, variant=variant)
 
 
+@given(NAMES, st.text('abc-.', min_size=1, max_size=253))
+def test_the_namespace_is_read_from_the_name_of_a_secrets_file(namespace, name):
+    assert names.namespace_of_file(names.file(Ref('Secret', namespace, name))) == namespace
+
+
 def read(kind, content):
     (entry,) = map_entries.of_pointer(kind, 'key', content)
     return map_entries.read_pointer(kind, entry.value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from headrace import names
 from headrace.haproxy.encode import routes, syntax, tls_listeners, userlists
 from headrace.ir.fragment import Content, Fragment, Kind
 from headrace.ir.pointers import GatewayPort, NoRoute, Pointer, Reserved, Unread
@@ -99,7 +100,7 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
         return [Entry(CLAIMED[kind], key, _LISTENER if content.certificates else routes.NO_ROUTE)]
     if isinstance(content, HostTls) and content.certificates:
         # Where clients show no certificate, the namespace of the host's own one stands there.
-        return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{content.certificates[0].partition("_")[0]}_')]
+        return [Entry(Map.CLIENT_CA, key, content.client_ca or f'{names.namespace_of_file(content.certificates[0])}_')]
     if isinstance(content, HostTls) and content.passthrough:
         return [Entry(Map.PASSTHROUGH, key, syntax.pointer(content.passthrough))]
     return []
@@ -109,8 +110,8 @@ def places(kind: Kind, key: str) -> set[tuple[Map, str]]:
     """Return the maps, and the keys in them, in which a claimed key's content may have entries, whatever it is."""
     if kind is Kind.LISTENER:
         return {(Map.LISTENERS, tls_listeners.policy(key))}
-    names = _FURTHER.get(kind, ())
-    return {(name, key) for name in ((CLAIMED[kind], *names) if kind in CLAIMED else names)}
+    maps = _FURTHER.get(kind, ())
+    return {(name, key) for name in ((CLAIMED[kind], *maps) if kind in CLAIMED else maps)}
 
 
 def read_pointer(kind: Kind, text: str) -> Content:
@@ -137,5 +138,5 @@ def certificate_lines(host: str, content: Content | None) -> tuple[str, ...]:
     options = ''
     if content.client_ca:
         options = f' [ca-file {syntax.authority_file(content.client_ca)} verify {content.verify}]'
-    names = ' '.join((host, *(f'!{exclusion}' for exclusion in content.excluded)))
-    return tuple(f'{syntax.certificate_file(name)}{options} {names}' for name in content.certificates)
+    hosts = ' '.join((host, *(f'!{exclusion}' for exclusion in content.excluded)))
+    return tuple(f'{syntax.certificate_file(name)}{options} {hosts}' for name in content.certificates)
