@@ -7,7 +7,7 @@ import json
 import pytest
 
 from conftest import binary
-from support.edge import Edge, Endpoints, web
+from support.edge import Edge, Endpoints, ended, web
 from support.gateways import (
     GATEWAY_CLASS,
     OWN_NAMESPACE,
@@ -86,12 +86,18 @@ def ask(port, host, path='/'):
         pytest.param(2, 'set.com', '/set', 'two', id='another port of the ListenerSet'),
         pytest.param(0, 'set.com', '/', 404, id='a path that the routes of its listener leave'),
         pytest.param(0, 'a.com', '/set', 'one', id='a path of another listener'),
-        pytest.param(1, 'a.com', '/', 404, id='a slot that no Gateway has'),
     ],
 )
 def test_a_slot_serves_the_routes_of_its_gateway_and_port(edge, row, slot, host, path, wanted):
     status, _, seen = ask(row + slot, host, path)
     assert (NAMES[int(seen['at'][-1]) - 1] if seen else status) == wanted
+
+
+@pytest.mark.usefixtures('edge')
+def test_a_slot_that_no_gateway_has_keeps_no_connection(row):
+    # A client of HTTP/2 would stay, and get 404 from then on, when it came by an address that had this slot before.
+    came, _ = ended(row + 1, b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+    assert came == b''
 
 
 def test_endpoints_get_the_port_that_clients_know(edge, row):
