@@ -2,11 +2,12 @@
 
 import pytest
 
+from headrace.haproxy.encode import map_entries
 from headrace.ir.policy import Map
 from headrace.ir.routing import Mirrors
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
-from support.gateways import backend_tls_policy, call, gateway, grpc_route, http_route, mirror, rule
+from support.gateways import backend_tls_policy, call, gateway, grant, grpc_route, http_route, mirror, rule
 from support.objects import built, ca_config_map, endpoint_slice, service
 
 ROUTE, WEB = Ref('HTTPRoute', 'shop', 'r'), Ref('Service', 'shop', 'web')
@@ -55,6 +56,17 @@ def test_copies_go_by_tls_where_a_policy_says_so_and_nowhere_where_that_cannot_b
     assert any(isinstance(lead, Mirrors) for lead in made.fragments[ROUTE].leads)
     made = model(route, POLICY[0])
     assert not any(isinstance(lead, Mirrors) for lead in made.fragments[ROUTE].leads)
+
+
+def test_copies_count_for_the_namespace_of_the_route_and_not_for_the_one_that_gets_them():
+    filters = [mirror('web'), mirror('copies', namespace='other', fraction={'numerator': 1, 'denominator': 3})]
+    made = model(
+        http_route('r', rule(filters=filters)),
+        service('copies', 'other', ports=[{'name': 'http', 'port': 80}]),
+        grant('copies', namespace='other'),
+    )
+    entries = [entry for entry in map_entries.of_fragment(made.fragments[ROUTE]) if entry.map is Map.MIRRORS]
+    assert [entry.value for entry in entries] == ['shop,100/100|shop_web_http,1/3|other_copies_http']
 
 
 def test_calls_of_grpc_are_not_copied():
