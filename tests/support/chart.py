@@ -98,7 +98,7 @@ def gateway_rules(account):
     return {
         (rule.group, rule.resource, verb)
         for rule in rights.RULES
-        if account in rule.roles and rule.when is rights.When.GATEWAY_API
+        if account in rule.roles and rule.when in {rights.When.GATEWAY_API, rights.When.CONFIG_MAPS}
         for verb in rule.verbs
     }
 
