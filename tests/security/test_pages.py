@@ -51,7 +51,7 @@ def pages():
     made.update(held, held.take())
     applier = SimpleNamespace(stats=Stats(), worker=None, old_workers=(), ready=False)
     unread = tuple(Diagnostic(Ref('Service', 'evil', f'u{number}'), 'InvalidObject', 'no') for number in range(PLAIN))
-    loop = SimpleNamespace(state=made, store=held, applier=applier, judged=DiagnosticsIndex(made))
+    loop = SimpleNamespace(state=made, store=held, applier=applier, diagnostics_index=DiagnosticsIndex(made))
 
     def make():
         found = Pages(SimpleNamespace(diagnostics=lambda: unread))

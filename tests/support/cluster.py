@@ -42,7 +42,7 @@ class Cluster(Live):
         self.plane, self.namespace, self.role, self.name = plane, namespace, role, name
         roles = role.split(',')
         when = [*when, *([rights.When.INGRESS] if settings.get('ingress', True) else [])]
-        when += [rights.When.GATEWAY_API] if settings.get('gatewayApi', True) else []
+        when += [rights.When.GATEWAY_API, rights.When.CONFIG_MAPS] if settings.get('gatewayApi', True) else []
         wide = (rights.Where.CLUSTER, rights.Where.UNLIMITED, rights.Where.CLASS)
         places = (*NAMESPACED, *wide) if everywhere else NAMESPACED
         wanted = rights.rules(roles, places, when) if rules is None else rules

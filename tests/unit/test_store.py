@@ -64,7 +64,7 @@ NAMESPACE = read({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 
             id='a canary',
         ),
         pytest.param(read(ingress_class()), {HEADRACE}, id='IngressClass'),
-        pytest.param(read(gateway()), {PUBLIC}, id='Gateway'),
+        pytest.param(read(gateway()), {PUBLIC, registry.ALL_GATEWAYS}, id='Gateway, as one of all'),
         pytest.param(
             read(http_route(parents=['public', {'name': 'public', 'port': 80}, {'name': 'x', 'group': 'y'}])),
             {Ref('HTTPRoute', 'shop', 'web'), registry.attached('HTTPRoute', PUBLIC)},
