@@ -79,7 +79,7 @@ def test_an_ingress_and_its_class_come_change_and_go(control_plane, namespace):
             follower.marked.clear()
             status = {'status': {'loadBalancer': {'ingress': [{'ip': '192.0.2.1'}]}}}
             await asyncio.to_thread(api.patch, f'{home(item)[1]}/status', status)
-            await asyncio.to_thread(api.patch, home(item)[1], {'metadata': {'annotations': {'a.io/b': 'c'}}})
+            await asyncio.to_thread(api.patch, home(item)[1], {'metadata': {'annotations': {'headrace.io/hsts': '1d'}}})
             await follower.until(lambda: store.get(ref, Ingress).annotations)
             assert follower.marked == {ref}
 
