@@ -248,7 +248,7 @@ def _of_listener(view: ListenerView, generation: int) -> list[Condition]:
         conflicted = Condition('Conflicted', 'True', conflicts[0].reason, conflicts[0].message, generation)
     ready = Condition('Programmed', 'True', 'Programmed', 'the edge serves the listener', generation)
     if not view.is_served:
-        reason = 'Invalid' if problems else 'Pending'
+        reason = conflicts[0].reason if conflicts else 'Invalid' if problems else 'Pending'
         ready = Condition('Programmed', 'False', reason, 'the edge does not serve the listener', generation)
     return [
         _judged('Accepted', [*others, *conflicts], generation, 'the listener is valid'),

@@ -114,10 +114,10 @@ def judge(
 ) -> Listeners:
     """Return the judged listeners that an object declares for a Gateway; `conflict_of` tells conflicts with those of others."""
     found = [_judged(gateway, owner, number, port_of) for number in range(len(owner.listeners))]
-    conflicts = _conflicts(each for each in found if each.accepted)
-    for each in found:
-        if each.accepted and (conflict := conflict_of(each.listener)) is not None:
-            conflicts.setdefault(each.field, conflict)
+    accepted = [each for each in found if each.accepted]
+    # What gives way to listeners of others is no reason for its own neighbours to give way.
+    conflicts = {each.field: conflict for each in accepted if (conflict := conflict_of(each.listener)) is not None}
+    conflicts |= _conflicts(each for each in accepted if each.field not in conflicts)
     return Listeners(
         tuple(_refused(each, *conflict) if (conflict := conflicts.get(each.field)) else each for each in found)
     )
