@@ -66,21 +66,33 @@ def serves(listener: JudgedListener, host: str, gateway: Gateway, reader: Reader
 
 def _conflict(listener: Listener, own: ListenerSet, gateway: Gateway, reader: Reader) -> Conflict | None:
     """Return what keeps a listener of a set from its port: one of the Gateway, or of an older set."""
-    others: list[tuple[Ref, Listener]] = [
-        (gateway.ref, each) for each in gateway.listeners if each.protocol in KINDS and not each.problems
-    ]
+    of_gateway = [each for each in gateway.listeners if each.protocol in KINDS and not each.problems]
+    for each in of_gateway:
+        if (conflict := _between(listener, each, gateway.ref)) is not None:
+            return conflict
     # Ports of UDP and TCP are different ones.
     is_udp = listener.protocol == UDP
     protocols = (each for each in KINDS if each != listener.protocol and (each == UDP) is is_udp)
     groups = [registry.listeners_of_protocol(gateway.ref, listener.port, protocol) for protocol in protocols]
     groups.append(registry.listeners_of_host(gateway.ref, listener.hostname or judged_listeners.ANY))
     for group in groups:
-        others += [(each.ref, item) for each, item in _of_sets(group, gateway, reader) if _age(each) < _age(own)]
-    for ref, each in ((ref, each) for ref, each in others if (each.protocol == UDP) is is_udp):
-        if each.port == listener.port and each.protocol != listener.protocol:
-            return Conflict('ProtocolConflict', f'{ref} has port {each.port} with another protocol', 'protocol')
-        if each.port == listener.port and each.hostname == listener.hostname:
-            return Conflict('HostnameConflict', f'{ref} has port {each.port} with the same host', 'hostname')
+        for each_set, item in _of_sets(group, gateway, reader):
+            # What gives way to the Gateway keeps no other one from the port.
+            if _age(each_set) >= _age(own) or any(_between(item, other, gateway.ref) for other in of_gateway):
+                continue
+            if (conflict := _between(listener, item, each_set.ref)) is not None:
+                return conflict
+    return None
+
+
+def _between(listener: Listener, other: Listener, owner: Ref) -> Conflict | None:
+    """Return the conflict of a listener with one that comes before it and is its owner's."""
+    if other.port != listener.port or (other.protocol == UDP) is not (listener.protocol == UDP):
+        return None
+    if other.protocol != listener.protocol:
+        return Conflict('ProtocolConflict', f'{owner} has port {other.port} with another protocol', 'protocol')
+    if other.hostname == listener.hostname:
+        return Conflict('HostnameConflict', f'{owner} has port {other.port} with the same host', 'hostname')
     return None
 
 
