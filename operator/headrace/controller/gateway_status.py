@@ -168,7 +168,7 @@ def of_gateway(
         ready = Condition('Programmed', 'False', reason, message, gateway.generation)
     return {
         'addresses': [_address(ip, host) for ip, host in addresses],
-        'conditions': _documents(gateway.status.document, [accepted, ready], now),
+        'conditions': _documents(gateway.status.document, [accepted, ready, *_insecure(gateway)], now),
         'listeners': _listeners(gateway, views, now),
         **({'attachedListenerSets': sets} if sets or gateway.status.document.get('attachedListenerSets') else {}),
     }
@@ -217,6 +217,16 @@ def of_policy(
             {'ancestorRef': ancestor, 'controllerName': controller, 'conditions': _documents(shown, judged, now)}
         )
     return {'ancestors': [*foreign, *entries][:_MOST_ANCESTORS]}
+
+
+def _insecure(gateway: Gateway) -> list[Condition]:
+    """Return the condition that the API asks for where clients are let in whatever certificate they show."""
+    frontend = gateway.frontend_tls
+    validations = (frontend.default, *(each for _, each in frontend.ports))
+    if not any(each is not None and each.insecure_fallback for each in validations):
+        return []
+    message = 'clients without a valid certificate are let in (AllowInsecureFallback)'
+    return [Condition('InsecureFrontendValidationMode', 'True', 'ConfigurationChanged', message, gateway.generation)]
 
 
 def _address(ip: str, host: str) -> Document:

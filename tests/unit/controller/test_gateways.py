@@ -158,6 +158,15 @@ def test_a_gateway_is_programmed_once_its_service_has_an_address():
     }
 
 
+def test_a_gateway_that_lets_clients_in_without_a_valid_certificate_says_so():
+    reference = {'group': '', 'kind': 'ConfigMap', 'name': 'ca'}
+    validation = {'mode': 'AllowInsecureFallback', 'caCertificateRefs': [reference]}
+    document = gateway()
+    document['spec']['tls'] = {'frontend': {'default': {'validation': validation}}}
+    status = Cluster(document).gateways.decide(WEB).status
+    assert conditions(status)['InsecureFrontendValidationMode'] == ('True', 'ConfigurationChanged')
+
+
 def test_attached_routes_are_counted_as_they_come_and_go():
     cluster = Cluster(gateway(), addressed(), service('one', ports=[{'port': 80}]))
     for number in range(3):
