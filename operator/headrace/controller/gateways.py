@@ -153,7 +153,9 @@ class Gateways:
         problems = self._problems(ref)
         views = self._views(gateway_listeners.of_gateway(gateway, reader, self.context), problems)
         addresses = self._addresses(service)
-        wanted = gateway_status.of_gateway(gateway, views, _of_whole(problems), addresses, len(sets), now)
+        # A set of which no listener is accepted does not count as attached.
+        attached = sum(bool(listener_sets.of_set(each, gateway, reader, self.context).accepted) for each in sets)
+        wanted = gateway_status.of_gateway(gateway, views, _of_whole(problems), addresses, attached, now)
         write = self._write(ref, gateway.status.version, gateway.status.document, wanted)
         if made is None:
             return write
