@@ -4,6 +4,7 @@ import contextlib
 
 from headrace.objects import registry
 from headrace.objects.references import GATEWAY_GROUP
+from support import waiting
 from support.api import ApiError, collection
 
 CRDS = collection('CustomResourceDefinition', api='apiextensions.k8s.io/v1')
@@ -41,11 +42,19 @@ def definitions():
             }
 
 
+def _created(api, definition):
+    with contextlib.suppress(ApiError):
+        api.create(definition)
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def defined(api):
     """Define the kinds for a while."""
     for definition in definitions():
-        api.create(definition)
+        # One that a test before has deleted may still be on its way out.
+        waiting.until(lambda definition=definition: _created(api, definition), 'the definition can be made')
     try:
         yield
     finally:
