@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from headrace import garbage
 from headrace.controller import addresses, conditions, gateways, uninstall
@@ -261,7 +262,7 @@ class Controller:
         if any(ref.kind == DEFAULT_INGRESS_CLASS.kind for ref in self._dirty):
             self._ask_all('Ingress')
         # As in one update, the oldest come first: budgets leave room for them.
-        order = sorted(self._dirty, key=self._age)
+        order = sorted(self._dirty, key=partial(self.state.age, self.store))
         for start in range(0, len(order), _SETTLE_STEP):
             part = order[start : start + _SETTLE_STEP]
             change = self.state.update(self.store, part)
@@ -274,10 +275,6 @@ class Controller:
                 self.writer.ask(ref)
             self.handover.changed(part)
             await asyncio.sleep(0)
-
-    def _age(self, ref: Ref) -> tuple[str, Ref]:
-        item = self.store.get(ref, Service) or self.store.get(ref, Ingress)
-        return (item.created if item is not None else '', ref)
 
     def _follow_addresses(self, changes: frozenset[Ref] | set[Ref]) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""

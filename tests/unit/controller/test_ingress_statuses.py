@@ -8,6 +8,7 @@ import pytest
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.objects.status import Status
+from support.gateways import GATEWAY_CLASS, gateway, http_route, rule
 from support.leading import VIP, lead, put
 from support.objects import ingress, ingress_class, service
 
@@ -109,3 +110,16 @@ def test_ingresses_are_looked_at_again_when_a_class_changes():
     calls = lead(script)
     # Entries of an Ingress have no mode.
     assert calls.statuses[1] == ('aaa/web', {'loadBalancer': {'ingress': [{'ip': VIP}]}})
+
+
+def test_younger_routes_leave_room_to_an_ingress():
+    old, new = '2024-01-01T00:00:00Z', '2024-02-01T00:00:00Z'
+    hosts = [f'{number}.example.com' for number in range(60)]
+    documents = (
+        GATEWAY_CLASS,
+        gateway(namespace='aaa'),
+        ingress('web', 'aaa', hosts={'a.example.com': 'web'}, created=old, ingressClassName='headrace'),
+        *(http_route(f'r-{host}', rule('web'), hostnames=[host], namespace='aaa', created=new) for host in hosts),
+    )
+    found = decided(*(parse.read(document).object for document in documents), max_entries_per_namespace=40)
+    assert (found.addresses, found.events) == (LISTED, ())
