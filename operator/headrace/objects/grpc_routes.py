@@ -56,18 +56,8 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> GRPC
     rule = GRPCRule(
         name=routes.read_rule_name(entry, field, problems),
         backends=route_backends.read(entry, namespace, field, problems, route_filters.GRPC),
-        matches=_matches(entry, field, problems),
+        matches=route_matches.read(entry, field, problems, route_matches.read_grpc, ANY_CALL),
         filters=route_filters.read(entry, namespace, field, problems, route_filters.GRPC),
         session=routes.read_session(entry, field, problems),
     )
     return replace(rule, problems=wrong) if (wrong := problems.diagnostics) else rule
-
-
-def _matches(rule: fields.Document, field: str, problems: Problems) -> tuple[GRPCMatch, ...]:
-    if rule.get('matches') in (None, []):
-        return (ANY_CALL,)
-    matches = [
-        route_matches.read_grpc(entry, f'{field}.matches[{index}]', problems)
-        for index, entry in enumerate(problems.entries(rule, 'matches', field))
-    ]
-    return tuple(match for match in matches if match is not None)

@@ -89,7 +89,7 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> HTTP
     rule = HTTPRule(
         name=routes.read_rule_name(entry, field, problems),
         backends=route_backends.read(entry, namespace, field, problems, route_filters.HTTP),
-        matches=_matches(entry, field, problems),
+        matches=route_matches.read(entry, field, problems, route_matches.read_http, ANY_REQUEST),
         filters=route_filters.read(entry, namespace, field, problems, route_filters.HTTP),
         timeouts=_timeouts(entry.get('timeouts'), f'{field}.timeouts', problems),
         retry=_retry(entry.get('retry'), f'{field}.retry', problems),
@@ -98,16 +98,6 @@ def _rule(entry: object, namespace: str, field: str, problems: Problems) -> HTTP
     if rule.filters or any(backend.filters for backend in rule.backends):
         _judge_filters(rule, field, problems)
     return replace(rule, problems=wrong) if (wrong := problems.diagnostics) else rule
-
-
-def _matches(rule: fields.Document, field: str, problems: Problems) -> tuple[HTTPMatch, ...]:
-    if rule.get('matches') in (None, []):
-        return (ANY_REQUEST,)
-    matches = [
-        route_matches.read_http(entry, f'{field}.matches[{index}]', problems)
-        for index, entry in enumerate(problems.entries(rule, 'matches', field))
-    ]
-    return tuple(match for match in matches if match is not None)
 
 
 def _judge_filters(rule: HTTPRule, field: str, problems: Problems) -> None:

@@ -7,9 +7,11 @@ conditions it would take other requests; it is a problem of its rule.
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeVar
 
 from headrace.diagnostics import shorten
 from headrace.objects import fields
@@ -72,10 +74,29 @@ class GRPCMatch:
     headers: tuple[ValueMatch, ...] = ()
 
 
+Match = TypeVar('Match', HTTPMatch, GRPCMatch)
+
 _PATH_KINDS = {kind.value: kind for kind in PathKind}
 ANY_PATH = PathMatch()
 ANY_REQUEST = HTTPMatch()
 ANY_CALL = GRPCMatch()
+
+
+def read(
+    rule: fields.Document,
+    field: str,
+    problems: Problems,
+    read_match: Callable[[object, str, Problems], Match | None],
+    default: Match,
+) -> tuple[Match, ...]:
+    """Return the matches of a rule in their order, each as `read_match` reads it; the default where the rule has no list."""
+    if rule.get('matches') in (None, []):
+        return (default,)
+    matches = (
+        read_match(entry, f'{field}.matches[{index}]', problems)
+        for index, entry in enumerate(problems.entries(rule, 'matches', field))
+    )
+    return tuple(match for match in matches if match is not None)
 
 
 def read_http(entry: object, field: str, problems: Problems) -> HTTPMatch | None:
