@@ -2,6 +2,7 @@
 
 from hypothesis import given
 
+from headrace.names import Ref
 from headrace.resolve import model_snapshot
 from properties import strategies
 from properties.living import Model, Told
@@ -55,3 +56,34 @@ def test_a_worker_that_agrees_is_told_nothing_new(before):
     start = told.simulated.value()
     assert not told.adopt(model).refs
     assert told.simulated.value() == start
+
+
+def service(name, **settings):
+    annotations = {f'headrace.io/{key.replace("_", "-")}': value for key, value in settings.items()}
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Service',
+        'metadata': {'namespace': 'shop', 'name': name, 'annotations': annotations},
+        'spec': {'ports': [{'name': 'http', 'port': 80}]},
+    }
+
+
+def test_a_backend_that_a_kept_authentication_leads_to_stays_until_the_reload():
+    model = Model()
+    web = {'host': 'web.example.com'}
+    endpoints = {
+        'apiVersion': 'discovery.k8s.io/v1',
+        'kind': 'EndpointSlice',
+        'metadata': {'namespace': 'shop', 'name': 'auth-1', 'labels': {'kubernetes.io/service-name': 'auth'}},
+        'addressType': 'IPv4',
+        'ports': [{'name': 'http', 'port': 8080, 'protocol': 'TCP'}],
+        'endpoints': [{'addresses': ['10.0.0.1']}],
+    }
+    model.change([service('auth', host='auth.example.com'), endpoints])
+    model.change([service('web', **web, external_auth_service='auth')])
+    told = Told(model)
+    # A new shape waits for a reload; until then the worker authenticates requests of the Service.
+    model.change([service('web', **web, balance='hdr:x-user')])
+    assert told.adopt(model).refs == {Ref('Service', 'shop', 'web')}
+    told.tell(model, model.change([Ref('Service', 'shop', 'auth')]))
+    assert told.simulated.backends.keys() >= {'shop_auth_http'}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.ir.pointers import NoRoute, Pointer
+from headrace.ir.policy import Entry
 from headrace.names import Ref
 
 
@@ -183,8 +184,21 @@ class Mirrors:
             yield mirror.pointer
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadLead:
+    """An entry of another lead that a worker has which another process configured, and where it leads."""
+
+    entry: Entry
+    pointers: tuple[Pointer, ...]
+
+    @property
+    def policy(self) -> str:
+        """Return the key that begins with the policy whose requests are led."""
+        return self.entry.key
+
+
 # What leads requests of a policy to further backends.
-Lead = Authentication | Canary | ErrorPages | Fallback | Mirrors | Split
+Lead = Authentication | Canary | ErrorPages | Fallback | Mirrors | Split | UnreadLead
 # One backend without a weight is what an annotated Service has.
 Target = Pointer | Split | NoRoute
 

@@ -34,6 +34,7 @@ from headrace.ir.routing import (
     Mirrors,
     Split,
     Target,
+    UnreadLead,
     WeightedBackend,
 )
 from headrace.translate.policies import closed, closed_target
@@ -83,6 +84,8 @@ def read_value(text: str) -> Pointer | NoRoute | Unread:
 
 def lead(rule: Lead) -> list[Entry]:
     """Return the entries that lead a policy's requests to further backends."""
+    if isinstance(rule, UnreadLead):
+        return [rule.entry]
     if isinstance(rule, Canary):
         return [Entry(Map.CANARY, rule.policy, f'{rule.weight}|{syntax.pointer(rule.pointer)}')]
     if isinstance(rule, Authentication):
@@ -96,7 +99,13 @@ def lead(rule: Lead) -> list[Entry]:
     return [Entry(Map.SPLITS, prefix, text) for prefix, text in shares(rule).items()]
 
 
-def read_lead(entry: Entry) -> tuple[Pointer, ...]:
+def read_lead(entry: Entry) -> UnreadLead | None:
+    """Return the lead that an entry is, None for an entry that leads to no Service's backend."""
+    found = _read_targets(entry)
+    return UnreadLead(entry, found) if found else None
+
+
+def _read_targets(entry: Entry) -> tuple[Pointer, ...]:
     """Return where an entry of `lead` leads, nothing for another entry. Most name the backend alone."""
     match entry.map, entry.value.split('|'):
         case (Map.CANARY, [_, backend, policy, flags, *_]) | (Map.SPLITS, [backend, policy, flags, *_]):

@@ -91,7 +91,7 @@ class _Search:
         }
         targets = {pointer.backend for key in self.keys for pointer in pointers(self.value(key))}
         leads = (routes.read_lead(entry) for ref in self.refs for entry in self._entries(ref, set()))
-        targets |= {pointer.backend for lead in leads for pointer in lead}
+        targets |= {pointer.backend for lead in leads if lead for pointer in lead.pointers}
         self.retained = (targets & self.live.backends.keys()) - self._desired_names
         refs = {ref for ref, fragment in fragments.items() if not absent.isdisjoint(plan.needed(fragment))}
         return (refs | {names.owner(name)[0] for name in self.retained}) - self.refs
@@ -111,14 +111,15 @@ class _Search:
         entries = self._entries(ref, {item.name for item in backends})
         if not backends and not entries:
             return None
+        leads = {entry: lead for entry in sorted(entries) if (lead := routes.read_lead(entry))}
         return replace(
             fragment or Fragment(ref),
             backends=tuple(backends),
-            data=tuple(sorted(entries)),
+            data=tuple(sorted(entries - leads.keys())),
             headers=(),
             timeouts=(),
             userlists=(),
-            leads=(),
+            leads=tuple(leads.values()),
         )
 
     def _live_backend(self, name: str, fragment: Fragment | None) -> Backend:
