@@ -87,7 +87,7 @@ def by_host_and_path(performance: Performance) -> None:
         found=f'the pod saw X-Forwarded-For: {answer.seen.get("x-forwarded-for")}',
     )
     show(
-        'What nobody asked to be served is not: the Service warehouse has no annotation.',
+        'Only annotated Services are served: the Service warehouse has no annotation.',
         'GET http://warehouse.example.com/',
         expected='404 from HAProxy itself',
         found=str(get('http://warehouse.example.com/')),
@@ -220,7 +220,7 @@ def services_come_and_go(performance: Performance) -> None:
     )
     (stage.objects / 'back-office.yaml').unlink()
     performance.follows(
-        "A Service goes: its host is nobody's.",
+        'A Service is deleted: its host is served no more.',
         f'GET http://office.example.com/ from {OFFICE}',
         lambda: stage.said('http://office.example.com/', client=OFFICE),
         '404 from HAProxy itself',

@@ -81,7 +81,7 @@ class Agent:
         }
 
     def reasons_of_reloads(self, count: int) -> list[str]:
-        """Return the kinds of reasons of all reloads, once there were so many; a reload is told of when it is through."""
+        """Return the kinds of reasons of all reloads, once there were so many; a reload is counted when it has ended."""
         found: list[dict[str, Any]] = []
 
         def all_there() -> bool:

@@ -100,7 +100,7 @@ class Pods:
 
 
 class Ports:
-    """Free ports for HAProxy's listeners, held until the end so that nobody else is given them.
+    """Free ports for HAProxy's listeners, held until the end so that no other process takes them.
 
     They are bound and not listened on, with SO_REUSEPORT as HAProxy does it: it can bind them too, and has all clients.
     """

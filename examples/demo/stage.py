@@ -130,7 +130,7 @@ class Stage:
         self.add(f'{name}.yaml', made)
 
     def _write(self, name: str, text: str) -> None:
-        """Write a file whole, as whoever cares for readers does; one that begins with a dot is not looked at."""
+        """Write a file whole, so that no reader sees a part of it; a name that begins with a dot is not watched."""
         temporary = self.objects / f'.{name}'
         temporary.write_text(text)
         temporary.replace(self.objects / name)
@@ -156,11 +156,11 @@ class Stage:
             connection.close()
 
     def said(self, url: str, *, client: str = OUTSIDE) -> str:
-        """Return who answers a request, or why nobody does."""
+        """Return what answers a request, or why nothing does."""
         try:
             return str(self.get(url, client=client))
         except StageError as error:
-            return f'nobody ({error})'
+            return f'no answer ({error})'
 
     def greeting(self) -> str:
         """Connect to the TCP port, and return what is said there before the connection ends."""

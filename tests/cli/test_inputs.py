@@ -39,7 +39,7 @@ def run(request, headrace, tmp_path, haproxy_34):
         pytest.param('tcpPorts: 8000-9000', 'tcpPorts: 8000-9000 holds 8', id='a range with a port of ours'),
         pytest.param('a: b: c', 'not YAML', id='no YAML'),
         pytest.param('defaults: {retries: many}', 'defaults: retries must be a whole number', id='a default that does not parse'),
-        pytest.param('defaults: {host: a}', "defaults: host is none of the backend's keys", id='a default of no backend'),
+        pytest.param('defaults: {host: a}', "defaults: host is not a key of a backend", id='a default of no backend'),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_settings_names_the_key(run, given, settings, words):

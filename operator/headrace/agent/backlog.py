@@ -1,4 +1,4 @@
-"""Changed objects that wait to be applied: namespaces take turns, so that no one waits for all objects of another one.
+"""Changed objects that wait to be applied: namespaces take turns, so that none waits for all objects of another.
 
 Promises: within a namespace the first that has come goes first, in the order in which they are given; one that changes
 again meanwhile keeps its place. An object is done when it has been applied after it was taken from the store.

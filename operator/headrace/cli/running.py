@@ -43,7 +43,7 @@ class _Roles(click.ParamType[tuple[str, ...]]):
     name = 'roles'
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the roles of a text; fails for what is none, and for edge and node in one process."""
+        """Return the roles of a text; fails for an unknown role, and for edge and node in one process."""
         roles = tuple(dict.fromkeys(part.strip() for part in str(value).split(',')))
         if not roles or not set(roles) <= {'edge', 'node', CONTROLLER}:
             self.fail('one of edge, node, controller, or one of the first two and controller', param, ctx)
@@ -61,7 +61,7 @@ class _Labels(click.ParamType[dict[str, str]]):
             return value
         labels = dict(part.partition('=')[::2] for part in str(value).split(',') if part)
         if not all(name and text for name, text in labels.items()):
-            self.fail(f'{value!r} is none of LABEL=VALUE, joined by commas', param, context)
+            self.fail(f'{value!r} must be LABEL=VALUE, joined by commas', param, context)
         return labels
 
 

@@ -133,7 +133,7 @@ class Client:
         return refs
 
     async def account_uid(self) -> str:
-        """Return name and uid of the ServiceAccount that this process is, '' where it is none."""
+        """Return name and uid of the ServiceAccount that this process is, '' where it is not one."""
         body = {'apiVersion': _REVIEWS.api_version, 'kind': _REVIEWS.kind}
         review = await self._calls.call('POST', _REVIEWS.path(), body)
         user = (review.get('status') or {}).get('userInfo') or {}

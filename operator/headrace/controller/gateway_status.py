@@ -117,7 +117,7 @@ def _parent(
 
 
 def _entry_of(entries: list[fields.Document], part: StatusPart, namespace: str) -> fields.Document:
-    """Return the entry of a parent as it is, an empty one where there is none."""
+    """Return the present entry of a parent, an empty one where it has none."""
     wanted = (part.parent.kind, part.parent.namespace, part.parent.name, part.section, part.port)
     for entry in entries:
         parent = fields.mapping(entry, 'parentRef')

@@ -43,7 +43,7 @@ class Facts:
 
     `behind` tells that a Node has no agent that has applied the Service's epoch; `waited` is for how many seconds the
     Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely,
-    `foreign` that its epoch is none that the controller has written.
+    `foreign` that another writer set its epoch.
     """
 
     class_name: str

@@ -279,7 +279,7 @@ class _Plugin:
         except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
             # Only its type: what was printed holds the token.
             raise AccessError(f'{self._command[0]}: no credential: {type(error).__name__}') from None
-        # A time without a zone is none of RFC 3339's; what comes nearest to it is UTC.
+        # RFC 3339 requires a zone; a time without one counts as UTC.
         self._token, self._until = token, until.replace(tzinfo=dt.UTC) if until and until.tzinfo is None else until
 
     def _load_certificate_of(self, status: object) -> bool:

@@ -60,7 +60,7 @@ def may_leave_flows(change: Change) -> bool:
 
 
 def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str, Balanced]) -> int:
-    """Remove the UDP flows to virtual addresses whose endpoint is none any more; return how many. Raises ConntrackError."""
+    """Remove the UDP flows to virtual addresses whose endpoint is gone; return how many. Raises ConntrackError."""
     usable = {}
     for key, virtual_address in virtual_addresses.items():
         address_port, _, protocol = key.rpartition('/')

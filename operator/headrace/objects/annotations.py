@@ -10,7 +10,7 @@ FOREIGN_PREFIXES = (
     'ingress.kubernetes.io/',
     'kubernetes.io/ingress.class',
 )
-# Longer values are none of any key's. Of such a one its beginning is kept, with one character more.
+# No key has a longer value. Of a longer one the beginning is kept, with one character more.
 LONGEST = 65536
 
 

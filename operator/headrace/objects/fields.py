@@ -75,7 +75,7 @@ def value(document: Document, key: str, default: object) -> object:
 
 
 def number_within(document: Document, key: str, least: int, most: int, default: int) -> int | None:
-    """Return the integer under `key`, the default where nothing is; None when it is none, or not within its bounds."""
+    """Return the integer under `key`, the default where it is unset; None when it is not an integer within its bounds."""
     value = document.get(key)
     if value is None:
         return default
@@ -104,14 +104,14 @@ def is_name(value: str, *, subdomain: bool = False) -> bool:
 
 
 def is_host(value: str, *, wildcard: bool = True) -> bool:
-    """Tell whether `value` is a DNS name in lower case, or such a name after `*.`; an IPv4 address is none."""
+    """Tell whether `value` is a DNS name in lower case, or such a name after `*.`; an IPv4 address is not."""
     stem = value.removeprefix('*.') if wildcard else value
     return is_name(stem, subdomain=True) and _IPV4_HOST.fullmatch(value) is None
 
 
 @lru_cache(maxsize=4096)
 def address(value: str) -> str:
-    """Return an IP address in its canonical form, or '' when `value` is none of a host; zones are refused.
+    """Return an IP address in its canonical form, or '' when `value` is not the address of a host; zones are refused.
 
     As a server's address HAProxy takes the unspecified one for "where the client wanted to go".
     """
@@ -123,7 +123,7 @@ def address(value: str) -> str:
 
 
 def network(value: str) -> str:
-    """Return a CIDR in canonical form, or '' when `value` is none."""
+    """Return a CIDR in canonical form, or '' when `value` is not a CIDR."""
     try:
         return str(ipaddress.ip_network(value)) if '/' in value else ''
     except ValueError:

@@ -18,7 +18,7 @@ _ERRORS = range(400, 600)
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Timeouts in milliseconds; None where there is none, 0 for one that is off."""
+    """Timeouts in milliseconds; None where the field is unset, 0 for one that is off."""
 
     request: int | None = None
     backend_request: int | None = None
@@ -128,7 +128,7 @@ def _retry(document: object, field: str, problems: Problems) -> Retry | None:
     if document is None:
         return None
     if not isinstance(document, dict):
-        problems.add(field, f'{shorten(document)} says nothing of retries')
+        problems.add(field, f'{shorten(document)} does not describe retries')
         return None
     codes = problems.entries(document, 'codes', field)
     statuses = sorted({code for code in codes if isinstance(code, int) and code in _ERRORS})

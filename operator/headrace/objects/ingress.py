@@ -257,7 +257,7 @@ def _rules(spec: fields.Document, problems: Problems) -> tuple[IngressRule, ...]
 
 
 def _host(value: object, field: str, problems: Problems) -> str | None:
-    """Return a host, '' for all hosts; None when it is none that an API server takes."""
+    """Return a host, '' for all hosts; None when an API server would not take it."""
     if value is None:
         return ''
     if isinstance(value, str) and (not value or fields.is_host(value)):
@@ -288,7 +288,7 @@ def _path(entry: object, field: str, problems: Problems) -> IngressPath | None:
         return None
     kind, path = entry.get('pathType'), entry.get('path', '')
     if not isinstance(kind, str) or kind not in PathType.__members__.values():
-        problems.add(f'{field}.pathType', f'{shorten(kind)} is none of Exact, Prefix and ImplementationSpecific')
+        problems.add(f'{field}.pathType', f'{shorten(kind)} is not one of Exact, Prefix and ImplementationSpecific')
         return None
     path_type = PathType(kind)
     if path in ('', None) and path_type is PathType.IMPLEMENTATION_SPECIFIC:

@@ -77,7 +77,7 @@ def read_namespaces(document: fields.Document, field: str, problems: Problems, *
         return _SHARED[default]
     source = fields.value(value, 'from', default) if isinstance(value, dict) else value
     if not isinstance(value, dict) or not isinstance(source, str) or source not in Source.__members__.values():
-        problems.add(f'{field}.namespaces.from', f'{shorten(source)} is none of All, Same, Selector and None')
+        problems.add(f'{field}.namespaces.from', f'{shorten(source)} is not one of All, Same, Selector and None')
         return NO_NAMESPACES
     if source != Source.SELECTOR:
         return _SHARED[Source(source)]

@@ -56,7 +56,7 @@ class ListenerTLS:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listener; `hostname` is '' for all hosts. `protocol` is any that the API allows, `name` '' when it is none."""
+    """A listener; `hostname` is '' for all hosts. `protocol` is any that the API allows, `name` '' when it is invalid."""
 
     name: str
     port: int
@@ -134,7 +134,7 @@ def _allowed(document: object, field: str, problems: Problems) -> AllowedRoutes:
     if document is None:
         return DEFAULT_ROUTES
     if not isinstance(document, dict):
-        problems.add(field, f'{shorten(document)} says nothing of routes')
+        problems.add(field, f'{shorten(document)} does not describe routes')
         return AllowedRoutes(label_selectors.NO_NAMESPACES)
     namespaces = label_selectors.read_namespaces(document, field, problems, default=Source.SAME)
     kinds = []

@@ -73,7 +73,7 @@ def _read(kind: Kind, read: Read, document: fields.Document) -> Reading:
     name, namespace = fields.text(metadata, 'name'), _namespace_of(kind, metadata)
     if namespace is None or not fields.is_name(name, subdomain=kind.subdomain):
         display_name, display_namespace = shorten(metadata.get('name')), shorten(metadata.get('namespace', ''))
-        message = f'name {display_name} in namespace {display_namespace} is none that Kubernetes allows'
+        message = f'name {display_name} in namespace {display_namespace} is not one that Kubernetes allows'
         return Reading(
             diagnostics=(
                 Diagnostic(Ref(kind.name, display_namespace, display_name), 'InvalidObject', message, 'metadata.name'),
@@ -89,7 +89,7 @@ def _read(kind: Kind, read: Read, document: fields.Document) -> Reading:
 
 
 def _namespace_of(kind: Kind, metadata: fields.Document) -> str | None:
-    """Return an object's namespace, '' for a kind without; None when it is none that Kubernetes allows."""
+    """Return an object's namespace, '' for a kind without; None when Kubernetes does not allow it."""
     namespace = metadata.get('namespace')
     if not kind.namespaced:
         return ''

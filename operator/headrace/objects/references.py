@@ -64,7 +64,7 @@ GATEWAY, ROUTE = Form(GATEWAY_GROUP, 'Gateway'), Form(GATEWAY_GROUP, local=True)
 
 
 def read(entry: object, namespace: str, field: str, problems: Problems, form: Form = ANY) -> Reference | None:
-    """Return the reference of a document in an object of a namespace; None, and a problem, when it is none."""
+    """Return the reference of a document in an object of a namespace; None, and a problem, when it is invalid."""
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no reference')
         return None
@@ -110,7 +110,7 @@ def read_parents(spec: fields.Document, namespace: str, problems: Problems) -> t
 
 
 def read_backend(entry: object, namespace: str, field: str, problems: Problems) -> BackendObjectReference | None:
-    """Return a reference to a backend; None, and a problem, when it is none or names a Service without a port."""
+    """Return a reference to a backend; None, and a problem, when it is invalid or names a Service without a port."""
     reference = read(entry, namespace, field, problems, SERVICE)
     if reference is None or not isinstance(entry, dict):
         return None
@@ -129,7 +129,7 @@ def _text(entry: fields.Document, key: str, default: str) -> str:
 
 @lru_cache(maxsize=8192)
 def _judged(group: str, kind: str, namespace: str, name: str) -> Reference | str:
-    """Return one value for all references to an object, or which part of it is none."""
+    """Return one value for all references to an object, or which part of it is invalid."""
     if group and not fields.is_name(group, subdomain=True):
         return 'group'
     if not _KIND.fullmatch(kind):

@@ -127,7 +127,7 @@ Filter = (
     | ExternalAuth
     | ExtensionRef
 )
-# From the body of a filter, the namespace of its route and the field to the filter; None, and a problem, when it is none.
+# From the body of a filter, the namespace of its route and the field to the filter; None, and a problem, when it is invalid.
 Read = Callable[[fields.Document, str, str, Problems], Filter | None]
 
 
@@ -211,7 +211,7 @@ def _texts(
     entries = problems.entries(body, key, field)
     for index, entry in enumerate(entries):
         if not isinstance(entry, str) or not judge(entry):
-            problems.add(f'{field}.{key}[{index}]', f'{shorten(entry)} is none of what {key} can hold')
+            problems.add(f'{field}.{key}[{index}]', f'{shorten(entry)} is not allowed in {key}')
     return tuple(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and judge(entry)))
 
 
@@ -220,7 +220,7 @@ def _redirect(body: fields.Document, _: str, field: str, problems: Problems) -> 
     if scheme is not None and scheme not in ('http', 'https'):
         problems.add(f'{field}.scheme', f'{shorten(scheme)} is neither http nor https')
     elif status is not None and fields.number(body, 'statusCode') not in _REDIRECTS:
-        problems.add(f'{field}.statusCode', f'{shorten(status)} is none of 301, 302, 303, 307 and 308')
+        problems.add(f'{field}.statusCode', f'{shorten(status)} is not one of 301, 302, 303, 307 and 308')
     elif port is not None and not fields.port(body, 'port'):
         problems.add(f'{field}.port', f'{shorten(port)} is no port')
     else:

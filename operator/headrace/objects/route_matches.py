@@ -100,7 +100,7 @@ def read(
 
 
 def read_http(entry: object, field: str, problems: Problems) -> HTTPMatch | None:
-    """Return the match of an HTTPRoute; None, and a problem, when it is none."""
+    """Return the match of an HTTPRoute; None, and a problem, when it is invalid."""
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no match')
         return None
@@ -117,7 +117,7 @@ def read_http(entry: object, field: str, problems: Problems) -> HTTPMatch | None
 
 
 def read_grpc(entry: object, field: str, problems: Problems) -> GRPCMatch | None:
-    """Return the match of a GRPCRoute; None, and a problem, when it is none."""
+    """Return the match of a GRPCRoute; None, and a problem, when it is invalid."""
     if not isinstance(entry, dict):
         problems.add(field, f'{shorten(entry)} is no match')
         return None
@@ -156,7 +156,7 @@ def _path(document: object, field: str, problems: Problems) -> PathMatch | None:
         return None
     kind, value = fields.value(document, 'type', PathKind.PREFIX), fields.value(document, 'value', '/')
     if not isinstance(kind, str) or kind not in _PATH_KINDS:
-        problems.add(f'{field}.type', f'{shorten(kind)} is none of Exact, PathPrefix and RegularExpression')
+        problems.add(f'{field}.type', f'{shorten(kind)} is not one of Exact, PathPrefix and RegularExpression')
         return None
     path = _judged_path(value, _PATH_KINDS[kind]) if isinstance(value, str) and len(value) <= _MAX_PATH else None
     if path is None:
@@ -166,7 +166,7 @@ def _path(document: object, field: str, problems: Problems) -> PathMatch | None:
 
 @lru_cache(maxsize=8192)
 def _judged_path(value: str, kind: PathKind) -> PathMatch | None:
-    """Return one value for all matches of a path; None when it is none."""
+    """Return one value for all matches of a path; None when it is invalid."""
     if kind is PathKind.EXPRESSION:
         is_path = _TEXT.fullmatch(value) is not None
     else:

@@ -133,7 +133,7 @@ def judge_names(rules: Sequence[RouteRule], problems: Problems) -> None:
 
 
 def read_duration(document: fields.Document, key: str, field: str, problems: Problems) -> int | None:
-    """Return a duration in milliseconds; None where there is none, and when it is none, which is a problem."""
+    """Return a duration in milliseconds; None where the field is unset, and when it is invalid, which is a problem."""
     value = document.get(key)
     if value is None:
         return None
@@ -144,7 +144,7 @@ def read_duration(document: fields.Document, key: str, field: str, problems: Pro
 
 
 def read_session(rule: fields.Document, field: str, problems: Problems) -> SessionPersistence | None:
-    """Return the session persistence of a rule; None where there is none, and when it is none, which is a problem."""
+    """Return the session persistence of a rule; None where the field is unset, and when it is invalid, which is a problem."""
     document = rule.get('sessionPersistence')
     if document is None:
         return None

@@ -182,7 +182,7 @@ def _htpasswd(line: str) -> User:
 
 
 def _judge_work(secret: str) -> None:
-    """Raise for a crypt hash that is none, or that takes longer than a request may."""
+    """Raise for a text that is not a crypt hash, and for a hash that takes longer than a request may."""
     if match := _BCRYPT.fullmatch(secret):
         if not _LEAST_COST <= int(match['cost']) <= _MOST_COST:
             raise UnusableError(f'auth holds a bcrypt hash of cost {match["cost"]}; {_MOST_COST} is the most')

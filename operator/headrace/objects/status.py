@@ -66,7 +66,7 @@ def read_raw(document: fields.Document) -> RawStatus:
 
 
 def read_conditions(document: fields.Document) -> tuple[Condition, ...]:
-    """Return all conditions in a status or a part of one, whoever wrote them."""
+    """Return the conditions of all writers in a status or a part of one."""
     return tuple(_condition(entry) for entry in fields.documents(document, 'conditions'))
 
 

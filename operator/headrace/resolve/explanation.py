@@ -155,7 +155,7 @@ def _of_object(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf)
 
 
 def _foreign(ingress: Ingress, store: Store, context: BuildContext) -> str:
-    """Return why an Ingress is none of this class, or of this role; '' where it is."""
+    """Return why an Ingress is not of this class, or not of this role; '' where it is."""
     if context.role is Role.NODE:
         return 'the node role serves no Ingresses'
     if not context.settings.ingress:

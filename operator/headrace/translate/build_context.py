@@ -142,7 +142,7 @@ def make(
     all_secrets: bool = False,
     snippets: frozenset[str] = frozenset(),
 ) -> BuildContext:
-    """Return the view; raises SettingsError when a default of the class is none of the backend's keys or does not parse."""
+    """Return the view; raises SettingsError when a default of the class is not a key of a backend or does not parse."""
     context = BuildContext(settings, role, topology or Topology(), offline, all_secrets, snippets)
     return with_settings(context, settings)
 
@@ -153,7 +153,7 @@ def with_settings(context: BuildContext, settings: Settings) -> BuildContext:
     for name, text in settings.defaults.items():
         key = keys.BY_NAME.get(name)
         if key is None or key.scope is not keys.Scope.BACKEND:
-            raise SettingsError(f"defaults: {name} is none of the backend's keys")
+            raise SettingsError(f'defaults: {name} is not a key of a backend')
         value = key.parse(text)
         if isinstance(value, values.Invalid):
             raise SettingsError(f'defaults: {name} must be {value.expected}')
@@ -180,7 +180,7 @@ def _global_auth(settings: Settings) -> tuple[tuple[str, object], ...]:
     for name, text in settings.global_auth.items():
         key = keys.BY_NAME.get(f'external-auth-{name}')
         if key is None or name in ('service', 'path'):
-            raise SettingsError(f'globalAuth: {name} is none of its keys')
+            raise SettingsError(f'globalAuth: {name} is not one of its keys')
         value = key.parse(text)
         if isinstance(value, values.Invalid):
             raise SettingsError(f'globalAuth: {name} must be {value.expected}')

@@ -239,7 +239,7 @@ class _Parser:
             self.place += 1
             last = self._member()
             if len(first) != 1 or len(last) != 1 or min(first) > min(last):
-                raise _SyntaxError('has a range in a class that is none')
+                raise _SyntaxError('has an invalid range in a class')
             members |= frozenset(range(min(first), min(last) + 1))
         result = _BYTES - members if negated else members
         if not result:

@@ -242,7 +242,7 @@ class RuleBuilder:
         why = 'headers are not supported, cookies are' if session.header else ''
         name = values.cookie(session.name) if session.name else 'true'
         if isinstance(name, Invalid):
-            why = f'the name is none of a cookie: {name.expected}'
+            why = f'the name is not one of a cookie: {name.expected}'
         if why:
             field = f'{self.field}.sessionPersistence'
             self.parts.diagnostics.append(Diagnostic(self.parts.ref, 'UnsupportedValue', why, field))

@@ -29,9 +29,9 @@ def test_the_zone_is_that_of_the_node_unless_it_was_given(topology, expected):
 @pytest.mark.parametrize(
     ('defaults', 'message'),
     [
-        ({'unknown': 'x'}, "defaults: unknown is none of the backend's keys"),
-        ({'host': 'a.example.com'}, "defaults: host is none of the backend's keys"),
-        ({'allow': '10.0.0.0/8'}, "defaults: allow is none of the backend's keys"),
+        ({'unknown': 'x'}, 'defaults: unknown is not a key of a backend'),
+        ({'host': 'a.example.com'}, 'defaults: host is not a key of a backend'),
+        ({'allow': '10.0.0.0/8'}, 'defaults: allow is not a key of a backend'),
         ({'timeout-server': 'soon'}, 'defaults: timeout-server must be a duration such as 500ms, 5s, 2m or 1h'),
         ({'snippets': 'nope'}, 'defaults: snippets names nope, and there is no such snippet'),
         ({'retries': '11'}, 'defaults: retries must be a whole number from 0 to 10'),

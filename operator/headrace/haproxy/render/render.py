@@ -381,7 +381,7 @@ def map_text(entries: Mapping[str, str]) -> bytes:
 
 
 def _own_ipv4(context: BuildContext) -> list[str]:
-    """Return the own IPv4 addresses that are none of loopback; names are resolved to IPv4 alone."""
+    """Return the own IPv4 addresses other than loopback's; names are resolved to IPv4 alone."""
     return sorted(text for text in context.own_addresses if ':' not in text and not text.startswith('127.'))
 
 

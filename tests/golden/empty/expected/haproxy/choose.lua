@@ -77,7 +77,7 @@ local function rewritten(policy, captures)
     if not template then return nil end
     local path = template:gsub('%$(%d)', function(number) return captures[tonumber(number) + 1] or '' end)
     path = path:gsub('[^!-~]', function(byte) return ('%%%02X'):format(byte:byte()) end):gsub('%?', '%%3F'):gsub('#', '%%23')
-    -- An escape that a group cut in two is none any more.
+    -- A group can cut an escape in two; the halves are plain text.
     path = path:gsub('%%(%x?%x?)', function(digits) return (#digits == 2 and '%' or '%25') .. digits end)
     if #path > MAX_PATH or (reading(path) .. '/'):find('/%.%.?/') then return nil end
     return path
