@@ -34,6 +34,11 @@ class Reference:
         """Return the reference without its group."""
         return Ref(self.kind, self.namespace, self.name)
 
+    @property
+    def qualified_kind(self) -> str:
+        """Return `GROUP/KIND`, the kind alone for one of the core."""
+        return f'{self.group}/{self.kind}' if self.group else self.kind
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ParentRef(Reference):

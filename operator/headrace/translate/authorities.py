@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from headrace.names import Ref
 from headrace.objects.kinds import ConfigMap
-from headrace.objects.reference_grants import GrantFrom
-from headrace.objects.references import GATEWAY_GROUP, Reference
+from headrace.objects.references import Reference
 from headrace.store import Reader
 from headrace.translate import reference_grants
 from headrace.translate.build_context import BuildContext
@@ -39,13 +38,11 @@ def read(
 
 def _read(owner: Ref, number: int, reference: Reference, reader: Reader, context: BuildContext) -> bytes | Problem:
     if (reference.group, reference.kind) not in (('', 'ConfigMap'), ('', 'Secret')):
-        kind = f'{reference.group}/{reference.kind}' if reference.group else reference.kind
-        message = f'certificates of kind {kind} are not supported, ConfigMaps and Secrets are'
+        message = f'certificates of kind {reference.qualified_kind} are not supported, ConfigMaps and Secrets are'
         return Problem(number, message, is_kind=True)
     ref = reference.ref
-    if not reference_grants.is_granted(GrantFrom(GATEWAY_GROUP, owner.kind, owner.namespace), reference, reader):
-        message = f'no ReferenceGrant of namespace {ref.namespace} allows a {owner.kind} of {owner.namespace} to refer to {ref}'
-        return Problem(number, message, is_permitted=False)
+    if refusal := reference_grants.refusal(owner, reference, reader):
+        return Problem(number, refusal, is_permitted=False)
     if not context.may_read_secrets(ref.namespace):
         return Problem(number, f'add {ref.namespace} to secrets.namespaces to let headrace read {ref}')
     item = reader.get(ref, ConfigMap) if ref.kind == 'ConfigMap' else reader.secret(ref)

@@ -13,8 +13,7 @@ from headrace.ir.pointers import GatewayPort
 from headrace.ir.tls import HostTls, Pem
 from headrace.names import Ref
 from headrace.objects.gateways import Gateway
-from headrace.objects.reference_grants import GrantFrom
-from headrace.objects.references import GATEWAY_GROUP, Reference
+from headrace.objects.references import Reference
 from headrace.translate import authorities, placeholder_certificates, reference_grants, tls_material
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.judged_listeners import ANY, JudgedListener
@@ -112,19 +111,12 @@ def _secrets(each: JudgedListener, parts: FragmentParts) -> list[Ref]:
 
 def _is_usable(reference: Reference, each: JudgedListener, parts: FragmentParts) -> bool:
     if (reference.group, reference.kind) != ('', 'Secret'):
-        kind = f'{reference.group}/{reference.kind}' if reference.group else reference.kind
-        message = f'a certificate of kind {kind} is not supported, Secrets are'
+        message = f'a certificate of kind {reference.qualified_kind} is not supported, Secrets are'
         _diagnose(each, parts, 'InvalidCertificateRef', message)
         return False
-    owner = each.owner
-    if not reference_grants.is_granted(GrantFrom(GATEWAY_GROUP, owner.kind, owner.namespace), reference, parts.reader):
-        message = (
-            f'no ReferenceGrant of namespace {reference.namespace} allows a {owner.kind} of {owner.namespace} '
-            f'to refer to {reference.ref}'
-        )
-        _diagnose(each, parts, 'RefNotPermitted', message)
-        return False
-    return True
+    if refusal := reference_grants.refusal(each.owner, reference, parts.reader):
+        _diagnose(each, parts, 'RefNotPermitted', refusal)
+    return not refusal
 
 
 def _certificate(ref: Ref, each: JudgedListener, parts: FragmentParts) -> str:

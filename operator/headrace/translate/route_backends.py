@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
-from headrace.objects.reference_grants import GrantFrom
-from headrace.objects.references import GATEWAY_GROUP, BackendObjectReference
+from headrace.objects.references import BackendObjectReference
 from headrace.store import Reader
 from headrace.translate import reference_grants
 from headrace.translate.build_context import BuildContext
@@ -33,14 +32,10 @@ def resolve(
 ) -> BackendPort | Diagnostic:
     """Return what a route's reference means, or the diagnostic with the API's reason why it cannot be used."""
     if (backend.group, backend.kind) != ('', 'Service'):
-        kind = f'{backend.group}/{backend.kind}' if backend.group else backend.kind
-        return Diagnostic(ref, 'InvalidKind', f'a backend of kind {kind} is not supported, Services are', field)
-    source = GrantFrom(GATEWAY_GROUP, ref.kind, ref.namespace)
-    if not reference_grants.is_granted(source, backend, reader):
-        message = (
-            f'no ReferenceGrant of namespace {backend.namespace} allows a {ref.kind} of {ref.namespace} to refer to it'
-        )
-        return Diagnostic(ref, 'RefNotPermitted', message, field)
+        message = f'a backend of kind {backend.qualified_kind} is not supported, Services are'
+        return Diagnostic(ref, 'InvalidKind', message, field)
+    if refusal := reference_grants.refusal(ref, backend, reader):
+        return Diagnostic(ref, 'RefNotPermitted', refusal, field)
     service = reader.other_service(backend.ref)
     if service is None:
         return Diagnostic(ref, 'BackendNotFound', f'{backend.ref} does not exist', field)
