@@ -285,6 +285,26 @@ def test_a_backend_comes_after_its_servers_and_one_at_a_time():
     assert tried(found, 0.04, Outcome.DONE)[0] == ['b']
 
 
+def test_a_certificate_that_a_server_still_has_is_tried_again():
+    found = Removals(drain_seconds=100.0)
+    found.put(commands.del_certificate('shop_client'), now=0.0)
+    assert tried(found, 0.0, Outcome.BUSY) == (['certificates/shop_client.pem'], False)
+    # Nothing is ended for it: its servers have a time of their own.
+    batch, overdue = found.batch(200.0)
+    assert ([item.line for item in batch], overdue) == (['del ssl cert certificates/shop_client.pem'], [])
+    assert tried(found, 200.0, Outcome.DONE)[0] == ['certificates/shop_client.pem']
+    assert found.pending == {}
+
+
+def test_a_certificate_that_is_wanted_again_is_kept_and_replaced():
+    found = Removals(drain_seconds=100.0)
+    found.put(commands.del_certificate('shop_client'), now=0.0)
+    new, *replaced = commands.new_certificate('shop_client', b'pem')
+    assert found.cancel(new.makes)
+    assert commands.revive(new) == []
+    assert [command.line.partition(' ')[0] for command in replaced] == ['set', 'commit']
+
+
 @pytest.mark.parametrize(('due', 'at_once'), [(30, 20), (500, 50), (5000, 200)])
 def test_of_many_servers_a_tenth_is_tried_at_once(due, at_once):
     assert len(removal_of(*(f'b/{number}' for number in range(due))).batch(0.0)[0]) == at_once

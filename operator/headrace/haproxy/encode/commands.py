@@ -26,7 +26,7 @@ _SECRET = re.compile(r'[A-Za-z0-9+/=]{12}')
 class Phase(IntEnum):
     """The order of a batch: what is pointed to comes before the pointer, and goes after it."""
 
-    AUTHORITIES = 0
+    FILES = 0
     ENDPOINTS = 1
     DATA = 2
     BACKENDS = 3
@@ -36,6 +36,7 @@ class Phase(IntEnum):
     UNUSED = 7
     SERVERS_GONE = 8
     BACKENDS_GONE = 9
+    FILES_GONE = 10
 
 
 class OfBackend(NamedTuple):
@@ -70,8 +71,8 @@ class Command:
     `subject` is what the command is about, None for frontends and for lines that only the worker has; the line is never
     parsed to find it. `limit` is the maxconn of a server that the command makes.
 
-    `makes` names the server (BACKEND/SERVER) or backend that the command makes, `removes` the one that it forgets for
-    good: connections may hold that up, so the applier tries it again later and does not wait.
+    `makes` names the server (BACKEND/SERVER), backend or certificate's file that the command makes, `removes` the one that
+    it forgets for good: connections may hold that up, so the applier tries it again later and does not wait.
     """
 
     phase: Phase
@@ -274,22 +275,23 @@ def new_certificate(name: str, pem: bytes) -> list[Command]:
     file, subject = syntax.certificate_file(name), OfClaim((Kind.CERTIFICATE, name))
     answer = f"New empty certificate store '{file}'!"
     return [
-        Command(Phase.DATA, f'new ssl cert {file}', expected=answer, subject=subject),
+        Command(Phase.FILES, f'new ssl cert {file}', expected=answer, makes=file, subject=subject),
         *set_certificate(name, pem),
     ]
 
 
 def set_certificate(name: str, pem: bytes) -> list[Command]:
-    """Return the commands that replace a certificate's file."""
+    """Return the commands that replace a certificate's file; they come before servers and crt-lists, which may name it."""
     file = syntax.certificate_file(name)
     subject = OfClaim((Kind.CERTIFICATE, name))
-    return _transaction(Phase.DATA, f'ssl cert {file}', pem, f'for certificate {file}!', subject)
+    return _transaction(Phase.FILES, f'ssl cert {file}', pem, f'for certificate {file}!', subject)
 
 
 def del_certificate(name: str) -> Command:
-    """Return the command that forgets a certificate's file that no crt-list names."""
+    """Return the command that forgets a certificate's file that no crt-list names, once no server has it any more."""
     file, subject = syntax.certificate_file(name), OfClaim((Kind.CERTIFICATE, name))
-    return Command(Phase.DATA_GONE, f'del ssl cert {file}', expected=f"Certificate '{file}' deleted!", subject=subject)
+    answer = f"Certificate '{file}' deleted!"
+    return Command(Phase.FILES_GONE, f'del ssl cert {file}', expected=answer, removes=file, subject=subject)
 
 
 def new_authority(name: str, pem: bytes) -> list[Command]:
@@ -297,7 +299,7 @@ def new_authority(name: str, pem: bytes) -> list[Command]:
     file, subject = syntax.authority_file(name), OfClaim((Kind.AUTHORITY, name))
     answer = f"New CA file created '{file}'!"
     return [
-        Command(Phase.AUTHORITIES, f'new ssl ca-file {file}', expected=answer, subject=subject),
+        Command(Phase.FILES, f'new ssl ca-file {file}', expected=answer, subject=subject),
         *set_authority(name, pem),
     ]
 
@@ -306,7 +308,7 @@ def set_authority(name: str, pem: bytes) -> list[Command]:
     """Return the commands that replace an authority's file; they come before servers, which may name it."""
     file = syntax.authority_file(name)
     subject = OfClaim((Kind.AUTHORITY, name))
-    return _transaction(Phase.AUTHORITIES, f'ssl ca-file {file}', pem, f'for CA {file}!', subject)
+    return _transaction(Phase.FILES, f'ssl ca-file {file}', pem, f'for CA {file}!', subject)
 
 
 def del_authority(name: str) -> Command:

@@ -1,4 +1,4 @@
-"""Servers and backends that are to be forgotten, and hold on to connections.
+"""Servers, backends and certificates that are to be forgotten, and that connections hold on to.
 
 Pure but for the clock that callers give. They are disabled and nothing leads to them; what is left is to delete them
 as soon as their connections have ended, or to end those after the drain timeout.
@@ -14,6 +14,7 @@ _LONGEST_WAIT = 5.0
 # One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
 _BACKENDS_AT_ONCE, _MOST_BACKENDS_AT_ONCE = 1, 10
 _SERVERS_AT_ONCE, _MOST_SERVERS_AT_ONCE = 20, 200
+_FILES_AT_ONCE = 20
 # Where more are due, a part of them is tried at once: else those that change all the time pile up.
 _PART = 10
 _GIVE_UP_AFTER = 5
@@ -32,7 +33,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Removals:
-    """What one worker still has to forget, by name: BACKEND/SERVER or BACKEND."""
+    """What one worker still has to forget, by name: BACKEND/SERVER, BACKEND, or a certificate's file."""
 
     drain_seconds: float
     pending: dict[str, Removal] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Removals:
     def batch(self, now: float) -> tuple[list[Command], list[str]]:
         """Return the attempts that are due, a few, and the servers whose connections must end first.
 
-        Backends come after all servers of theirs are gone.
+        Backends come after all servers of theirs are gone; HAProxy itself keeps the certificates that servers have.
         """
         due = [item for item in self.pending.values() if item.due <= now]
         servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE]
@@ -65,7 +66,8 @@ class Removals:
                 item.due = now + item.wait
         free = [item for item in backends if item.command.removes not in busy]
         free = free[: min(max(_BACKENDS_AT_ONCE, len(free) // _PART), _MOST_BACKENDS_AT_ONCE)]
-        return [item.command for item in (*servers, *free)], overdue
+        files = [item for item in due if item.command.phase is Phase.FILES_GONE][:_FILES_AT_ONCE]
+        return [item.command for item in (*servers, *free, *files)], overdue
 
     def note(self, answered: Answered, now: float) -> bool:
         """Note how an attempt ended; return whether it was given up."""

@@ -39,6 +39,7 @@ _BUSY = (
     'still attached',
     'still has streams',
     'has servers',
+    "in use, can't be deleted",
 )
 
 
@@ -46,7 +47,7 @@ _BUSY = (
 _CUT = 1000
 # HAProxy writes its prompt for a payload each time that it reads a part of one, and a large payload arrives in parts.
 _PROMPTS = re.compile(r'^(?:\+(?: |$))+')
-_GONE = ('No such server', 'No such backend', "Can't find backend")
+_GONE = ('No such server', 'No such backend', "Can't find backend", "doesn't exist!")
 
 
 def judge(command: Command, answer: str) -> Answered:

@@ -37,6 +37,14 @@ def test_an_answer_that_repeats_nothing_is_told(command):
     assert responses.judge(command, 'Unknown map identifier.').answer == "'Unknown map identifier.'"
 
 
+def test_a_certificate_in_use_is_busy_and_one_that_is_not_there_is_gone():
+    command = commands.del_certificate('shop')
+    busy = "Can't remove the certificate: certificate 'certificates/shop.pem' in use, can't be deleted!"
+    gone = "Can't remove the certificate: certificate 'certificates/shop.pem' doesn't exist!"
+    assert responses.judge(command, busy).outcome is Outcome.BUSY
+    assert responses.judge(command, gone).outcome is Outcome.DONE
+
+
 def test_an_answer_about_a_certificate_is_told_unless_it_repeats_the_key():
     command = commands.set_certificate('shop', b'-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n')[0]
     assert 'unable to load' in responses.judge(command, 'unable to load the certificate').answer
