@@ -35,7 +35,14 @@ class Server:
 
     def authority(self):
         """The file that the server needs to verify its peer, None for none."""
-        return self.options[self.options.index('ca-file') + 1] if 'ca-file' in self.options else None
+        return self._after('ca-file')
+
+    def certificate(self):
+        """The file with the certificate that the server shows its peer, None for none."""
+        return self._after('crt')
+
+    def _after(self, word):
+        return self.options[self.options.index(word) + 1] if word in self.options else None
 
 
 @dataclass
@@ -263,6 +270,8 @@ class Simulated:
         new = Server.of(' '.join(options), enabled=False, checked='check' not in options)
         if new.authority() not in {None, *self.authorities}:
             raise RefusedError(f"'ca-file' : unable to load {new.authority()}.")
+        if new.certificate() not in {None, *self.certificates}:
+            raise RefusedError(f"'crt' : unable to load {new.certificate()}.")
         made.servers[server] = new
         return 'New server registered.'
 
@@ -317,7 +326,9 @@ class Simulated:
 
     def _is_used(self, kind, file):
         if kind == 'cert':
-            return any(line.split(' ')[0] == file for line in self.crt_list.values())
+            servers = (server for backend in self.backends.values() for server in backend.servers.values())
+            shown = any(server.certificate() == file for server in servers)
+            return shown or any(line.split(' ')[0] == file for line in self.crt_list.values())
         return any(f'ca-file {file} ' in line.replace(']', ' ') for line in self.crt_list.values())
 
     def _line(self, verb, rest, payload):

@@ -9,6 +9,7 @@ SUPPORTED = (
     'GRPCRouteNamedRouteRule',
     'Gateway',
     'GatewayAddressEmpty',
+    'GatewayBackendClientCertificate',
     'GatewayFrontendClientCertificateValidation',
     'GatewayFrontendClientCertificateValidationInsecureFallback',
     'GatewayHTTPListenerIsolation',

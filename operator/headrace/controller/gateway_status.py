@@ -30,6 +30,7 @@ _OF_REFERENCES = frozenset(
         'InvalidCACertificateKind',
         'InvalidCACertificateRef',
         'InvalidCertificateRef',
+        'InvalidClientCertificateRef',
         'InvalidKind',
         'InvalidRouteKinds',
         'RefNotPermitted',
@@ -146,32 +147,53 @@ def of_gateway(
     `sets` is how many ListenerSets are attached to it.
     """
     views = list(listeners)
-    requested, refusal = gateway_services.requested_addresses(gateway), gateway_services.refusal(gateway)
-    missing = [each for each in requested if each not in {ip for ip, _ in addresses}]
-    programmed = bool(addresses) and not missing and not refusal and any(view.is_served for view in views)
-    accepted = _judged('Accepted', list(problems), gateway.generation, 'headrace serves the Gateway')
-    if accepted.status == 'True' and any(view.diagnostics for view in views):
-        message = 'a listener is not valid; its conditions say why'
-        usable = 'True' if any(view.is_served for view in views) else 'False'
-        accepted = Condition('Accepted', usable, 'ListenersNotValid', message, gateway.generation)
-    if refusal:
-        accepted = Condition('Accepted', 'False', *refusal, gateway.generation)
-    if programmed:
-        ready = Condition('Programmed', 'True', 'Programmed', 'the edge serves the Gateway', gateway.generation)
-    else:
-        reason = 'Invalid' if addresses else 'AddressNotAssigned'
-        message = 'no listener is served' if addresses else 'the Service of the Gateway has no address yet'
-        if refusal:
-            reason, message = 'Invalid', 'the Gateway is not accepted'
-        elif missing:
-            reason, message = 'AddressNotUsable', f'the Service of the Gateway does not get the address {missing[0]}'
-        ready = Condition('Programmed', 'False', reason, message, gateway.generation)
+    references, others = _split(problems)
+    judged = [
+        _accepted(gateway, views, others),
+        _programmed(gateway, views, addresses),
+        _resolved(gateway, views, references),
+        *_insecure(gateway),
+    ]
     return {
         'addresses': [_address(ip, host) for ip, host in addresses],
-        'conditions': _documents(gateway.status.document, [accepted, ready, *_insecure(gateway)], now),
+        'conditions': _documents(gateway.status.document, judged, now),
         'listeners': _listeners(gateway, views, now),
         **({'attachedListenerSets': sets} if sets or gateway.status.document.get('attachedListenerSets') else {}),
     }
+
+
+def _accepted(gateway: Gateway, views: list[ListenerView], problems: list[Diagnostic]) -> Condition:
+    if refusal := gateway_services.refusal(gateway):
+        return Condition('Accepted', 'False', *refusal, gateway.generation)
+    if not problems and any(view.diagnostics for view in views):
+        message = 'a listener is not valid; its conditions say why'
+        usable = 'True' if any(view.is_served for view in views) else 'False'
+        return Condition('Accepted', usable, 'ListenersNotValid', message, gateway.generation)
+    return _judged('Accepted', problems, gateway.generation, 'headrace serves the Gateway')
+
+
+def _programmed(gateway: Gateway, views: list[ListenerView], addresses: Addresses) -> Condition:
+    present = {ip for ip, _ in addresses}
+    missing = [each for each in gateway_services.requested_addresses(gateway) if each not in present]
+    if gateway_services.refusal(gateway):
+        reason, message = 'Invalid', 'the Gateway is not accepted'
+    elif missing:
+        reason, message = 'AddressNotUsable', f'the Service of the Gateway does not get the address {missing[0]}'
+    elif not addresses:
+        reason, message = 'AddressNotAssigned', 'the Service of the Gateway has no address yet'
+    elif not any(view.is_served for view in views):
+        reason, message = 'Invalid', 'no listener is served'
+    else:
+        return Condition('Programmed', 'True', 'Programmed', 'the edge serves the Gateway', gateway.generation)
+    return Condition('Programmed', 'False', reason, message, gateway.generation)
+
+
+def _resolved(gateway: Gateway, views: list[ListenerView], problems: list[Diagnostic]) -> Condition:
+    """Return whether the references of a Gateway are resolved, those of its listeners included."""
+    if not problems and any(_split(view.diagnostics)[0] for view in views):
+        message = 'references of a listener are not resolved; its conditions say which'
+        return Condition('ResolvedRefs', 'False', 'ListenersNotResolved', message, gateway.generation)
+    return _judged('ResolvedRefs', problems, gateway.generation, 'all references are resolved')
 
 
 def of_set(
@@ -202,9 +224,7 @@ def of_policy(
     current = fields.documents(policy.status.document, 'ancestors')
     foreign = [entry for entry in current if entry.get('controllerName') != controller]
     ours = [entry for entry in current if entry.get('controllerName') == controller]
-    problems = [each for each in diagnostics if each.level is Level.ERROR]
-    references = [each for each in problems if each.reason in _OF_REFERENCES]
-    others = [each for each in problems if each.reason not in _OF_REFERENCES]
+    references, others = _split(each for each in diagnostics if each.level is Level.ERROR)
     judged = [
         _judged('Accepted', others, policy.generation, 'the policy is kept'),
         _judged('ResolvedRefs', references, policy.generation, 'all references are resolved'),
@@ -266,6 +286,13 @@ def _of_listener(view: ListenerView, generation: int) -> list[Condition]:
         ready,
         _judged('ResolvedRefs', references, generation, 'all references are resolved'),
     ]
+
+
+def _split(problems: Iterable[Diagnostic]) -> tuple[list[Diagnostic], list[Diagnostic]]:
+    """Return the problems of references, and the others."""
+    listed = list(problems)
+    references = [each for each in listed if each.reason in _OF_REFERENCES]
+    return references, [each for each in listed if each.reason not in _OF_REFERENCES]
 
 
 def _judged(type_: str, problems: list[Diagnostic], generation: int, message: str) -> Condition:

@@ -73,7 +73,7 @@ def _shape_digest(shape: Shape) -> str:
 class ServerTls:
     """TLS to the endpoint: `ca_file` is a file's name or SYSTEM_AUTHORITIES ('' for none), `sni` a host, `host-header` or ''.
 
-    `ca_mark` stands for the file's content: servers keep the authorities that they were made with, so others need new
+    `certificate` is the name of the file with the certificate that endpoints are shown, '' for none. `ca_mark` stands for the file's content: servers keep the authorities that they were made with, so others need new
     servers.
     """
 
@@ -81,6 +81,7 @@ class ServerTls:
     ca_file: str = ''
     sni: str = ''
     ca_mark: str = ''
+    certificate: str = ''
 
 
 @dataclass(frozen=True, slots=True)

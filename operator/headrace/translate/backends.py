@@ -42,8 +42,8 @@ _OF_ROUTE = frozenset((
     'timeout-connect', 'timeout-server', 'timeout-tunnel', 'queue-timeout', 'cookie-path', 'cookie-domain', 'cookie-same-site',
     'cookie-max-age', 'cookie-secure', 'cookie-conditional-same-site-none', 'cookie-change-on-failure',
 ))  # fmt: skip
-# Among the values of a demand: the TLS to endpoints, which is no setting.
-TLS = 'tls'
+# Among the values of a demand, and no settings: the TLS to endpoints, and the Secret whose certificate they are shown.
+TLS, CERTIFICATE = 'tls', 'client-certificate'
 _HTTP_PROTOCOLS = ('http1', 'h2c', 'https', 'h2')
 
 
@@ -145,9 +145,7 @@ def demand(
     spec = demanded_spec(service, annotations, port, result, context)
     if of_servers == values:
         return result, spec
-    complete = build_spec(
-        service, annotations, port, mode, _endpoint(port, mode), context, fallbacks=_without_tls(values)
-    )
+    complete = build_spec(service, annotations, port, mode, _endpoint(port, mode), context, fallbacks=_settings(values))
     return result, replace(spec, settings=complete.settings)
 
 
@@ -159,10 +157,13 @@ def demanded_spec(
     default = build_spec(service, annotations, port, demand.mode, endpoint, context)
     if not demand.values:
         return default
-    fallbacks = _without_tls(demand.values)
+    fallbacks = _settings(demand.values)
     spec = build_spec(service, annotations, port, demand.mode, endpoint, context, fallbacks=fallbacks)
     if (tls := tls_of(demand)) is not None:
         spec = replace(spec, options=replace(spec.options, tls=tls), ca=None)
+    if (secret := certificate_of(demand)) is not None and spec.options.tls is not None:
+        tls = replace(spec.options.tls, certificate=names.file(secret))
+        spec = replace(spec, options=replace(spec.options, tls=tls))
     parts = (spec.options, spec.settings.check_path, spec.settings.check_host)
     if parts == (default.options, default.settings.check_path, default.settings.check_host):
         return spec
@@ -175,8 +176,13 @@ def tls_of(demand: Demand) -> ServerTls | None:
     return next((value for key, value in demand.values if key == TLS and isinstance(value, ServerTls)), None)
 
 
-def _without_tls(values: tuple[tuple[str, object], ...]) -> dict[str, object]:
-    return {key: value for key, value in values if key != TLS}
+def certificate_of(demand: Demand) -> Ref | None:
+    """Return the Secret with the certificate that endpoints are shown, None for none."""
+    return next((value for key, value in demand.values if key == CERTIFICATE and isinstance(value, Ref)), None)
+
+
+def _settings(values: tuple[tuple[str, object], ...]) -> dict[str, object]:
+    return {key: value for key, value in values if key not in (TLS, CERTIFICATE)}
 
 
 def http2_protocol(port: ServicePort) -> str:

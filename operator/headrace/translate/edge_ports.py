@@ -191,7 +191,7 @@ class EdgePort:
             self.builder.say('NotApplicable', self._key('tls-redirect'), message)
 
     def _authority(self, spec: backends.BackendSpec, backend: Backend) -> None:
-        if not tls_material.can_verify(backend, self.builder.claims):
+        if not tls_material.has_files(backend, self.builder.claims):
             if spec.ca is not None:
                 self._close('backend-ca-secret', f'{spec.ca} cannot be used')
         elif spec.ca is None and spec.options.tls is not None and spec.settings.backend_verify:

@@ -32,7 +32,7 @@ class FragmentBuilder(FragmentParts):
             self.material(spec.ca, self.key('backend-ca-secret', spec.port.label), 'authorities')
         spec = replace(spec, options=tls_material.mark(spec.options, self.claims))
         backend = backends.make(self.service, spec, servers.groups)
-        if not tls_material.can_verify(backend, self.claims):
+        if not tls_material.has_files(backend, self.claims):
             backend, servers = replace(backend, groups=()), backends.Servers((), ())
         self.backends[name] = backend
         self.data += backends.data(self.service, spec, name, self.context)
@@ -46,15 +46,18 @@ class FragmentBuilder(FragmentParts):
         for port in self.service.ports:
             if port.label == demand.port:
                 spec = backends.demanded_spec(self.service, self.annotations, port, demand, self.context)
-                self._claim_authority(demand, port)
+                self._claim_files(demand, port)
                 self.add_backend(spec, demand.mode)
                 policy = Policy(names.policy(self.service.ref, port.label))
                 timeouts = backends.of_policy(policy, spec) if not demand.values else []
                 self.timeouts += [item for item in timeouts if item not in self.timeouts]
                 self.data += [entry for entry in policy.entries if entry not in self.data]
 
-    def _claim_authority(self, demand: Demand, port: ServicePort) -> None:
-        """Claim the file with the authorities of the policy by which another object speaks TLS to the endpoints."""
+    def _claim_files(self, demand: Demand, port: ServicePort) -> None:
+        """Claim the files by which another object speaks TLS to the endpoints; what is wrong with one, its owner says."""
+        if (secret := backends.certificate_of(demand)) is not None:
+            claim = tls_material.claim(secret, '', 'certificate', self.reader, self.context, lambda *_: None)
+            self.claims += [claim] if claim is not None else []
         if backends.tls_of(demand) is not None:
             tls = backend_tls.of_port(self.service, port.name, self.reader, self.context)
             self.claims += [tls.authority] if tls is not None and tls.authority is not None else []

@@ -9,7 +9,7 @@ from headrace.ir.pointers import GatewayPort, NoRoute
 from headrace.ir.routing import Candidate, Candidates
 from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.store import Reader
-from headrace.translate import gateway_listeners, gateway_tls, listener_sets
+from headrace.translate import client_certificates, gateway_listeners, gateway_tls, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
@@ -26,9 +26,8 @@ def translate(gateway: Gateway, reader: Reader, context: BuildContext) -> Fragme
         return Fragment(gateway.ref, gateway.created, needs=reader.needs)
     parts = FragmentParts(gateway.ref, gateway.created, reader, context)
     parts.diagnostics += gateway.problems
-    if gateway.client_certificate is not None:
-        message = 'backends are shown no certificate: clientCertificateRef is not applied'
-        parts.diagnostics.append(Diagnostic(gateway.ref, 'NotYet', message, 'spec.tls.backend.clientCertificateRef'))
+    certificate = client_certificates.of_gateway(gateway, reader, context)
+    parts.diagnostics += [certificate] if isinstance(certificate, Diagnostic) else []
     _serve_all(gateway, gateway_listeners.of_gateway(gateway, reader, context), parts)
     return parts.fragment()
 

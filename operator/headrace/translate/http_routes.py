@@ -4,11 +4,13 @@ The Gateway API is the contract. A reference that cannot be used keeps its share
 call 503); a rule that cannot be read is closed (503), and its requests are never left to other rules.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, Target
+from headrace.names import Ref
 from headrace.objects.grpc_routes import GRPCRoute, GRPCRule
 from headrace.objects.http_routes import HTTPRoute, HTTPRule
 from headrace.objects.route_matches import GRPCMatch, HTTPMatch
@@ -60,13 +62,12 @@ class _RouteBuilder(FragmentParts):
         self.diagnostics += [*self.route.diagnostics, *self.keys.diagnostics]
         self.diagnostics += [diagnostic for parent in parents for diagnostic in parent.diagnostics]
         self.attachments = tuple(parent.attachment for parent in parents)
-        places = dict.fromkeys(
-            _Place(attached.listener.port, host)
-            for parent in parents
-            for attached in parent.attached
-            if attached.listener.port
-            for host in attached.hosts
-        )
+        # Of two Gateways at one port the first counts.
+        places: dict[_Place, Ref | None] = {}
+        for parent in parents:
+            for attached in parent.attached:
+                for host in attached.hosts if attached.listener.port else ():
+                    places.setdefault(_Place(attached.listener.port, host), parent.certificate)
         if (excess := self._excess(len(places))) is not None:
             closed = budgets.closed_hosts(
                 self.ref, self.created, [place.stem for place in places], self.reader.needs, excess
@@ -74,14 +75,17 @@ class _RouteBuilder(FragmentParts):
             return replace(closed, attachments=self.attachments)
         rules: tuple[HTTPRule | GRPCRule, ...] = self.route.rules
         for number, rule in enumerate(rules):
-            self._build_rule(number, rule, list(places))
+            self._build_rule(number, rule, places)
         for key, candidates in self._candidates.items():
             plain = candidates[ALWAYS].target if candidates.keys() == {ALWAYS} else None
             self.claims.append(Claim(Kind.ROUTE, key, plain or Candidates(tuple(candidates.values())), 'spec.rules'))
         return self.fragment()
 
-    def _build_rule(self, number: int, rule: HTTPRule | GRPCRule, places: list[_Place]) -> None:
-        target: Target = RuleBuilder(self, self.keys, number, rule).target()
+    def _build_rule(self, number: int, rule: HTTPRule | GRPCRule, places: Mapping[_Place, Ref | None]) -> None:
+        targets: dict[Ref | None, Target] = {
+            certificate: RuleBuilder(self, self.keys, number, rule, certificate).target()
+            for certificate in dict.fromkeys(places.values() or (None,))
+        }
         matches: tuple[HTTPMatch | GRPCMatch, ...] = rule.matches
         for position, match in enumerate(matches):
             try:
@@ -89,10 +93,11 @@ class _RouteBuilder(FragmentParts):
             except route_locations.UnreadableError as error:
                 field = f'spec.rules[{number}].matches[{position}]'
                 self.diagnostics.append(Diagnostic(self.ref, 'UnsupportedValue', str(error), field))
-                location, target = route_locations.closed(match), policies.closed_target(target)
-            for place in places:
+                location = route_locations.closed(match)
+                targets = {certificate: policies.closed_target(target) for certificate, target in targets.items()}
+            for place, certificate in places.items():
                 key = route_key(place.stem, location.path, exact=location.exact)
-                self._add(key, location.conditions, target)
+                self._add(key, location.conditions, targets[certificate])
 
     def _excess(self, places: int) -> Excess | None:
         routes = places * sum(len(rule.matches) for rule in self.route.rules)

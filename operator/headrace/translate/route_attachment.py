@@ -15,7 +15,7 @@ from headrace.objects.label_selectors import Source
 from headrace.objects.references import GATEWAY_GROUP, ParentRef
 from headrace.objects.routes import Route
 from headrace.store import Reader
-from headrace.translate import gateway_listeners, listener_sets
+from headrace.translate import client_certificates, gateway_listeners, listener_sets
 from headrace.translate.build_context import BuildContext
 from headrace.translate.judged_listeners import ANY, JudgedListener, meet
 
@@ -30,11 +30,15 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A parent of a route that is ours, by the part of the route's status that is about it, and where the route attaches there."""
+    """A parent of a route that is ours, by the part of the route's status that is about it, and where the route attaches there.
+
+    `certificate` is the Secret with the certificate that its Gateway shows to endpoints, None for none.
+    """
 
     part: StatusPart
     attached: tuple[Attached, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    certificate: Ref | None = None
 
     @property
     def attachment(self) -> Attachment:
@@ -108,7 +112,9 @@ class _Attachment:
                 'NoMatchingListenerHostname', f'no listener of {self.reference.ref} has a host of this route'
             )
         diagnostics = tuple(self._forbidden(host) for host in forbidden)
-        return Parent(self.part, tuple(attached), diagnostics)
+        certificate = client_certificates.of_gateway(self.gateway, self.reader, self.context)
+        usable = certificate if isinstance(certificate, Ref) else None
+        return Parent(self.part, tuple(attached), diagnostics, usable)
 
     def _may_have(self, host: str) -> bool:
         """Tell whether the Gateway's namespace may have a host: at the class's own ports its host policy says so."""

@@ -11,6 +11,7 @@ from headrace.annotations.values import Invalid
 from headrace.diagnostics import Diagnostic
 from headrace.ir.pointers import Pointer
 from headrace.ir.routing import Mirror, Mirrors, Split, WeightedBackend
+from headrace.names import Ref
 from headrace.objects.grpc_routes import GRPCRule
 from headrace.objects.http_routes import HTTPRule, Timeouts
 from headrace.objects.kinds import ServicePort
@@ -44,12 +45,17 @@ _OFF = 86_400_000
 
 
 class RuleBuilder:
-    """The target of one rule while it is put together; `keys` are the annotations of its route."""
+    """The target of one rule while it is put together; `keys` are the annotations of its route.
 
-    def __init__(self, parts: FragmentParts, keys: OwnKeys, number: int, rule: HTTPRule | GRPCRule) -> None:
-        self.parts, self.keys, self.rule = parts, keys, rule
+    `certificate` is the Secret with the certificate that endpoints are shown, None for none.
+    """
+
+    def __init__(
+        self, parts: FragmentParts, keys: OwnKeys, number: int, rule: HTTPRule | GRPCRule, certificate: Ref | None
+    ) -> None:
+        self.parts, self.keys, self.rule, self.certificate = parts, keys, rule, certificate
         self.field = f'spec.rules[{number}]'
-        self.label = f'rule/{number}'
+        self.label = f'rule/{number}' + (f'/{names.file(certificate)}' if certificate is not None else '')
         self.policy = Policy(names.policy(parts.ref, self.label))
 
     def target(self) -> Pointer | Split:
@@ -215,6 +221,9 @@ class RuleBuilder:
         if tls is not None:
             settings = tuple(sorted((*settings, (backends.TLS, tls.server)), key=lambda item: item[0]))
         demand, spec = backends.demand(found.service, found.port, 'http', self.parts.context, settings)
+        if self.certificate is not None and spec.options.tls is not None:
+            settings = tuple(sorted((*settings, (backends.CERTIFICATE, self.certificate)), key=lambda item: item[0]))
+            demand, spec = backends.demand(found.service, found.port, 'http', self.parts.context, settings)
         self.parts.demands.add(demand)
         return spec
 

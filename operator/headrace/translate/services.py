@@ -83,7 +83,7 @@ def refresh(fragment: Fragment, service: Service, reader: Reader, context: Build
             # The Service has become more than a budget allows, and keeps what it was.
             updated.append(backend)
             continue
-        if not tls_material.can_verify(backend, fragment.claims):
+        if not tls_material.has_files(backend, fragment.claims):
             updated.append(backend)
             continue
         servers = backends.edge_servers(service, ports[backend.port], reader, context)

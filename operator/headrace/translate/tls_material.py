@@ -82,9 +82,11 @@ def mark(options: Options, claims: Iterable[Claim]) -> Options:
     return options
 
 
-def can_verify(backend: Backend, claims: Iterable[Claim]) -> bool:
-    """Tell whether a backend that verifies its endpoints has the authorities to do so."""
-    ca_file = backend.options.tls.ca_file if backend.options.tls else ''
-    return ca_file in ('', SYSTEM_AUTHORITIES) or any(
-        item.kind is Kind.AUTHORITY and item.key == ca_file for item in claims
-    )
+def has_files(backend: Backend, claims: Iterable[Claim]) -> bool:
+    """Tell whether the files are claimed that a backend's TLS names: authorities, and the certificate that is shown."""
+    tls = backend.options.tls
+    if tls is None:
+        return True
+    named = {(Kind.AUTHORITY, tls.ca_file), (Kind.CERTIFICATE, tls.certificate)}
+    needed = {each for each in named if each[1] not in ('', SYSTEM_AUTHORITIES)}
+    return needed <= {(item.kind, item.key) for item in claims} if needed else True

@@ -144,6 +144,7 @@ def test_a_gateway_is_programmed_once_its_service_has_an_address():
     assert conditions(cluster.gateways.decide(WEB).status) == {
         'Accepted': ('True', 'Accepted'),
         'Programmed': ('False', 'AddressNotAssigned'),
+        'ResolvedRefs': ('True', 'ResolvedRefs'),
     }
     cluster.put(addressed())
     assert WEB in cluster.asked
@@ -416,7 +417,11 @@ def test_a_gateway_that_asks_for_what_it_cannot_have_is_not_accepted_and_gets_no
     document['spec'].update(spec)
     write = Cluster(document).gateways.decide(WEB)
     assert write.service is None
-    assert conditions(write.status) == {'Accepted': ('False', reason), 'Programmed': ('False', 'Invalid')}
+    assert conditions(write.status) == {
+        'Accepted': ('False', reason),
+        'Programmed': ('False', 'Invalid'),
+        'ResolvedRefs': ('True', 'ResolvedRefs'),
+    }
 
 
 SET = Ref('ListenerSet', 'shop', 'extra')
@@ -524,9 +529,25 @@ def test_what_agents_alone_know_of_certificates_is_theirs_to_tell():
     document = gateway('web', listener('https', 443, 'HTTPS', tls={'certificateRefs': [{'name': 'x'}]}))
     for of_agents, expected in (((), ('True', 'ResolvedRefs')), ((wrong,), ('False', 'InvalidCertificateRef'))):
         cluster = Cluster(document, addressed(targets={443: 28002}), of_agents=of_agents)
-        (entry,) = cluster.written(document)['status']['listeners']
+        status = cluster.written(document)['status']
+        (entry,) = status['listeners']
         assert conditions(entry)['ResolvedRefs'] == expected
         assert conditions(entry)['Programmed'][0] == expected[0]
+        of_whole = ('False', 'ListenersNotResolved') if of_agents else expected
+        assert conditions(status)['ResolvedRefs'] == of_whole
+
+
+@pytest.mark.parametrize('reason', ['InvalidClientCertificateRef', 'RefNotPermitted'])
+def test_a_certificate_for_endpoints_that_cannot_be_used_leaves_the_gateway_programmed(reason):
+    reference = {'name': 'client', **({'namespace': 'safe'} if reason == 'RefNotPermitted' else {})}
+    document = gateway('web', spec={'tls': {'backend': {'clientCertificateRef': reference}}})
+    wrong = Diagnostic(WEB, reason, 'as an agent says', 'spec.tls.backend.clientCertificateRef')
+    cluster = Cluster(document, addressed(), of_agents=(wrong,) if reason == 'InvalidClientCertificateRef' else ())
+    assert conditions(cluster.written(document)['status']) == {
+        'Accepted': ('True', 'Accepted'),
+        'Programmed': ('True', 'Programmed'),
+        'ResolvedRefs': ('False', reason),
+    }
 
 
 def test_the_service_gets_the_annotations_that_the_class_lists():

@@ -178,11 +178,3 @@ def test_at_the_port_of_the_class_hosts_have_the_validation_where_clients_must_b
     made = built(guarded({'name': 'ca'}, mode=mode), ECDSA, ca_config_map('ca'), settings=SETTINGS)
     assert {value.client_ca for value in claims(made, Kind.TLS).values()} == {client_ca}
     assert claims(made, Kind.GATEWAY_TLS) == {'8443:*': GatewayPort(443, bool(client_ca))}
-
-
-def test_a_certificate_for_backends_is_told_to_have_no_effect():
-    backend = {'backend': {'clientCertificateRef': {'name': 'ecdsa'}}}
-    made = model(gateway('web', https('ecdsa'), spec={'tls': backend}), ECDSA)
-    (found,) = made.fragments[Ref('Gateway', 'shop', 'web')].diagnostics
-    assert (found.reason, found.field) == ('NotYet', 'spec.tls.backend.clientCertificateRef')
-    assert claims(made, Kind.GATEWAY_TLS) == {f'{SLOT}:*': HostTls(certificates=('shop_ecdsa',))}

@@ -97,6 +97,8 @@ def server_options(options: Options) -> str:
         if options.tls.ca_file:
             file = options.tls.ca_file
             words += ['ca-file', file if file == SYSTEM_AUTHORITIES else authority_file(file)]
+        if options.tls.certificate:
+            words += ['crt', certificate_file(options.tls.certificate)]
         words += ['alpn', 'h2' if options.protocol == 'h2' else 'http/1.1']
         words += _sni(options.tls.sni, checked=options.check)
     if options.proxy:
