@@ -83,3 +83,15 @@ def test_an_endpoint_gets_no_certificate_whose_secret_is_gone(served):
     assert status(edge) == 502
     assert edge.change(after, before, documents) == []
     assert status(edge) == 200
+
+
+def test_authorities_of_endpoints_that_are_shown_a_certificate_go_without_a_reload(served):
+    edge, documents = served
+    policy = next(each for each in documents if each['kind'] == 'BackendTLSPolicy')
+    others = [each for each in documents if each is not policy]
+    before, after = (policy,), ()
+    fixed = (*others, SHOWING, client(KNOWN))
+    assert edge.change(before, after, fixed) == []
+    assert 'shop_policy_policy' not in edge.haproxy.command('show ssl ca-file')
+    assert edge.change(after, before, fixed) == []
+    assert status(edge) == 200

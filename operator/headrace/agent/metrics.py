@@ -92,7 +92,7 @@ class AgentCollector:
         yield _gauge('headrace_old_workers', 'Workers that finish their connections.', len(applier.old_workers))
         pending = len(applier.worker.removals.pending) if applier.worker else 0
         yield _gauge(
-            'headrace_pending_removals', 'Servers, backends and certificates that wait for connections to end.', pending
+            'headrace_pending_removals', 'Servers, backends and files of TLS that wait for connections to end.', pending
         )
         yield _counter('headrace_repairs', 'Commands that set right what HAProxy had otherwise.', stats.repairs)
         age = time.monotonic() - applier.behind_since if applier.staging.stale else 0.0

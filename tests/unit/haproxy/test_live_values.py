@@ -285,21 +285,32 @@ def test_a_backend_comes_after_its_servers_and_one_at_a_time():
     assert tried(found, 0.04, Outcome.DONE)[0] == ['b']
 
 
-def test_a_certificate_that_a_server_still_has_is_tried_again():
+OF_FILES = pytest.mark.parametrize(
+    ('delete', 'make', 'file'),
+    [
+        (commands.del_certificate, commands.new_certificate, 'certificates/shop_a.pem'),
+        (commands.del_authority, commands.new_authority, 'authorities/shop_a.pem'),
+    ],
+)
+
+
+@OF_FILES
+def test_a_file_of_tls_that_a_server_still_has_is_tried_again(delete, make, file):
     found = Removals(drain_seconds=100.0)
-    found.put(commands.del_certificate('shop_client'), now=0.0)
-    assert tried(found, 0.0, Outcome.BUSY) == (['certificates/shop_client.pem'], False)
+    found.put(delete('shop_a'), now=0.0)
+    assert tried(found, 0.0, Outcome.BUSY) == ([file], False)
     # Nothing is ended for it: its servers have a time of their own.
-    batch, overdue = found.batch(200.0)
-    assert ([item.line for item in batch], overdue) == (['del ssl cert certificates/shop_client.pem'], [])
-    assert tried(found, 200.0, Outcome.DONE)[0] == ['certificates/shop_client.pem']
+    assert found.batch(200.0) == ([delete('shop_a')], [])
+    assert tried(found, 200.0, Outcome.DONE)[0] == [file]
     assert found.pending == {}
 
 
-def test_a_certificate_that_is_wanted_again_is_kept_and_replaced():
+@OF_FILES
+def test_a_file_of_tls_that_is_wanted_again_is_kept_and_replaced(delete, make, file):
     found = Removals(drain_seconds=100.0)
-    found.put(commands.del_certificate('shop_client'), now=0.0)
-    new, *replaced = commands.new_certificate('shop_client', b'pem')
+    found.put(delete('shop_a'), now=0.0)
+    new, *replaced = make('shop_a', b'pem')
+    assert file in found.pending
     assert found.cancel(new.makes)
     assert commands.revive(new) == []
     assert [command.line.partition(' ')[0] for command in replaced] == ['set', 'commit']

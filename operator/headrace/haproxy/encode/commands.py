@@ -71,7 +71,7 @@ class Command:
     `subject` is what the command is about, None for frontends and for lines that only the worker has; the line is never
     parsed to find it. `limit` is the maxconn of a server that the command makes.
 
-    `makes` names the server (BACKEND/SERVER), backend or certificate's file that the command makes, `removes` the one that
+    `makes` names the server (BACKEND/SERVER), backend or file of TLS that the command makes, `removes` the one that
     it forgets for good: connections may hold that up, so the applier tries it again later and does not wait.
     """
 
@@ -299,7 +299,7 @@ def new_authority(name: str, pem: bytes) -> list[Command]:
     file, subject = syntax.authority_file(name), OfClaim((Kind.AUTHORITY, name))
     answer = f"New CA file created '{file}'!"
     return [
-        Command(Phase.FILES, f'new ssl ca-file {file}', expected=answer, subject=subject),
+        Command(Phase.FILES, f'new ssl ca-file {file}', expected=answer, makes=file, subject=subject),
         *set_authority(name, pem),
     ]
 
@@ -312,9 +312,10 @@ def set_authority(name: str, pem: bytes) -> list[Command]:
 
 
 def del_authority(name: str) -> Command:
-    """Return the command that forgets an authority's file."""
+    """Return the command that forgets an authority's file, once no server that shows a certificate has it any more."""
     file, subject = syntax.authority_file(name), OfClaim((Kind.AUTHORITY, name))
-    return Command(Phase.DATA_GONE, f'del ssl ca-file {file}', expected=f"CA file '{file}' deleted!", subject=subject)
+    answer = f"CA file '{file}' deleted!"
+    return Command(Phase.FILES_GONE, f'del ssl ca-file {file}', expected=answer, removes=file, subject=subject)
 
 
 def _transaction(phase: Phase, file: str, pem: bytes, expected: str, subject: OfClaim) -> list[Command]:

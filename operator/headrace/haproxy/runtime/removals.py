@@ -1,4 +1,4 @@
-"""Servers, backends and certificates that are to be forgotten, and that connections hold on to.
+"""Servers, backends and files of TLS that are to be forgotten, and that connections hold on to.
 
 Pure but for the clock that callers give. They are disabled and nothing leads to them; what is left is to delete them
 as soon as their connections have ended, or to end those after the drain timeout.
@@ -33,7 +33,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Removals:
-    """What one worker still has to forget, by name: BACKEND/SERVER, BACKEND, or a certificate's file."""
+    """What one worker still has to forget, by name: BACKEND/SERVER, BACKEND, or a file of TLS."""
 
     drain_seconds: float
     pending: dict[str, Removal] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Removals:
     def batch(self, now: float) -> tuple[list[Command], list[str]]:
         """Return the attempts that are due, a few, and the servers whose connections must end first.
 
-        Backends come after all servers of theirs are gone; HAProxy itself keeps the certificates that servers have.
+        Backends come after all servers of theirs are gone; HAProxy itself keeps the files that servers have.
         """
         due = [item for item in self.pending.values() if item.due <= now]
         servers = [item for item in due if item.command.phase is Phase.SERVERS_GONE]
