@@ -206,5 +206,5 @@ REASONS: dict[str, Reason] = {
     'UnsupportedListenerProtocol': Reason(_ERROR, 'Listeners of this protocol are not supported.', 'Use HTTP or HTTPS.'),
     'UnsupportedProtocol': Reason(_WARNING, 'The edge does not serve UDP and SCTP ports.', 'Use the node role for this Service.'),
     'UnsupportedValue': Reason(_ERROR, 'A value is not supported; what depends on it is closed.', 'The message says what is not supported.'),
-    'WeightsNotKept': Reason(_WARNING, 'The backends of a UDPRoute have different weights; kube-proxy shares packets among all endpoints alike.', 'Give backends that get packets the same weight, and more endpoints to the one that is to get more.'),
+    'WeightsNotKept': Reason(_WARNING, 'The backends of a UDPRoute have different weights; kube-proxy shares packets among all endpoints alike. The node role keeps them for a Gateway without other ports, once it serves its Service.', 'Install the node role and give UDP a Gateway of its own; or give the backends the same weight, and more endpoints to the one that is to get more.'),
 }  # fmt: skip

@@ -12,8 +12,12 @@ from conftest import ROOT
 
 NAMESPACE, RELEASE, CLASS = 'headrace-system', 'headrace', 'gateway-conformance'
 _CHART, _VALUES = ROOT / 'charts' / 'headrace', ROOT / 'tests' / 'conformance' / 'values.yaml'
-# The Deployments, and which of their containers is the operator.
-_DEPLOYMENTS = {f'deployment/{RELEASE}-edge': 'operator', f'deployment/{RELEASE}-controller': 'controller'}
+# The workloads, and which of their containers is the operator.
+_WORKLOADS = {
+    f'deployment/{RELEASE}-edge': 'operator',
+    f'deployment/{RELEASE}-controller': 'controller',
+    f'daemonset/{RELEASE}-node': 'operator',
+}
 # A backend whose route is gone has no server for a moment.
 _PROBLEM = re.compile(r'"level": "(warning|error|critical)"|\] \[ALERT\](?!.*has no server available)')
 _ROUTES = 'httproutes,grpcroutes,tlsroutes,tcproutes,udproutes,backendtlspolicies,listenersets,referencegrants'
@@ -71,7 +75,7 @@ def _load(found, built):
     done('import')
     _install(found, f'{operator_image.REPOSITORY}:{operator_image.tag(built)}')
     done('install')
-    for name in _DEPLOYMENTS:
+    for name in _WORKLOADS:
         found.kubectl('-n', NAMESPACE, 'rollout', 'status', name, '--timeout=120s')
     done('rollout')
     return seconds
@@ -124,7 +128,7 @@ def _install(found, image):
         if path.is_file():
             digest.update(path.read_bytes())
     if found.has('chart', digest.hexdigest()):
-        for name, container in _DEPLOYMENTS.items():
+        for name, container in _WORKLOADS.items():
             found.kubectl('-n', NAMESPACE, 'set', 'image', name, f'{container}={image}')
         return
     repository, _, tag = image.rpartition(':')

@@ -187,6 +187,22 @@ def test_udp_is_balanced_and_flows_to_endpoints_that_are_gone_move(nodes, agent,
         until(no_answer, 'the kernel refuses datagrams')
 
 
+def test_udp_is_shared_among_endpoints_by_weights(nodes, agent):
+    documents = taken('one', 'three', protocol='UDP', port_name='dns')
+    whole = next(each for each in documents if each['kind'] == 'EndpointSlice' and each['addressType'] == 'IPv4')
+    parts = []
+    for index, (endpoint, weight) in enumerate(zip(whole['endpoints'], (9, 1), strict=True)):
+        metadata = {**whole['metadata'], 'name': f'{whole["metadata"]["name"]}-{index}'}
+        metadata['annotations'] = {'headrace.io/weight': str(weight)}
+        parts.append({**whole, 'metadata': metadata, 'endpoints': [endpoint]})
+    agent.put('web', *(each for each in documents if each is not whole), *parts)
+    agent.start()
+    found = [nodes.udp('client', CLUSTER_IP[0], 80)['pod'] for _ in range(300)]
+    # Of 300 draws at one in ten, fewer than 10 or more than 60 are as likely as one in a million.
+    assert 10 <= found.count('three') <= 60
+    assert found.count('one') + found.count('three') == 300
+
+
 def test_a_pod_reaches_itself_by_udp(nodes, agent):
     agent.put('web', *taken('one', protocol='UDP', port_name='dns'))
     agent.start()

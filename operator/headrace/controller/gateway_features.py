@@ -3,7 +3,7 @@
 The conformance tests of the API run those of these features, so one that is named and fails shows there.
 """
 
-SUPPORTED = (
+_SUPPORTED = (
     'BackendTLSPolicy',
     'GRPCRoute',
     'GRPCRouteNamedRouteRule',
@@ -50,3 +50,10 @@ SUPPORTED = (
     'TLSRouteModeMixed',
     'TLSRouteModeTerminate',
 )
+# Its weights are a part of it, and only the node role keeps them.
+_BY_THE_NODE_ROLE = ('UDPRoute',)
+
+
+def supported(*, node_role: bool) -> tuple[str, ...]:
+    """Return the features that a class supports, with the node role or without."""
+    return (*_SUPPORTED, *(_BY_THE_NODE_ROLE if node_role else ()))

@@ -5,6 +5,7 @@ Only labels and annotations that the Gateway's `infrastructure` names, and the c
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -26,6 +27,20 @@ _LONGEST_LABEL = 63
 _IP_ADDRESS = 'IPAddress'
 # No port of a container has this name, so Kubernetes finds no endpoints: the controller writes them.
 UDP_TARGET = 'headrace-udp'
+# The annotation, as a Service has it here, by which the node role takes it over.
+_ON_NODES = ('proxy', 'node')
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPorts:
+    """The ports of a Gateway's Service: those of the edge with their slots, and those of UDP.
+
+    `on_nodes` tells that the node role is to serve it, because kube-proxy knows no weights.
+    """
+
+    targets: Mapping[int, int]
+    udp: frozenset[int] = frozenset()
+    on_nodes: bool = False
 
 
 class Slots:
@@ -99,15 +114,15 @@ def refusal(gateway: Gateway) -> tuple[str, str] | None:
     return None
 
 
-def is_current(
-    service: Service | None, gateway: Gateway, targets: Mapping[int, int], udp_ports: frozenset[int]
-) -> bool:
+def is_current(service: Service | None, gateway: Gateway, ports: GatewayPorts) -> bool:
     """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address."""
     if service is None or service.load_balancer_ip != _load_balancer_ip(gateway):
         return False
-    if {port.number for port in service.ports if port.protocol is Protocol.UDP} != udp_ports:
+    if {port.number for port in service.ports if port.protocol is Protocol.UDP} != ports.udp:
         return False
-    return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == targets
+    if (_ON_NODES in service.annotations) != ports.on_nodes:
+        return False
+    return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == ports.targets
 
 
 def _load_balancer_ip(gateway: Gateway) -> str:
@@ -126,13 +141,7 @@ def udp_name(port: int) -> str:
     return f'u{port}'
 
 
-def document(
-    gateway: Gateway,
-    targets: Mapping[int, int],
-    udp_ports: frozenset[int],
-    selector: Mapping[str, str],
-    context: BuildContext,
-) -> Document:
+def document(gateway: Gateway, ports: GatewayPorts, selector: Mapping[str, str], context: BuildContext) -> Document:
     """Return the Service of a Gateway as the API takes it. Ports of no Gateway's edge pods get no traffic."""
     ref = gateway_listeners.service_of(gateway.ref, context)
     infrastructure = gateway.infrastructure
@@ -152,7 +161,7 @@ def document(
             'namespace': ref.namespace,
             'labels': labels,
             # A class that serves all Services of type LoadBalancer would serve its own way in.
-            'annotations': {**annotations, f'{PREFIX}enabled': 'false'},
+            'annotations': {**annotations, f'{PREFIX}enabled': 'false', **_on_nodes(ports, context)},
         },
         'spec': {
             'type': 'LoadBalancer',
@@ -160,11 +169,19 @@ def document(
             'selector': dict(selector),
             'ports': [
                 {'name': f'p{port}', 'port': port, 'targetPort': slot, 'protocol': 'TCP'}
-                for port, slot in sorted(targets.items())
+                for port, slot in sorted(ports.targets.items())
             ]
             + [
                 {'name': udp_name(port), 'port': port, 'targetPort': UDP_TARGET, 'protocol': 'UDP'}
-                for port in sorted(udp_ports)
+                for port in sorted(ports.udp)
             ],
         },
     }
+
+
+def _on_nodes(ports: GatewayPorts, context: BuildContext) -> dict[str, str]:
+    """Return the annotations by which the node role of the class takes a Service over, if it is to."""
+    if not ports.on_nodes:
+        return {}
+    key, value = _ON_NODES
+    return {f'{PREFIX}{key}': value, f'{PREFIX}class': context.class_name}

@@ -1,7 +1,7 @@
 """The EndpointSlices of Gateways for UDP, which HAProxy does not serve.
 
 A UDP port of a Gateway's Service has a target that no container has, so Kubernetes makes no endpoints for it. The controller writes
-slices with those of the backends, and kube-proxy leads there. It reads slices of these backends alone, every few seconds: a watch
+slices with those of the backends, and kube-proxy leads there, or the node role, which keeps the weights that the slices name. It reads slices of these backends alone, every few seconds: a watch
 of all slices would cost what the whole cluster has.
 """
 
@@ -11,16 +11,18 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from headrace import names
 from headrace.controller.client import Client
 from headrace.controller.gateway_services import CLASS_LABEL, udp_name
 from headrace.ir.backend import Group
-from headrace.ir.l4 import UDPTarget
+from headrace.ir.l4 import UDPBackend, UDPTarget
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Slice
-from headrace.objects.slices import SERVICE_LABEL
+from headrace.objects.slices import SERVICE_LABEL, WEIGHT_ANNOTATION
 from headrace.translate import refused_addresses
 from headrace.translate.build_context import BuildContext
 
@@ -34,42 +36,71 @@ _MOST_ENDPOINTS = 1000
 # So many backends of a namespace are read at a time; the others wait for their turn.
 _MOST_READ = 20
 _TYPES = {4: 'IPv4', 6: 'IPv6'}
+# Weights of endpoints are so many times those of their backends.
+_WEIGHT_SCALE = 10_000
 
 
-def documents(
-    service: Ref, port: int, endpoints: Iterable[tuple[Slice, str]], context: BuildContext
-) -> dict[str, Document]:
-    """Return the slices of one UDP port, by name; `endpoints` are slices of backends, each with the name of the backend's port."""
-    groups: dict[tuple[int, int], set[str]] = {}
-    for item, name in endpoints:
-        for each in item.ports:
-            if each.name == name and each.protocol is Protocol.UDP:
-                groups.setdefault((item.family, each.number), set()).update(item.ready)
-    written = {}
-    for (family, number), addresses in sorted(groups.items()):
-        allowed, _ = refused_addresses.split((Group(number, tuple(sorted(addresses))),), context)
-        if family in _TYPES and addresses and allowed:
-            name = f'{service.name}-{udp_name(port)}-{number}-{family}'
-            written[name] = {
-                'apiVersion': 'discovery.k8s.io/v1',
-                'kind': 'EndpointSlice',
-                'metadata': {
-                    'name': name,
-                    'namespace': service.namespace,
-                    'labels': {
-                        SERVICE_LABEL: service.name,
-                        _MANAGER_LABEL: _MANAGER,
-                        CLASS_LABEL: context.class_name,
-                    },
-                },
-                'addressType': _TYPES[family],
-                'ports': [{'name': udp_name(port), 'port': number, 'protocol': 'UDP'}],
-                'endpoints': [
-                    {'addresses': [address], 'conditions': {'ready': True}}
-                    for address in allowed[0].addresses[:_MOST_ENDPOINTS]
-                ],
-            }
-    return written
+@dataclass(frozen=True, slots=True)
+class BackendSlices:
+    """A backend of a UDP port, and the slices that it has."""
+
+    backend: UDPBackend
+    slices: tuple[Slice, ...]
+
+    def endpoints(self, context: BuildContext) -> Iterator[tuple[int, Group]]:
+        """Yield family and group of the endpoints that may be used."""
+        groups: dict[tuple[int, int], set[str]] = {}
+        for item in self.slices:
+            for each in item.ports:
+                if each.name == self.backend.port and each.protocol is Protocol.UDP and item.family in _TYPES:
+                    groups.setdefault((item.family, each.number), set()).update(item.ready)
+        for (family, number), addresses in sorted(groups.items()):
+            allowed, _ = refused_addresses.split((Group(number, tuple(sorted(addresses))),), context)
+            yield from ((family, group) for group in allowed if group.addresses)
+
+
+def documents(service: Ref, port: int, backends: Iterable[BackendSlices], context: BuildContext) -> dict[str, Document]:
+    """Return the slices of one UDP port, by name.
+
+    Where weights differ, each backend has slices of its own, which name the weight of each of their endpoints: those of one
+    backend have equal shares of its weight.
+    """
+    found = [(each.backend, list(each.endpoints(context))) for each in backends]
+    weighted = len({backend.weight for backend, _ in found}) > 1
+    merged: dict[_Part, set[str]] = {}
+    for backend, endpoints in found:
+        for family, group in endpoints:
+            part = _Part(f'{service.name}-{udp_name(port)}-{group.port}-{family}', family, group.port)
+            if weighted:
+                size = sum(len(each.addresses) for of, each in endpoints if of == family)
+                weight = max(1, backend.weight * _WEIGHT_SCALE // size)
+                part = part._replace(name=f'{part.name}-{names.digest(repr(backend[:2]), 8)}', weight=weight)
+            merged.setdefault(part, set()).update(group.addresses)
+    return {part.name: _document(service, port, part, merged[part], context) for part in sorted(merged)}
+
+
+class _Part(NamedTuple):
+    """What the endpoints of one slice have in common; `weight` is 0 where all slices are alike."""
+
+    name: str
+    family: int
+    number: int
+    weight: int = 0
+
+
+def _document(service: Ref, port: int, part: _Part, addresses: Iterable[str], context: BuildContext) -> Document:
+    labels = {SERVICE_LABEL: service.name, _MANAGER_LABEL: _MANAGER, CLASS_LABEL: context.class_name}
+    annotations = {'annotations': {WEIGHT_ANNOTATION: str(part.weight)}} if part.weight else {}
+    return {
+        'apiVersion': 'discovery.k8s.io/v1',
+        'kind': 'EndpointSlice',
+        'metadata': {'name': part.name, 'namespace': service.namespace, 'labels': labels, **annotations},
+        'addressType': _TYPES[part.family],
+        'ports': [{'name': udp_name(port), 'port': part.number, 'protocol': 'UDP'}],
+        'endpoints': [
+            {'addresses': [address], 'conditions': {'ready': True}} for address in sorted(addresses)[:_MOST_ENDPOINTS]
+        ],
+    }
 
 
 class GatewaySlices:
@@ -104,7 +135,7 @@ class GatewaySlices:
             label = f'{_MANAGER_LABEL}={_MANAGER},{CLASS_LABEL}={self._context.class_name}'
             self._written = {name: {} for name in await self._client.slices_with_label(label, namespace)}
         targets = self._targets()
-        await self._follow({ref for ports in targets.values() for each in ports.values() for ref, _ in each.ports})
+        await self._follow({ref for ports in targets.values() for each in ports.values() for ref, *_ in each.backends})
         wanted = self._wanted(targets)
         for name, document in wanted.items():
             if self._written.get(name) != document:
@@ -134,14 +165,12 @@ class GatewaySlices:
         wanted: dict[str, Document] = {}
         for service, ports in targets.items():
             for port, target in ports.items():
-                endpoints = (
-                    (item, name)
-                    for backend, name in target.ports
-                    for item in self._read.get(backend, ())
-                    if not item.headless
-                )
-                wanted |= documents(service, port, endpoints, self._context)
+                backends = (BackendSlices(each, self._slices(each.service)) for each in target.backends)
+                wanted |= documents(service, port, backends, self._context)
         return wanted
+
+    def _slices(self, backend: Ref) -> tuple[Slice, ...]:
+        return tuple(item for item in self._read.get(backend, ()) if not item.headless)
 
 
 @contextlib.contextmanager

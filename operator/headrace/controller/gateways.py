@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.controller import conditions, gateway_features, gateway_services, gateway_status
-from headrace.controller.gateway_services import Slots
+from headrace.controller.gateway_services import GatewayPorts, Slots
 from headrace.controller.gateway_status import ListenerView
 from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.ir.fragment import Fragment, Kind
@@ -27,7 +27,7 @@ from headrace.objects.status import Addresses
 from headrace.resolve.changes import Change, FragmentChange
 from headrace.resolve.state import State
 from headrace.store import Reader, Store
-from headrace.translate import gateway_listeners, listener_sets
+from headrace.translate import gateway_listeners, listener_sets, udp_routes
 from headrace.translate.judged_listeners import Listeners
 
 Document = dict[str, Any]
@@ -98,12 +98,19 @@ class Gateways:
             self.ask(ref)
 
     def _concerned(self, item: FragmentChange) -> set[Ref]:
-        """Return the Gateways whose listeners a ListenerSet adds to, and the policies of Services that a route leads to."""
+        """Return what else is to be looked at when the fragment of an object changes.
+
+        These are the Gateways whose listeners a ListenerSet adds to, or whose UDP ports a route leads somewhere, and the
+        policies of Services that a route leads to.
+        """
         fragments = [fragment for fragment in (item.old, item.new) if fragment is not None]
         if item.ref.kind == 'ListenerSet':
             return {ref for fragment in fragments for ref in fragment.needs if ref.kind == 'Gateway'}
         if item.ref.kind not in ROUTES:
             return set()
+        if item.ref.kind == 'UDPRoute':
+            contents = (claim.value for fragment in fragments for claim in fragment.claims)
+            return {content.gateway for content in contents if isinstance(content, UDPTarget)}
         groups = {ref for fragment in fragments for ref in fragment.needs if ref.kind == _POLICIES}
         return {policy.ref for group in groups for policy in self.store.members(group, BackendTLSPolicy)}
 
@@ -130,7 +137,8 @@ class Gateways:
         found = self.store.get(ref, GatewayClass)
         if found is None or found.controller != self.controller:
             return None
-        wanted = gateway_status.of_class(found.status.document, found.generation, gateway_features.SUPPORTED, now)
+        features = gateway_features.supported(node_role=self.context.settings.node_role)
+        wanted = gateway_status.of_class(found.status.document, found.generation, features, now)
         return self._write(ref, found.status.version, found.status.document, wanted)
 
     def _of_route(self, ref: Ref, now: str) -> GatewayWrite | None:
@@ -169,20 +177,26 @@ class Gateways:
         neighbours = [each for each, owner in self._owners.items() if owner.namespace == namespace and each != service]
         targets = self.slots.of(service, gateway_services.ports_of(gateway, sets), neighbours)
         udp_ports = gateway_services.udp_ports_of(gateway, sets)
-        current = gateway_services.is_current(self.store.get(service, Service), gateway, targets, udp_ports)
-        if current or not (targets or udp_ports):
+        ports = GatewayPorts(targets, udp_ports, on_nodes=not targets and self._is_weighted(gateway.ref, udp_ports))
+        if not (targets or udp_ports) or gateway_services.is_current(self.store.get(service, Service), gateway, ports):
             return None
-        return gateway_services.document(gateway, targets, udp_ports, self.selector, self.context)
+        return gateway_services.document(gateway, ports, self.selector, self.context)
+
+    def _is_weighted(self, gateway: Ref, udp_ports: Iterable[int]) -> bool:
+        """Tell whether a UDP port of a Gateway leads to backends of different weights, which the node role can keep."""
+        keys = ((Kind.UDP_PORT, udp_routes.key(gateway, port)) for port in udp_ports)
+        contents = (self.state.claims.content(key, self.state.fragments) for key in keys)
+        weighted = any(isinstance(content, UDPTarget) and content.is_weighted for content in contents)
+        return weighted and self.context.settings.node_role
 
     def udp_targets(self) -> dict[Ref, dict[int, UDPTarget]]:
         """Return where each UDP port of the Services of Gateways leads."""
         targets: dict[Ref, dict[int, UDPTarget]] = {}
         for key in self.state.claims.keys_of(Kind.UDP_PORT):
             content = self.state.claims.content((Kind.UDP_PORT, key), self.state.fragments)
-            namespace, name, port = key.split('/')
             if isinstance(content, UDPTarget):
-                service = gateway_listeners.service_of(Ref('Gateway', namespace, name), self.context)
-                targets.setdefault(service, {})[int(port)] = content
+                service = gateway_listeners.service_of(content.gateway, self.context)
+                targets.setdefault(service, {})[content.port] = content
         return targets
 
     def _addresses(self, service: Ref) -> Addresses:

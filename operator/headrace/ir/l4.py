@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from headrace.names import Ref
 
@@ -54,17 +54,34 @@ class VirtualAddress:
 class Balanced:
     """Endpoints of one port that the kernel can balance by itself, as address and port, sorted.
 
-    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all.
+    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all. `weights` run parallel to the
+    endpoints, or are empty where all are alike.
     """
 
     name: str
     protocol: str
     endpoints: tuple[tuple[str, int], ...]
     affinity: int = 0
+    weights: tuple[int, ...] = ()
+
+
+class UDPBackend(NamedTuple):
+    """A port of a Service, by its name, and its weight among the backends of a UDP port."""
+
+    service: Ref
+    port: str
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class UDPTarget:
-    """Ports of Services, by Service and the port's name, whose endpoints get what comes to a UDP port of a Gateway."""
+    """The backends, sorted, whose endpoints get what comes to a UDP port of a Gateway."""
 
-    ports: tuple[tuple[Ref, str], ...]
+    gateway: Ref
+    port: int
+    backends: tuple[UDPBackend, ...]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Tell whether the weights of the backends differ."""
+        return len({backend.weight for backend in self.backends}) > 1

@@ -9,6 +9,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import Action, Balanced, TrafficPath, VirtualAddress
@@ -22,6 +23,8 @@ Element = tuple[str, str]
 Elements = dict[Element, str]
 # So many clients an endpoint remembers, so that clients cannot fill the kernel's memory.
 _AFFINITY_SIZE = 262_144
+# A draw among endpoints with weights is one of so many.
+_WEIGHTED_DRAWS = 65_536
 # Where the ports of the listener that a virtual address leads to begin.
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
 # The maps that lead to HAProxy or stand in for it, and those that lead to what the kernel balances.
@@ -100,10 +103,12 @@ def group(balanced: Balanced) -> Group:
     """Return a group's chains and sets."""
     protocol = balanced.protocol.lower()
     keyword = ip_keyword(family(balanced.endpoints[0][0]))
-    size = len(balanced.endpoints)
+    size, draws = _draws(balanced)
     if not balanced.affinity:
         endpoints = ', '.join(
-            f'{index} : {address} . {port}' for index, (address, port) in enumerate(balanced.endpoints)
+            f'{draw} : {address} . {port}'
+            for draw, (address, port) in zip(draws, balanced.endpoints, strict=True)
+            if draw
         )
         rule = f'meta l4proto {protocol} dnat {keyword} to numgen random mod {size} map {{ {endpoints} }}'
         return Group({f'b-{balanced.name}': Chain('', (rule,))}, {})
@@ -119,9 +124,26 @@ def group(balanced: Balanced) -> Group:
         rule = f'meta l4proto {protocol} update @{clients} {{ {keyword} saddr }} dnat {keyword} to {target}'
         chains[f'e-{mark}'] = Chain('', (rule,))
     returning = [f'{keyword} saddr @a-{mark}-{balanced.affinity} goto e-{mark}' for mark in marks]
-    spread = ', '.join(f'{index} : goto e-{mark}' for index, mark in enumerate(marks))
+    spread = ', '.join(f'{draw} : goto e-{mark}' for draw, mark in zip(draws, marks, strict=True) if draw)
     chains[f'b-{balanced.name}'] = Chain('', (*returning, f'numgen random mod {size} vmap {{ {spread} }}'))
     return Group(chains, sets)
+
+
+def _draws(balanced: Balanced) -> tuple[int, tuple[str, ...]]:
+    """Return of how many draws each endpoint of a group has which, as a number or a range; '' for none.
+
+    With weights each bound is rounded by itself, so no share is off by more than one draw.
+    """
+    if not balanced.weights:
+        size = len(balanced.endpoints)
+        return size, tuple(map(str, range(size)))
+    total = sum(balanced.weights)
+    ends = [_WEIGHTED_DRAWS * sofar // total for sofar in accumulate(balanced.weights)]
+    draws = (
+        (f'{first}-{end - 1}' if end - first > 1 else str(first)) if end > first else ''
+        for first, end in zip((0, *ends), ends, strict=False)
+    )
+    return _WEIGHTED_DRAWS, tuple(draws)
 
 
 @dataclass(slots=True)

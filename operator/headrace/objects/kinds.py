@@ -136,7 +136,7 @@ class Slice:
     """An EndpointSlice. `nodes` and `hints` run parallel to `ready`, or are empty when no endpoint has any.
 
     `ready` holds the endpoints that are ready and not terminating, sorted; all others are in `others`. `headless` tells
-    that it is marked as one that kube-proxy leaves alone.
+    that it is marked as one that kube-proxy leaves alone. `weight` is that of each endpoint, 0 where the slice names none.
     """
 
     namespace: str
@@ -150,6 +150,7 @@ class Slice:
     others: tuple[Endpoint, ...] = ()
     mirrored: bool = False
     headless: bool = False
+    weight: int = 0
     problems: tuple[Diagnostic, ...] = ()
 
     @property

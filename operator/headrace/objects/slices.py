@@ -13,13 +13,17 @@ from operator import itemgetter
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import fields
+from headrace.objects.annotations import PREFIX
 from headrace.objects.kinds import Endpoint, Endpoints, Hints, Protocol, Slice, SlicePort
 
 SERVICE_LABEL = 'kubernetes.io/service-name'
 HEADLESS_LABEL = 'service.kubernetes.io/headless'
 SKIP_MIRROR_LABEL = 'endpointslice.kubernetes.io/skip-mirror'
 LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
+# The controller weighs the endpoints of UDP backends of Gateways by it.
+WEIGHT_ANNOTATION = f'{PREFIX}weight'
 MIRRORED_PER_SUBSET = 1000
+_LONGEST_WEIGHT = 12
 _FAMILIES = {'IPv4': 4, 'IPv6': 6}
 _CONDITIONS = {'ready': bool, 'serving': bool, 'terminating': bool}
 _FLAGS = frozenset((bool, type(None)))
@@ -30,7 +34,8 @@ _ADDRESS = itemgetter(0)
 
 def read(namespace: str, name: str, document: fields.Document) -> Slice:
     """Return the slice; one that belongs to no Service or has no usable family has no endpoints."""
-    labels = fields.mapping(fields.mapping(document, 'metadata'), 'labels')
+    metadata = fields.mapping(document, 'metadata')
+    labels = fields.mapping(metadata, 'labels')
     kind = fields.text(document, 'addressType')
     family = _FAMILIES.get(kind, 0)
     service = fields.text(labels, SERVICE_LABEL)
@@ -45,10 +50,18 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     item = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
     if HEADLESS_LABEL in labels:
         item = replace(item, headless=True)
+    if weight := _weight(fields.mapping(metadata, 'annotations')):
+        item = replace(item, weight=weight)
     if len(endpoints) != len(fields.sequence(document, 'endpoints')):
         diagnostic = Diagnostic(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')
         item = replace(item, problems=(*item.problems, diagnostic))
     return item
+
+
+def _weight(annotations: fields.Document) -> int:
+    """Return the weight of each endpoint of a slice, 0 where none is named that can be used."""
+    text = fields.text(annotations, WEIGHT_ANNOTATION)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_WEIGHT else 0
 
 
 def read_endpoints(namespace: str, name: str, document: fields.Document) -> Endpoints:

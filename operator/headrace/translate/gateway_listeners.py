@@ -49,9 +49,9 @@ def service_of(gateway: Ref, context: BuildContext) -> Ref:
     return Ref('Service', context.own_namespace, f'gateway-{marks}')
 
 
-def read_service(gateway: Gateway, reader: Reader, context: BuildContext) -> Service | None:
+def read_service(gateway: Ref, reader: Reader, context: BuildContext) -> Service | None:
     """Return the Service whose targets are the slots of a Gateway's ports; None where there are no slots, or none yet."""
-    return reader.other_service(service_of(gateway.ref, context)) if context.slots else None
+    return reader.other_service(service_of(gateway, context)) if context.slots else None
 
 
 def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Listeners:
@@ -63,7 +63,7 @@ def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Liste
             lambda listener: bound_port(listener, None, context),
             lambda listener: _conflict_at_own_ports(gateway, listener, reader, context),
         )
-    service = read_service(gateway, reader, context)
+    service = read_service(gateway.ref, reader, context)
     known = _KNOWN.get(gateway.ref)
     if known is not None and known[0] is gateway and known[1] is service and known[2] is context:
         return known[3]

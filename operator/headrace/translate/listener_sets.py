@@ -39,7 +39,7 @@ def of_set(listener_set: ListenerSet, gateway: Gateway, reader: Reader, context:
     """Return the listeners of a ListenerSet, judged; none where its Gateway does not admit it."""
     if not is_allowed(listener_set, gateway, reader):
         return Listeners(())
-    service = gateway_listeners.read_service(gateway, reader, context)
+    service = gateway_listeners.read_service(gateway.ref, reader, context)
     return judged_listeners.judge(
         gateway,
         listener_set,

@@ -6,6 +6,7 @@ outside, where it may reach every endpoint (rule 20).
 """
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -200,8 +201,20 @@ class VirtualAddresses:
         text = f'{service.namespace}/{service.name}/{port.label}/{port.protocol}/{of}/{"local" if local else "all"}'
         name = names.digest(text)
         if name not in self.groups:
-            self.groups[name] = Balanced(name, str(port.protocol), _endpoints_of(selection), service.affinity_seconds)
+            ends = _endpoints_of(selection)
+            weights = self._weights(ends)
+            self.groups[name] = Balanced(name, str(port.protocol), ends, service.affinity_seconds, weights)
         return name
+
+    def _weights(self, ends: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
+        """Return the weights that slices name for their endpoints; nothing where none of these has one."""
+        weights = Counter[tuple[str, int]]()
+        for item in self.slices if any(item.weight for item in self.slices) else ():
+            for each in item.ports:
+                if (each.name, each.protocol) == (self.port.name, self.port.protocol):
+                    weights.update({(address, each.number): item.weight for address in item.ready})
+        found = tuple(weights[end] for end in ends)
+        return found if any(found) else ()
 
 
 def _endpoints_of(selection: Selection) -> tuple[tuple[str, int], ...]:

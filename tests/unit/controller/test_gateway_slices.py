@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.controller.gateway_slices import GatewaySlices, documents
-from headrace.ir.l4 import UDPTarget
+from headrace.controller.gateway_slices import BackendSlices, GatewaySlices, documents
+from headrace.ir.l4 import UDPBackend, UDPTarget
 from headrace.kube.calls import CallError, NotFoundError
 from headrace.names import Ref
 from headrace.objects.kinds import Protocol, Slice, SlicePort
 from support.gateways import CLUSTER, OWN_NAMESPACE
 
+GATEWAY = Ref('Gateway', 'shop', 'web')
 SERVICE, BACKEND = Ref('Service', OWN_NAMESPACE, 'gateway-x'), Ref('Service', 'shop', 'dns')
 
 
@@ -45,7 +46,8 @@ def summary(written):
     ],
 )
 def test_a_udp_port_has_the_ready_endpoints_of_its_backends(slices, wanted):
-    written = documents(SERVICE, 53, [(each, 'udp') for each in slices], CLUSTER)
+    backends = [BackendSlices(UDPBackend(BACKEND, 'udp', 3), tuple(slices))]
+    written = documents(SERVICE, 53, backends, CLUSTER)
     assert summary(written) == {f'gateway-x-u53-5353-{family}': value for family, value in wanted.items()}
     for each in written.values():
         assert each['ports'][0] == {'name': 'u53', 'port': 5353, 'protocol': 'UDP'}
@@ -54,6 +56,40 @@ def test_a_udp_port_has_the_ready_endpoints_of_its_backends(slices, wanted):
             'endpointslice.kubernetes.io/managed-by': 'headrace.io',
             'headrace.io/gateway-class': 'headrace',
         }
+
+
+def weights(*backends):
+    """Return the weight that slices name for each endpoint; backends are given as their weight and slices."""
+    given = [
+        BackendSlices(UDPBackend(Ref('Service', 'shop', f'b{number}'), 'udp', weight), tuple(slices))
+        for number, (weight, *slices) in enumerate(backends)
+    ]
+    found = {}
+    for each in documents(SERVICE, 53, given, CLUSTER).values():
+        weight = each['metadata'].get('annotations', {}).get('headrace.io/weight')
+        found |= {endpoint['addresses'][0]: weight for endpoint in each['endpoints']}
+    return found
+
+
+def test_backends_of_one_weight_share_slices_that_name_none():
+    assert weights((3, endpoints('10.0.0.1')), (3, endpoints('10.0.0.2'))) == {'10.0.0.1': None, '10.0.0.2': None}
+
+
+def test_endpoints_share_the_weight_of_their_backend_within_a_family():
+    first = endpoints('10.0.0.1', '10.0.0.2'), endpoints('10.0.0.3', number=54), endpoints('fd00::1', family=6)
+    assert weights((6, *first), (3, endpoints('10.0.0.9'), endpoints('fd00::9', family=6))) == {
+        **dict.fromkeys(('10.0.0.1', '10.0.0.2', '10.0.0.3'), '20000'),
+        '10.0.0.9': '30000',
+        'fd00::1': '60000',
+        'fd00::9': '30000',
+    }
+
+
+def test_endpoints_that_may_not_be_used_have_no_part_of_a_weight():
+    assert weights((2, endpoints('10.0.0.1', '169.254.169.254')), (1, endpoints('10.0.0.9'))) == {
+        '10.0.0.1': '20000',
+        '10.0.0.9': '10000',
+    }
 
 
 class Api:
@@ -92,7 +128,7 @@ def taken(api):
 
 
 def test_what_differs_is_written_and_what_nothing_wants_is_removed():
-    targets = {SERVICE: {53: UDPTarget(((BACKEND, 'udp'),))}}
+    targets = {SERVICE: {53: UDPTarget(GATEWAY, 53, (UDPBackend(BACKEND, 'udp'),))}}
     api = Api(endpoints('10.0.0.1'), there=['left'])
     work = GatewaySlices(api, CLUSTER, lambda: targets)
     asyncio.run(work.step())
@@ -112,7 +148,8 @@ def test_what_differs_is_written_and_what_nothing_wants_is_removed():
 
 def to(*names, port=53, namespace='shop'):
     """Return the target of a UDP port by the names of Services."""
-    return {port: UDPTarget(tuple((Ref('Service', namespace, name), 'udp') for name in names))}
+    backends = tuple(UDPBackend(Ref('Service', namespace, name), 'udp') for name in names)
+    return {port: UDPTarget(GATEWAY, port, backends)}
 
 
 def test_what_the_api_refuses_of_one_route_keeps_no_other_one_waiting():

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from headrace.controller import gateway_services
+from headrace.controller.gateway_services import GatewayPorts
 from headrace.controller.gateways import Gateways
 from headrace.diagnostics import Diagnostic, StatusPart
-from headrace.ir.l4 import UDPTarget
+from headrace.ir.l4 import UDPBackend, UDPTarget
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve.state import State
@@ -263,6 +264,69 @@ def udp(*documents):
     )
 
 
+def to(*names):
+    """Return the target of the UDP port 53."""
+    return UDPTarget(WEB, 53, tuple(UDPBackend(Ref('Service', 'shop', name), 'dns') for name in names))
+
+
+NODES = replace(CONTEXT, settings=Settings(gateway_slots=2, gateway_first_slot=28000, node_role=True))
+TAKEN_OVER = {'service.kubernetes.io/service-proxy-name': 'headrace'}
+
+
+def weighted(*documents, context=NODES, labels=None, listeners=(), **annotations):
+    """Return a cluster with a Gateway for UDP, a route with weights and the Service of the Gateway."""
+    shown = slot_service('web', {})
+    shown['metadata'] |= {'labels': labels or {}, 'annotations': {'headrace.io/enabled': 'false', **annotations}}
+    shown['spec']['ports'] = [{'name': 'u53', 'port': 53, 'protocol': 'UDP', 'targetPort': 'headrace-udp'}]
+    return Cluster(
+        gateway('web', listener('udp', 53, 'UDP'), *listeners),
+        {**shown, 'status': {'loadBalancer': {'ingress': [{'ip': '203.0.113.1'}]}}},
+        *(service(name, ports=[{'port': 53, 'protocol': 'UDP', 'name': 'dns'}]) for name in ('one', 'two')),
+        *(documents or [l4_route('UDPRoute', 'r', backend('one', 7, port=53), backend('two', 3, port=53))]),
+        context=context,
+    )
+
+
+def test_a_service_for_udp_with_weights_is_left_to_the_node_role_which_keeps_them():
+    made = weighted().gateways.decide(WEB).service
+    assert made['metadata']['annotations'] == {
+        'headrace.io/enabled': 'false',
+        'headrace.io/proxy': 'node',
+        'headrace.io/class': 'headrace',
+    }
+    assert weighted(**{'headrace.io/proxy': 'node'}).gateways.decide(WEB).service is None
+
+
+@pytest.mark.parametrize(
+    'cluster',
+    [
+        pytest.param({'context': CONTEXT}, id='no node role'),
+        pytest.param({'listeners': [listener('http', 80)]}, id='a port of the edge'),
+    ],
+)
+def test_a_service_stays_kube_proxys_where_the_node_role_cannot_have_it(cluster):
+    found = weighted(**cluster)
+    made = found.gateways.decide(WEB).service
+    assert made is None or 'headrace.io/proxy' not in made['metadata']['annotations']
+    (entry,) = found.gateways.decide(Ref('UDPRoute', 'shop', 'r')).status['parents']
+    assert 'weights are not kept' in entry['conditions'][0]['message']
+
+
+def test_a_service_goes_back_to_kube_proxy_when_weights_are_equal():
+    equal = l4_route('UDPRoute', 'r', backend('one', 3, port=53), backend('two', 3, port=53))
+    cluster = weighted(**{'headrace.io/proxy': 'node'})
+    cluster.asked.clear()
+    cluster.put(equal)
+    assert WEB in cluster.asked
+    assert 'headrace.io/proxy' not in cluster.gateways.decide(WEB).service['metadata']['annotations']
+
+
+def test_weights_are_kept_once_kube_proxy_has_left_the_service():
+    cluster = weighted(labels=TAKEN_OVER, **{'headrace.io/proxy': 'node'})
+    (entry,) = cluster.gateways.decide(Ref('UDPRoute', 'shop', 'r')).status['parents']
+    assert entry['conditions'][0]['message'] == 'the route is attached'
+
+
 def test_a_udp_port_leads_past_the_edge():
     made = Cluster(gateway('web', listener('udp', 53, 'UDP'), listener('tcp', 53, 'TCP')))
     assert made.gateways.decide(WEB).service['spec']['ports'] == [
@@ -284,15 +348,14 @@ def test_a_udp_port_of_a_listener_set_leads_past_the_edge():
     route = l4_route('UDPRoute', 'r', backend('one', port=53))
     route['spec']['parentRefs'] = [parent]
     cluster.put(shown, service('one', ports=[{'port': 53, 'protocol': 'UDP', 'name': 'dns'}]), route)
-    assert list(cluster.gateways.udp_targets().values()) == [{53: UDPTarget(((Ref('Service', 'shop', 'one'), 'dns'),))}]
+    assert list(cluster.gateways.udp_targets().values()) == [{53: to('one')}]
 
 
 def test_of_several_udp_routes_the_oldest_one_has_the_port():
     older = l4_route('UDPRoute', 'older', backend('one', port=53))
     younger = l4_route('UDPRoute', 'younger', backend('two', port=53), created='2025-01-01T00:00:00Z')
     cluster = udp(older, younger)
-    expected = UDPTarget(((Ref('Service', 'shop', 'one'), 'dns'),))
-    assert cluster.gateways.udp_targets() == {gateway_listeners.service_of(WEB, CONTEXT): {53: expected}}
+    assert cluster.gateways.udp_targets() == {gateway_listeners.service_of(WEB, CONTEXT): {53: to('one')}}
     (entry,) = cluster.gateways.decide(Ref('UDPRoute', 'shop', 'younger')).status['parents']
     assert conditions(entry)['Accepted'] == ('True', 'Accepted')
     assert 'UDPRoute shop/older' in entry['conditions'][0]['message']
@@ -309,7 +372,7 @@ def test_a_udp_route_says_that_weights_are_not_kept_and_which_backends_are_none(
 def test_a_udp_route_with_a_backend_that_cannot_be_read_leads_to_the_others():
     cluster = udp(l4_route('UDPRoute', 'r', {'port': 53}, backend('one', port=53)))
     (targets,) = cluster.gateways.udp_targets().values()
-    assert [ref.name for ref, _ in targets[53].ports] == ['one']
+    assert targets[53] == to('one')
 
 
 def test_a_udp_route_of_no_gateway_of_this_class_leads_nowhere():
@@ -360,6 +423,12 @@ def test_a_class_of_ours_is_accepted_and_names_its_features():
     names = [each['name'] for each in write.status['supportedFeatures']]
     assert names == sorted(names)
     assert {'Gateway', 'HTTPRoute', 'ReferenceGrant'} <= set(names)
+    assert 'UDPRoute' not in names
+
+
+def test_a_class_with_the_node_role_supports_udp_routes():
+    write = Cluster(context=NODES).gateways.decide(Ref('GatewayClass', '', 'headrace'))
+    assert 'UDPRoute' in [each['name'] for each in write.status['supportedFeatures']]
 
 
 def asking(*addresses):
@@ -558,7 +627,7 @@ def test_the_service_gets_the_annotations_that_the_class_lists():
     }
     settings = Settings(gateway_service_annotations=('metallb.io/address-pool', 'headrace.io/enabled'))
     found = gateway_services.document(
-        parse.read(document).object, {80: 28000}, frozenset(), SELECTOR, replace(CONTEXT, settings=settings)
+        parse.read(document).object, GatewayPorts({80: 28000}), SELECTOR, replace(CONTEXT, settings=settings)
     )
     assert found['metadata']['annotations'] == {'metallb.io/address-pool': 'a', 'headrace.io/enabled': 'false'}
     assert found['metadata']['labels'].items() >= {('team', 'a')}

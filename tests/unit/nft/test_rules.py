@@ -92,6 +92,56 @@ def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
     assert f'flush chain inet headrace {name}\n' in made.text
 
 
+UDP = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
+
+
+def weighted(*weights, name='web'):
+    """Return slices of one endpoint each, with these weights."""
+    for number, weight in enumerate(weights, 5):
+        item = endpoint_slice(
+            name, port=8080, port_name='p', protocol='UDP', name=f'{name}-{number}', addresses=[f'10.244.1.{number}']
+        )
+        item['metadata']['annotations'] = {'headrace.io/weight': str(weight)}
+        yield item
+
+
+@pytest.mark.parametrize(
+    ('weights', 'draws'),
+    [
+        pytest.param((7, 3), '0-45874 : 10.244.1.5 . 8080, 45875-65535 : 10.244.1.6 . 8080', id='two'),
+        pytest.param((1, 0, 1), '0-32767 : 10.244.1.5 . 8080, 32768-65535 : 10.244.1.7 . 8080', id='none for one'),
+        pytest.param((65535, 1), '0-65534 : 10.244.1.5 . 8080, 65535 : 10.244.1.6 . 8080', id='one draw'),
+        pytest.param((10**12 - 1, 1), '0-65534 : 10.244.1.5 . 8080, 65535 : 10.244.1.6 . 8080', id='less than a draw'),
+    ],
+)
+def test_endpoints_with_weights_have_their_shares_of_the_draws(weights, draws):
+    _, state = world(web(port=UDP)[0], *weighted(*weights), node())
+    rules = [
+        rule
+        for name, chain in Table(of_state(state), SITE).chains().items()
+        if name.startswith('b-')
+        for rule in chain.rules
+    ]
+    assert rules == [f'meta l4proto udp dnat ip to numgen random mod 65536 map {{ {draws} }}']
+
+
+def test_endpoints_with_weights_remember_their_clients():
+    _, state = world(web(port=UDP, sessionAffinity='ClientIP')[0], *weighted(3, 1), node())
+    chains = {
+        name: chain for name, chain in Table(of_state(state), SITE).chains().items() if name.startswith(('b-', 'e-'))
+    }
+    (spread,) = [rule for chain in chains.values() for rule in chain.rules if 'vmap' in rule]
+    assert spread.startswith('numgen random mod 65536 vmap { 0-49151 : goto e-')
+    assert len(chains) == 3
+
+
+def test_a_weight_that_changes_is_one_chain_anew():
+    store, state = world(web(port=UDP)[0], *weighted(1, 1), node())
+    table = Table(of_state(state), SITE)
+    made = changed(table, store, state, *weighted(1, 3))
+    assert (made.removals, made.additions, len(made.chains)) == ({}, {}, 1)
+
+
 def test_clients_that_stay_are_remembered_in_a_set_of_each_endpoint():
     _, state = world(*web(ends=('10.244.1.5', '10.244.2.6'), sessionAffinity='ClientIP'), node())
     remembered = {name: text for name, text in Table(of_state(state), SITE).sets().items() if name.startswith('a-')}

@@ -65,6 +65,15 @@ def test_a_slice_that_is_marked_as_headless_says_so():
     assert read(document) == Slice('shop', 'web-1', 'web', 4, PORTS, ('10.0.0.1',), headless=True)
 
 
+@pytest.mark.parametrize(
+    ('text', 'weight'), [('7', 7), ('0', 0), ('-1', 0), ('1.5', 0), ('x', 0), (7, 0), ('٧', 0), ('9' * 13, 0)]
+)
+def test_a_slice_can_name_the_weight_of_its_endpoints(text, weight):
+    document = endpoint_slice(addresses=['10.0.0.1'])
+    document['metadata']['annotations'] = {'headrace.io/weight': text}
+    assert read(document) == Slice('shop', 'web-1', 'web', 4, PORTS, ('10.0.0.1',), weight=weight)
+
+
 @pytest.mark.parametrize(('family', 'address'), [('IPv4', 'fd00::1'), ('IPv6', '10.0.0.1'), ('IPv4', 'a.example.com')])
 def test_families_are_never_crossed(family, address):
     good = {'IPv4': '10.0.0.9', 'IPv6': 'fd00::9'}[family]
