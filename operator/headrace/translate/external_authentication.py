@@ -54,11 +54,15 @@ class Authenticator:
 
 @dataclass(frozen=True, slots=True)
 class Lender:
-    """Where backends of other Services come from: the objects, the class, and which of a Service's backends is used."""
+    """Where backends of other Services come from: the objects, the class, and which of a Service's backends is used.
+
+    `own_routes` tells that the host of a request can be asked by the class's own routes, which those of Gateways are not.
+    """
 
     reader: Reader
     context: BuildContext
     variant: Callable[[Service], str] = lambda _: ''
+    own_routes: bool = True
 
 
 def key(route: RouteSettings) -> str:
@@ -139,6 +143,8 @@ def add(
     server = authenticator(namespace, route, lender.context, of_class=of_class)
     if server is None or isinstance(server, Refused):
         return server
+    if server.service is None and not server.origin and not lender.own_routes:
+        return Refused('a URL with the host of the request is for Services and Ingresses')
     if mode != 'http':
         return Refused('only HTTP has authentication')
     lead = Authentication(

@@ -18,7 +18,10 @@ from headrace.translate.policies import Policy
 
 
 class Origin(NamedTuple):
-    """Where answers come from: a Service and the number of its port, and the Ingress that leads there ('' for none)."""
+    """Where answers come from: a Service and the number of its port, and the Ingress that leads there ('' for none).
+
+    A route of the Gateway API can lead to a Service of another namespace.
+    """
 
     service: Ref
     port: int
@@ -38,21 +41,24 @@ class _Destination(NamedTuple):
 
 
 def add(
-    policy: Policy, route: RouteSettings, origin: Origin, lender: Lender
+    policy: Policy, route: RouteSettings, origin: Origin, namespace: str, lender: Lender
 ) -> Iterator[tuple[str, FurtherBackend | Refused]]:
-    """Let a policy use the Services that its settings name, and yield for each its key, and what that needs or why it cannot."""
+    """Let a policy use the Services of its namespace that its settings name.
+
+    Yield for each its key, and what that needs or why it cannot be.
+    """
     error_service = route.error_service if route.error_statuses else None
     services: tuple[tuple[str, ServiceReference | None, str, Callable[[Pointer], Lead]], ...] = (
         ('error-service', error_service, policies.ERROR_PAGES,
          lambda pointer: ErrorPages(policy.name, pointer, route.error_statuses, *origin)),
         ('fallback-service', route.fallback_service, policies.FALLBACK, lambda pointer: Fallback(policy.name, pointer)),
         ('mirror-service', route.mirror_service, policies.MIRROR,
-         lambda pointer: Mirrors(policy.name, origin.service.namespace, (Mirror(pointer, route.mirror_percent),))),
+         lambda pointer: Mirrors(policy.name, namespace, (Mirror(pointer, route.mirror_percent),))),
     )  # fmt: skip
     for key, reference, flag, lead in services:
         if reference is None:
             continue
-        destination = _backend(origin.service.namespace, reference, lender)
+        destination = _backend(namespace, reference, lender)
         if isinstance(destination, Refused):
             yield key, destination
         else:

@@ -7,6 +7,7 @@ call 503); a rule that cannot be read is closed (503), and its requests are neve
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from headrace.annotations.keys import BY_NAME
 from headrace.diagnostics import Diagnostic
 from headrace.ir.fragment import Claim, Fragment, Kind
 from headrace.ir.routing import ALWAYS, Candidate, Candidates, Conditions, Target
@@ -21,6 +22,16 @@ from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import route_key
 from headrace.translate.fragment_parts import FragmentParts
 from headrace.translate.route_rules import RuleBuilder
+
+_REDIRECT, _SHARE = (
+    'Services and Ingresses; here a RequestRedirect filter does that',
+    'Services; here the weights of backends do that',
+)
+# Keys of routes that the rules of a route say by themselves.
+_ELSEWHERE = {
+    **dict.fromkeys(('tls-redirect', 'redirect-root', 'www-redirect'), _REDIRECT),
+    **dict.fromkeys((key for key in BY_NAME if key.startswith('canary-')), _SHARE),
+}
 
 
 def translate(route: HTTPRoute | GRPCRoute, reader: Reader, context: BuildContext) -> Fragment | None:
@@ -49,9 +60,8 @@ class _RouteBuilder(FragmentParts):
     def __init__(self, route: HTTPRoute | GRPCRoute, reader: Reader, context: BuildContext) -> None:
         super().__init__(route.ref, route.created, reader, context)
         self.route = route
-        self.keys = own_keys.read(
-            route.ref, route.annotations, f'{"a" if route.KIND.startswith("G") else "an"} {route.KIND}'
-        )
+        subject = f'{"a" if route.KIND.startswith("G") else "an"} {route.KIND}'
+        self.keys = own_keys.read(route.ref, route.annotations, subject, elsewhere=_ELSEWHERE)
         self._candidates: dict[str, dict[Conditions, Candidate]] = {}
 
     def build(self) -> Fragment:

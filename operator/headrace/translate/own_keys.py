@@ -37,13 +37,14 @@ def read(
 ) -> OwnKeys:
     """Return what annotations say; `pairs` are keys without the prefix and their texts.
 
-    Keys of routes and backends count, and those of `exposure`. Others have no effect on `subject`: `elsewhere` says by key
-    where they belong, which is the Service for the rest.
+    Keys of routes and backends count, and those of `exposure`. Others, and all of `elsewhere`, have no effect on `subject`:
+    `elsewhere` says by key where they belong, which is the Service for the rest.
     """
     annotations = parse.read(ref, pairs, ())
     values, diagnostics = {}, list(annotations.diagnostics)
     for key, value in annotations.common.items():
-        if BY_NAME[key].scope in (Scope.ROUTE, Scope.BACKEND) or key in exposure:
+        counts = BY_NAME[key].scope in (Scope.ROUTE, Scope.BACKEND) or key in exposure
+        if counts and key not in elsewhere:
             values[key] = value
         else:
             place = elsewhere.get(key, 'the Service')

@@ -40,7 +40,9 @@ class RoutePolicy:
     ) -> None:
         self.parts, self.policy, self.settings, self.mode = parts, policy, settings, mode
         self.key, self.subject = key, subject
-        self._lender = external_authentication.Lender(parts.reader, parts.context, parts.variant)
+        self._lender = external_authentication.Lender(
+            parts.reader, parts.context, parts.variant, own_routes=parts.ref.kind in ('Service', 'Ingress')
+        )
 
     def close(self, key: str, why: str) -> None:
         """Close the route, with a diagnostic about a key."""
@@ -125,7 +127,7 @@ class RoutePolicy:
             return
         parts, ingress = self.parts, self.parts.ref.name if self.parts.ref.kind == 'Ingress' else ''
         origin = further_services.Origin(service, port.number, ingress)
-        for key, result in further_services.add(self.policy, self.settings, origin, self._lender):
+        for key, result in further_services.add(self.policy, self.settings, origin, parts.ref.namespace, self._lender):
             if isinstance(result, external_authentication.Refused):
                 parts.say('ServiceMissing', self.key(key), result.why)
             else:

@@ -57,6 +57,8 @@ class RuleBuilder:
         self.field = f'spec.rules[{number}]'
         self.label = f'rule/{number}' + (f'/{names.file(certificate)}' if certificate is not None else '')
         self.policy = Policy(names.policy(parts.ref, self.label))
+        # The first backend that can be used: pages of errors name it as their origin.
+        self._first: BackendPort | None = None
 
     def target(self) -> Pointer | Split:
         """Return where the rule's requests go."""
@@ -67,17 +69,28 @@ class RuleBuilder:
         if any(isinstance(each, ExternalAuth) for each in self.rule.filters):
             # It counts, and not what the class asks for of all other routes.
             settings = msgspec.structs.replace(settings, global_auth=False)
+        if any(isinstance(each, RequestMirror) for each in self.rule.filters):
+            settings = msgspec.structs.replace(settings, mirror_service=None)
         route = RoutePolicy(self.parts, policy, settings, 'http', str, 'the rule')
         redirects = any(isinstance(each, RequestRedirect) for each in self.rule.filters)
         shares = () if redirects else self._shares(policy, prefix)
         route.judge()
+        if self._first is not None:
+            route.further_services(self._first.service.ref, self._first.port)
         self._close(policy)
         self.parts.data += policy.entries
         if len(shares) <= 1:
-            return policy.pointer(shares[0].backend if shares else names.UNRESOLVED)
+            return policy.pointer(shares[0].backend if shares else self._without_backend(redirects=redirects))
         split = Split(shares, policy.name, ''.join(sorted(policy.flags)))
         self.parts.leads.append(split)
         return split
+
+    def _without_backend(self, *, redirects: bool) -> str:
+        """Return what stands for the backend of a rule without one.
+
+        At the class's own ports a redirect of a host is its namespace's, as that of an Ingress.
+        """
+        return f'{self.parts.ref.namespace}_{self.parts.ref.name}_redirect' if redirects else names.UNRESOLVED
 
     def _filter(self, policy: Policy, prefix: str) -> None:
         """Apply the rule's filters. One that is not supported closes the rule; a mirror that cannot be used gets no copies."""
@@ -206,6 +219,7 @@ class RuleBuilder:
         spec = self._demand(found, self._settings(found.port))
         if spec is None:
             return None
+        self._first = self._first or found
         if policy is not self.policy:
             canaries.stay(self.policy, spec.shape)
         seconds = found.service.affinity_seconds if spec.shape.affinity else 0

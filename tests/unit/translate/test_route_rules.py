@@ -7,7 +7,7 @@ from headrace.ir.policy import Map
 from headrace.ir.routing import Mirrors
 from headrace.names import Ref
 from headrace.settings.settings import Secrets, Settings
-from support.gateways import backend_tls_policy, call, gateway, grant, grpc_route, http_route, mirror, rule
+from support.gateways import backend, backend_tls_policy, call, gateway, grant, grpc_route, http_route, mirror, rule
 from support.objects import built, ca_config_map, endpoint_slice, service
 
 ROUTE, WEB = Ref('HTTPRoute', 'shop', 'r'), Ref('Service', 'shop', 'web')
@@ -120,3 +120,67 @@ def test_a_session_by_a_header_is_named():
     (found,) = made.fragments[ROUTE].diagnostics
     assert (found.reason, found.field) == ('UnsupportedValue', 'spec.rules[0].sessionPersistence')
     assert not any(entry.map is Map.SESSION_COOKIE for entry in made.fragments[ROUTE].data)
+
+
+def annotated(kind=http_route, **annotations):
+    """Return a route to the Service with headrace's annotations."""
+    return kind('r', rule('web'), annotations={f'headrace.io/{key}': text for key, text in annotations.items()})
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'name', 'value'),
+    [
+        pytest.param({'fallback-service': 'spare'}, Map.FALLBACK, 'shop_spare_http', id='fallback'),
+        pytest.param({'mirror-service': 'spare', 'mirror-percent': '10'}, Map.MIRRORS, 'shop,10/100|shop_spare_http', id='mirror'),
+        pytest.param(
+            {'error-service': 'spare', 'error-statuses': '404'}, Map.ERROR_PAGES, '404|shop_spare_http|shop||web|80', id='error pages'
+        ),
+    ],
+)  # fmt: skip
+def test_further_services_that_annotations_of_a_route_name_are_used(annotations, name, value):
+    made = model(annotated(**annotations), service('spare', ports=[{'name': 'http', 'port': 80}]))
+    entries = map_entries.of_fragment(made.fragments[ROUTE])
+    assert [entry.value for entry in entries if entry.map is name] == [value]
+    assert Ref('Service', 'shop', 'spare') in made.fragments
+
+
+def test_further_services_are_those_of_the_namespace_of_the_route():
+    route = http_route(
+        'r', rule(backend('data', namespace='other')), annotations={'headrace.io/fallback-service': 'spare'}
+    )
+    port = {'name': 'http', 'port': 80}
+    documents = service('data', 'other', ports=[port]), service('spare', 'other', ports=[port])
+    made = model(route, *documents, grant('data', namespace='other'))
+    (found,) = made.fragments[ROUTE].diagnostics
+    assert (found.reason, found.message) == (
+        'ServiceMissing', 'headrace.io/fallback-service: Service shop/spare does not exist',
+    )  # fmt: skip
+
+
+def test_a_mirror_filter_counts_and_not_the_annotation():
+    route = http_route('r', rule('web', filters=[mirror('web')]), annotations={'headrace.io/mirror-service': 'spare'})
+    made = model(route, service('spare', ports=[{'name': 'http', 'port': 80}]))
+    (entry,) = [entry for entry in map_entries.of_fragment(made.fragments[ROUTE]) if entry.map is Map.MIRRORS]
+    assert entry.value == 'shop,100/100|shop_web_http'
+
+
+@pytest.mark.parametrize(
+    'key', ['tls-redirect', 'redirect-root', 'www-redirect', 'canary-service', 'canary-weight', 'canary-cookie']
+)
+def test_keys_that_rules_of_a_route_say_by_themselves_have_no_effect_and_say_so(key):
+    text = {'redirect-root': '/x', 'canary-weight': '5'}.get(key, 'true')
+    (found,) = model(annotated(**{key: text})).fragments[ROUTE].diagnostics
+    assert (found.reason, found.field) == ('NotApplicable', f'metadata.annotations[headrace.io/{key}]')
+
+
+def test_a_route_is_closed_that_wants_the_host_of_the_request_to_be_asked():
+    made = model(annotated(**{'external-auth-url': 'https://$host/oauth2/auth'}))
+    fragment = made.fragments[ROUTE]
+    assert [each.reason for each in fragment.diagnostics] == ['RouteClosed']
+    assert all('X' in claim.value.flags for claim in fragment.claims)
+
+
+def test_a_redirect_without_a_backend_is_of_the_namespace_of_its_route():
+    redirect = {'type': 'RequestRedirect', 'requestRedirect': {'scheme': 'https'}}
+    made = model(http_route('r', rule(filters=[redirect])))
+    assert {claim.value.backend for claim in made.fragments[ROUTE].claims} == {'shop_r_redirect'}
