@@ -270,3 +270,22 @@ def test_a_file_that_cannot_be_read_is_a_mistake_of_the_command_line(headrace, t
     path = tmp_path / 'requests'
     path.write_bytes(b'\xff\xfe')
     assert headrace('migrate', 'compare', path, '--old', 'a', '--new', 'b').code == 0
+
+
+def test_ingresses_are_printed_as_resources_of_the_gateway_api(headrace, given):
+    path = given(
+        web(canary_weight='5'),
+        web() | {'metadata': {'name': 'b', 'namespace': 'shop', 'annotations': {NGINX + 'ssl-passthrough': 'true'}}},
+    )
+    outcome = headrace('migrate', '-f', path, '--gateway-api', '--gateway', 'edge/public', '--gateway-class', 'mine')
+    assert outcome.code == 1
+    gateway, route = yaml.safe_load_all(outcome.out)
+    assert (gateway['metadata']['name'], gateway['spec']['gatewayClassName']) == ('public', 'mine')
+    assert (route['kind'], route['spec']['parentRefs'][0]['name']) == ('HTTPRoute', 'public')
+    assert outcome.err == 'Ingress shop/b is not translated: connections are passed through, which needs a TLSRoute\n'
+    assert '&id' not in outcome.out
+
+
+def test_a_gateway_without_a_namespace_is_a_mistake_of_the_command_line(headrace, given):
+    outcome = headrace('migrate', '-f', given(web()), '--gateway-api', '--gateway', 'public')
+    assert (outcome.code, "'public' is not NAMESPACE/NAME" in outcome.err) == (2, True)

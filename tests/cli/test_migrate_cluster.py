@@ -1,6 +1,8 @@
 """`headrace migrate` of what an API server has, beside that of files."""
 
-from support.objects import ingress
+import yaml
+
+from support.objects import ingress, ingress_rule, service
 
 NGINX = 'nginx.ingress.kubernetes.io/'
 
@@ -37,3 +39,17 @@ def test_a_configmap_that_an_api_server_does_not_have_is_named(headrace, control
     outcome = headrace('migrate', '--kubeconfig', control_plane.kubeconfig, '--configmap', f'{namespace}/settings')
     assert outcome.code == 4
     assert '/configmaps/settings: 404' in outcome.err
+
+
+def test_ports_by_name_are_those_of_the_services_of_an_api_server(headrace, control_plane, namespace):
+    control_plane.api.create(service('web', namespace, ports=[{'name': 'web', 'port': 8080}]))
+    control_plane.api.create(
+        ingress('named', namespace, rules=[ingress_rule('named.example.com', port='web')], ingressClassName='nginx')
+    )
+    outcome = headrace('migrate', '--kubeconfig', control_plane.kubeconfig, '--gateway-api')
+    (route,) = [
+        each
+        for each in yaml.safe_load_all(outcome.out)
+        if each['kind'] == 'HTTPRoute' and each['metadata']['namespace'] == namespace
+    ]
+    assert route['spec']['rules'][0]['backendRefs'] == [{'name': 'web', 'port': 8080}]

@@ -16,8 +16,9 @@ from headrace.annotations.foreign.table import Verdict
 from headrace.cli import comparing, migration_input, output
 from headrace.cli.migration_input import Input
 from headrace.diagnostics import Level
-from headrace.migration import manifests, report
+from headrace.migration import gateway_api, manifests, report
 from headrace.migration.report import Report
+from headrace.names import DEFAULT_CLASS, Ref
 
 _ERRORS = 1
 _Settings = config_map.ClassTranslation | None
@@ -80,6 +81,21 @@ def _check_name(_: click.Context, __: click.Parameter, value: str | None) -> str
 @click.option(
     '--translate', is_flag=True, help="Print the Ingresses with headrace's own annotations instead of the report."
 )
+@click.option('--gateway-api', is_flag=True, help='Print a Gateway, ListenerSets and HTTPRoutes instead of the report.')
+@click.option(
+    '--gateway',
+    default='headrace-system/ingress',
+    metavar='NAMESPACE/NAME',
+    callback=_check_name,
+    show_default=True,
+    help='With --gateway-api: the Gateway that the routes attach to.',
+)
+@click.option(
+    '--gateway-class',
+    default=DEFAULT_CLASS,
+    show_default=True,
+    help='With --gateway-api: the GatewayClass of the Gateway.',
+)
 @click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
@@ -95,7 +111,9 @@ def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **o
     documents = (
         migration_input.of_files(sources)
         if sources
-        else migration_input.of_cluster(options['kubeconfig'], options['of'], names)
+        else migration_input.of_cluster(
+            options['kubeconfig'], options['of'], names, with_services=options['gateway_api']
+        )
     )
     for line in output.diagnostic_lines(documents.diagnostics):
         click.echo(line, err=True)
@@ -105,14 +123,17 @@ def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **o
     if options['udp_services']:
         services, remarks = ports or ((), ())
         ports = services, (*remarks, *config_map.udp_services(documents.data(options['udp_services'])))
-    if options['translate']:
+    refused = False
+    if options['gateway_api']:
+        refused = _print_gateway_api(documents, summary, options['gateway'], options['gateway_class'])
+    elif options['translate']:
         _translate(documents, summary)
     elif form == 'json':
         output.echo_json(_value(summary, settings, ports))
     else:
         for line in (*_lines(summary), *_setting_lines(settings, ports), *_sums(summary)):
             click.echo(line)
-    if summary.closed or any(diagnostic.level is Level.ERROR for diagnostic in documents.diagnostics):
+    if refused or summary.closed or any(diagnostic.level is Level.ERROR for diagnostic in documents.diagnostics):
         sys.exit(_ERRORS)
 
 
@@ -135,6 +156,19 @@ def _translate(documents: Input, summary: Report) -> None:
                     f'{item.ingress.ref}: {key} cannot be applied: the Ingress is closed by headrace.io/maintenance',
                     err=True,
                 )
+
+
+def _print_gateway_api(documents: Input, summary: Report, gateway: str, class_name: str) -> bool:
+    """Print what stands for the Ingresses, and on the error output what differs; return whether any is not translated."""
+    namespace, _, name = gateway.partition('/')
+    translated = gateway_api.translate(summary, documents.services, Ref('Gateway', namespace, name), class_name)
+    for document in translated.documents:
+        click.echo(f'---\n{yaml.safe_dump(document, sort_keys=False, allow_unicode=True)}', nl=False)
+    for ref, text in translated.remarks:
+        click.echo(f'{ref}: {text}', err=True)
+    for ref, text in translated.refused:
+        click.echo(f'{ref} is not translated: {text}', err=True)
+    return bool(translated.refused)
 
 
 def _value(summary: Report, settings: _Settings, ports: _Ports) -> dict[str, Any]:

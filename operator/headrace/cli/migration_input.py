@@ -1,4 +1,4 @@
-"""What `headrace migrate` reads: documents of Ingresses, of their classes and of ConfigMaps, from files or an API server."""
+"""What `headrace migrate` reads: documents of Ingresses, their classes, ConfigMaps and Services, from files or an API server."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from headrace.kube import access as accesses
 from headrace.kube import resources, session
 from headrace.kube.calls import Calls
 from headrace.objects.ingress import Ingress, IngressClass
-from headrace.objects.kinds import Object
+from headrace.objects.kinds import Object, Service
 
 _PAGE = 500
 Document = dict[str, Any]
@@ -36,6 +36,11 @@ class Input:
         """Return the IngressClasses."""
         return [item for item in self.objects if isinstance(item, IngressClass)]
 
+    @property
+    def services(self) -> list[Service]:
+        """Return the Services."""
+        return [item for item in self.objects if isinstance(item, Service)]
+
     def data(self, name: str) -> dict[str, str]:
         """Return the data of the ConfigMap NAMESPACE/NAME; raises SourceError where there is none."""
         for document in self.documents:
@@ -58,9 +63,12 @@ def of_files(paths: tuple[Path, ...]) -> Input:
     return Input(tuple(documents), contents.objects, contents.diagnostics)
 
 
-def of_cluster(kubeconfig: Path | None, context: str, config_maps: Iterable[str]) -> Input:
+def of_cluster(
+    kubeconfig: Path | None, context: str, config_maps: Iterable[str], *, with_services: bool = False
+) -> Input:
     """Return the input of an API server; raises AccessError and CallError."""
-    documents = asyncio.run(_documents(accesses.find(kubeconfig, context), config_maps))
+    kinds = (resources.INGRESSES, resources.INGRESS_CLASSES, *([resources.SERVICES] if with_services else []))
+    documents = asyncio.run(_documents(accesses.find(kubeconfig, context), kinds, config_maps))
     readings = [parsing.parse(document) for document in documents if document['kind'] != 'ConfigMap']
     return Input(
         tuple(documents),
@@ -69,12 +77,14 @@ def of_cluster(kubeconfig: Path | None, context: str, config_maps: Iterable[str]
     )
 
 
-async def _documents(access: accesses.Access, config_maps: Iterable[str]) -> list[Document]:
+async def _documents(
+    access: accesses.Access, kinds: Iterable[resources.Resource], config_maps: Iterable[str]
+) -> list[Document]:
     documents: list[Document] = []
     api_session = session.make(access, {})
     try:
         calls = Calls(access.server, lambda: api_session)
-        for resource in (resources.INGRESSES, resources.INGRESS_CLASSES):
+        for resource in kinds:
             async for page in calls.pages(resource.path(), resource, _PAGE):
                 kind = {'apiVersion': resource.api_version, 'kind': resource.kind}
                 documents += [{**kind, **item} for item in page['items']]
