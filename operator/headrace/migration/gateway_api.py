@@ -26,8 +26,8 @@ from headrace.objects.references import GATEWAY_GROUP
 Document = dict[str, Any]
 _API = f'{GATEWAY_GROUP}/v1'
 _WWW = 'www.'
-# The API takes no more rules of a route, hosts of a route, and listeners of a set.
-_MOST_RULES, _MOST_HOSTS, _MOST_LISTENERS, _MOST_MATCHES = 16, 16, 64, 64
+# The API takes no more hosts of a route, listeners of a set, matches of a rule, and rules and matches of a route.
+_MOST_HOSTS, _MOST_LISTENERS, _MOST_MATCHES_OF_RULE, _MOST_RULES, _MOST_MATCHES = 16, 64, 64, 16, 127
 _LONGEST_NAME = 253
 # Keys that become the API's own.
 _STRUCTURAL = frozenset(('tls-redirect', 'rewrite-path', 'redirect-root', 'www-redirect', 'path-type'))
@@ -292,7 +292,7 @@ class _Routes:
             )
         redirects = secure is not None and self.texts.get('tls-redirect') != 'false'
         parents = [*([self._secure(secure)] if secure is not None else []), *([] if redirects else [self._plain()])]
-        for part in _parts(rules, _MOST_RULES):
+        for part in _routes_of(rules):
             yield self._route(parents, hosts, part, annotations)
         if redirects:
             filters = [{'type': 'RequestRedirect', 'requestRedirect': {'scheme': 'https', 'statusCode': 308}}]
@@ -366,7 +366,7 @@ def _merged(rules: list[Document]) -> list[Document]:
     merged: list[Document] = []
     for rule in rules:
         same = (each for each in merged if 'filters' not in each and _action(each) == _action(rule))
-        found = next((each for each in same if len(each['matches']) < _MOST_MATCHES), None)
+        found = next((each for each in same if len(each['matches']) < _MOST_MATCHES_OF_RULE), None)
         if found is None or 'filters' in rule:
             merged.append({**rule, 'matches': list(rule['matches'])})
         else:
@@ -376,6 +376,18 @@ def _merged(rules: list[Document]) -> list[Document]:
 
 def _action(rule: Document) -> Document:
     return {key: value for key, value in rule.items() if key != 'matches'}
+
+
+def _routes_of(rules: list[Document]) -> Iterator[list[Document]]:
+    """Yield as many rules at a time as one route can have."""
+    part: list[Document] = []
+    for rule in rules:
+        matches = sum(len(each['matches']) for each in (*part, rule))
+        if part and (len(part) == _MOST_RULES or matches > _MOST_MATCHES):
+            yield part
+            part = []
+        part.append(rule)
+    yield part
 
 
 def _parts(items: list[Any], most: int) -> Iterator[list[Any]]:

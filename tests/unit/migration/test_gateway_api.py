@@ -294,3 +294,12 @@ def test_more_rules_than_a_route_can_have_are_in_several():
     rules = [ingress_rule('a.com', path=f'/{number}', of=f's{number}') for number in range(40)]
     found = routes(annotated(rules=rules))
     assert [len(each['spec']['rules']) for each in found.values()] == [16, 16, 8]
+
+
+def test_more_matches_than_a_route_can_have_are_in_several():
+    rules = [ingress_rule('a.com', path=f'/{number}', of=f's{number % 3}') for number in range(300)]
+    found = [
+        [len(rule['matches']) for rule in each['spec']['rules']] for each in routes(annotated(rules=rules)).values()
+    ]
+    assert sum(sum(each) for each in found) == 300
+    assert all(sum(each) <= 127 and max(each) <= 64 for each in found)
