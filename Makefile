@@ -27,7 +27,7 @@ controlplane: setup ## Build what tests run against: Kubernetes, Helm 3 (once pe
 node: controlplane ## Get what a machine for a real node needs (once per machine, some minutes; needs root)
 	@$(VENV)/python tools/build_node.py
 
-test: node ## Run everything that CI runs
+test: conformance-tools ## Run everything that CI runs
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) -n $(WORKERS) $(ARGS)
 
@@ -48,7 +48,7 @@ conformance: ## The Gateway API's conformance tests (root); KEEP=1 CONFORMANCE_R
 conformance-down: ## End the cluster that KEEP=1 has kept
 	@$(CONFORMANCE) down
 
-conformance-tools: node
+conformance-tools: node ## Build the Gateway API's conformance tests (once per machine, some minutes)
 	@$(VENV)/python tools/build_conformance.py
 
 check: lint ## Lint and run the unit tests: for every small change

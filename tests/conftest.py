@@ -41,6 +41,7 @@ PURE = ('unit', 'golden', 'properties')
 # About how many seconds a test takes, by its folder or file: what is expected to be long is begun first.
 SECONDS = {
     'realnode': 12.0,
+    'conformance/test_smoke.py': 12.0,
     'bench': 12.0,
     'node': 4.0,
     'faults': 4.0,
@@ -95,11 +96,12 @@ def pytest_collection_modifyitems(items):
 class Files(LoadFileScheduling):
     """Gives each worker whole files, so that what a module shares is started once, and long ones first.
 
-    The tests of the real node, which follow each other, stay together too.
+    The tests on real nodes, which follow each other, stay together too: one such node is enough at a time.
     """
 
     def _split_scope(self, nodeid):
-        return 'real node' if nodeid.startswith('tests/realnode/') else super()._split_scope(nodeid)
+        on_node = nodeid.startswith(('tests/realnode/', 'tests/conformance/test_smoke'))
+        return 'real node' if on_node else super()._split_scope(nodeid)
 
     def _assign_work_unit(self, node):
         self.workqueue.move_to_end(max(self.workqueue, key=self._expected), last=False)

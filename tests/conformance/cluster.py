@@ -34,6 +34,8 @@ _START_WITHIN = 240
 _MODULES = os.pathsep.join(str(ROOT / name) for name in ('tests', '', 'operator'))
 # A cluster that is not used ends by itself.
 _IDLE_SECONDS = 90 * 60
+# The clusters that this process has started, which is to wait for their end if it ends them.
+_STARTED = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def start():
             [sys.executable, '-m', 'conformance', 'serve'], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, env={**os.environ, 'PYTHONPATH': _MODULES},
         )  # fmt: skip
+    _STARTED.append(process)
     until(lambda: running() or process.poll() is not None, 'the cluster runs', within=_START_WITHIN)
     if not (found := running()):
         raise RuntimeError(f'the cluster does not start:\n{_LOG.read_text()[-3000:]}')
@@ -118,6 +121,8 @@ def stop():
     if found := running():
         os.kill(found.pid, signal.SIGTERM)
         until(lambda: not running(), 'the cluster has ended', within=90)
+        while _STARTED:
+            _STARTED.pop().wait()
 
 
 def serve():

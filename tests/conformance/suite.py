@@ -58,7 +58,7 @@ def run(found, tests=(), profiles=PROFILES, *, stay=False, more=()):
             found.entered('env', f'KUBECONFIG={found.kubeconfig}', *words, *more),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
         )  # fmt: skip
-        stack.callback(process.wait)
+        stack.enter_context(process)
         stack.callback(process.terminate)
         ends = _follow(process.stdout, log)
     if stay and any(ends):

@@ -24,8 +24,7 @@ MANY = ingress(
 @pytest.fixture(scope='module')
 def api():
     """An API server of its own with the definitions of the standard channel."""
-    if not DEFINITIONS.is_dir():
-        pytest.skip('bin/conformance is missing: run make conformance-tools')
+    assert DEFINITIONS.is_dir(), 'bin/conformance is missing: run make conformance-tools'
     with ControlPlane() as plane:
         for path in sorted(DEFINITIONS.glob('*.yaml')):
             for document in yaml.safe_load_all(path.read_text()):

@@ -1,19 +1,12 @@
-"""Some conformance tests of the Gateway API on a real node, of each profile; `make conformance` runs all of them.
-
-They are asked for by HEADRACE_CONFORMANCE=1, and then need what `make conformance` builds.
-"""
-
-import os
+"""Some conformance tests of the Gateway API on a real node, of each profile; `make conformance` runs all of them."""
 
 import pytest
 
 from conformance import cluster, installation, suite
+from conftest import ROOT
 from support.machine import UnableError, hierarchies
 
-pytestmark = [
-    pytest.mark.timeout(900),
-    pytest.mark.skipif('HEADRACE_CONFORMANCE' not in os.environ, reason='HEADRACE_CONFORMANCE=1 asks for it'),
-]
+pytestmark = pytest.mark.timeout(900)
 TESTS = (
     'HTTPRouteSimpleSameNamespace', 'HTTPRouteMatching', 'HTTPRouteWeight', 'HTTPRouteHTTPSListener',
     'HTTPRouteInvalidCrossNamespaceBackendRef', 'GRPCExactMethodMatching', 'TLSRouteSimpleSameNamespace',
@@ -24,6 +17,11 @@ TESTS = (
 @pytest.fixture(scope='module')
 def ends():
     """How each of the tests ends."""
+    for folder in ('node', 'conformance'):
+        missing = ROOT / 'bin' / f'{folder}.missing'
+        if missing.exists():
+            pytest.skip(f'there can be no node here: {missing.read_text().strip()}')
+        assert (ROOT / 'bin' / folder).is_dir(), f'bin/{folder} is missing: run make conformance-tools'
     try:
         hierarchies()
     except UnableError as error:
