@@ -11,10 +11,10 @@ import subprocess
 import pytest
 
 from conftest import ROOT
-from haproxy.test_ingress_nginx import APR1, USERS
 from support import nginx_cases
 from support.edge import Edge, Endpoints
 from support.haproxy import Ports
+from support.nginx_edge import APR1, USERS
 from support.waiting import until
 
 CONFIGURATION = (nginx_cases.FOLDER / 'nginx.conf').read_text()

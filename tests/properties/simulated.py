@@ -306,6 +306,8 @@ class Simulated:
         if verb == 'new' and file not in held:
             held[file] = ''
             return f"New empty certificate store '{file}'!" if kind == 'cert' else f"New CA file created '{file}'!"
+        if file not in held and verb == 'del':
+            raise RefusedError(f"Can't remove '{file}': it doesn't exist!")
         if file not in held or verb == 'new':
             raise RefusedError(f"Can't {verb} '{file}'")
         match verb:
