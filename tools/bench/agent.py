@@ -11,13 +11,14 @@ from typing import Self
 
 import aiohttp
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 _TICKS = os.sysconf('SC_CLK_TCK')
 _ADMIN = 'http://127.0.0.1:8405'
 _SECONDS, _PAUSE = 180.0, 0.02
 _SETTINGS = 'tcpPorts: 20000-21999\nmaxconn: 2000\naddresses: [127.0.0.1]\nfileDescriptors: 0\n'
 _OK = 200
 HTTP_PORT = 8080
+NAMESPACE = 'default'
 
 
 class Agent:
@@ -30,14 +31,14 @@ class Agent:
         # The varied cluster has more ports and checks than a small machine has descriptors.
         (overrides / 'global.cfg').write_text('no strict-limits\n')
         self._command = [
-            str(_ROOT / '.venv' / 'bin' / 'headrace'), 'run', '--source', 'kube', '--kubeconfig', str(kubeconfig),
-            '--start-haproxy', str(_ROOT / 'bin' / 'haproxy-3.4'), '--state', str(folder / 'st'), '--config', str(config),
+            str(ROOT / '.venv' / 'bin' / 'headrace'), 'run', '--source', 'kube', '--kubeconfig', str(kubeconfig),
+            '--start-haproxy', str(ROOT / 'bin' / 'haproxy-3.4'), '--state', str(folder / 'st'), '--config', str(config),
             '--overrides', str(overrides), '--log-level', 'warning',
         ]  # fmt: skip
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, env={**os.environ, 'POD_NAME': 'bench', 'POD_NAMESPACE': 'default'}
+            self._command, env={**os.environ, 'POD_NAME': 'bench', 'POD_NAMESPACE': NAMESPACE}
         )
         return self
 

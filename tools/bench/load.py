@@ -30,6 +30,10 @@ COLLECTIONS = {
     'Service': '/api/v1/namespaces/{}/services',
     'EndpointSlice': '/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices',
     'Ingress': '/apis/networking.k8s.io/v1/namespaces/{}/ingresses',
+    'Gateway': '/apis/gateway.networking.k8s.io/v1/namespaces/{}/gateways',
+    'HTTPRoute': '/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes',
+    'ListenerSet': '/apis/gateway.networking.k8s.io/v1/namespaces/{}/listenersets',
+    'ReferenceGrant': '/apis/gateway.networking.k8s.io/v1/namespaces/{}/referencegrants',
 }
 
 
