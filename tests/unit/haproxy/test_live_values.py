@@ -343,6 +343,45 @@ def test_what_is_wanted_again_is_kept():
     assert not found.note(Answered(removal('b/1'), Outcome.BUSY), 0.0)
 
 
+def unused(found, now=0.0):
+    """Note the removal of a backend `b` that nothing leads to any more, with its server, as a worker does."""
+    for command in commands.del_backend(replace(backend(), name='b'), ['1']):
+        if command.before:
+            found.prepare(command)
+        elif command.removes:
+            found.put(command, now)
+
+
+def attempts(found, now):
+    return [command.line for command in found.batch(now)[0]]
+
+
+def test_what_nothing_leads_to_is_taken_out_of_use_a_while_later():
+    found = Removals(drain_seconds=100.0)
+    unused(found)
+    assert found.next_due() == 5.0
+    assert attempts(found, 4.9) == []
+    assert attempts(found, 5.0) == ['disable server b/1', 'del server b/1']
+    # Once is enough.
+    assert attempts(found, 5.0) == ['del server b/1']
+    found.note(Answered(removal('b/1'), Outcome.DONE), 5.0)
+    assert attempts(found, 6.0) == ['unpublish backend b', 'del backend b']
+
+
+def test_what_is_wanted_again_stays_in_use():
+    found = Removals(drain_seconds=100.0)
+    unused(found)
+    assert [found.cancel(name) for name in ('b', 'b/1')] == [True, True]
+    assert (found.next_due(), attempts(found, 9.0)) == (None, [])
+
+
+def test_connections_of_what_is_unused_have_the_whole_drain_timeout():
+    found = Removals(drain_seconds=100.0)
+    unused(found)
+    found.batch(5.0)
+    assert (found.batch(104.9)[1], found.batch(105.0)[1]) == ([], ['b/1'])
+
+
 def test_the_first_wish_to_remove_sets_the_deadline():
     found = removal_of('b/1')
     found.put(removal('b/1'), now=50.0)

@@ -6,7 +6,7 @@ by what else is there: `del backend` prints warnings about other servers, with t
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -72,7 +72,9 @@ class Command:
     parsed to find it. `limit` is the maxconn of a server that the command makes.
 
     `makes` names the server (BACKEND/SERVER), backend or file of TLS that the command makes, `removes` the one that
-    it forgets for good: connections may hold that up, so the applier tries it again later and does not wait.
+    it forgets for good: connections may hold that up, so the applier tries it again later and does not wait. `before` is
+    what a command takes out of use that nothing leads to any more: requests that looked their route up before may still be on
+    their way there, so it is sent a while later, just before that is forgotten.
     """
 
     phase: Phase
@@ -86,6 +88,7 @@ class Command:
     abort: str = ''
     makes: str = ''
     removes: str = ''
+    before: str = ''
     limit: int = 0
     subject: OfBackend | OfMap | OfClaim | None = None
 
@@ -253,9 +256,11 @@ def publish_backend(backend: Backend) -> Command:
 def del_backend(backend: Backend, servers: Iterable[str]) -> list[Command]:
     """Return the commands that remove a backend that nothing points to, its servers first."""
     name, subject, phase = backend.name, _of(backend), Phase.BACKENDS_GONE
-    batch = [Command(Phase.UNUSED, f'unpublish backend {name}', expected='Backend unpublished.', subject=subject)]
+    line, answer = f'unpublish backend {name}', 'Backend unpublished.'
+    batch = [Command(Phase.UNUSED, line, expected=answer, before=name, subject=subject)]
     for server in servers:
-        batch += [disable_server(Phase.UNUSED, backend, server), *del_server(backend, server)]
+        disable = replace(disable_server(Phase.UNUSED, backend, server), before=f'{name}/{server}')
+        batch += [disable, *del_server(backend, server)]
     return [
         *batch,
         Command(phase, f'wait 2s be-removable {name}', expected='Done.', subject=subject),

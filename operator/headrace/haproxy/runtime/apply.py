@@ -246,7 +246,7 @@ class Applier:
         """Let old workers, which still hold connections, know too; what does not fit into the queue is not worth it."""
         with contextlib.suppress(asyncio.QueueFull):
             for command in commands:
-                if not command.payload and not command.removes and not command.locate:
+                if not any((command.payload, command.removes, command.before, command.locate)):
                     self.relayed.put_nowait(command)
 
     def lose(self, reason: str) -> None:

@@ -1,7 +1,8 @@
 """Servers, backends and files of TLS that are to be forgotten, and that connections hold on to.
 
-Pure but for the clock that callers give. They are disabled and nothing leads to them; what is left is to delete them
-as soon as their connections have ended, or to end those after the drain timeout.
+Pure but for the clock that callers give. Nothing leads to them; what is left is to delete them as soon as their connections
+have ended, or to end those after the drain timeout. What only new requests were kept from is disabled a while later: those that
+looked up their route before it changed may still be on their way, and those that wait for external authentication longest.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from headrace.haproxy.encode.commands import Command, Phase
 from headrace.haproxy.runtime.responses import Answered, Outcome
 
 _FIRST_WAIT = 0.02
+# As long as external authentication takes at most, by default.
+_GRACE_SECONDS = 5.0
 _LONGEST_WAIT = 5.0
 # One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
 _BACKENDS_AT_ONCE, _MOST_BACKENDS_AT_ONCE = 1, 10
@@ -22,13 +25,17 @@ _GIVE_UP_AFTER = 5
 
 @dataclass(slots=True)
 class Removal:
-    """One thing to be forgotten: when to try (monotonic seconds), how long to wait after, and when it must end."""
+    """One thing to be forgotten: when to try (monotonic seconds), how long to wait after, and when it must end.
+
+    `before` is sent before the first attempt.
+    """
 
     command: Command
     due: float
     wait: float
     deadline: float
     refused: int = 0
+    before: Command | None = None
 
 
 @dataclass(slots=True)
@@ -37,10 +44,18 @@ class Removals:
 
     drain_seconds: float
     pending: dict[str, Removal] = field(default_factory=dict)
+    _before: dict[str, Command] = field(default_factory=dict)
 
     def put(self, command: Command, now: float) -> None:
-        """Note a command that removes something."""
-        self.pending.setdefault(command.removes, Removal(command, now, _FIRST_WAIT, now + self.drain_seconds))
+        """Note a command that removes something, after what takes it out of use, if anything does."""
+        before = self._before.pop(command.removes, None)
+        due = now + _GRACE_SECONDS if before is not None else now
+        removal = Removal(command, due, _FIRST_WAIT, due + self.drain_seconds, before=before)
+        self.pending.setdefault(command.removes, removal)
+
+    def prepare(self, command: Command) -> None:
+        """Note a command that takes something out of use; that what it is about is removed is noted next."""
+        self._before[command.before] = command
 
     def cancel(self, name: str) -> bool:
         """Keep what was to be forgotten, because it is wanted again; return whether it was there."""
@@ -51,7 +66,7 @@ class Removals:
         return min((item.due for item in self.pending.values()), default=None)
 
     def batch(self, now: float) -> tuple[list[Command], list[str]]:
-        """Return the attempts that are due, a few, and the servers whose connections must end first.
+        """Return what to send for the attempts that are due, a few, and the servers whose connections must end first.
 
         Backends come after all servers of theirs are gone; HAProxy itself keeps the files that servers have.
         """
@@ -67,7 +82,11 @@ class Removals:
         free = [item for item in backends if item.command.removes not in busy]
         free = free[: min(max(_BACKENDS_AT_ONCE, len(free) // _PART), _MOST_BACKENDS_AT_ONCE)]
         files = [item for item in due if item.command.phase is Phase.FILES_GONE][:_FILES_AT_ONCE]
-        return [item.command for item in (*servers, *free, *files)], overdue
+        attempts = (*servers, *free, *files)
+        prepared = [item.before for item in attempts if item.before is not None]
+        for item in attempts:
+            item.before = None
+        return [*prepared, *(item.command for item in attempts)], overdue
 
     def note(self, answered: Answered, now: float) -> bool:
         """Note how an attempt ended; return whether it was given up."""

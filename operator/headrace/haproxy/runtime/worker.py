@@ -132,7 +132,9 @@ class Worker:
         """Return what is sent now. What removes is noted for later; what would be made but is still there is kept."""
         now, batch = time.monotonic(), list[Command]()
         for command in requests:
-            if command.removes:
+            if command.before:
+                self.removals.prepare(command)
+            elif command.removes:
                 self.removals.put(command, now)
             elif command.phase in (Phase.SERVERS_GONE, Phase.BACKENDS_GONE):
                 continue
