@@ -31,9 +31,17 @@ class Result:
     times: list[float] = field(default_factory=list)
 
 
-def http1(where: tuple[str, int], hosts: Sequence[str], *, count: int, connections: int, tls: bool = False) -> Result:
-    """Send so many requests over HTTP/1.1, one after the other on each connection."""
-    asks = [f'GET / HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode() for host in hosts]
+def http1(
+    where: tuple[str, int],
+    hosts: Sequence[str],
+    *,
+    count: int,
+    connections: int,
+    tls: bool = False,
+    headers: str = '',
+) -> Result:
+    """Send so many requests over HTTP/1.1, one after the other on each connection; `headers` are lines that all have."""
+    asks = [f'GET / HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n'.encode() for host in hosts]
     return _run(where, hosts, count, connections, lambda n: _Http1(asks, n), 'http/1.1' if tls else '')
 
 

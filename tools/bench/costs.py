@@ -6,7 +6,7 @@ rendered one serves fewer requests per CPU second. Backends are one HAProxy that
 
 import contextlib
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from tools.bench import client, varied
@@ -19,13 +19,14 @@ from headrace.resolve.state import State
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context, placeholder_certificates
+from headrace.translate.build_context import BuildContext
 
 PAIRS = 9
 HOSTS = 20
 # Fewer requests than this say nothing.
 FEWEST = 100
 _HTTP, _HTTPS, _HEALTH, _TCP, _BACKEND = 8080, 8443, 8404, 20000, 9000
-_CONNECTIONS = 32
+CONNECTIONS = 32
 _TLS_NAME = 'headrace-bench'
 Load = Callable[[str, int], client.Result]
 # Annotations of Services, without the prefix, by name.
@@ -68,12 +69,12 @@ def measure(binary: str, count: int) -> Iterator[tuple[str, float]]:
     """Yield what each kind of request costs, in microseconds, and the ratio to the hand-written configuration."""
     with contextlib.ExitStack() as held:
         backend = held.enter_context(loopback())
-        _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
-        rendered, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
-        ours = Meter(_started(held, binary, _rendered(rendered, backend, _exposed())), rendered)
-        by_map = Meter(_started(held, binary, _by_map(mapped, backend)), mapped)
-        one = Meter(_started(held, binary, _static(static, backend)), static)
-        plain_tcp = Meter(_started(held, binary, _plain_tcp(tcp, backend)), tcp)
+        started(held, binary, {'haproxy/all.cfg': backend_of(backend)})
+        ours_at, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
+        ours = Meter(started(held, binary, rendered(_of_services(ours_at), backend, _exposed())), ours_at)
+        by_map = Meter(started(held, binary, _by_map(mapped, backend)), mapped)
+        one = Meter(started(held, binary, _static(static, backend)), static)
+        plain_tcp = Meter(started(held, binary, _plain_tcp(tcp, backend)), tcp)
         for name, other, load, of in (
             ('HTTP/1.1, one map', by_map, _http1, count),
             ('HTTP/1.1, one static backend', one, _http1, count),
@@ -88,7 +89,7 @@ def _pairs(name: str, ours: Meter, other: Meter, load: Load, count: int) -> Iter
     spent, reference, ratios = list[float](), list[float](), list[float]()
     for meter in (ours, other):
         # The first time connections to backends are made, and memory is got.
-        meter.cost(load, max(_CONNECTIONS, count // 4))
+        meter.cost(load, max(CONNECTIONS, count // 4))
     for number in range(PAIRS):
         turn = (ours, other) if number % 2 else (other, ours)
         costs = {meter: meter.cost(load, count) for meter in turn}
@@ -105,11 +106,11 @@ def _http1(address: str, count: int) -> client.Result:
 
 
 def _https1(address: str, count: int) -> client.Result:
-    return client.http1((address, _HTTPS), hosts(), count=count, connections=_CONNECTIONS, tls=True)
+    return client.http1((address, _HTTPS), hosts(), count=count, connections=CONNECTIONS, tls=True)
 
 
 def _http2(address: str, count: int) -> client.Result:
-    return client.http2((address, _HTTPS), hosts(), count=count, connections=_CONNECTIONS)
+    return client.http2((address, _HTTPS), hosts(), count=count, connections=CONNECTIONS)
 
 
 def _connections(address: str, count: int) -> client.Result:
@@ -134,8 +135,8 @@ def authentication(binary: str, count: int) -> Iterator[tuple[str, float]]:
         services |= {f'{of}-{number}': {'host': host, **_KINDS[kind]} for number, host in enumerate(hosts(of))}
     with contextlib.ExitStack() as held:
         backend, address = held.enter_context(loopback()), held.enter_context(loopback())
-        _started(held, binary, {'haproxy/all.cfg': _backend(backend)})
-        meter = Meter(_started(held, binary, _rendered(address, backend, services)), address)
+        started(held, binary, {'haproxy/all.cfg': backend_of(backend)})
+        meter = Meter(started(held, binary, rendered(_of_services(address), backend, services)), address)
         spent: dict[str, list[float]] = {of: [] for of in kinds}
         for number in range(PAIRS + 1):
             for of, found in spent.items():
@@ -148,16 +149,18 @@ def authentication(binary: str, count: int) -> Iterator[tuple[str, float]]:
 
 
 def _ask(names: list[str], address: str, count: int) -> client.Result:
-    return client.http1((address, _HTTP), names, count=count, connections=_CONNECTIONS)
+    return client.http1((address, _HTTP), names, count=count, connections=CONNECTIONS)
 
 
-def _started(held: contextlib.ExitStack, binary: str, rendered: dict[str, bytes]) -> Process:
-    process = held.enter_context(Process(binary, rendered))
+def started(held: contextlib.ExitStack, binary: str, files: dict[str, bytes]) -> Process:
+    """Start a HAProxy of some files."""
+    process = held.enter_context(Process(binary, files))
     process.start()
     return process
 
 
-def _backend(address: str) -> bytes:
+def backend_of(address: str) -> bytes:
+    """Return the configuration of the HAProxy that answers by itself."""
     return f"""{_GLOBAL}
 frontend answers from base
   bind {address}:{_BACKEND}
@@ -206,30 +209,41 @@ backend one from base
     return {'haproxy/all.cfg': text.encode()}
 
 
-def _rendered(address: str, backend: str, services: Services) -> dict[str, bytes]:
-    settings = Settings(
+def settings(address: str, **more: object) -> Settings:
+    """Return the settings of an edge on an address."""
+    return Settings(
         addresses=(address,), http_port=_HTTP, https_port=_HTTPS, health_port=_HEALTH, tcp_ports=str(_TCP),
-        threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}',
+        threads=1, maxconn=1000, default_certificate=f'default/{_TLS_NAME}', **more,  # type: ignore[arg-type]
     )  # fmt: skip
-    seen = build_context.make(settings, offline=True)
-    store, state = Store(), State(seen)
+
+
+def _of_services(address: str) -> BuildContext:
+    return build_context.make(settings(address), offline=True)
+
+
+def rendered(
+    context: BuildContext, backend: str, services: Services, documents: Iterable[dict[str, object]] = ()
+) -> dict[str, bytes]:
+    """Return the files of Services with one endpoint each, and of other documents."""
+    store, state = Store(), State(context)
+    for document in (*_documents(services, backend), *documents):
+        item = parse.read(document).object
+        assert item is not None
+        store.put(item)
+    state.update(store, store.take())
+    return dict(Renderer(context).render(state))
+
+
+def _documents(services: Services, backend: str) -> Iterator[dict[str, object]]:
     for name, exposed in services.items():
         metadata = {'name': name, 'namespace': 'default'}
         annotations = {varied.PREFIX + key: value for key, value in exposed.items()}
-        documents = (
-            {
-                'apiVersion': 'v1', 'kind': 'Service', 'metadata': {**metadata, 'annotations': annotations},
-                'spec': {'ports': [{'name': 'main', 'port': 80}]},
-            },
-            {
-                'apiVersion': 'discovery.k8s.io/v1', 'kind': 'EndpointSlice', 'addressType': 'IPv4',
-                'metadata': {**metadata, 'labels': {'kubernetes.io/service-name': metadata['name']}},
-                'ports': [{'name': 'main', 'port': _BACKEND}], 'endpoints': [{'addresses': [backend]}],
-            },
-        )  # fmt: skip
-        for document in documents:
-            item = parse.read(document).object
-            assert item is not None
-            store.put(item)
-    state.update(store, store.take())
-    return dict(Renderer(seen).render(state))
+        yield {
+            'apiVersion': 'v1', 'kind': 'Service', 'metadata': {**metadata, 'annotations': annotations},
+            'spec': {'ports': [{'name': 'main', 'port': 80}]},
+        }  # fmt: skip
+        yield {
+            'apiVersion': 'discovery.k8s.io/v1', 'kind': 'EndpointSlice', 'addressType': 'IPv4',
+            'metadata': {**metadata, 'labels': {'kubernetes.io/service-name': metadata['name']}},
+            'ports': [{'name': 'main', 'port': _BACKEND}], 'endpoints': [{'addresses': [backend]}],
+        }  # fmt: skip

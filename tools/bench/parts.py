@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tools.bench import costs, town, varied
+from tools.bench import costs, route_costs, town, varied
 from tools.bench import node as node_role
 from tools.bench.process import Process, loopback
 
@@ -289,6 +289,11 @@ def authentication(chosen: Chosen) -> Figures:
     yield from costs.authentication(chosen.haproxy, max(chosen.samples, costs.FEWEST))
 
 
+def routes(chosen: Chosen) -> Figures:
+    """Measure what requests of HTTPRoutes cost."""
+    yield from route_costs.measure(chosen.haproxy, max(chosen.samples, costs.FEWEST))
+
+
 def node(chosen: Chosen) -> Figures:
     """Measure the node role: changes of the kernel's table, the way past HAProxy, and requests; needs root and nft."""
     yield from node_role.measure(chosen.haproxy, chosen.largest, chosen.samples)
@@ -344,6 +349,7 @@ PARTS: dict[str, Callable[[Chosen], Figures]] = {
         live,
         requests,
         authentication,
+        routes,
         node,
         controller,
     )
