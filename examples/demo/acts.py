@@ -3,11 +3,13 @@
 An act is a function that takes the performance; it finds what the acts before it have left.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from gateway import HOST, gateway, route
 from performance import Performance, tally
+from pods import REQUESTS
 
 OFFICE = '127.20.0.7'
 SHOP, CATALOG = 'http://shop.example.com/', 'http://shop.example.com/catalog/shoes'
@@ -264,6 +266,24 @@ def a_gateway_opens(performance: Performance) -> None:
         lambda: tally(stage.get(url) for _ in range(4)),
         '200 from catalog-1 (4x)',
     )
+    stage.add('gateway.yaml', gateway(), route(('storefront', 0), ('catalog', 1), mirror='gifts'))
+    performance.follows(
+        'A mirror is added: another Service gets a copy of each request.',
+        f'GET {url}, four times',
+        lambda: _copies(performance, url, 'gifts-1'),
+        '200 from catalog-1 (4x), and 4 copies at gifts-1',
+    )
+
+
+def _copies(performance: Performance, url: str, pod: str) -> str:
+    """Send four requests, and tell what answered and how many copies a pod got."""
+    before = REQUESTS[pod]
+    answers = tally(performance.stage.get(url) for _ in range(4))
+    # Copies are sent beside the requests, which do not wait for them.
+    until = time.monotonic() + 1.0
+    while REQUESTS[pod] < before + 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    return f'{answers}, and {REQUESTS[pod] - before} copies at {pod}'
 
 
 def _redirect(performance: Performance, url: str) -> str:

@@ -19,8 +19,12 @@ def gateway() -> dict[str, Any]:
     }
 
 
-def route(*weights: tuple[str, int]) -> dict[str, Any]:
-    """Return an HTTPRoute whose requests Services share by weight; those that ask for the next version go to the catalog."""
+def route(*weights: tuple[str, int], mirror: str = '') -> dict[str, Any]:
+    """Return an HTTPRoute whose requests Services share by weight; those that ask for the next version go to the catalog.
+
+    A `mirror` gets copies of the shared ones.
+    """
+    copies = [{'type': 'RequestMirror', 'requestMirror': {'backendRef': {'name': mirror, 'port': 80}}}]
     return {
         'apiVersion': GATEWAY_API,
         'kind': 'HTTPRoute',
@@ -33,7 +37,10 @@ def route(*weights: tuple[str, int]) -> dict[str, Any]:
                     'matches': [{'headers': [{'name': 'X-Version', 'value': 'next'}]}],
                     'backendRefs': [{'name': 'catalog', 'port': 80}],
                 },
-                {'backendRefs': [{'name': name, 'port': 80, 'weight': weight} for name, weight in weights]},
+                {
+                    'filters': copies if mirror else [],
+                    'backendRefs': [{'name': name, 'port': 80, 'weight': weight} for name, weight in weights],
+                },
             ],
         },
     }

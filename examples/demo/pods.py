@@ -1,5 +1,6 @@
 """Small real pods for the demonstration, and the ports that its HAProxy listens on."""
 
+import collections
 import http
 import json
 import socket
@@ -21,6 +22,8 @@ WEB_PODS = {
     '127.10.6.1': 'warehouse-1',
     '127.10.7.1': 'gifts-1',
 }
+# How many requests each pod has had.
+REQUESTS = collections.Counter[str]()
 TCP_PODS = {'127.10.5.1': 'orders-db-1', '127.10.5.2': 'orders-db-2'}
 
 
@@ -35,7 +38,9 @@ class _WebPod(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         seen = {name.lower(): value for name, value in self.headers.items()}
-        body = json.dumps({'pod': WEB_PODS[self.server.server_address[0]], 'path': self.path, 'seen': seen}).encode()
+        pod = WEB_PODS[self.server.server_address[0]]
+        REQUESTS[pod] += 1
+        body = json.dumps({'pod': pod, 'path': self.path, 'seen': seen}).encode()
         self.send_response(http.HTTPStatus.OK)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()

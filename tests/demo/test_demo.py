@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 
 FOLDER = ROOT / 'examples' / 'demo'
-SAID = 24
+SAID = 25
 
 
 @pytest.fixture
