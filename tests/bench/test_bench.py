@@ -50,6 +50,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
         'reloads',
         'render',
         'requests',
+        'routes',
         'transition',
     ]
     assert sorted(found.keys() - {'node'}) == parts
