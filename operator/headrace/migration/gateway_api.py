@@ -5,82 +5,49 @@ is structure (hosts, paths, TLS, redirects to HTTPS, canaries, rewriting) become
 annotations, which count on HTTPRoutes too.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from headrace import names
-from headrace.annotations import authentication
-from headrace.annotations.authentication import OWN_HOST, Url
 from headrace.annotations.foreign.translation import CanaryRole
-from headrace.annotations.keys import BY_NAME, Scope
-from headrace.annotations.parse import PREFIX
+from headrace.migration import gateway_routes
+from headrace.migration.gateway_routes import MOST_LISTENERS, Cluster, Document, PathKey, Routes, document
 from headrace.migration.report import IngressReport, Report
-from headrace.migration.route_paths import UntranslatableError, is_by_groups, of_path
+from headrace.migration.route_paths import UntranslatableError, is_by_groups
 from headrace.names import Ref
-from headrace.objects.ingress import Ingress, IngressBackend, IngressPath, PathType
+from headrace.objects.ingress import IngressBackend
 from headrace.objects.kinds import Service
-from headrace.objects.references import GATEWAY_GROUP
-
-Document = dict[str, Any]
-_API = f'{GATEWAY_GROUP}/v1'
-_WWW = 'www.'
-# The API takes no more hosts of a route, listeners of a set, matches of a rule, and rules and matches of a route.
-_MOST_HOSTS, _MOST_LISTENERS, _MOST_MATCHES_OF_RULE, _MOST_RULES, _MOST_MATCHES = 16, 64, 64, 16, 127
-_LONGEST_NAME = 253
-# Keys that become the API's own.
-_STRUCTURAL = frozenset(('tls-redirect', 'rewrite-path', 'redirect-root', 'www-redirect', 'path-type'))
-_PathKey = tuple[str, str, str, PathType]
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """The documents, what differs of Ingresses, and why others are not translated."""
+    """The resources, what differs of Ingresses, and why others are not translated."""
 
     documents: tuple[Document, ...]
     remarks: tuple[tuple[Ref, str], ...]
     refused: tuple[tuple[Ref, str], ...]
 
 
-@dataclass(slots=True)
-class _Cluster:
-    """What routes of several Ingresses share."""
-
-    gateway: Ref
-    ports: Mapping[Ref, Mapping[str, int]]
-    # Hosts, with the class, of which an Ingress makes all paths expressions, and those of which paths are rewritten by groups.
-    expression_hosts: frozenset[tuple[str, str]]
-    prefix_hosts: frozenset[tuple[str, str]]
-    canaries: Mapping[_PathKey, tuple[CanaryRole, IngressBackend]]
-    # By namespace: the Secrets of each host with TLS.
-    listeners: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
-    # By namespace, host, type and value of a match: the path that it was.
-    matches: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
-
-
 def translate(report: Report, services: Iterable[Service], gateway: Ref, class_name: str) -> Translated:
     """Return what stands for the Ingresses of a report; ports that they name are looked up in `services`."""
-    cluster = _Cluster(
+    cluster = Cluster(
         gateway,
         {service.ref: {port.name: port.number for port in service.ports} for service in services},
         _hosts_of(item for item in report.ingresses if item.foreign.structure.use_regex),
         _hosts_of(item for item in report.ingresses if is_by_groups(dict(item.foreign.texts).get('rewrite-path', ''))),
         _canaries(report.ingresses),
+        _certificates(report.ingresses),
     )
     routes: list[Document] = []
     remarks: list[tuple[Ref, str]] = []
     refused: list[tuple[Ref, str]] = []
     for item in report.ingresses:
-        builder = _Routes(item, cluster)
+        builder = Routes(item, cluster)
         try:
             routes += builder.documents()
         except UntranslatableError as error:
             refused.append((item.ingress.ref, str(error)))
             continue
         remarks += [(item.ingress.ref, text) for text in builder.remarks]
-        for namespace, host, secret in builder.secrets:
-            cluster.listeners.setdefault(namespace, {}).setdefault(host, {})[secret] = None
     documents = (_gateway(gateway, class_name), *_listener_sets(cluster), *routes) if routes else ()
     return Translated(tuple(documents), tuple(remarks), tuple(refused))
 
@@ -89,49 +56,38 @@ def _hosts_of(reports: Iterable[IngressReport]) -> frozenset[tuple[str, str]]:
     return frozenset((item.class_name, rule.host) for item in reports for rule in item.ingress.rules)
 
 
-def _canaries(reports: Iterable[IngressReport]) -> dict[_PathKey, tuple[CanaryRole, IngressBackend]]:
+def _canaries(reports: Iterable[IngressReport]) -> dict[PathKey, tuple[CanaryRole, IngressBackend]]:
     """Return what takes a part of the requests of a path: the oldest canary of it."""
-    canaries: dict[_PathKey, tuple[CanaryRole, IngressBackend]] = {}
+    canaries: dict[PathKey, tuple[CanaryRole, IngressBackend]] = {}
     for item in sorted(reports, key=lambda item: (item.ingress.created, item.ingress.ref)):
         if (role := item.foreign.structure.canary) is not None:
             for rule in item.ingress.rules:
                 for path in rule.paths:
-                    canaries.setdefault(_key(item.ingress, rule.host, path), (role, path))
+                    canaries.setdefault(gateway_routes.path_key(item.ingress, rule.host, path), (role, path))
     return canaries
 
 
-def _key(ingress: Ingress, host: str, path: IngressPath) -> _PathKey:
-    return ingress.namespace, host, path.path, path.type
-
-
-def _document(kind: str, namespace: str, name: str, spec: Document, annotations: Mapping[str, str] = {}) -> Document:
-    metadata = {'namespace': namespace, 'name': name, **({'annotations': dict(annotations)} if annotations else {})}
-    return {'apiVersion': _API, 'kind': kind, 'metadata': metadata, 'spec': spec}
+def _certificates(reports: Iterable[IngressReport]) -> dict[tuple[str, str], tuple[str, ...]]:
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for item in reports:
+        for host, secret in gateway_routes.tls_hosts(item):
+            if secret:
+                found.setdefault((item.ingress.namespace, host), {})[secret] = None
+    return {key: tuple(secrets) for key, secrets in found.items()}
 
 
 def _gateway(gateway: Ref, class_name: str) -> Document:
     http = {'name': 'http', 'port': 80, 'protocol': 'HTTP', 'allowedRoutes': {'namespaces': {'from': 'All'}}}
     everywhere = {'namespaces': {'from': 'All'}}
     spec = {'gatewayClassName': class_name, 'listeners': [http], 'allowedListeners': everywhere}
-    return _document('Gateway', gateway.namespace, gateway.name, spec)
+    return document('Gateway', gateway.namespace, gateway.name, spec)
 
 
-def _set_of(position: int) -> str:
-    """Return the name of the ListenerSet with the listener at a position."""
-    return 'ingress' if position < _MOST_LISTENERS else f'ingress-{position // _MOST_LISTENERS + 1}'
-
-
-def _section(host: str) -> str:
-    """Return the name of the listener of a host."""
-    name = f'wildcard-{host[2:]}' if host.startswith('*.') else f'https-{host}' if host else 'https'
-    return name if len(name) <= _LONGEST_NAME else f'https-{names.digest(host)}'
-
-
-def _listener_sets(cluster: _Cluster) -> Iterator[Document]:
+def _listener_sets(cluster: Cluster) -> Iterator[Document]:
     for namespace, hosts in sorted(cluster.listeners.items()):
         listeners = [
             {
-                'name': _section(host),
+                'name': gateway_routes.section(host),
                 'port': 443,
                 'protocol': 'HTTPS',
                 **({'hostname': host} if host else {}),
@@ -140,256 +96,6 @@ def _listener_sets(cluster: _Cluster) -> Iterator[Document]:
             for host, secrets in hosts.items()
         ]
         parent = {'namespace': cluster.gateway.namespace, 'name': cluster.gateway.name}
-        for start in range(0, len(listeners), _MOST_LISTENERS):
-            spec = {'parentRef': parent, 'listeners': listeners[start : start + _MOST_LISTENERS]}
-            yield _document('ListenerSet', namespace, _set_of(start), spec)
-
-
-class _Routes:
-    """The HTTPRoutes of one Ingress while they are put together; `secrets` are namespace, host and Secret of its TLS."""
-
-    def __init__(self, report: IngressReport, cluster: _Cluster) -> None:
-        self.ingress, self.structure, self.cluster = report.ingress, report.foreign.structure, cluster
-        self.report = report
-        own = {key.removeprefix(PREFIX): text for key, text in self.ingress.annotations if key.startswith(PREFIX)}
-        self.texts = {**dict(report.foreign.texts), **own}
-        self.remarks: dict[str, None] = {}
-        self.secrets: list[tuple[str, str, str]] = []
-        self._count = 0
-
-    def documents(self) -> list[Document]:
-        """Return the routes, none for a canary; raises UntranslatableError."""
-        if self.structure.canary is not None:
-            return []
-        if self.structure.passthrough:
-            raise UntranslatableError('connections are passed through, which needs a TLSRoute')
-        if self.ingress.problems:
-            raise UntranslatableError(self.ingress.problems[0].message)
-        certificates = self._certificates()
-        self.secrets = [(self.ingress.namespace, host, secret) for host, secret in certificates]
-        tls_hosts = {host for host, _ in certificates}
-        annotations = self._annotations()
-        routes: list[Document] = []
-        for hosts, paths in self._hosts():
-            rules = [rule for path in paths for rule in self._rules(hosts[0], path)]
-            if root := self.texts.get('redirect-root'):
-                rules.insert(0, _redirect_root(root))
-            for served_hosts in _parts(list(hosts), _MOST_HOSTS):
-                routes += self._served(served_hosts, _merged(rules), tls_hosts, annotations)
-            routes += self._www(hosts[0], tls_hosts)
-        return routes
-
-    def _hosts(self) -> Iterator[tuple[tuple[str, ...], tuple[IngressPath, ...]]]:
-        """Yield hosts with their paths; '' for all hosts. Aliases are further names of the first rule's host."""
-        by_host: dict[str, list[IngressPath]] = {}
-        default = self.ingress.default_backend
-        root = (IngressPath(default.service, default.port, default.resource),) if default is not None else ()
-        for rule in self.ingress.rules:
-            by_host.setdefault(rule.host, []).extend(rule.paths or root)
-        if root:
-            by_host.setdefault('', []).extend(root)
-        for number, (host, paths) in enumerate(by_host.items()):
-            aliases = self.structure.aliases if not number and host else ()
-            yield (host, *aliases), tuple(dict.fromkeys(paths))
-
-    def _certificates(self) -> list[tuple[str, str]]:
-        """Return hosts with TLS, each with a Secret."""
-        first = self.ingress.rules[0].host if self.ingress.rules else ''
-        found: dict[tuple[str, str], None] = {}
-        for entry in self.ingress.tls:
-            hosts = entry.hosts or tuple(dict.fromkeys(rule.host for rule in self.ingress.rules))
-            for host in (*hosts, *(self.structure.aliases if first in hosts else ())):
-                if not entry.secret:
-                    raise UntranslatableError(
-                        f'spec.tls names no Secret for {host or "its hosts"}, and a listener needs one'
-                    )
-                found[host, entry.secret] = None
-        return list(found)
-
-    def _annotations(self) -> dict[str, str]:
-        """Return headrace's annotations of the routes."""
-        if 'client-ca-secret' in self.texts:
-            raise UntranslatableError(
-                "certificates of clients are demanded by a Gateway's spec.tls.frontend, for a whole port"
-            )
-        asked = authentication.url(self.texts.get('external-auth-url', ''))
-        if isinstance(asked, Url) and asked.host == OWN_HOST:
-            raise UntranslatableError('external authentication by the host of the request has no counterpart')
-        kept = {
-            key: text
-            for key, text in self.texts.items()
-            if key in BY_NAME and BY_NAME[key].scope in (Scope.ROUTE, Scope.BACKEND) and key not in _STRUCTURAL
-        }
-        if self.report.foreign.closed:
-            kept['maintenance'] = 'true'
-        return {PREFIX + key: text for key, text in sorted(kept.items())}
-
-    def _rules(self, host: str, path: IngressPath) -> Iterator[Document]:
-        """Yield the rules of a path: those of a canary's header come first."""
-        key = self.report.class_name, host
-        ours = key in self.cluster.expression_hosts
-        declared = self.texts.get('path-type') == 'RegularExpression' or self.structure.path_type == 'regex'
-        expression = ours or (declared and path.type is PathType.IMPLEMENTATION_SPECIFIC)
-        rewrite, prefixes = self.texts.get('rewrite-path', ''), key in self.cluster.prefix_hosts
-        found = of_path(path, rewrite, expression=expression, prefixes=prefixes)
-        if found.remark:
-            self.remarks[found.remark] = None
-        self._take(host, path, found.match)
-        filters = [{'type': 'URLRewrite', 'urlRewrite': {'path': found.modifier}}] if found.modifier else []
-        for headers, backends in self._backends(host, path):
-            match = {'path': found.match, **({'headers': headers} if headers else {})}
-            yield {'matches': [match], **({'filters': filters} if filters else {}), 'backendRefs': backends}
-
-    def _take(self, host: str, path: IngressPath, match: Document) -> None:
-        """Note what a path has become; two paths that were apart may be one then, which raises UntranslatableError."""
-        key = self.ingress.namespace, host, match['type'], match['value'].rstrip('/')
-        first = self.cluster.matches.setdefault(key, path.path)
-        if first.rstrip('/') != path.path.rstrip('/'):
-            raise UntranslatableError(f'the paths {first} and {path.path} of {host or "all hosts"} would be one')
-
-    def _backends(self, host: str, path: IngressPath) -> Iterator[tuple[list[Document], list[Document]]]:
-        """Yield headers that a request must have, and the backends that it can go to then."""
-        main = self._reference(path)
-        role, backend = self.cluster.canaries.get(_key(self.ingress, host, path), (None, None))
-        if role is None or backend is None:
-            yield [], [main]
-            return
-        canary = self._reference(backend)
-        if role.header and role.pattern:
-            yield [_header(role.header, f'.*(?:{role.pattern}).*', 'RegularExpression')], [canary]
-        elif role.header:
-            yield [_header(role.header, role.value or 'always')], [canary]
-        if role.header and not role.value and not role.pattern:
-            yield [_header(role.header, 'never')], [main]
-        if role.cookie:
-            yield [_cookie(role.cookie, 'always')], [canary]
-            yield [_cookie(role.cookie, 'never')], [main]
-        shares = [{**main, 'weight': role.total - role.weight}, {**canary, 'weight': role.weight}]
-        yield [], shares if role.weight else [main]
-
-    def _reference(self, backend: IngressBackend) -> Document:
-        """Return the reference to a backend, whose port may be a name; raises UntranslatableError."""
-        if backend.resource or not backend.service:
-            raise UntranslatableError('a backend that is no Service has no counterpart')
-        if backend.port.isdecimal():
-            return {'name': backend.service, 'port': int(backend.port)}
-        ref = Ref('Service', self.ingress.namespace, backend.service)
-        number = self.cluster.ports.get(ref, {}).get(backend.port)
-        if number is None:
-            raise UntranslatableError(
-                f'{ref} with the port {backend.port} is not in the input, and a route needs its number'
-            )
-        return {'name': backend.service, 'port': number}
-
-    def _served(
-        self, hosts: list[str], rules: list[Document], tls_hosts: set[str], annotations: Mapping[str, str]
-    ) -> Iterator[Document]:
-        """Yield the routes of some hosts, and the redirect to HTTPS of those that are served there alone."""
-        secure = _listener_of(hosts[0], tls_hosts)
-        if secure is None and self.structure.https:
-            raise UntranslatableError(
-                f'requests are sent to HTTPS, and no certificate is named for {hosts[0] or "all hosts"}'
-            )
-        redirects = secure is not None and self.texts.get('tls-redirect') != 'false'
-        parents = [*([self._secure(secure)] if secure is not None else []), *([] if redirects else [self._plain()])]
-        for part in _routes_of(rules):
-            yield self._route(parents, hosts, part, annotations)
-        if redirects:
-            filters = [{'type': 'RequestRedirect', 'requestRedirect': {'scheme': 'https', 'statusCode': 308}}]
-            yield self._route([self._plain()], hosts, [{'filters': filters}], {}, 'redirect')
-
-    def _www(self, host: str, tls_hosts: set[str]) -> Iterator[Document]:
-        """Yield the redirect of the host that differs by `www.`."""
-        other = host.removeprefix(_WWW) if host.startswith(_WWW) else _WWW + host
-        hosts = {rule.host for rule in self.ingress.rules}
-        if self.texts.get('www-redirect') != 'true' or other in hosts or '*' in host or not host:
-            return
-        scheme = {'scheme': 'https'} if _listener_of(host, tls_hosts) is not None else {}
-        redirect = {**scheme, 'hostname': host, 'statusCode': 308}
-        secure = _listener_of(other, tls_hosts)
-        parents = [self._plain(), *([self._secure(secure)] if secure is not None else [])]
-        rule = {'filters': [{'type': 'RequestRedirect', 'requestRedirect': redirect}]}
-        yield self._route(parents, [other], [rule], {}, 'www')
-
-    def _route(
-        self,
-        parents: list[Document],
-        hosts: list[str],
-        rules: list[Document],
-        annotations: Mapping[str, str],
-        suffix: str = '',
-    ) -> Document:
-        self._count += 1
-        parts = (self.ingress.name, suffix, str(self._count) if self._count > 1 else '')
-        name = '-'.join(part for part in parts if part)[:_LONGEST_NAME]
-        hostnames = {'hostnames': hosts} if hosts != [''] else {}
-        spec = {'parentRefs': parents, **hostnames, 'rules': rules}
-        return _document('HTTPRoute', self.ingress.namespace, name, spec, annotations)
-
-    def _plain(self) -> Document:
-        gateway = self.cluster.gateway
-        return {'namespace': gateway.namespace, 'name': gateway.name, 'sectionName': 'http'}
-
-    def _secure(self, host: str) -> Document:
-        """Return the parent for the listener of a host, whose ListenerSet is known by its position."""
-        hosts = list(self.cluster.listeners.get(self.ingress.namespace, {}))
-        hosts += [each for _, each, _ in self.secrets if each not in hosts]
-        position = list(dict.fromkeys(hosts)).index(host)
-        return {'group': GATEWAY_GROUP, 'kind': 'ListenerSet', 'name': _set_of(position), 'sectionName': _section(host)}
-
-
-def _listener_of(host: str, tls_hosts: set[str]) -> str | None:
-    """Return the host of the listener that serves a host by TLS: its own, or the wildcard above it; None for none."""
-    wildcard = f'*.{host.partition(".")[2]}'
-    return next((each for each in (host, wildcard) if each in tls_hosts), None)
-
-
-def _header(name: str, value: str, kind: str = 'Exact') -> Document:
-    return {'name': name, 'type': kind, 'value': value}
-
-
-def _cookie(name: str, value: str) -> Document:
-    return _header('Cookie', f'(?:.*; ?)?{re.escape(name)}={value}(?:;.*)?', 'RegularExpression')
-
-
-def _redirect_root(path: str) -> Document:
-    modifier = {'type': 'ReplaceFullPath', 'replaceFullPath': path}
-    redirect = {'path': modifier, 'statusCode': 302}
-    return {
-        'matches': [{'path': {'type': 'Exact', 'value': '/'}}],
-        'filters': [{'type': 'RequestRedirect', 'requestRedirect': redirect}],
-    }
-
-
-def _merged(rules: list[Document]) -> list[Document]:
-    """Return rules of which those that do the same are one; a rewritten prefix is that of the only match of its rule."""
-    merged: list[Document] = []
-    for rule in rules:
-        same = (each for each in merged if 'filters' not in each and _action(each) == _action(rule))
-        found = next((each for each in same if len(each['matches']) < _MOST_MATCHES_OF_RULE), None)
-        if found is None or 'filters' in rule:
-            merged.append({**rule, 'matches': list(rule['matches'])})
-        else:
-            found['matches'] += rule['matches']
-    return merged
-
-
-def _action(rule: Document) -> Document:
-    return {key: value for key, value in rule.items() if key != 'matches'}
-
-
-def _routes_of(rules: list[Document]) -> Iterator[list[Document]]:
-    """Yield as many rules at a time as one route can have."""
-    part: list[Document] = []
-    for rule in rules:
-        matches = sum(len(each['matches']) for each in (*part, rule))
-        if part and (len(part) == _MOST_RULES or matches > _MOST_MATCHES):
-            yield part
-            part = []
-        part.append(rule)
-    yield part
-
-
-def _parts(items: list[Any], most: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), most):
-        yield items[start : start + most]
+        for start in range(0, len(listeners), MOST_LISTENERS):
+            spec = {'parentRef': parent, 'listeners': listeners[start : start + MOST_LISTENERS]}
+            yield document('ListenerSet', namespace, gateway_routes.set_of(start), spec)

@@ -90,13 +90,13 @@ def test_paths_of_one_backend_are_matches_of_one_rule():
 
 
 def test_tls_is_a_listener_of_the_namespace_and_a_redirect():
-    found = translated(annotated(tls=[{'hosts': ['a.com', '*.a.com'], 'secretName': 'one'}]))
+    # No rule has the other host.
+    found = translated(annotated(tls=[{'hosts': ['a.com', 'b.com'], 'secretName': 'one'}]))
     _, listeners, route, redirect = found.documents
     assert listeners['metadata'] == {'namespace': 'shop', 'name': 'ingress'}
     assert listeners['spec']['parentRef'] == {'namespace': 'edge', 'name': 'public'}
     assert [(each['name'], each['hostname'], each['tls']) for each in listeners['spec']['listeners']] == [
         ('https-a.com', 'a.com', {'certificateRefs': [{'name': 'one'}]}),
-        ('wildcard-a.com', '*.a.com', {'certificateRefs': [{'name': 'one'}]}),
     ]
     (parent,) = route['spec']['parentRefs']
     assert (parent['kind'], parent['name'], parent['sectionName']) == ('ListenerSet', 'ingress', 'https-a.com')
@@ -247,7 +247,7 @@ def test_roots_and_www_are_redirects_of_their_own():
         'path': {'type': 'ReplaceFullPath', 'replaceFullPath': '/start'},
         'statusCode': 302,
     }
-    www = found['web-www-2']['spec']
+    www = found['web-www']['spec']
     assert (www['hostnames'], www['rules'][0]['filters'][0]['requestRedirect']) == (
         ['www.a.com'],
         {'hostname': 'a.com', 'statusCode': 308},
@@ -303,3 +303,29 @@ def test_more_matches_than_a_route_can_have_are_in_several():
     ]
     assert sum(sum(each) for each in found) == 300
     assert all(sum(each) <= 127 and max(each) <= 64 for each in found)
+
+
+def test_a_host_whose_certificate_another_ingress_names_is_served_by_both():
+    first = annotated('one', tls=[{'hosts': ['a.com'], 'secretName': 'one'}])
+    second = annotated('two', rules=[ingress_rule('a.com', path='/two')])
+    found = routes(first, second)
+    assert [each['sectionName'] for each in found['two']['spec']['parentRefs']] == ['https-a.com', 'http']
+    assert 'two-redirect' not in found
+
+
+def test_aliases_have_listeners_of_their_own():
+    document = annotated(of={'server_alias': 'b.com'}, tls=[{'hosts': ['a.com'], 'secretName': 'one'}])
+    found = spec(document)
+    assert (found['hostnames'], [each['sectionName'] for each in found['parentRefs']]) == (
+        ['a.com', 'b.com'],
+        ['https-a.com', 'https-b.com'],
+    )
+
+
+def test_names_of_routes_are_told_apart():
+    tls = [{'hosts': ['a.com'], 'secretName': 'one'}]
+    other = annotated('web-redirect', rules=[ingress_rule('b.com')])
+    assert list(routes(annotated('web', tls=tls), other)) == ['web', 'web-redirect', 'web-redirect-2']
+    long = routes(annotated('x' * 250, tls=tls))
+    assert all(len(name) <= 253 for name in long)
+    assert len(long) == 2
