@@ -15,7 +15,7 @@ from headrace.haproxy.runtime.responses import Answered, Outcome
 from headrace.haproxy.runtime.stats import Stats
 from headrace.ir.backend import Backend, Group, Options, Shape
 from headrace.ir.fragment import Fragment, Kind
-from headrace.ir.policy import Map
+from headrace.ir.policy import Entry, Map
 from headrace.names import Ref
 from headrace.resolve.changes import Change, FragmentChange, PointerChange
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -380,6 +380,23 @@ def test_connections_of_what_is_unused_have_the_whole_drain_timeout():
     unused(found)
     found.batch(5.0)
     assert (found.batch(104.9)[1], found.batch(105.0)[1]) == ([], ['b/1'])
+
+
+def test_an_entry_that_requests_may_still_look_up_is_deleted_a_while_later_and_before_backends():
+    found = Removals(drain_seconds=100.0)
+    unused(found)
+    found.put(commands.del_entry(Phase.POINTERS_GONE, Entry(Map.SPLITS, 'p:0', ''), later=True), now=0.0)
+    assert attempts(found, 4.9) == []
+    assert attempts(found, 5.0) == ['disable server b/1', 'del map maps/splits.map p:0', 'del server b/1']
+
+
+def test_an_entry_that_is_made_anew_is_deleted_at_once():
+    found = Removals(drain_seconds=100.0)
+    deleted = commands.del_entry(Phase.POINTERS_GONE, Entry(Map.SPLITS, 'p:0', ''), later=True)
+    found.put(deleted, now=0.0)
+    assert list(found.resume(Map.FALLBACK, ['p:0'])) == []
+    assert list(found.resume(Map.SPLITS, ['p:1', 'p:0'])) == [deleted]
+    assert found.pending == {}
 
 
 def test_the_first_wish_to_remove_sets_the_deadline():

@@ -71,8 +71,8 @@ class Command:
     `subject` is what the command is about, None for frontends and for lines that only the worker has; the line is never
     parsed to find it. `limit` is the maxconn of a server that the command makes.
 
-    `makes` names the server (BACKEND/SERVER), backend or file of TLS that the command makes, `removes` the one that
-    it forgets for good: connections may hold that up, so the applier tries it again later and does not wait. `before` is
+    `makes` names the server (BACKEND/SERVER), backend or file of TLS that the command makes, `removes` the one,
+    or the entry of a map, that it forgets for good: connections may hold that up, so the applier tries it again later and does not wait. `before` is
     what a command takes out of use that nothing leads to any more: requests that looked their route up before may still be on
     their way there, so it is sent a while later, just before that is forgotten.
     """
@@ -167,15 +167,21 @@ def set_entry(phase: Phase, entry: Entry) -> Command:
     )
 
 
-def del_entry(phase: Phase, entry: Entry) -> Command:
-    """Return the command that removes a key."""
+def del_entry(phase: Phase, entry: Entry, *, later: bool = False) -> Command:
+    """Return the command that removes a key; `later` tells that requests on their way may still look it up."""
     line = f'del map {syntax.map_file(entry.map)}'
     return Command(
         phase,
         f'{line} {syntax.escaped(entry.key)}',
         line_shown=_concealed(line, entry),
+        removes=entry_name(entry.map, entry.key) if later else '',
         subject=OfMap(entry.map, frozenset((entry.key,))),
     )
+
+
+def entry_name(name: Map, key: str) -> str:
+    """Return what an entry is called among what is removed later."""
+    return f'{syntax.map_file(name)} {key}'
 
 
 def _concealed(line: str, entry: Entry) -> str:

@@ -311,7 +311,12 @@ class _PlanBuilder:
         new = {(entry.map, entry.key): entry for entry in after - before}
         self.commands += commands.add_entries(add_phase, [entry for key, entry in new.items() if key not in old])
         self.commands += [commands.set_entry(add_phase, new[key]) for key in sorted(new.keys() & old.keys())]
-        self.commands += [commands.del_entry(del_phase, old[key]) for key in sorted(old.keys() - new.keys())]
+        staying = {(entry.map, entry.key[: names.DIGITS]) for entry in after}
+        for key in sorted(old.keys() - new.keys()):
+            entry = old[key]
+            # Where a policy leads nowhere any more, requests that saw it before may still look up where.
+            later = entry.map in LEADING and (entry.map, entry.key[: names.DIGITS]) not in staying
+            self.commands.append(commands.del_entry(del_phase, entry, later=later))
 
 
 def backends(fragment: Fragment | None) -> Mapping[str, Backend]:

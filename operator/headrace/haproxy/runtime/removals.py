@@ -1,14 +1,16 @@
-"""Servers, backends and files of TLS that are to be forgotten, and that connections hold on to.
+"""Servers, backends, files of TLS and entries that are to be forgotten, and that connections or requests hold on to.
 
 Pure but for the clock that callers give. Nothing leads to them; what is left is to delete them as soon as their connections
 have ended, or to end those after the drain timeout. What only new requests were kept from is disabled a while later: those that
 looked up their route before it changed may still be on their way, and those that wait for external authentication longest.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from headrace.haproxy.encode.commands import Command, Phase
+from headrace.haproxy.encode.commands import Command, OfMap, Phase, entry_name
 from headrace.haproxy.runtime.responses import Answered, Outcome
+from headrace.ir.policy import Map
 
 _FIRST_WAIT = 0.02
 # As long as external authentication takes at most, by default.
@@ -17,7 +19,7 @@ _LONGEST_WAIT = 5.0
 # One `del backend` takes about 1 ms where there are 10,000: endpoints must not wait behind many.
 _BACKENDS_AT_ONCE, _MOST_BACKENDS_AT_ONCE = 1, 10
 _SERVERS_AT_ONCE, _MOST_SERVERS_AT_ONCE = 20, 200
-_FILES_AT_ONCE = 20
+_FILES_AT_ONCE, _ENTRIES_AT_ONCE = 20, 200
 # Where more are due, a part of them is tried at once: else those that change all the time pile up.
 _PART = 10
 _GIVE_UP_AFTER = 5
@@ -40,7 +42,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Removals:
-    """What one worker still has to forget, by name: BACKEND/SERVER, BACKEND, or a file of TLS."""
+    """What one worker still has to forget, by name: BACKEND/SERVER, BACKEND, a file of TLS, or a map and a key."""
 
     drain_seconds: float
     pending: dict[str, Removal] = field(default_factory=dict)
@@ -49,7 +51,8 @@ class Removals:
     def put(self, command: Command, now: float) -> None:
         """Note a command that removes something, after what takes it out of use, if anything does."""
         before = self._before.pop(command.removes, None)
-        due = now + _GRACE_SECONDS if before is not None else now
+        in_use = before is not None or isinstance(command.subject, OfMap)
+        due = now + _GRACE_SECONDS if in_use else now
         removal = Removal(command, due, _FIRST_WAIT, due + self.drain_seconds, before=before)
         self.pending.setdefault(command.removes, removal)
 
@@ -60,6 +63,12 @@ class Removals:
     def cancel(self, name: str) -> bool:
         """Keep what was to be forgotten, because it is wanted again; return whether it was there."""
         return self.pending.pop(name, None) is not None
+
+    def resume(self, name: Map, keys: Iterable[str]) -> Iterator[Command]:
+        """Yield what forgets entries of these keys, which wait for it and are made anew."""
+        for key in keys if self.pending else ():
+            if (item := self.pending.pop(entry_name(name, key), None)) is not None:
+                yield item.command
 
     def next_due(self) -> float | None:
         """Return when the next attempt is due, None when nothing is left to forget."""
@@ -82,7 +91,8 @@ class Removals:
         free = [item for item in backends if item.command.removes not in busy]
         free = free[: min(max(_BACKENDS_AT_ONCE, len(free) // _PART), _MOST_BACKENDS_AT_ONCE)]
         files = [item for item in due if item.command.phase is Phase.FILES_GONE][:_FILES_AT_ONCE]
-        attempts = (*servers, *free, *files)
+        entries = [item for item in due if isinstance(item.command.subject, OfMap)][:_ENTRIES_AT_ONCE]
+        attempts = (*entries, *servers, *free, *files)
         prepared = [item.before for item in attempts if item.before is not None]
         for item in attempts:
             item.before = None

@@ -47,7 +47,7 @@ _BUSY = (
 _CUT = 1000
 # HAProxy writes its prompt for a payload each time that it reads a part of one, and a large payload arrives in parts.
 _PROMPTS = re.compile(r'^(?:\+(?: |$))+')
-_GONE = ('No such server', 'No such backend', "Can't find backend", "doesn't exist!")
+_GONE = ('No such server', 'No such backend', "Can't find backend", "doesn't exist!", 'Key not found')
 
 
 def judge(command: Command, answer: str) -> Answered:

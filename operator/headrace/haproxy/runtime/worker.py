@@ -141,6 +141,8 @@ class Worker:
             elif command.makes and self.removals.cancel(command.makes):
                 batch += commands.revive(command)
             else:
+                if isinstance(command.subject, OfMap):
+                    batch += self.removals.resume(command.subject.map, command.subject.keys)
                 batch.append(command)
         return batch
 
@@ -232,9 +234,15 @@ class Worker:
         comparable = [file for file in files if file is not Map.LISTENERS or self.loaded.listeners.sizes]
         for file in comparable:
             batch += live_state.map_repairs(file, live.maps[file], entries[file])
-        # What waits for its connections is known, and no difference.
-        batch = [command for command in batch if command.removes not in self.removals.pending]
+        batch = [command for command in batch if not self._waits(command)]
         return await self.send(live_state.ordered(batch))
+
+    def _waits(self, command: Command) -> bool:
+        """Tell whether a repair removes what is to be removed anyway, which is no difference."""
+        pending = self.removals.pending
+        if isinstance(command.subject, OfMap) and command.phase in (Phase.DATA_GONE, Phase.POINTERS_GONE):
+            return all(commands.entry_name(command.subject.map, key) in pending for key in command.subject.keys)
+        return command.removes in pending
 
     async def observe(self, names: Sequence[str], files: Sequence[Map]) -> LiveState:
         """Return what the worker has of these backends and maps; raises RuntimeSocketError."""

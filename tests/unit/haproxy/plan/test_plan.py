@@ -13,13 +13,15 @@ from headrace.haproxy.plan import adopted, plan
 from headrace.haproxy.plan.live_state import LiveState, Server
 from headrace.haproxy.plan.plan import Loaded
 from headrace.ir.backend import Group, Shape
-from headrace.ir.fragment import Kind
+from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.pointers import Pointer
 from headrace.ir.policy import Map
+from headrace.ir.routing import Split, WeightedBackend
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve import model_snapshot, state
+from headrace.resolve.changes import Change, FragmentChange
 from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
@@ -608,3 +610,23 @@ def test_phases_are_those_of_the_batch_and_not_of_each_object():
         'wait 2s', 'del server', 'wait 2s', 'del server',
         'wait 2s', 'del backend',
     ]  # fmt: skip
+
+
+def shared(*weights):
+    """Return the fragment of a Service whose policy is shared by backends of these weights; none for no split."""
+    backends = tuple(WeightedBackend(f'shop_{number}_http', weight) for number, weight in enumerate(weights))
+    return Fragment(Ref('HTTPRoute', 'shop', 'r'), leads=(Split(backends, POLICY),) if weights else ())
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'later'),
+    [
+        pytest.param((1, 1), (), True, id='the split ends'),
+        pytest.param((1, 2), (2, 1), False, id='the weights change'),
+    ],
+)
+def test_where_a_policy_leads_is_deleted_later_if_it_leads_nowhere_then(before, after, later):
+    change = Change((FragmentChange(shared().ref, shared(*before), shared(*after)),), ())
+    deletions = [command for command in plan.plan(change, Loaded()).commands if command.line.startswith('del map')]
+    assert deletions
+    assert {bool(command.removes) for command in deletions} == {later}
