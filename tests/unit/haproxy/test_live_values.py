@@ -390,13 +390,32 @@ def test_an_entry_that_requests_may_still_look_up_is_deleted_a_while_later_and_b
     assert attempts(found, 5.0) == ['disable server b/1', 'del map maps/splits.map p:0', 'del server b/1']
 
 
-def test_an_entry_that_is_made_anew_is_deleted_at_once():
+KEY_OF_POLICY = '0123456789abcdef' * 2
+
+
+def test_entries_of_a_policy_that_leads_somewhere_anew_are_deleted_at_once():
     found = Removals(drain_seconds=100.0)
-    deleted = commands.del_entry(Phase.POINTERS_GONE, Entry(Map.SPLITS, 'p:0', ''), later=True)
+    deleted = commands.del_entry(Phase.POINTERS_GONE, Entry(Map.SPLITS, f'{KEY_OF_POLICY}:0F', ''), later=True)
     found.put(deleted, now=0.0)
-    assert list(found.resume(Map.FALLBACK, ['p:0'])) == []
-    assert list(found.resume(Map.SPLITS, ['p:1', 'p:0'])) == [deleted]
-    assert found.pending == {}
+    assert list(found.of_policies(Map.FALLBACK, [KEY_OF_POLICY])) == []
+    assert list(found.of_policies(Map.SPLITS, [f'{KEY_OF_POLICY}:1'])) == [deleted]
+    assert (found.pending, list(found.of_policies(Map.SPLITS, [KEY_OF_POLICY]))) == ({}, [])
+
+
+def test_an_entry_that_is_deleted_is_forgotten():
+    found = Removals(drain_seconds=100.0)
+    deleted = commands.del_entry(Phase.POINTERS_GONE, Entry(Map.SPLITS, f'{KEY_OF_POLICY}:0', ''), later=True)
+    found.put(deleted, now=0.0)
+    assert tried(found, 5.0, Outcome.DONE)[0] == [deleted.removes]
+    assert list(found.of_policies(Map.SPLITS, [KEY_OF_POLICY])) == []
+
+
+def test_servers_of_a_backend_that_is_wanted_again_are_taken_out_of_use_at_once():
+    found = Removals(drain_seconds=100.0)
+    unused(found)
+    assert found.cancel('b')
+    assert [command.line for command in found.retire('b', 1.0)] == ['disable server b/1']
+    assert attempts(found, 1.0) == ['del server b/1']
 
 
 def test_the_first_wish_to_remove_sets_the_deadline():

@@ -8,7 +8,8 @@ looked up their route before it changed may still be on their way, and those tha
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from headrace.haproxy.encode.commands import Command, OfMap, Phase, entry_name
+from headrace import names
+from headrace.haproxy.encode.commands import Command, OfMap, Phase
 from headrace.haproxy.runtime.responses import Answered, Outcome
 from headrace.ir.policy import Map
 
@@ -47,6 +48,8 @@ class Removals:
     drain_seconds: float
     pending: dict[str, Removal] = field(default_factory=dict)
     _before: dict[str, Command] = field(default_factory=dict)
+    # The names of entries by their map and policy.
+    _entries: dict[tuple[Map, str], dict[str, None]] = field(default_factory=dict)
 
     def put(self, command: Command, now: float) -> None:
         """Note a command that removes something, after what takes it out of use, if anything does."""
@@ -55,6 +58,9 @@ class Removals:
         due = now + _GRACE_SECONDS if in_use else now
         removal = Removal(command, due, _FIRST_WAIT, due + self.drain_seconds, before=before)
         self.pending.setdefault(command.removes, removal)
+        if isinstance(command.subject, OfMap):
+            for key in command.subject.keys:
+                self._entries.setdefault((command.subject.map, key[: names.DIGITS]), {})[command.removes] = None
 
     def prepare(self, command: Command) -> None:
         """Note a command that takes something out of use; that what it is about is removed is noted next."""
@@ -62,13 +68,23 @@ class Removals:
 
     def cancel(self, name: str) -> bool:
         """Keep what was to be forgotten, because it is wanted again; return whether it was there."""
-        return self.pending.pop(name, None) is not None
+        wanted = name in self.pending
+        if wanted:
+            self._forget(name)
+        return wanted
 
-    def resume(self, name: Map, keys: Iterable[str]) -> Iterator[Command]:
-        """Yield what forgets entries of these keys, which wait for it and are made anew."""
-        for key in keys if self.pending else ():
-            if (item := self.pending.pop(entry_name(name, key), None)) is not None:
-                yield item.command
+    def of_policies(self, name: Map, keys: Iterable[str]) -> Iterator[Command]:
+        """Yield what forgets the entries of the policies of some keys, which lead somewhere anew: the old ones must not count."""
+        for policy in {key[: names.DIGITS] for key in keys} if self._entries else ():
+            for entry in self._entries.pop((name, policy), ()):
+                yield self.pending.pop(entry).command
+
+    def retire(self, backend: str, now: float) -> Iterator[Command]:
+        """Yield what takes the servers of a backend out of use at once, because it is wanted again."""
+        for item in self.pending.values():
+            if item.command.backend == backend and item.before is not None:
+                yield item.before
+                item.before, item.due = None, now
 
     def next_due(self) -> float | None:
         """Return when the next attempt is due, None when nothing is left to forget."""
@@ -105,12 +121,21 @@ class Removals:
         if item is None:
             return False
         if answered.outcome is Outcome.DONE:
-            del self.pending[name]
+            self._forget(name)
             return False
         if answered.outcome is Outcome.REFUSED:
             item.refused += 1
             if item.refused >= _GIVE_UP_AFTER:
-                del self.pending[name]
+                self._forget(name)
                 return True
         item.due, item.wait = now + item.wait, min(item.wait * 2, _LONGEST_WAIT)
         return False
+
+    def _forget(self, name: str) -> None:
+        subject = self.pending.pop(name).command.subject
+        if not isinstance(subject, OfMap):
+            return
+        for policy in {(subject.map, key[: names.DIGITS]) for key in subject.keys} & self._entries.keys():
+            self._entries[policy].pop(name, None)
+            if not self._entries[policy]:
+                del self._entries[policy]

@@ -139,10 +139,10 @@ class Worker:
             elif command.phase in (Phase.SERVERS_GONE, Phase.BACKENDS_GONE):
                 continue
             elif command.makes and self.removals.cancel(command.makes):
-                batch += commands.revive(command)
+                batch += [*self.removals.retire(command.makes, now), *commands.revive(command)]
             else:
                 if isinstance(command.subject, OfMap):
-                    batch += self.removals.resume(command.subject.map, command.subject.keys)
+                    batch += self.removals.of_policies(command.subject.map, command.subject.keys)
                 batch.append(command)
         return batch
 
@@ -242,7 +242,7 @@ class Worker:
         pending = self.removals.pending
         if isinstance(command.subject, OfMap) and command.phase in (Phase.DATA_GONE, Phase.POINTERS_GONE):
             return all(commands.entry_name(command.subject.map, key) in pending for key in command.subject.keys)
-        return command.removes in pending
+        return command.removes in pending or command.before in pending
 
     async def observe(self, names: Sequence[str], files: Sequence[Map]) -> LiveState:
         """Return what the worker has of these backends and maps; raises RuntimeSocketError."""
