@@ -273,10 +273,9 @@ def test_a_file_that_cannot_be_read_is_a_mistake_of_the_command_line(headrace, t
 
 
 def test_ingresses_are_printed_as_resources_of_the_gateway_api(headrace, given):
-    path = given(
-        web(canary_weight='5'),
-        web() | {'metadata': {'name': 'b', 'namespace': 'shop', 'annotations': {NGINX + 'ssl-passthrough': 'true'}}},
-    )
+    passed = ingress('b', annotations={NGINX + 'ssl-passthrough': 'true'}, hosts={'b.example.com': 'web'})
+    passed['spec']['ingressClassName'] = 'nginx'
+    path = given(web(canary_weight='5'), passed)
     outcome = headrace('migrate', '-f', path, '--gateway-api', '--gateway', 'edge/public', '--gateway-class', 'mine')
     assert outcome.code == 1
     gateway, route = yaml.safe_load_all(outcome.out)
@@ -284,6 +283,19 @@ def test_ingresses_are_printed_as_resources_of_the_gateway_api(headrace, given):
     assert (route['kind'], route['spec']['parentRefs'][0]['name']) == ('HTTPRoute', 'public')
     assert outcome.err == 'Ingress shop/b is not translated: connections are passed through, which needs a TLSRoute\n'
     assert '&id' not in outcome.out
+
+
+def test_one_gateway_is_for_ingresses_of_one_class(headrace, given):
+    inside = ingress('b', hosts={'b.example.com': 'web'}, ingressClassName='inside')
+    rest = ingress('c', hosts={'c.example.com': 'web'})
+    path = given(web(), inside, rest)
+    outcome = headrace('migrate', '-f', path, '--gateway-api')
+    assert (outcome.code, outcome.out) == (2, '')
+    assert 'the Ingresses are of several classes ("", inside, nginx): name one by --ingress-class' in outcome.err
+    for name, expected in (('inside', 'b'), ('nginx', 'web'), ('', 'c')):
+        outcome = headrace('migrate', '-f', path, '--gateway-api', '--ingress-class', name)
+        assert outcome.code == 0
+        assert [each['metadata']['name'] for each in yaml.safe_load_all(outcome.out)] == ['ingress', expected]
 
 
 def test_a_gateway_without_a_namespace_is_a_mistake_of_the_command_line(headrace, given):

@@ -18,9 +18,12 @@ BY_HOST = 'external authentication by the host of the request has no counterpart
 NO_CERTIFICATE = 'requests are sent to HTTPS, and no certificate is named for'
 REFUSED = {
     'external-own-host': BY_HOST,
+    'external-own-host-1': 'it serves hosts of Ingress shop/external-own-host, which is not translated',
     'external-own-host-regex': BY_HOST,
+    'external-own-host-regex-1': 'it serves hosts of Ingress shop/external-own-host-regex, which is not translated',
     'external-own-host-unserved': BY_HOST,
     'passthrough': 'connections are passed through, which needs a TLSRoute',
+    'regex-shared': 'it serves hosts of Ingress shop/regex-shared-1, which is not translated',
     'regex-shared-1': 'the paths /foo/bar and /foo/bar/(.+) of regex-shared.example would be one',
     'rewrite-swap': 'rewriting /([a-z]+)/([0-9]+)/([a-z]+) to /$3/$1/$2 by groups has no counterpart',
     'tls-both': f'{NO_CERTIFICATE} tls-both.example',

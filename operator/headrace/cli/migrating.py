@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,11 @@ def _check_name(_: click.Context, __: click.Parameter, value: str | None) -> str
     help='With --gateway-api: the GatewayClass of the Gateway.',
 )
 @click.option(
+    '--ingress-class',
+    default=None,
+    help="With --gateway-api: the Ingresses to translate, by class; '' for those without one.  [default: the only class]",
+)
+@click.option(
     '--format', 'form', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to print.'
 )
 @click.pass_context
@@ -125,6 +131,7 @@ def migrate(context: click.Context, /, sources: tuple[Path, ...], form: str, **o
         ports = services, (*remarks, *config_map.udp_services(documents.data(options['udp_services'])))
     refused = False
     if options['gateway_api']:
+        summary = _of_class(summary, options['ingress_class'])
         refused = _print_gateway_api(documents, summary, options['gateway'], options['gateway_class'])
     elif options['translate']:
         _translate(documents, summary)
@@ -156,6 +163,18 @@ def _translate(documents: Input, summary: Report) -> None:
                     f'{item.ingress.ref}: {key} cannot be applied: the Ingress is closed by headrace.io/maintenance',
                     err=True,
                 )
+
+
+def _of_class(summary: Report, name: str | None) -> Report:
+    """Return the report of the Ingresses of one class, because those of another one may have another address.
+
+    Raises UsageError where several classes have Ingresses and none is named.
+    """
+    classes = sorted({item.class_name for item in summary.ingresses})
+    if name is None and len(classes) > 1:
+        named = ', '.join(each or '""' for each in classes)
+        raise click.UsageError(f'the Ingresses are of several classes ({named}): name one by --ingress-class')
+    return replace(summary, ingresses=tuple(item for item in summary.ingresses if name in (None, item.class_name)))
 
 
 def _print_gateway_api(documents: Input, summary: Report, gateway: str, class_name: str) -> bool:

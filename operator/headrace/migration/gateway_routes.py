@@ -40,16 +40,18 @@ class Cluster:
 
     gateway: Ref
     ports: Mapping[Ref, Mapping[str, int]]
+    # Hosts of all Ingresses, translated or not.
+    hosts: frozenset[str]
     # Hosts, with the class, of which an Ingress makes all paths expressions, and those of which paths are rewritten by groups.
     expression_hosts: frozenset[tuple[str, str]]
     prefix_hosts: frozenset[tuple[str, str]]
     canaries: Mapping[PathKey, tuple[CanaryRole, IngressBackend]]
-    # By namespace and host: the Secrets that any Ingress names for it.
-    certificates: Mapping[tuple[str, str], tuple[str, ...]]
+    # By host and namespace: the Secrets that any Ingress names for it.
+    certificates: Mapping[str, Mapping[str, tuple[str, ...]]]
     # By namespace: the Secrets of each host that has a listener for TLS.
     listeners: dict[str, dict[str, dict[str, None]]] = field(default_factory=dict)
-    # By namespace, host, type and value of a match: the path that it was.
-    matches: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    # By host, type and value of a match: the path that it was, and the Ingress.
+    matches: dict[tuple[str, str, str], tuple[str, Ref]] = field(default_factory=dict)
     # Namespaces and names of routes.
     routes: set[tuple[str, str]] = field(default_factory=set)
 
@@ -62,6 +64,20 @@ def tls_hosts(report: IngressReport) -> Iterator[tuple[str, str]]:
         hosts = entry.hosts or tuple(dict.fromkeys(rule.host for rule in ingress.rules))
         for host in (*hosts, *(report.foreign.structure.aliases if first in hosts else ())):
             yield host, entry.secret
+
+
+def hosts_of(report: IngressReport) -> frozenset[str]:
+    """Return the hosts that an Ingress serves; '' for all hosts."""
+    rules = {rule.host for rule in report.ingress.rules} | (
+        {''} if report.ingress.default_backend is not None else set()
+    )
+    return frozenset(rules | set(report.foreign.structure.aliases))
+
+
+def texts_of(report: IngressReport) -> dict[str, str]:
+    """Return the annotations of an Ingress by headrace's keys: its own count before those that foreign ones stand for."""
+    own = {key.removeprefix(PREFIX): text for key, text in report.ingress.annotations if key.startswith(PREFIX)}
+    return {**dict(report.foreign.texts), **own}
 
 
 def path_key(ingress: Ingress, host: str, path: IngressPath) -> PathKey:
@@ -92,8 +108,7 @@ class Routes:
     def __init__(self, report: IngressReport, cluster: Cluster) -> None:
         self.ingress, self.structure, self.cluster = report.ingress, report.foreign.structure, cluster
         self.report = report
-        own = {key.removeprefix(PREFIX): text for key, text in self.ingress.annotations if key.startswith(PREFIX)}
-        self.texts = {**dict(report.foreign.texts), **own}
+        self.texts = texts_of(report)
         self.remarks: dict[str, None] = {}
 
     def documents(self) -> list[Document]:
@@ -113,13 +128,22 @@ class Routes:
         annotations = self._annotations()
         routes: list[Document] = []
         for hosts, paths in self._hosts():
-            rules = [rule for path in paths for rule in self._rules(hosts[0], path)]
-            if root := self.texts.get('redirect-root'):
-                rules.insert(0, _redirect_root(root))
-            for served_hosts in _parts(list(hosts), _MOST_HOSTS):
-                routes += self._served(served_hosts, _merged(rules), own_tls, annotations)
+            for served_hosts, rules in self._alike(hosts, paths):
+                if root := self.texts.get('redirect-root'):
+                    rules.insert(0, _redirect_root(root))
+                for part in _parts(served_hosts, _MOST_HOSTS):
+                    routes += self._served(part, _merged(rules), own_tls, annotations)
             routes += self._www(hosts[0])
         return routes
+
+    def _alike(
+        self, hosts: tuple[str, ...], paths: tuple[IngressPath, ...]
+    ) -> Iterator[tuple[list[str], list[Document]]]:
+        """Yield hosts that have the same rules, and these; a host without any is left out."""
+        found = [(host, [rule for path in paths for rule in self._rules(hosts[0], host, path)]) for host in hosts]
+        for rules, group in itertools.groupby(found, key=lambda item: item[1]):
+            if rules:
+                yield [host for host, _ in group], rules
 
     def _hosts(self) -> Iterator[tuple[tuple[str, ...], tuple[IngressPath, ...]]]:
         """Yield hosts with their paths; '' for all hosts. Aliases are further names of the first rule's host."""
@@ -152,9 +176,9 @@ class Routes:
             kept['maintenance'] = 'true'
         return {PREFIX + key: text for key, text in sorted(kept.items())}
 
-    def _rules(self, host: str, path: IngressPath) -> Iterator[Document]:
-        """Yield the rules of a path: those of a canary's header come first."""
-        key = self.report.class_name, host
+    def _rules(self, named: str, host: str, path: IngressPath) -> Iterator[Document]:
+        """Yield the rules of a path: those of a canary's header come first. `named` is the host that `host` is an alias of."""
+        key = self.report.class_name, named
         ours = key in self.cluster.expression_hosts
         declared = self.texts.get('path-type') == 'RegularExpression' or self.structure.path_type == 'regex'
         expression = ours or (declared and path.type is PathType.IMPLEMENTATION_SPECIFIC)
@@ -162,18 +186,25 @@ class Routes:
         found = of_path(path, rewrite, expression=expression, prefixes=prefixes)
         if found.remark:
             self.remarks[found.remark] = None
-        self._take(host, path, found.match)
+        if not self._take(host, path, found.match):
+            return
         filters = [{'type': 'URLRewrite', 'urlRewrite': {'path': found.modifier}}] if found.modifier else []
-        for headers, backends in self._backends(host, path):
+        for headers, backends in self._backends(named, path):
             match = {'path': found.match, **({'headers': headers} if headers else {})}
             yield {'matches': [match], **({'filters': filters} if filters else {}), 'backendRefs': backends}
 
-    def _take(self, host: str, path: IngressPath, match: Document) -> None:
-        """Note what a path has become; two paths that were apart may be one then, which raises UntranslatableError."""
-        key = self.ingress.namespace, host, match['type'], match['value'].rstrip('/')
-        first = self.cluster.matches.setdefault(key, path.path)
+    def _take(self, host: str, path: IngressPath, match: Document) -> bool:
+        """Note what a path has become; return whether it is that of no older Ingress.
+
+        Two paths that were apart may be one then, which raises UntranslatableError.
+        """
+        key = host, match['type'], match['value'].rstrip('/')
+        first, owner = self.cluster.matches.setdefault(key, (path.path, self.ingress.ref))
         if first.rstrip('/') != path.path.rstrip('/'):
             raise UntranslatableError(f'the paths {first} and {path.path} of {host or "all hosts"} would be one')
+        if owner != self.ingress.ref:
+            self.remarks[f'{path.path} of {host or "all hosts"} is a path of {owner}, which is older'] = None
+        return owner == self.ingress.ref
 
     def _backends(self, host: str, path: IngressPath) -> Iterator[tuple[list[Document], list[Document]]]:
         """Yield headers that a request must have, and the backends that it can go to then."""
@@ -213,7 +244,8 @@ class Routes:
         self, hosts: list[str], rules: list[Document], own_tls: Collection[str], annotations: Mapping[str, str]
     ) -> Iterator[Document]:
         """Yield the routes of some hosts, and the redirect to HTTPS of those that are served there alone."""
-        wants = self.texts.get('tls-redirect') != 'false'
+        redirect = self.texts.get('tls-redirect')
+        asked = self.structure.https or redirect == 'true'
         groups: dict[tuple[bool, bool], list[str]] = {}
         for host in hosts:
             has_tls = self._listener_of(host) is not None
@@ -221,7 +253,8 @@ class Routes:
                 raise UntranslatableError(
                     f'requests are sent to HTTPS, and no certificate is named for {host or "all hosts"}'
                 )
-            redirects = wants and any(each in own_tls for each in _covering(host))
+            usual = any(each in own_tls for each in _covering(host))
+            redirects = has_tls and redirect != 'false' and (asked or usual)
             groups.setdefault((has_tls, redirects), []).append(host)
         for (has_tls, redirects), group in groups.items():
             parents = [*(self._secure(group) if has_tls else ()), *(() if redirects else [self._plain()])]
@@ -234,8 +267,7 @@ class Routes:
     def _www(self, host: str) -> Iterator[Document]:
         """Yield the redirect of the host that differs by `www.`."""
         other = host.removeprefix(_WWW) if host.startswith(_WWW) else _WWW + host
-        hosts = {rule.host for rule in self.ingress.rules}
-        if self.texts.get('www-redirect') != 'true' or other in hosts or '*' in host or not host:
+        if self.texts.get('www-redirect') != 'true' or other in self.cluster.hosts or '*' in host or not host:
             return
         scheme = {'scheme': 'https'} if self._listener_of(host) is not None else {}
         redirect = {**scheme, 'hostname': host, 'statusCode': 308}
@@ -266,9 +298,14 @@ class Routes:
         return {'namespace': gateway.namespace, 'name': gateway.name, 'sectionName': 'http'}
 
     def _listener_of(self, host: str) -> str | None:
-        """Return the host of the listener that serves a host by TLS, whichever Ingress names its certificate; None for none."""
-        known = self.cluster.certificates
-        return next((each for each in _covering(host) if (self.ingress.namespace, each) in known), None)
+        """Return the host of the listener that serves a host by TLS, whichever Ingress names its certificate; None for none.
+
+        A listener of another namespace serves no route of this one, which raises UntranslatableError.
+        """
+        named = next((each for each in _covering(host) if each in self.cluster.certificates), None)
+        if named is not None and self.cluster.certificates[named].keys() != {self.ingress.namespace}:
+            raise UntranslatableError(f'the certificate of {host} is named by an Ingress of another namespace')
+        return named
 
     def _secure(self, hosts: Iterable[str]) -> list[Document]:
         """Return the parents for the listeners of hosts with TLS, each in the ListenerSet that its position says."""
@@ -277,7 +314,7 @@ class Routes:
         for host in hosts:
             name = self._listener_of(host)
             if name is not None and name not in parents:
-                secrets = self.cluster.certificates[self.ingress.namespace, name]
+                secrets = self.cluster.certificates[name][self.ingress.namespace]
                 listeners.setdefault(name, dict.fromkeys(secrets))
                 parents[name] = {
                     'group': GATEWAY_GROUP,
@@ -311,16 +348,24 @@ def _redirect_root(path: str) -> Document:
 
 
 def _merged(rules: list[Document]) -> list[Document]:
-    """Return rules of which those that do the same are one; a rewritten prefix is that of the only match of its rule."""
+    """Return rules of which those that do the same are one; a rewritten prefix is that of the only match of its rule.
+
+    Rules of headers keep their order, which decides between rules of one path.
+    """
     merged: list[Document] = []
     for rule in rules:
-        same = (each for each in merged if 'filters' not in each and _action(each) == _action(rule))
-        found = next((each for each in same if len(each['matches']) < _MOST_MATCHES_OF_RULE), None)
-        if found is None or 'filters' in rule:
+        same = [] if _stays_alone(rule) else [each for each in merged if _action(each) == _action(rule)]
+        free = (each for each in same if not _stays_alone(each) and len(each['matches']) < _MOST_MATCHES_OF_RULE)
+        found = next(free, None)
+        if found is None:
             merged.append({**rule, 'matches': list(rule['matches'])})
         else:
             found['matches'] += rule['matches']
     return merged
+
+
+def _stays_alone(rule: Document) -> bool:
+    return 'filters' in rule or any('headers' in match for match in rule.get('matches', ()))
 
 
 def _action(rule: Document) -> Document:

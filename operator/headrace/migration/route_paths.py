@@ -42,6 +42,8 @@ def of_path(path: IngressPath, rewrite: str, *, expression: bool, prefixes: bool
     if expression:
         rewrite = '' if rewrite == path.path else rewrite
         return _of_groups(path.path, rewrite) if prefixes else _of_expression(path.path, rewrite)
+    if is_by_groups(rewrite):
+        raise UntranslatableError(f'rewriting {path.path}, which is no expression, to {rewrite} has no counterpart')
     match = {'type': _TYPES[path.type], 'value': path.path}
     if not rewrite:
         return RoutePath(match)
@@ -80,6 +82,4 @@ def _whole(text: str) -> str:
 
     All get longer by the same, because of several that match the longest one serves.
     """
-    if text.endswith('$') and not text.endswith('\\$'):
-        return f'(?i)(?:{text.removesuffix("$")}){{1}}'
     return f'(?i)(?:{text}).*'
