@@ -1,8 +1,8 @@
 """The EndpointSlices of Gateways for UDP, which HAProxy does not serve.
 
-A UDP port of a Gateway's Service has a target that no container has, so Kubernetes makes no endpoints for it. The controller writes
-slices with those of the backends, and kube-proxy leads there, or the node role, which keeps the weights that the slices name. It reads slices of these backends alone, every few seconds: a watch
-of all slices would cost what the whole cluster has.
+A UDP port of a Gateway's Service has a target that no container has, so Kubernetes makes no endpoints for it. The controller
+writes slices with those of the backends, and kube-proxy leads there, or the node role, which keeps the weights that the slices
+name. It reads slices of these backends alone, every few seconds: a watch of all slices would cost what the whole cluster has.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ def documents(service: Ref, port: int, backends: Iterable[BackendSlices], contex
         for family, group in endpoints:
             part = _Part(f'{service.name}-{udp_name(port)}-{group.port}-{family}', family, group.port)
             if weighted:
-                size = sum(len(each.addresses) for of, each in endpoints if of == family)
+                size = sum(min(len(each.addresses), _MOST_ENDPOINTS) for of, each in endpoints if of == family)
                 weight = max(1, backend.weight * _WEIGHT_SCALE // size)
                 part = part._replace(name=f'{part.name}-{names.digest(repr(backend[:2]), 8)}', weight=weight)
             merged.setdefault(part, set()).update(group.addresses)

@@ -92,6 +92,12 @@ def test_endpoints_that_may_not_be_used_have_no_part_of_a_weight():
     }
 
 
+def test_endpoints_that_a_slice_has_no_room_for_have_no_part_of_a_weight():
+    many = endpoints(*(f'10.1.{number // 250}.{number % 250 + 1}' for number in range(2000)))
+    found = weights((2, many), (1, endpoints('10.0.0.9')))
+    assert (len(found), found['10.1.0.1'], found['10.0.0.9']) == (1001, '20', '10000')
+
+
 class Api:
     """What is asked of the API, and what it has of slices."""
 
