@@ -13,7 +13,17 @@ from headrace.settings.settings import Secrets
 from support import certificates
 from support.changing_edge import ChangingEdge
 from support.edge import Endpoints, client_context, ended, web
-from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, l4_route, listener, slot_service
+from support.gateways import (
+    GATEWAY_CLASS,
+    OWN_NAMESPACE,
+    backend,
+    backend_tls_policy,
+    gateway,
+    l4_route,
+    listener,
+    slot_service,
+)
+from support.objects import ca_config_map
 from support.ports import reserve_row
 
 _PER_PROTOCOL = 2
@@ -39,6 +49,7 @@ ROUTES = (
     route('deep', backend('inner', 1), backend('gone', 0), hostnames=['*.deep.wild.com']),
     route('ended', 'one', hostnames=['ended.com', 'x.ended.com']),
     route('split', backend('one', 3), backend('two', 1), hostnames=['split.ended.com']),
+    route('again', 'inner', hostnames=['again.ended.com']),
     route('gone', 'gone', hostnames=['gone.com']),
     route('all', 'inner', port=8443),
 )
@@ -56,6 +67,8 @@ GATEWAY = gateway(
     tls('own', 'own.any.com', port=8443),
 )
 SECRET = certificates.tls_secret('outer', *CERTIFICATES['outer'])
+AUTHORITY = ca_config_map('ca', pem=CERTIFICATES['endpoint'][1].decode())
+POLICY = backend_tls_policy('inner', 'inner', hostname='inner', authorities=['ca'])
 
 
 @pytest.fixture(scope='module')
@@ -92,7 +105,7 @@ def in_cluster(*documents):
 def slots(services):
     """The slots of a Gateway by the port that clients know, behind a HAProxy."""
     missing = route('missing', 'one', hostnames=['missing.com'])
-    with in_cluster(*services, GATEWAY, SECRET, *ROUTES, missing) as (_, ports):
+    with in_cluster(*services, GATEWAY, SECRET, AUTHORITY, POLICY, *ROUTES, missing) as (_, ports):
         yield ports
 
 
@@ -122,6 +135,7 @@ def ask(port, name):
         pytest.param(443, 'wild.com', None, id='no host below the wildcard'),
         pytest.param(443, 'ended.com', ('outer', 'one'), id='ended by its name'),
         pytest.param(443, 'x.ended.com', ('outer', 'one'), id='ended below a wildcard'),
+        pytest.param(443, 'again.ended.com', ('outer', 'inner'), id='ended, and encrypted again'),
         pytest.param(443, 'y.ended.com', None, id='no route of its listener'),
         pytest.param(443, 'gone.com', None, id='no backend'),
         pytest.param(443, 'missing.com', None, id='no certificate'),
@@ -159,3 +173,20 @@ def test_routes_come_and_go_without_a_reload(services):
         ]
         assert edge.change(after, before, edge.documents[-2:]) == []
         assert [ask(ports[443], name) for name in ('a.com', 'ended.com')] == [None, None]
+
+
+@pytest.mark.parametrize(
+    'policy',
+    [
+        pytest.param(backend_tls_policy('inner', 'inner', hostname='other', authorities=['ca']), id='another host'),
+        pytest.param(backend_tls_policy('inner', 'inner', hostname='inner', authorities=['absent']), id='no authority'),
+    ],
+)
+def test_a_policy_of_endpoints_comes_without_a_reload_and_ends_what_it_does_not_allow(services, policy):
+    before = (*services, GATEWAY, SECRET, AUTHORITY, *ROUTES)
+    with in_cluster(*before) as (edge, ports):
+        assert ask(ports[443], 'again.ended.com') is None
+        assert edge.change(before, (*before, POLICY), edge.documents[-2:]) == []
+        assert ask(ports[443], 'again.ended.com') == ('outer', 'inner')
+        assert edge.change((*before, POLICY), (*before, policy), edge.documents[-2:]) == []
+        assert [ask(ports[443], name) for name in ('again.ended.com', 'a.com')] == [None, ('endpoint', 'inner')]

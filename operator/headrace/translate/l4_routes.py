@@ -17,7 +17,16 @@ from headrace.objects.l4_routes import TCPRoute, TLSRoute
 from headrace.objects.route_backends import BackendRef
 from headrace.objects.routes import RouteRule
 from headrace.store import Reader
-from headrace.translate import affinity, backends, budgets, own_keys, policies, route_attachment, route_backends
+from headrace.translate import (
+    affinity,
+    backend_tls,
+    backends,
+    budgets,
+    own_keys,
+    policies,
+    route_attachment,
+    route_backends,
+)
 from headrace.translate.budgets import Excess
 from headrace.translate.build_context import BuildContext
 from headrace.translate.fragment_parts import FragmentParts
@@ -38,11 +47,14 @@ def translate(route: TCPRoute | TLSRoute, reader: Reader, context: BuildContext)
     builder = _Builder(route, reader, context)
     builder.diagnostics += [*route.diagnostics, *(each for parent in parents for each in parent.diagnostics)]
     builder.attachments = tuple(parent.attachment for parent in parents)
-    target = builder.target(route.rules[0] if len(route.rules) == 1 and not route.problems else RouteRule())
-    for attached in (each for parent in parents for each in parent.attached if each.listener.port and route.rules):
-        value = _ended(target) if attached.listener.ends_tls else target
-        keys = (f'{attached.listener.port}:{host}' for host in attached.hosts)
-        builder.claims += [Claim(Kind.L4_ROUTE, key, value, 'spec.rules') for key in keys]
+    rule = route.rules[0] if len(route.rules) == 1 and not route.problems else RouteRule()
+    attached = [each for parent in parents for each in parent.attached if each.listener.port and route.rules]
+    ends = {each.listener.ends_tls for each in attached} or {False}
+    targets = {ended: builder.target(rule, ended=ended) for ended in sorted(ends)}
+    builder.diagnostics = list(dict.fromkeys(builder.diagnostics))
+    for each in attached:
+        keys = (f'{each.listener.port}:{host}' for host in each.hosts)
+        builder.claims += [Claim(Kind.L4_ROUTE, key, targets[each.listener.ends_tls], 'spec.rules') for key in keys]
     return _within_budget(builder.fragment(), context)
 
 
@@ -54,11 +66,6 @@ def _within_budget(fragment: Fragment, context: BuildContext) -> Fragment:
     excess = Excess('routes', number, most, 'maxRoutesPerObject')
     diagnostic = replace(excess.diagnostic(fragment.ref), field='spec.parentRefs')
     return replace(budgets.closed_form(fragment), diagnostics=(diagnostic,))
-
-
-def _ended(target: Pointer | Split) -> Pointer | Split:
-    """Return a target whose connections have their TLS ended before."""
-    return replace(target, flags=''.join(sorted({*target.flags, policies.TLS})))
 
 
 class _Builder(FragmentParts):
@@ -73,11 +80,16 @@ class _Builder(FragmentParts):
             sorted((key, value) for key, value in self.keys.values.items() if BY_NAME[key].scope is Scope.BACKEND)
         )
 
-    def target(self, rule: RouteRule) -> Pointer | Split:
-        """Return where the connections of a rule go."""
-        policy, settings = Policy(names.policy(self.ref, 'rule/0')), self.keys.route
+    def target(self, rule: RouteRule, *, ended: bool) -> Pointer | Split:
+        """Return where the connections of a rule go; `ended` tells that the listener ends their TLS before."""
+        policy, settings = Policy(names.policy(self.ref, 'rule/0/tls' if ended else 'rule/0')), self.keys.route
+        if ended:
+            policy.add(policies.TLS)
         self._apply(policy, settings)
-        weighted = [(self._backend(number, backend, policy), backend) for number, backend in enumerate(rule.backends)]
+        weighted = [
+            (self._backend(number, backend, policy, ended=ended), backend)
+            for number, backend in enumerate(rule.backends)
+        ]
         shares = tuple(
             WeightedBackend(name or names.UNRESOLVED, backend.weight) for name, backend in weighted if backend.weight
         )
@@ -101,8 +113,11 @@ class _Builder(FragmentParts):
             message, field = f'{annotation}: the route is closed: {why}', f'metadata.annotations[{annotation}]'
             self.diagnostics.append(Diagnostic(self.ref, 'RouteClosed', message, field))
 
-    def _backend(self, number: int, backend: BackendRef, policy: Policy) -> str:
-        """Demand a backend and return its name; '' where it cannot be used."""
+    def _backend(self, number: int, backend: BackendRef, policy: Policy, *, ended: bool) -> str:
+        """Demand a backend and return its name; '' where it cannot be used.
+
+        BackendTLSPolicies count where the listener ends TLS: what passes through is the client's, or no TLS at all.
+        """
         if backend.problems:
             return ''
         field = f'{_FIELD}.backendRefs[{number}]'
@@ -110,8 +125,13 @@ class _Builder(FragmentParts):
         if isinstance(resolved, Diagnostic):
             self.diagnostics.append(resolved)
             return ''
-        service = resolved.service
-        demand, spec = backends.demand(service, resolved.port, 'tcp', self.context, self.settings)
+        service, settings = resolved.service, self.settings
+        tls = backend_tls.of_port(service, resolved.port.name, self.reader, self.context) if ended else None
+        if tls is not None and tls.server is None:
+            return ''
+        if tls is not None:
+            settings = tuple(sorted((*settings, (backends.TLS, tls.server)), key=lambda item: item[0]))
+        demand, spec = backends.demand(service, resolved.port, 'tcp', self.context, settings)
         self.demands.add(demand)
         if spec.shape.affinity:
             policy.add(policies.AFFINITY)

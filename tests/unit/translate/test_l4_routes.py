@@ -9,7 +9,17 @@ from headrace.ir.routing import Split
 from headrace.names import Ref
 from headrace.settings.settings import Settings
 from headrace.translate import policies
-from support.gateways import GATEWAY_CLASS, OWN_NAMESPACE, backend, gateway, l4_route, listener, slot_service, tcp_route
+from support.gateways import (
+    GATEWAY_CLASS,
+    OWN_NAMESPACE,
+    backend,
+    backend_tls_policy,
+    gateway,
+    l4_route,
+    listener,
+    slot_service,
+    tcp_route,
+)
 from support.objects import built, service
 
 TLS_SLOT, SLOT = 28128, 28192
@@ -120,6 +130,22 @@ def test_a_tls_route_claims_its_hosts_and_has_tls_ended_where_the_listener_does(
         f'{TLS_SLOT}:a.com': '',
         f'{TLS_SLOT}:x.a.com': policies.TLS,
     }
+
+
+@pytest.mark.parametrize(
+    ('policies_', 'wanted'),
+    [
+        pytest.param((), 'the same', id='none'),
+        pytest.param((backend_tls_policy('p', 'one', system=True),), 'another', id='kept'),
+        pytest.param((backend_tls_policy('p', 'one', authorities=['absent']),), 'no', id='not kept'),
+    ],
+)
+def test_a_policy_of_endpoints_is_for_connections_whose_tls_is_ended(policies_, wanted):
+    made = tls_model(l4_route('TLSRoute', 'r', 'one', hostnames=['a.com', 'x.a.com']), *policies_)
+    found = {each.key: each.value.backend for each in made.fragments[Ref('TLSRoute', 'shop', 'r')].claims}
+    passed, ended = found[f'{TLS_SLOT}:a.com'], found[f'{TLS_SLOT}:x.a.com']
+    assert passed != names.UNRESOLVED
+    assert wanted == ('no' if ended == names.UNRESOLVED else 'the same' if ended == passed else 'another')
 
 
 def test_a_host_of_a_listener_without_a_route_leads_nowhere():
