@@ -11,7 +11,7 @@ _PROGRAMS = {
     'echo-basic': {'Entrypoint': ['/echo-basic'], 'User': '65532:65532'},
     'coredns': {'Entrypoint': ['/coredns']},
 }
-_NAME = rb'registry\.k8s\.io/[a-z-]+/%s:[\w.-]+'
+_NAME = rb'registry\.k8s\.io/[a-z/-]+/%s:[\w.-]+'
 
 
 def write(folder, target):

@@ -39,7 +39,6 @@ from headrace.translate.route_policies import RoutePolicy
 
 # Statuses of answers that HAProxy can try again after (`retry-on`).
 _RETRIED = frozenset((401, 403, 404, 408, 425, 429, 500, 501, 502, 503, 504))
-_MOST_ATTEMPTS = 10
 # The timeout of a rule that wants none, in milliseconds: a day, for what is never answered must end at last.
 _OFF = 86_400_000
 
@@ -276,5 +275,5 @@ class RuleBuilder:
 def _most_attempts(timeouts: Timeouts | None) -> int:
     """Return how often a request can be tried again, so that all tries together take no longer than it may."""
     if timeouts is None or not timeouts.request or not timeouts.backend_request:
-        return _MOST_ATTEMPTS
-    return min(timeouts.request // timeouts.backend_request - 1, _MOST_ATTEMPTS)
+        return shapes.MOST_ATTEMPTS
+    return min(timeouts.request // timeouts.backend_request - 1, shapes.MOST_ATTEMPTS)

@@ -25,15 +25,18 @@ CHECKS = ('off', 'tcp', 'http')
 FAILURES = ('conn-failure', 'empty-response', 'response-timeout')
 NOT_READY = (*FAILURES, '502', '503', '504')
 RETRIES = ((0, DEFAULT_RETRY_ON), *product((2, 3), (FAILURES, NOT_READY)))
-# What rules of HTTPRoutes usually ask for: up to three tries more, after failures and these statuses.
-ROUTE_RETRIES = tuple(
-    product(
+# The most tries that a route can have.
+MOST_ATTEMPTS = 10
+# What rules of HTTPRoutes usually ask for: up to three tries more, after failures and these statuses, or the most after failures.
+ROUTE_RETRIES = (
+    (MOST_ATTEMPTS, FAILURES),
+    *product(
         (1, 2, 3),
         (
             (*FAILURES, *codes)
             for codes in ((), ('500',), ('503',), ('502', '503', '504'), ('500', '502', '503', '504'))
         ),
-    )
+    ),
 )
 RETRIED_BALANCES = ('random', 'roundrobin')
 CONNECT, SERVER, TUNNEL, QUEUE = 5 * SECOND, 60 * SECOND, 3600 * SECOND, 5 * SECOND
