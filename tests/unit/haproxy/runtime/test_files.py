@@ -34,8 +34,8 @@ def fragment(*shapes):
 
 def test_the_base_set_is_all_modes_balances_checks_and_the_cookie_of_the_class_or_affinity():
     # http: 8 balances x 3 checks, each plain, with the cookie, with affinity; tcp: 6 balances (no uri and hash) x 3 checks, without cookie.
-    # What is tried again: 2 balances x with the cookie or without x 5 usual values, and 11 more of HTTPRoutes.
-    assert len(profiles.in_use([], 'headrace')) == 72 + 36 + 20 + 11
+    # What is tried again: 2 balances x with the cookie or without x 5 usual values, and 12 more of HTTPRoutes.
+    assert len(profiles.in_use([], 'headrace')) == 72 + 36 + 20 + 12
 
 
 def test_a_shape_is_rendered_while_it_is_in_use():
