@@ -81,7 +81,7 @@ def texts_of(report: IngressReport) -> dict[str, str]:
 
 
 def path_key(ingress: Ingress, host: str, path: IngressPath) -> PathKey:
-    """Return what a path of a host is told apart by."""
+    """Return the key of a path of a host: paths with one key are the same path."""
     return ingress.namespace, host, path.path, path.type
 
 

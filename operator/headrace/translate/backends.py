@@ -4,6 +4,7 @@ The same functions make the backend that its own Service needs and the name by w
 points to it, so the two cannot differ.
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -169,6 +170,11 @@ def demanded_spec(
         return spec
     # Texts stand in quotes there, so different parts have different texts.
     return replace(spec, variant=names.digest(repr(parts)))
+
+
+def with_value(values: tuple[tuple[str, object], ...], key: str, value: object) -> tuple[tuple[str, object], ...]:
+    """Return the values of a demand with one more, sorted by key as `Demand` has them."""
+    return tuple(sorted((*values, (key, value)), key=operator.itemgetter(0)))
 
 
 def tls_of(demand: Demand) -> ServerTls | None:

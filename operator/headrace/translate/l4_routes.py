@@ -130,7 +130,7 @@ class _Builder(FragmentParts):
         if tls is not None and tls.server is None:
             return ''
         if tls is not None:
-            settings = tuple(sorted((*settings, (backends.TLS, tls.server)), key=lambda item: item[0]))
+            settings = backends.with_value(settings, backends.TLS, tls.server)
         demand, spec = backends.demand(service, resolved.port, 'tcp', self.context, settings)
         self.demands.add(demand)
         if spec.shape.affinity:

@@ -232,10 +232,10 @@ class RuleBuilder:
         if tls is not None and tls.server is None:
             return None
         if tls is not None:
-            settings = tuple(sorted((*settings, (backends.TLS, tls.server)), key=lambda item: item[0]))
+            settings = backends.with_value(settings, backends.TLS, tls.server)
         demand, spec = backends.demand(found.service, found.port, 'http', self.parts.context, settings)
         if self.certificate is not None and spec.options.tls is not None:
-            settings = tuple(sorted((*settings, (backends.CERTIFICATE, self.certificate)), key=lambda item: item[0]))
+            settings = backends.with_value(settings, backends.CERTIFICATE, self.certificate)
             demand, spec = backends.demand(found.service, found.port, 'http', self.parts.context, settings)
         self.parts.demands.add(demand)
         return spec
