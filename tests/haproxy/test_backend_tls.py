@@ -1,10 +1,5 @@
 """BackendTLSPolicies by a real HAProxy: which endpoints are believed, and what becomes of requests where none can be."""
 
-import contextlib
-import ssl
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from conftest import binary
@@ -21,21 +16,10 @@ OTHER = ca_config_map('ca', pem=certificates.for_names('a.example.com')[1].decod
 SERVICES = ('good', 'wrong-host', 'system', 'closed', 'none')
 
 
-@contextlib.contextmanager
-def tls_endpoints():
-    """Return endpoints that speak TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix='.pem') as file:
-        Path(file.name).write_bytes(KEY + CERTIFICATE)
-        context.load_cert_chain(file.name)
-    with Endpoints(context) as found:
-        yield found
-
-
 @pytest.fixture(scope='module')
 def served():
     """An edge, its documents without authorities, and the endpoints; each Service has a path of its name."""
-    with tls_endpoints() as endpoints:
+    with Endpoints(certificates.server_context(KEY, CERTIFICATE)) as endpoints:
         services = [item for name in SERVICES for item in web(name, endpoints, host='', **{'class': 'other'})]
         rules = [rule(name, path=f'/{name}') for name in SERVICES]
         documents = (

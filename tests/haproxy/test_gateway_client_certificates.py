@@ -2,8 +2,6 @@
 
 import contextlib
 import ssl
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -29,10 +27,7 @@ def client(pair):
 
 @contextlib.contextmanager
 def endpoints_that_demand_a_certificate():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix='.pem') as file:
-        Path(file.name).write_bytes(KEY + CERTIFICATE)
-        context.load_cert_chain(file.name)
+    context = certificates.server_context(KEY, CERTIFICATE)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=KNOWN[1].decode())
     with Endpoints(context) as found:

@@ -72,13 +72,9 @@ POLICY = backend_tls_policy('inner', 'inner', hostname='inner', authorities=['ca
 
 
 @pytest.fixture(scope='module')
-def services(tmp_path_factory):
+def services():
     """Two Services that speak in the clear, and one whose endpoints end TLS."""
-    pem = tmp_path_factory.mktemp('endpoint') / 'endpoint.pem'
-    pem.write_bytes(b''.join(CERTIFICATES['endpoint']))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    with Endpoints(context) as secured, Endpoints() as plain:
+    with Endpoints(certificates.server_context(*CERTIFICATES['endpoint'])) as secured, Endpoints() as plain:
         yield [
             item
             for number, name in enumerate(NAMES)

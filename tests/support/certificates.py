@@ -1,6 +1,9 @@
 """Certificates for names, as a client that looks at them needs."""
 
 import datetime as dt
+import ssl
+import tempfile
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,3 +39,12 @@ def for_names(*names, kind='ECDSA'):
 def tls_secret(name, key, certificate):
     """Return a Secret with a certificate and its key."""
     return {**secret(name, tls_crt=certificate.decode(), tls_key=key.decode()), 'type': 'kubernetes.io/tls'}
+
+
+def server_context(key, certificate):
+    """Return a context for servers that show a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile(suffix='.pem') as file:
+        Path(file.name).write_bytes(key + certificate)
+        context.load_cert_chain(file.name)
+    return context

@@ -1,9 +1,6 @@
 """What the Ingresses of ingress-nginx's cases need besides: Services with real endpoints, Secrets and ConfigMaps."""
 
 import contextlib
-import ssl
-import tempfile
-from pathlib import Path
 
 from support import certificates, nginx_cases
 from support.authentication import Authentication
@@ -32,10 +29,7 @@ def _decide(asked):
 def surroundings():
     """Run the endpoints of all cases, and return the documents."""
     key, certificate = certificates.for_names('*.example')
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    with tempfile.NamedTemporaryFile(suffix='.pem') as file:
-        Path(file.name).write_bytes(key + certificate)
-        context.load_cert_chain(file.name)
+    context = certificates.server_context(key, certificate)
     with contextlib.ExitStack() as closing:
         endpoints, secured, auth = map(closing.enter_context, (Endpoints(), Endpoints(context), Authentication()))
         auth.answer = _decide
