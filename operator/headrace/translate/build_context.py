@@ -53,9 +53,13 @@ class BuildContext:
 
     @property
     def slots(self) -> dict[str, range]:
-        """Return the ports that are bound for Gateways, by protocol; none where listeners have the class's own ports."""
+        """Return the ports that are bound for Gateways, by protocol; none where listeners have the class's own ports.
+
+        That is so also where the Services of Gateways, which are in the own namespace, could not be read.
+        """
         is_edge = self.role is Role.EDGE and self.settings.gateway_api
-        return self.settings.slots() if self.own_namespace and self.settings.gateway_slots and is_edge else {}
+        has_services = bool(self.own_namespace) and self.exists(self.own_namespace)
+        return self.settings.slots() if has_services and self.settings.gateway_slots and is_edge else {}
 
     @property
     def tls_slots(self) -> tuple[int, ...]:

@@ -102,3 +102,16 @@ def test_an_agent_with_a_seat_closes_the_listeners_of_all_that_may_be_on_the_nod
     assert third.node_ports == (10296, 10297, 10298, 10299, 10302, 10303)
     assert len(first.closed_ports) == len({*first.closed_ports}) == 4 * 6
     assert {*first.node_ports, *third.node_ports} < {*third.closed_ports} == {*first.closed_ports}
+
+
+@pytest.mark.parametrize(
+    ('namespaces', 'has_slots'),
+    [
+        pytest.param((), True, id='all namespaces'),
+        pytest.param(('shop', 'headrace-system'), True, id='its own among them'),
+        pytest.param(('shop',), False, id='its own not among them'),
+    ],
+)
+def test_gateways_have_slots_where_the_services_of_gateways_can_be_read(namespaces, has_slots):
+    context = build_context.make(Settings(namespaces=namespaces))
+    assert bool(replace(context, own_namespace='headrace-system').slots) is has_slots
