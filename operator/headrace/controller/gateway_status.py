@@ -41,6 +41,8 @@ _OF_REFERENCES = frozenset(
 )
 # What the condition of a route that is accepted says all the same.
 _REMARKS = frozenset(('OlderRoute', 'WeightsNotKept'))
+# The condition that a Gateway has at times only.
+_INSECURE = 'InsecureFrontendValidationMode'
 # The API takes no more.
 _MOST_ANCESTORS = 16
 _CONFLICTS = frozenset(('HostnameConflict', 'ProtocolConflict'))
@@ -246,7 +248,7 @@ def _insecure(gateway: Gateway) -> list[Condition]:
     if not any(each is not None and each.insecure_fallback for each in validations):
         return []
     message = 'clients without a valid certificate are let in (AllowInsecureFallback)'
-    return [Condition('InsecureFrontendValidationMode', 'True', 'ConfigurationChanged', message, gateway.generation)]
+    return [Condition(_INSECURE, 'True', 'ConfigurationChanged', message, gateway.generation)]
 
 
 def _address(ip: str, host: str) -> Document:
@@ -307,7 +309,7 @@ def _documents(current: fields.Document, judged: Iterable[Condition], now: str) 
     """Return conditions as the API takes them, and those of other types that are there."""
     shown = status.read_conditions(current)
     ours = [conditions.document(each, shown, now) for each in judged]
-    types = {entry['type'] for entry in ours}
+    types = {_INSECURE, *(entry['type'] for entry in ours)}
     others = (dict(entry) for entry in fields.documents(current, 'conditions'))
     return [*(entry for entry in others if entry.get('type') not in types), *ours]
 

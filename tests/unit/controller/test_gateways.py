@@ -167,6 +167,9 @@ def test_a_gateway_that_lets_clients_in_without_a_valid_certificate_says_so():
     document['spec']['tls'] = {'frontend': {'default': {'validation': validation}}}
     status = Cluster(document).gateways.decide(WEB).status
     assert conditions(status)['InsecureFrontendValidationMode'] == ('True', 'ConfigurationChanged')
+    # Without it the condition goes.
+    cluster = Cluster({**gateway('web'), 'status': status})
+    assert 'InsecureFrontendValidationMode' not in conditions(cluster.gateways.decide(WEB).status)
 
 
 def test_attached_routes_are_counted_as_they_come_and_go():
