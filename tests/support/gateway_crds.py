@@ -1,12 +1,16 @@
-"""CustomResourceDefinitions of the Gateway API that take any content, on an API server of the tests."""
+"""CustomResourceDefinitions of the Gateway API on an API server of the tests: those of its release, or such that take any content."""
 
 import contextlib
 
+import yaml
+
+from conftest import ROOT
 from headrace.objects import registry
 from headrace.objects.references import GATEWAY_GROUP
 from support import waiting
 from support.api import ApiError, collection
 
+RELEASED = ROOT / 'bin' / 'conformance' / 'crds' / 'standard'
 CRDS = collection('CustomResourceDefinition', api='apiextensions.k8s.io/v1')
 _ANYTHING = {'openAPIV3Schema': {'type': 'object', 'x-kubernetes-preserve-unknown-fields': True}}
 
@@ -42,6 +46,15 @@ def definitions():
             }
 
 
+def released():
+    """Return the definitions of the standard channel, as its release has them."""
+    assert RELEASED.is_dir(), 'bin/conformance is missing: run make conformance-tools'
+    for path in sorted(RELEASED.glob('*.yaml')):
+        for document in yaml.load_all(path.read_text(), yaml.CSafeLoader):
+            if document and document['kind'] == 'CustomResourceDefinition':
+                yield document
+
+
 def _created(api, definition):
     with contextlib.suppress(ApiError):
         api.create(definition)
@@ -50,14 +63,15 @@ def _created(api, definition):
 
 
 @contextlib.contextmanager
-def defined(api):
+def defined(api, definitions=definitions):
     """Define the kinds for a while."""
-    for definition in definitions():
+    made = list(definitions())
+    for definition in made:
         # One that a test before has deleted may still be on its way out.
         waiting.until(lambda definition=definition: _created(api, definition), 'the definition can be made')
     try:
         yield
     finally:
-        for definition in definitions():
+        for definition in made:
             with contextlib.suppress(ApiError):
                 api.delete(f'{CRDS}/{definition["metadata"]["name"]}')

@@ -43,9 +43,9 @@ def release(services: tuple[str, ...], **options: Any) -> None:
     The wish headrace.io/proxy is taken from the Services; the controller lets kube-proxy serve them again, and after that
     the nodes let go. A label service.kubernetes.io/service-proxy-name that another party has set stays.
 
-    --all is for the time before an uninstall: once all Services are back, conditions and addresses in their status are
-    removed, while controllers that still run stand aside for ten minutes. What the edge serves stays served until it is
-    removed.
+    --all is for the time before an uninstall: once all Services are back, what headrace has written to statuses is
+    removed, of the Gateway API's resources too, while controllers that still run stand aside for ten minutes. The Services of
+    Gateways are removed; what else the edge serves stays served until it is removed itself.
     """
     logs.set_up(options['log_format'], 'info')
     names = tuple((parts[0], parts[2]) for text in services if (parts := text.partition('/')))
@@ -64,7 +64,9 @@ async def _release(options: dict[str, Any], names: tuple[tuple[str, str], ...], 
     calls = client.connect(access, settings.class_name)
     identity = f'release-{wiring.pod_name()}'
     kinds = resources.status_kinds(settings)
-    installation = uninstall.Installation(settings.class_name, access.namespace, settings.namespaces, identity, kinds)
+    installation = uninstall.Installation(
+        settings.class_name, access.namespace, settings.namespaces, identity, kinds, settings.gateway_api
+    )
     try:
         async with asyncio.timeout(seconds):
             if options['everything'] and not settings.namespaces:

@@ -1,12 +1,13 @@
 """What the controller needs of the API, by the calls of `kube`: statuses, labels, Nodes, Events, and who it is."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from headrace.kube import session as sessions
 from headrace.kube.access import Access
-from headrace.kube.calls import Calls
+from headrace.kube.calls import Calls, NotFoundError
 from headrace.kube.lease import Leases
 from headrace.kube.resources import GATEWAY_CLASSES, GATEWAY_RESOURCES, NODES, SLICES, STATUSES, Resource
 from headrace.names import Ref
@@ -49,8 +50,11 @@ class Client:
         path = f'{resource.path(ref.namespace)}/{ref.name}/status'
         await self._patch(path, body, _APPLY, {'force': 'true'} if force else {})
 
-    async def patch_status(self, ref: Ref, version: str, status: dict[str, Any]) -> None:
-        """Exchange parts of an object's status (merge patch); raises ConflictError where it is another version by now."""
+    async def patch_status(self, ref: Ref, version: str, status: dict[str, Any] | None) -> None:
+        """Exchange parts of an object's status, or remove it (merge patch).
+
+        Raises ConflictError where the object is another version by now.
+        """
         body = {'metadata': {'resourceVersion': version}, 'status': status}
         await self._patch(f'{_BY_KIND[ref.kind].path(ref.namespace)}/{ref.name}/status', body, _MERGE)
 
@@ -131,6 +135,14 @@ class Client:
                     if self._field_manager in statuses.read(item).managers
                 ]
         return refs
+
+    async def documents(self, resource: Resource, namespace: str) -> list[dict[str, Any]]:
+        """Return the objects of a kind, none where the API does not serve it; '' for all namespaces."""
+        documents: list[dict[str, Any]] = []
+        with contextlib.suppress(NotFoundError):
+            async for page in self._calls.pages(resource.path(namespace), resource, _PAGE):
+                documents += ({**item, 'kind': resource.kind} for item in page['items'] or ())
+        return documents
 
     async def account_uid(self) -> str:
         """Return name and uid of the ServiceAccount that this process is, '' where it is not one."""

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headrace import garbage
-from headrace.controller import addresses, conditions, gateways, uninstall
+from headrace.controller import addresses, conditions, gateway_services, gateways, uninstall
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.conditions import Subject
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
-from headrace.controller.gateway_services import CLASS_LABEL as CLASS_OF_GATEWAY
 from headrace.controller.gateway_slices import GatewaySlices
 from headrace.controller.gateways import Gateways, GatewayWrite
 from headrace.controller.handover import Handover
@@ -225,9 +224,8 @@ class Controller:
         if not self.options.context.slots:
             return
         kept = self.gateways.services()
-        for namespace, name in await self.client.services_with_label(
-            f'{CLASS_OF_GATEWAY}={self.options.context.class_name}', own
-        ):
+        label = gateway_services.own_label(self.options.context.class_name)
+        for namespace, name in await self.client.services_with_label(label, own):
             if (ref := Ref('Service', namespace, name)) not in kept:
                 await self.client.delete_service(ref)
 

@@ -87,6 +87,11 @@ class Slots:
         return {port.number: port.target for port in shown.ports if port.target} if shown is not None else {}
 
 
+def own_label(class_name: str) -> str:
+    """Return the label of the Services that a class keeps for Gateways (`KEY=VALUE`)."""
+    return f'{CLASS_LABEL}={class_name}'
+
+
 def ports_of(gateway: Gateway, sets: Iterable[ListenerSet] = ()) -> dict[int, str]:
     """Return the protocol of each port that a Gateway needs at the edge; of several the first listener's counts.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from headrace import names
+from headrace.controller import gateway_services
 from headrace.controller.client import Client
 from headrace.controller.gateway_services import CLASS_LABEL, udp_name
 from headrace.ir.backend import Group
@@ -57,6 +58,11 @@ class BackendSlices:
         for (family, number), addresses in sorted(groups.items()):
             allowed, _ = refused_addresses.split((Group(number, tuple(sorted(addresses))),), context)
             yield from ((family, group) for group in allowed if group.addresses)
+
+
+def own_labels(class_name: str) -> str:
+    """Return the labels of the slices that a class writes, as a selector."""
+    return f'{_MANAGER_LABEL}={_MANAGER},{gateway_services.own_label(class_name)}'
 
 
 def documents(service: Ref, port: int, backends: Iterable[BackendSlices], context: BuildContext) -> dict[str, Document]:
@@ -132,8 +138,8 @@ class GatewaySlices:
         """
         namespace = self._context.own_namespace
         if self._written is None:
-            label = f'{_MANAGER_LABEL}={_MANAGER},{CLASS_LABEL}={self._context.class_name}'
-            self._written = {name: {} for name in await self._client.slices_with_label(label, namespace)}
+            names_of_own = await self._client.slices_with_label(own_labels(self._context.class_name), namespace)
+            self._written = {name: {} for name in names_of_own}
         targets = self._targets()
         await self._follow({ref for ports in targets.values() for each in ports.values() for ref, *_ in each.backends})
         wanted = self._wanted(targets)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from headrace.controller import gateway_services
 from headrace.controller.client import Client
 from headrace.controller.uninstall import Installation
 from headrace.objects.services import CHOSEN_LABEL, PROXY_NAME_LABEL
@@ -15,11 +16,15 @@ _STEP_SECONDS = 0.5
 async def give_back(
     client: Client, installation: Installation, names: tuple[tuple[str, str], ...], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
-    """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError."""
+    """Take the wish of some Services away, all that are chosen where none is named; return which. Raises CallError.
+
+    The Services of Gateways are not among all: the controller would give them their wish again.
+    """
     services = list(names)
     if not services:
+        chosen = f'{CHOSEN_LABEL}={installation.class_name},!{gateway_services.CLASS_LABEL}'
         for namespace in installation.namespaces or ('',):
-            services += await client.services_with_label(f'{CHOSEN_LABEL}={installation.class_name}', namespace)
+            services += await client.services_with_label(chosen, namespace)
     for namespace, name in services:
         body: dict[str, Any] = {'metadata': {'annotations': {_WISH: None}}}
         await client.patch_service(namespace, name, body)

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.controller import gateway_withdrawal
 from headrace.controller.client import Client
 from headrace.controller.election import Election
 from headrace.controller.ownership import ClassLease
@@ -32,7 +33,7 @@ _LOOK_SECONDS = 0.5
 class Installation:
     """Which installation is released: its class, the namespace of its Leases, those that it watches; none for all.
 
-    `kinds` are those whose status it writes.
+    `kinds` are those whose status it writes by server-side apply; `gateway_api` tells whether it serves the Gateway API.
     """
 
     class_name: str
@@ -40,6 +41,7 @@ class Installation:
     namespaces: tuple[str, ...]
     identity: str
     kinds: tuple[Resource, ...] = STATUSES
+    gateway_api: bool = True
 
 
 def labels(class_name: str) -> dict[str, str]:
@@ -81,9 +83,12 @@ async def release(client: Client, installation: Installation, *, wait: bool) -> 
 
 
 async def _statuses(client: Client, installation: Installation, *, wait: bool) -> int:
-    """Remove our conditions and our addresses from all objects."""
-    count = 0
+    """Remove our conditions and our addresses from all objects, and what Gateways had."""
+    count, place = 0, (installation.namespace, installation.namespaces)
     while True:
+        progress = gateway_withdrawal.Progress()
+        if installation.gateway_api:
+            progress = await gateway_withdrawal.withdraw(client, installation.class_name, *place)
         refs = [
             each
             for namespace in installation.namespaces or ('',)
@@ -97,7 +102,8 @@ async def _statuses(client: Client, installation: Installation, *, wait: bool) -
                 continue
             count += 1
             await asyncio.sleep(_PAUSE_SECONDS)
-        if not wait or not refs:
+        count += progress.taken
+        if not progress.refused and (not wait or not (refs or progress.taken or progress.removed)):
             return count
         await asyncio.sleep(_LOOK_SECONDS)
 
