@@ -1,0 +1,68 @@
+"""headrace as it was before: the last release, or a pinned commit of this repository, beside what is tested.
+
+It is read from the history, so a clone without one makes tests fail.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from conftest import ROOT
+from support.cluster import Cluster
+
+# The first commit whose controller keeps the Services of Gateways and writes the statuses of the Gateway API. With the first tag
+# that comes after it, the last tag is taken.
+PINNED = '1b0c5579c9ff1fa8ab890843f4d30f2a8fa311f3'
+_PACKAGE = 'operator/headrace'
+
+
+def revision():
+    """Return the last tag that is part of the history and after the pinned commit, else that commit."""
+    if _git('rev-parse', '--is-shallow-repository').decode().strip() == 'true':
+        raise AssertionError('the history is shallow, and tests need all of it: git fetch --unshallow --tags')
+    tags = (
+        _git('tag', '--list', 'v*', '--merged', 'HEAD', '--contains', PINNED, '--sort=-version:refname')
+        .decode()
+        .split()
+    )
+    return tags[0] if tags else PINNED
+
+
+@pytest.fixture(scope='module')
+def former_package(tmp_path_factory):
+    """The folder that holds the package of that revision."""
+    folder = tmp_path_factory.mktemp('former')
+    archive = _git('archive', '--format=tar', revision(), _PACKAGE)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as file:
+        file.extractall(folder, filter='data')
+    return folder
+
+
+def _git(*words):
+    done = subprocess.run(['git', '-C', ROOT, *words], capture_output=True, check=False)
+    assert done.returncode == 0, f'git {" ".join(words)}: {done.stderr.decode()}'
+    return done.stdout
+
+
+class Former(Cluster):
+    """A process of the package in a folder."""
+
+    def __init__(self, folder, *arguments, **options):
+        self._package = folder / 'operator'
+        super().__init__(*arguments, **options)
+
+    def command(self, *more):
+        return [sys.executable, '-m', 'headrace', *super().command(*more)[1:]]
+
+    def begin(self, *more, **environment):
+        return super().begin(*more, PYTHONPATH=str(self._package), **environment)
+
+    def runs_from(self):
+        """Return the folder whose package such a process imports."""
+        words = [sys.executable, '-c', 'import headrace; print(headrace.__file__)']
+        environment = {**os.environ, 'PYTHONPATH': str(self._package)}
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
