@@ -15,7 +15,7 @@ import datetime as dt
 import logging
 import time
 
-from headrace.controller import conditions
+from headrace.controller import events
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
 from headrace.kube import class_holder
@@ -146,12 +146,6 @@ class ClassLease:
         await self._client.leases.put(copy)
 
     async def _event(self, name: str) -> None:
-        now = leases.stamp(dt.datetime.now(dt.UTC))
         note = f'class {self._class_name} is held by another release, {self.other_release}: this one writes no status'
         subject = Subject(Ref('Namespace', '', self._namespace))
-        body = conditions.event(subject, Occurrence(name, 'ClassHeldByAnother', note), 'Wait', self.release, now)
-        try:
-            await self._client.create_event(body)
-        except ConflictError:
-            count = await self._client.event_count(self._namespace, name)
-            await self._client.repeat_event(self._namespace, name, count + 1, now)
+        await events.tell(self._client, subject, Occurrence(name, 'ClassHeldByAnother', note), 'Wait', self.release)

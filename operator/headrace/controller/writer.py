@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.controller import addresses, conditions
+from headrace.controller import addresses, conditions, events
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
 from headrace.controller.gateways import GatewayWrite
@@ -267,13 +267,7 @@ class Writer:
         """Create an Event; while it still holds, say before it is forgotten that it has happened again."""
         times = self._event_times.setdefault(subject.ref, {})
         await self.rate.turn()
-        now = dt.datetime.now(dt.UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')
-        try:
-            await self.client.create_event(conditions.event(subject, occurrence, 'Program', self.identity, now))
-        except ConflictError:
-            # Whichever replica wrote it before, the number goes on from there.
-            count = await self.client.event_count(subject.ref.namespace, occurrence.name)
-            await self.client.repeat_event(subject.ref.namespace, occurrence.name, count + 1, now)
+        await events.tell(self.client, subject, occurrence, 'Program', self.identity)
         times[occurrence.name] = time.monotonic()
         self.counts.events += 1
         self.ask(subject.ref, after=_REPEAT_SECONDS + 1)
