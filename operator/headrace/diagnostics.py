@@ -12,6 +12,7 @@ from headrace.names import Ref
 
 _MAX_BITS = 1024
 _NONE = Ref('', '', '')
+_OF_ANOTHER_VERSION = 'OfAnotherVersion'
 
 
 class Level(StrEnum):
@@ -80,11 +81,16 @@ class Diagnostic:
 
 
 def parse(value: Any, longest: int) -> Diagnostic | None:
-    """Return the diagnostic of a value from JSON, with texts of so many characters at most; None for none."""
+    """Return the diagnostic of a value from JSON, with texts of so many characters at most; None for none.
+
+    A mistake whose reason only another version knows stays a mistake.
+    """
     reason = value.get('reason') if isinstance(value, dict) else None
-    if not isinstance(reason, str) or reason not in REASONS:
+    if not isinstance(reason, str) or (reason not in REASONS and value.get('level') != Level.ERROR):
         return None
     message, field = (str(value.get(key, ''))[:longest] for key in ('message', 'field'))
+    if reason not in REASONS:
+        reason, message = _OF_ANOTHER_VERSION, f'{reason}: {message}'[:longest]
     return Diagnostic(_ref(value, longest), reason, message, field, _part(value.get('part'), longest))
 
 
@@ -136,6 +142,7 @@ OF_AGENTS = frozenset(
         'SecretForbidden',
         'SecretMissing',
         'NoValidCACertificate',
+        _OF_ANOTHER_VERSION,
         'PlaceholderCertificate',
     )
 )
@@ -183,6 +190,7 @@ REASONS: dict[str, Reason] = {
     'NotAllowedByListeners': Reason(_ERROR, 'No listener of the parent allows routes of this kind and namespace.', 'Change `allowedRoutes` of the listener.'),
     'NotApplicable': Reason(_WARNING, 'The key has no meaning for this port or kind and is ignored.', 'Remove it, or change the mode of the port.'),
     'NotYet': Reason(_WARNING, 'This version understands the key but does not apply it yet.', 'Remove it, or wait for a later version.'),
+    _OF_ANOTHER_VERSION: Reason(_ERROR, 'An agent of another version reports a mistake that the controller has no name for; the message begins with the name that the agent has for it.', 'Read the message. While an upgrade goes on this comes and goes by itself; else give controller and agents the same version.'),
     'OlderRoute': Reason(_WARNING, 'An older route of the same kind has the same listener and host; that one is served, this one waits.', 'Change one of them; when the older one leaves, this one takes over.'),
     'PlaceholderCertificate': Reason(_WARNING, 'Offline, a Secret that is not in the input is replaced by a self-signed certificate.', 'Add the Secret to the input to check the real one.'),
     'PortNotBound': Reason(_ERROR, "The TCP port is outside the class's `tcpPorts`.", 'Use a port of those ranges, or ask the administrator to widen `tcpPorts`.'),

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import binary
 from support import gateway_crds, ports
-from support.cluster import Cluster, pod
+from support.cluster import LEASES, Cluster, pod
 from support.former import Former, former_package  # noqa: F401
 from support.gateway_objects import gateway_class
 from support.gateways import API, gateway, http_route, listener, rule
@@ -21,6 +21,7 @@ from support.objects import endpoint_slice, ingress, service
 LATE = 40
 VIP, GATEWAY_VIP = '192.0.2.7', '192.0.2.8'
 SLOTS, PROTOCOLS = 2, 4
+HANDED_OVER = 'service.kubernetes.io/service-proxy-name'
 
 
 @pytest.fixture
@@ -176,3 +177,26 @@ def writes(controller):
     refs = (each.get('objectRef') or {} for each in noted)
     of_statuses = [ref for ref in refs if ref.get('subresource') == 'status']
     return Counter((each['resource'], each['name']) for each in of_statuses)
+
+
+def report_of_the_future(controller, node, form):
+    """Write the Lease of an agent that has applied all epochs, with a form."""
+    controller.report(node, epoch=10**17)
+    lease = controller.path('Lease', f'headrace-node-agent-{node}', LEASES)
+    controller.plane.api.patch(lease, {'metadata': {'labels': {'headrace.io/form': form}}})
+
+
+def test_a_hand_over_waits_for_an_agent_whose_report_is_of_a_newer_form_and_an_event_says_so(make_controller):
+    controller = make_controller()
+    controller.plane.api.create({'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': 'future'}})
+    report_of_the_future(controller, 'future', '99')
+    controller.put('web', service('web', annotations={'proxy': 'node'}))
+    controller.begin()
+    until(lambda: controller.service('web')['metadata'].get('labels', {}).get('headrace.io/node'), 'it is chosen', LATE)
+    until(lambda: 'AgentsOfNewerVersion' in controller.kubectl('get', 'events'), 'the Event tells', LATE)
+    until(lambda: controller.times('a hand-over waits'), 'it waits', LATE)
+    assert HANDED_OVER not in controller.service('web')['metadata']['labels']
+    epoch = int(controller.service('web')['metadata']['annotations']['headrace.io/epoch'])
+    controller.report('future', epoch)
+    until(lambda: HANDED_OVER in controller.service('web')['metadata']['labels'], 'it is handed over', LATE)
+    controller.plane.api.delete('/api/v1/nodes/future')

@@ -1,6 +1,7 @@
 """What the agents tell in their Leases: who lives, which epoch each has applied, and diagnostics that only they can know.
 
-Such a Lease is trusted no more than needed: what does not parse is left out, and texts are shortened.
+Such a Lease is trusted no more than needed: what does not parse is left out, and texts are shortened. Of a report of a newer form
+only that its agent lives is taken.
 """
 
 import asyncio
@@ -12,32 +13,44 @@ from dataclasses import dataclass, field
 import msgspec
 
 from headrace import diagnostics as parsing
+from headrace import forms
 from headrace.diagnostics import Diagnostic
 from headrace.kube import lease as leases
 from headrace.kube.agent_lease import DIAGNOSTICS, LONGEST, MOST_BYTES, MOST_DIAGNOSTICS, NODE
-from headrace.kube.lease import EPOCH, ROLE_LABEL, Document
+from headrace.kube.lease import EPOCH, ROLE_LABEL, VERSION_LABEL, Document
 from headrace.names import Ref
 from headrace.translate.build_context import Role
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent as its Lease shows it; `text` is that of its diagnostics there."""
+    """One agent as its Lease shows it; `text` is that of its diagnostics there.
+
+    `version` is that of headrace, '' where the Lease does not say it. One whose report is not readable has applied nothing known.
+    """
 
     name: str
     role: str
     epoch: int
     diagnostics: tuple[Diagnostic, ...]
     node: str = ''
+    version: str = ''
+    is_readable: bool = True
     text: str = field(default='', compare=False, repr=False)
 
 
-def _agent(lease: Document, counter: int, text: str, diagnostics: tuple[Diagnostic, ...]) -> Agent:
-    metadata, annotations = lease['metadata'], leases.annotations(lease)
+def _agent(lease: Document, counter: int, diagnostics: tuple[Diagnostic, ...]) -> Agent:
+    labels, annotations = leases.labels(lease), leases.annotations(lease)
+    name, role, version = lease['metadata']['name'], labels.get(ROLE_LABEL, ''), labels.get(VERSION_LABEL, '')
+    if not _is_readable(lease):
+        return Agent(name, role, 0, (), version=version, is_readable=False)
     epoch = leases.epoch(annotations.get(EPOCH, ''))
-    role = (metadata.get('labels') or {}).get(ROLE_LABEL, '')
-    applied_epoch = epoch if epoch <= counter else 0
-    return Agent(str(metadata['name']), role, applied_epoch, diagnostics, annotations.get(NODE, ''), text)
+    applied_epoch, text = epoch if epoch <= counter else 0, annotations.get(DIAGNOSTICS, '')
+    return Agent(name, role, applied_epoch, diagnostics, annotations.get(NODE, ''), version, text=text)
+
+
+def _is_readable(lease: Document) -> bool:
+    return forms.read(leases.labels(lease)) <= forms.REPORT
 
 
 def diagnostics(text: str) -> tuple[Diagnostic, ...]:
@@ -58,6 +71,8 @@ class Agents:
 
     def __init__(self) -> None:
         self.living: tuple[Agent, ...] = ()
+        # Whether the report of one cannot be read, so that what it says of objects is not known.
+        self.has_unread = False
         # The roles of all agents that have been seen.
         self.roles: set[str] = set()
         # The epoch that each Node's agent has applied.
@@ -74,12 +89,12 @@ class Agents:
         agents: dict[str, Agent] = {}
         for lease in agent_leases:
             if leases.lives(lease, now):
-                text = leases.annotations(lease).get(DIAGNOSTICS, '')
+                text = leases.annotations(lease).get(DIAGNOSTICS, '') if _is_readable(lease) else ''
                 if text not in diagnostics_by_text:
                     # To parse the most that a Lease may hold takes milliseconds.
                     await asyncio.sleep(0)
                     diagnostics_by_text[text] = diagnostics(text)
-                agent = _agent(lease, counter, text, diagnostics_by_text[text])
+                agent = _agent(lease, counter, diagnostics_by_text[text])
                 agents[agent.name] = agent
         changes: set[Ref] = set()
         for name in agents.keys() | self._agents.keys():
@@ -89,6 +104,7 @@ class Agents:
             if refs:
                 await asyncio.sleep(0)
         self.living = tuple(agents[name] for name in sorted(agents))
+        self.has_unread = not all(agent.is_readable for agent in self.living)
         self.roles.update(agent.role for agent in self.living)
         self.applied_epochs = {}
         for agent in self.living:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headrace import garbage
-from headrace.controller import addresses, conditions, gateway_services, gateways, uninstall
+from headrace.controller import addresses, conditions, gateway_services, gateways, uninstall, versions
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.conditions import Subject
@@ -23,6 +23,7 @@ from headrace.controller.gateways import Gateways, GatewayWrite
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
+from headrace.controller.versions import AgentVersions
 from headrace.controller.writer import DesiredStatus, Rate, Writer
 from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube import lease
@@ -96,6 +97,7 @@ class Controller:
         rate = Rate(context.settings.status_writes_per_second)
         self.writer = Writer(client, options.identity, self.decide, rate)
         self.agents = Agents()
+        self.versions = AgentVersions(client, context.class_name, options.namespace, options.identity)
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
         self.gateways = Gateways(self.state, self.store, options.edge_selector, self.writer.ask, self.agents.about)
         taint = context.settings.startup_taint
@@ -297,6 +299,10 @@ class Controller:
 
     def decide(self, ref: Ref) -> DesiredStatus | GatewayWrite | None:
         """Return what the status of an object shall be now; None when it is gone, or its status is not ours to write."""
+        write = self._decide(ref)
+        return versions.until_read(write) if self.agents.has_unread else write
+
+    def _decide(self, ref: Ref) -> DesiredStatus | GatewayWrite | None:
         if ref.kind in gateways.KINDS:
             return self.gateways.decide(ref)
         if (service := self.store.get(ref, Service)) is not None:
@@ -380,10 +386,12 @@ class Controller:
             self._agents_unknown = True
             return
         self._agents_unknown = False
-        before, roles = self.agents.applied_epochs, set(self.agents.roles)
+        before, known = self.agents.applied_epochs, (set(self.agents.roles), self.agents.has_unread)
         changes = await self.agents.take(leases, dt.datetime.now(dt.UTC), self.counter.value)
         if self.agents.applied_epochs != before:
             self.handover.progressed()
         self.handover.changed(changes)
-        for ref in changes if self.agents.roles == roles else self._objects_with_status():
+        is_known = known == (self.agents.roles, self.agents.has_unread)
+        for ref in changes if is_known else self._objects_with_status():
             self.writer.ask(ref)
+        await self.versions.note(self.agents.living)

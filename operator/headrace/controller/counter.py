@@ -2,12 +2,13 @@
 
 Promises: a number is in the Lease before a Service carries it, so that agents and the next controller can tell the
 numbers of the controller from others; the next number cannot be guessed from those before. The Lease tells which of its
-holders keeps the counter, because a controller of before does not.
+holders keeps the counter, because a controller of before does not. A counter of a newer form counts as none.
 """
 
 import contextlib
 import secrets
 
+from headrace import forms
 from headrace.kube import lease as api
 from headrace.kube.calls import CallError, ConflictError
 from headrace.kube.epochs import counter
@@ -37,7 +38,7 @@ class Counter:
         """Go on from the Lease; where it has no counter, from the highest of those found; raises CallError."""
         lease, annotations = await self._read()
         self._holder = api.holder(lease)
-        current = counter(annotations)
+        current = counter(lease)
         self._move(
             max((number for number in epochs if number <= MOST_ADOPTED), default=0) if current is None else current
         )
@@ -55,11 +56,12 @@ class Counter:
             lease, annotations = await self._read()
             if api.holder(lease) != self._holder:
                 raise CallError(f'{self._name}: another controller leads')
-            current = counter(annotations) or 0
+            current = counter(lease) or 0
             if current > self.value:
                 self._move(current)
                 raise CallError(f'{self._name}: another controller has counted')
             lease['metadata']['annotations'] = {**annotations, EPOCH: str(value), EPOCH_HOLDER: self._holder}
+            lease['metadata']['labels'] = {**api.labels(lease), **api.version_labels(forms.COUNTER)}
             # The election may renew it meanwhile.
             with contextlib.suppress(ConflictError):
                 await self._leases.write(lease)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from headrace import forms
 from headrace.names import Ref
 from headrace.objects.annotations import PREFIX
 from headrace.objects.gateways import Gateway, ListenerSet
@@ -83,7 +84,7 @@ class Slots:
         return {*self._targets(service).values(), *self._given.get(service, {}).values()}
 
     def _targets(self, service: Ref) -> dict[int, int]:
-        shown = self._store.get(service, Service)
+        shown = gateway_listeners.readable(self._store.get(service, Service))
         return {port.number: port.target for port in shown.ports if port.target} if shown is not None else {}
 
 
@@ -120,8 +121,11 @@ def refusal(gateway: Gateway) -> tuple[str, str] | None:
 
 
 def is_current(service: Service | None, gateway: Gateway, ports: GatewayPorts) -> bool:
-    """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address."""
-    if service is None or service.load_balancer_ip != _load_balancer_ip(gateway):
+    """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address.
+
+    One of another form is written anew, so that after an upgrade and after a rollback all have the same form.
+    """
+    if service is None or service.form != forms.SLOTS or service.load_balancer_ip != _load_balancer_ip(gateway):
         return False
     if {port.number for port in service.ports if port.protocol is Protocol.UDP} != ports.udp:
         return False
@@ -157,6 +161,7 @@ def document(gateway: Gateway, ports: GatewayPorts, selector: Mapping[str, str],
         NAME_LABEL: gateway.name[:_LONGEST_LABEL],
         NAMESPACE_LABEL: gateway.namespace,
         CLASS_LABEL: context.class_name,
+        forms.LABEL: str(forms.SLOTS),
     }
     return {
         'apiVersion': 'v1',

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from headrace import names
+from headrace import forms, names
 from headrace.controller import gateway_services
 from headrace.controller.client import Client
 from headrace.controller.gateway_services import CLASS_LABEL, udp_name
@@ -95,7 +95,12 @@ class _Part(NamedTuple):
 
 
 def _document(service: Ref, port: int, part: _Part, addresses: Iterable[str], context: BuildContext) -> Document:
-    labels = {SERVICE_LABEL: service.name, _MANAGER_LABEL: _MANAGER, CLASS_LABEL: context.class_name}
+    labels = {
+        SERVICE_LABEL: service.name,
+        _MANAGER_LABEL: _MANAGER,
+        CLASS_LABEL: context.class_name,
+        forms.LABEL: str(forms.WEIGHTS),
+    }
     annotations = {'annotations': {WEIGHT_ANNOTATION: str(part.weight)}} if part.weight else {}
     return {
         'apiVersion': 'discovery.k8s.io/v1',

@@ -1,7 +1,8 @@
 """An agent's own Lease: that it lives, the epoch that it has applied, and diagnostics that only it can know.
 
 Promises: written at most every five seconds for news, and every ten without; bounded, whatever is wrong with how many
-objects, and shared fairly between namespaces. It is the only object that an agent writes.
+objects, and shared fairly between namespaces. It is the only object that an agent writes. Its labels, and that it is renewed, mean
+the same in every form; what its annotations mean is the form REPORT.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from headrace import forms
 from headrace.diagnostics import Diagnostic, Level
 from headrace.kube import lease as leases
 from headrace.kube.calls import CallError
@@ -101,7 +103,11 @@ def document(identity: Identity, report: dict[str, str], now: dt.datetime) -> le
     """Return the Lease as it is written, with some annotations."""
     lease = leases.make(identity.namespace, identity.lease, identity.name, DURATION_SECONDS, now)
     metadata = lease['metadata']
-    metadata['labels'] = {CLASS_LABEL: identity.class_name, ROLE_LABEL: identity.role}
+    metadata['labels'] = {
+        CLASS_LABEL: identity.class_name,
+        ROLE_LABEL: identity.role,
+        **leases.version_labels(forms.REPORT),
+    }
     metadata['annotations'] = {**report, **({NODE: identity.node} if identity.node else {})}
     if identity.uid:
         metadata['ownerReferences'] = [{'apiVersion': 'v1', 'kind': 'Pod', 'name': identity.name, 'uid': identity.uid}]

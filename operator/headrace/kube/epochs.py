@@ -9,14 +9,16 @@ another controller had counted.
 
 import asyncio
 import contextlib
+import logging
 import time
-from typing import Any
 
+from headrace import forms
 from headrace.kube import lease as leases
 from headrace.kube.calls import CallError
 from headrace.kube.lease import EPOCH, EPOCH_HOLDER, Document, Leases, epoch
 from headrace.names import Ref
 
+log = logging.getLogger(__name__)
 _STEP_SECONDS = 0.5
 _AGAIN_SECONDS = 10.0
 # How long a controller that has begun to lead may take to say that it keeps the counter.
@@ -73,9 +75,14 @@ def counter_lease(class_name: str) -> str:
     return f'{class_name}-controller'
 
 
-def counter(annotations: dict[str, Any] | None) -> int | None:
-    """Return the counter in a Lease's annotations, None for none."""
-    return epoch(str((annotations or {}).get(EPOCH, ''))) or None
+def counter(lease: Document) -> int | None:
+    """Return the counter on a Lease, None for none that can be read."""
+    return epoch(str(leases.annotations(lease).get(EPOCH, ''))) or None if is_readable(lease) else None
+
+
+def is_readable(lease: Document) -> bool:
+    """Tell whether the counter on a Lease has a form that is known here."""
+    return forms.read(leases.labels(lease)) <= forms.COUNTER
 
 
 class _Leader:
@@ -98,14 +105,20 @@ class _Leader:
 async def follow(epochs: Epochs, calls: Leases, namespace: str, class_name: str, grace: float = _GRACE_SECONDS) -> None:
     """Read the counter whenever a Service has an epoch above it; without a Lease or a counter in it all count.
 
-    All count also where a former leader wrote the counter, and the present one has not for `grace` seconds.
+    All count also where a former leader wrote the counter, and the present one has not for `grace` seconds. While the counter
+    has a newer form, those count that did before.
     """
-    last_read, leader = float('-inf'), _Leader()
+    last_read, leader, is_noted = float('-inf'), _Leader(), False
     while True:
         if epochs.unknown or (time.monotonic() - last_read >= _AGAIN_SECONDS and epochs.foreign):
             last_read, epochs.unknown = time.monotonic(), False
             with contextlib.suppress(CallError):
                 lease = await calls.get(namespace, counter_lease(class_name))
-                is_current = lease is not None and leader.is_current(lease, last_read, grace)
-                epochs.trust(counter(leases.annotations(lease)) if lease is not None and is_current else None)
+                if lease is None or is_readable(lease):
+                    is_current = lease is not None and leader.is_current(lease, last_read, grace)
+                    epochs.trust(counter(lease) if lease is not None and is_current else None)
+                elif not is_noted:
+                    is_noted = True
+                    version = leases.labels(lease).get(leases.VERSION_LABEL, '')
+                    log.error('the controller is newer: Services that it chooses wait', extra={'version': version})
         await asyncio.sleep(_STEP_SECONDS)

@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import headrace
+from headrace import forms
 from headrace.kube.calls import CallError, Calls, ConflictError, NotFoundError
 
 CLASS_LABEL = 'headrace.io/class'
 ROLE_LABEL = 'headrace.io/role'
 EPOCH = 'headrace.io/epoch'
 EPOCH_HOLDER = 'headrace.io/epoch-holder'
+# Of headrace, for people: what is written has its form in a label of its own.
+VERSION_LABEL = 'app.kubernetes.io/version'
+VERSION = headrace.__version__.replace('+', '_')
 _DIGITS = 18
 
 Document = dict[str, Any]
@@ -65,6 +70,16 @@ def holder(lease: Document | None) -> str:
 def annotations(lease: Document) -> dict[str, str]:
     """Return a Lease's annotations."""
     return lease['metadata'].get('annotations') or {}
+
+
+def labels(lease: Document) -> dict[str, str]:
+    """Return a Lease's labels."""
+    return lease['metadata'].get('labels') or {}
+
+
+def version_labels(form: int) -> dict[str, str]:
+    """Return the labels that say the form of a Lease's annotations, and which version of headrace wrote them."""
+    return {forms.LABEL: str(form), VERSION_LABEL: VERSION}
 
 
 def version(lease: Document) -> str:

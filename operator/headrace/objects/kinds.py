@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol as Interface
 
+from headrace import forms
 from headrace.diagnostics import Diagnostic
 from headrace.names import Ref
 from headrace.objects.status import UNREAD, Status
@@ -63,7 +64,7 @@ class Service:
     """A Service. `annotations` are those under our prefix, without it, sorted.
 
     `chosen` is the class whose controller has chosen it for the node role, by our label; `health_port` its
-    healthCheckNodePort, 0 for none. `omitted` is the size of its annotations where the store has no
+    healthCheckNodePort, 0 for none; `form` that of what the controller says by it. `omitted` is the size of its annotations where the store has no
     room for them. `status` is read for the controller alone, and no part of what the Service says.
     """
 
@@ -87,6 +88,7 @@ class Service:
     proxy_name: str | None = None
     chosen: str = ''
     health_port: int = 0
+    form: int = forms.FIRST
     problems: tuple[Diagnostic, ...] = ()
     omitted: int = 0
     status: Status = field(default=UNREAD, compare=False)

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from headrace import forms
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import annotations, fields
@@ -39,7 +40,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         config = fields.mapping(fields.mapping(spec, 'sessionAffinityConfig'), 'clientIP')
         seconds = fields.number(config, 'timeoutSeconds')
         affinity = seconds if 0 < seconds <= _MAX_AFFINITY_SECONDS else _DEFAULT_AFFINITY_SECONDS
-    cluster_ips = _cluster_ips(spec)
+    cluster_ips, labels = _cluster_ips(spec), fields.mapping(metadata, 'labels')
     return Service(
         namespace=namespace,
         name=name,
@@ -59,7 +60,8 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
         internal_local=fields.text(spec, 'internalTrafficPolicy') == 'Local',
         external_local=fields.text(spec, 'externalTrafficPolicy') == 'Local',
         proxy_name=_proxy_name(metadata),
-        chosen=fields.text(fields.mapping(metadata, 'labels'), CHOSEN_LABEL),
+        chosen=fields.text(labels, CHOSEN_LABEL),
+        form=forms.read(labels),
         health_port=fields.port(spec, 'healthCheckNodePort'),
         problems=tuple(problems),
     )

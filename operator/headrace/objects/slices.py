@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 
+from headrace import forms
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
 from headrace.objects import fields
@@ -50,7 +51,8 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     item = _slice(ref, service, family, _ports(fields.documents(document, 'ports')), entries)
     if HEADLESS_LABEL in labels:
         item = replace(item, headless=True)
-    if weight := _weight(fields.mapping(metadata, 'annotations')):
+    # All endpoints alike are better than shares that mean something else.
+    if forms.read(labels) <= forms.WEIGHTS and (weight := _weight(fields.mapping(metadata, 'annotations'))):
         item = replace(item, weight=weight)
     if len(endpoints) != len(fields.sequence(document, 'endpoints')):
         diagnostic = Diagnostic(ref, 'InvalidObject', 'the list holds something that is no endpoint', 'endpoints')

@@ -5,7 +5,7 @@ cluster these are slots: the controller keeps a Service for each Gateway, and th
 the port has. Without slots the class's own ports serve the listeners of ports 80 and 443.
 """
 
-from headrace import names
+from headrace import forms, names
 from headrace.names import DEFAULT_CLASS, Ref
 from headrace.objects import registry
 from headrace.objects.annotations import PREFIX
@@ -51,7 +51,12 @@ def service_of(gateway: Ref, context: BuildContext) -> Ref:
 
 def read_service(gateway: Ref, reader: Reader, context: BuildContext) -> Service | None:
     """Return the Service whose targets are the slots of a Gateway's ports; None where there are no slots, or none yet."""
-    return reader.other_service(service_of(gateway, context)) if context.slots else None
+    return readable(reader.other_service(service_of(gateway, context))) if context.slots else None
+
+
+def readable(service: Service | None) -> Service | None:
+    """Return the Service of a Gateway where its form is known, so that its targets are slots; else None."""
+    return service if service is not None and service.form <= forms.SLOTS else None
 
 
 def of_gateway(gateway: Gateway, reader: Reader, context: BuildContext) -> Listeners:

@@ -166,3 +166,35 @@ def test_a_text_that_many_leases_hold_is_parsed_once():
     (first,) = {id(agent.diagnostics) for agent in known.living}
     take(known, *(says(f'a-{number}', WEB, epoch=3) for number in range(9)))
     assert {id(agent.diagnostics) for agent in known.living} == {first}
+
+
+NEWER = {'headrace.io/form': '2', 'headrace.io/role': 'node', 'app.kubernetes.io/version': '9.0'}
+
+
+def known(*found):
+    agents_of_class = Agents()
+    changes = asyncio.run(agents_of_class.take(found, NOW))
+    return agents_of_class, changes
+
+
+def test_of_a_report_of_a_newer_form_only_that_its_agent_lives_is_taken():
+    written = {**agent_lease.annotations(12, (WEB,)), agent_lease.NODE: 'n1'}
+    agents_of_class, changes = known(held(annotations=written, labels=NEWER))
+    assert agents_of_class.living == (Agent('a', 'node', 0, (), version='9.0', is_readable=False),)
+    assert (agents_of_class.applied_epochs, agents_of_class.about(WEB.ref), changes) == ({}, (), set())
+    assert agents_of_class.has_unread
+    assert agents_of_class.roles == {'node'}
+
+
+@pytest.mark.parametrize('form', [{}, {'headrace.io/form': '1'}], ids=['of a version before forms', 'of this version'])
+def test_a_report_of_a_known_form_is_read(form):
+    written = {**agent_lease.annotations(12, (WEB,)), agent_lease.NODE: 'n1'}
+    agents_of_class, changes = known(held(annotations=written, labels={'headrace.io/role': 'node', **form}))
+    assert (agents_of_class.applied_epochs, agents_of_class.about(WEB.ref)) == ({'n1': 12}, (WEB,))
+    assert (agents_of_class.has_unread, changes) == (False, {WEB.ref})
+
+
+def test_a_mistake_with_a_reason_of_another_version_stays_a_mistake():
+    items = [{**ITEM, 'reason': 'OfTheFuture', 'level': level} for level in ('error', 'warning')]
+    (found,) = agents.diagnostics(json.dumps(items))
+    assert (found.reason, found.message, found.level) == ('OfAnotherVersion', 'OfTheFuture: no', 'error')

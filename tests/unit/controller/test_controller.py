@@ -108,3 +108,22 @@ def test_the_condition_goes_when_the_service_is_served_no_more(monkeypatch):
         assert controller.store.get(WEB, Service).status.conditions[0].message == shown[2]
 
     assert lead(script, EDGE).statuses == [('aaa/web', {})]
+
+
+def test_what_an_agent_said_stays_while_the_report_of_a_newer_one_cannot_be_read(monkeypatch):
+    monkeypatch.setattr('headrace.controller.controller._AGENTS_SECONDS', 0.05)
+    newer = agent('new', 'edge', 0, '')
+    newer['metadata']['labels']['headrace.io/form'] = '99'
+
+    async def script(controller, calls):
+        put(controller, web(programmed=('False', 'SecretMissing', 'no'), host='a.example.com', mode='http'))
+        before = calls.asked
+        while calls.asked < before + 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert calls.statuses == []
+        calls.held = (EDGE,)
+        while not calls.statuses:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    ((name, status),) = lead(script, newer).statuses
+    assert (name, status['conditions'][0]['status']) == ('aaa/web', 'True')

@@ -93,3 +93,13 @@ def test_a_controller_that_takes_over_says_that_it_keeps_the_counter():
     made = begun(leases)
     assert made.value == 41
     assert leases.annotations == {EPOCH: '41', EPOCH_HOLDER: 'one'}
+
+
+def test_a_counter_of_a_newer_form_counts_as_none_and_gets_the_known_form():
+    leases = World('999')
+    leases.leases[KEY]['metadata']['labels'] = {'headrace.io/form': '2', 'team': 'a'}
+    made = begun(leases, 7)
+    assert 7 < made.value <= 7 + 10**6
+    assert leases.annotations[EPOCH] == str(made.value)
+    labels = leases.leases[KEY]['metadata']['labels']
+    assert (labels['headrace.io/form'], labels['team']) == ('1', 'a')

@@ -55,6 +55,7 @@ def test_a_udp_port_has_the_ready_endpoints_of_its_backends(slices, wanted):
             'kubernetes.io/service-name': 'gateway-x',
             'endpointslice.kubernetes.io/managed-by': 'headrace.io',
             'headrace.io/gateway-class': 'headrace',
+            'headrace.io/form': '1',
         }
 
 

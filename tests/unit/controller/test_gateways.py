@@ -160,6 +160,21 @@ def test_a_gateway_is_programmed_once_its_service_has_an_address():
     }
 
 
+@pytest.mark.parametrize(
+    ('form', 'is_rewritten'), [('1', False), ('2', True)], ids=['of the known form', 'of a newer version']
+)
+def test_a_service_of_a_newer_form_is_no_record_of_slots_and_is_written_anew(form, is_rewritten):
+    shown = addressed(targets={80: 28001})
+    shown['metadata']['labels'] = {'headrace.io/form': form}
+    write = Cluster(gateway(), shown).gateways.decide(WEB)
+    assert (write.service is not None) is is_rewritten
+    programmed = conditions(write.status['listeners'][0])['Programmed']
+    assert programmed == (('False', 'Pending') if is_rewritten else ('True', 'Programmed'))
+    if is_rewritten:
+        assert ports(write) == {80: 28000}
+        assert write.service['metadata']['labels']['headrace.io/form'] == '1'
+
+
 def test_a_gateway_that_lets_clients_in_without_a_valid_certificate_says_so():
     reference = {'group': '', 'kind': 'ConfigMap', 'name': 'ca'}
     validation = {'mode': 'AllowInsecureFallback', 'caCertificateRefs': [reference]}

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+import headrace
 from headrace.diagnostics import Diagnostic
 from headrace.kube import agent_lease
 from headrace.kube.agent_lease import AgentLease, Identity, Report
@@ -41,7 +42,12 @@ def test_a_lease_says_whose_it_is_and_until_when_it_holds():
         'metadata': {
             'name': 'headrace-edge-pod-1',
             'namespace': 'headrace',
-            'labels': {'headrace.io/class': 'headrace', 'headrace.io/role': 'edge'},
+            'labels': {
+                'headrace.io/class': 'headrace',
+                'headrace.io/role': 'edge',
+                'headrace.io/form': '1',
+                'app.kubernetes.io/version': headrace.__version__,
+            },
             'annotations': {'headrace.io/epoch': '7', 'headrace.io/diagnostics': '[]'},
             'ownerReferences': [{'apiVersion': 'v1', 'kind': 'Pod', 'name': 'pod-1', 'uid': 'u-1'}],
         },

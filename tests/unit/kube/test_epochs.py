@@ -75,6 +75,16 @@ def lease(holder, by):
         pytest.param((200, {'metadata': {}}), None, id='no counter'),
         pytest.param((404, {'reason': 'NotFound'}), None, id='no controller'),
         pytest.param((403, {'reason': 'Forbidden'}), 0, id='no right'),
+        pytest.param(
+            (200, {'metadata': {'annotations': {'headrace.io/epoch': '9'}, 'labels': {'headrace.io/form': '2'}}}),
+            0,
+            id='of a newer controller: what counted before',
+        ),
+        pytest.param(
+            (200, {'metadata': {'annotations': {'headrace.io/epoch': '9'}, 'labels': {'headrace.io/form': '1'}}}),
+            9,
+            id='of the known form',
+        ),
     ],
 )
 def test_the_counter_is_read_when_an_epoch_is_not_known(server, answer, counter):

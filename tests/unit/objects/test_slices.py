@@ -74,6 +74,14 @@ def test_a_slice_can_name_the_weight_of_its_endpoints(text, weight):
     assert read(document) == Slice('shop', 'web-1', 'web', 4, PORTS, ('10.0.0.1',), weight=weight)
 
 
+@pytest.mark.parametrize(('form', 'weight'), [('1', 7), ('2', 0)], ids=['of the known form', 'of a newer version'])
+def test_weights_of_a_newer_form_do_not_count(form, weight):
+    document = endpoint_slice()
+    document['metadata']['annotations'] = {'headrace.io/weight': '7'}
+    document['metadata']['labels']['headrace.io/form'] = form
+    assert read(document).weight == weight
+
+
 @pytest.mark.parametrize(('family', 'address'), [('IPv4', 'fd00::1'), ('IPv6', '10.0.0.1'), ('IPv4', 'a.example.com')])
 def test_families_are_never_crossed(family, address):
     good = {'IPv4': '10.0.0.9', 'IPv6': 'fd00::9'}[family]
