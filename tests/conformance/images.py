@@ -3,8 +3,7 @@
 import re
 import tarfile
 
-from e2e.images import as_program
-from support import images
+from tools.image_archives import add, as_program, put
 
 # How each image starts its program, which is all that it has; as `nonroot` of images without a distribution.
 _PROGRAMS = {
@@ -23,9 +22,9 @@ def write(folder, target):
             layer = target.with_name(f'{program}.tar')
             with tarfile.open(layer, 'w') as content:
                 content.add(folder / program, program, filter=as_program)
-            entry = images.add(archive, program, config, [layer])
+            entry = add(archive, program, config, [layer])
             names = sorted({name.decode() for name in re.findall(_NAME % program.encode(), tests)})
             entries.append({**entry, 'RepoTags': names})
             archive.add(layer, layer.name)
             layer.unlink()
-        images.put(archive, 'manifest.json', entries)
+        put(archive, 'manifest.json', entries)

@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 from pathlib import Path
 
+from tools.image_archives import put
 from tools.spaces import Space
 
 from conftest import ROOT
@@ -122,8 +123,8 @@ def write(built, target):
         'manifests': [{**_described(_MANIFEST, json.dumps(described).encode()), 'annotations': name}],
     }
     with tarfile.open(target, 'w') as archive:
-        images.put(archive, 'oci-layout', {'imageLayoutVersion': '1.0.0'})
-        images.put(archive, 'index.json', index)
+        put(archive, 'oci-layout', {'imageLayoutVersion': '1.0.0'})
+        put(archive, 'index.json', index)
         for content in (text, json.dumps(described).encode(), layer):
             _put(archive, f'blobs/sha256/{_digest(content)}', content)
 

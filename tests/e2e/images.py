@@ -3,7 +3,7 @@
 import stat
 import tarfile
 
-from support import images
+from tools.image_archives import add, as_program, put
 
 REGISTRY = 'registry.k8s.io'
 # The versions are those that the tests of this version of Kubernetes ask for (test/utils/image/manifest.go).
@@ -38,19 +38,11 @@ def write(folder, target):
             **{name: {'Entrypoint': ['sleep', 'infinity']} for name in _WAITS},
         }
         for name, config in asked.items():
-            told.append(images.add(archive, name, {**config, 'Env': [_PATH]}, [base, layer]))
+            told.append(add(archive, name, {**config, 'Env': [_PATH]}, [base, layer]))
         archive.add(base, base.name)
         archive.add(layer, layer.name)
-        images.put(archive, 'manifest.json', told)
+        put(archive, 'manifest.json', told)
     layer.unlink()
-
-
-def as_program(member):
-    """Return a member of an archive as a program of root that all may run."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = ''
-    member.mode = 0o755
-    return member
 
 
 def _link(archive, name, to):

@@ -1,15 +1,14 @@
 """Images without a registry: the operator's by `docker build`, others from folders, all as archives to import."""
 
-import hashlib
-import io
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+
+from tools import image_archives
 
 import headrace
 from conftest import ROOT
@@ -22,14 +21,12 @@ OPERATOR, HAPROXY, BASE, PAUSE = (
     for name in (f'headrace:{headrace.__version__}', 'haproxy:3.4', 'python:standin', 'pause:standin')
 )
 _HAPROXY_FILES = ROOT / '.cache' / 'haproxy' / '3.4' / 'usr'
-_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 # As the stock image says them.
 _HAPROXY = {
     'User': 'haproxy', 'Cmd': ['haproxy', '-f', '/usr/local/etc/haproxy/haproxy.cfg'], 'StopSignal': 'SIGUSR1',
-    'WorkingDir': '/var/lib/haproxy', 'Env': [_PATH],
+    'WorkingDir': '/var/lib/haproxy', 'Env': [image_archives.PATH],
 }  # fmt: skip
-_PAUSE = {'Entrypoint': ['sleep', 'infinity'], 'Env': [_PATH]}
-_ARCHITECTURES = {'x86_64': 'amd64', 'aarch64': 'arm64'}
+_PAUSE = {'Entrypoint': ['sleep', 'infinity'], 'Env': [image_archives.PATH]}
 
 
 def write(base, folder, target, pause=PAUSE):
@@ -40,12 +37,12 @@ def write(base, folder, target, pause=PAUSE):
     _haproxy_layer(layer)
     with tarfile.open(target, 'w') as archive:
         told = [
-            add(archive, HAPROXY, _HAPROXY, [base, layer]),
-            add(archive, pause, _PAUSE, [base]),
+            image_archives.add(archive, HAPROXY, _HAPROXY, [base, layer]),
+            image_archives.add(archive, pause, _PAUSE, [base]),
         ]
         archive.add(base, base.name)
         archive.add(layer, layer.name)
-        put(archive, 'manifest.json', told)
+        image_archives.put(archive, 'manifest.json', told)
 
 
 def _haproxy_layer(target):
@@ -54,39 +51,13 @@ def _haproxy_layer(target):
     with tarfile.open(target, 'w') as archive:
         archive.add(_HAPROXY_FILES, 'usr', filter=_roots)
         for name, text in {'etc/passwd': users, 'etc/group': 'root:x:0:\nhaproxy:x:99:\n'}.items():
-            _put_text(archive, name, text)
+            image_archives.put_text(archive, name, text)
 
 
 def _roots(member):
     member.uid = member.gid = 0
     member.uname = member.gname = ''
     return member
-
-
-def add(archive, name, config, layers):
-    digests = [f'sha256:{_digest(layer)}' for layer in layers]
-    document = {
-        'architecture': _ARCHITECTURES[platform.machine()], 'os': 'linux', 'config': config,
-        'rootfs': {'type': 'layers', 'diff_ids': digests},
-    }  # fmt: skip
-    path = f'{hashlib.sha256(json.dumps(document).encode()).hexdigest()}.json'
-    put(archive, path, document)
-    return {'Config': path, 'RepoTags': [name], 'Layers': [layer.name for layer in layers]}
-
-
-def _digest(path):
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def put(archive, name, document):
-    _put_text(archive, name, json.dumps(document))
-
-
-def _put_text(archive, name, text):
-    member = tarfile.TarInfo(name)
-    member.size = len(text.encode())
-    archive.addfile(member, io.BytesIO(text.encode()))
 
 
 class Docker:
