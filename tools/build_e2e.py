@@ -19,8 +19,8 @@ from pathlib import Path
 
 import go_modules
 from build_controlplane import linking
-from build_node import NOT_IN_IMAGES, SUITE, debootstrap
-from fetch_haproxy import Apt, SetupError, mirrors, run
+from build_node import debootstrap, fetch_debootstrap, pack
+from fetch_haproxy import SetupError, mirrors
 from go_modules import FLAGS, BuildError, Module
 
 MODULE = Module('e2e', Path(__file__).resolve().parent.parent / 'tests' / 'e2e', 'k8s.io/kubernetes', {})
@@ -41,7 +41,7 @@ TOOLS = (
 
 def build(made: Path) -> None:
     """Build all programs into a folder, and make the base of images."""
-    pack(made, mirrors()[0])
+    pack_tools(made, mirrors()[0])
     go = go_modules.go_of(made)
     print(f'setup: building the tests of Kubernetes {MODULE.version()}: once, some minutes ({made})', flush=True)
     flags = [*FLAGS, f'-ldflags={linking(MODULE)}']
@@ -53,19 +53,11 @@ def build(made: Path) -> None:
         (made / name).write_bytes((sources / 'test/images/agnhost/porter' / name).read_bytes())
 
 
-def pack(made: Path, mirror: str) -> None:
+def pack_tools(made: Path, mirror: str) -> None:
     """Make the base of images in a folder."""
     work = made / 'work'
-    apt = Apt(work / 'apt', mirror, (SUITE,), run('dpkg', '--print-architecture').strip())
-    apt.get('update')
-    apt.get('download', 'debootstrap', cwd=work)
-    (package,) = work.glob('debootstrap_*.deb')
-    run('dpkg', '-x', str(package), str(work / 'debootstrap'))
-    (work / 'debootstrap' / 'debs').mkdir()
-    debootstrap(work / 'debootstrap', work / 'base', TOOLS, mirror)
-    for name in NOT_IN_IMAGES:
-        shutil.rmtree(work / 'base' / name, ignore_errors=True)
-    run('tar', '--numeric-owner', '--sort=name', '-C', str(work / 'base'), '-cf', str(made / 'tools.tar'), '.')
+    debootstrap(fetch_debootstrap(work, mirror), work / 'base', TOOLS, mirror)
+    pack(work / 'base', made / 'tools.tar')
     shutil.rmtree(work)
 
 

@@ -47,6 +47,18 @@ rm -r /tmp/pip
 INTERRUPTED = '.making-'
 
 
+def fetch_debootstrap(folder: Path, mirror: str) -> Path:
+    """Unpack Debian's debootstrap below a folder, and return where."""
+    apt = Apt(folder / 'apt', mirror, (SUITE,), run('dpkg', '--print-architecture').strip())
+    apt.get('update')
+    apt.get('download', 'debootstrap', cwd=folder)
+    (package,) = folder.glob('debootstrap_*.deb')
+    run('dpkg', '-x', str(package), str(folder / 'debootstrap'))
+    package.unlink()
+    (folder / 'debootstrap' / 'debs').mkdir()
+    return folder / 'debootstrap'
+
+
 def debootstrap(folder: Path, target: Path, packages: tuple[str, ...], mirror: str) -> None:
     """Make a minimal Debian with some packages in a new folder."""
     own = folder / 'usr/share/debootstrap'
@@ -60,26 +72,24 @@ def debootstrap(folder: Path, target: Path, packages: tuple[str, ...], mirror: s
         shutil.rmtree(target / name)
 
 
+def pack(root: Path, target: Path) -> None:
+    """Move a root into an archive that is a layer of images, without what they do not need."""
+    for name in NOT_IN_IMAGES:
+        shutil.rmtree(root / name, ignore_errors=True)
+    run('tar', '--numeric-owner', '--sort=name', '-C', str(root), '-cf', str(target), '.')
+    shutil.rmtree(root)
+
+
 def make(target: Path, mirror: str) -> None:
     """Make root and base beside `target`, and put them there in one step."""
     made = target.with_name(INTERRUPTED + target.name)
-    arch = run('dpkg', '--print-architecture').strip()
-    apt = Apt(made / 'apt', mirror, (SUITE,), arch)
-    apt.get('update')
-    apt.get('download', 'debootstrap', cwd=made)
-    (deb,) = made.glob('debootstrap_*.deb')
-    tool = made / 'debootstrap'
-    run('dpkg', '-x', str(deb), str(tool))
-    (tool / 'debs').mkdir()
-    deb.unlink()
+    tool = fetch_debootstrap(made, mirror)
     debootstrap(tool, made / 'root', ROOT_PACKAGES, mirror)
     base = made / 'base'
     debootstrap(tool, base, BASE_PACKAGES, mirror)
     run('chroot', str(base), 'sh', '-c', AS_PYTHON)
-    for name in NOT_IN_IMAGES:
-        shutil.rmtree(base / name, ignore_errors=True)
-    run('tar', '--numeric-owner', '--sort=name', '-C', str(base), '-cf', str(made / 'base.tar'), '.')
-    for name in ('apt', 'debootstrap', 'base'):
+    pack(base, made / 'base.tar')
+    for name in ('apt', 'debootstrap'):
         shutil.rmtree(made / name)
     made.rename(target)
 
