@@ -13,7 +13,7 @@ ARGS ?=
 CONFORMANCE := cd tests && PYTHONPATH=..:../operator ../$(VENV)/python -m conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane node test node-test e2e conformance conformance-down conformance-tools coverage check lint format golden docs chart demo kind bench lock audit clean
+.PHONY: help setup controlplane node test node-test e2e conformance conformance-down conformance-tools coverage check lint format golden docs chart demo kind kind-image kind-test bench lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -77,8 +77,14 @@ chart: ## Regenerate the values' schema and manifests/ from the chart
 demo: setup ## Start the demonstration
 	$(VENV)/python examples/demo/demo.py
 
-kind: ## A cluster in Docker: image, install, example, requests, uninstall
+kind: ## A cluster in Docker: image, install, example, requests, upgrade, uninstall
 	tools/kind.sh
+
+kind-image: node ## Build kind and an image of its nodes without a registry (once per machine, some minutes; needs root)
+	@$(VENV)/python tools/build_kind.py
+
+kind-test: kind-image conformance-tools ## make kind with a Docker of its own, and images from no registry (needs root)
+	@cd tests && PYTHONPATH=.. ../$(VENV)/python -m kind $(ARGS)
 
 bench: setup ## Measure; for a part of it: make bench ARGS='endpoint --sizes 1000'
 	$(VENV)/python -m tools.bench $(ARGS)

@@ -13,16 +13,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import kernel_settings
+
 from support.waiting import until
 
 # Where the folder that is shared with the machine is inside it, and where programs of this one are.
 INSIDE = Path('/headrace')
 PROGRAMS = Path('/opt/programs')
-# A kubelet sets these for the whole kernel, but not where they are as it wants them, which they seem to be inside.
-_KERNEL = {
-    'vm/overcommit_memory': 1, 'vm/panic_on_oom': 0, 'kernel/panic': 10, 'kernel/panic_on_oops': 1,
-    'kernel/keys/root_maxkeys': 1000000, 'kernel/keys/root_maxbytes': 25000000,
-}  # fmt: skip
 # Without these a kubelet does not start.
 _NEEDED = {'cpu', 'cpuset', 'memory', 'pids'}
 # Process 1: it makes the machine, says so, and stays until its standard input ends.
@@ -58,7 +55,7 @@ read -r _
 
 def traces():
     """Return what a machine must not change of this one: its mounts, and settings of its kernel."""
-    settings = {path: Path('/proc/sys', path).read_text() for path in _KERNEL}
+    settings = {path: Path('/proc/sys', path).read_text() for path in kernel_settings.KUBELET}
     return Path('/proc/self/mountinfo').read_text(), settings
 
 
@@ -152,7 +149,7 @@ class Machine:
 
     def _boot(self):
         more = [f'echo {self.hostname} >proc/sys/kernel/hostname']
-        for path, value in _KERNEL.items():
+        for path, value in kernel_settings.KUBELET.items():
             (self.folder / path.replace('/', '.')).write_text(f'{value}\n')
             more.append(f'mount --bind {self.folder / path.replace("/", ".")} proc/sys/{path}')
         more.append('mount -t tmpfs -o mode=755 groups sys/fs/cgroup' if self.groups[0].controls else '')
