@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from conftest import binary
-from support import chart
+from support import chart, gateway_crds
 from support.api import ApiError
 from support.cluster import forget_class
 from support.installed import Installed
@@ -63,3 +63,10 @@ def release_installed(release, make_installed):
         return make_installed(documents, 'controller', role='controller')
 
     return make
+
+
+@pytest.fixture
+def gateway_api(control_plane):
+    """The kinds of the Gateway API are there, as its release defines them: the API server knows whose a condition is."""
+    with gateway_crds.defined(control_plane.api, gateway_crds.released):
+        yield

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from support import gateway_crds, prefork
+from support import prefork
 from support.api import collection
 from support.gateway_objects import gateway_class
 from support.gateways import (
@@ -36,13 +36,6 @@ CONDITION = {
 OF_ROUTE = {'parentRef': {'name': 'theirs'}, 'controllerName': THEIRS, 'conditions': [CONDITION]}
 OF_POLICY = {'ancestorRef': {'name': 'theirs'}, 'controllerName': THEIRS, 'conditions': [CONDITION]}
 UDP = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
-
-
-@pytest.fixture
-def gateway_api(control_plane):
-    """The kinds of the Gateway API are there, as its release defines them: the API server knows whose a condition is."""
-    with gateway_crds.defined(control_plane.api, gateway_crds.released):
-        yield
 
 
 @pytest.fixture

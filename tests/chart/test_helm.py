@@ -12,10 +12,12 @@ from conftest import ROOT, binary
 from support import chart
 from support.api import ApiError
 from support.cluster import forget_class
+from support.gateways import gateway, http_route, rule
 from support.live import HEADRACE, until
 from support.objects import service
 
 LATE = 60
+LONG_AGO = '2026-01-01T00:00:00Z'
 EVERYTHING = 'all,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets,leases,networkpolicies'
 CLUSTERWIDE = 'clusterroles,clusterrolebindings,priorityclasses'
 
@@ -73,6 +75,35 @@ def found(plane, path):
         return None
 
 
+def write_gateway(api, namespace):
+    """Write a Gateway and a route with the statuses that the controller writes, and the Service that it keeps; return their paths."""
+    owned = {'content': 'application/merge-patch+json', 'fieldManager': 'headrace-headrace'}
+    condition = {
+        'type': 'Accepted',
+        'status': 'True',
+        'reason': 'Accepted',
+        'message': '',
+        'lastTransitionTime': LONG_AGO,
+    }
+    parent = {
+        'parentRef': {'name': 'web'},
+        'controllerName': 'headrace.io/gateway-controller',
+        'conditions': [condition],
+    }
+    paths = []
+    for document, status in (
+        (gateway(namespace=namespace), {'addresses': [{'type': 'IPAddress', 'value': '192.0.2.1'}]}),
+        (http_route('web', rule('web'), namespace=namespace), {'parents': [parent]}),
+    ):
+        api.apply(document)
+        paths.append(chart.home(document))
+        api.request('PATCH', f'{paths[-1]}/status', {'status': status}, **owned)
+    labels = {'headrace.io/gateway-class': 'headrace'}
+    api.apply(service('gateway-0123456789abcdef', namespace, labels=labels, type='LoadBalancer'))
+    return [*paths, f'/api/v1/namespaces/{namespace}/services/gateway-0123456789abcdef']
+
+
+@pytest.mark.usefixtures('gateway_api')
 @pytest.mark.parametrize('program', chart.HELMS)
 def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, namespace, tmp_path, program):
     plane, label = control_plane, f'app.kubernetes.io/instance={chart.RELEASE}'
@@ -107,16 +138,18 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
     body['metadata']['namespace'] = namespace
     plane.api.apply(body)
     condition = {'type': 'headrace.io/Programmed', 'status': 'False', 'reason': 'InvalidValue', 'message': 'it was so'}
-    condition['lastTransitionTime'] = '2026-01-01T00:00:00Z'
+    condition['lastTransitionTime'] = LONG_AGO
     status = {'apiVersion': 'v1', 'kind': 'Service', 'metadata': {'name': 'web'}, 'status': {'conditions': [condition]}}
     path = f'/api/v1/namespaces/{namespace}/services/web'
     apply = {'content': 'application/apply-patch+yaml', 'fieldManager': 'headrace-headrace'}
     plane.api.request('PATCH', f'{path}/status', status, **apply)
 
+    of_gateway, of_route, kept = write_gateway(plane.api, namespace)
+
     command = [binary(program), 'uninstall', chart.RELEASE, '--namespace', namespace, '--timeout', '120s']
     with (tmp_path / 'log').open('wb') as log, subprocess.Popen(command, env=where, stdout=log, stderr=log) as ending:
         try:
-            assert 'to 1 objects' in play_hook(plane, namespace)
+            assert 'to 3 objects' in play_hook(plane, namespace)
             assert ending.wait(LATE) == 0, (tmp_path / 'log').read_text()
         finally:
             ending.kill()
@@ -127,6 +160,9 @@ def test_what_helm_has_installed_is_gone_after_an_uninstall(control_plane, names
     leases = f'/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases'
     until(lambda: not plane.api.list(leases)['items'], 'the Leases have gone with the ServiceAccount', LATE)
     assert 'conditions' not in plane.api.get(path)['status']
+    assert 'addresses' not in plane.api.get(of_gateway)['status']
+    assert 'status' not in plane.api.get(of_route)
+    assert found(plane, kept) is None
 
 
 def test_the_plain_manifests_are_taken_and_go_again(control_plane, tmp_path):
