@@ -11,6 +11,7 @@ import pytest
 from conftest import binary
 from support import certificates
 from support.clients import Clients
+from support.former import former_package  # noqa: F401
 from support.live import HEADRACE, Live, until
 from support.nodes import PODS, PORT, say
 from support.objects import endpoint_slice, service
@@ -53,9 +54,11 @@ def seated(agent, first=None):
 
 
 @pytest.fixture
-def pair(agent):
-    """Two agents of one node, none of which is started yet."""
+def pair(request, agent, former_package):  # noqa: F811
+    """Two agents of one node, none of which is started yet; a test may name one that is of the former version."""
     second = Live(binary('haproxy-3.4'))
+    former = getattr(request, 'param', '')
+    agent.package, second.package = (former_package if name == former else None for name in ('first', 'second'))
     yield seated(agent), seated(second, agent)
     second.close()
 
@@ -94,6 +97,7 @@ def alive(agent):
     return subprocess.run([HEADRACE, 'alive', agent.sockets], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize('pair', ['', 'first', 'second'], ids=['alike', 'an upgrade', 'a rollback'], indirect=True)
 def test_a_second_agent_takes_the_table_over_under_load_and_no_connection_is_lost(nodes, pair):
     first, second = pair
     put(first)

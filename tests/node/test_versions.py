@@ -8,7 +8,7 @@ import pytest
 from conftest import binary
 from headrace.kube.rights import When
 from support.cluster import Cluster
-from support.former import Former, former_package  # noqa: F401
+from support.former import former_package  # noqa: F401
 from support.live import until
 from support.nodes import NODE, PODS, PORT
 from support.objects import endpoint_slice, node, service
@@ -35,9 +35,9 @@ def make(control_plane, namespace, nodes, former_package):  # noqa: F811
     made = []
 
     def give(version, role, **options):
-        words = (binary('haproxy-3.4'), control_plane, namespace)
         options = {'role': role, 'name': f'{version}-{role}', 'everywhere': True, **options}
-        found = Former(former_package, *words, **options) if version == 'former' else Cluster(*words, **options)
+        found = Cluster(binary('haproxy-3.4'), control_plane, namespace, **options)
+        found.package = {'former': former_package, 'present': None}[version]
         made.append(found)
         return found
 

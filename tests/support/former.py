@@ -12,7 +12,6 @@ import tarfile
 import pytest
 
 from conftest import ROOT
-from support.cluster import Cluster
 
 # The first commit whose controller keeps the Services of Gateways and writes the statuses of the Gateway API. With the first tag
 # that comes after it, the last tag is taken.
@@ -34,35 +33,20 @@ def revision():
 
 @pytest.fixture(scope='module')
 def former_package(tmp_path_factory):
-    """The folder that holds the package of that revision."""
+    """The folder that the package of that revision is in, for `package` of a live headrace."""
     folder = tmp_path_factory.mktemp('former')
     archive = _git('archive', '--format=tar', revision(), _PACKAGE)
     with tarfile.open(fileobj=io.BytesIO(archive)) as file:
         file.extractall(folder, filter='data')
-    return folder
+    words = [sys.executable, '-c', 'import headrace; print(headrace.__file__)']
+    package = folder / 'operator'
+    environment = {**os.environ, 'PYTHONPATH': str(package)}
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    assert ran.startswith(str(package)), f'{ran} is not the former version'
+    return package
 
 
 def _git(*words):
     done = subprocess.run(['git', '-C', ROOT, *words], capture_output=True, check=False)
     assert done.returncode == 0, f'git {" ".join(words)}: {done.stderr.decode()}'
     return done.stdout
-
-
-class Former(Cluster):
-    """A process of the package in a folder."""
-
-    def __init__(self, folder, *arguments, **options):
-        self._package = folder / 'operator'
-        super().__init__(*arguments, **options)
-
-    def command(self, *more):
-        return [sys.executable, '-m', 'headrace', *super().command(*more)[1:]]
-
-    def begin(self, *more, **environment):
-        return super().begin(*more, PYTHONPATH=str(self._package), **environment)
-
-    def runs_from(self):
-        """Return the folder whose package such a process imports."""
-        words = [sys.executable, '-c', 'import headrace; print(headrace.__file__)']
-        environment = {**os.environ, 'PYTHONPATH': str(self._package)}
-        return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout

@@ -79,6 +79,8 @@ class Live:
         self.config = self.root / 'settings.yaml'
         self.set()
         self.process = None
+        # The folder that another version's package is in, where it is to run that.
+        self.package = None
         self.overrides = None
         self.role = ()
 
@@ -128,6 +130,9 @@ class Live:
     def begin(self, *more, **environment):
         """Start the agent, and do not wait for it."""
         command, environment = self.command(*more), {**os.environ, 'TMPDIR': str(self.root), **environment}
+        if self.package is not None:
+            command[:1] = [sys.executable, '-m', 'headrace']
+            environment['PYTHONPATH'] = str(self.package)
         with self.log.open('ab') as output:
             if command[0] == str(HEADRACE) and '--supervised' not in command:
                 self.process = prefork.start(command[1:], output, environment)
