@@ -4,7 +4,6 @@ Promises: what other controllers have written stays, also while they write. Whos
 the entry itself, so that what another version of headrace wrote is taken back too.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import msgspec
 
 from headrace.controller import gateway_services, gateway_slices
 from headrace.controller.client import Client
+from headrace.controller.writer import Rate
 from headrace.kube.calls import ConflictError, NotFoundError
 from headrace.kube.resources import GATEWAY_STATUSES
 from headrace.names import Ref
@@ -20,8 +20,6 @@ from headrace.objects import fields
 from headrace.objects.status import field_manager
 from headrace.translate.gateway_listeners import controller_name
 
-# No controller writes meanwhile, and an uninstall waits for it.
-_PAUSE_SECONDS = 1 / 100
 # The lists of a status that hold entries of several controllers.
 _ENTRIES = ('parents', 'ancestors')
 _CONDITIONS = 'conditions'
@@ -40,7 +38,9 @@ class Progress(NamedTuple):
     removed: int = 0
 
 
-async def withdraw(client: Client, class_name: str, own_namespace: str, namespaces: Iterable[str]) -> Progress:
+async def withdraw(
+    client: Client, class_name: str, own_namespace: str, namespaces: Iterable[str], rate: Rate
+) -> Progress:
     """Take back what a class has written in some namespaces, in all where none is named; raises CallError."""
     controller, manager = controller_name(class_name), field_manager(class_name)
     places, outcomes = tuple(namespaces), []
@@ -49,6 +49,7 @@ async def withdraw(client: Client, class_name: str, own_namespace: str, namespac
             for document in await client.documents(resource, namespace):
                 rest = of_others(document, controller, manager)
                 if rest is not None:
+                    await rate.turn()
                     outcomes.append(await _exchange(client, document, rest))
     # Where it does not watch its own namespace, it keeps no Services for Gateways.
     removed = await _remove(client, class_name, own_namespace) if not places or own_namespace in places else 0
@@ -67,8 +68,6 @@ async def _exchange(client: Client, document: fields.Document, rest: dict[str, A
         return None
     except ConflictError:
         return False
-    finally:
-        await asyncio.sleep(_PAUSE_SECONDS)
     return True
 
 

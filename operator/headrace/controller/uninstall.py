@@ -15,6 +15,7 @@ from headrace.controller import gateway_withdrawal
 from headrace.controller.client import Client
 from headrace.controller.election import Election
 from headrace.controller.ownership import ClassLease
+from headrace.controller.writer import Rate
 from headrace.kube import lease as leases
 from headrace.kube.calls import NotFoundError
 from headrace.kube.lease import CLASS_LABEL, ROLE_LABEL, Document
@@ -25,7 +26,7 @@ ROLE = 'release'
 # Controllers keep aside for so long, which is the time that an uninstall has.
 LASTS_SECONDS = 600
 # No controller writes meanwhile, and an uninstall waits for it.
-_PAUSE_SECONDS = 1 / 100
+_WRITES_PER_SECOND = 100
 _LOOK_SECONDS = 0.5
 
 
@@ -84,24 +85,24 @@ async def release(client: Client, installation: Installation, *, wait: bool) -> 
 
 async def _statuses(client: Client, installation: Installation, *, wait: bool) -> int:
     """Remove our conditions and our addresses from all objects, and what Gateways had."""
-    count, place = 0, (installation.namespace, installation.namespaces)
+    count, place, rate = 0, (installation.namespace, installation.namespaces), Rate(_WRITES_PER_SECOND)
     while True:
         progress = gateway_withdrawal.Progress()
         if installation.gateway_api:
-            progress = await gateway_withdrawal.withdraw(client, installation.class_name, *place)
+            progress = await gateway_withdrawal.withdraw(client, installation.class_name, *place, rate)
         refs = [
             each
             for namespace in installation.namespaces or ('',)
             for each in await client.objects_with_status(installation.kinds, namespace)
         ]
         for ref in refs:
+            await rate.turn()
             try:
                 # An empty status of ours: the API server takes away what we had written, and nothing else.
                 await client.apply_status(ref, {})
             except NotFoundError:
                 continue
             count += 1
-            await asyncio.sleep(_PAUSE_SECONDS)
         count += progress.taken
         if not progress.refused and (not wait or not (refs or progress.taken or progress.removed)):
             return count

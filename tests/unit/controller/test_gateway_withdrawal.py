@@ -6,6 +6,8 @@ import pytest
 
 from headrace.controller import gateway_withdrawal
 from headrace.controller.gateway_withdrawal import Progress, of_others
+from headrace.controller.uninstall import Installation, _statuses
+from headrace.controller.writer import Rate
 from headrace.kube.calls import ConflictError, NotFoundError
 from headrace.names import Ref
 
@@ -96,7 +98,7 @@ class Api:
 
 
 def withdraw(api, *namespaces):
-    return asyncio.run(gateway_withdrawal.withdraw(api, 'headrace', 'headrace-system', namespaces))
+    return asyncio.run(gateway_withdrawal.withdraw(api, 'headrace', 'headrace-system', namespaces, Rate(10**6)))
 
 
 def test_what_is_written_keeps_the_version_that_was_read_and_names_each_key():
@@ -122,3 +124,29 @@ def test_services_and_slices_go_where_the_own_namespace_is_watched():
     assert withdraw(api, 'shop') == Progress()
     assert withdraw(api, 'shop', 'headrace-system') == Progress(removed=2)
     assert api.deleted == ['gateway-x', 'gateway-x-u53']
+
+
+class Changing(Api):
+    """A status that another controller writes, too, at first; what is taken back is gone."""
+
+    def __init__(self):
+        super().__init__(resource({'parents': [OURS]}, kind='HTTPRoute'))
+        self.asked = 0
+
+    async def objects_with_status(self, kinds, namespace):
+        return []
+
+    async def patch_status(self, ref, version, status):
+        self.asked += 1
+        if self.asked == 1:
+            raise ConflictError('it is another by now')
+        self._documents = ()
+
+
+@pytest.mark.parametrize('wait', [False, True])
+def test_what_another_controller_writes_meanwhile_is_tried_again(monkeypatch, wait):
+    monkeypatch.setattr('headrace.controller.uninstall._LOOK_SECONDS', 0.0)
+    api = Changing()
+    installation = Installation('headrace', 'headrace-system', (), 'one')
+    assert asyncio.run(_statuses(api, installation, wait=wait)) == 1
+    assert api.asked == 2
