@@ -62,6 +62,10 @@ def test_an_odd_path_of_one_route_is_served_as_it_was_sent(edge, host):
     assert found == {path: path.replace('//', '/') if path.startswith('//') else path for path in PLAIN}
 
 
+def test_an_odd_path_at_a_host_without_a_dot_is_served_by_the_route_of_any_host(edge):
+    assert [ask(edge, 'intranet', path, h2=False)[0] for path in ('/x%20y', '/x//y', '/%61dmin')] == [200, 200, 400]
+
+
 def test_a_route_of_a_wildcard_does_not_lead_around_one_of_the_host(edge):
     assert ask(edge, 'x.both.com', '/admin', h2=False)[0] == 403
     assert ask(edge, 'x.both.com', '/%61dmin', h2=False)[0] == 400
