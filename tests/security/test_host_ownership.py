@@ -341,3 +341,22 @@ def test_the_challenge_for_a_host_whose_tls_is_passed_through_goes_to_no_wildcar
     ]
     with Edge(binary('haproxy-3.4'), *documents) as found:
         assert found.get(HOST, '/.well-known/acme-challenge/x').status == 404
+
+
+@pytest.mark.parametrize('host', ['*', '*.example.com'])
+def test_what_conditions_of_a_host_leave_is_not_for_a_wildcard_of_another_namespace(host):
+    expression = {'path': '/(cart|login)', 'path_type': 'RegularExpression'}
+    with Endpoints() as endpoints:
+        documents = [
+            claimed('tenant-a', OLD, **expression),
+            endpoint_slice('web', 'tenant-a', addresses=['127.0.9.1'], port=endpoints.port, port_name='http'),
+            claimed('tenant-a', NEW, 'rest', host='*', path='/own'),
+            endpoint_slice('rest', 'tenant-a', addresses=['127.0.9.2'], port=endpoints.port, port_name='http'),
+            claimed('tenant-b', NEW, host=host),
+            endpoint_slice('web', 'tenant-b', addresses=['127.0.9.3'], port=endpoints.port, port_name='http'),
+        ]
+        with Edge(binary('haproxy-3.4'), *documents) as edge:
+            assert edge.get(HOST, '/cart').said['at'] == '127.0.9.1'
+            assert edge.get(HOST, '/own').said['at'] == '127.0.9.2'
+            assert edge.get(HOST, '/other').status == 404
+            assert edge.get('other.example.com', '/other').said['at'] == '127.0.9.3'

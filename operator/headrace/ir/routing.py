@@ -219,6 +219,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The candidates of one object at a route, or those of all objects that can serve, in their order."""
+    """The candidates of one object at a route, or those of all objects that can serve, in their order.
+
+    What they leave of a host that is `reserved` for a namespace is not for wildcards of other ones; '' for no namespace.
+    """
 
     items: tuple[Candidate, ...]
+    reserved: str = ''

@@ -181,7 +181,10 @@ class Claims:
         """Return what stands at a route: the target of the oldest claimant, or what the candidates of several become."""
         if key[1] not in self._conditional:
             return self._safe(fragments[self.claimants(key)[0]], key, fragments)
-        return merged(self._offers(key, fragments))
+        content, host = merged(self._offers(key, fragments)), _host_of_whole(key)
+        return (
+            replace(content, reserved=self.hosts.owner(host)) if isinstance(content, Candidates) and host else content
+        )
 
     def _offers(self, key: ClaimKey, fragments: Fragments) -> list[Offer]:
         """Return the candidates of the namespace of the oldest claimant, and of all where a Gateway lets them in.

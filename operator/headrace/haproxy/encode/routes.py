@@ -4,7 +4,7 @@ A route without conditions has the value that annotated Services have, `BACKEND|
 `?KEY,CANDIDATE,…,`, which the fetch of `lua/choose.lua` reads:
 
     CANDIDATE  TARGET!CONDITION!CONDITION…
-    TARGET     BACKEND|POLICY|FLAGS
+    TARGET     BACKEND|POLICY|FLAGS; last and without conditions also `NAMESPACE_`, which has the rest of the host
     CONDITION  a letter and a name, then the wanted value: `m!METHOD`, `p!EXPRESSION`, `hNAME!VALUE`, `qNAME!VALUE`;
                `H` and `Q` where the value is a regular expression
 
@@ -64,7 +64,8 @@ def value(key: str, content: Target | Candidates) -> str:
     if not isinstance(content, Candidates):
         return _text(content)
     candidates = (_candidate(candidate.target, candidate.conditions) for candidate in content.items)
-    text = ''.join(f'{part},' for part in (f'?{_encoded(key)}', *candidates))
+    rest = (f'{content.reserved}_',) if content.reserved else ()
+    text = ''.join(f'{part},' for part in (f'?{_encoded(key)}', *candidates, *rest))
     return text if len(text) <= MAX_VALUE else _text(closed_target(content.items[0].target))
 
 
@@ -77,7 +78,7 @@ def read_value(text: str) -> Pointer | NoRoute | Unread:
         return NoRoute()
     if text.startswith('?'):
         targets = (candidate.partition('!')[0] for candidate in text.split(',')[1:-1])
-        return Unread(text, tuple(syntax.read_pointer(target) for target in targets if target != NO_ROUTE))
+        return Unread(text, tuple(syntax.read_pointer(target) for target in targets if not target.endswith(NO_ROUTE)))
     pointer = syntax.read_pointer(text)
     return Unread(text, (pointer,)) if SPLIT in pointer.flags else pointer
 

@@ -162,6 +162,11 @@ local function choose(request, value)
             -- The rules refuse an odd path that finds no route.
             if fulfilled == ODD then return '' end
             if fulfilled ~= false then
+                -- `NAMESPACE_` is no route: the rules go on to wildcards.
+                if candidate.target:byte(-1) == 95 then
+                    txn:unset_var('txn.looked')
+                    return candidate.target
+                end
                 txn:set_var('txn.looked', list.key)
                 if fulfilled and candidate.rewrites then
                     txn:set_var('txn.rewritten', rewritten(candidate.rewrites, captures or {}) or '')

@@ -1,5 +1,7 @@
 """Merged routes as entries of maps: no text of users can be read as anything else, and shares follow weights."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.haproxy.encode import routes, syntax
@@ -48,6 +50,13 @@ def test_a_route_with_conditions_lists_its_candidates():
     wanted = conditions('GET', [('x-a', '1'), ('x-b', '^y$', True)], [('q', '1'), ('r', '.*', True)], '^/a')
     found = routes.value(route('/a').key, merged([candidate('one', wanted), candidate('two')]))
     assert found == '?r.com/a/,shop_one_http||!m!GET!hx-a!1!Hx-b!^y$!qq!1!Qr!.*!p!^/a,shop_two_http||,'
+
+
+def test_what_conditions_leave_of_a_reserved_host_is_told_last():
+    found = replace(merged([candidate('one', conditions('GET'))]), reserved='shop')
+    text = routes.value(route().key, found)
+    assert text == '?r.com/,shop_one_http||!m!GET,shop_,'
+    assert routes.read_value(text).pointers == (Pointer('shop_one_http', ''),)
 
 
 def test_texts_of_users_hold_no_separator():
