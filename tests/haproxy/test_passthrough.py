@@ -46,6 +46,8 @@ def edge(endpoints):
         web('ended', plain, address=ENDED, tls_secret='tls'),
         web('inside', plain, host='inside.wild.com', address=ENDED, tls_secret='tls'),
         web('clear', plain, address=PLAIN),
+        web('plain', plain, host='plain.wild.com', address=PLAIN),
+        web('judged', plain, host='judged.wild.com', path='/(a|b)', path_type='RegularExpression', address=PLAIN),
         (tls_secret('tls'),),
     )
     documents = [item for group in groups for item in group]
@@ -83,6 +85,11 @@ def test_tls_that_is_ended_here_is_ended_beside_it_and_knows_its_client(edge, na
     assert headers['x-forwarded-for'] == ['127.0.0.1']
     assert headers['x-forwarded-proto'] == ['https']
     assert headers['x-forwarded-port'] == [str(edge.https)]
+
+
+@pytest.mark.parametrize('name', ['plain.wild.com', 'judged.wild.com'])
+def test_the_tls_of_a_host_without_any_of_its_own_is_that_of_its_namespaces_wildcard(edge, name):
+    assert who(edge, name)[::2] == (PASSED, True)
 
 
 def test_requests_in_the_clear_go_their_way(edge):
