@@ -28,6 +28,9 @@ def edge():
             *routes('wild-of-both', '*.both.com', ('/',)),
             *routes('any', '*'),
             *web('alone', endpoints, host='alone.com'),
+            *web('judged', endpoints, host='judged.both.com', path='/(app|own)', path_type='RegularExpression'),
+            *web('reserved', endpoints, host='a.both.net', path='/app'),
+            *web('left', endpoints, host='*.both.net', path='/(.*)', path_type='RegularExpression'),
             *web('moved', endpoints, host='moved.com', rewrite_path='/tenant'),
         ]
         with Edge(binary('haproxy-3.4'), *documents) as found:
@@ -64,6 +67,12 @@ def test_an_odd_path_of_one_route_is_served_as_it_was_sent(edge, host):
 
 def test_an_odd_path_at_a_host_without_a_dot_is_served_by_the_route_of_any_host(edge):
     assert [ask(edge, 'intranet', path, h2=False)[0] for path in ('/x%20y', '/x//y', '/%61dmin')] == [200, 200, 400]
+
+
+def test_an_odd_path_that_the_conditions_of_a_host_leave_is_served_by_the_wildcard_of_its_namespace(edge):
+    found = [ask(edge, 'judged.both.com', path, h2=False)[0] for path in ('/x', '/.well-known/x', '/x%20y', '/%61pp')]
+    assert found == [200, 200, 200, 400]
+    assert [ask(edge, 'a.both.net', path, h2=False)[0] for path in ('/x', '/x%20y', '/%61pp')] == [200, 200, 400]
 
 
 def test_a_route_of_a_wildcard_does_not_lead_around_one_of_the_host(edge):
