@@ -3,7 +3,6 @@
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,10 @@ from headrace.haproxy.runtime import check as haproxy_check
 from headrace.haproxy.runtime import files, probe
 from headrace.haproxy.runtime.check import HaproxyMissingError, Outcome
 from headrace.haproxy.runtime.versions import OldHaproxyError
-from headrace.objects.kinds import Object
 from headrace.resolve.state import State
 from headrace.translate import class_fragment
 
 _ERRORS, _NOT_ACCEPTED, _NO_HAPROXY = 1, 3, 4
-_UNSERVED = ('BackendTLSPolicy', 'GRPCRoute', 'ListenerSet', 'TCPRoute', 'TLSRoute', 'UDPRoute')
 
 
 @click.command()
@@ -53,7 +50,6 @@ def check(sources: tuple[Path, ...], binary: str | None, **options: Any) -> None
                 'problem': problem,
                 'descriptors': {'needed': descriptors, 'limit': limit},
                 'unread': dict(contents.unread),
-                'unserved': dict(_unserved(contents.objects)),
             }
         )
     else:
@@ -62,8 +58,6 @@ def check(sources: tuple[Path, ...], binary: str | None, **options: Any) -> None
         click.echo(f'{len(contents.objects)} objects: {output.summary(diagnostics)}')
         if contents.unread:
             click.echo('of kinds that are not read: ' + ', '.join(f'{count} {kind}' for kind, count in contents.unread))
-        if unserved := _unserved(contents.objects):
-            click.echo('of kinds that are not served yet: ' + ', '.join(f'{count} {kind}' for kind, count in unserved))
         if outcome is not None and not outcome.accepted:
             click.echo(outcome.output)
         click.echo(_conclusion(outcome, problem))
@@ -87,12 +81,6 @@ def _conclusion(outcome: Outcome | None, problem: str) -> str:
         if outcome.accepted
         else click.style('HAProxy refuses the configuration', fg='red')
     )
-
-
-def _unserved(objects: tuple[Object, ...]) -> list[tuple[str, int]]:
-    """Return how many objects there are of each kind of the Gateway API that is not served yet."""
-    counts = Counter(item.ref.kind for item in objects)
-    return sorted((kind, count) for kind, count in counts.items() if kind in _UNSERVED)
 
 
 def _ask(binary: str | None, view: inputs.View, state: State) -> tuple[Outcome | None, str, list[Diagnostic]]:
