@@ -69,7 +69,7 @@ def test_shares_are_within_one_draw_of_the_weights(weights):
     assume(any(weights))
     backends = tuple(WeightedBackend(f'b{number}', weight) for number, weight in enumerate(weights))
     target, drawn = Split(backends, 'p'), dict.fromkeys(backends, 0)
-    for first, end, backend in routes._ranges(target):
+    for first, end, backend in routes.ranges(target):
         drawn[backend] += end - first
     for backend in backends:
         exact = backend.weight * routes.DRAWS / sum(weights)

@@ -129,7 +129,7 @@ class Edge:
             self.http, self.https, self.health, *self.tcp = held.numbers
             folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
             documents = [place(item, self.tcp) for item in self.documents]
-            made = built(*documents, settings=self._settings(self.health), **self.seen)
+            self.built = made = built(*documents, settings=self._settings(self.health), **self.seen)
             files.write(folder, self.rendered(made))
             self.haproxy = closing.enter_context(Haproxy(self.binary)).start(folder)
             self._closing = closing.pop_all()

@@ -197,7 +197,7 @@ class Claims:
         every = (fragments[ref] for ref in claimants if ref in conditional or ref == plain)
         return [offer for fragment in every for offer in offers(fragment, self._safe(fragment, key, fragments))]
 
-    def _owner(self, key: str, conditions: Conditions, fragments: Fragments) -> Ref:
+    def owner(self, key: str, conditions: Conditions, fragments: Fragments) -> Ref:
         """Return the object whose candidate with these conditions serves at a route."""
         if key not in self._conditional:
             return self.claimants((Kind.ROUTE, key))[0]
@@ -328,7 +328,7 @@ class Claims:
     def _shadows(self, claim: Claim, fragment: Fragment, fragments: Fragments) -> list[Diagnostic]:
         """Return what keeps candidates of a claim from ever serving: others of equal conditions, of older objects."""
         every = (offer.candidate.conditions for offer in offers(fragment, claim.value))
-        by = {self._owner(claim.key, conditions, fragments) for conditions in every} - {fragment.ref}
+        by = {self.owner(claim.key, conditions, fragments) for conditions in every} - {fragment.ref}
         return [
             Diagnostic(fragment.ref, 'Conflict', f'{claim.shown} is held by {ref}', claim.field) for ref in sorted(by)
         ]

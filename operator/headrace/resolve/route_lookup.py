@@ -31,6 +31,16 @@ def longest(state: State, stem: str, path: str) -> str | None:
     return None
 
 
+def standing(state: State, lookup: str) -> tuple[str, Content] | None:
+    """Return the longest key that a text begins with and at which anything stands, and what it is, as `map_beg` finds it."""
+    end = len(lookup) if lookup.endswith(('/', '/#')) else lookup.rfind('/') + 1
+    while end > 0:
+        if (found := content(state, lookup[:end])) is not None:
+            return lookup[:end], found
+        end = lookup.rfind('/', 0, end - 1) + 1
+    return None
+
+
 def content(state: State, key: str) -> Content | None:
     """Return what stands at a route."""
     return state.claims.content((Kind.ROUTE, key), state.fragments)

@@ -13,12 +13,17 @@ _DOTS = re.compile(r'/\.\.?(?:;|/|$)')
 _DECODED = frozenset(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/\\")
 
 
+def is_odd(path: str) -> bool:
+    """Tell whether an endpoint could read a path as another one."""
+    return _ODD.search(path) is not None
+
+
 def other(path: str) -> str | None:
     """Return a path as the most forgiving endpoint reads it; None for one that is refused.
 
     That are dot segments, control characters, and broken escapes.
     """
-    if not _ODD.search(path):
+    if not is_odd(path):
         return path
     if _CONTROL.search(path) or any(found[1] is None for found in _ESCAPE.finditer(path)):
         return None

@@ -156,7 +156,7 @@ def shares(split: Split) -> dict[str, str]:
     """Return the entries of one split; none where it is closed."""
     return {
         f'{split.policy}:{prefix}': syntax.pointer(Pointer(backend.backend, backend.policy, backend.flags))
-        for first, end, backend in _ranges(split)
+        for first, end, backend in ranges(split)
         for prefix in prefixes(first, end)
     }
 
@@ -171,7 +171,7 @@ def prefixes(first: int, end: int) -> Iterator[str]:
         first += size
 
 
-def _ranges(split: Split) -> list[Range]:
+def ranges(split: Split) -> list[Range]:
     """Return who has which draws: each bound is rounded by itself, so no share is off by more than one draw."""
     weights = [backend.weight for backend in split.backends]
     total = sum(weights)
@@ -191,7 +191,7 @@ def _pointer(target: Pointer | Split) -> Pointer:
         return target
     first = target.backends[0].backend if target.backends else ''
     pointer = Pointer(first, target.policy, ''.join(sorted({*target.flags, SPLIT})))
-    return pointer if _ranges(target) else closed(pointer)
+    return pointer if ranges(target) else closed(pointer)
 
 
 def _candidate(target: Target, conditions: Conditions) -> str:
