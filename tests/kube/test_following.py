@@ -2,6 +2,7 @@
 
 import json
 import signal
+from urllib.parse import quote
 
 from support.cluster import EDGE_RULES, SLICES, pod
 from support.live import until
@@ -183,3 +184,20 @@ def test_explain_asks_a_running_agent(cluster, town):
     assert (code, said['served']) == (200, True)
     assert said['claims'][0]['holder'] == f'Service {cluster.namespace}/web'
     assert not json.loads(cluster.admin('/explain?of=nobody.example.com')[1])['served']
+
+
+def test_explain_tells_what_becomes_of_a_request_at_a_running_agent(cluster, town):
+    cluster.web([pod(town)], town.port)
+    cluster.start()
+    line = quote('GET http://shop.example.com/cart?x=1')
+    code, text = cluster.admin(f'/explain?request={line}&header={quote("X-User: 7")}&from=10.0.0.7')
+    said = json.loads(text)
+    (destination,) = said['outcome']['destinations']
+    assert (code, said['outcome']['served'], destination['service']) == (200, True, f'{cluster.namespace}/web')
+    assert said['servers'][destination['backend']] == dict.fromkeys(destination['endpoints'], 'up')
+    assert cluster.admin('/explain?request=nonsense') == (
+        400,
+        '{"error": "\'nonsense\' is no URL of scheme http or https"}',
+    )
+    assert cluster.admin(f'/explain?request={line}&listener=shop/none')[0] == 400
+    assert cluster.admin(f'/explain?request={line}&header={"x" * 20_000}')[0] == 400

@@ -15,12 +15,15 @@ from headrace.agent.loop import Loop
 from headrace.agent.pace import Pace
 from headrace.agent.source import Source
 from headrace.agent.status import DiagnosticsView, Page
+from headrace.explain import request as requests
+from headrace.explain import trace, tracing
+from headrace.explain.request import CLIENT, RequestError
 from headrace.names import Ref
 from headrace.resolve import explanation
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MOST, _USUAL = 1000, 500
-_LONGEST_TARGET = 2048
+_LONGEST_QUERY = 16_384
 
 
 class Pages:
@@ -66,14 +69,19 @@ class Pages:
         return _json(body) if body else _error(404, f'no {ref}')
 
     async def serve_explanation(self, request: web.Request) -> web.Response:
-        """Return why something is served, or not."""
-        loop, target = self.loop, request.query.get('of', '')
+        """Return why something is served, or not, or what becomes of a request."""
+        loop = self.loop
         if loop is None:
             return _unread()
-        if len(target) > _LONGEST_TARGET:
-            return _error(400, f'of must have {_LONGEST_TARGET} characters at most')
+        if len(request.query_string) > _LONGEST_QUERY:
+            return _error(400, f'the query must have {_LONGEST_QUERY} characters at most')
         async with self._turn:
-            return _json(await _explained(loop, target))
+            if 'request' not in request.query:
+                return _json(await _explained(loop, request.query.get('of', '')))
+            try:
+                return _json(await _traced(loop, request))
+            except RequestError as error:
+                return _error(400, str(error))
 
 
 async def _explained(loop: Loop, target: str) -> bytes:
@@ -85,6 +93,22 @@ async def _explained(loop: Loop, target: str) -> bytes:
         except StopIteration as done:
             return msgspec.json.encode(explanation.value(done.value))
         await pace.rest()
+
+
+async def _traced(loop: Loop, asked: web.Request) -> bytes:
+    """Return the trace of a request, and the states of the servers that could get it; raises RequestError."""
+    query = asked.query
+    request = requests.parse(
+        query['request'],
+        [requests.parse_header(text) for text in query.getall('header', [])],
+        query.get('from') or CLIENT,
+        query.get('listener', ''),
+        certificate=query.get('certificate') == 'true',
+    )
+    traced = tracing.trace(loop.state, loop.store, request)
+    names = [each.backend for each in traced.outcome.destinations]
+    states = await status.server_states(loop.applier, names)
+    return msgspec.json.encode({**trace.value(traced), 'servers': states})
 
 
 def _json(body: bytes) -> web.Response:

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 import msgspec
 
@@ -110,12 +111,9 @@ async def of_object(state: State, applier: Applier, view: DiagnosticsView, ref: 
         return None
     document = _object(state, fragment)
     document['diagnostics'] = [item.value for item in view.by_ref.get(ref, ())[:_MOST_DIAGNOSTICS]]
-    worker, pace = applier.worker, Pace()
+    pace = Pace()
     names = [backend.name for backend in fragment.backends if not backend.pin][:_MOST_BACKENDS]
-    try:
-        live = await worker.observe(names, []) if worker else live_state.LiveState()
-    except RuntimeSocketError:
-        live = live_state.LiveState()
+    live = await _observe(applier, names)
     servers_by_name: dict[str, msgspec.Raw] = {}
     for name, servers in live.backends.items():
         servers_by_name[name] = _raw(
@@ -126,6 +124,22 @@ async def of_object(state: State, applier: Applier, view: DiagnosticsView, ref: 
         )
         await pace.rest()
     return msgspec.json.encode({**document, 'servers': servers_by_name})
+
+
+async def server_states(applier: Applier, names: list[str]) -> dict[str, dict[str, str]]:
+    """Return the states of servers as HAProxy has them, by backend and `ADDRESS:PORT`; nothing where it does not answer."""
+    live = await _observe(applier, names)
+    return {
+        name: {f'{item.address}:{item.port}': item.shown for item in islice(servers.values(), _MOST_SERVERS)}
+        for name, servers in live.backends.items()
+    }
+
+
+async def _observe(applier: Applier, names: list[str]) -> live_state.LiveState:
+    try:
+        return await applier.worker.observe(names, []) if applier.worker else live_state.LiveState()
+    except RuntimeSocketError:
+        return live_state.LiveState()
 
 
 def _raw(value: object) -> msgspec.Raw:

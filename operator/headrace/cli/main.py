@@ -11,9 +11,10 @@ import click
 import headrace
 from headrace.agent.agent import AgentError
 from headrace.agent.serving import ServingError
-from headrace.cli import checking, cleaning, explaining, migrating, planning, releasing, rendering, running
+from headrace.cli import checking, cleaning, explaining, migrating, planning, releasing, rendering, running, testing
 from headrace.cli import status as status_command
 from headrace.cli.asking import AgentUnreachableError
+from headrace.explain.cases import CaseError
 from headrace.folder import SourceError
 from headrace.haproxy.render.templating import TemplateError
 from headrace.haproxy.runtime.check import HaproxyMissingError
@@ -52,6 +53,7 @@ for command in (
     checking.check,
     planning.plan,
     explaining.explain,
+    testing.test,
     migrating.migrate,
     running.run,
     status_command.status,
@@ -76,7 +78,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
-    except (SettingsError, TemplateError, SourceError, WriteError) as error:
+    except (CaseError, SettingsError, TemplateError, SourceError, WriteError) as error:
         click.echo(f'headrace: {error}', err=True)
         sys.exit(_UNUSABLE)
     except (

@@ -1,0 +1,113 @@
+"""From a request to its trace: the listener, the connection, the route, the policy, the backend."""
+
+from headrace.explain import arrival, destinations, listeners
+from headrace.explain.arrival import Arrival
+from headrace.explain.listeners import Listener
+from headrace.explain.policy_data import PolicyData
+from headrace.explain.request import Request
+from headrace.explain.routing import FoundRoute, Routing
+from headrace.explain.rules import Rules
+from headrace.explain.trace import Destination, Outcome, Stage, Step, Trace
+from headrace.ir.fragment import Kind
+from headrace.ir.pointers import GatewayPort, Pointer
+from headrace.ir.policy import Map
+from headrace.resolve.state import State
+from headrace.store import Store
+from headrace.translate import policies
+
+_NOT_FOUND = 404
+
+
+def trace(state: State, store: Store, request: Request) -> Trace:
+    """Return what becomes of a request at an edge; raises RequestError where it names a listener that is not there.
+
+    Without a listener it comes to the class's own, and where that has no route for it, to the first Gateway that has one.
+    """
+    traces = (_at(state, request, listener) for listener in listeners.of_request(state, store, request))
+    first = next(traces)
+    if first.outcome.status != _NOT_FOUND and not first.outcome.closed:
+        return first
+    others = (each for each in traces if each.outcome.status != _NOT_FOUND and not each.outcome.closed)
+    return next(others, first)
+
+
+def _at(state: State, request: Request, listener: Listener) -> Trace:
+    """Return the trace of a request that comes to a listener."""
+    steps: list[Step] = []
+    if request.secure:
+        shown = listeners.handshake(state, request, listener)
+        if isinstance(shown, Outcome):
+            steps.append(Step(Stage.LISTENER, request.sni or '(no server name)', passed=False, because=shown.because))
+            return Trace(request, listener.shown, tuple(steps), shown)
+        if isinstance(shown, Pointer):
+            return _passed_through(state, request, listener, shown)
+        steps.append(Step(Stage.LISTENER, request.sni or '(no server name)', passed=True, because=shown))
+    arrived = arrival.arrive(state, request, listener.number)
+    if isinstance(arrived, Outcome):
+        steps.append(Step(Stage.LISTENER, str(request), passed=False, because=arrived.because))
+        return Trace(request, listener.shown, tuple(steps), arrived)
+    routing = Routing(state, arrived.request)
+    found = _route(state, arrived.request, listener, routing)
+    steps += routing.steps
+    if isinstance(found, Outcome):
+        return Trace(request, listener.shown, tuple(steps), found)
+    return _by_policy(state, arrived, listener, found, steps)
+
+
+def _route(state: State, request: Request, listener: Listener, routing: Routing) -> FoundRoute | Outcome:
+    if not listener.of_class:
+        astray = routing.senseless() or listeners.misdirected(state, request, listener)
+        return astray or routing.at_gateway(listener.port)
+    found = routing.at_class()
+    if found is None and not _has_gateways(state, listener.port):
+        return routing.no_route()
+    if (astray := listeners.misdirected(state, request, listener)) is not None:
+        return astray
+    if found is not None:
+        return found
+    astray = listeners.at_port(state, request, listener.port) if request.secure else None
+    return routing.refusal() or astray or routing.left_to_gateway(listener.port)
+
+
+def _has_gateways(state: State, port: int) -> bool:
+    return state.claims.content((Kind.GATEWAY_PORT, str(port)), state.fragments) is not None
+
+
+def _by_policy(state: State, arrived: Arrival, listener: Listener, route: FoundRoute, steps: list[Step]) -> Trace:
+    rules = Rules(state, arrived, route, _number(state, listener, route))
+    outcome = rules.outcome() or destinations.outcome(rules)
+    return Trace(arrived.request, listener.shown, (*steps, *rules.steps), outcome, tuple(rules.provisos))
+
+
+def _number(state: State, listener: Listener, route: FoundRoute) -> int:
+    """Return the port that clients know, of a Gateway's listener where the route is one of these."""
+    port = route.stem.partition(':')[0] if ':' in route.stem else ''
+    content = state.claims.content((Kind.GATEWAY_PORT, port), state.fragments) if port else None
+    return content.number if isinstance(content, GatewayPort) else listener.number
+
+
+def _passed_through(state: State, request: Request, listener: Listener, pointer: Pointer) -> Trace:
+    """Return the trace of a connection whose TLS goes on to an endpoint as it comes."""
+    step = Step(Stage.LISTENER, request.sni, passed=True, because='TLS is passed through by its server name')
+    key = next((each for each in (request.sni, f'*.{request.sni.partition(".")[2]}', '*')
+                if state.claims.claimants((Kind.TLS, each))), '')  # fmt: skip
+    data = PolicyData(pointer.policy, (state.fragments[ref] for ref in state.claims.claimants((Kind.TLS, key))))
+    outcome = _judged(state, request, pointer, data)
+    return Trace(request, listener.shown, (step,), outcome)
+
+
+def _judged(state: State, request: Request, pointer: Pointer, data: PolicyData) -> Outcome:
+    backend = destinations.find(state, pointer.backend)
+    endpoints = destinations.endpoints(backend) if backend is not None else ()
+    if backend is None or not endpoints:
+        return Outcome('the Service has no endpoint that can be used', closed=True)
+    if not {policies.CLOSED, policies.MAINTENANCE}.isdisjoint(pointer.flags):
+        return Outcome('the route is closed, or in maintenance', closed=True)
+    if policies.DENY in pointer.flags and data.has_client(Map.DENY, request.client):
+        return Outcome(f'{request.client} is in a denied network', closed=True)
+    if policies.ALLOW in pointer.flags and not data.has_client(Map.ALLOW, request.client):
+        return Outcome(f'{request.client} is in no allowed network', closed=True)
+    destination = Destination(
+        backend.name, backend.service, backend.port, 1.0, endpoints[: destinations.MOST_ENDPOINTS]
+    )
+    return Outcome('an endpoint ends the TLS of the client', destinations=(destination,))
