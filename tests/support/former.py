@@ -20,11 +20,11 @@ _PACKAGE = 'operator/headrace'
 
 
 def revision():
-    """Return the last tag that is part of the history and after the pinned commit, else that commit."""
+    """Return the last tag before HEAD that is after the pinned commit, else that commit."""
     if _git('rev-parse', '--is-shallow-repository').decode().strip() == 'true':
         raise AssertionError('the history is shallow, and tests need all of it: git fetch --unshallow --tags')
     tags = (
-        _git('tag', '--list', 'v*', '--merged', 'HEAD', '--contains', PINNED, '--sort=-version:refname')
+        _git('tag', '--list', 'v*', '--merged', 'HEAD^', '--contains', PINNED, '--sort=-version:refname')
         .decode()
         .split()
     )
