@@ -302,7 +302,7 @@ def test_many_services_that_need_no_write_leave_the_loop_to_others():
 
 
 def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another():
-    good = Ref('Service', 'other', 'web')
+    good, before = Ref('Service', 'other', 'web'), []
 
     async def script(made):
         for number in range(100):
@@ -312,10 +312,13 @@ def test_the_address_of_one_namespace_does_not_wait_for_the_mistakes_of_another(
         await made.until(lambda: made.cluster.statuses)
         found = read('web', 'other')
         made.wishes[good] = wish(service=found, ingress=VIP)
+        # However long the first took to be seen: one may be on its way, and one may have the next turn.
+        before.append(len(made.cluster.statuses))
         made.writer.ask(good)
         await made.until(lambda: any(name == 'other/web' for name, _ in made.cluster.statuses))
 
-    assert len(work(script, rate=20).cluster.statuses) <= 3
+    names = [name for name, _ in work(script, rate=20).cluster.statuses]
+    assert names.index('other/web') <= before[0] + 2
 
 
 def test_one_object_with_many_mistakes_has_turns_of_one_event():
