@@ -73,6 +73,20 @@ def test_a_canary_gets_its_share_in_each_datapath_of_its_own_address(nodes, agen
     until(lambda: ask(nodes, ADDRESSES[0])[1]['pod'] == 'three', 'all go to the canary')
 
 
+def test_a_fallback_serves_the_own_address_of_a_service_without_endpoints(nodes, agent):
+    fallback = service('rest', ports=[{'name': 'http', 'port': 80}], clusterIPs=['10.96.0.77'])
+    ends = endpoint_slice('rest', addresses=[PODS['three'][0]], port=PORT, port_name='http')
+    document = service(
+        annotations={'proxy': 'node', 'mode': 'http', 'fallback-service': 'rest'},
+        ports=[{'name': 'http', 'port': 80}],
+        clusterIPs=[*ADDRESSES],
+        ipFamilies=['IPv4', 'IPv6'],
+    )
+    agent.put('web', document, fallback, ends)
+    agent.start()
+    assert [ask(nodes, address)[1]['pod'] for address in ADDRESSES] == ['three', 'three']
+
+
 def test_another_service_authenticates_requests_in_each_datapath_of_its_own_address(nodes, agent):
     asked = service('auth', ports=[{'name': 'http', 'port': 80}], clusterIPs=['10.96.0.77'])
     ends = endpoint_slice('auth', addresses=[PODS['three'][0]], port=PORT, port_name='http')

@@ -40,6 +40,8 @@ from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
 # Keys that only say who serves a port, or how it is called.
 _CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
+# With these HAProxy has an answer although the Service has no endpoint.
+_ANSWERING = frozenset((policies.CANARY, policies.ERROR_PAGES, policies.FALLBACK, policies.REDIRECT))
 # What a policy says of addresses to which HAProxy gets no new connection.
 _DRAINING = frozenset((policies.LEAVING, policies.GONE))
 # What is not applied here, and why.
@@ -166,6 +168,7 @@ class _FragmentBuilder(FragmentParts):
         self.diagnostics += backends.judge(self.service, self.annotations, spec, mode, self.context)
         addresses = self._virtual_addresses(port, datapath='tls' if ends else mode)
         spec = self._stay(addresses, values, policy, spec)
+        addresses.answered = not policy.flags.isdisjoint(_ANSWERING)
         addresses.forwarded = addresses.datapath == 'kernel' or _is_plain(policy, spec)
         served = False
         for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):

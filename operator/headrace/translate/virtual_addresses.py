@@ -121,7 +121,8 @@ def judge(service: Service, reader: Reader, context: BuildContext) -> list[Diagn
 class VirtualAddresses:
     """Makes the virtual addresses of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out.
 
-    `own_ends` are the addresses and ports of the Service itself, which no endpoint may have.
+    `own_ends` are the addresses and ports of the Service itself, which no endpoint may have. `answered`: without any endpoint
+    HAProxy has an answer all the same, as a fallback or a redirect.
     """
 
     service: Service
@@ -132,6 +133,7 @@ class VirtualAddresses:
     own_ends: frozenset[tuple[str, int]]
     datapath: Datapath = 'kernel'
     forwarded: bool = True
+    answered: bool = False
     groups: dict[str, Balanced] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     _selections: dict[tuple[int, bool], Selection] = field(default_factory=dict)
@@ -191,7 +193,8 @@ class VirtualAddresses:
         selection = self.select(of, local=local)
         if not selection.groups:
             elsewhere = local and self.select(of, local=False).groups
-            return TrafficPath(Action.DROP if elsewhere else Action.REFUSE)
+            answered = self.answered and self.datapath != 'kernel'
+            return TrafficPath(Action.DROP if elsewhere else Action.SERVE if answered else Action.REFUSE)
         if self.datapath == 'kernel':
             return TrafficPath(Action.SERVE, group=self._group(selection, of, local=local))
         return TrafficPath(Action.SERVE, spare=_endpoints_of(selection)[:SLOTS] if self.forwarded else ())

@@ -376,6 +376,24 @@ def test_what_becomes_of_a_connection_to_an_external_address(ends, policy, exter
     assert (found.external_path.action, found.local_path.action) == (external_path, local_path)
 
 
+@pytest.mark.parametrize(
+    ('annotations', 'action'),
+    [
+        pytest.param({'fallback-service': 'other'}, Action.SERVE, id='a fallback'),
+        pytest.param({'error-service': 'other', 'error-statuses': '503'}, Action.SERVE, id='error pages'),
+        pytest.param({'redirect-to': '/there'}, Action.SERVE, id='a redirect'),
+        pytest.param({'canary-service': 'other', 'canary-weight': '100'}, Action.SERVE, id='a canary'),
+        pytest.param({'deny': '192.0.2.1'}, Action.REFUSE, id='nothing that answers'),
+    ],
+)
+def test_a_port_without_endpoints_is_served_where_something_else_answers(annotations, action):
+    ports = [{'name': 'http', 'port': 80}]
+    web = service(annotations={'proxy': 'node', 'mode': 'http', **annotations}, ports=ports, **IP)
+    other = service('other', ports=ports, clusterIP='10.96.0.9', clusterIPs=['10.96.0.9'])
+    found = virtual_address(on_node(web, other), '10.96.0.1:80/TCP')
+    assert (found.external_path.action, found.local_path.action) == (action, action)
+
+
 def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_elsewhere_only():
     made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ELSEWHERE))
     found = virtual_address(made, '10.96.0.1:80/TCP')
