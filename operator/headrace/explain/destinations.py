@@ -8,11 +8,14 @@ from urllib.parse import unquote
 from headrace import names
 from headrace.explain import expressions
 from headrace.explain.policy_data import PolicyData
+from headrace.explain.request import Request
+from headrace.explain.routing import FoundRoute
 from headrace.explain.rules import Rules
 from headrace.explain.trace import Destination, Edit, Endpoint, Outcome, Stage, Step
 from headrace.haproxy.encode import routes
 from headrace.ir.backend import Backend
 from headrace.ir.fragment import Fragment
+from headrace.ir.pointers import Pointer
 from headrace.ir.policy import HeaderEdits, Map
 from headrace.ir.routing import Canary, ErrorPages, Fallback, Split
 from headrace.resolve.state import State
@@ -141,6 +144,25 @@ def _error_page(rules: Rules, error: Outcome) -> Outcome | None:
         return None
     destination = Destination(backend.name, backend.service, backend.port, 1.0, endpoints(backend), path='/')
     return Outcome(f'{error.because}; {backend.service} answers in its place', destinations=(destination,))
+
+
+def of_connection(state: State, request: Request, route: FoundRoute) -> Outcome:
+    """Return what becomes of a connection that is handed on as it comes: rules of networks alone are for it."""
+    target = route.target
+    assert isinstance(target, Pointer)
+    backend = find(state, target.backend)
+    ends = endpoints(backend) if backend is not None else ()
+    data = PolicyData(target.policy, (state.fragments[ref] for ref in state.claims.claimants(route.claim_key)))
+    if not {policies.CLOSED, policies.MAINTENANCE}.isdisjoint(target.flags):
+        return Outcome('the route is closed, or in maintenance', closed=True)
+    if backend is None or not ends:
+        return Outcome('the Service has no endpoint that can be used', closed=True)
+    if policies.DENY in target.flags and data.has_client(Map.DENY, request.client):
+        return Outcome(f'{request.client} is in a denied network', closed=True)
+    if policies.ALLOW in target.flags and not data.has_client(Map.ALLOW, request.client):
+        return Outcome(f'{request.client} is in no allowed network', closed=True)
+    destination = Destination(backend.name, backend.service, backend.port, 1.0, ends)
+    return Outcome('an endpoint gets the connection as it comes', destinations=(destination,))
 
 
 def endpoints(backend: Backend) -> tuple[Endpoint, ...]:

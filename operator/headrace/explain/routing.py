@@ -15,6 +15,7 @@ from headrace.ir.pointers import NoRoute, Pointer, Reserved
 from headrace.ir.routing import Candidates, Split
 from headrace.names import Ref
 from headrace.resolve import route_lookup
+from headrace.resolve.claims import ClaimKey
 from headrace.resolve.state import State
 from headrace.translate import path_normalisation
 from headrace.translate.judged_listeners import hosts_above
@@ -27,13 +28,20 @@ _SENSELESS = 'dot segments, control characters or a broken escape in the path'
 class FoundRoute:
     """The route of a request: its key, the host or `PORT:HOST` that the key begins with, and where it leads.
 
-    `groups` is what an expression of the path matched, None where no expression was asked.
+    `groups` is what an expression of the path matched, None where no expression was asked. `claim` is the claimed key where it
+    is not that of a route.
     """
 
     key: str
     stem: str
     target: Pointer | Split
     groups: tuple[str, ...] | None = None
+    claim: ClaimKey | None = None
+
+    @property
+    def claim_key(self) -> ClaimKey:
+        """Return the claimed key at which the route stands."""
+        return self.claim or (Kind.ROUTE, self.key)
 
 
 _End = FoundRoute | NoRoute | Reserved | None

@@ -23,6 +23,7 @@ from headrace.ir.tls import HostTls
 from headrace.names import wildcard
 from headrace.resolve.state import State
 from headrace.translate import policies
+from headrace.translate.build_context import Role
 
 _HTTPS_PORT = 443
 _SIGNS = re.compile(r'[^!-~]|[?#]|%(?![0-9A-Fa-f]{2})')
@@ -36,8 +37,7 @@ class Rules:
         self.steps: list[Step] = []
         self.provisos: list[Proviso] = []
         self.path = self.request.path
-        key = (Kind.ROUTE, route.key)
-        self.fragments = tuple(state.fragments[ref] for ref in state.claims.claimants(key))
+        self.fragments = tuple(state.fragments[ref] for ref in state.claims.claimants(route.claim_key))
         target = route.target
         self.flags = frozenset(target.flags)
         if isinstance(target, Split) and not routes.ranges(target):
@@ -119,6 +119,9 @@ class Rules:
     def client_certificate(self) -> Outcome | None:
         """Refuse a connection that did not ask for client certificates as the route wants them."""
         required = policies.CLIENT_CERTIFICATE in self.flags
+        if self.state.context.role is Role.NODE:
+            # There the port's own listener asks for them.
+            return None
         if not required and (policies.CLIENT_CERTIFICATE_OPTIONAL not in self.flags or not self.request.secure):
             return None
         authority = self._asked_authority()

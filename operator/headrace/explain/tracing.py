@@ -1,28 +1,29 @@
 """From a request to its trace: the listener, the connection, the route, the policy, the backend."""
 
-from headrace.explain import arrival, destinations, listeners
+from headrace.explain import arrival, destinations, listeners, node
 from headrace.explain.arrival import Arrival
 from headrace.explain.listeners import Listener
-from headrace.explain.policy_data import PolicyData
 from headrace.explain.request import Request
 from headrace.explain.routing import FoundRoute, Routing
 from headrace.explain.rules import Rules
-from headrace.explain.trace import Destination, Outcome, Stage, Step, Trace
+from headrace.explain.trace import Outcome, Stage, Step, Trace
 from headrace.ir.fragment import Kind
 from headrace.ir.pointers import GatewayPort, Pointer
-from headrace.ir.policy import Map
+from headrace.names import wildcard
 from headrace.resolve.state import State
 from headrace.store import Store
-from headrace.translate import policies
+from headrace.translate.build_context import Role
 
 _NOT_FOUND = 404
 
 
 def trace(state: State, store: Store, request: Request) -> Trace:
-    """Return what becomes of a request at an edge; raises RequestError where it names a listener that is not there.
+    """Return what becomes of a request; raises RequestError where it names a listener that is not there.
 
-    Without a listener it comes to the class's own, and where that has no route for it, to the first Gateway that has one.
+    Without a listener a request to the edge comes to the class's own, and where that has no route for it, to the first Gateway that has one.
     """
+    if state.context.role is Role.NODE:
+        return node.trace(state, store, request)
     traces = (_at(state, request, listener) for listener in listeners.of_request(state, store, request))
     first = next(traces)
     if first.outcome.status != _NOT_FOUND and not first.outcome.closed:
@@ -89,25 +90,7 @@ def _number(state: State, listener: Listener, route: FoundRoute) -> int:
 def _passed_through(state: State, request: Request, listener: Listener, pointer: Pointer) -> Trace:
     """Return the trace of a connection whose TLS goes on to an endpoint as it comes."""
     step = Step(Stage.LISTENER, request.sni, passed=True, because='TLS is passed through by its server name')
-    key = next((each for each in (request.sni, f'*.{request.sni.partition(".")[2]}', '*')
-                if state.claims.claimants((Kind.TLS, each))), '')  # fmt: skip
-    data = PolicyData(pointer.policy, (state.fragments[ref] for ref in state.claims.claimants((Kind.TLS, key))))
-    outcome = _judged(state, request, pointer, data)
-    return Trace(request, listener.shown, (step,), outcome)
-
-
-def _judged(state: State, request: Request, pointer: Pointer, data: PolicyData) -> Outcome:
-    backend = destinations.find(state, pointer.backend)
-    endpoints = destinations.endpoints(backend) if backend is not None else ()
-    if backend is None or not endpoints:
-        return Outcome('the Service has no endpoint that can be used', closed=True)
-    if not {policies.CLOSED, policies.MAINTENANCE}.isdisjoint(pointer.flags):
-        return Outcome('the route is closed, or in maintenance', closed=True)
-    if policies.DENY in pointer.flags and data.has_client(Map.DENY, request.client):
-        return Outcome(f'{request.client} is in a denied network', closed=True)
-    if policies.ALLOW in pointer.flags and not data.has_client(Map.ALLOW, request.client):
-        return Outcome(f'{request.client} is in no allowed network', closed=True)
-    destination = Destination(
-        backend.name, backend.service, backend.port, 1.0, endpoints[: destinations.MOST_ENDPOINTS]
-    )
-    return Outcome('an endpoint ends the TLS of the client', destinations=(destination,))
+    hosts = (request.sni, wildcard(request.sni), '*')
+    host = next((each for each in hosts if state.claims.claimants((Kind.TLS, each))), '')
+    route = FoundRoute(f'{host}/', host, pointer, claim=(Kind.TLS, host))
+    return Trace(request, listener.shown, (step,), destinations.of_connection(state, request, route))

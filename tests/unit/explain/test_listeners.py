@@ -45,12 +45,12 @@ def test_what_a_connection_gets(line, documents, settings, because, closed):
 @pytest.mark.parametrize(
     ('annotations', 'documents', 'because'),
     [
-        pytest.param({}, [READY], 'an endpoint ends the TLS of the client', id='an endpoint'),
+        pytest.param({}, [READY], 'an endpoint gets the connection as it comes', id='an endpoint'),
         pytest.param({}, [], 'the Service has no endpoint that can be used', id='no endpoint'),
         pytest.param({'maintenance': 'true'}, [READY], 'the route is closed, or in maintenance', id='maintenance'),
         pytest.param({'deny': '192.0.2.1'}, [READY], '192.0.2.1 is in a denied network', id='denied'),
         pytest.param({'allow': '10.0.0.0/8'}, [READY], '192.0.2.1 is in no allowed network', id='not allowed'),
-        pytest.param({'allow': '192.0.2.0/24'}, [READY], 'an endpoint ends the TLS of the client', id='allowed'),
+        pytest.param({'allow': '192.0.2.0/24'}, [READY], 'an endpoint gets the connection as it comes', id='allowed'),
     ],
 )
 def test_what_becomes_of_tls_that_is_passed_through(annotations, documents, because):
