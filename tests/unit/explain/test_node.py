@@ -42,7 +42,7 @@ CASES = {
     'TCP': (URL, [web(mode='tcp', deny='198.51.100.0/24'), READY], 'an endpoint gets the connection as it comes', ''),
     'the fallback': (URL, [web(mode='http', fallback_service='other'), endpoint_slice('other', addresses=['10.0.0.2'], port_name='http'), OTHER], 'the endpoint answers', '/x'),
     'the kernel': (
-        URL, [service(annotations={'proxy': 'node', 'client-ip': 'preserve', 'mode': 'tcp'}, ports=[80], **IP), endpoint_slice(addresses=['10.0.0.1'])],
+        'http://10.96.0.1:5432/', [service(annotations={'proxy': 'node', 'client-ip': 'preserve'}, ports=[5432], **IP), endpoint_slice(addresses=['10.0.0.1'])],
         'the kernel balances', '',
     ),
     'TLS': ('https://10.96.0.1:80/x', [web(mode='http', tls_secret='tls'), READY, CERTIFICATE], 'the endpoint answers', '/x'),
