@@ -1,6 +1,6 @@
 #!/bin/sh
-# A cluster in Docker with headrace in it: an example by annotation, Ingress and HTTPRoute, requests while it scales, rolls
-# and is upgraded, none of which may be lost, and an uninstall that leaves nothing.
+# A cluster in Docker with headrace in it: an example by annotation, Ingress, HTTPRoute and the node role, requests while it
+# scales, rolls, is upgraded and drained, none of which may be lost, and an uninstall that leaves nothing.
 # What it may be told by environment:
 #   KIND_CONFIG  the cluster's configuration; kind-config.yaml
 #   KIND_IMAGE   the image of the nodes, such as the one of make kind-image; without it, kind's own
@@ -61,6 +61,7 @@ kind get clusters 2>/dev/null | grep -qx headrace ||
     kind create cluster --config "$config" ${KIND_IMAGE:+--image "$KIND_IMAGE"} --wait 180s
 kubectl config use-context kind-headrace
 kubectl wait --for=condition=Ready node --all --timeout 180s
+nodes=$(kind get nodes --name headrace)
 kind load docker-image $image $next --name headrace
 for archive in ${ARCHIVES:-}; do
     kind load image-archive "$archive" --name headrace
@@ -76,7 +77,13 @@ install() {
         --set settings.gatewaySlots=0 --set edge.replicas=2,test.enabled=true --set "$2"
 }
 
-ask() { curl --silent --show-error --fail --max-time 5 --header "Host: $1" http://127.0.0.1:8080/hostname; }
+# ask TARGET: a host, from outside; or a node, which asks for the ClusterIP of the example.
+ask() {
+    case $1 in
+    headrace-*) docker exec "$1" curl --silent --show-error --fail --max-time 5 "http://$cluster_ip/hostname" ;;
+    *) curl --silent --show-error --fail --max-time 5 --header "Host: $1" http://127.0.0.1:8080/hostname ;;
+    esac
+}
 until_answered() {
     for _ in $(seq 60); do
         ask "$1" >/dev/null 2>&1 && return
@@ -107,43 +114,62 @@ spec:
         paths:
           - {path: /, pathType: Prefix, backend: {service: {name: hello, port: {name: http}}}}
 END
+cluster_ip=$(kubectl get service hello --output 'jsonpath={.spec.clusterIP}')
 sed 's/name: my-service/name: hello/' examples/gateway.yaml | kubectl apply --filename -
 for host in $hosts; do until_answered "$host"; done
 helm test headrace --namespace headrace-system
 
-say 'asking while the example scales, and the edge rolls and is upgraded'
-touch "$work/asking"
-for host in $hosts; do
-    # As long as the steps take, and not for longer than they may.
-    for _ in $(seq 9000); do
-        [ -e "$work/asking" ] || break
-        if ask "$host" >/dev/null 2>>"$work/errors"; then echo answered; else echo lost; fi >>"$work/$host"
-        sleep 0.1
-    done &
-done
+# Requests to all targets, from now on until report is called, but not without end.
+begin() {
+    touch "$work/asking"
+    for target; do
+        for _ in $(seq 9000); do
+            [ -e "$work/asking" ] || break
+            if ask "$target" >/dev/null 2>>"$work/errors"; then echo answered; else echo lost; fi >>"$work/$target"
+            sleep 0.1
+        done &
+    done
+}
+report() {
+    rm "$work/asking"
+    wait
+    for target; do
+        say "$target: $(grep -c answered "$work/$target") requests answered, $(grep -c lost "$work/$target" || true) lost"
+        rm "$work/$target"
+    done
+    [ ! -s "$work/errors" ] || {
+        sort "$work/errors" | uniq -c
+        stop 'requests were lost'
+    }
+}
+
+say 'asking while the example scales, all of headrace is rolled and upgraded, and a node is drained'
+# shellcheck disable=SC2086
+begin $hosts $nodes
 kubectl scale deployment/hello --replicas 5
 kubectl rollout status deployment/hello --timeout 180s
 kubectl --namespace headrace-system rollout restart deployment/headrace-edge
 kubectl --namespace headrace-system rollout status deployment/headrace-edge --timeout 300s
-install $next haproxy.maxconn=1200
+install $next haproxy.maxconn=1200,node.enabled=true
+kubectl annotate --overwrite service hello headrace.io/proxy=node
+kubectl wait --for=jsonpath='{.metadata.labels.service\.kubernetes\.io/service-proxy-name}'=headrace service/hello
+kubectl --namespace headrace-system rollout restart daemonset/headrace-node
+kubectl --namespace headrace-system rollout status daemonset/headrace-node --timeout 300s
+kubectl drain headrace-worker --ignore-daemonsets --delete-emptydir-data --timeout 180s
+kubectl uncordon headrace-worker
 kubectl scale deployment/hello --replicas 2
 kubectl rollout status deployment/hello --timeout 180s
-sleep 5
-rm "$work/asking"
-wait
-for host in $hosts; do
-    say "$host: $(grep -c answered "$work/$host") requests answered, $(grep -c lost "$work/$host" || true) lost"
-done
-[ ! -s "$work/errors" ] || {
-    sort "$work/errors" | uniq -c
-    stop 'requests were lost'
-}
+sleep 10
+# shellcheck disable=SC2086
+report $hosts $nodes
 if [ "${KEEP:-}" = 1 ]; then
     say 'the cluster stays; http://127.0.0.1:8080 and https://127.0.0.1:8443 lead to it'
     exit
 fi
 
-say 'uninstalling'
+say 'uninstalling, while kube-proxy takes over what the nodes ask for'
+# shellcheck disable=SC2086
+begin $nodes
 helm uninstall headrace --namespace headrace-system --wait --timeout 10m
 # Leases go with the pods and the ServiceAccount that they belong to, which takes some seconds.
 for _ in $(seq 60); do
@@ -152,6 +178,13 @@ for _ in $(seq 60); do
     sleep 2
 done
 [ -z "$left" ] || stop "left over: $left"
-kubectl get service hello --output yaml | grep 'headrace.io/Programmed' && stop 'a condition is left over'
+# shellcheck disable=SC2086
+report $nodes
+kubectl get service hello --output yaml | grep 'service-proxy-name' && stop 'a label is left over'
+kubectl get service,ingress,gatewayclass,gateway,httproute --output 'jsonpath={.items[*].status}' | grep headrace &&
+    stop 'a status is left over'
+for node in $nodes; do
+    docker exec "$node" nft list tables | grep 'inet headrace' && stop "a table is left over on $node"
+done
 kind delete cluster --name headrace
 say 'done: nothing is left'
