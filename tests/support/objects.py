@@ -86,7 +86,9 @@ def endpoint_slice(
 def built(*documents, settings=None, **seen):
     """Return the model of some documents; `seen` are fields of the view (role, place, offline, snippets, …)."""
     more = {
-        key: seen.pop(key) for key in ('api_server', 'own_namespace', 'own_addresses', 'admin_ports') if key in seen
+        key: seen.pop(key)
+        for key in ('api_server', 'labelled', 'own_namespace', 'own_addresses', 'admin_ports')
+        if key in seen
     }
     found = build_context.make(settings or Settings(tcp_ports='5000-5999,20000-29999'), **seen)
     made = state.State(replace(found, **more))

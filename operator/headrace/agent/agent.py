@@ -14,6 +14,7 @@ from headrace import garbage, liveness
 from headrace.agent import settings_file, startup
 from headrace.agent.admin import Admin
 from headrace.agent.api_certificate import ApiCertificate
+from headrace.agent.health_checks import HealthChecks
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import Metrics
 from headrace.agent.node_table import NodeTable
@@ -283,7 +284,7 @@ class Agent:
             reloads.promote_in_background(),
             self.settings_file.follow(),
             *self._cluster_tasks(),
-            *([self.table.keep()] if self.table else []),
+            *([self.table.keep(), HealthChecks(self.loop, self.table.leads).run()] if self.table else []),
         ]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:

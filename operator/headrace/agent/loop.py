@@ -57,6 +57,8 @@ class Loop:
         self.epochs = Epochs()
         self._note_epochs(self._epochs(store.services()))
         self.last_beat = time.monotonic()
+        # Told of each change of the model after it was applied.
+        self.noted: Callable[[Change], None] = lambda _: None
 
     def wake(self, since: float) -> None:
         """Say that the store has changed, by what has been known since then (monotonic seconds)."""
@@ -143,6 +145,7 @@ class Loop:
             await asyncio.sleep(0)
         if change or change.failures:
             await self._apply(change)
+        self.noted(change)
         if self.table_sync is not None and NODES in refs:
             await self._steer(partial(self.table_sync.move, node_facts.find(self.store.nodes(), self.state.context)))
         return bool(change)
@@ -306,6 +309,7 @@ class Loop:
                     await self.applier.renew()
             if self.table_sync is not None:
                 await self._steer(partial(self.table_sync.exchange, self.applier.desired))
+            self.noted(change)
             self._note_epochs(numbers)
             return reload
 

@@ -54,6 +54,10 @@ class NodeTable:
     def _is_away(self) -> bool:
         return self._applier.worker is None
 
+    def leads(self) -> bool:
+        """Tell whether the kernel has this agent's table as it should be, and the agent stays."""
+        return self.owned.is_set() and self.table_sync.good and not self.table_sync.leaving
+
     async def serve_what_was_good(self, haproxy: Haproxy) -> None:
         """Serve from the last good state until the source has been read: after a boot nothing else does."""
         if not await self._hold_at_once():

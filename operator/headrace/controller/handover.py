@@ -42,8 +42,7 @@ class Facts:
     """What a step depends on besides the Service: this class, what stands in the way, and how far agents are.
 
     `behind` tells that a Node has no agent that has applied the Service's epoch; `waited` is for how many seconds the
-    Service has been as it is. `outgrown` tells that it has become one that only kube-proxy serves completely,
-    `foreign` that another writer set its epoch.
+    Service has been as it is. `foreign` tells that another writer set its epoch.
     """
 
     class_name: str
@@ -52,7 +51,6 @@ class Facts:
     behind: bool
     waited: float
     next_epoch: int
-    outgrown: bool = False
     foreign: bool = False
 
 
@@ -68,7 +66,7 @@ def step(service: Service, facts: Facts) -> dict[str, Any] | None:
         return _patch({}, str(facts.next_epoch))
     if facts.wished and not has_proxy_label and not facts.blocked and not facts.behind:
         return _patch({PROXY_NAME_LABEL: facts.class_name})
-    if (facts.wished and not facts.outgrown) or not is_chosen:
+    if facts.wished or not is_chosen:
         return None
     if has_proxy_label:
         return _patch({PROXY_NAME_LABEL: None})
@@ -229,13 +227,12 @@ class Handover:
             late,
             seconds,
             self.counter.upcoming,
-            ownership.is_outgrown(service),
             self._is_foreign(service),
         )
         self._show(state, service, facts)
         patch = step(service, facts)
         if patch is None:
-            leaving = service.chosen == self.context.class_name and (not is_wished or facts.outgrown)
+            leaving = service.chosen == self.context.class_name and not is_wished
             if leaving and service.proxy_name is None and seconds < _GRACE_SECONDS:
                 self._queue.add(ref, after=_GRACE_SECONDS - seconds)
         elif state.last_write is None or state.last_write[0] != state.shape or now >= state.last_write[1]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from headrace import names
 from headrace.diagnostics import Diagnostic, StatusPart
 from headrace.ir.backend import Backend, Demand
-from headrace.ir.l4 import Balanced, UDPTarget, VirtualAddress
+from headrace.ir.l4 import Balanced, HealthCheck, UDPTarget, VirtualAddress
 from headrace.ir.pointers import GatewayPort, Pointer, Reserved, Unread
 from headrace.ir.policy import Entry, HeaderEdits, Timeouts, Userlist
 from headrace.ir.routing import Candidates, Lead, Split, Target
@@ -30,9 +30,12 @@ class Kind(StrEnum):
     GATEWAY_TLS = 'gateway TLS'
     L4_ROUTE = 'layer-4 route'
     UDP_PORT = 'UDP port of a Gateway'
+    HEALTH_CHECK = 'health check port'
 
 
-Content = Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress | UDPTarget
+Content = (
+    Target | Candidates | Reserved | Unread | GatewayPort | HostTls | Pem | VirtualAddress | UDPTarget | HealthCheck
+)
 
 
 def pointers(content: Content | None) -> Iterator[Pointer]:

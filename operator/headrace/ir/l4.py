@@ -65,6 +65,14 @@ class Balanced:
     weights: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """What a load balancer is told that asks a node about a Service: how many of its ready endpoints are here."""
+
+    service: Ref
+    endpoints: int
+
+
 class UDPBackend(NamedTuple):
     """A port of a Service, by its name, and its weight among the backends of a UDP port."""
 

@@ -73,6 +73,12 @@ def select(
     return Selection(groups, terminating=bool(groups))
 
 
+def count_local(slices: Iterable[Slice], family: int, topology: Topology) -> int:
+    """Return how many addresses of ready endpoints are on this node, whatever their ports."""
+    matches = [(item, 0) for item in slices if item.family == family]
+    return len({address for _, addresses in _local(matches, topology.node) for address in addresses})
+
+
 def _is_here(node: str, topology: Topology, local: bool) -> bool:  # noqa: FBT001
     """Tell whether a policy lets this node use an endpoint on `node`; one whose node is not known is not local."""
     return not local or (node != '' and node == topology.node)

@@ -16,9 +16,9 @@ from headrace.annotations.parse import PREFIX, Annotations
 from headrace.diagnostics import Diagnostic
 from headrace.ir.backend import Backend, Demand, Mode
 from headrace.ir.fragment import Claim, Fragment, Kind
-from headrace.ir.l4 import Balanced, Datapath, TrafficPath
+from headrace.ir.l4 import Balanced, Datapath, HealthCheck, TrafficPath
 from headrace.names import Ref
-from headrace.objects.kinds import Protocol, Service, ServicePort
+from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType
 from headrace.store import Reader
 from headrace.translate import (
     affinity,
@@ -86,6 +86,7 @@ def translate(
             builder.lend(port, mode)
     if ours:
         builder.judge()
+        builder.check_health()
     fragment = builder.fragment()
     if back:
         fragment = replace(
@@ -275,11 +276,17 @@ class _FragmentBuilder(FragmentParts):
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
         self.diagnostics += virtual_addresses.judge(self.service, self.reader, self.context)
-        if self.service.health_port:
-            self._not_yet('the health checks of the load balancer would get no answer', 'spec.healthCheckNodePort')
 
-    def _not_yet(self, message: str, field: str) -> None:
-        self.diagnostics.append(Diagnostic(self.service.ref, 'NotYet', message, field))
+    def check_health(self) -> None:
+        """Answer load balancers that ask which nodes have endpoints, once kube-proxy does not any more."""
+        service = self.service
+        if self.context.labelled and service.proxy_name is None:
+            return
+        if service.health_port and service.external_local and service.type is ServiceType.LOAD_BALANCER:
+            family = virtual_addresses.family(service.cluster_ips[0])
+            count = endpoints.count_local(backends.slices(service, self.reader), family, self.context.topology)
+            value = HealthCheck(service.ref, count)
+            self.claims.append(Claim(Kind.HEALTH_CHECK, str(service.health_port), value, 'spec.healthCheckNodePort'))
 
     def _report_ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
         """Tell the keys that this role does not apply, and why, but for those that the edge applies."""

@@ -9,8 +9,6 @@ from headrace.objects.kinds import Service, ServiceType
 from headrace.translate.build_context import BuildContext
 
 _API = Ref('Service', 'default', 'kubernetes')
-# Keys that say who serves a Service, and nothing of how.
-_NEUTRAL = frozenset(('proxy', 'class', 'epoch'))
 
 
 def is_ours(service: Service, context: BuildContext) -> bool:
@@ -42,13 +40,4 @@ def is_wished(service: Service, context: BuildContext) -> bool:
 
 def is_leaving(service: Service, context: BuildContext) -> bool:
     """Tell whether a Service is about to go back: it does not stay, and kube-proxy has been told."""
-    stays = is_wished(service, context) and not is_outgrown(service)
-    return context.labelled and service.proxy_name is None and not stays
-
-
-def is_outgrown(service: Service) -> bool:
-    """Tell whether a Service has to go back: its load balancer would take all nodes for broken (healthCheckNodePort).
-
-    One with keys that only headrace applies stays, and says so: without them it could be open to more clients.
-    """
-    return bool(service.health_port) and all(key in _NEUTRAL for key, _ in service.annotations)
+    return context.labelled and service.proxy_name is None and not is_wished(service, context)

@@ -55,9 +55,6 @@ def read(labels=None, **annotations):
         pytest.param({**OURS, HANDED: 'headrace'}, {'foreign': True}, None, id='done, whatever its epoch is'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'behind': True}, None, id='a new Node changes nothing'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True}, None, id='a mistake later does not bounce it'),
-        pytest.param({**OURS, HANDED: 'headrace'}, {'blocked': True, 'outgrown': True}, {'labels': {HANDED: None}}, id='only kube-proxy serves all of it now'),
-        pytest.param(OURS, {'blocked': True, 'outgrown': True, 'waited': 9.0}, None, id='and gets time'),
-        pytest.param(OURS, {'blocked': True, 'outgrown': True, 'waited': 10.0}, {'labels': {CHOSEN: None}, 'annotations': {'headrace.io/epoch': None}}, id='and has it alone'),
         pytest.param({**OURS, HANDED: 'headrace'}, {'wished': False}, {'labels': {HANDED: None}}, id='back, first step'),
         pytest.param(OURS, {'wished': False, 'waited': 9.0}, None, id='kube-proxy gets time'),
         pytest.param(OURS, {'wished': False, 'waited': 10.0}, {'labels': {CHOSEN: None}, 'annotations': {'headrace.io/epoch': None}}, id='back, last step'),
@@ -72,19 +69,12 @@ def test_a_service_takes_the_next_step(labels, given, expected):
     assert (found or {}).get('metadata') == expected
 
 
-@pytest.mark.parametrize(
-    ('annotations', 'written'),
-    [
-        pytest.param({}, [('shop', 'web', {HANDED: None})], id='it goes back'),
-        pytest.param({'allow': '10.0.0.0/8'}, [], id='kube-proxy would admit all clients'),
-    ],
-)
-def test_a_load_balancer_whose_health_checks_would_not_be_answered_goes_back(annotations, written):
+def test_a_load_balancer_with_health_checks_of_nodes_is_handed_over():
     world = World('n1', leases=[agent('a', 'node', 5, 'n1')])
     local = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 30999}
-    world.put({**OURS, HANDED: 'headrace'}, local, proxy='node', epoch='5', **annotations)
-    assert [reason for reason, _ in world.advance()] == ['HandoverBlocked']
-    assert world.written == written
+    world.put(OURS, local, proxy='node', epoch='5')
+    world.advance()
+    assert world.written == [('shop', 'web', {HANDED: 'headrace'})]
 
 
 def test_a_node_is_behind_until_its_agent_has_applied_the_epoch():

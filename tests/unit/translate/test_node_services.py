@@ -244,12 +244,53 @@ def test_who_keeps_clients_with_their_endpoints(said, datapath, seconds):
     assert {backend.affinity for backend in fragment(made).backends} - {0} == ({seconds} if seconds else set())
 
 
-def test_a_node_that_load_balancers_ask_for_its_health_would_give_no_answer():
-    spec = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
-    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=BOTH))
-    assert [(diagnostic.reason, diagnostic.field) for diagnostic in made.all_diagnostics()] == [
-        ('NotYet', 'spec.healthCheckNodePort')
-    ]
+BOTH = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+ELSEWHERE = [{'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
+CHECKED = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local', 'healthCheckNodePort': 32000}
+TERMINATING = {'ready': False, 'serving': True, 'terminating': True}
+
+
+@pytest.mark.parametrize(
+    ('ends', 'count'),
+    [
+        pytest.param(BOTH, 1, id='one of two is here'),
+        pytest.param(ELSEWHERE, 0, id='elsewhere'),
+        pytest.param(
+            [{'addresses': ['10.0.0.1'], 'nodeName': 'n1', 'conditions': TERMINATING}], 0, id='one that terminates'
+        ),
+        pytest.param([{'addresses': ['10.0.0.1']}], 0, id='of no known node'),
+    ],
+)
+def test_load_balancers_are_told_how_many_endpoints_are_on_this_node(ends, count):
+    slices = [endpoint_slice(endpoints=ends), endpoint_slice(endpoints=ends, name='web-2', port=9090, port_name='more')]
+    made = on_node(service(**OURS, **IP, **CHECKED), *slices)
+    assert not made.all_diagnostics()
+    assert pointer(made, Kind.HEALTH_CHECK, '32000').endpoints == count
+
+
+@pytest.mark.parametrize(
+    'spec',
+    [
+        pytest.param({**CHECKED, 'externalTrafficPolicy': 'Cluster'}, id='policy Cluster'),
+        pytest.param({**CHECKED, 'type': 'NodePort'}, id='no load balancer'),
+        pytest.param({**CHECKED, 'healthCheckNodePort': 0}, id='no port'),
+    ],
+)
+def test_no_other_service_has_health_checks(spec):
+    assert (
+        pointer(on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=BOTH)), Kind.HEALTH_CHECK, '32000')
+        is None
+    )
+
+
+def test_health_checks_are_kube_proxys_until_it_lets_go():
+    chosen = {'headrace.io/node': 'headrace'}
+    before, after = (
+        on_node(service(**OURS, **IP, **CHECKED, labels=labels), endpoint_slice(endpoints=BOTH), labelled=True)
+        for labels in (chosen, {**chosen, LABEL: 'headrace'})
+    )
+    assert pointer(before, Kind.HEALTH_CHECK, '32000') is None
+    assert pointer(after, Kind.HEALTH_CHECK, '32000').endpoints == 1
 
 
 def test_users_and_a_rewrite_are_those_of_the_edge():
@@ -354,10 +395,6 @@ def test_a_port_without_any_endpoint_is_told_and_one_without_a_local_one_is_not(
     ends = [{'addresses': ['10.0.0.1'], 'nodeName': node_of}] if node_of else []
     made = on_node(service(**OURS, **IP, internalTrafficPolicy='Local'), endpoint_slice(endpoints=ends))
     assert [diagnostic.reason for diagnostic in made.all_diagnostics()] == expected
-
-
-BOTH = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
-ELSEWHERE = [{'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,7 @@ def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels
         ({'proxy': 'node'}, {PROXY: 'headrace'}, {}, False),
         ({}, {PROXY: 'headrace'}, {}, False),
         ({}, {}, {}, True),
-        ({'proxy': 'node'}, {PROXY: 'headrace'}, CHECKED, False),
-        ({'proxy': 'node'}, {}, CHECKED, True),
-        ({'proxy': 'node', 'allow': '10.0.0.0/8'}, {}, CHECKED, False),
+        ({'proxy': 'node'}, {}, CHECKED, False),
     ],
     ids=[
         'on its way to the node',
@@ -44,8 +42,6 @@ def test_in_a_cluster_the_controllers_label_says_which_services_are_taken(labels
         'wished back',
         'going back',
         'with a healthCheckNodePort',
-        'going back for its healthCheckNodePort',
-        'staying in spite of it, because kube-proxy would admit all clients',
     ],
 )
 def test_a_service_leaves_when_kube_proxy_has_been_told_to_serve_it(said, labels, spec, leaving):

@@ -1,0 +1,83 @@
+"""The healthCheckNodePort of a Service that the node serves: load balancers outside ask which nodes have endpoints."""
+
+import json
+import socket
+
+from support.live import until
+from support.nodes import NODE, PODS, PORT
+from support.objects import endpoint_slice, service
+from support.ports import reserve
+
+IP = {'clusterIP': '10.96.0.10', 'clusterIPs': ['10.96.0.10']}
+LOCAL = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local'}
+
+
+def web(agent, port, *pods, **more):
+    """Give the agent a Service with this healthCheckNodePort, and with endpoints on their nodes."""
+    ends = [
+        {'addresses': [PODS[name][0]], 'nodeName': 'n2' if name == 'three' else 'n1', 'conditions': {'ready': True}}
+        for name in pods
+    ]
+    spec = {**IP, **LOCAL, 'healthCheckNodePort': port, **more}
+    document = service(annotations={'proxy': 'node'}, ports=[{'name': 'tcp', 'port': 80}], **spec)
+    agent.put('web', document, endpoint_slice(endpoints=ends, port=PORT, port_name='tcp'))
+
+
+def ask(nodes, port, path='/healthz', address=NODE[0]):
+    """Return status, headers and body of a health check that comes from outside; None where nothing listens."""
+    try:
+        connection = nodes.connected('outside', address, port)
+    except OSError:
+        return None
+    with connection:
+        connection.sendall(f'GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'.encode())
+        came = b''
+        while part := connection.recv(65536):
+            came += part
+    head, _, body = came.partition(b'\r\n\r\n')
+    lines = head.decode().split('\r\n')
+    headers = dict(line.lower().split(': ', 1) for line in lines[1:])
+    return int(lines[0].split()[1]), headers, json.loads(body)
+
+
+def free():
+    """Return a port that is free at all addresses, by then."""
+    port, held = reserve('0.0.0.0')
+    held.close()
+    return port
+
+
+def test_load_balancers_learn_which_node_has_endpoints(nodes, agent):
+    port = free()
+    web(agent, port, 'one', 'two', 'three')
+    agent.start()
+    until(lambda: ask(nodes, port), 'it is listened on')
+    for path, address in (('/', NODE[0]), ('/healthz', NODE[1])):
+        status, headers, body = ask(nodes, port, path, address)
+        assert (status, headers['x-load-balancing-endpoint-weight'], headers['content-type'].partition(';')[0]) == (
+            200,
+            '2',
+            'application/json',
+        )
+        assert body == {
+            'service': {'namespace': 'shop', 'name': 'web'},
+            'localEndpoints': 2,
+            'serviceProxyHealthy': True,
+        }
+    web(agent, port, 'three')
+    until(lambda: ask(nodes, port)[0] == 503, 'no endpoint is here')
+    assert ask(nodes, port)[2]['localEndpoints'] == 0
+    web(agent, port, 'one')
+    until(lambda: ask(nodes, port)[0] == 200, 'one is here again')
+    web(agent, port, 'one', externalTrafficPolicy='Cluster')
+    until(lambda: ask(nodes, port) is None, 'it is closed')
+
+
+def test_a_port_that_kube_proxy_still_has_is_listened_on_as_soon_as_it_lets_go(nodes, agent):
+    with socket.create_server(('0.0.0.0', 0)) as held:
+        port = held.getsockname()[1]
+        web(agent, port, 'one')
+        agent.start()
+        until(lambda: f'health-check {port}' in agent.admin('/healthz')[1], 'it is told')
+    until(lambda: ask(nodes, port) and ask(nodes, port)[0] == 200, 'it is listened on')
+    until(lambda: f'health-check {port}' not in agent.admin('/healthz')[1], 'nothing is told any more')
