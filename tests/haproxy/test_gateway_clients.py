@@ -74,12 +74,18 @@ def in_cluster(*documents):
 
 
 @pytest.fixture(scope='module')
-def slots(endpoints):
-    """The ports of a Gateway: 443 wants valid certificates, 8443 lets all in, 9443 asks for none, 7443 has other authorities."""
+def guarded_edge(endpoints):
+    """An edge with a Gateway, and its ports: 443 wants valid certificates, 8443 lets all in, 9443 asks for none, 7443 has other authorities."""
     guards = {'p8443': validation('AllowInsecureFallback'), 'p9443': {}, 'p7443': validation(name='others')}
     documents = (guarded((443, 7443, 8443, 9443), validation(), **guards), AUTHORITY, OTHERS)
-    with in_cluster(*endpoints, *documents) as (_, ports, _):
-        yield ports
+    with in_cluster(*endpoints, *documents) as (edge, ports, _):
+        yield edge, ports
+
+
+@pytest.fixture(scope='module')
+def slots(guarded_edge):
+    """The ports of the Gateway."""
+    return guarded_edge[1]
 
 
 def status(port, certificate, session=None, keep=None):
@@ -121,6 +127,12 @@ class Keeping(ssl.SSLContext):
 )
 def test_a_port_lets_in_whom_its_validation_says(slots, shown, port, client, expected):
     assert status(slots[port], shown[client]) == expected
+
+
+@pytest.mark.parametrize('client_port', [443, 8443])
+def test_a_host_header_that_begins_with_a_bound_port_is_no_way_around_a_validation(guarded_edge, client_port):
+    edge, ports = guarded_edge
+    assert edge.get(f'{ports[client_port]}:a.com').status == 404
 
 
 @pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
