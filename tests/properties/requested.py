@@ -3,26 +3,32 @@
 Endpoints are on loopback, at addresses that tell whose they are. A feature of routes is not done until it can be drawn here.
 """
 
+import dataclasses
 from base64 import b64encode
 
 from hypothesis import strategies as st
 
+from support import certificates
 from support.gateways import (
     backend,
+    call,
     cors,
     full_path,
     gateway,
+    grpc_route,
     http_route,
     listener,
+    listener_set,
     modifier,
     prefix_path,
     redirect,
     rewrite,
     rule,
 )
-from support.objects import PREFIX, ca_secret, endpoint_slice, ingress, ingress_class, secret, service, tls_secret
+from support.objects import PREFIX, ca_config_map, endpoint_slice, ingress, ingress_class, secret, service, tls_secret
 
 NGINX = 'nginx.ingress.kubernetes.io/'
+HAPROXY = 'haproxy-ingress.github.io/'
 # Each Service with the third byte of its endpoints' addresses.
 SERVICES = {('shop', 'a'): 1, ('shop', 'b'): 2, ('shop', 'c'): 3, ('bank', 'a'): 4}
 HOSTS = ('a.example.com', 'a.example.com', 'b.example.com', '*.example.com', '*')
@@ -44,6 +50,14 @@ _KEYS = (
     {'external-auth-service': 'c'}, {'external-auth-service': 'c', 'external-auth-skip-paths': '/x'}, {'mirror-service': 'c', 'mirror-percent': '50'},
     {'cookie': 'true'}, {'balance': 'hash:$request_uri'}, {'hsts': '1h'}, {'response-headers': 'X-A: b'}, {'mode': 'tls-passthrough'}, {'connection-limit': '50'},
     {'timeout-server': '30s'}, {'max-body-size': '1m'}, {'satisfy': 'any'}, {'deny': 'nonsense'},
+    {'deny': '192.0.2.7 2001:db8::/32'}, {'allow': '192.0.2.0/24 127.0.0.1'}, {'external-auth-service': 'c', 'allow': '127.0.0.1', 'satisfy': 'any'},
+    {'external-auth-service': 'c', 'external-auth-signin': 'https://x.example.com/login'}, {'canary-service': 'b', 'canary-weight': '100'},
+    {'canary-service': 'b', 'canary-weight': '5', 'canary-weight-total': '5', 'cookie': 'true'}, {'redirect-to': 'https://x.example.com', 'redirect-code': '301'},
+    {'redirect-to': 'https://$host$uri?from=$args'}, {'redirect-root': '/app', 'tls-secret': 'tls'}, {'rewrite-path': '/%zz'}, {'path': '/x /app', 'rewrite-path': '/n'},
+    {'path': '/X', 'path-type': 'Exact'}, {'host': 'a.example.com b.example.com'}, {'fallback-service': 'c', 'error-service': 'b', 'error-statuses': '503 404'},
+    {'cors-allow-origin': 'https://a.example.com http://z.example.com', 'cors-allow-methods': 'GET PUT', 'cors-max-age': '1h'}, {'request-headers': 'X-B: 1\nX-A:'},
+    {'request-headers': 'X-Forwarded-For:'}, {'client-ip': 'none'}, {'rate-limit': '1000/s', 'rate-limit-except': '127.0.0.1'}, {'timeout-client': '30s'},
+    {'location-rewrite': 'http://a/ https://b/'}, {'compression': 'true'}, {'balance': 'leastconn'}, {'enabled': 'false'}, {'class': 'other'},
 )  # fmt: skip
 
 
@@ -75,6 +89,26 @@ _NGINX_KEYS = (
     {'rewrite-target': '/r/$1', 'use-regex': 'true'}, {'whitelist-source-range': '127.0.0.0/29'}, {'permanent-redirect': 'https://x.example.com/'},
     {'app-root': '/app'}, {'enable-cors': 'true'}, {'server-alias': 'b.example.com'}, {'ssl-redirect': 'false'}, {'ssl-passthrough': 'true'},
     {'upstream-vhost': 'inner.example.com'}, {'auth-type': 'basic', 'auth-secret': 'users'}, {'from-to-www-redirect': 'true'},
+    {'canary': 'true', 'canary-by-cookie': 'next'}, {'canary': 'true', 'canary-by-header': 'X-Canary', 'canary-by-header-value': 'yes'},
+    {'canary': 'true', 'canary-by-header': 'X-Canary', 'canary-by-header-pattern': '^a+b$', 'canary-weight': '100'}, {'rewrite-target': '/$2'}, {'rewrite-target': '/n'},
+    {'rewrite-target': 'https://x.example.com/$1'}, {'server-alias': '*.x.example.com, other.com'}, {'denylist-source-range': '127.0.0.9,192.0.2.7'},
+    {'auth-url': 'http://c.shop.svc.cluster.local/auth'}, {'auth-url': 'http://c.shop.svc.cluster.local/auth', 'auth-signin': 'https://$host/login'},
+    {'auth-type': 'basic', 'auth-secret': 'users', 'satisfy': 'any', 'allowlist-source-range': '127.0.0.1'}, {'custom-http-errors': '404,503', 'default-backend': 'c'},
+    {'default-backend': 'b'}, {'x-forwarded-prefix': '/pre', 'rewrite-target': '/n'}, {'proxy-redirect-from': 'http://a/', 'proxy-redirect-to': 'http://b/'},
+    {'permanent-redirect': 'https://x.example.com', 'permanent-redirect-code': '308'}, {'temporal-redirect': 'https://x.example.com$request_uri'},
+    {'force-ssl-redirect': 'true'}, {'preserve-trailing-slash': 'true', 'force-ssl-redirect': 'true'}, {'affinity': 'cookie'}, {'proxy-body-size': '4'},
+    {'auth-tls-secret': 'shop/ca'}, {'auth-tls-secret': 'shop/ca', 'auth-tls-verify-client': 'optional'}, {'limit-rps': '900'}, {'mirror-target': 'http://c.shop.svc.cluster.local$request_uri'},
+    {'enable-cors': 'true', 'cors-allow-origin': 'https://a.example.com'}, {'configuration-snippet': 'return 403;'}, {'configuration-snippet': 'proxy_set_header X-B 1;'},
+    {'configuration-snippet': 'rewrite ^/x(.*)$ /y$1 redirect;'}, {'server-snippet': 'deny 127.0.0.9;'}, {'upstream-hash-by': '$remote_addr'}, {'canary': 'true'},
+)  # fmt: skip
+
+
+_HAPROXY_KEYS = (
+    {'auth-secret': 'users'}, {'app-root': '/app'}, {'allowlist-source-range': '127.0.0.0/29'}, {'denylist-source-range': '127.0.0.9'}, {'ssl-redirect': 'false'},
+    {'rewrite-target': '/n'}, {'server-alias': 'b.example.com'}, {'redirect-to': 'https://x.example.com/'}, {'ssl-passthrough': 'true'}, {'cors-enable': 'true'},
+    {'path-type': 'regex'}, {'path-type': 'exact'}, {'path-type': 'begin'}, {'headers': 'X-A: b'}, {'proxy-body-size': '4'}, {'auth-url': 'http://c.shop.svc/auth'},
+    {'auth-tls-secret': 'ca'}, {'whitelist-source-range': '127.0.0.0/29'}, {'hsts': 'true'}, {'maxconn-server': '5'}, {'http-header-match': 'X-A: b'},
+    {'http-header-match-regex': 'X-Canary: ^a'}, {'affinity': 'cookie'}, {'balance-algorithm': 'leastconn'},
 )  # fmt: skip
 
 
@@ -98,6 +132,8 @@ def _ingresses(draw):
     keys = {}
     for each in draw(st.lists(st.sampled_from(_NGINX_KEYS), max_size=2)):
         keys |= {NGINX + key: value for key, value in each.items()}
+    for each in draw(st.lists(st.sampled_from(_HAPROXY_KEYS), max_size=1)):
+        keys |= {HAPROXY + key: value for key, value in each.items()}
     for each in draw(st.lists(st.sampled_from(_KEYS), max_size=1)):
         keys |= {PREFIX + key: value for key, value in each.items() if key not in ('path', 'path-type', 'mode')}
     tls = {'tls': [{'hosts': ['a.example.com', '*.example.com'], 'secretName': 'tls'}]} if draw(st.booleans()) else {}
@@ -157,37 +193,102 @@ def _routes(draw):
             [] if moves else draw(st.lists(_REFERENCES, min_size=1, max_size=2, unique_by=lambda each: each['name']))
         )
         rules.append(rule(*references, matches=matches, filters=filters))
-    return http_route(
-        draw(st.sampled_from(('r', 's', 't'))),
-        *rules,
-        hostnames=draw(st.lists(st.sampled_from(HOSTS[:4]), max_size=2, unique=True)),
-        parents=[
-            {
-                'name': 'web',
-                'namespace': 'shop',
-                **draw(st.sampled_from(({}, {}, {'sectionName': 'http'}, {'port': 443}))),
-            }
-        ],
-        namespace=draw(st.sampled_from(('shop', 'shop', 'bank'))),
-        created=draw(st.sampled_from(CREATED)),
-    )
+    return http_route(draw(st.sampled_from(('r', 's', 't'))), *rules, **draw(_attachments()))
+
+
+_PARENTS = (
+    *({'name': 'web', 'namespace': 'shop'},) * 2, {'name': 'web', 'namespace': 'shop', 'sectionName': 'http'}, {'name': 'web', 'namespace': 'shop', 'port': 443},
+    {'name': 'own', 'namespace': 'bank'}, {'kind': 'ListenerSet', 'name': 'more', 'namespace': 'shop'},
+)  # fmt: skip
+
+
+@st.composite
+def _attachments(draw):
+    """Where a route is attached, its hosts, namespace and age."""
+    return {
+        'hostnames': draw(st.lists(st.sampled_from(HOSTS[:4]), max_size=2, unique=True)),
+        'parents': draw(st.lists(st.sampled_from(_PARENTS), min_size=1, max_size=2, unique_by=str)),
+        'namespace': draw(st.sampled_from(('shop', 'shop', 'bank'))),
+        'created': draw(st.sampled_from(CREATED)),
+    }
+
+
+_CALLS = st.lists(
+    st.sampled_from((
+        call('x', 'y'), call('x'), call(method='y'), call('v[0-9]', '.*', expression=True), call(headers=[('x-a', 'b')]), call('app', '1', headers=[('x-a', 'b')]),
+    )),
+    max_size=2,
+)  # fmt: skip
+
+
+@st.composite
+def _grpc_routes(draw):
+    filters = st.sampled_from(([], [], [modifier('Request', set={'X-A': 'b'})]))
+    rules = [
+        rule(
+            *draw(st.lists(_REFERENCES, min_size=1, max_size=2, unique_by=lambda each: each['name'])),
+            matches=draw(_CALLS),
+            filters=draw(filters),
+        )
+        for _ in range(draw(st.integers(1, 2)))
+    ]
+    return grpc_route(draw(st.sampled_from(('g', 'h'))), *rules, **draw(_attachments()))
 
 
 @st.composite
 def _gateways(draw):
+    """A Gateway of several listeners, perhaps one more of another namespace, and a set of listeners."""
     host = draw(st.sampled_from((None, None, '*.example.com', 'a.example.com')))
     more = [listener('other', 80, hostname='*.x.example.com', namespaces='All')] if draw(st.booleans()) else []
     tls = {'certificateRefs': [{'name': 'tls'}]}
-    return gateway(
-        'web',
-        listener('http', 80, hostname=host, namespaces='All'),
-        listener('https', 443, 'HTTPS', hostname=host, namespaces='All', tls=tls),
-        *more,
-    )
+    if draw(st.booleans()):
+        more.append(
+            listener(
+                'b', 443, 'HTTPS', hostname='b.example.com', namespaces=draw(st.sampled_from(('All', 'Same'))), tls=tls
+            )
+        )
+    validation = {'caCertificateRefs': [{'group': '', 'kind': 'ConfigMap', 'name': 'ca'}]}
+    mode = draw(st.sampled_from(('', '', 'AllowValidOnly', 'AllowInsecureFallback')))
+    frontend = {'tls': {'frontend': {'default': {'validation': {**validation, 'mode': mode}}}}} if mode else {}
+    found = [
+        gateway(
+            'web',
+            listener('http', 80, hostname=host, namespaces='All'),
+            listener('https', 443, 'HTTPS', hostname=host, namespaces='All', tls=tls),
+            *more,
+            admits='All',
+            spec=frontend,
+            created=draw(st.sampled_from(CREATED)),
+        )
+    ]
+    if draw(st.booleans()):
+        hosts = st.sampled_from((None, 'a.example.com', '*.example.com'))
+        found.append(
+            gateway(
+                'own',
+                listener('http', 80, hostname=draw(hosts), namespaces='All'),
+                listener('https', 443, 'HTTPS', hostname=draw(hosts), namespaces='All', tls=tls),
+                namespace='bank',
+                created=draw(st.sampled_from(CREATED)),
+            )
+        )
+    if draw(st.booleans()):
+        host = draw(st.sampled_from(('x.example.com', '*.example.com', 'b.example.com')))
+        found.append(
+            listener_set(
+                'more',
+                listener('http', 80, hostname=host, namespaces='All'),
+                listener('https', 443, 'HTTPS', hostname=host, namespaces='All', tls=tls),
+                namespace='shop',
+            )
+        )
+    return found
 
 
+# What a client shows, and the authority that knows it.
+CLIENT = certificates.for_names('known.clients.com')
 SECRETS = [
-    tls_secret(), ca_secret(), secret('users', username='u', password='p'),
+    tls_secret(), tls_secret('tls', 'bank'), secret('ca', ca_crt=CLIENT[1].decode()), ca_config_map('ca', pem=CLIENT[1].decode()), secret('users', username='u', password='p'),
     secret('more', auth='a:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nb:clear'),
     secret('users', 'bank', username='u', password='p'),
 ]  # fmt: skip
@@ -198,8 +299,8 @@ def worlds(draw, port):
     """Sets of objects whose endpoints answer at a port of loopback."""
     found = [*draw(_services(port)), *SECRETS, ingress_class(default=True)]
     found += draw(st.lists(_ingresses(), max_size=3))
-    if routes := draw(st.lists(_routes(), max_size=4)):
-        found += [draw(_gateways()), *routes]
+    if routes := draw(st.lists(st.one_of(_routes(), _routes(), _grpc_routes()), max_size=5)):
+        found += [*draw(_gateways()), *routes]
     return list(
         {(each['kind'], each['metadata'].get('namespace'), each['metadata']['name']): each for each in found}.values()
     )
@@ -211,11 +312,13 @@ def _basic(text):
 
 ASKED_HOSTS = (
     'a.example.com', 'a.example.com', 'b.example.com', 'x.example.com', 'A.Example.com.', 'a.example.com:80', 'y.x.example.com', 'other.com',
-    'www.a.example.com', '127.0.0.1', 'localhost',
+    'www.a.example.com', '127.0.0.1', 'localhost', 'WWW.A.EXAMPLE.COM', 'a.example.com.:8080', 'b.x.example.com', '[::1]', '[2001:db8::1]:80', 'example.com',
 )  # fmt: skip
 ASKED_PATHS = (
     '/', '/', '/x', '/x/', '/x/y', '/xy', '/z', '/app', '/app/1', '/v1', '/v1/b/c', '/a%20b', '/%78', '//x', '/x;v=1', '/x/../y', '/x%2Fy', '/%zz',
     '/app?q=1', '/x?q=a&q=1', '/x?q=%31', '/.well-known/x', '/app\\1', '/x//y', '/%41pp', '/app%01',
+    '/X', '/APP/1', '/x?', '/x?q', '/x?q=1&q=2', '/x?a=b|c', '/v1/', '/v1/b/', '/V1/b', '/app/x/', '/y', '/x/z?q=12', '/a%20b/c', '/a%20B', '/.', '/..;/x', '/x/.', '/...', '/x;/y',
+    '/%2e%2e/x', '/x%00', '/x%3Fq', '/x%23', '/x%25', '/%25', '/x?/../y', '/*', '/app/%C3%A4', '/x/y/z', '/v1/%2F/x', '/' + 'x/' * 500, '/x?q=' + 'a' * 3000, '/x?%71=1', '/x?q=1+2', '/x?x;q=1',
 )  # fmt: skip
 ASKED_HEADERS = (
     (), (), (), ('X-A: b',), ('x-a: c', 'X-A: b'), ('X-Canary: always',), ('X-Canary: yes',), ('X-Canary: never', 'Cookie: next=always'),
@@ -223,16 +326,62 @@ ASKED_HEADERS = (
     ('Origin: https://a.example.com',), ('Origin: https://z.example.com', 'Access-Control-Request-Method: PUT'),
     ('Content-Length: 0',), ('X-Forwarded-Proto: https',), ('X-Forwarded-For: 192.0.2.7',), ('X-Headrace-Hops: 1',), ('Host: b.example.com',),
     tuple('X-Headrace-Hops: 1' for _ in range(10)), ('X-Gone: 1', 'X-A: b'),
+    ('Content-Length: 5',), ('Content-Length: 4', 'X-A: b'), ('Transfer-Encoding: chunked',), ('Expect: 100-continue', 'Content-Length: 3'),
+    ('X-A: b', 'X-A: c'), ('X-A: c, b',), ('X-A:  b ',), ('X-A:',), ('X-Canary: always', 'X-Canary: never'), ('X-Canary: Always',), ('Cookie: next=never', 'X-Canary: always'),
+    ('Cookie: next=always; next=never',), ('Cookie: Next=always',), ('Cookie: next="always"',), ('Cookie: z=' + 'a' * 900 + '; next=always',), ('Cookie: a=b,next=always',), ('Cookie: a=1', 'Cookie: next=always'),
+    ('Cookie:next=always ; a=b',), ('Host: A.EXAMPLE.COM:8080',), ('Host: a.example.com.',), ('Host: other.com',), ('Host: [::1]:80',), ('Host: a.example.com..',), ('Host: ',), ('Host: a_b.example.com',),
+    ('X-Forwarded-For: 192.0.2.7, 127.0.0.9',), ('X-Forwarded-For: 192.0.2.7, 127.0.0.9, 127.0.0.9, 127.0.0.10',), ('X-Forwarded-For: nonsense',), ('X-Forwarded-For: ',), ('X-Forwarded-For: 2001:db8::1',),
+    ('X-Forwarded-For: ::ffff:192.0.2.7',), ('X-Forwarded-For: 192.0.2.7:80',), ('X-Forwarded-For: [2001:db8::1]',), ('X-Forwarded-For: nonsense, 192.0.2.7',), ('X-Forwarded-For: 127.0.0.1', 'X-Forwarded-For: 192.0.2.7'),
+    ('X-Forwarded-For: 192.0.2.7,',), ('X-Forwarded-For: 010.1.1.1',), ('X-Forwarded-For: 192.0.2',), ('X-Forwarded-For: x, 127.0.0.9',), ('X-Forwarded-For: ::ffff:127.0.0.9',), ('X-Forwarded-For: 1::2%lo',),
+    ('X-Forwarded-Proto: HTTPS',), ('X-Forwarded-Proto: http, https',), ('X-Forwarded-Proto: https,http',), ('X-Forwarded-Proto: https', 'X-Forwarded-For: 127.0.0.1'), ('X-Forwarded-Host: b.example.com',), ('Forwarded: for=192.0.2.7',),
+    ('Origin: HTTPS://A.example.com', 'Access-Control-Request-Method: PUT'), ('Origin: https://x.y.example.com', 'Access-Control-Request-Method: GET'), ('Origin: null',), ('Origin: ', 'Access-Control-Request-Method: PUT'),
+    ('Origin: https://a.example.com', 'Origin: https://z.example.com'), ('Authorization: basic dTpw',), ('Authorization: Basic  dTpw',), ('Authorization: Basic dTpw ', 'X-A: b'), ('Authorization: Basic dTp',), ('Authorization: Basic !!!',),
+    (_basic('u:p'), _basic('u:q')), (_basic('u:q'), _basic('u:p')), (_basic('u:p:x'),), (_basic(':'),), (_basic('a:a'),), (_basic('a:clear'),), ('X-Big: ' + 'a' * 5000,), ('Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='),
+    ('Connection: X-A', 'X-A: b'), ('Connection: close, X-Canary', 'X-Canary: always'), ('X_Canary: always',), ('X-A: \xe9',), ('Content-Type: application/grpc',), ('Content-Type: application/grpc+proto', 'X-A: b'),
 )  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """One drawn request: how its line and headers are, whence it comes, and by which form of HTTP it is sent."""
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    headers: tuple
+    client: str
+    certificate: bool
+    form: str
+
+
 def requests():
-    """Method, scheme, host, path, headers and the client's address."""
-    return st.tuples(
-        st.sampled_from(('GET', 'GET', 'GET', 'GET', 'POST', 'OPTIONS')),
+    """Requests of clients; the form `absolute` has the host in the request's line."""
+    return st.builds(
+        Asked,
+        st.sampled_from(('GET', 'GET', 'GET', 'GET', 'POST', 'OPTIONS', 'HEAD', 'DELETE')),
         st.sampled_from(('http', 'http', 'https')),
         st.sampled_from(ASKED_HOSTS),
         st.sampled_from(ASKED_PATHS),
         st.sampled_from(ASKED_HEADERS),
         st.sampled_from(('127.0.0.1', '127.0.0.1', '127.0.0.9')),
+        st.booleans(),
+        st.sampled_from(('plain', 'plain', 'plain', 'absolute', 'h2')),
+    )
+
+
+def settings():
+    """Settings of the class."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            'default_certificate': st.just('shop/tls'),
+            'ingress_annotations': st.sampled_from(
+                (('ingress-nginx',), ('haproxy-ingress',), ('ingress-nginx', 'haproxy-ingress'))
+            ),
+            'host_sharing': st.sampled_from(('paths', 'all')),
+            'host_policy': st.sampled_from(({'shop': ('*',)}, {'bank': ('*.example.com',), '*': ('a.example.com',)})),
+            'trusted_proxies': st.just(('127.0.0.8/29',)),
+            'https_public_port': st.sampled_from((443, 8443)),
+        },
     )

@@ -48,10 +48,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in wanted.get('headers', ()):
             self.send_header(name, value)
         self.send_header('Content-Length', str(len(body)))
+        if self.command == 'HEAD':
+            self.send_header('X-Said', json.dumps(said))
+            body = b''
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_OPTIONS = do_PUT = do_GET  # noqa: N815
+    do_POST = do_OPTIONS = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, *_):
         """Say nothing."""

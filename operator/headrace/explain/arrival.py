@@ -1,6 +1,7 @@
 """A request as the rules of a listener see it: the client that a trusted proxy names, and headers about the client."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,9 @@ from headrace.resolve.state import State
 
 # So many trusted proxies in a row are believed.
 _MOST_PROXIES = 5
+# HAProxy takes zeros before a number, and a port after an address of IPv4.
+_IPV4 = re.compile(r'0*(\d{1,3})\.0*(\d{1,3})\.0*(\d{1,3})\.0*(\d{1,3})(?::0*(\d{1,5}))?', re.ASCII)
+_MOST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,14 @@ def arrive(state: State, request: Request, port: int) -> Arrival | Outcome:
     is_trusted = _is_in(trusted, request.client)
     forwarded = _list(request, 'x-forwarded-for') if is_trusted else []
     client, back = request.client, 1
-    if is_trusted and request.values('x-forwarded-for') and not (forwarded and _address(forwarded[-1])):
+    if forwarded and not _address(forwarded[-1]):
         return Outcome('X-Forwarded-For ends with no address', 400)
-    while forwarded and back <= _MOST_PROXIES and (back == 1 or _is_in(trusted, client)):
-        if len(forwarded) < back or not _address(forwarded[-back]):
+    while back <= min(_MOST_PROXIES, len(forwarded)) and _is_in(trusted, client):
+        address = _address(forwarded[-back])
+        if not address:
             break
-        client, back = forwarded[-back], back + 1
-    https = request.secure or (is_trusted and (request.last('x-forwarded-proto') or '').lower() == 'https')
+        client, back = address, back + 1
+    https = request.secure or (is_trusted and 'https' in map(str.lower, _list(request, 'x-forwarded-proto')))
     if len(_list(request, HOPS.lower())) >= MOST_HOPS:
         return Outcome('loop detected', 508)
     arrived = replace(request, client=client)
@@ -62,12 +67,19 @@ def _list(request: Request, name: str) -> list[str]:
     return [part.strip() for value in request.values(name) for part in value.split(',')]
 
 
-def _address(text: str) -> bool:
+def _address(text: str) -> str:
+    """Return an address of X-Forwarded-For as HAProxy reads it, '' for none."""
+    if (match := _IPV4.fullmatch(text)) is not None:
+        text = '.'.join(match.groups()[:4]) if int(match[5] or 0) <= _MOST_PORT else ''
+    elif text.startswith('[') and text.endswith(']'):
+        text = text[1:-1] if ':' in text else ''
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return ''
+    if isinstance(address, ipaddress.IPv6Address):
+        return '' if address.scope_id else str(address.ipv4_mapped or address)
+    return str(address)
 
 
 def _is_in(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network], text: str) -> bool:

@@ -99,13 +99,20 @@ def handshake(state: State, request: Request, listener: Listener) -> Outcome | P
         return _at_slot(state, request, listener)
     if (pointer := _passthrough(state, request.sni)) is not None:
         return pointer
-    for host in (request.sni, names.wildcard(request.sni)) if request.sni else ():
-        tls = _tls(state, host)
-        if isinstance(tls, HostTls) and tls.certificates and request.sni not in tls.excluded:
-            return _shown(request, tls)
+    if (tls := _ended(state, request)) is not None:
+        return _shown(request, tls)
     if has_default_certificate(state):
         return 'the default certificate of the class'
     return Outcome(f'no certificate for server name {request.sni or "(none)"}', closed=True)
+
+
+def _ended(state: State, request: Request) -> HostTls | None:
+    """Return the TLS of the host that a connection to the class's own listeners is made for."""
+    for host in (request.sni, names.wildcard(request.sni)) if request.sni else ():
+        tls = _tls(state, host)
+        if isinstance(tls, HostTls) and tls.certificates and request.sni not in tls.excluded:
+            return tls
+    return None
 
 
 def has_default_certificate(state: State) -> bool:
@@ -174,20 +181,27 @@ def misdirected(state: State, request: Request, listener: Listener) -> Outcome |
     host, text = request.bare_host, 'the connection was made for another host'
     if listener.of_class:
         return None if request.sni == host else Outcome(text, 421)
-    return at_port(state, request, listener.port)
+    return at_port(state, request, listener)
 
 
-def at_port(state: State, request: Request, port: int) -> Outcome | None:
+def at_port(state: State, request: Request, listener: Listener) -> Outcome | None:
     """Return what a request over TLS gets whose host is another listener's, or has none, at a port of Gateways."""
+    port = listener.port
     own = _listener_of(state, port, request.bare_host)
     if own is None or not own[1]:
         return Outcome(f'no listener with a certificate has host {request.bare_host}', 404)
     content = state.claims.content((Kind.GATEWAY_TLS, own[0]), state.fragments)
-    if isinstance(content, GatewayPort) and content.validates and not request.certificate:
+    if isinstance(content, GatewayPort) and content.validates and not _shows_certificate(state, request, listener):
         return Outcome('the listener of this host wants a certificate of the client', 421)
     if request.sni != request.bare_host and _listener_of(state, port, request.sni) != own:
         return Outcome("the host is another listener's than that of the connection", 421)
     return None
+
+
+def _shows_certificate(state: State, request: Request, listener: Listener) -> bool:
+    """Tell whether the client has shown a certificate: one that has one shows it where the connection asks for it."""
+    tls = _ended(state, request) if listener.of_class else None
+    return request.certificate and (not listener.of_class or (tls is not None and bool(tls.client_ca)))
 
 
 def _listener_of(state: State, port: int, host: str) -> tuple[str, bool] | None:

@@ -55,11 +55,6 @@ class Request:
         values = self.values(name)
         return ','.join(values) if values else None
 
-    def last(self, name: str) -> str | None:
-        """Return the last of the values of a header that is a list, None where there is none."""
-        values = [part.strip() for value in self.values(name) for part in value.split(',')]
-        return values[-1] if values else None
-
     @property
     def secure(self) -> bool:
         """Tell whether the connection has TLS."""

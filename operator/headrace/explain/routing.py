@@ -74,8 +74,16 @@ class Routing:
         self._holder = ''
         self.steps: list[Step] = []
 
-    def at_class(self) -> FoundRoute | Outcome | None:
-        """Return the route at the class's own listeners; None for a request that they leave to Gateways at their port."""
+    def is_written_as_held(self) -> bool:
+        """Tell whether anything stands at the host exactly as the request writes it, which the rules look up first."""
+        host = self._request.host
+        return not host[:1].isdigit() and bool(route_lookup.standing(self._state, f'{host}{self._request.path}/#'))
+
+    def at_class(self, astray: Outcome | None = None) -> FoundRoute | Outcome | None:
+        """Return the route at the class's own listeners; None for a request that they leave to Gateways at their port.
+
+        A request that finds a route, but is `astray`, gets that outcome.
+        """
         host, holder = self._request.bare_host, ''
         # By what the rules compare the other reading of an odd path.
         listed: object = None
@@ -93,7 +101,7 @@ class Routing:
                 self._note(standing.route.key, passed=False, because=f'host {host} belongs to namespace {holder}')
             elif isinstance(standing.route, FoundRoute):
                 listed = standing.value if listed is None else listed
-                return self._checked_reading(standing.route, listed, self._other(host, holder))
+                return astray or self._checked_reading(standing.route, listed, self._other(host, holder))
         self._holder = holder
         return None
 

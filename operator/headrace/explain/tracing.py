@@ -59,15 +59,16 @@ def _route(state: State, request: Request, listener: Listener, routing: Routing)
     if not listener.of_class:
         astray = routing.senseless() or listeners.misdirected(state, request, listener)
         return astray or routing.at_gateway(listener.port)
-    found = routing.at_class()
-    if found is None and not _has_gateways(state, listener.port):
-        return routing.no_route()
-    if (astray := listeners.misdirected(state, request, listener)) is not None:
+    astray = listeners.misdirected(state, request, listener)
+    if astray is not None and routing.is_written_as_held():
         return astray
-    if found is not None:
+    if (found := routing.at_class(astray)) is not None:
         return found
-    astray = listeners.at_port(state, request, listener.port) if request.secure else None
-    return routing.refusal() or astray or routing.left_to_gateway(listener.port)
+    if not _has_gateways(state, listener.port):
+        return routing.no_route()
+    if astray is None and (astray := routing.refusal()) is None and request.secure:
+        astray = listeners.at_port(state, request, listener)
+    return astray or routing.left_to_gateway(listener.port)
 
 
 def _has_gateways(state: State, port: int) -> bool:
