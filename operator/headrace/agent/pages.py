@@ -5,7 +5,8 @@ there are; each page is bounded.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from typing import cast
 
 import msgspec
 from aiohttp import web
@@ -15,9 +16,10 @@ from headrace.agent.loop import Loop
 from headrace.agent.pace import Pace
 from headrace.agent.source import Source
 from headrace.agent.status import DiagnosticsView, Page
+from headrace.explain import expressions, trace, tracing
 from headrace.explain import request as requests
-from headrace.explain import trace, tracing
 from headrace.explain.request import CLIENT, RequestError
+from headrace.explain.trace import Trace
 from headrace.names import Ref
 from headrace.resolve import explanation
 
@@ -105,10 +107,20 @@ async def _traced(loop: Loop, asked: web.Request) -> bytes:
         query.get('listener', ''),
         certificate=query.get('certificate') == 'true',
     )
-    traced = tracing.trace(loop.state, loop.store, request)
+    traced = await _paced(tracing.tracing(loop.state, loop.store, request))
     names = [each.backend for each in traced.outcome.destinations]
     states = await status.server_states(loop.applier, names)
     return msgspec.json.encode({**trace.value(traced), 'servers': states})
+
+
+async def _paced(turns: Generator[str, None, Trace]) -> Trace:
+    """Return the trace that comes of some turns, between which the loop does other work."""
+    while True:
+        try:
+            form = next(turns)
+        except StopIteration as done:
+            return cast('Trace', done.value)
+        await asyncio.to_thread(expressions.compiled, form)
 
 
 def _json(body: bytes) -> web.Response:

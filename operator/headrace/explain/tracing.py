@@ -1,9 +1,12 @@
 """From a request to its trace: the listener, the connection, the route, the policy, the backend."""
 
+from collections.abc import Generator
+
 from headrace.explain import arrival, destinations, listeners, node
 from headrace.explain.arrival import Arrival
+from headrace.explain.expressions import Judgements, PauseError
 from headrace.explain.listeners import Listener
-from headrace.explain.request import Request
+from headrace.explain.request import Request, RequestError
 from headrace.explain.routing import FoundRoute, Routing
 from headrace.explain.rules import Rules
 from headrace.explain.trace import Outcome, Stage, Step, Trace
@@ -15,6 +18,8 @@ from headrace.store import Store
 from headrace.translate.build_context import Role
 
 _NOT_FOUND = 404
+# In a running agent the expressions of one request get so many turns.
+_MOST_TURNS = 100
 
 
 def trace(state: State, store: Store, request: Request) -> Trace:
@@ -30,6 +35,21 @@ def trace(state: State, store: Store, request: Request) -> Trace:
         return first
     others = (each for each in traces if each.outcome.status != _NOT_FOUND and not each.outcome.closed)
     return next(others, first)
+
+
+def tracing(state: State, store: Store, request: Request) -> Generator[str, None, Trace]:
+    """As `trace`, and yield each time that expressions have taken long the next one, for the caller to have it compiled.
+
+    Raises RequestError too where they take too long together.
+    """
+    judgements = Judgements()
+    for _ in range(_MOST_TURNS):
+        try:
+            with judgements.turn():
+                return trace(state, store, request)
+        except PauseError as error:
+            yield error.form
+    raise RequestError('the regular expressions of its routes take too long together; explain it from files')
 
 
 def _at(state: State, request: Request, listener: Listener) -> Trace:
