@@ -54,6 +54,27 @@ def test_what_a_client_can_see_instead(headrace, given):
     assert said[1].startswith('  another answer: unless shop_auth_http answers 2xx')
 
 
+@pytest.mark.parametrize(
+    ('option', 'text', 'message'),
+    [
+        ('--from', '[::1]', "'[::1]' is no address of a client"),
+        ('--from', 'fe80::1%lo', "'fe80::1%lo' is no address of a client"),
+        ('--header', 'Host: a.example.com/x', "HAProxy accepts no Host header 'a.example.com/x'"),
+    ],
+)
+def test_what_no_client_can_send_is_an_error(headrace, given, option, text, message):
+    outcome = headrace('explain', '--request', 'http://a.example.com/', option, text, '-f', given(web(), READY))
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_texts_of_requests_steer_no_terminal(headrace, given):
+    objects = given(web(host='a.example.com', cors_allow_origin='https://b.example.com'), READY)
+    header = 'Origin: \u202e\x9b'
+    outcome = headrace('explain', '--request', 'http://a.example.com/', '--header', header, '-f', objects)
+    assert r'origin \u202e\x9b is not allowed' in outcome.out
+
+
 def test_candidates_are_told_in_their_order(headrace, given):
     match = {'headers': [{'name': 'X-User', 'value': '8'}]}
     objects = given(

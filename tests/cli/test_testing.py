@@ -112,6 +112,25 @@ def test_the_report_is_one_of_junit(headrace, given, objects, tmp_path):
     assert 'location (none), not /there' in suites[1].find('testcase/failure').text
 
 
+STEERING = r"""
+cases:
+  - name: "clear\e[2J\u0085 \uFFFE \uD800"
+    request: GET http://none.example.com/
+    expect: {service: "\e]0;title\a"}
+"""
+
+
+def test_texts_of_cases_steer_no_terminal_and_no_report(headrace, given, objects, tmp_path):
+    report = tmp_path / 'report.xml'
+    outcome = headrace('test', '-f', objects, '-t', given(STEERING, name='cases.yaml'), '--junit', report)
+    assert outcome.code == 1
+    assert [line for line in outcome.out.splitlines() if not line.isprintable()] == []
+    assert outcome.out.startswith(r'failed  clear\x1b[2J\x85 \ufffe \ud800')
+    case = ET.parse(report).getroot().find('testsuite/testcase')
+    assert case.get('name') == r'clear\x1b[2J\x85 \ufffe \ud800'
+    assert r'not by \x1b]0;title\x07' in case.find('failure').text
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [

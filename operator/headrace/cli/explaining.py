@@ -94,7 +94,7 @@ def _request(options: dict[str, Any]) -> Request:
         certificate = options['certificate']
         return requests.parse(options['line'], headers, options['client'], options['listener'], certificate=certificate)
     except RequestError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(output.printable(str(error))) from error
 
 
 def _explained(store: Store, state: State, subject: Request | str) -> Any:
@@ -103,7 +103,7 @@ def _explained(store: Store, state: State, subject: Request | str) -> Any:
     try:
         return trace.value(tracing.trace(state, store, subject))
     except RequestError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(output.printable(str(error))) from error
 
 
 def _query(options: dict[str, Any]) -> str:

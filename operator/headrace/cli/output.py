@@ -26,6 +26,13 @@ def _pad(cell: str, width: int) -> str:
     return cell + ' ' * (width - len(click.unstyle(cell)))
 
 
+def printable(text: str) -> str:
+    """Return a text of users with escapes for what steers a terminal, and for what neither UTF-8 nor XML has."""
+    if text.isprintable():
+        return text
+    return ''.join(sign if sign.isprintable() else sign.encode('unicode_escape').decode() for sign in text)
+
+
 def diagnostic_lines(diagnostics: Iterable[Diagnostic]) -> list[str]:
     """Return diagnostics as a table: level, reason, object, field and message."""
     return table(

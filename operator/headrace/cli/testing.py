@@ -74,21 +74,21 @@ def _read(table: Path) -> tuple[Case, ...]:
     try:
         return cases.read(yaml.safe_load(table.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, CaseError) as error:
-        raise CaseError(f'{table}: {" ".join(str(error).split())}') from error
+        raise CaseError(output.printable(f'{table}: {" ".join(str(error).split())}')) from error
 
 
 def _judge(store: Store, state: State, table: Path, case: Case) -> tuple[str, ...]:
     try:
         return cases.judge(case.expect, tracing.trace(state, store, case.parsed()))
     except RequestError as error:
-        raise CaseError(f'{table}: {case.title}: {error}') from error
+        raise CaseError(output.printable(f'{table}: {case.title}: {error}')) from error
 
 
 def _lines(results: Iterable[Result]) -> Iterable[str]:
     for _, case, differences in results:
         if differences:
-            yield click.style('failed', fg='red') + f'  {case.title}'
-            yield from (f'        {difference}' for difference in differences)
+            yield click.style('failed', fg='red') + f'  {output.printable(case.title)}'
+            yield from (f'        {output.printable(difference)}' for difference in differences)
 
 
 def _value(table: Path, case: Case, differences: tuple[str, ...]) -> dict[str, object]:
@@ -100,12 +100,14 @@ def _junit(results: list[Result], seconds: float) -> bytes:
     root = ET.Element('testsuites', time=f'{seconds:.3f}')
     suites: dict[Path, ET.Element] = {}
     for table, case, differences in results:
+        name = output.printable(str(table))
         if table not in suites:
-            suites[table] = ET.SubElement(root, 'testsuite', name=str(table), tests='0', failures='0')
+            suites[table] = ET.SubElement(root, 'testsuite', name=name, tests='0', failures='0')
         suite = suites[table]
         suite.set('tests', str(int(suite.get('tests', '0')) + 1))
-        element = ET.SubElement(suite, 'testcase', name=case.title, classname=str(table))
+        element = ET.SubElement(suite, 'testcase', name=output.printable(case.title), classname=name)
         if differences:
             suite.set('failures', str(int(suite.get('failures', '0')) + 1))
-            ET.SubElement(element, 'failure', message=differences[0]).text = '\n'.join(differences)
+            lines = list(map(output.printable, differences))
+            ET.SubElement(element, 'failure', message=lines[0]).text = '\n'.join(lines)
     return bytes(ET.tostring(root, encoding='utf-8', xml_declaration=True))

@@ -13,6 +13,7 @@ _SHOWN = 10
 
 def lines(value: dict[str, Any]) -> Iterator[str]:
     """Yield the lines about a trace, given as its JSON value."""
+    value = _printable(value)
     outcome = value['outcome']
     yield f'{value["request"]}: {verdict(outcome)}'
     rows = [('  listener', '', value['listener'], '')]
@@ -45,6 +46,15 @@ def verdict(outcome: dict[str, Any]) -> str:
         return click.style('served', fg='green') + f' by {", ".join(services)}: {outcome["because"]}'
     colour = 'green' if outcome['served'] else 'red'
     return click.style(str(outcome['status']), fg=colour) + f': {outcome["because"]}'
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of JSON whose texts a terminal can show."""
+    if isinstance(value, dict):
+        return {output.printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_printable, value))
+    return output.printable(value) if isinstance(value, str) else value
 
 
 def _destinations(value: dict[str, Any]) -> Iterator[tuple[str, ...]]:

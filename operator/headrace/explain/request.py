@@ -16,6 +16,7 @@ CLIENT = '192.0.2.1'
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r'[!-~]*')
 _HOST = re.compile(r'[A-Za-z0-9._*-]+|\[[0-9A-Fa-f:.]+\]')
+_HOST_HEADER = re.compile(r'[^\x00-\x20\x7f-\U0010ffff#,/?@\\]*')
 _VALUE = re.compile(r'[^\x00-\x08\x0a-\x1f\x7f]*')
 # A text with halves of pairs of UTF-16 is no text of a request.
 _SURROGATES = re.compile('[\ud800-\udfff]')
@@ -107,7 +108,9 @@ def parse(
     hosts = [value for header, value in others if header == 'host']
     if len(hosts) > 1:
         raise RequestError('a request has one Host header')
-    if not _is_address(client):
+    if hosts and not _HOST_HEADER.fullmatch(hosts[0]):
+        raise RequestError(f'HAProxy accepts no Host header {hosts[0]!r}')
+    if not _is_client(client):
         raise RequestError(f'{client!r} is no address of a client')
     return Request(
         method,
@@ -177,3 +180,7 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_client(text: str) -> bool:
+    return '[' not in text and '%' not in text and _is_address(text)
