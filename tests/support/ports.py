@@ -24,6 +24,9 @@ def reserve_row(count, address=LOCAL):
         row = [held]
         try:
             for number in range(first + 1, first + count):
+                # One that another process has is free for those who share it, as this row does.
+                with socket.socket() as exclusive:
+                    exclusive.bind((address, number))
                 row.append(socket.socket())
                 row[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 row[-1].bind((address, number))
