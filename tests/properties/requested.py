@@ -8,32 +8,16 @@ from base64 import b64encode
 
 from hypothesis import strategies as st
 
+from properties import requested_gateways
+from properties.requested_gateways import CREATED, HOSTS
 from support import certificates
-from support.gateways import (
-    backend,
-    call,
-    cors,
-    full_path,
-    gateway,
-    grpc_route,
-    http_route,
-    listener,
-    listener_set,
-    modifier,
-    prefix_path,
-    redirect,
-    rewrite,
-    rule,
-)
 from support.objects import PREFIX, ca_config_map, endpoint_slice, ingress, ingress_class, secret, service, tls_secret
 
 NGINX = 'nginx.ingress.kubernetes.io/'
 HAPROXY = 'haproxy-ingress.github.io/'
 # Each Service with the third byte of its endpoints' addresses.
 SERVICES = {('shop', 'a'): 1, ('shop', 'b'): 2, ('shop', 'c'): 3, ('bank', 'a'): 4}
-HOSTS = ('a.example.com', 'a.example.com', 'b.example.com', '*.example.com', '*')
 PATHS = ('/', '/', '/x', '/x/y', '/app', '/a%20b')
-CREATED = ('2024-01-01T00:00:00Z', '2024-06-01T00:00:00Z', '')
 # Pairs of keys and values that belong together.
 _KEYS = (
     {'allow': '127.0.0.0/29'}, {'allow': '192.0.2.0/24'}, {'deny': '127.0.0.9'}, {'deny': '192.0.2.1 ::ffff:127.0.0.8/125'},
@@ -57,7 +41,7 @@ _KEYS = (
     {'path': '/X', 'path-type': 'Exact'}, {'host': 'a.example.com b.example.com'}, {'fallback-service': 'c', 'error-service': 'b', 'error-statuses': '503 404'},
     {'cors-allow-origin': 'https://a.example.com http://z.example.com', 'cors-allow-methods': 'GET PUT', 'cors-max-age': '1h'}, {'request-headers': 'X-B: 1\nX-A:'},
     {'request-headers': 'X-Forwarded-For:'}, {'client-ip': 'none'}, {'rate-limit': '1000/s', 'rate-limit-except': '127.0.0.1'}, {'timeout-client': '30s'},
-    {'location-rewrite': 'http://a/ https://b/'}, {'compression': 'true'}, {'balance': 'leastconn'}, {'enabled': 'false'}, {'class': 'other'},
+    {'location-rewrite': 'http://a/ https://b/'}, {'compression': 'true'}, {'balance': 'leastconn'},
 )  # fmt: skip
 
 
@@ -67,7 +51,7 @@ def _services(draw, port):
     found = []
     for (namespace, name), number in SERVICES.items():
         wanted = {'host': draw(st.sampled_from(HOSTS)), 'path': draw(st.sampled_from(PATHS))}
-        for keys in draw(st.lists(st.sampled_from(_KEYS), max_size=3)):
+        for keys in draw(st.lists(st.sampled_from(_KEYS), min_size=draw(st.integers(0, 3)), max_size=4)):
             wanted |= keys
         if not draw(st.booleans()):
             wanted = {key: value for key, value in wanted.items() if key not in ('host', 'path', 'mode')}
@@ -130,7 +114,7 @@ def _ingresses(draw):
         st.lists(paths, min_size=1, max_size=3),
     )
     keys = {}
-    for each in draw(st.lists(st.sampled_from(_NGINX_KEYS), max_size=2)):
+    for each in draw(st.lists(st.sampled_from(_NGINX_KEYS), min_size=draw(st.integers(0, 2)), max_size=3)):
         keys |= {NGINX + key: value for key, value in each.items()}
     for each in draw(st.lists(st.sampled_from(_HAPROXY_KEYS), max_size=1)):
         keys |= {HAPROXY + key: value for key, value in each.items()}
@@ -147,144 +131,6 @@ def _ingresses(draw):
     )
 
 
-_HEADER = (
-    {'name': 'x-a', 'value': 'b'},
-    {'name': 'X-Canary', 'value': '^a.*', 'type': 'RegularExpression'},
-    {'name': 'x-a', 'value': 'c'},
-)
-_QUERY = ({'name': 'q', 'value': '1'}, {'name': 'q', 'value': '[0-9]+', 'type': 'RegularExpression'})
-_MATCHES = st.builds(
-    lambda path, method, headers, query: {
-        **({'path': path} if path else {}), **({'method': method} if method else {}),
-        **({'headers': headers} if headers else {}), **({'queryParams': query} if query else {}),
-    },
-    st.sampled_from((
-        None, {'type': 'PathPrefix', 'value': '/'}, {'type': 'PathPrefix', 'value': '/x'}, {'type': 'PathPrefix', 'value': '/app'},
-        {'type': 'Exact', 'value': '/x/y'}, {'type': 'RegularExpression', 'value': '/v[0-9]/.*'},
-    )),
-    st.sampled_from((None, None, 'GET', 'POST')),
-    st.lists(st.sampled_from(_HEADER), max_size=1),
-    st.lists(st.sampled_from(_QUERY), max_size=1),
-)  # fmt: skip
-_FILTERS = st.sampled_from((
-    [], [], [], [modifier('Request', set={'X-A': 'b'}, add={'X-B': 'c'}, remove=['x-gone'])], [modifier('Response', remove=['x-gone'])],
-    [rewrite(hostname='inner.example.com')], [rewrite(path=full_path('/full'))], [rewrite(path=prefix_path('/new'))], [redirect(scheme='https', port=8443)],
-    [redirect(hostname='x.example.com', path=prefix_path('/moved'), statusCode=301)], [cors(allowOrigins=['https://*.example.com'])],
-))  # fmt: skip
-_REFERENCES = st.builds(
-    lambda name, weight, filters: backend(name, weight, **({'filters': filters} if filters else {})),
-    st.sampled_from(('a', 'b', 'c', 'none')),
-    st.sampled_from((1, 1, 2, 0)),
-    st.sampled_from(([], [], [modifier('Request', set={'X-Part': 'p'})])),
-)
-
-
-@st.composite
-def _routes(draw):
-    rules = []
-    for _ in range(draw(st.integers(1, 3))):
-        filters, matches = draw(_FILTERS), draw(st.lists(_MATCHES, max_size=2))
-        moves = any('requestRedirect' in each for each in filters)
-        prefixed = all(each.get('path', {}).get('type', 'PathPrefix') == 'PathPrefix' for each in matches)
-        if not prefixed and any('prefix' in str(each).lower() for each in filters):
-            filters = []
-            moves = False
-        references = (
-            [] if moves else draw(st.lists(_REFERENCES, min_size=1, max_size=2, unique_by=lambda each: each['name']))
-        )
-        rules.append(rule(*references, matches=matches, filters=filters))
-    return http_route(draw(st.sampled_from(('r', 's', 't'))), *rules, **draw(_attachments()))
-
-
-_PARENTS = (
-    *({'name': 'web', 'namespace': 'shop'},) * 2, {'name': 'web', 'namespace': 'shop', 'sectionName': 'http'}, {'name': 'web', 'namespace': 'shop', 'port': 443},
-    {'name': 'own', 'namespace': 'bank'}, {'kind': 'ListenerSet', 'name': 'more', 'namespace': 'shop'},
-)  # fmt: skip
-
-
-@st.composite
-def _attachments(draw):
-    """Where a route is attached, its hosts, namespace and age."""
-    return {
-        'hostnames': draw(st.lists(st.sampled_from(HOSTS[:4]), max_size=2, unique=True)),
-        'parents': draw(st.lists(st.sampled_from(_PARENTS), min_size=1, max_size=2, unique_by=str)),
-        'namespace': draw(st.sampled_from(('shop', 'shop', 'bank'))),
-        'created': draw(st.sampled_from(CREATED)),
-    }
-
-
-_CALLS = st.lists(
-    st.sampled_from((
-        call('x', 'y'), call('x'), call(method='y'), call('v[0-9]', '.*', expression=True), call(headers=[('x-a', 'b')]), call('app', '1', headers=[('x-a', 'b')]),
-    )),
-    max_size=2,
-)  # fmt: skip
-
-
-@st.composite
-def _grpc_routes(draw):
-    filters = st.sampled_from(([], [], [modifier('Request', set={'X-A': 'b'})]))
-    rules = [
-        rule(
-            *draw(st.lists(_REFERENCES, min_size=1, max_size=2, unique_by=lambda each: each['name'])),
-            matches=draw(_CALLS),
-            filters=draw(filters),
-        )
-        for _ in range(draw(st.integers(1, 2)))
-    ]
-    return grpc_route(draw(st.sampled_from(('g', 'h'))), *rules, **draw(_attachments()))
-
-
-@st.composite
-def _gateways(draw):
-    """A Gateway of several listeners, perhaps one more of another namespace, and a set of listeners."""
-    host = draw(st.sampled_from((None, None, '*.example.com', 'a.example.com')))
-    more = [listener('other', 80, hostname='*.x.example.com', namespaces='All')] if draw(st.booleans()) else []
-    tls = {'certificateRefs': [{'name': 'tls'}]}
-    if draw(st.booleans()):
-        more.append(
-            listener(
-                'b', 443, 'HTTPS', hostname='b.example.com', namespaces=draw(st.sampled_from(('All', 'Same'))), tls=tls
-            )
-        )
-    validation = {'caCertificateRefs': [{'group': '', 'kind': 'ConfigMap', 'name': 'ca'}]}
-    mode = draw(st.sampled_from(('', '', 'AllowValidOnly', 'AllowInsecureFallback')))
-    frontend = {'tls': {'frontend': {'default': {'validation': {**validation, 'mode': mode}}}}} if mode else {}
-    found = [
-        gateway(
-            'web',
-            listener('http', 80, hostname=host, namespaces='All'),
-            listener('https', 443, 'HTTPS', hostname=host, namespaces='All', tls=tls),
-            *more,
-            admits='All',
-            spec=frontend,
-            created=draw(st.sampled_from(CREATED)),
-        )
-    ]
-    if draw(st.booleans()):
-        hosts = st.sampled_from((None, 'a.example.com', '*.example.com'))
-        found.append(
-            gateway(
-                'own',
-                listener('http', 80, hostname=draw(hosts), namespaces='All'),
-                listener('https', 443, 'HTTPS', hostname=draw(hosts), namespaces='All', tls=tls),
-                namespace='bank',
-                created=draw(st.sampled_from(CREATED)),
-            )
-        )
-    if draw(st.booleans()):
-        host = draw(st.sampled_from(('x.example.com', '*.example.com', 'b.example.com')))
-        found.append(
-            listener_set(
-                'more',
-                listener('http', 80, hostname=host, namespaces='All'),
-                listener('https', 443, 'HTTPS', hostname=host, namespaces='All', tls=tls),
-                namespace='shop',
-            )
-        )
-    return found
-
-
 # What a client shows, and the authority that knows it.
 CLIENT = certificates.for_names('known.clients.com')
 SECRETS = [
@@ -298,9 +144,8 @@ SECRETS = [
 def worlds(draw, port):
     """Sets of objects whose endpoints answer at a port of loopback."""
     found = [*draw(_services(port)), *SECRETS, ingress_class(default=True)]
-    found += draw(st.lists(_ingresses(), max_size=3))
-    if routes := draw(st.lists(st.one_of(_routes(), _routes(), _grpc_routes()), max_size=5)):
-        found += [*draw(_gateways()), *routes]
+    found += draw(st.lists(_ingresses(), min_size=draw(st.integers(0, 2)), max_size=3))
+    found += draw(requested_gateways.attached())
     return list(
         {(each['kind'], each['metadata'].get('namespace'), each['metadata']['name']): each for each in found}.values()
     )
@@ -311,16 +156,19 @@ def _basic(text):
 
 
 ASKED_HOSTS = (
+    *('a.example.com',) * 16, *('b.example.com', 'x.example.com') * 4,
     'a.example.com', 'a.example.com', 'b.example.com', 'x.example.com', 'A.Example.com.', 'a.example.com:80', 'y.x.example.com', 'other.com',
     'www.a.example.com', '127.0.0.1', 'localhost', 'WWW.A.EXAMPLE.COM', 'a.example.com.:8080', 'b.x.example.com', '[::1]', '[2001:db8::1]:80', 'example.com',
 )  # fmt: skip
 ASKED_PATHS = (
+    *('/', '/x', '/x/y', '/app', '/app/1', '/v1/b/c', '/a%20b') * 6,
     '/', '/', '/x', '/x/', '/x/y', '/xy', '/z', '/app', '/app/1', '/v1', '/v1/b/c', '/a%20b', '/%78', '//x', '/x;v=1', '/x/../y', '/x%2Fy', '/%zz',
     '/app?q=1', '/x?q=a&q=1', '/x?q=%31', '/.well-known/x', '/app\\1', '/x//y', '/%41pp', '/app%01',
     '/X', '/APP/1', '/x?', '/x?q', '/x?q=1&q=2', '/x?a=b|c', '/v1/', '/v1/b/', '/V1/b', '/app/x/', '/y', '/x/z?q=12', '/a%20b/c', '/a%20B', '/.', '/..;/x', '/x/.', '/...', '/x;/y',
     '/%2e%2e/x', '/x%00', '/x%3Fq', '/x%23', '/x%25', '/%25', '/x?/../y', '/*', '/app/%C3%A4', '/x/y/z', '/v1/%2F/x', '/' + 'x/' * 500, '/x?q=' + 'a' * 3000, '/x?%71=1', '/x?q=1+2', '/x?x;q=1',
 )  # fmt: skip
 ASKED_HEADERS = (
+    *((),) * 20, *(('X-A: b',), ('X-Canary: always',), ('X-Canary: aab', 'X-A: b'), ('Cookie: next=always',), (_basic('u:p'),)) * 4,
     (), (), (), ('X-A: b',), ('x-a: c', 'X-A: b'), ('X-Canary: always',), ('X-Canary: yes',), ('X-Canary: never', 'Cookie: next=always'),
     ('X-Canary: aab',), ('Cookie: z=1; next=always',), ('Cookie: next=never',), (_basic('u:p'),), (_basic('u:q'),), (_basic('b:clear'),), ('Authorization: Bearer x',),
     ('Origin: https://a.example.com',), ('Origin: https://z.example.com', 'Access-Control-Request-Method: PUT'),
@@ -360,7 +208,7 @@ def requests():
     return st.builds(
         Asked,
         st.sampled_from(('GET', 'GET', 'GET', 'GET', 'POST', 'OPTIONS', 'HEAD', 'DELETE')),
-        st.sampled_from(('http', 'http', 'https')),
+        st.sampled_from(('http', 'http', 'https', 'https', 'tls')),
         st.sampled_from(ASKED_HOSTS),
         st.sampled_from(ASKED_PATHS),
         st.sampled_from(ASKED_HEADERS),

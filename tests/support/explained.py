@@ -1,5 +1,7 @@
 """Traces of requests, for objects that are given as documents."""
 
+from dataclasses import replace
+
 from headrace import store
 from headrace.explain import request as requests
 from headrace.explain import tracing
@@ -9,9 +11,10 @@ from headrace.settings.settings import Secrets, Settings
 from headrace.translate import build_context
 
 
-def model(*documents, **settings):
-    """Return a store and the state of an edge that reads all Secrets of a folder."""
+def model(*documents, own_namespace='', **settings):
+    """Return a store and the state of an edge that reads all Secrets of a folder; `own_namespace`: it is that of a cluster."""
     context = build_context.make(Settings(**{'secrets': Secrets(namespaces=('*',)), **settings}))
+    context = replace(context, own_namespace=own_namespace)
     held, made = store.Store(), state.State(context)
     for document in documents:
         held.put(parse.read(document).object)

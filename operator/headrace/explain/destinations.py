@@ -146,23 +146,39 @@ def _error_page(rules: Rules, error: Outcome) -> Outcome | None:
     return Outcome(f'{error.because}; {backend.service} answers in its place', destinations=(destination,))
 
 
-def of_connection(state: State, request: Request, route: FoundRoute) -> Outcome:
-    """Return what becomes of a connection that is handed on as it comes: rules of networks alone are for it."""
+def of_connection(state: State, request: Request, route: FoundRoute, path: str = '') -> Outcome:
+    """Return what becomes of a connection that is handed on as it comes: rules of networks alone are for it.
+
+    `path` is what endpoints get of the request, where its TLS ends before.
+    """
     target = route.target
-    assert isinstance(target, Pointer)
-    backend = find(state, target.backend)
-    ends = endpoints(backend) if backend is not None else ()
     data = PolicyData(target.policy, (state.fragments[ref] for ref in state.claims.claimants(route.claim_key)))
     if not {policies.CLOSED, policies.MAINTENANCE}.isdisjoint(target.flags):
         return Outcome('the route is closed, or in maintenance', closed=True)
-    if backend is None or not ends:
-        return Outcome('the Service has no endpoint that can be used', closed=True)
     if policies.DENY in target.flags and data.has_client(Map.DENY, request.client):
         return Outcome(f'{request.client} is in a denied network', closed=True)
     if policies.ALLOW in target.flags and not data.has_client(Map.ALLOW, request.client):
         return Outcome(f'{request.client} is in no allowed network', closed=True)
-    destination = Destination(backend.name, backend.service, backend.port, 1.0, ends)
-    return Outcome('an endpoint gets the connection as it comes', destinations=(destination,))
+    destinations = tuple(
+        Destination(backend.name, backend.service, backend.port, share, places, path=path)
+        for share, name in _shares(target)
+        if (backend := find(state, name)) is not None and (places := endpoints(backend))
+    )
+    if not destinations:
+        return Outcome('the Service has no endpoint that can be used', closed=True)
+    ends = 1 - sum(each.share for each in destinations)
+    others = f'; {ends:.1%} of such connections end, as their Service has none' if ends > 0 else ''
+    return Outcome(f'an endpoint gets the connection as it comes{others}', destinations=destinations)
+
+
+def _shares(target: Pointer | Split) -> Iterator[tuple[float, str]]:
+    """Yield the shares of connections, and the backends that get them."""
+    if isinstance(target, Pointer):
+        yield 1.0, target.backend
+        return
+    for first, end, backend in routes.ranges(target):
+        if end > first:
+            yield (end - first) / routes.DRAWS, backend.backend
 
 
 def endpoints(backend: Backend) -> tuple[Endpoint, ...]:

@@ -14,7 +14,7 @@ from headrace.objects.gateways import Gateway, ListenerSet
 from headrace.resolve import route_lookup
 from headrace.resolve.state import State
 from headrace.store import Store
-from headrace.translate import class_fragment
+from headrace.translate import class_fragment, placeholder_certificates
 from headrace.translate.class_fragment import DEFAULT_CERTIFICATE
 from headrace.translate.judged_listeners import ANY, hosts_above
 
@@ -139,10 +139,10 @@ def _at_slot(state: State, request: Request, listener: Listener) -> Outcome | Po
     # HAProxy's lists of certificates know wildcards of one label.
     for host in dict.fromkeys((request.sni, names.wildcard(request.sni), ANY)):
         tls = state.claims.content((Kind.GATEWAY_TLS, f'{listener.port}:{host}'), state.fragments)
-        if isinstance(tls, HostTls) and tls.certificates:
-            return _shown(request, tls)
         if isinstance(tls, HostTls):
-            break
+            if not tls.certificates or placeholder_certificates.NAME in tls.certificates:
+                break
+            return _shown(request, tls)
     return Outcome(f'no listener has a certificate for server name {request.sni or "(none)"}', closed=True)
 
 

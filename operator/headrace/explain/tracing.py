@@ -12,10 +12,13 @@ from headrace.explain.rules import Rules
 from headrace.explain.trace import Outcome, Stage, Step, Trace
 from headrace.ir.fragment import Kind
 from headrace.ir.pointers import GatewayPort, Pointer
+from headrace.ir.routing import Split
 from headrace.names import wildcard
 from headrace.resolve.state import State
 from headrace.store import Store
+from headrace.translate import policies
 from headrace.translate.build_context import Role
+from headrace.translate.judged_listeners import hosts_above
 
 _NOT_FOUND = 404
 # In a running agent the expressions of one request get so many turns.
@@ -55,6 +58,8 @@ def tracing(state: State, store: Store, request: Request) -> Generator[str, None
 def _at(state: State, request: Request, listener: Listener) -> Trace:
     """Return the trace of a request that comes to a listener."""
     steps: list[Step] = []
+    if request.secure and listener.port in state.context.slots.get('TLS', ()):
+        return _at_tls_listener(state, request, listener)
     if request.secure:
         shown = listeners.handshake(state, request, listener)
         if isinstance(shown, Outcome):
@@ -106,6 +111,30 @@ def _number(state: State, listener: Listener, route: FoundRoute) -> int:
     port = route.stem.partition(':')[0] if ':' in route.stem else ''
     content = state.claims.content((Kind.GATEWAY_PORT, port), state.fragments) if port else None
     return content.number if isinstance(content, GatewayPort) else listener.number
+
+
+def _at_tls_listener(state: State, request: Request, listener: Listener) -> Trace:
+    """Return the trace of a connection to listeners of a Gateway for TLS, whose routes know server names alone."""
+    subject = request.sni or '(no server name)'
+    hosts = (f'{listener.port}:{host}' for host in hosts_above(request.sni))
+    key = next((each for each in hosts if state.claims.claimants((Kind.L4_ROUTE, each))), '')
+    claim = (Kind.L4_ROUTE, key)
+    target = state.claims.content(claim, state.fragments)
+    if not isinstance(target, Pointer | Split):
+        outcome = Outcome(f'no TLSRoute for server name {subject}', closed=True)
+        step = Step(Stage.LISTENER, subject, passed=False, because=outcome.because)
+        return Trace(request, listener.shown, (step,), outcome)
+    ended = policies.TLS in target.flags
+    outcome = destinations.of_connection(
+        state, request, FoundRoute(key, key, target, claim=claim), request.path if ended else ''
+    )
+    shown = listeners.handshake(state, request, listener) if ended and not outcome.closed else 'TLS is passed through'
+    if isinstance(shown, Outcome):
+        outcome = shown
+    because = outcome.because if outcome.closed else str(shown)
+    owner = next(iter(state.claims.claimants(claim)))
+    step = Step(Stage.LISTENER, subject, passed=not outcome.closed, because=because, owner=owner)
+    return Trace(request, listener.shown, (step,), outcome)
 
 
 def _passed_through(state: State, request: Request, listener: Listener, pointer: Pointer) -> Trace:

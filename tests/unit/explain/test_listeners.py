@@ -4,7 +4,18 @@ import pytest
 
 from headrace.explain.request import RequestError
 from support.explained import trace
-from support.gateways import GATEWAY_CLASS, gateway, http_route, listener, listener_set, rule
+from support.gateways import (
+    GATEWAY_CLASS,
+    OWN_NAMESPACE,
+    backend,
+    gateway,
+    http_route,
+    l4_route,
+    listener,
+    listener_set,
+    rule,
+    slot_service,
+)
 from support.objects import ca_secret, endpoint_slice, service, tls_secret
 
 HTTP = [{'name': 'http', 'port': 80}]
@@ -188,3 +199,66 @@ def test_a_listener_that_is_not_there(name, message):
     with pytest.raises(RequestError) as error:
         trace('http://x.a.com/', *GATEWAYS, refused, GATEWAY_CLASS, listener=name)
     assert str(error.value) == message
+
+
+def tls_listener(name, hostname, mode, **tls):
+    return listener(name, 443, 'TLS', hostname, tls={'mode': mode, **tls})
+
+
+TLS_GATEWAY = (
+    gateway(
+        'web',
+        tls_listener('passed', '*.a.com', 'Passthrough'),
+        tls_listener('ended', 'b.com', 'Terminate', **TLS),
+        tls_listener('bare', 'c.com', 'Terminate', certificateRefs=[{'name': 'none'}]),
+    ),
+    GATEWAY_CLASS,
+    slot_service('web', {443: 20004}),
+    tls_secret(),
+    l4_route('TLSRoute', 'one', 'web', hostnames=['one.a.com', 'b.com', 'c.com']),
+    l4_route('TLSRoute', 'more', backend('web', 3), backend('next', 1), backend('gone', 0), hostnames=['*.more.a.com']),
+    l4_route('TLSRoute', 'gone', 'gone', hostnames=['gone.a.com']),
+    web(host=''),
+    web('next', host=''),
+    endpoint_slice(addresses=['10.0.0.1'], port_name='http'),
+    endpoint_slice('next', addresses=['10.0.0.2'], port_name='http'),
+)
+
+
+IN_CLUSTER = {'own_namespace': OWN_NAMESPACE, 'gateway_slots': 2, 'gateway_first_slot': 20000}
+
+
+def at_tls_listener(host):
+    return trace(f'https://{host}/x', *TLS_GATEWAY, **IN_CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ('host', 'because', 'path'),
+    [
+        ('one.a.com', 'TLS is passed through', ''),
+        ('b.com', 'certificate shop_tls', '/x'),
+    ],
+)
+def test_what_a_connection_gets_at_a_listener_for_tls(host, because, path):
+    found = at_tls_listener(host)
+    assert found.listener == 'port 443 of Gateway shop/web'
+    assert (found.steps[-1].because, found.steps[-1].passed) == (because, True)
+    assert [(each.service.name, each.path) for each in found.outcome.destinations] == [('web', path)]
+
+
+def test_backends_share_the_connections_of_a_listener_for_tls():
+    found = at_tls_listener('x.more.a.com')
+    assert [(each.service.name, each.share) for each in found.outcome.destinations] == [('web', 0.75), ('next', 0.25)]
+
+
+@pytest.mark.parametrize(
+    ('host', 'because'),
+    [
+        ('other.a.com', 'no TLSRoute for server name other.a.com'),
+        ('gone.a.com', 'the Service has no endpoint that can be used'),
+        ('c.com', 'no listener has a certificate for server name c.com'),
+    ],
+)
+def test_a_connection_that_ends_at_a_listener_for_tls(host, because):
+    outcome = trace(f'https://{host}/x', *TLS_GATEWAY, listener='shop/web', **IN_CLUSTER).outcome
+    assert (outcome.closed, outcome.because) == (True, because)
