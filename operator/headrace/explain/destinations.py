@@ -60,7 +60,7 @@ def _parts(rules: Rules) -> Iterator[_Part]:
     canary = rules.data.lead(Canary) if policies.CANARY in rules.flags else None
     share = _canary_share(rules, canary.weight / canaries.WHOLE) if canary is not None else 0.0
     if canary is not None and share:
-        yield _Part(share, canary.pointer.backend, canary.pointer.policy, canary.pointer.flags)
+        yield _Part(share, canary.pointer.backend)
     if share < 1:
         yield _Part(1 - share, target.backend)
 

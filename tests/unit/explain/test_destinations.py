@@ -29,6 +29,13 @@ def asked(*headers, line='http://a.com/', **annotations):
     return trace(line, named('web', host='a.com', **annotations), ready('web'), *OTHERS, headers=headers)
 
 
+def test_a_canary_changes_no_headers_but_those_of_the_route():
+    route = named('web', host='a.com', canary_service='next', canary_weight='100', request_headers='X-A: route')
+    canary = named('next', host='b.com', request_headers='X-A: canary')
+    [found] = trace('http://a.com/', route, ready('web'), canary, ready('next')).outcome.destinations
+    assert (found.service.name, [edit.value for edit in found.sent]) == ('next', ['route'])
+
+
 CANARIES = {
     'by weight': ((), {'canary_weight': '20'}, {'next': 0.2, 'web': 0.8}),
     'of no weight': ((), {}, {'web': 1.0}),
