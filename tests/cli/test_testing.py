@@ -91,6 +91,11 @@ def test_each_difference_is_named(headrace, given, objects):
     ]
 
 
+def test_no_share_is_as_expected_where_that_is_no_number(headrace, given, objects):
+    case = 'cases: [{request: "http://a.example.com/", expect: {shares: {shop/web: .nan}}}]'
+    assert headrace('test', '-f', objects, '-t', given(case, name='cases.yaml')).code == 1
+
+
 def test_people_see_what_failed(headrace, given, objects):
     outcome = headrace('test', '-f', objects, '-t', given(BAD, name='cases.yaml'))
     assert outcome.code == 1
@@ -135,6 +140,10 @@ def test_texts_of_cases_steer_no_terminal_and_no_report(headrace, given, objects
     ('text', 'message'),
     [
         pytest.param('cases: [', 'expected the node content', id='no YAML'),
+        pytest.param('cases: 2020-13-45', 'month must be in 1..12', id='no date'),
+        pytest.param('[' * 5000, 'maximum recursion depth', id='deep YAML'),
+        pytest.param('cases: !!float _', 'cases.yaml', id='no number'),
+        pytest.param(r'"\ud800"', 'surrogates not allowed', id='half a pair of UTF-16'),
         pytest.param('- x', 'Expected `object`, got `array`', id='no table'),
         pytest.param('cases: [{request: "http://a/"}]', 'missing required field `expect`', id='nothing expected'),
         pytest.param('cases: [{request: "http://a/", expect: {}}]', 'http://a/: nothing is expected', id='an empty expectation'),

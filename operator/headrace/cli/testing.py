@@ -16,6 +16,7 @@ from headrace.explain import cases, tracing
 from headrace.explain.cases import Case, CaseError
 from headrace.explain.request import RequestError
 from headrace.resolve.state import State
+from headrace.settings.settings import UNREADABLE
 from headrace.store import Store
 
 _FAILED = 1
@@ -73,7 +74,7 @@ def _read(table: Path) -> tuple[Case, ...]:
     """Return the cases of a file; raises CaseError."""
     try:
         return cases.read(yaml.safe_load(table.read_text()))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, CaseError) as error:
+    except (OSError, CaseError, *UNREADABLE) as error:
         raise CaseError(output.printable(f'{table}: {" ".join(str(error).split())}')) from error
 
 

@@ -107,7 +107,8 @@ def _of_endpoints(expectation: Expectation, trace: Trace) -> list[str]:
         differences.append(f'served by {found or "no Service"}, not by {expectation.service}: {trace.outcome.because}')
     for service, percent in (expectation.shares or {}).items():
         share = 100 * sum(each.share for each in destinations if _is_of(each, service))
-        if abs(share - percent) > _TOLERANCE:
+        # A percentage that is no number is none of any share.
+        if not abs(share - percent) <= _TOLERANCE:
             differences.append(f'{service} gets {share:.1f} % of such requests, not {percent:g} %')
     for each in destinations:
         if expectation.path is not None and each.path != expectation.path:

@@ -29,6 +29,7 @@ __all__ = [
     'INSTANCE_SLOTS',
     'INSTANCE_SLOT_STEP',
     'OWN_PAGES',
+    'UNREADABLE',
     'Secrets',
     'Settings',
     'SettingsError',
@@ -43,7 +44,7 @@ __all__ = [
 _MOST_PAGE = 12_000
 _MAX_MS = 2**31 - 1
 # PyYAML's constructors let through what Python raises, as for the date 2020-13-45.
-_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
+UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, ValueError)
 _MILLISECONDS = {'ms': 1, 's': 1000, 'm': 60_000, 'h': 3_600_000, 'd': 86_400_000}
 
 
@@ -79,7 +80,7 @@ def parse(text: str) -> Settings:
     """Return the settings in a YAML text; raises SettingsError."""
     try:
         document = yaml.safe_load(text)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise SettingsError(f'not YAML: {" ".join(str(error).split())}') from error
     return make({} if document is None else document)
 
