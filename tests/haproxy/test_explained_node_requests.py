@@ -9,11 +9,9 @@ import pytest
 from conftest import binary
 from headrace.explain import request as requests
 from headrace.explain import tracing
-from headrace.objects import parse
-from headrace.resolve import state
 from headrace.settings.settings import Secrets
-from headrace.store import Store
 from headrace.translate.build_context import Role
+from support import explained
 from support.edge import Edge, Endpoints
 from support.objects import endpoint_slice, secret, service
 from support.ports import reserve_row
@@ -57,11 +55,7 @@ def node():
             binary('haproxy-3.4'), *documents, seen={'role': Role.NODE}, addresses=ADDRESSES, secrets=secrets, **own
         )
         with edge as found:
-            store, model = Store(), state.State(found.built.context)
-            for document in documents:
-                store.put(parse.read(document).object)
-            model.update(store, store.take())
-            yield store, model, first
+            yield *explained.of_context(found.built.context, documents), first
     for each in held:
         each.close()
 

@@ -14,7 +14,11 @@ from headrace.translate import build_context
 def model(*documents, own_namespace='', **settings):
     """Return a store and the state of an edge that reads all Secrets of a folder; `own_namespace`: it is that of a cluster."""
     context = build_context.make(Settings(**{'secrets': Secrets(namespaces=('*',)), **settings}))
-    context = replace(context, own_namespace=own_namespace)
+    return of_context(replace(context, own_namespace=own_namespace), documents)
+
+
+def of_context(context, documents):
+    """Return a store and the state of some documents as an agent with this context sees them."""
     held, made = store.Store(), state.State(context)
     for document in documents:
         held.put(parse.read(document).object)

@@ -18,7 +18,8 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
         return []
     widths = [max(len(click.unstyle(row[column])) for row in cells) for column in range(len(cells[0]) - 1)]
     return [
-        '  '.join([*(_pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in cells
+        '  '.join([*(_pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in cells
     ]
 
 

@@ -67,15 +67,15 @@ def _parts(rules: Rules) -> Iterator[_Part]:
 
 def _canary_share(rules: Rules, share: float) -> float:
     """Return the canary's share of requests like this one: what its headers and cookies say goes before the weight."""
-    said = _asked(rules) if policies.CANARY_MATCH in rules.flags else None
+    choice = _asked(rules) if policies.CANARY_MATCH in rules.flags else None
     if policies.CANARY_PATTERN in rules.flags and (found := rules.data.value(Map.CANARY_PATTERN)):
         name, _, form = found.partition('|')
         value = rules.request.value(name)
         if value is not None and expressions.match(form, value) is not None:
-            said = 1.0
-    if said is not None:
-        rules.note('canary', f'the request asks {"for the canary" if said else "not to go to the canary"}')
-        return said
+            choice = 1.0
+    if choice is not None:
+        rules.note('canary', f'the request asks {"for the canary" if choice else "not to go to the canary"}')
+        return choice
     stays = ', and a client keeps its side' if policies.CANARY_STAYS in rules.flags else ''
     rules.note('canary', f'{share:.2%} of such requests go to the canary{stays}')
     return share

@@ -5,14 +5,11 @@ import pytest
 from headrace.explain import request as requests
 from headrace.explain import tracing
 from headrace.explain.request import RequestError
-from headrace.objects import parse
-from headrace.resolve import state
 from headrace.settings.settings import Secrets, Settings
-from headrace.store import Store
 from headrace.translate import build_context
 from headrace.translate.build_context import Role
 from headrace.translate.endpoints import Topology
-from support import certificates
+from support import certificates, explained
 from support.objects import endpoint_slice, service
 
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
@@ -28,10 +25,7 @@ def web(**annotations):
 
 def trace(line, *documents, client='192.0.2.1', certificate=False):
     settings = Settings(secrets=Secrets(namespaces=('*',)))
-    held, made = Store(), state.State(build_context.make(settings, role=Role.NODE, topology=Topology('n1')))
-    for document in documents:
-        held.put(parse.read(document).object)
-    made.update(held, held.take())
+    held, made = explained.of_context(build_context.make(settings, role=Role.NODE, topology=Topology('n1')), documents)
     return tracing.trace(made, held, requests.parse(line, (), client, certificate=certificate))
 
 
