@@ -96,14 +96,14 @@ def test_in_a_cluster_the_object_stays_as_it_was_through_events_and_lists(monkey
         await services.page(listed(5, versioned(3, service('bad')), versioned(4, service('good'))), first=True)
         before = source.store.get(BAD, object)
         fail(monkeypatch, ValueError('odd'))
-        await source._event(SERVICES, 'MODIFIED', versioned(7, service('bad', ports=[81])))
-        await source._event(SERVICES, 'MODIFIED', versioned(8, service('good', ports=[8080])))
+        await source.paths[SERVICES.path()].event('MODIFIED', versioned(7, service('bad', ports=[81])))
+        await source.paths[SERVICES.path()].event('MODIFIED', versioned(8, service('good', ports=[8080])))
         assert source.store.get(BAD, object) is before
         assert source.store.get(GOOD, object).ports[0].number == 8080
         await services.page(listed(9, versioned(7, service('bad')), versioned(8, service('good'))), first=True)
         assert source.store.get(BAD, object) is before
         assert [diagnostic.reason for diagnostic in source.diagnostics()] == ['InternalError']
-        await source._event(SERVICES, 'DELETED', versioned(10, service('bad')))
+        await source.paths[SERVICES.path()].event('DELETED', versioned(10, service('bad')))
         assert source.store.get(BAD, object) is None
         assert source.diagnostics() == ()
 
@@ -114,10 +114,23 @@ def test_an_object_that_is_parsed_again_has_its_diagnostic_no_more(monkeypatch, 
     async def script():
         with monkeypatch.context() as patch:
             fail(patch, ValueError('odd'))
-            await source._event(SERVICES, 'ADDED', versioned(7, service('bad')))
+            await source.paths[SERVICES.path()].event('ADDED', versioned(7, service('bad')))
         assert len(source.diagnostics()) == 1
-        await source._event(SERVICES, 'MODIFIED', versioned(8, service('bad')))
+        await source.paths[SERVICES.path()].event('MODIFIED', versioned(8, service('bad')))
         assert source.diagnostics() == ()
         assert source.store.get(BAD, object) is not None
 
     asyncio.run(script())
+
+
+def test_an_event_on_which_the_store_fails_ends_no_watch(monkeypatch, caplog, source):
+    async def script():
+        services = source.paths[SERVICES.path()]
+        with monkeypatch.context() as patch:
+            patch.setattr(source.store, 'put', lambda _: {}['odd'])
+            await services.event('ADDED', versioned(7, service('bad')))
+        await services.event('ADDED', versioned(8, service('good')))
+        assert source.store.get(GOOD, object) is not None
+
+    asyncio.run(script())
+    assert 'failed on an event' in caplog.text

@@ -1,9 +1,9 @@
 """The HTTP session to the API server that kopf and our own calls share.
 
 Owns four things that kopf leaves open: a token that is read again for each request, so that a 401 is tried again here
-and never reaches kopf, which can hang after one; lists that are taken page by page where kopf reads them, so that kopf
-handles none of their objects; the time at which each watch was last heard, bookmarks included; and a kind that is not
-served any more, on which kopf would end.
+and never reaches kopf, which can hang after one; lists and events that are taken where kopf reads them, so that kopf
+follows resource versions and handles no objects, which costs it a task, a memory and three loggers for each; the time at
+which each watch was last heard, bookmarks included; and a kind that is not served any more, on which kopf would end.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from headrace.kube.access import Access, AccessError
 
 _FIRST_PAUSES = (0.2, 0.5, 1.0)
 _CONNECT_SECONDS = 5.0
+_CHANGES = frozenset(('ADDED', 'MODIFIED', 'DELETED'))
+_BOOKMARK = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d"}}}\n'
 
 
 class Pauses:
@@ -37,6 +39,9 @@ class Listener(Protocol):
 
     async def page(self, body: dict[str, Any], *, first: bool) -> None:
         """Take one page of a list."""
+
+    async def event(self, kind: str, document: dict[str, Any]) -> None:
+        """Take one event of the watch: ADDED, MODIFIED or DELETED, and the object. They come one at a time, in their order."""
 
     def heard(self) -> None:
         """Note that the watch has brought something."""
@@ -104,10 +109,18 @@ def _missing(listeners: Listeners) -> aiohttp.ClientMiddlewareType:
     return missing
 
 
-class _WatchContent:
-    """A watch's content that tells its listener of every byte, and is read in whole lines.
+class _Event(msgspec.Struct):
+    """A line of a watch."""
 
-    What follows the last line break of a watch that ends is no event, on which kopf would end too.
+    type: str
+    object: dict[str, Any]
+
+
+class _WatchContent:
+    """A watch's content that gives its listener the events, and kopf a bookmark in the place of each.
+
+    A line that is no event of an object is kopf's: bookmarks, errors, and what is no JSON. What follows the last line
+    break of a watch that ends is no event, on which kopf would end too.
     """
 
     def __init__(self, content: aiohttp.StreamReader, listener: Listener) -> None:
@@ -123,10 +136,30 @@ class _WatchContent:
             self._listener.heard()
             lines, end, rest = data.rpartition(b'\n')
             if end:
-                yield rest_of_line + lines + end
+                for line in (rest_of_line + lines).split(b'\n'):
+                    yield await self._take(line)
                 rest_of_line = rest
             else:
                 rest_of_line += data
+
+    async def _take(self, line: bytes) -> bytes:
+        """Return what kopf reads in the place of a line."""
+        try:
+            event = _EVENT.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            return line + b'\n'
+        if event.type not in _CHANGES:
+            return line + b'\n'
+        try:
+            version = int(event.object['metadata']['resourceVersion'])
+        except (LookupError, TypeError, ValueError) as error:
+            # As a lost connection: kopf would end on what is no object.
+            raise aiohttp.ClientPayloadError(f'an event of no object: {error}') from error
+        await self._listener.event(event.type, event.object)
+        return _BOOKMARK % version
+
+
+_EVENT = msgspec.json.Decoder(_Event)
 
 
 def _response_class(listeners: Listeners) -> type[aiohttp.ClientResponse]:

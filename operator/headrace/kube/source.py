@@ -82,6 +82,33 @@ class WatchedPath:
         self.heard_at = time.monotonic()
         self.problem = ''
 
+    async def event(self, kind: str, document: dict[str, Any]) -> None:
+        """Let the store follow one event of the watch; one on which headrace fails costs its object alone."""
+        if not self.active:
+            return
+        try:
+            await self._event(kind, document)
+        except Exception:
+            log.exception('headrace failed on an event', extra={'path': self.resource.path(), 'type': kind})
+
+    async def _event(self, kind: str, document: dict[str, Any]) -> None:
+        began, source = time.monotonic(), self._source
+        source.events += 1
+        document['kind'], document['apiVersion'] = self.resource.kind, self.resource.api_version
+        ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
+        if kind == 'DELETED':
+            self.diagnostics.pop(ref, None)
+            is_news = self.reflector.drop(ref, version) and source.store.drop(ref)
+        else:
+            (reading,) = await source.parse(self.resource, (document,))
+            self.note(version, reading)
+            if reading.object is None:
+                return
+            is_news = self.reflector.put(ref, version) and source.store.put(reading.object)
+        self.unconfirmed.discard(ref)
+        if is_news:
+            source.follow_event(began)
+
     async def parse(self, body: dict[str, Any], listing: Listing) -> None:
         """Parse the objects of a page into a listing."""
         items = body['items'] or ()
@@ -170,7 +197,7 @@ class KubeSource:
         self.paths = {path: WatchedPath(resource, self) for scope in scopes for path, resource in scope.paths().items()}
         self._session: aiohttp.ClientSession | None = None
         self.calls = Calls(access.server, self._open_session)
-        self._watch = Watch(access.server, self._open_session, scopes, self._event, on_start, silence)
+        self._watch = Watch(access.server, self._open_session, scopes, on_start, silence)
         optional = {item.resource for item in self.paths.values() if item.resource.optional}
         self.discovery = Discovery(self.calls, optional, self._add_kind, self._remove_kind)
         self._synced = asyncio.Event()
@@ -229,28 +256,10 @@ class KubeSource:
     def _of(self, resource: Resource) -> list[WatchedPath]:
         return [item for item in self.paths.values() if item.resource == resource]
 
-    async def _event(self, resource: Resource, kind: str, document: dict[str, Any]) -> None:
-        """Let the store follow one event of a watch."""
-        began = time.monotonic()
-        self.events += 1
-        path = resource.path(document['metadata'].get('namespace', ''))
-        watched_path = self.paths.get(path) or self.paths[resource.path()]
-        if not watched_path.active:
-            return
-        document['kind'], document['apiVersion'] = resource.kind, resource.api_version
-        ref, version = parse.reference(document), int(document['metadata']['resourceVersion'])
-        if kind == 'DELETED':
-            watched_path.diagnostics.pop(ref, None)
-            is_news = watched_path.reflector.drop(ref, version) and self.store.drop(ref)
-        else:
-            (reading,) = await self.parse(resource, (document,))
-            watched_path.note(version, reading)
-            if reading.object is None:
-                return
-            is_news = watched_path.reflector.put(ref, version) and self.store.put(reading.object)
-        watched_path.unconfirmed.discard(ref)
-        if is_news and self._synced.is_set():
-            self._on_change(began)
+    def follow_event(self, since: float) -> None:
+        """Note that an event has changed the store, by what has been known since then (monotonic seconds)."""
+        if self._synced.is_set():
+            self._on_change(since)
 
     async def read(self) -> None:
         """Wait until the first list of every kind is in the store; the caller lets `follow` run meanwhile."""

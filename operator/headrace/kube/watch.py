@@ -1,7 +1,7 @@
-"""kopf, embedded: it keeps the watches open and tells their events; everything else of it is switched off.
+"""kopf, embedded: it lists, and keeps the watches open; everything else of it is switched off.
 
 The one module that imports kopf. It writes to no object: there are only `on.event` handlers, no storage,
-no posting, no finalizers. Lists never come from here: `session` takes them where kopf reads them.
+no posting, no finalizers. Objects never come from here: `session` takes lists and events where kopf reads them.
 
 It leans on what kopf does not promise: that a list is read by `response.json()`, a watch by `content.iter_chunked()`,
 that root tasks have these names, and more. `tests/unit/kube/test_kopf.py` lists it all, with a test for each.
@@ -9,7 +9,7 @@ that root tasks have these names, and more. `tests/unit/kube/test_kopf.py` lists
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import aiohttp
@@ -25,8 +25,6 @@ from headrace.kube.session import Pauses
 # When one of these ends, kopf may live on without hearing anything.
 _ROOTS = frozenset(('multidimensional multitasker', 'credentials retriever', 'resource observer', 'namespace observer'))
 _STOP_SECONDS = 2.0
-
-Event = Callable[[Resource, str, dict[str, Any]], Awaitable[None]]
 
 
 class WatchEndedError(Exception):
@@ -74,7 +72,7 @@ class _Operator:
 
 
 class Watch:
-    """The watches of some scopes over one session. `on_event` is called with the resource, type and object, one event of an object at a time.
+    """The watches of some scopes over one session, whose listeners get what they bring.
 
     A watch that brings nothing for `silence` seconds is opened again. Optional resources are watched from `add` to `remove`.
     """
@@ -84,11 +82,10 @@ class Watch:
         server: str,
         session: Callable[[], aiohttp.ClientSession],
         scopes: Collection[Scope],
-        on_event: Event,
         on_start: Callable[[], None],
         silence: float,
     ) -> None:
-        self._server, self._session, self._on_event = server, session, on_event
+        self._server, self._session = server, session
         self._operators = [_Operator(scope) for scope in scopes]
         self._on_start, self._silence = on_start, silence
         self._stop = asyncio.Event()
@@ -152,7 +149,7 @@ class Watch:
             register = kopf.on.event(
                 resource.group, resource.version, resource.plural, registry=operator.registry, id=resource.plural
             )
-            register(self._handler(resource))
+            register(_handle)
 
     async def _operator(self, operator: _Operator, ready: asyncio.Event) -> None:
         scope = operator.scope
@@ -173,14 +170,12 @@ class Watch:
             ready_flag=ready,
         )
 
-    def _handler(self, resource: Resource) -> Callable[..., Any]:
-        async def handle(*, type: str | None, event: Any, **_: Any) -> None:  # noqa: A002  kopf's name
-            await self._on_event(resource, type or '', event['object'])
-
-        return handle
-
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=self._server, aiohttp_session=self._session())
+
+
+async def _handle(**_: Any) -> None:
+    """Handle nothing: kopf watches only what has a handler, and its events are taken before."""
 
 
 def _note(end: asyncio.Future[str], task: asyncio.Task[Any]) -> None:

@@ -6,8 +6,8 @@ kopf promises few of these things. They were read in its source and tried agains
     away it handles none;
 2.  the watch goes on from the version of the list's last page, with the same selectors, and asks for bookmarks;
 3.  a watch is read by `content.iter_chunked()`;
-4.  events reach an `on.event` handler in the order of their arrival; bookmarks reach none, but their version is where
-    the next watch begins;
+4.  with a bookmark in the place of each event it handles none, and the version of the last bookmark is where the next
+    watch begins;
 5.  `ERROR 410` in a watch makes it list again, and ends nothing;
 6.  a watch without a byte for `inactivity_timeout` is opened again, where it was;
 7.  refusals are tried again as long as `error_backoffs` goes on, and at the time that `Retry-After` says;
@@ -76,10 +76,13 @@ class Heard:
     """Keeps what its path brings."""
 
     def __init__(self):
-        self.pages, self.times, self.refusals, self.optional = [], 0, [], False
+        self.pages, self.events, self.times, self.refusals, self.optional = [], [], 0, [], False
 
     async def page(self, body, *, first):
         self.pages.append((first, [each['metadata']['name'] for each in body['items']]))
+
+    async def event(self, kind, document):
+        self.events.append((kind, document['metadata']['name']))
 
     def heard(self):
         self.times += 1
@@ -96,7 +99,7 @@ class Play:
 
     def __init__(self, lists):
         self.lists, self.refusals = list(lists), []
-        self.asked, self.events, self.listener = [], [], Heard()
+        self.asked, self.listener = [], Heard()
         self.said = asyncio.Queue()
         self.started = asyncio.Event()
 
@@ -133,10 +136,7 @@ def play(server, access_of, script, *lists, silence=70.0, resource=SERVICES):
         async with server.up(made.answer), session.make(access_of(server.url), {PATH: made.listener}) as held:
             before = asyncio.create_task(asyncio.sleep(60))
 
-            async def told(_, kind, document):
-                made.events.append((kind, document['metadata']['name']))
-
-            watch = Watch(server.url, lambda: held, [Scope((resource,))], told, made.started.set, silence)
+            watch = Watch(server.url, lambda: held, [Scope((resource,))], made.started.set, silence)
             made.watch = watch
             running = asyncio.create_task(watch.run())
             try:
@@ -170,7 +170,7 @@ def test_lists_are_taken_page_by_page_and_the_watch_goes_on_from_the_last(server
 
     done = play(server, access_of, script, page(5, item('a', 1), more='next'), page(7, item('b', 2)))
     assert done.listener.pages == [(True, ['a']), (False, ['b'])]
-    assert done.events == []
+    assert done.listener.events == []
     lists = [query for path, query, _ in done.asked if path == PATH and 'watch' not in query]
     assert [query.get('continue') for query in lists] == [None, 'next']
     (watched,) = done.watched()
@@ -179,20 +179,31 @@ def test_lists_are_taken_page_by_page_and_the_watch_goes_on_from_the_last(server
         assert (query['labelSelector'], query['fieldSelector']) == ('a=b', 'metadata.name!=x')
 
 
-def test_events_come_in_their_order_and_bookmarks_only_move_the_version(server, access_of):
+def test_events_and_bookmarks_move_the_version_and_kopf_handles_none(server, access_of, monkeypatch):
+    handled = []
+
+    async def handle(*, type, **_):  # noqa: A002  kopf's name
+        handled.append(type)
+
+    monkeypatch.setattr(watches, '_handle', handle)
+
     async def script(made):
         await made.until(made.watched)
-        heard = made.listener.times
-        for kind, version in (('ADDED', 8), ('MODIFIED', 9), ('DELETED', 10), ('BOOKMARK', 12)):
+        for kind, version in (('ADDED', 8), ('MODIFIED', 9), ('DELETED', 10)):
             made.said.put_nowait(event(kind, item('a', version)))
-        await made.until(lambda: len(made.events) == 3)
-        await made.until(lambda: made.listener.times > heard)
+        await made.until(lambda: len(made.listener.events) == 3)
         made.said.put_nowait(None)
         await made.until(lambda: len(made.watched()) == 2)
+        heard = made.listener.times
+        made.said.put_nowait(event('BOOKMARK', item('a', 12)))
+        await made.until(lambda: made.listener.times > heard)
+        made.said.put_nowait(None)
+        await made.until(lambda: len(made.watched()) == 3)
 
     done = play(server, access_of, script)
-    assert done.events == [('ADDED', 'a'), ('MODIFIED', 'a'), ('DELETED', 'a')]
-    assert done.watched()[1]['resourceVersion'] == '12'
+    assert done.listener.events == [('ADDED', 'a'), ('MODIFIED', 'a'), ('DELETED', 'a')]
+    assert [query['resourceVersion'] for query in done.watched()] == ['5', '10', '12']
+    assert handled == []
 
 
 def test_a_version_that_is_too_old_makes_it_list_again(server, access_of):
@@ -268,7 +279,7 @@ def test_an_optional_resource_is_watched_from_its_addition_to_its_removal(server
         await made.watch.add(OPTIONAL)
         await made.until(lambda: len(made.watched()) == 1)
         made.said.put_nowait(event('ADDED', item('a', 8)))
-        await made.until(lambda: made.events)
+        await made.until(lambda: made.listener.events)
         # It is gone: what was not found is tried again until it is taken out.
         made.refusals = [(404, {})] * 3
         made.said.put_nowait(None)
@@ -284,7 +295,7 @@ def test_an_optional_resource_is_watched_from_its_addition_to_its_removal(server
 
     done = play(server, access_of, script, resource=OPTIONAL)
     assert done.raised is None
-    assert done.events == [('ADDED', 'a')]
+    assert done.listener.events == [('ADDED', 'a')]
 
 
 def test_its_root_tasks_have_the_names_that_are_guarded(server, access_of):

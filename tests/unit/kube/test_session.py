@@ -24,10 +24,13 @@ PAGE = {'metadata': {'resourceVersion': '7', 'continue': ''}, 'items': [{'metada
 
 class Listener:
     def __init__(self):
-        self.pages, self.times, self.statuses = [], 0, []
+        self.pages, self.events, self.times, self.statuses = [], [], 0, []
 
     async def page(self, body, *, first):
         self.pages.append((first, list(body['items'])))
+
+    async def event(self, kind, document):
+        self.events.append((kind, document['metadata']['name']))
 
     def heard(self):
         self.times += 1
@@ -250,3 +253,49 @@ def test_a_watch_is_read_in_whole_lines_and_what_follows_the_last_is_no_event(se
 
     found = talk(server, [watch], access_of, {PATH: Listener()}, path=f'{PATH}?watch=true', use=listen)
     assert found == (200, b'{"a":1}\n{"b":2}\n{"c":3}\n')
+
+
+def watched(server, access_of, listener, *lines):
+    """Return what is read of a watch that brings these lines in one piece."""
+
+    async def watch(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b''.join(lines))
+        return response
+
+    async def listen(response):
+        return b''.join([chunk async for chunk in response.content.iter_chunked(1024)])
+
+    return talk(server, [watch], access_of, {PATH: listener}, path=f'{PATH}?watch=true', use=listen)[1]
+
+
+def line(kind, name, version):
+    return (
+        json.dumps({'type': kind, 'object': {'metadata': {'name': name, 'resourceVersion': version}}}).encode() + b'\n'
+    )
+
+
+def test_the_listener_takes_events_and_kopf_reads_their_versions(server, access_of):
+    listener = Listener()
+    other = line('BOOKMARK', 'b', '9') + line('ERROR', 'c', '') + b'no JSON\n'
+    text = watched(
+        server,
+        access_of,
+        listener,
+        line('ADDED', 'a', '7'),
+        line('MODIFIED', 'a', '8'),
+        other,
+        line('DELETED', 'a', '10'),
+    )
+    assert listener.events == [('ADDED', 'a'), ('MODIFIED', 'a'), ('DELETED', 'a')]
+    bookmark = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d"}}}\n'
+    assert text == bookmark % 7 + bookmark % 8 + other + bookmark % 10
+
+
+@pytest.mark.parametrize('document', [{}, {'metadata': None}, {'metadata': {'resourceVersion': 'x'}}])
+def test_an_event_of_no_object_is_a_lost_connection(server, access_of, document):
+    listener = Listener()
+    with pytest.raises(aiohttp.ClientPayloadError):
+        watched(server, access_of, listener, json.dumps({'type': 'ADDED', 'object': document}).encode() + b'\n')
+    assert listener.events == []

@@ -66,10 +66,10 @@ def test_what_an_event_has_told_after_a_list_is_not_forgotten_with_it():
     async def run():
         seen = Followed()
         await seen.followed.page(page(5), first=True)
-        await seen.source._event(SERVICES, 'ADDED', unreadable('late', 10))
+        await seen.followed.event('ADDED', unreadable('late', 10))
         await seen.followed.page(page(9), first=True)
         assert seen.names() == ['late']
-        await seen.source._event(SERVICES, 'DELETED', unreadable('late', 11))
+        await seen.followed.event('DELETED', unreadable('late', 11))
         assert seen.names() == []
 
     asyncio.run(run())
