@@ -26,6 +26,8 @@ SETTINGS = Settings(tcp_ports='5000-5999', secrets=Secrets(namespaces=('*',)), i
 VIEW = build_context.make(SETTINGS, topology=Topology('n1', 'z1'))
 RENDERER = render.Renderer(VIEW)
 ROUTES, PORTS, CANARY = 'maps/routes.map', 'maps/ports.map', 'maps/canary.map'
+# What stands in the place of a route where a host belongs to a namespace.
+RESERVED = re.compile('[a-z]+_')
 PASSTHROUGH = 'maps/passthrough.map'
 
 
@@ -44,7 +46,9 @@ def cheap_files(shown):
 def targets(value):
     """Return the pointers of an entry at which a request can arrive: one that is closed or redirects needs no backend."""
     listed = value.split(',')[1:-1] if value.startswith('?') else [value]
-    pointers = [candidate.partition('!')[0] for candidate in listed if candidate != NO_ROUTE]
+    # What candidates leave may be kept for a namespace, which is no pointer.
+    candidates = [candidate for candidate in listed if candidate != NO_ROUTE and not RESERVED.fullmatch(candidate)]
+    pointers = [candidate.partition('!')[0] for candidate in candidates]
     return [
         pointer
         for pointer in pointers
@@ -190,7 +194,7 @@ class Told:
         maps = self.simulated.maps
         for file in (ROUTES, PORTS, PASSTHROUGH, CANARY):
             for key, value in maps[file]:
-                if file == ROUTES and re.fullmatch('[a-z]+_', value):
+                if file == ROUTES and RESERVED.fullmatch(value):
                     # No route, but the namespace that a host belongs to.
                     assert key.endswith('/'), (command, key)
                     continue

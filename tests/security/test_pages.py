@@ -141,6 +141,6 @@ def test_a_limit_that_is_none_is_refused(pages, limit):
 
 def test_a_question_that_is_too_long_is_refused(pages):
     async def run():
-        return await pages().serve_explanation(make_mocked_request('GET', f'/explain?of={"a" * 2049}'))
+        return await pages().serve_explanation(make_mocked_request('GET', f'/explain?of={"a" * 16_384}'))
 
     assert asyncio.run(run()).status == 400
