@@ -86,7 +86,7 @@ kind-image: node ## Build kind and an image of its nodes without a registry (onc
 kind-test: kind-image conformance-tools ## make kind with a Docker of its own, and images from no registry (needs root)
 	@cd tests && PYTHONPATH=.. ../$(VENV)/python -m kind $(ARGS)
 
-bench: setup ## Measure; for a part of it: make bench ARGS='endpoint --sizes 1000'
+bench: setup ## Measure all within an hour; a part of it: make bench ARGS='endpoint --sizes 1000'; see docs/performance.md
 	$(VENV)/python -m tools.bench $(ARGS)
 
 lock: ## Make the lock files anew, with the newest allowed versions

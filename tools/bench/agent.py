@@ -15,7 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _TICKS = os.sysconf('SC_CLK_TCK')
 _ADMIN = 'http://127.0.0.1:8405'
 _SECONDS, _PAUSE = 180.0, 0.02
-_SETTINGS = 'tcpPorts: 20000-21999\nmaxconn: 2000\naddresses: [127.0.0.1]\nfileDescriptors: 0\n'
+# At the end nothing is waited for.
+_SETTINGS = """tcpPorts: 20000-21999
+maxconn: 2000
+addresses: [127.0.0.1]
+fileDescriptors: 0
+drainDelay: 10ms
+hardStopAfter: 1s
+"""
 _OK = 200
 HTTP_PORT = 8080
 NAMESPACE = 'default'

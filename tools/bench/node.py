@@ -8,7 +8,6 @@ that answers by itself, as everywhere here.
 import asyncio
 import contextlib
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from shutil import which
 
 from tools import spaces
 from tools.bench import client, node_agent, varied
+from tools.bench.figures import Figures, Hole
 from tools.bench.process import Process
 from tools.spaces import Space
 
@@ -32,7 +32,6 @@ from headrace.translate import build_context
 from headrace.translate.build_context import Role
 from headrace.translate.endpoints import Topology
 
-Figures = Iterator[tuple[str, float]]
 ROUNDS = 9
 # The ways past HAProxy are few, and changes of the table slow enough to show with these.
 SWITCHES = 9
@@ -112,8 +111,7 @@ def missing() -> str:
 def measure(binary: str, count: int, samples: int) -> Figures:
     """Yield what changes of a table of so many Services cost, and requests on each way; this process moves for it."""
     if said := missing():
-        print(f'the node role is not measured: {said}', file=sys.stderr)
-        return
+        raise Hole(said)
     with contextlib.ExitStack() as held:
         ways = _ways(held, binary)
         yield from _requests(ways, max(samples // 5, 20))

@@ -1,21 +1,22 @@
-"""What is measured, part by part. Each part is a generator of names and figures, run in a process of its own."""
+"""What is measured, part by part. Each part is a generator of names and figures, run in a process of its own.
+
+Those that need an API server are in `cluster_parts`; what runs here, and for how long, is in `catalogue`.
+"""
 
 import gc
 import json
-import multiprocessing
 import random
 import resource
 import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tools.bench import costs, route_costs, town, varied
 from tools.bench import node as node_role
+from tools.bench.figures import Figures
 from tools.bench.process import Process, loopback
 
 from headrace import folder
@@ -34,7 +35,6 @@ from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context, shapes
 
-Figures = Iterator[tuple[str, float]]
 SEEDS = (7, 1234, 4321)
 # What a real HAProxy resolves, checks and asks must be on this machine.
 HERE = 127
@@ -289,8 +289,8 @@ def authentication(chosen: Chosen) -> Figures:
     yield from costs.authentication(chosen.haproxy, max(chosen.samples, costs.FEWEST))
 
 
-def routes(chosen: Chosen) -> Figures:
-    """Measure what requests of HTTPRoutes cost."""
+def route_kinds(chosen: Chosen) -> Figures:
+    """Measure what requests of HTTPRoutes cost, by what the routes ask for."""
     yield from route_costs.measure(chosen.haproxy, max(chosen.samples, costs.FEWEST))
 
 
@@ -334,46 +334,3 @@ def ingress(chosen: Chosen) -> Figures:
     from tools.bench import ingresses  # noqa: PLC0415  it is built on these parts
 
     return ingresses.measure(chosen.largest, chosen.samples)
-
-
-PARTS: dict[str, Callable[[Chosen], Figures]] = {
-    part.__name__: part
-    for part in (
-        render,
-        reloads,
-        endpoint,
-        ingress,
-        memory,
-        haproxy,
-        transition,
-        live,
-        requests,
-        authentication,
-        routes,
-        node,
-        controller,
-    )
-}
-
-
-def run(name: str, chosen: Chosen) -> Figures:
-    """Run a part in a process of its own, so that none sees another's memory, and yield its figures as they come."""
-    context = multiprocessing.get_context('spawn')
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(name, chosen, there))
-    process.start()
-    there.close()
-    try:
-        while True:
-            yield here.recv()
-    except EOFError:
-        pass
-    process.join()
-    if process.exitcode:
-        raise SystemExit(f'{name} failed')
-
-
-def _work(name: str, chosen: Chosen, there: Connection) -> None:
-    with there:
-        for figure in PARTS[name](chosen):
-            there.send(figure)

@@ -312,7 +312,8 @@ async def flapping(scene: Scene, given: argparse.Namespace) -> dict[str, float]:
 PARTS = {part.__name__: part for part in (attached, propagation, churn, edits, sets, flapping)}
 
 
-async def _measure(name: str, given: argparse.Namespace) -> dict[str, float]:
+async def measure(name: str, given: argparse.Namespace) -> dict[str, float]:
+    """Return the figures of one part; this process has to be in a network of its own."""
     async with route_scene.started() as scene:
         return await PARTS[name](scene, given)
 
@@ -332,7 +333,7 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     for name in given.parts or PARTS:
         before = os.getloadavg()[0]
-        figures[name] = asyncio.run(_measure(name, given))
+        figures[name] = asyncio.run(measure(name, given))
         figures[name] |= {'load of the machine before, processes': before}
         for what, value in figures[name].items():
             print(f'{name:12} {what:58} {value:10.3f}', flush=True)
