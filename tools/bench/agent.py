@@ -19,7 +19,7 @@ _SECONDS, _PAUSE = 180.0, 0.02
 _SETTINGS = """tcpPorts: 20000-21999
 maxconn: 2000
 addresses: [127.0.0.1]
-fileDescriptors: 0
+fileDescriptors: 100000
 drainDelay: 10ms
 hardStopAfter: 1s
 """

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import logging
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 _RELOAD_SECONDS = 10.0
 # And for what it has begun with.
 _BEGIN_SECONDS = 1.0
+# How long a thread may keep the interpreter while the event loop waits for it: usually 5 ms, as long as a change takes.
+_SWITCH_SECONDS = 0.0005
 # A HAProxy that does not say its version in this time is asked again when it is adopted.
 _VERSION_SECONDS = 1.0
 # A file beside the sockets, by which HAProxy's supervisor says that it will end too.
@@ -117,6 +120,7 @@ class Agent:
         WatchEndedError and WriteError.
         """
         garbage.collect_seldom()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         alone = _alone(self.options.state)
         # One for all, for who starts a process has to see that it has ended.
         self.haproxy = Haproxy(self.options.state / 'current', self.options.sockets, self.options.start)

@@ -62,7 +62,7 @@ async def _fill(loop: Loop) -> None:
 async def _start(loop: Loop, reloads: Reloads) -> None:
     """Start HAProxy; its own start is the check, and only when it fails the culprits are searched."""
     applier = loop.applier
-    applier.instance.generations.promote(await applier.freezer.freeze())
+    await applier.instance.generations.promote(await applier.freezer.freeze())
     try:
         await applier.start()
     except HaproxyStartError as error:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import aiohttp
@@ -39,6 +39,8 @@ _LATE_SECONDS = 30.0
 # So many sweeps in a row that find what no watch has told.
 _DEAF_SWEEPS = 2
 _PAGE = 250
+# So many objects of a page are parsed in one go, after which changes get their turn: the API server may list all again at any time.
+_PARSED_AT_ONCE = 50
 # So long an optional kind that is served, and cannot be listed, holds up the start.
 _OPTIONAL_SECONDS = 30.0
 _REFUSALS = {403: 'headrace has no right to read it', 429: 'the API server is busy'}
@@ -216,18 +218,22 @@ class KubeSource:
         entries = [entry for path in self.paths.values() for _, entry in list(path.diagnostics.values())]
         return tuple(sorted({diagnostic for entry in entries for diagnostic in entry}))
 
-    async def parse(self, resource: Resource, documents: Collection[dict[str, Any]]) -> list[Reading]:
-        """Parse objects of one kind, off the event loop where that takes long.
+    async def parse(self, resource: Resource, documents: Sequence[dict[str, Any]]) -> list[Reading]:
+        """Parse objects of one kind: off the event loop where one takes long, and of many some at a time.
 
         The caller keeps the order of what it reads; the reflector knows by version what is out of date after that.
         """
 
-        def parse_all() -> list[Reading]:
-            return [parsing.parse(item, self._limits, statuses=self.statuses) for item in documents]
+        def parse_some(some: Iterable[dict[str, Any]]) -> list[Reading]:
+            return [parsing.parse(item, self._limits, statuses=self.statuses) for item in some]
 
         if any(map(registry.BY_NAME[resource.kind].slow, documents)):
-            return await asyncio.to_thread(parse_all)
-        return parse_all()
+            return await asyncio.to_thread(parse_some, documents)
+        readings = parse_some(documents[:_PARSED_AT_ONCE])
+        for start in range(_PARSED_AT_ONCE, len(documents), _PARSED_AT_ONCE):
+            await asyncio.sleep(0)
+            readings += parse_some(documents[start : start + _PARSED_AT_ONCE])
+        return readings
 
     def follow_list(self, difference: Difference) -> None:
         """Let the store follow the difference that a list has made."""

@@ -29,12 +29,16 @@ class HaproxyMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether HAProxy accepts the folder, its words, how long it took, and whether it was ended before it had judged."""
+    """Whether HAProxy accepts the folder, its words, how long it took, and whether it was ended before it had judged.
+
+    `searchable`: some objects may be at fault, and without them it may be accepted.
+    """
 
     accepted: bool
     output: str
     seconds: float = 0.0
     timed_out: bool = False
+    searchable: bool = True
 
 
 def version(binary: str) -> str:

@@ -5,6 +5,7 @@ judged good. Each generation's number is part of its configuration (`HEADRACE_GE
 which one it started from.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -72,11 +73,11 @@ class Generations:
         self.known[number] = generation
         return generation
 
-    def promote(self, generation: Generation) -> None:
-        """Let `current` lead to a generation, at once, and remove those that are not needed; raises WriteError."""
+    async def promote(self, generation: Generation) -> None:
+        """Let `current` lead to a generation, at once, and remove those that are not needed, in a thread; raises WriteError."""
         before = self.promoted()
         self.point(generation.number)
-        self._forget({generation.number, before, self.serving})
+        await asyncio.to_thread(self._forget, {generation.number, before, self.serving})
 
     def point(self, number: str) -> None:
         """Let `current` lead to the generation of this number, at once, and keep all others; raises WriteError."""

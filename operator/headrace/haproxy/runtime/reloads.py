@@ -230,7 +230,7 @@ class Reloads:
         async with self._turn:
             generation = await self._good_generation(gives_way=gives_way)
             if generation is not None:
-                self.applier.instance.generations.promote(generation)
+                await self.applier.instance.generations.promote(generation)
             return generation is not None
 
     async def _good_generation(self, *, gives_way: bool = False) -> Generation | None:
@@ -247,6 +247,8 @@ class Reloads:
                 self.applier.stats.problem('configuration', '')
                 return generation
             problem = culprits_words(outcome.output, generation)
+            if not outcome.searchable:
+                break
             # Of the snapshot that was judged: what objects claim now may be something else.
             owners = await asyncio.to_thread(bisect.owners, generation.snapshot)
             try:
@@ -270,10 +272,12 @@ class Reloads:
     async def _judge(self, generation: Generation) -> Outcome:
         self.applier.stats.checks += 1
         settings = self.applier.settings
-        needed = check.descriptors(self.applier.staging.renderer.context, generation.snapshot.fragments.values())
+        context, fragments = self.applier.staging.renderer.context, generation.snapshot.fragments.values()
+        needed = await asyncio.to_thread(check.descriptors, context, fragments)
         limit = settings.file_descriptors or await self.applier.instance.haproxy.descriptor_limit()
         if limit and needed > limit:
-            return Outcome(accepted=False, output=f'it needs {needed} descriptors, and {limit} are allowed')
+            output = f'it needs {needed} descriptors, and {limit} are allowed'
+            return Outcome(accepted=False, output=output, searchable=False)
         return await asyncio.to_thread(
             check.check, self.applier.instance.checker, generation.folder, self.longest_check
         )
@@ -329,7 +333,7 @@ class Reloads:
                 generations.point(before)
             generations.discard(generation)
             return problem or 'HAProxy did not say why'
-        generations.promote(generation)
+        await generations.promote(generation)
         if previous is not None:
             self._namespaces_by_pid[previous.facts.pid] = payers
         await self.applier.join()

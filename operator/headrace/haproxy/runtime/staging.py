@@ -187,8 +187,11 @@ class Staging:
             contents: dict[str, bytes | None] = {}
             for number in numbers:
                 contents[render.shard_file(number)] = self._shard(number)
+                # A change waits for no more than one file: of a large model all of these take many milliseconds.
+                await asyncio.sleep(0)
             for name in names:
                 contents |= self._file(name)
+                await asyncio.sleep(0)
             await asyncio.to_thread(_write, self.folder, contents)
             for name in set(names) - self._stale:
                 self._pem_keys.pop(name, None)
