@@ -15,6 +15,7 @@ from headrace.diagnostics import Level
 from support.objects import built
 
 ROOM = 60
+LONG = ('soak', 'loss')
 
 
 def bench(*arguments):
@@ -38,7 +39,7 @@ def figures(output):
 def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     output = tmp_path / 'bench.json'
     asked = ['--sizes', '10,20', '--samples', '10', '--output', output, '--haproxy', binary('haproxy-3.4')]
-    ran = bench(*(name for name, part in PARTS.items() if not part.builds), *asked)
+    ran = bench(*(name for name, part in PARTS.items() if not part.builds and name not in LONG), *asked)
     assert ran.returncode == 0, ran.stderr
     report = json.loads(output.read_text())
     found = figures(output)
@@ -67,6 +68,22 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     # What has neither a unit nor a direction is a number of things.
     counts = [item for part in found.values() for item in part.values() if not item['unit']]
     assert [item['name'] for item in counts if item['value'] != int(item['value'])] == []
+
+
+def test_a_soak_leaves_nothing_behind_and_no_request_is_lost(tmp_path):
+    output = tmp_path / 'bench.json'
+    asked = ['--sizes', '10', '--samples', '10', '--reloads', '2', '--changes', '300', '--output', output]
+    ran = bench(*LONG, *asked, '--haproxy', binary('haproxy-3.4'))
+    assert ran.returncode == 0, ran.stderr
+    soak, loss = figures(output)['soak'], figures(output)['loss']
+    assert soak['reloads: reloads done']['value'] == 2
+    assert soak['reloads: idle clients at last']['value'] == 500
+    assert soak['changes: changes done']['value'] >= 300
+    assert loss['requests answered']['value'] > 0
+    ends = ('left over', 'lost', 'refused', 'errors', 'more than at first', 'changes: reloads')
+    never = {name: item['value'] for name, item in {**soak, **loss}.items() if name.endswith(ends)}
+    assert len(never) == 18
+    assert {name: value for name, value in never.items() if value > 0} == {}
 
 
 def test_a_part_on_a_control_plane_gives_figures(tmp_path):

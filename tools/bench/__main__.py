@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--sizes', type=_numbers, default=[100, 1000, 5000, 10_000], help='Services, as in 100,1000')
     parser.add_argument('--samples', type=int, default=2000, help='of what is measured one by one')
     parser.add_argument('--haproxy', default=str(ROOT / 'bin' / 'haproxy-3.4'), help='the binary')
+    parser.add_argument('--reloads', type=int, default=200, help='of a soak, as far as its time goes (200)')
+    parser.add_argument('--changes', type=int, default=1_000_000, help='the same of endpoints (a million)')
     parser.add_argument('--minutes', type=float, default=60.0, help='for all parts, and what has to be built for them')
     parser.add_argument(
         '--output', type=Path, default=ROOT / '.cache' / 'bench.json', help='parts that are named replace those in it'
@@ -69,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 def _measured(given: argparse.Namespace) -> Report:
     """Measure the parts that were asked for, one after the other, and write the file after each."""
     deadline = time.monotonic() + given.minutes * _MINUTE
-    chosen = Chosen(tuple(given.sizes), given.samples, given.haproxy)
-    names = given.parts or list(PARTS)
+    chosen = Chosen(tuple(given.sizes), given.samples, given.haproxy, given.reloads, given.changes)
+    names = list(dict.fromkeys(given.parts)) or list(PARTS)
     unbuilt = _build({script: None for name in names for script in PARTS[name].builds})
     asked = {'sizes': given.sizes, 'samples': given.samples}
     found = Report(report.machine(given.haproxy), asked)
@@ -79,7 +81,9 @@ def _measured(given: argparse.Namespace) -> Report:
         if (before.machine, before.asked) == (found.machine, found.asked):
             found.parts.update(before.parts)
     for name in names:
-        seconds = min(PARTS[name].seconds, deadline - time.monotonic())
+        # Parts that are asked for by name share all the time that there is.
+        left = deadline - time.monotonic()
+        seconds = left if given.parts else min(PARTS[name].seconds, left)
         problem = next((unbuilt[script] for script in PARTS[name].builds if script in unbuilt), '')
         if not problem and seconds < _SHORTEST:
             problem = f'no time is left of {given.minutes:.0f} minutes'
@@ -92,7 +96,7 @@ def _measured(given: argparse.Namespace) -> Report:
 def _part(name: str, chosen: Chosen, seconds: float) -> PartReport:
     made, began = report.begun(seconds), time.monotonic()
     figures = list[Figure]()
-    for said in running.run(partial(PARTS[name].measure, chosen), seconds):
+    for said in running.run(partial(PARTS[name].measure, replace(chosen, seconds=seconds)), seconds):
         if isinstance(said, Figure):
             figures.append(said)
             print(f'{name:14} {said.name:70} {said.text:>12} {said.unit}'.rstrip(), flush=True)

@@ -24,15 +24,17 @@ class Part:
 
 
 PARTS = {
-    'live': Part(parts.live, 560),
+    'live': Part(parts.live, 520),
     'cluster': Part(cluster_parts.cluster, 300, (CONTROL_PLANE,)),
     'arrivals': Part(cluster_parts.arrivals, 260, (CONTROL_PLANE,)),
     'routes': Part(cluster_parts.routes, 330, (CONTROL_PLANE, DEFINITIONS)),
     'requests': Part(parts.requests, 120),
     'authentication': Part(parts.authentication, 60),
     'route-kinds': Part(parts.route_kinds, 60),
-    'node': Part(parts.node, 360),
+    'node': Part(parts.node, 320),
     'controller': Part(parts.controller, 150),
+    'soak': Part(parts.soak, 240),
+    'loss': Part(parts.loss, 120),
     'ingress': Part(parts.ingress, 100),
     'reloads': Part(parts.reloads, 90),
     'render': Part(parts.render, 60),

@@ -32,10 +32,10 @@ _RULES: tuple[tuple[str, str, Better], ...] = (
     (r'requests/s$|requests a CPU second', 'requests/s', Better.HIGHER),
     (r'\w a second$', '1/s', Better.HIGHER),
     (r', percent of a core$', '% of a core', Better.LOWER),
-    (r', MB a thousand\b', 'MB per 1,000', Better.LOWER),
+    (r', MB a (thousand|million)\b', r'MB per \1', Better.LOWER),
     (r'\bmegabytes$', 'MB', Better.LOWER),
     (r', (µs|ms|s|MB|bytes)\b', r'\1', Better.LOWER),
-    (r'\b(reloads|refused|errors|lost|left over|more than at first|ended)$', '', Better.LOWER),
+    (r'\b(reloads|refused|errors|lost|left over|more than at first|failed)$', '', Better.LOWER),
     (r'\breloads(, all$| by )|\banswers? (other than\b|\d+$)|\btransactions of that start$', '', Better.LOWER),
 )
 _SIZE = re.compile(r'(\d+)(: |, | Services: )')
@@ -65,10 +65,15 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """Return the value with as many digits as say something."""
-        if self.value == int(self.value):
-            return f'{int(self.value):,}'
-        return f'{self.value:,.0f}' if abs(self.value) >= _DIGITS else f'{self.value:.3g}'
+        """Return the value as it is read."""
+        return shown(self.value)
+
+
+def shown(value: float) -> str:
+    """Return a number with as many digits as say something."""
+    if value == int(value):
+        return f'{int(value):,}'
+    return f'{value:,.0f}' if abs(value) >= _DIGITS else f'{value:.3g}'
 
 
 def read(name: str, value: float) -> Figure:

@@ -44,11 +44,14 @@ _MICRO, _MILLI = 1e6, 1e3
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was asked for: numbers of Services, samples, and the binary."""
+    """What was asked for: numbers of Services, samples, the binary, what a soak repeats, and the seconds that a part has."""
 
     sizes: tuple[int, ...]
     samples: int
     haproxy: str
+    reloads: int = 200
+    changes: int = 1_000_000
+    seconds: float = 600.0
 
     @property
     def largest(self) -> int:
@@ -334,3 +337,17 @@ def ingress(chosen: Chosen) -> Figures:
     from tools.bench import ingresses  # noqa: PLC0415  it is built on these parts
 
     return ingresses.measure(chosen.largest, chosen.samples)
+
+
+def soak(chosen: Chosen) -> Figures:
+    """Measure what stays behind after many reloads and many changes of endpoints."""
+    from tools.bench import soak as long  # noqa: PLC0415  it is built on these parts
+
+    return long.measure(chosen)
+
+
+def loss(chosen: Chosen) -> Figures:
+    """Count the requests that are lost while everything happens at once."""
+    from tools.bench import loss as lost  # noqa: PLC0415  as above
+
+    return lost.measure(chosen)

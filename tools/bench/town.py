@@ -41,8 +41,10 @@ _HTTP, _HTTPS, _HEALTH, _BACKEND = 8080, 8443, 8404, 9000
 class Town:
     """An agent with its folder and its HAProxy, and the endpoints that are probed."""
 
-    def __init__(self, binary: str, services: int) -> None:
-        self.binary, self.services = binary, services
+    http, backend_port = _HTTP, _BACKEND
+
+    def __init__(self, binary: str, services: int, **settings: object) -> None:
+        self.binary, self.services, self._settings = binary, services, settings
         self._held = contextlib.ExitStack()
         self._addresses = itertools.count(1)
 
@@ -62,16 +64,31 @@ class Town:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def _start(self, held: contextlib.ExitStack) -> None:
-        settings = {
+    def settle(self, **settings: object) -> None:
+        """Write the settings of the class, with some that are other than before."""
+        self._settings = {
             'addresses': [self.address], 'httpPort': _HTTP, 'httpsPort': _HTTPS, 'healthPort': _HEALTH, 'threads': 1,
             'tcpPorts': varied.tcp_ports(self.services), 'maxconn': 1000, 'fileDescriptors': 0, 'drainDelay': '10ms',
-            'hardStopAfter': '1s',
+            'hardStopAfter': '1s', **self._settings, **settings,
         }  # fmt: skip
-        (self.root / 'settings.yaml').write_text(yaml.safe_dump(settings))
+        temporary = self.root / '.settings'
+        temporary.write_text(yaml.safe_dump(self._settings))
+        temporary.replace(self.root / 'settings.yaml')
+
+    def restart(self) -> None:
+        """Kill the agent, and start another one beside the HAProxy that goes on."""
+        self.agent.kill()
+        self.agent.wait()
+        self._run(self._held)
+
+    def _start(self, held: contextlib.ExitStack) -> None:
+        self.settle()
         (self.root / 'overrides').mkdir()
         # The varied cluster has more ports and checks than a small machine has descriptors.
         (self.root / 'overrides' / 'global.cfg').write_text('no strict-limits\n')
+        self._run(held)
+
+    def _run(self, held: contextlib.ExitStack) -> None:
         command = [
             str(Path(sys.executable).with_name('headrace')), 'run', '--source', str(self.source),
             '--start-haproxy', self.binary, '--state', str(self.root / 'st'), '--admin', '127.0.0.1:0',
@@ -106,7 +123,7 @@ class Town:
     def put(self, number: int, address: str, **settings: str) -> None:
         """Write the file of a probed Service with one endpoint, whole."""
         metadata = {'name': f'probe-{number}', 'namespace': 'probes'}
-        said = {'host': f'p{number}.example.com', **settings}
+        said = {**({} if settings.get('mode') == 'tcp' else {'host': f'p{number}.example.com'}), **settings}
         items = [
             {
                 'apiVersion': 'v1', 'kind': 'Service', 'spec': {'ports': [{'name': 'main', 'port': 80}]},
@@ -118,9 +135,13 @@ class Town:
                 'ports': [{'name': 'main', 'port': _BACKEND}], 'endpoints': [{'addresses': [address]}],
             },
         ]  # fmt: skip
-        temporary = self.source / f'.probe-{number}'
+        self.write(f'probe-{number}', items)
+
+    def write(self, name: str, items: list[varied.Document]) -> None:
+        """Write a file of the folder, whole."""
+        temporary = self.source / f'.{name}'
         temporary.write_text(json.dumps({'apiVersion': 'v1', 'kind': 'List', 'items': items}))
-        temporary.replace(self.source / f'probe-{number}.json')
+        temporary.replace(self.source / f'{name}.json')
 
     def drop(self, number: int) -> None:
         """Remove the file of a probed Service."""
@@ -147,8 +168,12 @@ class Town:
 
     def backend(self, number: int) -> str:
         """Return the name of a probed Service's backend."""
-        found: dict[str, Any] = json.loads(self.get(f'/status/probes/probe-{number}'))
-        return str(found['backends'][0]['name'])
+        return self.backends(f'/status/probes/probe-{number}')[0]
+
+    def backends(self, path: str) -> list[str]:
+        """Return the names of the backends of a Service, by the path of its status."""
+        found: dict[str, Any] = json.loads(self.get(path))
+        return [str(each['name']) for each in found['backends']]
 
     def worker(self) -> int:
         """Return the PID of HAProxy's worker."""
@@ -271,13 +296,13 @@ def ask(path: Path, command: str) -> str:
     return said.decode()
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
-    """Wait until something is true, at most so long."""
+def until(true: Callable[[], bool], what: str, seconds: float = SECONDS, step: float = _STEP) -> None:
+    """Wait until something is true, at most so long, and look at it once in each step."""
     deadline = time.perf_counter() + seconds
     while not true():
         if time.perf_counter() > deadline:
             raise SystemExit(f'not in {seconds:.0f} s: {what}')
-        time.sleep(_STEP)
+        time.sleep(step)
 
 
 def _pods() -> bytes:
@@ -287,8 +312,8 @@ def _pods() -> bytes:
 defaults base
   mode http
   timeout connect 5s
-  timeout client 60s
-  timeout server 60s
+  timeout client 10m
+  timeout server 10m
 frontend answers from base
   bind 0.0.0.0:{_BACKEND}
   http-request return status 200 content-type text/plain lf-string "%[dst]"
