@@ -1,8 +1,9 @@
-"""Write the reference documentation from the code: annotations, settings and diagnostics.
+"""Write the reference documentation from the code: annotations, settings and diagnostics; and tables and plot of figures.
 
 `python -m tools.docs` writes the pages into docs/; `--check` writes nothing, and names those that differ from the code.
 The prose is in tools/templates; what a page lists (keys, settings, reasons, what is not served yet) comes from the
-package, so that it cannot be forgotten. What changes cost comes from what a test has recorded.
+package, so that it cannot be forgotten. What changes cost comes from what a test has recorded. The page about performance is
+written by hand, but for its tables, which come with the plot from a run of the bench, docs/performance.json.
 """
 
 import argparse
@@ -23,9 +24,15 @@ from headrace.annotations.foreign import config_map  # noqa: E402
 from headrace.annotations.foreign.read import DIALECTS  # noqa: E402
 from headrace.settings import settings  # noqa: E402
 
+sys.path.insert(0, str(ROOT))
+
+from tools.bench import plot, report, tables  # noqa: E402
+
 PAGES = ('annotations.md', 'foreign-annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
 RECORDED = ROOT / 'tests' / 'agent' / 'reloads.json'
 SCHEMA = 'settings.schema.json'
+PERFORMANCE, PLOT = 'performance.md', 'performance.svg'
+FIGURES = ROOT / 'docs' / 'performance.json'
 SCOPES = {
     keys.Scope.SERVICE: 'The Service as a whole',
     keys.Scope.EXPOSURE: 'How a port is reached',
@@ -152,6 +159,11 @@ def pages() -> dict[str, str]:
         ],
     }
     made = {page: environment.get_template(f'{page}.j2').render(given) for page in PAGES}
+    run = report.load(FIGURES)
+    # What stands around the tables is written by hand.
+    made[PERFORMANCE] = tables.filled((ROOT / 'docs' / PERFORMANCE).read_text(encoding='utf-8'), run)
+    sizes = {'panel_width': plot.WIDTH, 'panel_height': plot.HEIGHT, 'gap': plot.GAP}
+    made[PLOT] = environment.get_template(f'{PLOT}.j2').render(panels=plot.panels(run), **sizes)
     return {**made, SCHEMA: json.dumps(schema, indent=2, ensure_ascii=False) + '\n'}
 
 

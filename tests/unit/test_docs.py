@@ -25,7 +25,7 @@ from support.objects import built, service
 
 DOCS = ROOT / 'docs'
 PAGES = ('annotations.md', 'foreign-annotations.md', 'reloads.md', 'settings.md', 'diagnostics.md')
-FILES = (*PAGES, 'settings.schema.json')
+FILES = (*PAGES, 'settings.schema.json', 'performance.md', 'performance.svg')
 BOOLEAN = (('true', 'false'), ('True', 'yes', 'on', '1', ''))
 NAME = (('shop', 'shop-2', 'a'), ('Shop', 'shop_2', '-shop', 'shop/other', ''))
 DURATION = (('500ms', '5s', '2m', '1h'), ('5', '0s', '-5s', '5 s', '1.5s', '5S', ''))

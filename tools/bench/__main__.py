@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'operator'))
 
-from tools.bench import against, report, running  # noqa: E402
+from tools.bench import against, report, running, targets  # noqa: E402
 from tools.bench.catalogue import PARTS  # noqa: E402
 from tools.bench.figures import Figure  # noqa: E402
 from tools.bench.parts import Chosen  # noqa: E402
@@ -40,6 +40,9 @@ def main() -> int:
         found = report.load(given.compare) if given.compare else _measured(given)
     except ReportError as error:
         parser.error(str(error))
+    for what, bound, value, met in targets.rows(found):
+        if value != '–':
+            print(f'target: {what}: {bound}: {value}{"" if met == "yes" else ", missed"}')
     if earlier:
         print('\n'.join(against.lines(earlier, found, given.margin)))
     holes = {name: part for name, part in found.parts.items() if part.hole}
@@ -75,10 +78,10 @@ def _measured(given: argparse.Namespace) -> Report:
     names = list(dict.fromkeys(given.parts)) or list(PARTS)
     unbuilt = _build({script: None for name in names for script in PARTS[name].builds})
     asked = {'sizes': given.sizes, 'samples': given.samples}
-    found = Report(report.machine(given.haproxy), asked)
+    found = Report(report.machine(given.haproxy))
     if given.parts and given.output.is_file():
         before = report.load(given.output)
-        if (before.machine, before.asked) == (found.machine, found.asked):
+        if before.machine == found.machine:
             found.parts.update(before.parts)
     for name in names:
         # Parts that are asked for by name share all the time that there is.
@@ -87,14 +90,17 @@ def _measured(given: argparse.Namespace) -> Report:
         problem = next((unbuilt[script] for script in PARTS[name].builds if script in unbuilt), '')
         if not problem and seconds < _SHORTEST:
             problem = f'no time is left of {given.minutes:.0f} minutes'
-        found.parts[name] = replace(report.begun(0), hole=problem) if problem else _part(name, chosen, seconds)
+        begun = report.begun(asked, seconds)
+        found.parts[name] = replace(begun, hole=problem) if problem else _part(name, begun, chosen, seconds)
+        # In their order, whichever of them came before.
+        found = replace(found, parts={each: found.parts[each] for each in PARTS if each in found.parts})
         report.write(given.output, found)
     print(f'written to {given.output}')
     return found
 
 
-def _part(name: str, chosen: Chosen, seconds: float) -> PartReport:
-    made, began = report.begun(seconds), time.monotonic()
+def _part(name: str, made: PartReport, chosen: Chosen, seconds: float) -> PartReport:
+    began = time.monotonic()
     figures = list[Figure]()
     for said in running.run(partial(PARTS[name].measure, replace(chosen, seconds=seconds)), seconds):
         if isinstance(said, Figure):

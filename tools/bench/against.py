@@ -60,8 +60,10 @@ def lines(earlier: Report, now: Report, margin: float) -> Iterator[str]:
     if earlier.machine != now.machine:
         other = [key for key in now.machine if now.machine[key] != earlier.machine.get(key)]
         yield f'the runs differ in {", ".join(other)}'
-    if earlier.asked != now.asked:
-        yield f'the runs differ in what was asked for: {earlier.asked}, {now.asked}'
+    for name, part in now.parts.items():
+        before = earlier.parts.get(name)
+        if before and before.asked != part.asked:
+            yield f'{name}: {before.asked} was asked for, and now {part.asked}'
     yield f'{"part":14} {"figure":70} {"earlier":>10} {"now":>10} {"ratio":>7}'
     found = list(rows(earlier, now, margin))
     for row in found:

@@ -3,8 +3,9 @@
     python -m tools.bench.arrivals --ingresses 1000
 
 Needs what tools.bench.cluster needs. The cluster is that of tools.bench.ingresses. Ingresses with annotations come one after the
-other, by turns for a Service that is there and with a Service of their own, each with a host of its own; each is asked for until
-it answers, and deleted. Any answer but 404 before the first 200 is an error.
+other, by turns for a Service that is there and with a Service of their own, and then a Service that says by annotations how it is
+reached, each with a host of its own; each is asked for until it answers, and deleted. Any answer but 404 before the first 200 is
+an error.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from support import certificates, network
 from support.controlplane import ControlPlane
 
 _SETTINGS = 'ingressClasses: [nginx]\ningressAnnotations: [ingress-nginx]\nsecrets: {namespaces: ["*"]}\n'
-_KINDS = ('for a Service', 'with a Service')
+_KINDS = ('for a Service', 'with a Service', 'no Ingress, a Service by annotations')
 _MOST_SECONDS, _PAUSE = 30.0, 0.0005
 _NOT_FOUND, _OK = 404, 200
 _ENDPOINT = f'{network.PODS}.1.1'
@@ -71,8 +72,15 @@ def _annotations(dice: random.Random, number: int) -> dict[str, str]:
     return {f'{ingresses.PREFIX}{key}': settings[key] for key in dice.sample(sorted(settings), dice.randrange(1, 5))}
 
 
-def _arrival(number: int, port: int, dice: random.Random, *, own: bool) -> list[Document]:
-    """Return a new Ingress after the Service and the slice that come with it."""
+def _arrival(number: int, port: int, dice: random.Random, kind: str) -> list[Document]:
+    """Return what is new: an Ingress after the Service and the slice that come with it, or these alone."""
+    if kind == _KINDS[2]:
+        service, endpoints = cluster.backend(f'new-{number}', _ENDPOINT, port)
+        said = {'host': f'new{number}.example.org', 'request-headers': f'X-New: {number}', 'rate-limit': '100000/s'}
+        service['metadata']['annotations'] = {f'{varied.PREFIX}{key}': text for key, text in said.items()}
+        # Its endpoints are first, so that it can be served from the moment when it is there.
+        return [endpoints, service]
+    own = kind == _KINDS[1]
     document = ingresses.ingress(number, dice)
     document['metadata'] = {
         'namespace': 'probes',
@@ -129,9 +137,9 @@ class _Run:
         headers = {'Authorization': f'Bearer {self.server.token}'}
         streams = await asyncio.open_connection('127.0.0.1', HTTP_PORT)
         async with aiohttp.ClientSession(self.server.url, connector=connector, headers=headers) as api:
-            for number in range(2 * self.samples):
-                kind = _KINDS[number % 2]
-                documents = _arrival(number, port, dice, own=kind == _KINDS[1])
+            for number in range(len(_KINDS) * self.samples):
+                kind = _KINDS[number % len(_KINDS)]
+                documents = _arrival(number, port, dice, kind)
                 began = time.monotonic()
                 for document in documents:
                     await load.create(api, document)

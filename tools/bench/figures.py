@@ -78,10 +78,12 @@ def shown(value: float) -> str:
 
 def read(name: str, value: float) -> Figure:
     """Return the figure that a part has yielded."""
+    # More digits are no measurement.
+    rounded = value if isinstance(value, int) else float(f'{value:.6g}')
     for pattern, unit, better in _RULES:
         if found := re.search(pattern, name):
-            return Figure(name, value, found.expand(unit), better)
-    return Figure(name, value)
+            return Figure(name, rounded, found.expand(unit), better)
+    return Figure(name, rounded)
 
 
 def prefixed(prefix: str, found: Iterable[tuple[str, float]]) -> Figures:

@@ -1,7 +1,7 @@
 """The file of a run: the machine, what was asked for, and what each part has found, one figure a line.
 
-Each part says for itself when it was measured, of which commit, and how busy the machine was, because parts can be measured one by
-one into the same file.
+Each part says for itself when it was measured, of which commit, with which sizes, and how busy the machine was, because parts can
+be measured one by one into the same file.
 """
 
 import datetime as dt
@@ -28,6 +28,7 @@ class PartReport:
     commit: str
     began: str
     load: float
+    asked: dict[str, int | list[int]] = field(default_factory=dict)
     seconds: float = 0.0
     budget: float = 0.0
     hole: str = ''
@@ -40,7 +41,6 @@ class Report:
     """A run of the bench."""
 
     machine: dict[str, str | int]
-    asked: dict[str, int | list[int]]
     parts: dict[str, PartReport] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -67,7 +67,7 @@ def load(path: Path) -> Report:
 
 def text(report: Report) -> str:
     """Return the file of a run: JSON with a line for each figure, so that two runs can be compared as text too."""
-    head = {'format': report.format, 'machine': report.machine, 'asked': report.asked}
+    head = {'format': report.format, 'machine': report.machine}
     parts = []
     for name, part in report.parts.items():
         facts = {key: value for key, value in asdict(part).items() if key != 'figures'}
@@ -86,10 +86,10 @@ def write(path: Path, report: Report) -> None:
     temporary.replace(path)
 
 
-def begun(budget: float) -> PartReport:
+def begun(asked: dict[str, int | list[int]], budget: float = 0.0) -> PartReport:
     """Return the report of a part that begins now."""
     moment = dt.datetime.now(dt.UTC).isoformat(timespec='seconds')
-    return PartReport(commit(), moment, round(os.getloadavg()[0], 1), budget=budget)
+    return PartReport(commit(), moment, round(os.getloadavg()[0], 1), asked, budget=round(budget))
 
 
 def commit() -> str:
