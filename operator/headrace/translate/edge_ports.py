@@ -1,5 +1,7 @@
 """From one exposed port of a Service to its part of the fragment: the policy of its routes, their claims, what closes them."""
 
+from functools import partial
+
 import msgspec
 
 from headrace import names
@@ -32,7 +34,9 @@ class EdgePort:
         self.settings: RouteSettings = parse.route(builder.annotations.values(self.label))
         self.owner = builder.policy_owners.get(self.label, self.label)
         self.policy = Policy(names.policy(self.service.ref, self.owner))
-        self.route = RoutePolicy(builder, self.policy, self.settings, self.mode, self._key, f'port {self.label}')
+        # Bound to the builder, and not to this port: a cycle would be left for the collector with each port.
+        key = partial(builder.key, label=self.label)
+        self.route = RoutePolicy(builder, self.policy, self.settings, self.mode, key, f'port {self.label}')
 
     def build(self) -> None:
         """Add the port's backend, policy and claims to the draft."""
