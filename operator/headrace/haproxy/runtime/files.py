@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from headrace.haproxy.encode import syntax
@@ -50,11 +51,28 @@ def write(folder: Path, files: Files, *, sync: bool = False) -> None:
 
 
 def put(folder: Path, name: str, data: bytes) -> None:
-    """Write one file whole, and let it reach the disk first; raises WriteError."""
+    """Write one file whole, which `flush` lets reach the disk; raises WriteError."""
     try:
-        _write(folder / name, data, _mode(name), sync=True)
+        _replace(folder / name, data, _mode(name))
     except OSError as error:
         raise WriteError(f'{folder / name}: {error}') from error
+
+
+def flush(folder: Path, names: Iterable[str]) -> None:
+    """Let files reach the disk that were put; those that are gone are left out. Raises WriteError."""
+    for name in names:
+        try:
+            descriptor = os.open(folder / name, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise WriteError(f'{folder / name}: {error}') from error
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            raise WriteError(f'{folder / name}: {error}') from error
+        finally:
+            os.close(descriptor)
 
 
 def drop(folder: Path, name: str) -> None:
@@ -82,12 +100,17 @@ def link(source: Path, target: Path) -> None:
 
 
 def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
-    """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
+    """Write one file, unless it holds the data already."""
     try:
         if path.read_bytes() == data:
             return
     except FileNotFoundError:
         pass
+    _replace(path, data, mode, sync=sync)
+
+
+def _replace(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
+    """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
     temporary = path.with_name(f'.{path.name}.new')
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, 'wb') as file:

@@ -43,6 +43,8 @@ class Staging:
         self._stale_shards: set[int] = set()
         # What changed since all files were written, as it was then.
         self.written: dict[Ref, Fragment | None] = {}
+        # Files that were written since a generation was frozen, and need not have reached the disk.
+        self._unsynced: set[str] = set()
         self._turn = asyncio.Lock()
 
     @property
@@ -174,8 +176,14 @@ class Staging:
             while self._stale or self._stale_shards:
                 await self._write_some()
             snapshot, profiles = self.snapshot.copy(), self.profiles
-            await asyncio.to_thread(files.link, self.folder, target)
+            await asyncio.to_thread(self._link, target)
         return snapshot, profiles
+
+    def _link(self, target: Path) -> None:
+        """Let the files reach the disk, once however often each was written, and link them."""
+        files.flush(self.folder, self._unsynced)
+        self._unsynced.clear()
+        files.link(self.folder, target)
 
     async def _write_some(self) -> None:
         numbers = sorted(self._stale_shards)[:_CHUNK]
@@ -192,6 +200,7 @@ class Staging:
             for name in names:
                 contents |= self._file(name)
                 await asyncio.sleep(0)
+            self._unsynced.update(contents)
             await asyncio.to_thread(_write, self.folder, contents)
             for name in set(names) - self._stale:
                 self._pem_keys.pop(name, None)

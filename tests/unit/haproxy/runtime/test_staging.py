@@ -75,3 +75,24 @@ def test_certificates_of_a_gateway_reach_the_list_of_their_slot_when_they_come_a
 
 def written(folder: Path):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def test_each_file_reaches_the_disk_once_before_it_is_frozen(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr('os.fsync', lambda descriptor: synced.append(Path(f'/proc/self/fd/{descriptor}').readlink()))
+    following = Following(Settings())
+    following.put(service(annotations={'host': 'a.com'}, ports=HTTP))
+    renderer, snapshot = Renderer(following.state.context), model_snapshot.of_state(following.state)
+    staging = Staging(tmp_path / 'candidate', renderer, snapshot)
+    staging.fill()
+    for timeout in ('7s', '8s'):
+        change = following.put(service(annotations={'host': 'a.com', 'timeout-server': timeout}, ports=HTTP))
+        snapshot.tell(change)
+        staging.note(change)
+        asyncio.run(staging.flush())
+    assert synced == []
+    asyncio.run(staging.freeze(tmp_path / 'frozen'))
+    assert len(set(synced)) == len(synced)
+    assert tmp_path / 'candidate/maps/timeouts.map' in synced
+    asyncio.run(staging.freeze(tmp_path / 'again'))
+    assert len(set(synced)) == len(synced)
