@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from headrace import garbage, liveness
+from headrace import garbage, heap, liveness
 from headrace.agent import settings_file, startup
 from headrace.agent.admin import Admin
 from headrace.agent.api_certificate import ApiCertificate
@@ -120,6 +120,7 @@ class Agent:
         WatchEndedError and WriteError.
         """
         garbage.collect_seldom()
+        heap.share()
         sys.setswitchinterval(_SWITCH_SECONDS)
         alone = _alone(self.options.state)
         # One for all, for who starts a process has to see that it has ended.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from headrace import garbage
+from headrace import garbage, heap
 from headrace.controller import addresses, conditions, gateway_services, gateways, uninstall, versions
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
@@ -115,6 +115,7 @@ class Controller:
     async def run(self) -> None:
         """Work until cancelled; raises WatchEndedError when only a new process helps."""
         garbage.collect_seldom()
+        heap.share()
         following = asyncio.create_task(self.source.follow())
         tasks = [following]
         try:
