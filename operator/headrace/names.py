@@ -50,7 +50,7 @@ def _digest(text: str, digits: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=digits // 2).hexdigest()
 
 
-_cached_digest = lru_cache(maxsize=65536)(_digest)
+_cached_digest = lru_cache(maxsize=2048)(_digest)
 
 
 def policy(owner: Ref, port: str) -> str:

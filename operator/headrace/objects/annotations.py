@@ -1,5 +1,7 @@
 """Annotations of headrace, which any object can have, and those of other controllers on Ingresses."""
 
+from sys import intern
+
 from headrace.objects import fields
 
 PREFIX = 'headrace.io/'
@@ -19,4 +21,4 @@ def read(metadata: fields.Document) -> tuple[tuple[str, str], ...]:
     pairs = fields.mapping(metadata, 'annotations').items()
     ours = [(key, value) for key, value in pairs if isinstance(key, str) and key.startswith(PREFIX)]
     # No key takes an empty text, so what is no scalar parses as little as it should.
-    return tuple(sorted((key[len(PREFIX) :], fields.as_text(value)[: LONGEST + 1]) for key, value in ours))
+    return tuple(sorted((intern(key[len(PREFIX) :]), fields.as_text(value)[: LONGEST + 1]) for key, value in ours))

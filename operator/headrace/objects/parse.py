@@ -7,6 +7,7 @@ folder cannot hold what an API server would have refused. An unexpected error co
 
 from dataclasses import dataclass, replace
 from functools import partial
+from sys import intern
 
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.names import Ref
@@ -85,7 +86,8 @@ def _read(kind: Kind, read: Read, document: fields.Document) -> Reading:
         return Reading(
             diagnostics=(Diagnostic(Ref(kind.name, namespace, name), 'InvalidObject', message, f'metadata.{wrong[0]}'),)
         )
-    return Reading(object=read(namespace, name, document))
+    # A slice has its Service's name in a label, and many objects have one namespace.
+    return Reading(object=read(intern(namespace), intern(name), document))
 
 
 def _namespace_of(kind: Kind, metadata: fields.Document) -> str | None:

@@ -1,6 +1,7 @@
 """Reading Services: a field that is wrong costs that field, and is a problem of the Service."""
 
 from functools import lru_cache
+from sys import intern
 
 from headrace import forms
 from headrace.diagnostics import Diagnostic, shorten
@@ -44,7 +45,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Service:
     return Service(
         namespace=namespace,
         name=name,
-        created=fields.text(metadata, 'creationTimestamp'),
+        created=intern(fields.text(metadata, 'creationTimestamp')),
         annotations=annotations.read(metadata),
         ports=_ports(spec, ref, problems),
         type=ServiceType(kind),

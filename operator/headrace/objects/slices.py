@@ -9,6 +9,7 @@ is reported, and not used.
 from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
+from sys import intern
 
 from headrace import forms
 from headrace.diagnostics import Diagnostic, shorten
@@ -42,7 +43,7 @@ def read(namespace: str, name: str, document: fields.Document) -> Slice:
     service = fields.text(labels, SERVICE_LABEL)
     if kind == 'FQDN' or not fields.is_name(service):
         return Slice(namespace, name, '', family)
-    ref = Ref('EndpointSlice', namespace, name)
+    service, ref = intern(service), Ref('EndpointSlice', namespace, name)
     if not family:
         message = f'{shorten(document.get("addressType"))} is no type of addresses'
         return Slice(namespace, name, service, 0, problems=(Diagnostic(ref, 'InvalidObject', message, 'addressType'),))
