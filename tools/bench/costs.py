@@ -1,7 +1,8 @@
-"""What a request costs HAProxy: the rendered configuration against a hand-written one that does the least.
+"""What a request costs HAProxy: the rendered configuration against hand-written ones.
 
-Both are measured in turn, in pairs, by the CPU seconds of their processes; a ratio below 1 says by how much the
-rendered one serves fewer requests per CPU second. Backends are one HAProxy that answers by itself.
+One of these gives clients and endpoints the same: headers about the client, one map of hosts, timeouts, and idle connections
+that a reload keeps. The others do the least. Two are measured in turn, in pairs, by the CPU seconds of their processes; a ratio
+below 1 says by how much the rendered one serves fewer requests per CPU second. Backends are one HAProxy that answers by itself.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from functools import partial
 from tools.bench import client, varied
 from tools.bench.process import Process, loopback
 
+from headrace.haproxy.encode import commands
 from headrace.haproxy.render.render import Renderer
 from headrace.names import Ref
 from headrace.objects import parse
@@ -50,6 +52,21 @@ defaults base
   timeout client 60s
   timeout server 60s
 """
+# What the rendered configuration has in its defaults.
+_SAME_DEFAULTS = """  timeout http-request 10s
+  timeout http-keep-alive 60s
+  timeout queue 5s
+  timeout tunnel 1h
+  option idle-close-on-response
+  option redispatch
+"""
+# The removal is the cheapest one that leaves no header of a client that speaks of forwarding.
+_HEADERS = """  http-request del-header forwarded -m sub
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Forwarded-Port %[dst_port]
+"""
 
 
 class Meter:
@@ -70,17 +87,24 @@ def measure(binary: str, count: int) -> Iterator[tuple[str, float]]:
     with contextlib.ExitStack() as held:
         backend = held.enter_context(loopback())
         started(held, binary, {'haproxy/all.cfg': backend_of(backend)})
-        ours_at, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(4))
+        ours_at, same, mapped, static, tcp = (held.enter_context(loopback()) for _ in range(5))
         ours = Meter(started(held, binary, rendered(_of_services(ours_at), backend, _exposed())), ours_at)
+        # As the agent does while no TLS is passed through: half of the connections would take one hop more.
+        ours.process.send(commands.take_turns(passing=False))
+        equal = Meter(started(held, binary, _same_work(same, backend)), same)
         by_map = Meter(started(held, binary, _by_map(mapped, backend)), mapped)
         one = Meter(started(held, binary, _static(static, backend)), static)
         plain_tcp = Meter(started(held, binary, _plain_tcp(tcp, backend)), tcp)
         for name, other, load, of in (
+            ('HTTP/1.1, the same work', equal, _http1, count),
+            ('HTTP/1.1 over TLS, the same work', equal, _https1, count),
+            ('HTTP/2 over TLS, the same work', equal, _http2, count),
+            ('new TCP connections, the same work', equal, _connections, max(1, count // 4)),
             ('HTTP/1.1, one map', by_map, _http1, count),
             ('HTTP/1.1, one static backend', one, _http1, count),
             ('HTTP/1.1 over TLS, one map', by_map, _https1, count),
             ('HTTP/2 over TLS, one map', by_map, _http2, count),
-            ('new TCP connections', plain_tcp, _connections, max(1, count // 4)),
+            ('new TCP connections, one static backend', plain_tcp, _connections, max(1, count // 4)),
         ):
             yield from _pairs(name, ours, other, load, of)
 
@@ -169,13 +193,33 @@ frontend answers from base
 
 
 def _by_map(address: str, backend: str) -> dict[str, bytes]:
-    lines = [f'{host} b{number}\n' for number, host in enumerate(hosts())]
-    backends = [f'backend b{number} from base\n  server s {backend}:{_BACKEND}\n' for number in range(HOSTS)]
-    text = f"""{_GLOBAL}
+    return _mapped(address, backend, '')
+
+
+def _same_work(address: str, backend: str) -> dict[str, bytes]:
+    """Return what an administrator would write who wants what the rendered configuration gives clients and endpoints."""
+    same = dict(_mapped(address, backend, _HEADERS, _SAME_DEFAULTS))
+    same['haproxy/all.cfg'] += f"""
+frontend tcp from base
+  mode tcp
+  bind {address}:{_TCP}
+  tcp-request connection reject if {{ nbsrv(one) lt 1 }}
+  default_backend one
+backend one from base
+  mode tcp
+  server s {backend}:{_BACKEND}
+""".encode()
+    return same
+
+
+def _mapped(address: str, backend: str, rules: str, defaults: str = '') -> dict[str, bytes]:
+    lines = [f'{host} app-{number}\n' for number, host in enumerate(hosts())]
+    backends = [f'backend app-{number} from base\n  server s {backend}:{_BACKEND}\n' for number in range(HOSTS)]
+    text = f"""{_GLOBAL}{defaults}
 frontend http from base
   bind {address}:{_HTTP}
   bind {address}:{_HTTPS} ssl crt certificate.pem alpn h2,http/1.1
-  use_backend %[req.hdr(host),field(1,:),lower,map_str(hosts.map)]
+{rules}  use_backend %[req.hdr(host),field(1,:),lower,map_str(hosts.map)]
 """.replace('global\n', 'global\n  default-path parent\n', 1)
     return {
         'haproxy/all.cfg': (text + '\n'.join(backends)).replace('certificate.pem', 'certificates/one.pem')
