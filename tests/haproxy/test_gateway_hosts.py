@@ -52,7 +52,7 @@ class GatewayEdge(Edge):
             )
             for (host, path, exact), content in ROUTES.items()
         }
-        files['maps/routes.map'] += text(found)
+        files[syntax.map_file(Map.GATEWAY_ROUTES)] = text(found)
         files[syntax.map_file(Map.GATEWAY_PORTS)] = text({str(self.http): '80'})
         return files
 

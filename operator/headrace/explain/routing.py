@@ -77,7 +77,8 @@ class Routing:
     def is_written_as_held(self) -> bool:
         """Tell whether anything stands at the host exactly as the request writes it, which the rules look up first."""
         host = self._request.host
-        return not host[:1].isdigit() and bool(route_lookup.standing(self._state, f'{host}{self._request.path}/#'))
+        # Keys with a port are those of Gateways' listeners, which have a map of their own.
+        return ':' not in host and bool(route_lookup.standing(self._state, f'{host}{self._request.path}/#'))
 
     def at_class(self, astray: Outcome | None = None) -> FoundRoute | Outcome | None:
         """Return the route at the class's own listeners; None for a request that they leave to Gateways at their port.

@@ -60,6 +60,7 @@ class Map(StrEnum):
     EXTERNAL_AUTH = 'external-auth'
     EXTERNAL_AUTH_SKIP = 'external-auth-skip'
     LISTENERS = 'listeners'
+    GATEWAY_ROUTES = 'gateway-routes'
     GATEWAY_PORTS = 'gateway-ports'
     GATEWAY_HOSTS = 'gateway-hosts'
     GATEWAY_CLIENTS = 'gateway-clients'

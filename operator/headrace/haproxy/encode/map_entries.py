@@ -29,6 +29,17 @@ _LISTENER = 'tls'
 _VALID = 'valid'
 
 
+def claimed(kind: Kind, key: str) -> Map:
+    """Return the map under which a claimed key's content stands.
+
+    Routes of Gateways' listeners, `PORT:HOST/PATH`, have a map of their own: the class's own ports look a request up by its Host
+    header as it comes, which could begin with a port.
+    """
+    if kind is Kind.ROUTE and ':' in key.partition('/')[0]:
+        return Map.GATEWAY_ROUTES
+    return CLAIMED[kind]
+
+
 def of_fragment(fragment: Fragment | None) -> frozenset[Entry]:
     """Return the entries that belong to a fragment alone."""
     if fragment is None:
@@ -88,14 +99,14 @@ def of_pointer(kind: Kind, key: str, content: Content | None) -> list[Entry]:
     if kind is Kind.LISTENER:
         return []
     if isinstance(content, Pointer | Split | NoRoute | Candidates):
-        return [Entry(CLAIMED[kind], key, routes.value(key, content))]
+        return [Entry(claimed(kind, key), key, routes.value(key, content))]
     if isinstance(content, GatewayPort):
         clients = [Entry(Map.GATEWAY_CLIENTS, key, _VALID)] if content.validates else []
         return [Entry(CLAIMED[kind], key, str(content.number)), *clients]
     if isinstance(content, Unread):
-        return [Entry(CLAIMED[kind], key, content.text)]
+        return [Entry(claimed(kind, key), key, content.text)]
     if isinstance(content, Reserved):
-        return [Entry(Map.CLIENT_CA if kind is Kind.TLS else CLAIMED[kind], key, f'{content.namespace}_')]
+        return [Entry(Map.CLIENT_CA if kind is Kind.TLS else claimed(kind, key), key, f'{content.namespace}_')]
     if kind is Kind.GATEWAY_TLS and isinstance(content, HostTls):
         return [Entry(CLAIMED[kind], key, _LISTENER if content.certificates else routes.NO_ROUTE)]
     if isinstance(content, HostTls) and content.certificates:
@@ -111,7 +122,7 @@ def places(kind: Kind, key: str) -> set[tuple[Map, str]]:
     if kind is Kind.LISTENER:
         return {(Map.LISTENERS, tls_listeners.policy(key))}
     maps = _FURTHER.get(kind, ())
-    return {(name, key) for name in ((CLAIMED[kind], *maps) if kind in CLAIMED else maps)}
+    return {(name, key) for name in ((claimed(kind, key), *maps) if kind in CLAIMED else maps)}
 
 
 def read_pointer(kind: Kind, text: str) -> Content:

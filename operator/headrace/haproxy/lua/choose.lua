@@ -6,6 +6,8 @@
 -- Nothing of a value is ever run as code: texts are compared, and expressions are given to PCRE2 with a bound of their own.
 
 local routes = Map.new('maps/routes.map', Map._beg)
+-- Those of Gateways' listeners: the class's own ports must find none, whatever a Host header begins with.
+local gateway_routes = Map.new('maps/gateway-routes.map', Map._beg)
 -- By policy: the path that a request gets, with `$1` to `$9` for what groups of the path's expression matched.
 local rewrites = Map.new('maps/rewrite-captures.map', Map._str)
 -- By port and host, `PORT:HOST`: the listeners of Gateways that end TLS.
@@ -177,7 +179,7 @@ local function choose(request, value)
         end
         local shorter = list.key:sub(1, -2)
         txn:set_var('txn.looked', shorter)
-        value = routes:lookup(shorter)
+        value = request.routes:lookup(shorter)
     end
     -- `NAMESPACE_` is no route either: the rules go on to wildcards.
     if not value or value:byte(-1) == 95 then txn:unset_var('txn.looked') end
@@ -185,7 +187,7 @@ local function choose(request, value)
 end
 
 -- A fetch: an action of Lua costs 2 to 4 us more.
-core.register_fetches('choose', function(txn) return choose({ txn = txn }, txn:get_var('txn.route')) end)
+core.register_fetches('choose', function(txn) return choose({ txn = txn, routes = routes }, txn:get_var('txn.route')) end)
 
 -- Listeners of Gateways: a port's keys are PORT:HOST/PATH, and the host is the most specific one that has a route for the request:
 -- the host itself, `*` and what is left after each of its labels, `*` alone. `_` stands where a listener's host has no route, and
@@ -214,11 +216,11 @@ end)
 
 -- Returns the target, and the value of the map and the host that it is of.
 local function at_port(txn, port, path)
-    local request = { txn = txn }
+    local request = { txn = txn, routes = gateway_routes }
     for host in hosts(txn:get_var('txn.host') or '') do
         local stem = port .. ':' .. host
         local looked = stem .. path .. '/#'
-        local value = routes:lookup(looked)
+        local value = gateway_routes:lookup(looked)
         if value then
             txn:set_var('txn.looked', looked)
             local target = value:byte(1) == 63 and choose(request, value) or value

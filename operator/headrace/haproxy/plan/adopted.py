@@ -19,7 +19,7 @@ from headrace.names import Ref
 from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
 
-_POINTING = frozenset((*map_entries.CLAIMED.values(), Map.PASSTHROUGH))
+_POINTING = frozenset((*map_entries.CLAIMED.values(), Map.GATEWAY_ROUTES, Map.PASSTHROUGH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ class _Search:
 
     def value(self, key: ClaimKey) -> Content | None:
         """Return what stands at a key in the worker, None for nothing."""
-        values = self.live.maps.get(map_entries.CLAIMED.get(key[0], Map.PASSTHROUGH), {}).get(key[1])
+        standing = map_entries.claimed(*key) if key[0] in map_entries.CLAIMED else Map.PASSTHROUGH
+        values = self.live.maps.get(standing, {}).get(key[1])
         return map_entries.read_pointer(key[0], values[0]) if values else None
 
     def stand_in(self, ref: Ref) -> Fragment | None:

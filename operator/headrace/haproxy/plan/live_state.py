@@ -18,7 +18,7 @@ from headrace.names import owner
 # Admin state of `show servers state`: any of the three ways into maintenance.
 _MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 _OURS = '_'
-_ROUTING = LEADING | {Map.ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH}
+_ROUTING = LEADING | {Map.ROUTES, Map.GATEWAY_ROUTES, Map.PORTS, Map.ADDRESSES, Map.PASSTHROUGH}
 
 
 @dataclass(frozen=True, slots=True)

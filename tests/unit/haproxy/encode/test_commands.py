@@ -121,6 +121,12 @@ def test_what_a_claimed_key_becomes(kind, content, expected):
     assert map_entries.of_pointer(kind, 'k', content) == expected
 
 
+def test_no_key_of_a_listener_of_a_gateway_stands_where_host_headers_are_looked_up():
+    key = '20001:a.com/'
+    assert map_entries.of_pointer(Kind.ROUTE, key, POINTER) == [Entry(Map.GATEWAY_ROUTES, key, 'b|p|')]
+    assert map_entries.places(Kind.ROUTE, key) == {(Map.GATEWAY_ROUTES, key)}
+
+
 @pytest.mark.parametrize(
     ('content', 'lines'),
     [
