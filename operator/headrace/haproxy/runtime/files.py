@@ -111,14 +111,16 @@ def _write(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
 
 def _replace(path: Path, data: bytes, mode: int, *, sync: bool = False) -> None:
     """Write one file by a temporary one beside it, so that a reader sees the old or the new one, never a part."""
-    temporary = path.with_name(f'.{path.name}.new')
+    place = str(path)
+    folder, _, name = place.rpartition('/')
+    temporary = f'{folder}/.{name}.new'
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, 'wb') as file:
         file.write(data)
         if sync:
             file.flush()
             os.fsync(file.fileno())
-    temporary.replace(path)
+    os.replace(temporary, place)  # noqa: PTH105  paths of strings, since this runs for each change of a file
 
 
 def _mode(name: str) -> int:

@@ -73,9 +73,10 @@ class Connection:
     async def ask(self, texts: Sequence[str], seconds: float = _SECONDS) -> list[str]:
         """Send commands and return their answers in order; raises RuntimeSocketError, after which it is closed.
 
-        `seconds` is the longest silence, not the time for all.
+        `seconds` is the longest silence, not the time for all; what lasts for half of it may be too long already.
         """
         answers: list[str] = []
+        loop = asyncio.get_running_loop()
         async with self._turn:
             if self.closed:
                 raise RuntimeSocketError('the connection is closed')
@@ -83,10 +84,15 @@ class Connection:
                 for start in range(0, len(texts), _CHUNK):
                     chunk = texts[start : start + _CHUNK]
                     self._writer.write(''.join(f'{text}\n' for text in chunk).encode())
-                    for _ in chunk:
-                        async with asyncio.timeout(seconds):
+                    heard = loop.time()
+                    # A timer for each answer would take longer than most answers.
+                    async with asyncio.timeout_at(heard + seconds) as silence:
+                        for _ in chunk:
                             answer = await self._reader.readuntil(_PROMPT)
-                        answers.append(answer[: -len(_PROMPT)].decode(errors='replace'))
+                            answers.append(answer[: -len(_PROMPT)].decode(errors='replace'))
+                            if (now := loop.time()) - heard > seconds / 2:
+                                heard = now
+                                silence.reschedule(now + seconds)
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
                 self.abort()
                 raise RuntimeSocketError(f'no answer: {str(error) or type(error).__name__}') from error
