@@ -84,15 +84,16 @@ class _Place:
     field: str
 
 
-class _IngressBuilder(FragmentParts):
-    """The fragment of an Ingress while it is put together."""
+class _IngressBuilder:
+    """Puts the parts of an Ingress's fragment together."""
 
     def __init__(self, ingress: Ingress, settings: IngressSettings, reader: Reader, context: BuildContext) -> None:
-        super().__init__(ingress.ref, ingress.created, reader, context)
+        self.parts = FragmentParts(ingress.ref, ingress.created, reader, context)
+        self.ref, self.reader, self.context = ingress.ref, reader, context
         self.ingress, self.settings, self.structure = ingress, settings, settings.structure
-        self.diagnostics += [*ingress.problems, *settings.diagnostics]
-        self.tls = IngressTls(self, ingress, settings)
-        self.policies = IngressPolicies(self, settings, self.tls)
+        self.parts.diagnostics += [*ingress.problems, *settings.diagnostics]
+        self.tls = IngressTls(self.parts, ingress, settings)
+        self.policies = IngressPolicies(self.parts, settings, self.tls)
         # By key of the route: its candidates by their conditions, and the field of the first one.
         self._candidates: dict[str, tuple[str, dict[Conditions, Candidate]]] = {}
         # By host: the canary Ingresses, and whether paths are regular expressions; and what each canary Ingress offers.
@@ -104,7 +105,7 @@ class _IngressBuilder(FragmentParts):
     def build(self) -> Fragment:
         """Return the finished fragment; a canary has routes in the fragments of the others of its host only."""
         if self.structure.canary is not None:
-            return self.fragment()
+            return self.parts.fragment()
         self.tls.claim(set(_hosts(self.ingress)) - {ANY}, self.structure.aliases)
         for place in self._places():
             self._route(place)
@@ -113,9 +114,9 @@ class _IngressBuilder(FragmentParts):
         for key, (field, candidates) in self._candidates.items():
             plain = candidates[ALWAYS].target if candidates.keys() == {ALWAYS} else None
             value = plain or Candidates(tuple(candidates.values()))
-            self.claims.append(Claim(Kind.ROUTE, key, value, field))
+            self.parts.claims.append(Claim(Kind.ROUTE, key, value, field))
         self._redirects()
-        return self.fragment()
+        return self.parts.fragment()
 
     def _places(self) -> Iterator[_Place]:
         """Yield each path of each host that the namespace may have; the default backend comes last, for what is left."""
@@ -141,7 +142,7 @@ class _IngressBuilder(FragmentParts):
         if self.context.may_claim(self.ref.namespace, host):
             return True
         message = f'namespace {self.ref.namespace} may not claim {host}'
-        self.diagnostics.append(Diagnostic(self.ref, 'HostForbidden', message, field))
+        self.parts.diagnostics.append(Diagnostic(self.ref, 'HostForbidden', message, field))
         return False
 
     def _route(self, place: _Place) -> None:
@@ -153,7 +154,7 @@ class _IngressBuilder(FragmentParts):
         if isinstance(path, Invalid):
             # No request can have it: what is no path is refused before routes are looked up.
             message = f'{shorten(place.path.path)} is no path that a request can have; it must be {path.expected}'
-            self.diagnostics.append(Diagnostic(self.ref, 'InvalidPath', message, place.field))
+            self.parts.diagnostics.append(Diagnostic(self.ref, 'InvalidPath', message, place.field))
             return
         pointer = self.policies.pointer(Use(_backend(place.path), self._canary(place)), place.field)
         if not path.startswith(_CHALLENGES):
@@ -178,7 +179,7 @@ class _IngressBuilder(FragmentParts):
         if isinstance(expression, regular_expressions.Unsupported):
             # What it would match is not known, so all of the host that has no other path is closed.
             message = f'the regular expression {shorten(place.path.path)} {expression.reason}; the host is closed'
-            self.diagnostics.append(Diagnostic(self.ref, 'InvalidPath', message, place.field))
+            self.parts.diagnostics.append(Diagnostic(self.ref, 'InvalidPath', message, place.field))
             self._add(key, policies.closed(self.policies.pointer(use, place.field)), place.field)
             return
         pointer = self._guard(place.host, self.policies.pointer(use, place.field))
@@ -188,7 +189,7 @@ class _IngressBuilder(FragmentParts):
         _, candidates = self._candidates.setdefault(key, (field, {}))
         if conditions in candidates:
             message = 'another path of this Ingress is the same; the first has the requests'
-            self.diagnostics.append(Diagnostic(self.ref, 'Conflict', message, field))
+            self.parts.diagnostics.append(Diagnostic(self.ref, 'Conflict', message, field))
             return
         candidates[conditions] = Candidate(pointer, conditions, len(candidates))
 
@@ -200,7 +201,7 @@ class _IngressBuilder(FragmentParts):
     def _pass_through(self, place: _Place) -> None:
         """Claim the TLS of a host as it comes, for the backend of its root."""
         pointer = self.policies.pointer(Use(_backend(place.path), mode='tcp'), place.field)
-        self.claims.append(Claim(Kind.TLS, place.host, HostTls(passthrough=pointer), place.field))
+        self.parts.claims.append(Claim(Kind.TLS, place.host, HostTls(passthrough=pointer), place.field))
 
     def _is_expression(self, place: _Place) -> bool:
         """Tell whether a path is a regular expression: its own Ingress says so, or another one does for the whole host."""
@@ -237,13 +238,13 @@ class _IngressBuilder(FragmentParts):
             port = self.context.settings.https_public_port if has_tls else None
             www_routes = redirects.others(self.ref, 'ingress', hosts, backend, port)
             redirect_routes += [
-                route for route in www_routes if self._may_claim(route.host, self.field('www-redirect'))
+                route for route in www_routes if self._may_claim(route.host, self.parts.field('www-redirect'))
             ]
         for route in redirect_routes:
             key = route_key(route.host, route.path, exact=route.exact)
             if key not in self._candidates:
-                self.claims.append(Claim(Kind.ROUTE, key, route.pointer, 'spec.rules'))
-                self.data += route.data
+                self.parts.claims.append(Claim(Kind.ROUTE, key, route.pointer, 'spec.rules'))
+                self.parts.data += route.data
 
 
 def _canary_routes(ingress: Ingress, settings: IngressSettings | None) -> dict[_PathKey, Canary]:
