@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tools.bench import varied
+from tools.bench import parts, varied
 from tools.bench.catalogue import PARTS
 
 from conftest import ROOT, binary
@@ -114,6 +114,14 @@ def test_a_varied_cluster_is_whole_and_has_its_kinds_in_their_shares(seed):
     access = sum(bool(given & {'headrace.io/allow', 'headrace.io/rate-limit'}) for given in settings)
     # A TCP Service has these in the place of headers, a redirect or CORS.
     assert abs(access - (100 + 200 / 5)) < ROOM
+
+
+@pytest.mark.parametrize('network', [10, parts.HERE])
+def test_every_endpoint_of_a_varied_cluster_is_a_server(network):
+    model = parts.Model(parts.objects(50, network=network))
+    assert {each.reason for each in model.state.all_diagnostics()} & {'EndpointRefused', 'NoEndpoints'} == set()
+    backends = [name for name in model.files() if 'backends' in name]
+    assert sum(model.files()[name].count(b'\n  server ') for name in backends) == 50 * 10
 
 
 def test_another_seed_changes_settings_only():

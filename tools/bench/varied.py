@@ -18,13 +18,15 @@ from typing import Any
 PREFIX = 'headrace.io/'
 NAMESPACES = 50
 PER_FILE = 100
+# On loopback those of headrace's own listeners are refused.
+PORT = 9080
 _TCP_EVERY = 5
 _FIRST_TCP_PORT = 20000
 Document = dict[str, Any]
 
 
 def cluster(
-    count: int, seed: int = 7, *, endpoints: int = 10, network: int = 10, port: int = 8080
+    count: int, seed: int = 7, *, endpoints: int = 10, network: int = 10, port: int = PORT
 ) -> Iterator[Document]:
     """Yield each Service and after it its slice.
 
@@ -90,12 +92,12 @@ def service(number: int, settings: Mapping[str, str]) -> Document:
         },
         'spec': {
             'clusterIP': _address(10, 96, number),
-            'ports': [{'name': 'main', 'port': port, 'targetPort': 8080, 'protocol': 'TCP'}],
+            'ports': [{'name': 'main', 'port': port, 'targetPort': PORT, 'protocol': 'TCP'}],
         },
     }
 
 
-def endpoint_slice(number: int, found: list[str], port: int = 8080) -> Document:
+def endpoint_slice(number: int, found: list[str], port: int = PORT) -> Document:
     """Return the slice of a Service with these endpoints, all ready."""
     namespace, name = names(number)
     conditions = {'ready': True, 'serving': True, 'terminating': False}
@@ -183,7 +185,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=7)
     parser.add_argument('--endpoints', type=int, default=10, help='of each Service')
     parser.add_argument('--network', type=int, default=10, help="first number of the endpoints' addresses")
-    parser.add_argument('--port', type=int, default=8080, help='that endpoints listen on')
+    parser.add_argument('--port', type=int, default=PORT, help='that endpoints listen on')
     given = parser.parse_args()
     found = cluster(given.count, given.seed, endpoints=given.endpoints, network=given.network, port=given.port)
     write(given.folder, found)
