@@ -195,6 +195,8 @@ def memory(chosen: Chosen) -> Figures:
 
 def _bytes(count: int) -> Figures:
     sizes = {}
+    # Caches are full then, and count for neither.
+    _built(count, 1)
     for endpoints in (1, 10):
         gc.collect()
         tracemalloc.start()
