@@ -125,6 +125,8 @@ def _routes(exposures: Exposures) -> int:
 
 def _redirects(annotations: Annotations, exposures: Exposures) -> int:
     """Return how many routes there are at most that only redirect."""
+    if not annotations.has_any('redirect-root') and not annotations.has_any('www-redirect'):
+        return 0
     settings = ((exposed, parse.route(annotations.values(exposed.port.label))) for exposed in exposures.ports)
     return sum(
         len(exposed.hosts) * ((route.redirect_root is not None) + route.www_redirect) for exposed, route in settings

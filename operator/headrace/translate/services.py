@@ -94,9 +94,11 @@ def refresh(fragment: Fragment, service: Service, reader: Reader, context: Build
 
 def _not_applicable(builder: FragmentBuilder, exposures: Exposures) -> None:
     """Add a diagnostic for each key that was given in a form that no exposed port can use."""
+    if not exposures.ports:
+        return
     modes = {exposed.port.label: exposed.spoken.mode for exposed in exposures.ports}
     for names, mode in ((keys.HTTP_ONLY, 'http'), (keys.TCP_ONLY, 'tcp')):
-        if modes and mode not in modes.values():
+        if mode not in modes.values():
             for key in builder.annotations.common.keys() & names:
                 builder.say('NotApplicable', key, f'no exposed port has mode {mode}')
         for label, port_values in builder.annotations.by_port.items():
