@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.nft import layout
-from headrace.nft.rules import Elements, Table, Transaction
+from headrace.nft.rules import Table
+from headrace.nft.transaction import Elements, Transaction
 
 
 @dataclass(slots=True)

@@ -1,37 +1,32 @@
 """From the model to the node's table, and from a change of the model to a transaction of element changes.
 
 Pure. A virtual address is a handful of elements, a group of endpoints one chain (with affinity one more for each endpoint), so one
-change costs as much as itself. What nft gets is text: its JSON parser (1.0.6) crashes on a rule that leads to the
-address and port in a map. Nothing of that text comes from an object but parsed addresses, ports and hashes.
+change costs as much as itself.
 """
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import Action, Balanced, TrafficPath, VirtualAddress
 from headrace.nft import layout
 from headrace.nft.layout import TABLE, Chain, NodeFacts, family, host, ip_keyword
+from headrace.nft.transaction import Element, Elements, Transaction, declared, element_commands, rules
 from headrace.resolve.changes import Change, PointerChange
 from headrace.resolve.model_snapshot import ModelSnapshot
 from headrace.translate.virtual_addresses import SLOTS
 
-Element = tuple[str, str]
-Elements = dict[Element, str]
 # So many clients an endpoint remembers, so that clients cannot fill the kernel's memory.
 _AFFINITY_SIZE = 262_144
 # A draw among endpoints with weights is one of so many.
 _WEIGHTED_DRAWS = 65_536
 # Where the ports of the listener that a virtual address leads to begin.
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
-# The maps that lead to HAProxy or stand in for it, and those that lead to what the kernel balances.
-_LED = frozenset(('far', 'near', 'spare', 'nearspare'))
-_BALANCED = frozenset(('hit', 'nearhit'))
-# A command that names thousands of elements is parsed as fast as one that names few.
-_CHUNK = 1000
+# The elements of so many virtual addresses are made at once.
+_BLOCK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,108 +141,50 @@ def _draws(balanced: Balanced) -> tuple[int, tuple[str, ...]]:
     return _WEIGHTED_DRAWS, tuple(draws)
 
 
-@dataclass(slots=True)
-class Transaction:
-    """What is to be done to the table at once: elements and chains that go and come."""
-
-    removals: Elements = field(default_factory=dict)
-    additions: Elements = field(default_factory=dict)
-    sets: dict[str, str] = field(default_factory=dict)
-    chains: dict[str, Chain] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        """Tell whether anything is to be done."""
-        return bool(self.removals or self.additions or self.sets or self.chains)
-
-    def split(self) -> tuple['Transaction', 'Transaction']:
-        """Return what is to be done before HAProxy gets its commands, and what only after them.
-
-        Virtual addresses that go are gone, and those that close are shut, before it has no server for their clients. One that
-        moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
-        from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
-        """
-        first, rest = Transaction(sets=self.sets, chains=self.chains), Transaction()
-        proxied, balanced = self._coming(_LED), self._coming(_BALANCED)
-        for key in sorted(self.removals, key=_meets):
-            late = bool(rest.removals) if _meets(key) else _virtual_address_of(key) in proxied
-            if _shuts(key):
-                late = key not in self.additions and _virtual_address_of(key) not in balanced
-            (rest if late else first).removals[key] = self.removals[key]
-        for key in sorted(self.additions, key=_meets):
-            late = (
-                not (first.additions or first.chains)
-                if _meets(key)
-                else _virtual_address_of(key) in proxied and not _shuts(key)
-            )
-            (rest if late else first).additions[key] = self.additions[key]
-        return first, rest
-
-    def _coming(self, maps: frozenset[str]) -> set[str]:
-        """Return the virtual addresses that get an element in one of these maps."""
-        return {_virtual_address_of(key) for key in self.additions if key[0][:-1] in maps}
-
-    @property
-    def text(self) -> str:
-        """Return it as nft reads it. Chains that are not reachable any more stay: see `Table.stale`."""
-        lines = [f'add {_declaration(declaration)}' for declaration in self.sets.values()]
-        for name in self.chains:
-            lines += [f'add chain {TABLE} {name}', f'flush chain {TABLE} {name}']
-        for name, chain in self.chains.items():
-            lines += rules(name, chain)
-        lines += _element_commands('delete', dict.fromkeys(self.removals, ''))
-        lines += _element_commands('add', self.additions)
-        return ''.join(f'{line}\n' for line in lines)
-
-
-def rules(name: str, chain: Chain) -> list[str]:
-    """Return the commands that add a chain's rules."""
-    return [f'add rule {TABLE} {name} {rule} comment "{layout.comment(rule)}"' for rule in chain.rules]
-
-
-def _declaration(declaration: str) -> str:
-    kind, _, rest = declaration.partition(' ')
-    return f'{kind} {TABLE} {rest}'
-
-
-def _element_commands(verb: str, values_by_element: Mapping[Element, str]) -> list[str]:
-    by_set: dict[str, list[str]] = {}
-    for (name, key), value in sorted(values_by_element.items()):
-        by_set.setdefault(name, []).append(f'{key} : {value}' if value else key)
-    return [
-        f'{verb} element {TABLE} {name} {{ {", ".join(keys[start : start + _CHUNK])} }}'
-        for name, keys in by_set.items()
-        for start in range(0, len(keys), _CHUNK)
-    ]
-
-
 class Table:
-    """The table as it should be. Only its owner changes it; `stale` are chains and sets that are not reachable any more."""
+    """The table as it should be. Only its owner changes it; `stale` are chains and sets that are not reachable any more.
+
+    Its elements follow from virtual addresses, and are as many as two dozen for each, so they are made when they are
+    asked for.
+    """
 
     def __init__(self, snapshot: ModelSnapshot, facts: NodeFacts) -> None:
         self.facts = facts
-        self.elements: Elements = layout.fixed_elements(facts)
+        self.virtual_addresses: dict[str, VirtualAddress] = {}
         self.groups: dict[str, Balanced] = {}
         self.stale: set[str] = set()
         self._users: Counter[str] = Counter()
         for (kind, key), content in snapshot.pointers.items():
             if kind is Kind.VIRTUAL_ADDRESS and isinstance(content, VirtualAddress):
-                self.elements |= elements(key, content, facts)
+                self.virtual_addresses[key] = content
                 self._users.update(_spares(content))
         for fragment in snapshot.fragments.values():
             for balanced in fragment.balanced:
                 self.groups[balanced.name] = balanced
-                self._meet(balanced, 1)
-        self.elements |= {_hairpin(address): '' for address in self._users}
+                self._users.update(address for address, _ in balanced.endpoints)
 
     def copy(self, facts: NodeFacts) -> 'Table':
         """Return the table as it is now and stays, with facts that differ in `bypass` alone; only for its text."""
         table = Table(ModelSnapshot(), facts)
-        table.elements, table.groups = dict(self.elements), dict(self.groups)
+        table.virtual_addresses, table.groups = dict(self.virtual_addresses), dict(self.groups)
+        table._users = self._users.copy()
         return table
 
-    def _meet(self, balanced: Balanced, step: int) -> None:
-        for address, _ in balanced.endpoints:
-            self._users[address] += step
+    def blocks(self) -> Iterator[Elements]:
+        """Yield all elements, those of a virtual address together, in parts that are small enough to be handled at once."""
+        yield layout.fixed_elements(self.facts)
+        for keys in _batched(self.virtual_addresses, _BLOCK):
+            block: Elements = {}
+            for key in keys:
+                block |= elements(key, self.virtual_addresses[key], self.facts)
+            yield block
+        for addresses in _batched(self._users, _BLOCK * SLOTS):
+            yield {_hairpin(address): '' for address in addresses}
+
+    @property
+    def elements(self) -> Elements:
+        """Return all elements at once, which takes much memory where they are many."""
+        return {key: value for block in self.blocks() for key, value in block.items()}
 
     def chains(self) -> dict[str, Chain]:
         """Return all chains, each before it is jumped to."""
@@ -265,53 +202,63 @@ class Table:
 
     def text(self) -> str:
         """Return the transaction that makes the table anew, whatever is there."""
-        lines = [f'add table {TABLE}', f'delete table {TABLE}', f'add table {TABLE}']
-        lines += [f'add {_declaration(declaration)}' for declaration in self.sets().values()]
+        return ''.join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of `text`."""
+        for verb in ('add', 'delete', 'add'):
+            yield f'{verb} table {TABLE}\n'
+        for declaration in self.sets().values():
+            yield f'add {declared(declaration)}\n'
         chains = self.chains()
         for name, chain in chains.items():
             head = f' {{ {chain.head}; policy accept; }}' if chain.head else ''
-            lines.append(f'add chain {TABLE} {name}{head}')
+            yield f'add chain {TABLE} {name}{head}\n'
         for name, chain in chains.items():
-            lines += rules(name, chain)
-        return ''.join(f'{line}\n' for line in (*lines, *_element_commands('add', self.elements)))
+            for rule in rules(name, chain):
+                yield f'{rule}\n'
+        for block in self.blocks():
+            for command in element_commands('add', block):
+                yield f'{command}\n'
 
     def change(self, change: Change) -> Transaction:
         """Note a change of the model, and return what leads to it."""
         transaction = Transaction()
-        touched: set[Element] = set()
-        desired: Elements = {}
+        before, after, met = Elements(), Elements(), dict[str, bool]()
         for pointer in change.pointers:
             if pointer.key[0] is Kind.VIRTUAL_ADDRESS:
-                self._reopen(pointer, touched, desired)
+                self._reopen(pointer, before, after, met)
         for item in change.fragments:
-            self._regroup(item.old, item.new, transaction, touched)
-        for name, addresses in touched:
-            if name.startswith('hairpin') and self._users[addresses.partition(' ')[0]] > 0:
-                desired[name, addresses] = ''
-        for key in sorted(touched | desired.keys()):
-            previous, value = self.elements.get(key), desired.get(key)
-            if previous == value:
-                continue
-            if previous is not None:
-                transaction.removals[key] = previous
-                del self.elements[key]
-            if value is not None:
-                transaction.additions[key] = self.elements[key] = value
+            self._regroup(item.old, item.new, transaction, met)
+        for address, was_met in met.items():
+            if was_met:
+                before[_hairpin(address)] = ''
+            if address in self._users:
+                after[_hairpin(address)] = ''
+        transaction.removals |= {key: before[key] for key in sorted(before) if after.get(key) != before[key]}
+        transaction.additions |= {key: after[key] for key in sorted(after) if before.get(key) != after[key]}
         return transaction
 
-    def _reopen(self, pointer: PointerChange, touched: set[Element], desired: Elements) -> None:
+    def _reopen(self, pointer: PointerChange, before: Elements, after: Elements, met: dict[str, bool]) -> None:
         key = pointer.key[1]
-        if isinstance(pointer.old, VirtualAddress):
-            touched.update(elements(key, pointer.old, self.facts))
-            self._users.subtract(spares := _spares(pointer.old))
-            touched.update(map(_hairpin, spares))
+        if (old := self.virtual_addresses.pop(key, None)) is not None:
+            before |= elements(key, old, self.facts)
+            self._meet(_spares(old), -1, met)
         if isinstance(pointer.new, VirtualAddress):
-            desired.update(elements(key, pointer.new, self.facts))
-            self._users.update(spares := _spares(pointer.new))
-            touched.update(map(_hairpin, spares))
+            self.virtual_addresses[key] = pointer.new
+            after |= elements(key, pointer.new, self.facts)
+            self._meet(_spares(pointer.new), 1, met)
+
+    def _meet(self, addresses: Iterable[str], step: int, met: dict[str, bool]) -> None:
+        """Count who leads to an address; `met` notes whether anything did before."""
+        for address in addresses:
+            met.setdefault(address, address in self._users)
+            self._users[address] += step
+            if not self._users[address]:
+                del self._users[address]
 
     def _regroup(
-        self, old: Fragment | None, new: Fragment | None, transaction: Transaction, touched: set[Element]
+        self, old: Fragment | None, new: Fragment | None, transaction: Transaction, met: dict[str, bool]
     ) -> None:
         before = {balanced.name: balanced for balanced in old.balanced} if old else {}
         after = {balanced.name: balanced for balanced in new.balanced} if new else {}
@@ -320,8 +267,7 @@ class Table:
                 continue
             for balanced, step in ((before.get(name), -1), (after.get(name), 1)):
                 if balanced is not None:
-                    self._meet(balanced, step)
-                    touched |= {_hairpin(address) for address, _ in balanced.endpoints}
+                    self._meet((address for address, _ in balanced.endpoints), step, met)
             before_parts = group(before[name]) if name in before else Group({}, {})
             after_parts = group(after[name]) if name in after else Group({}, {})
             transaction.chains |= {
@@ -350,9 +296,6 @@ class Table:
             additions={key: '' for key in after if key not in before},
         )
         self.facts = facts
-        self.elements = {
-            key: value for key, value in self.elements.items() if key not in transaction.removals
-        } | transaction.additions
         return transaction
 
     def inherit(self, before: 'Table') -> None:
@@ -380,17 +323,10 @@ class Table:
         return ''.join(f'{line}\n' for line in lines)
 
 
-def _shuts(key: Element) -> bool:
-    return 'shut' in key[0]
-
-
-def _meets(key: Element) -> bool:
-    return key[0].startswith('hairpin')
-
-
-def _virtual_address_of(key: Element) -> str:
-    """Return the address, protocol and port that an element begins with."""
-    return ' . '.join(key[1].split(' . ')[:3])
+def _batched(items: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+    rest = iter(items)
+    while part := tuple(islice(rest, size)):
+        yield part
 
 
 def _hairpin(address: str) -> Element:

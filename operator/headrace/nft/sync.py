@@ -20,7 +20,8 @@ from headrace.nft.command import Nft, NftError, NoTableError
 from headrace.nft.conntrack import ConntrackError
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
-from headrace.nft.rules import Table, Transaction
+from headrace.nft.rules import Table
+from headrace.nft.transaction import Transaction
 from headrace.resolve.changes import Change
 from headrace.resolve.model_snapshot import ModelSnapshot
 

@@ -10,7 +10,8 @@ import yaml
 from headrace.names import Ref
 from headrace.nft import live_state, node_facts
 from headrace.nft.layout import NodeFacts
-from headrace.nft.rules import Table, Transaction
+from headrace.nft.rules import Table
+from headrace.nft.transaction import Transaction
 from headrace.objects import parse
 from headrace.resolve.model_snapshot import of_state
 from headrace.resolve.state import State
