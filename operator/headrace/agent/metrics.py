@@ -137,7 +137,7 @@ class TableCollector:
             'headrace_table_repairs', 'Comparisons that found the table other than it should be.', table_sync.repairs
         )
         yield _gauge('headrace_table_good', 'Whether the kernel has the table as it should be.', float(table_sync.good))
-        yield _gauge('headrace_table_elements', 'Elements of the table.', len(table.elements) if table else 0)
+        yield _gauge('headrace_table_elements', 'Elements of the table.', table.size if table else 0)
         yield _gauge('headrace_table_held', "Whether the table is this agent's to write.", float(table is not None))
         past = float(table is not None and table.facts.bypass)
         yield _gauge('headrace_table_bypass', 'Whether plain TCP goes past HAProxy.', past)

@@ -1,12 +1,18 @@
-"""The `nft` program: transactions in, listings out. Each call is one process, and what it does is done whole or not at all."""
+"""What tells the kernel a node's table: netlink for what there is much of, else the `nft` program, a process for each call.
+
+What a call does is done whole or not at all.
+"""
 
 import asyncio
-import json
 import signal
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
+from headrace.nft import live_state, messages
+from headrace.nft.kernel import Kernel, Reading
 from headrace.nft.layout import TABLE
+from headrace.nft.live_state import LiveState
+from headrace.nft.rules import Table
+from headrace.nft.transaction import Transaction
 
 _SECONDS = 60.0
 _LONGEST_ERROR = 500
@@ -16,29 +22,47 @@ class NftError(Exception):
     """nft has not done what was asked; the message says why."""
 
 
-class NoTableError(NftError):
-    """The table is not there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Nft:
-    """The program, by its path."""
+    """The program, by its path, and the kernel."""
 
     binary: str
+    kernel: Kernel = field(default_factory=Kernel)
 
     async def apply(self, text: str) -> None:
         """Do a transaction; raises NftError, and then nothing of it is done."""
         await self._call(('-f', '-'), text)
 
-    async def listing(self) -> dict[str, Any]:
-        """Return the table as the kernel has it; raises NoTableError and NftError."""
-        text = await self._call(('-j', 'list', 'table', *TABLE.split(' ')), '')
+    async def do(self, transaction: Transaction) -> None:
+        """Do a transaction, by netlink where it can be put into messages; raises NftError, and then nothing of it is done."""
+        if not messages.can_tell(transaction):
+            await self.apply(transaction.text)
+            return
         try:
-            document = await asyncio.to_thread(json.loads, text)
-        except ValueError as error:
-            raise NftError(f'{self.binary}: its listing is no JSON') from error
-        assert isinstance(document, dict)
-        return document
+            # The socket is one of this thread's network.
+            self.kernel.open()
+            await asyncio.to_thread(self._transact, transaction)
+        except OSError as error:
+            raise NftError(f'netlink: {error.strerror or error}') from error
+
+    def _transact(self, transaction: Transaction) -> None:
+        self.kernel.transact(messages.of(transaction, self.kernel.serial()))
+
+    async def live(self, table: Table) -> LiveState:
+        """Return the table as the kernel has it, to compare it with what it should be, and nothing where there is none; raises NftError."""
+        try:
+            reading = Reading()
+        except OSError as error:
+            raise NftError(f'netlink: {error.strerror or error}') from error
+        try:
+            return await asyncio.to_thread(lambda: live_state.read(reading, table.sums()))
+        except FileNotFoundError:
+            # A set is missing, so the table is another one.
+            return LiveState()
+        except OSError as error:
+            raise NftError(f'netlink: {error.strerror or error}') from error
+        finally:
+            reading.close()
 
     async def present(self) -> bool:
         """Tell whether the table is there; raises NftError."""
@@ -69,8 +93,7 @@ class Nft:
             raise NftError(f'{self.binary}: no answer within {_SECONDS:.0f} s') from error
         if process.returncode:
             message = ' '.join(errors.decode(errors='replace').split())[:_LONGEST_ERROR]
-            kind = NoTableError if 'No such file or directory' in message and 'list' in arguments else NftError
-            raise kind(message or f'{self.binary} {_ended(process.returncode)}')
+            raise NftError(message or f'{self.binary} {_ended(process.returncode)}')
         return output.decode()
 
 

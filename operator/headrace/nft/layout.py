@@ -29,6 +29,8 @@ FAMILIES = (4, 6)
 # Neither kube-proxy (0x4000, 0x8000) nor Calico or Cilium use this bit.
 _HIDE = '0x2000'
 _VIRTUAL_ADDRESS_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
+# Sets of networks.
+INTERVALS = frozenset(('ranges', 'here', 'pods'))
 _VERDICTS = ('shut', 'nearshut')
 # The chains that lead past HAProxy while it is away, and are empty otherwise.
 PAST = ('bypass', 'nearbypass')

@@ -1,89 +1,92 @@
-"""What the kernel says that the table is, read from `nft -j list table`, and how that differs from what it should be.
+"""What the kernel says that the table is, and how that differs from what it should be.
 
-Pure. Rules are compared by their comments, elements one by one; clients that are remembered by affinity are left out.
+Pure. Rules are compared by their comments. Of each set the kernel's elements are counted, and their hashes are summed up; only of
+sets where that differs are elements compared one by one. Clients that are remembered by affinity are left out.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
-from headrace.nft import layout
+from headrace.nft import layout, messages
+from headrace.nft.messages import Sum
 from headrace.nft.rules import Table
 from headrace.nft.transaction import Elements, Transaction
 
 
+class Source(Protocol):
+    """What tells the kernel's table."""
+
+    def elements(self, name: str) -> Iterable[bytes]:
+        """Return the elements of a set."""
+
+    def chains(self) -> Iterable[str]:
+        """Return the names of chains."""
+
+    def rules(self) -> Iterable[tuple[str, str]]:
+        """Return the chain and comment of each rule."""
+
+
 @dataclass(slots=True)
 class LiveState:
-    """The table as the kernel has it: its elements, and the comments of each chain's rules."""
+    """The table as the kernel has it: the comments of each chain's rules, and the elements of those sets that were `read`."""
 
     elements: Elements = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
 
 
-def read(document: dict[str, Any]) -> LiveState:
-    """Return what a listing holds; of chains that lie fallow nothing depends, so they are not read."""
-    live = LiveState()
-    for item in document.get('nftables', ()):
-        for kind, value in item.items():
-            if kind in ('set', 'map') and not value['name'].startswith('a-'):
-                for element in value.get('elem', ()):
-                    key, value_text = _element(element, is_map=kind == 'map')
-                    live.elements[value['name'], key] = value_text
-            elif kind == 'chain':
-                live.chains.setdefault(value['name'], ())
-            elif kind == 'rule':
-                live.chains[value['chain']] = (*live.chains.get(value['chain'], ()), value.get('comment', ''))
+def read(source: Source, expected: Mapping[str, Sum]) -> LiveState:
+    """Return the table; of sets that are as expected no elements, and nothing but chains where there are none."""
+    live = LiveState(chains=dict.fromkeys(source.chains(), ()))
+    if not live.chains:
+        return live
+    for name, comment in source.rules():
+        live.chains[name] = (*live.chains.get(name, ()), comment)
+    names = set[str]()
+    for name in layout.sets():
+        if messages.has_intervals(name):
+            live.elements |= dict.fromkeys(messages.intervals(name, source.elements(name)), '')
+        elif messages.sum_of(source.elements(name)) == expected.get(name, (0, 0)):
+            continue
+        else:
+            live.elements |= (messages.text(name, raw) for raw in source.elements(name))
+        names.add(name)
+    live.read = frozenset(names)
     return live
 
 
-def of_table(table: Table) -> LiveState:
+def of_table(table: Table, expected: Mapping[str, Sum]) -> LiveState:
     """Return what the kernel has after a table was applied, and no other program has changed it."""
-    return LiveState(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    sums = table.sums()
+    names = frozenset(
+        name for name in layout.sets() if messages.has_intervals(name) or sums.get(name) != expected.get(name)
+    )
+    return LiveState(table.of_sets(names), {name: chain.comments for name, chain in table.each_chain()}, names)
 
 
 def differences(table: Table, live: LiveState) -> list[str]:
     """Return how the kernel's table differs from what it should be, in words; the first ten of a kind."""
-    chains = {name: chain.comments for name, chain in table.chains().items()}
-    words = [f'chain {name}' for name, comments in chains.items() if live.chains.get(name) != comments][:10]
-    if table.elements == live.elements:
+    words = [f'chain {name}' for name, chain in table.each_chain() if live.chains.get(name) != chain.comments][:10]
+    wanted = table.of_sets(live.read)
+    if wanted == live.elements:
         return words
-    missing = sorted(table.elements.items() - live.elements.items())
-    surplus = sorted(live.elements.items() - table.elements.items())
+    missing = sorted(wanted.items() - live.elements.items())
+    surplus = sorted(live.elements.items() - wanted.items())
     words += [f'missing in {name}: {key}' for (name, key), _ in missing[:10]]
     return words + [f'surplus in {name}: {key}' for (name, key), _ in surplus[:10]]
 
 
-def mending(table: Table, live: LiveState) -> str | None:
-    """Return the transaction that makes the kernel's table true, '' for none; None where more than elements differ.
+def mending(table: Table, live: LiveState) -> tuple[Transaction, str] | None:
+    """Return the transaction that makes the kernel's elements true, and the text that makes its chains true.
 
-    Whether HAProxy is away is the one thing of the chains that comes and goes.
+    None where more than elements differ. Whether HAProxy is away is the one thing of the chains that comes and goes.
     """
-    chains = {name for name, chain in table.chains().items() if live.chains.get(name) != chain.comments}
+    chains = {name for name, chain in table.each_chain() if live.chains.get(name) != chain.comments}
     if not chains <= set(layout.PAST) or not chains <= live.chains.keys():
         return None
-    removed = {key: value for key, value in live.elements.items() if table.elements.get(key) != value}
-    added = {key: value for key, value in table.elements.items() if live.elements.get(key) != value}
-    return Transaction(removals=removed, additions=added).text + (
-        table.switch(bypass=table.facts.bypass) if chains else ''
-    )
-
-
-def _element(element: Any, *, is_map: bool) -> tuple[str, str]:
-    if is_map:
-        key, value = element
-        return _text(key), _text(value)
-    return _text(element), ''
-
-
-def _text(value: Any) -> str:
-    """Return an expression of the listing as the ruleset writes it."""
-    if not isinstance(value, dict):
-        return str(value)
-    if 'elem' in value:
-        return _text(value['elem']['val'])
-    if 'concat' in value:
-        return ' . '.join(map(_text, value['concat']))
-    if 'prefix' in value:
-        return layout.host(f'{value["prefix"]["addr"]}/{value["prefix"]["len"]}')
-    if 'goto' in value:
-        return f'goto {value["goto"]["target"]}'
-    return str(next(iter(value), ''))
+    wanted = table.of_sets(live.read)
+    removed = {key: value for key, value in live.elements.items() if wanted.get(key) != value}
+    added = {key: value for key, value in wanted.items() if live.elements.get(key) != value}
+    switch = table.switch(bypass=table.facts.bypass) if chains else ''
+    return Transaction(removals=removed, additions=added), switch

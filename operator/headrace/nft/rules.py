@@ -6,14 +6,15 @@ change costs as much as itself.
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import Action, Balanced, TrafficPath, VirtualAddress
-from headrace.nft import layout
+from headrace.nft import layout, messages
 from headrace.nft.layout import TABLE, Chain, NodeFacts, family, host, ip_keyword
+from headrace.nft.messages import Sum
 from headrace.nft.transaction import Element, Elements, Transaction, declared, element_commands, rules
 from headrace.resolve.changes import Change, PointerChange
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -27,6 +28,8 @@ _WEIGHTED_DRAWS = 65_536
 _LISTENERS = {'http': 0, 'tcp': 2, 'tls': 4}
 # The elements of so many virtual addresses are made at once.
 _BLOCK = 500
+# And so many chains: the kernel goes through all maps of a transaction for each one of it.
+_GROUPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,11 @@ def group(balanced: Balanced) -> Group:
     return Group(chains, sets)
 
 
+def is_even(balanced: Balanced) -> bool:
+    """Tell whether each endpoint of a group has one draw, and no client is remembered."""
+    return not balanced.affinity and not balanced.weights
+
+
 def _draws(balanced: Balanced) -> tuple[int, tuple[str, ...]]:
     """Return of how many draws each endpoint of a group has which, as a number or a range; '' for none.
 
@@ -154,6 +162,7 @@ class Table:
         self.groups: dict[str, Balanced] = {}
         self.stale: set[str] = set()
         self._users: Counter[str] = Counter()
+        self._size: int | None = None
         for (kind, key), content in snapshot.pointers.items():
             if kind is Kind.VIRTUAL_ADDRESS and isinstance(content, VirtualAddress):
                 self.virtual_addresses[key] = content
@@ -186,12 +195,30 @@ class Table:
         """Return all elements at once, which takes much memory where they are many."""
         return {key: value for block in self.blocks() for key, value in block.items()}
 
-    def chains(self) -> dict[str, Chain]:
-        """Return all chains, each before it is jumped to."""
-        chains: dict[str, Chain] = {}
+    @property
+    def size(self) -> int:
+        """Return how many elements there are."""
+        if self._size is None:
+            self._size = sum(map(len, self.blocks()))
+        return self._size
+
+    def of_sets(self, names: Container[str]) -> Elements:
+        """Return the elements of some sets."""
+        return {key: value for block in self.blocks() for key, value in block.items() if key[0] in names}
+
+    def sums(self) -> dict[str, Sum]:
+        """Return of each set without intervals how many elements it has, and the sum of their hashes."""
+        return messages.sums(self.blocks())
+
+    def each_chain(self) -> Iterator[tuple[str, Chain]]:
+        """Yield all chains, each before it is jumped to where that is by a rule."""
+        yield from layout.chains(self.facts).items()
         for name in sorted(self.groups):
-            chains |= group(self.groups[name]).chains
-        return layout.chains(self.facts) | chains
+            yield from group(self.groups[name]).chains.items()
+
+    def chains(self) -> dict[str, Chain]:
+        """Return all chains by name."""
+        return dict(self.each_chain())
 
     def sets(self) -> dict[str, str]:
         """Return the declarations of all sets and maps."""
@@ -202,24 +229,33 @@ class Table:
 
     def text(self) -> str:
         """Return the transaction that makes the table anew, whatever is there."""
-        return ''.join(self.lines())
+        lines = [f'add {declared(declaration)}' for declaration in self.sets().values()]
+        return ''.join((*_frame(self.chains(), lines), *(_text(block) for block in self.blocks())))
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of `text`."""
-        for verb in ('add', 'delete', 'add'):
-            yield f'{verb} table {TABLE}\n'
-        for declaration in self.sets().values():
-            yield f'add {declared(declaration)}\n'
-        chains = self.chains()
-        for name, chain in chains.items():
-            head = f' {{ {chain.head}; policy accept; }}' if chain.head else ''
-            yield f'add chain {TABLE} {name}{head}\n'
-        for name, chain in chains.items():
-            for rule in rules(name, chain):
-                yield f'{rule}\n'
-        for block in self.blocks():
-            for command in element_commands('add', block):
-                yield f'{command}\n'
+    def frame(self) -> str:
+        """Return the transaction that makes the table anew without what `parts` adds, in which it serves nothing."""
+        lines = [f'add {declared(declaration)}' for declaration in layout.sets().values()]
+        return ''.join((*_frame(layout.chains(self.facts), lines), _text(layout.fixed_elements(self.facts))))
+
+    def parts(self) -> Iterator[Transaction]:
+        """Yield what `frame` is without, in transactions of which none takes the kernel long."""
+        kinds = (True, False)
+        for wanted in kinds:
+            names = sorted(name for name, balanced in self.groups.items() if is_even(balanced) is wanted)
+            for part in _batched(names, _GROUPS):
+                transaction = Transaction()
+                for name in part:
+                    balanced = self.groups[name]
+                    found = group(balanced)
+                    transaction.sets |= found.sets
+                    transaction.chains |= found.chains
+                    transaction.even |= dict.fromkeys(found.chains, balanced) if wanted else {}
+                yield transaction
+        for block in islice(self.blocks(), 1, None):
+            for wanted in kinds:
+                additions = {key: value for key, value in block.items() if messages.has_intervals(key[0]) is not wanted}
+                if additions:
+                    yield Transaction(additions=additions)
 
     def change(self, change: Change) -> Transaction:
         """Note a change of the model, and return what leads to it."""
@@ -237,6 +273,8 @@ class Table:
                 after[_hairpin(address)] = ''
         transaction.removals |= {key: before[key] for key in sorted(before) if after.get(key) != before[key]}
         transaction.additions |= {key: after[key] for key in sorted(after) if before.get(key) != after[key]}
+        if self._size is not None:
+            self._size += len(transaction.additions) - len(transaction.removals)
         return transaction
 
     def _reopen(self, pointer: PointerChange, before: Elements, after: Elements, met: dict[str, bool]) -> None:
@@ -273,6 +311,9 @@ class Table:
             transaction.chains |= {
                 key: chain for key, chain in after_parts.chains.items() if before_parts.chains.get(key) != chain
             }
+            transaction.even |= {
+                key: after[name] for key in after_parts.chains if key in transaction.chains and is_even(after[name])
+            }
             transaction.sets |= {key: text for key, text in after_parts.sets.items() if key not in before_parts.sets}
             self.stale |= (before_parts.chains.keys() - after_parts.chains.keys()) | (
                 before_parts.sets.keys() - after_parts.sets.keys()
@@ -295,7 +336,7 @@ class Table:
             removals={key: '' for key in before if key not in after},
             additions={key: '' for key in after if key not in before},
         )
-        self.facts = facts
+        self.facts, self._size = facts, None
         return transaction
 
     def inherit(self, before: 'Table') -> None:
@@ -321,6 +362,21 @@ class Table:
         self.stale.clear()
         lines = [f'delete {"set" if name.startswith("a-") else "chain"} {TABLE} {name}' for name in ordered]
         return ''.join(f'{line}\n' for line in lines)
+
+
+def _frame(chains: Mapping[str, Chain], declarations: Iterable[str]) -> Iterator[str]:
+    """Yield the commands that make a table of sets and chains anew."""
+    yield from (f'{verb} table {TABLE}\n' for verb in ('add', 'delete', 'add'))
+    yield from (f'{declaration}\n' for declaration in declarations)
+    for name, chain in chains.items():
+        head = f' {{ {chain.head}; policy accept; }}' if chain.head else ''
+        yield f'add chain {TABLE} {name}{head}\n'
+    for name, chain in chains.items():
+        yield from (f'{rule}\n' for rule in rules(name, chain))
+
+
+def _text(block: Elements) -> str:
+    return ''.join(f'{command}\n' for command in element_commands('add', block))
 
 
 def _batched(items: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:

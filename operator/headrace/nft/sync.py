@@ -16,7 +16,7 @@ from pathlib import Path
 from headrace.ir.fragment import Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.nft import conntrack, live_state, route
-from headrace.nft.command import Nft, NftError, NoTableError
+from headrace.nft.command import Nft, NftError
 from headrace.nft.conntrack import ConntrackError
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
@@ -30,6 +30,8 @@ _STEP_SECONDS = 0.1
 # A comparison, and keeping the table in a file, may take this part of the time at most.
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
+# The file has a transaction for each part of a table; nft takes a line of this for a comment.
+_PARTED = '# ---\n'
 _AGAIN_SECONDS = 1.0
 # Where a table is built only to see whether that fails.
 _ANYWHERE = NodeFacts('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
@@ -71,7 +73,8 @@ class TableSync:
                 route.add()
             if await self._nft.present() or not self._file.exists():
                 return False
-            await self._nft.apply(await asyncio.to_thread(self._file.read_text))
+            for part in (await asyncio.to_thread(self._file.read_text)).split(_PARTED):
+                await self._nft.apply(part)
         except (NftError, OSError) as error:
             log.warning('the last good table cannot be restored', extra={'error': str(error)})
             return False
@@ -85,7 +88,7 @@ class TableSync:
             self._lead_ipv6()
             table = self._build(facts)
             try:
-                await self._adopt(table, await self._read_live())
+                await self._adopt(table, await self._nft.live(table))
             except NftError:
                 await self._anew(table)
             await self._forget_flows()
@@ -107,13 +110,18 @@ class TableSync:
 
     async def _adopt(self, table: Table, live: live_state.LiveState) -> None:
         """Go on with a table that is there: what it remembers of clients stays, where only elements differ."""
-        text = live_state.mending(table, live)
-        if text is None:
+        if not live.chains:
+            await self._fill(table)
+            return
+        mending = live_state.mending(table, live)
+        if mending is None:
             await self._anew(table)
             return
+        transaction, text = mending
         self.good = True
-        if text:
-            await self._try(text)
+        await self._do(transaction)
+        if text and self.good:
+            await self._try(self._nft.apply(text))
         self._problem('table', '')
         self._unsaved.set()
 
@@ -173,7 +181,7 @@ class TableSync:
                 await self._anew(table)
                 return
             table.inherit(before)
-            await self._adopt(table, live_state.of_table(before))
+            await self._adopt(table, live_state.of_table(before, table.sums()))
 
     async def reconcile(self, snapshot: ModelSnapshot) -> None:
         """Make the table true to a snapshot from what the kernel has: a change of it has failed unexpectedly."""
@@ -211,7 +219,7 @@ class TableSync:
         async with self._turn:
             text = self.table.switch(bypass=bypass)
             if self.good:
-                await self._try(text)
+                await self._try(self._nft.apply(text))
             log.info('plain TCP goes past HAProxy' if bypass else 'plain TCP goes to HAProxy again')
 
     def _is_held(self) -> bool:
@@ -283,13 +291,11 @@ class TableSync:
                 return
             self._lead_ipv6()
             if text := self.table.sweep():
-                await self._try(text)
+                await self._try(self._nft.apply(text))
         # A large table takes seconds to list, and changes do not wait for that: then it is looked at another time.
         before = self.transactions
         try:
-            live = await self._read_live()
-        except NoTableError:
-            live = live_state.LiveState()
+            live = await self._nft.live(self.table.copy(self.table.facts))
         except NftError as error:
             self._problem('table', str(error))
             return
@@ -299,40 +305,56 @@ class TableSync:
             if differences := live_state.differences(self.table, live):
                 self.repairs += 1
                 log.warning(
-                    'the table was changed by another program; making it anew',
-                    extra={'first': '; '.join(differences[:5])},
+                    'the table was changed by another program; mending it', extra={'first': '; '.join(differences[:5])}
                 )
-                await self._anew(self.table)
-
-    async def _read_live(self) -> live_state.LiveState:
-        """Return the table as the kernel has it; raises NftError. A large one takes seconds to read."""
-        return await asyncio.to_thread(live_state.read, await self._nft.listing())
+                await self._adopt(self.table, live)
 
     async def _do(self, transaction: Transaction) -> None:
         if transaction and self.good:
-            await self._try(transaction.text)
+            await self._try(self._nft.do(transaction))
 
-    async def _try(self, text: str) -> None:
+    async def _try(self, work: Awaitable[None]) -> None:
         """Do a transaction; one that fails is followed by the whole table."""
         self.transactions += 1
         try:
-            await self._nft.apply(text)
+            await work
         except NftError as error:
-            log.warning('nft has refused a transaction; making the table anew', extra={'error': str(error)})
+            log.warning('the kernel has refused a transaction; making the table anew', extra={'error': str(error)})
             assert self.table is not None
             await self._anew(self.table)
             return
         self._unsaved.set()
 
-    async def _anew(self, table: Table) -> None:
-        self.transactions += 1
+    async def _fill(self, table: Table) -> None:
+        """Make a table where there is none, in steps: until the last one, what it lacks is as if there were none."""
         table.stale.clear()
         try:
-            await self._nft.apply(await asyncio.to_thread(table.text))
+            await self._count(self._nft.apply(table.frame()))
+            for part in table.parts():
+                await self._count(self._nft.do(part))
         except NftError as error:
-            self.good = False
-            self._problem('table', str(error))
+            self._note_bad(error)
             return
+        self._note_good()
+
+    async def _count(self, work: Awaitable[None]) -> None:
+        self.transactions += 1
+        await work
+
+    async def _anew(self, table: Table) -> None:
+        table.stale.clear()
+        try:
+            await self._count(self._nft.apply(await asyncio.to_thread(table.text)))
+        except NftError as error:
+            self._note_bad(error)
+            return
+        self._note_good()
+
+    def _note_bad(self, error: NftError) -> None:
+        self.good = False
+        self._problem('table', str(error))
+
+    def _note_good(self) -> None:
         self.good = True
         self._problem('table', '')
         self._unsaved.set()
@@ -373,10 +395,9 @@ class TableSync:
             if self.table is None:
                 return
             table = self.table.copy(replace(self.table.facts, bypass=True))
-        text = await asyncio.to_thread(table.text)
         temporary = self._file.with_suffix('.new')
         try:
-            await asyncio.to_thread(temporary.write_text, text)
+            await asyncio.to_thread(_write, temporary, table)
             if not self._is_held():
                 # It has vanished meanwhile, and its file with it, or another agent keeps that.
                 temporary.unlink()
@@ -386,3 +407,11 @@ class TableSync:
             log.warning('the table cannot be kept in a file', extra={'error': str(error)})
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _write(file: Path, table: Table) -> None:
+    """Write a table so that it can be loaded where there is none."""
+    with file.open('w') as opened:
+        opened.write(table.frame())
+        for part in table.parts():
+            opened.write(_PARTED + part.text)

@@ -7,6 +7,7 @@ of that text comes from an object but parsed addresses, ports and hashes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headrace.ir.l4 import Balanced
 from headrace.nft import layout
 from headrace.nft.layout import TABLE, Chain
 
@@ -21,12 +22,16 @@ _CHUNK = 1000
 
 @dataclass(slots=True)
 class Transaction:
-    """What is to be done to the table at once: elements and chains that go and come."""
+    """What is to be done to the table at once: elements and chains that go and come.
+
+    `even` are the groups of those chains that draw among endpoints evenly.
+    """
 
     removals: Elements = field(default_factory=dict)
     additions: Elements = field(default_factory=dict)
     sets: dict[str, str] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
+    even: dict[str, Balanced] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
@@ -39,7 +44,7 @@ class Transaction:
         moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
         from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
         """
-        first, rest = Transaction(sets=self.sets, chains=self.chains), Transaction()
+        first, rest = Transaction(sets=self.sets, chains=self.chains, even=self.even), Transaction()
         proxied, balanced = self._coming(_LED), self._coming(_BALANCED)
         for key in sorted(self.removals, key=_meets):
             late = bool(rest.removals) if _meets(key) else _virtual_address_of(key) in proxied

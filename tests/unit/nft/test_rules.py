@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from headrace.names import Ref
-from headrace.nft import live_state, node_facts
+from headrace.nft import live_state, messages, node_facts
 from headrace.nft.layout import NodeFacts
 from headrace.nft.rules import Table
 from headrace.nft.transaction import Transaction
@@ -264,50 +264,78 @@ def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
         assert all(chains[name] == chain for name, chain in fresh.chains().items() if name[1] == '-')
 
 
-def test_a_listing_of_the_kernel_is_compared_element_by_element_and_rule_by_rule():
+class Kernel:
+    """The kernel as it tells a table."""
+
+    def __init__(self, table):
+        self.held, self.comments = (
+            dict(table.elements),
+            [(name, comment) for name, chain in table.chains().items() for comment in chain.comments],
+        )
+        self.names = list(table.chains())
+
+    def elements(self, name):
+        if messages.has_intervals(name):
+            return [networks(key) for where, key in self.held if where == name]
+        return [messages.element(key, value) for (where, key), value in self.held.items() if where == name]
+
+    def chains(self):
+        return self.names
+
+    def rules(self):
+        return self.comments
+
+
+def networks(key):
+    """Return a network as the end of a set that has no other one."""
+    assert key in ('10.244.1.0/24', '10.244.0.0/16')
+    return messages.element(key.partition('/')[0], '')
+
+
+def test_what_the_kernel_tells_is_compared_rule_by_rule_and_element_by_element_where_a_sum_differs(monkeypatch):
+    monkeypatch.setattr(
+        messages,
+        'intervals',
+        lambda name, raws: [(name, '10.244.1.0/24' if name == 'here4' else '10.244.0.0/16') for _ in raws],
+    )
     _, state = world(*web(), node())
     table = Table(of_state(state), SITE)
-    seen = live_state.LiveState(dict(table.elements), {name: chain.comments for name, chain in table.chains().items()})
+    kernel = Kernel(table)
+    seen = live_state.read(kernel, table.sums())
     assert live_state.differences(table, seen) == []
-    seen.chains['far'] = seen.chains['far'][:-1]
-    del seen.elements['far4', '10.96.0.1 . tcp . 80']
-    seen.elements['shut4', '10.96.0.1 . tcp . 80'] = 'drop'
-    assert live_state.differences(table, seen) == [
+    assert {name for name, _ in seen.elements} == {'here4', 'pods4'}
+    kernel.comments.remove(('far', table.chains()['far'].comments[-1]))
+    del kernel.held['far4', '10.96.0.1 . tcp . 80']
+    kernel.held['shut4', '10.96.0.1 . tcp . 80'] = 'drop'
+    assert live_state.differences(table, live_state.read(kernel, table.sums())) == [
         'chain far',
         'missing in far4: 10.96.0.1 . tcp . 80',
         'surplus in shut4: 10.96.0.1 . tcp . 80',
     ]
+    kernel.names = []
+    assert live_state.read(kernel, {}) == live_state.LiveState()
 
 
-def test_a_listing_is_read_as_the_ruleset_writes_it():
-    listing = {
-        'nftables': [
-            {'metainfo': {'version': '1.0.9'}},
-            {'table': {'family': 'inet', 'name': 'headrace'}},
-            {'set': {'name': 'nodes4', 'elem': ['192.0.2.1', {'elem': {'val': '192.0.2.2', 'timeout': 9}}]}},
-            {'set': {'name': 'pods4', 'elem': [{'prefix': {'addr': '10.244.0.0', 'len': 16}}, {'prefix': {'addr': '10.9.9.9', 'len': 32}}]}},
-            {'set': {'name': 'empty4'}},
-            # Clients that affinity remembers come and go by themselves.
-            {'set': {'name': 'a-shop', 'elem': ['10.0.0.1']}},
-            {'map': {'name': 'far4', 'elem': [[{'concat': ['10.96.0.1', 'tcp', 80]}, {'goto': {'target': 'to-tcp'}}]]}},
-            {'map': {'name': 'shut4', 'elem': [[{'elem': {'val': {'concat': ['10.96.0.2', 'udp', 53]}}}, {'drop': None}]]}},
-            {'chain': {'name': 'far'}},
-            {'rule': {'chain': 'far', 'comment': 'one'}},
-            {'rule': {'chain': 'far'}},
-        ]
-    }  # fmt: skip
-    assert live_state.read(listing) == live_state.LiveState(
-        {
-            ('nodes4', '192.0.2.1'): '',
-            ('nodes4', '192.0.2.2'): '',
-            ('pods4', '10.244.0.0/16'): '',
-            ('pods4', '10.9.9.9'): '',
-            ('far4', '10.96.0.1 . tcp . 80'): 'goto to-tcp',
-            ('shut4', '10.96.0.2 . udp . 53'): 'drop',
-        },
-        {'far': ('one', '')},
-    )
-    assert live_state.read({}) == live_state.LiveState()
+def test_an_element_that_leads_elsewhere_has_another_sum():
+    at = '10.96.0.1 . tcp . 80'
+    one, other = ([{('far4', at): f'192.0.2.1 . {port}'}] for port in (10282, 10284))
+    assert messages.sums(one) == messages.sums(one) != messages.sums(other)
+
+
+@pytest.mark.parametrize(
+    ('element', 'value'),
+    [
+        (('far4', '10.96.0.1 . tcp . 80'), '192.0.2.1 . 10282'),
+        (('spare6', 'fd00::1 . udp . 53 . 15'), 'fd00::2 . 5353'),
+        (('hit6', 'fd00::1 . sctp . 9'), 'goto b-0123'),
+        (('shut4', '10.96.0.1 . tcp . 65535'), 'drop'),
+        (('nearshut4', '10.96.0.1 . tcp . 1'), 'accept'),
+        (('inner4', '10.96.0.1 . tcp . 80'), ''),
+        (('hairpin6', 'fd00::1 . fd00::1'), ''),
+    ],
+)
+def test_an_element_as_the_kernel_tells_it_is_the_one_it_was_told(element, value):
+    assert messages.text(element[0], messages.element(element[1], value)) == (element, value)
 
 
 def test_another_network_of_pods_is_its_own_elements():
@@ -353,14 +381,16 @@ def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_a
     _, state = world(*web(), node())
     before = Table(of_state(state), replace(SITE, bypass=True))
     after = Table(of_state(state), replace(SITE, ports=(10288, 10289, 10290, 10291, 10294, 10295), closed=SITE.ports))
-    seen = live_state.of_table(before)
-    assert live_state.mending(after, seen).splitlines() == [
+    seen = live_state.of_table(before, after.sums())
+    transaction, switch = live_state.mending(after, seen)
+    assert (transaction.text + switch).splitlines() == [
         'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
         'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
         'flush chain inet headrace bypass',
         'flush chain inet headrace nearbypass',
     ]
-    assert live_state.mending(before, seen) == ''
+    transaction, switch = live_state.mending(before, live_state.of_table(before, before.sums()))
+    assert (bool(transaction), switch) == (False, '')
     seen.chains['far'] = ()
     assert live_state.mending(after, seen) is None
 
