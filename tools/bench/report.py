@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import which
@@ -19,11 +20,12 @@ from tools.bench.figures import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORMAT = 1
+_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """What a part has found; `hole` says why figures are missing, and `load` how many processes waited for a core before."""
+    """What a part has found; `hole` says why figures are missing, and `load` how many others ran or waited for a core before."""
 
     commit: str
     began: str
@@ -89,7 +91,16 @@ def write(path: Path, report: Report) -> None:
 def begun(asked: dict[str, int | list[int]], budget: float = 0.0) -> PartReport:
     """Return the report of a part that begins now."""
     moment = dt.datetime.now(dt.UTC).isoformat(timespec='seconds')
-    return PartReport(commit(), moment, round(os.getloadavg()[0], 1), asked, budget=round(budget))
+    return PartReport(commit(), moment, round(_running(), 1), asked, budget=round(budget))
+
+
+def _running() -> float:
+    """Return how many other threads ran or waited for a core during a second; the load of a minute has the part before too."""
+    found = list[int]()
+    for _ in range(_LOOKS):
+        found.append(int(Path('/proc/stat').read_text().partition('procs_running ')[2].split()[0]) - 1)
+        time.sleep(1 / _LOOKS)
+    return sum(found) / _LOOKS
 
 
 def commit() -> str:

@@ -51,9 +51,7 @@ def _measured(report: Report, part: str) -> Iterator[str]:
     if found is None:
         yield f'The part `{part}` was not measured.'
         return
-    said = (
-        f'`{part}`: {found.began[:10]}, commit {found.commit}; processes that waited for a core before: {found.load:g}'
-    )
+    said = f'`{part}`: {found.began[:10]}, commit {found.commit}; others that ran or waited for a core before: {found.load:g}'
     yield f'*{said}{f"; {found.hole}" if found.hole else ""}.*'
 
 
@@ -124,7 +122,7 @@ def _targets(report: Report) -> Iterator[str]:
 def _machine(report: Report) -> Iterator[str]:
     yield from _table(['', ''], [[key, str(value)] for key, value in report.machine.items() if value])
     yield from _table(
-        ['part', 'seconds', 'processes that waited for a core before', 'commit', 'missing'],
+        ['part', 'seconds', 'others that ran or waited for a core before', 'commit', 'missing'],
         [
             [name, f'{part.seconds:.0f}', f'{part.load:g}', part.commit, part.hole or '–']
             for name, part in report.parts.items()
