@@ -91,7 +91,7 @@ def test_the_service_is_asked_with_the_headers_of_the_client_and_those_of_forwar
         'host': 'auth.shop.svc', 'cookie': 'a=b', 'authorization': 'Bearer x', 'accept': 'text/html', 'user-agent': 'browser',
         'x-original-url': 'http://app.com/a?b=c&d', 'x-original-method': 'PUT', 'x-forwarded-method': 'PUT',
         'x-forwarded-uri': '/a?b=c&d', 'x-auth-request-redirect': '/a?b=c&d', 'x-forwarded-for': '127.0.0.1',
-        'x-forwarded-host': 'app.com', 'x-forwarded-proto': 'http', 'x-forwarded-port': str(edge.http), 'x-headrace-hops': '1',
+        'x-forwarded-host': 'app.com', 'x-forwarded-proto': 'http', 'x-forwarded-port': str(edge.http), 'x-headrace-hops': '01',
     }  # fmt: skip
     assert {name: asked.header(name) for name in asked.headers} == wanted
 

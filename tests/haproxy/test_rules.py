@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import http.client
+import json
 import ssl
 
 import pytest
@@ -191,6 +193,12 @@ def plain_edges(started, endpoints):
     return {'nobody': started(*services, seen=seen), 'proxies': started(*services, seen=seen, trusted_proxies=PROXY)}
 
 
+@pytest.fixture(scope='module')
+def dual_edge(started, endpoints):
+    """An edge for clients of IPv4 and IPv6."""
+    return started(web('some', endpoints), addresses=('127.0.0.1', '::1'))
+
+
 def test_what_clients_say_of_themselves_is_taken_away(plain_edges):
     lies = [
         ('X-Forwarded-For', '1.2.3.4'),
@@ -202,6 +210,25 @@ def test_what_clients_say_of_themselves_is_taken_away(plain_edges):
     assert seen['x-forwarded-for'] == ['127.0.0.1']
     assert seen['x-forwarded-proto'] == ['http']
     assert not {'x_forwarded_for', 'forwarded'} & seen.keys()
+
+
+# Addresses of each length modulo three, because headers of a connection are made of threes of bytes.
+@pytest.mark.parametrize('client', ['127.0.0.1', '127.0.0.10', '127.0.0.100', '127.100.100.100', '::1'])
+def test_a_request_has_each_header_about_its_client_once(dual_edge, client):
+    connection = http.client.HTTPConnection(
+        '::1' if ':' in client else '127.0.0.1', dual_edge.http, source_address=(client, 0)
+    )
+    with contextlib.closing(connection):
+        for _ in range(2):
+            connection.request('GET', '/', headers={'Host': 'some.com'})
+            seen = json.loads(connection.getresponse().read())['headers']
+            assert {name: values for name, values in seen.items() if name.startswith('x-forwarded-')} == {
+                'x-forwarded-for': [client],
+                'x-forwarded-proto': ['http'],
+                'x-forwarded-host': ['some.com'],
+                'x-forwarded-port': [str(dual_edge.http)],
+            }
+            assert [values[0].lstrip('0') for name, values in seen.items() if name == 'x-headrace-hops'] == ['1']
 
 
 def test_what_a_trusted_proxy_says_is_kept_and_the_rest_is_added(plain_edges):

@@ -262,14 +262,12 @@ class Renderer:
         return {certificate_lists.PLACEHOLDER: placeholder_certificates.placeholder(), **files}
 
     def _about_listener(self) -> dict[str, str]:
-        """Return the headers that tell a listener, as hex digits; none where a PROXY header or another port may say more."""
+        """Return the headers that tell a listener, as Base64; none where a trusted proxy may say more."""
         settings = self.context.settings
         if self.context.role is Role.NODE or settings.trusted_proxies:
             return {}
         return {
-            proto: syntax.header_bytes(
-                (('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port)), (names.HOPS, '1'))
-            ).hex()
+            proto: syntax.header_block((('X-Forwarded-Proto', proto), ('X-Forwarded-Port', str(port))))
             for proto, port in (('http', settings.http_port), ('https', settings.https_port))
         }
 
