@@ -64,7 +64,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     assert len(never) == 17
     assert set(never.values()) == {0}
     assert [found['live'][f'{size}: reloads, all']['value'] for size in (10, 20)] == [0, 0]
-    assert len([name for name in found['requests'] if name.endswith('ratio')]) == 5
+    assert len([name for name in found['requests'] if name.endswith('ratio')]) == 9
     # What has neither a unit nor a direction is a number of things.
     counts = [item for part in found.values() for item in part.values() if not item['unit']]
     assert [item['name'] for item in counts if item['value'] != int(item['value'])] == []
