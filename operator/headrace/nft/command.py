@@ -35,6 +35,8 @@ class Nft:
 
     async def do(self, transaction: Transaction) -> None:
         """Do a transaction, by netlink where it can be put into messages; raises NftError, and then nothing of it is done."""
+        if not transaction:
+            return
         if not messages.can_tell(transaction):
             await self.apply(transaction.text)
             return
@@ -55,7 +57,7 @@ class Nft:
         except OSError as error:
             raise NftError(f'netlink: {error.strerror or error}') from error
         try:
-            return await asyncio.to_thread(lambda: live_state.read(reading, table.sums()))
+            return await asyncio.to_thread(live_state.read, reading, table.sums)
         except FileNotFoundError:
             # A set is missing, so the table is another one.
             return LiveState()

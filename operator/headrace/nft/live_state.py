@@ -4,7 +4,7 @@ Pure. Rules are compared by their comments. Of each set the kernel's elements ar
 sets where that differs are elements compared one by one. Clients that are remembered by affinity are left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,14 +36,14 @@ class LiveState:
     read: frozenset[str] = frozenset()
 
 
-def read(source: Source, expected: Mapping[str, Sum]) -> LiveState:
-    """Return the table; of sets that are as expected no elements, and nothing but chains where there are none."""
+def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
+    """Return the table, compared with the sums that are expected; of sets that are as expected no elements, and nothing but chains where there are none."""
     live = LiveState(chains=dict.fromkeys(source.chains(), ()))
     if not live.chains:
         return live
     for name, comment in source.rules():
         live.chains[name] = (*live.chains.get(name, ()), comment)
-    names = set[str]()
+    names, expected = set[str](), sums()
     for name in layout.sets():
         if messages.has_intervals(name):
             live.elements |= dict.fromkeys(messages.intervals(name, source.elements(name)), '')

@@ -30,6 +30,7 @@ _KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
 _CHAIN_NAME, _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 3, 2, 4, 7
 _INTERVAL_END = 1
 _MASK = 0x3FFF
+_HEAD, _KEY_HEAD, _PADDED_PORT, _SLOT = map(struct.Struct, ('=HH', '=HHHH', '>HH', '=I'))
 # The verdicts that elements hold.
 _DROP, _ACCEPT, _GOTO = 0, 1, -4
 # Of a virtual address: address, protocol and port.
@@ -139,33 +140,47 @@ def sum_of(raws: Iterable[bytes]) -> Sum:
 
 def element(key: str, value: str) -> bytes:
     """Return an element as the kernel tells it; `value` is '' in sets, and does not count for what is removed."""
-    fields = key.split(' . ')
-    packed = b''.join(map(_field, fields[:_FIELDS]))
-    if len(fields) > _FIELDS:
+    if key.count(' . ') == _FIELDS:
         # A slot is drawn, so it is a number of the machine.
-        packed += struct.pack('=I', int(fields[_FIELDS]))
+        start, _, slot = key.rpartition(' . ')
+        packed = _start(start) + _SLOT.pack(int(slot))
+    else:
+        packed = _start(key)
     return _element(packed, (_end(value) if ' . ' in value else _verdict(value)) if value else b'')
 
 
 def _element(key: bytes, data: bytes) -> bytes:
-    parts = attribute(_KEY, attribute(1, key)) + (attribute(_DATA, data) if data else b'')
-    return struct.pack('=HH', len(parts) + 4, 1) + parts
+    size = len(key)
+    parts = _KEY_HEAD.pack(size + 8, _KEY, size + 4, 1) + key
+    if data:
+        parts += _HEAD.pack(len(data) + 4, _DATA) + data
+    return _HEAD.pack(len(parts) + 4, 1) + parts
 
 
+# The elements of a virtual address begin with the same key, and come one after the other.
+@lru_cache(maxsize=256)
+def _start(text: str) -> bytes:
+    return b''.join(map(_field, text.split(' . ')))
+
+
+@lru_cache(maxsize=256)
 def _end(value: str) -> bytes:
-    return attribute(1, b''.join(map(_field, value.split(' . '))))
+    packed = b''.join(map(_field, value.split(' . ')))
+    return _HEAD.pack(len(packed) + 4, 1) + packed
 
 
-@lru_cache(maxsize=4096)
 def _field(text: str) -> bytes:
     """Return a part of a key or value: address, protocol or port."""
-    if '.' in text or ':' in text:
+    if '.' in text:
+        return bytes(map(int, text.split('.')))
+    if ':' in text:
         return ipaddress.ip_address(text).packed
     if text in _PROTOCOLS:
         return bytes((_PROTOCOLS[text], 0, 0, 0))
-    return struct.pack('>HH', int(text), 0)
+    return _PADDED_PORT.pack(int(text), 0)
 
 
+@lru_cache(maxsize=256)
 def _verdict(value: str) -> bytes:
     code = {'drop': _DROP, 'accept': _ACCEPT}.get(value, _GOTO)
     verdict = attribute(1, struct.pack('>i', code))

@@ -301,19 +301,19 @@ def test_what_the_kernel_tells_is_compared_rule_by_rule_and_element_by_element_w
     _, state = world(*web(), node())
     table = Table(of_state(state), SITE)
     kernel = Kernel(table)
-    seen = live_state.read(kernel, table.sums())
+    seen = live_state.read(kernel, table.sums)
     assert live_state.differences(table, seen) == []
     assert {name for name, _ in seen.elements} == {'here4', 'pods4'}
     kernel.comments.remove(('far', table.chains()['far'].comments[-1]))
     del kernel.held['far4', '10.96.0.1 . tcp . 80']
     kernel.held['shut4', '10.96.0.1 . tcp . 80'] = 'drop'
-    assert live_state.differences(table, live_state.read(kernel, table.sums())) == [
+    assert live_state.differences(table, live_state.read(kernel, table.sums)) == [
         'chain far',
         'missing in far4: 10.96.0.1 . tcp . 80',
         'surplus in shut4: 10.96.0.1 . tcp . 80',
     ]
     kernel.names = []
-    assert live_state.read(kernel, {}) == live_state.LiveState()
+    assert live_state.read(kernel, dict) == live_state.LiveState()
 
 
 def test_an_element_that_leads_elsewhere_has_another_sum():
