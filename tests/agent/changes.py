@@ -169,6 +169,7 @@ def secret_of(name, password='secret'):
 EXPOSURE = (
     one('enabled', 'switched off', 'enabled', ('true', 'false'), status('enabled'), 200, 404),
     one('proxy', 'at the edge', 'proxy', (None, 'node'), status('proxy'), 200, 200),
+    one('datapath', 'at the edge', 'datapath', (None, 'kernel'), status('datapath'), 200, 200),
     one('class', "another installation's", 'class', (None, 'elsewhere'), status('class'), 200, 404),
     one('mode', 'http to tls-passthrough', 'mode', ('http', 'tls-passthrough'), status('mode'), 200, 404, port='TLS', backend_protocol='https'),
     one('host', 'another host', 'host', (host('host'), host('moved')), status('host', host=host('moved')), 404, 200),

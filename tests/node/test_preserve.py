@@ -1,4 +1,7 @@
-"""`client-ip: preserve`: the kernel balances a TCP port, and endpoints see who connects, as far as kube-proxy shows it."""
+"""`client-ip: preserve` and `datapath: kernel`: the kernel balances a TCP port, and endpoints see who connects.
+
+They see what kube-proxy shows them, and no more.
+"""
 
 import time
 from functools import partial
@@ -11,6 +14,7 @@ from support.nodes import NODE, OUTSIDE, PODS, SECOND, say
 from support.taken import BALANCER, CLUSTER_IP, EXTERNAL, refused, taken
 
 PRESERVE = {'client-ip': 'preserve'}
+KERNEL = {'datapath': 'kernel'}
 FAMILIES = pytest.mark.parametrize('family', [0, 1], ids=['IPv4', 'IPv6'])
 
 
@@ -25,9 +29,10 @@ def outer(family):
     return ((EXTERNAL[family], 80), (BALANCER[family], 80), (NODE[family], 30080))
 
 
+@pytest.mark.parametrize('asked', [PRESERVE, KERNEL], ids=['client-ip', 'datapath'])
 @FAMILIES
-def test_pods_are_seen_as_who_they_are_and_others_hide_behind_the_node(nodes, agent, family):
-    agent.put('web', *taken('one', 'three', annotations=PRESERVE))
+def test_pods_are_seen_as_who_they_are_and_others_hide_behind_the_node(nodes, agent, family, asked):
+    agent.put('web', *taken('one', 'three', annotations=asked))
     agent.start()
     pods = {name: addresses[family] for name, addresses in PODS.items()}
     assert seen(nodes, 'client', CLUSTER_IP[family], times=20) == ({'one', 'three'}, {pods['client']})
@@ -104,7 +109,7 @@ def test_a_service_moves_between_the_kernel_and_haproxy_without_a_lost_connectio
             assert say(through_haproxy)['client'] != own
             for _ in range(4):
                 clients.more()
-                agent.put('web', *taken('one', 'three', annotations=PRESERVE))
+                agent.put('web', *taken('one', 'three', annotations=KERNEL))
                 until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] == own, 'the kernel serves')
                 with nodes.connected('client', CLUSTER_IP[1], 80) as through_the_kernel:
                     assert say(through_the_kernel)['client'] == PODS['client'][1]

@@ -38,6 +38,7 @@ TOKENS = (('GET', 'X-One, X-Two'), ('a b:', 'a\x00', '', ' , '))
 CONTRACT = (
     ('enabled', 'false', *BOOLEAN),
     ('proxy', '–', ('node',), ('edge', 'true', '')),
+    ('datapath', 'auto', ('auto', 'kernel', 'haproxy'), ('Kernel', 'nftables', '')),
     ('class', 'headrace', *NAME),
     ('mode', 'see [modes](#modes)', ('tcp', 'http', 'tls-passthrough'), ('https', 'udp', 'HTTP', '')),
     ('host', '–', ('shop.example.com', '*.example.com', '*', 'a.example.com b.example.com'), ('a..b', '-a', 'a_b', '')),

@@ -3,7 +3,7 @@
 Each address of the Service (ClusterIP, node port, externalIP, load-balancer address) is a claim for its virtual address, which the
 kernel keeps, and where HAProxy serves it one for `ADDRESS:PORT`, which HAProxy finds by the original destination of a
 connection. Families never mix, and a policy Local has a backend of its own. Servers, shapes and options are those of
-the edge. UDP and SCTP are balanced by the kernel, and so is TCP with affinity, or that asks for its clients' addresses.
+the edge. UDP and SCTP are balanced by the kernel, and so is TCP where `node_datapath` says so.
 """
 
 from dataclasses import replace
@@ -25,6 +25,7 @@ from headrace.translate import (
     backends,
     endpoints,
     exposure,
+    node_datapath,
     node_tls,
     ownership,
     policies,
@@ -38,8 +39,6 @@ from headrace.translate.policies import Policy
 from headrace.translate.route_policies import RoutePolicy
 from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
-# Keys that only say who serves a port, or how it is called.
-_CHOOSING = frozenset(('host', 'path', 'path-type', 'port'))
 # With these HAProxy has an answer although the Service has no endpoint.
 _ANSWERING = frozenset((policies.CANARY, policies.ERROR_PAGES, policies.FALLBACK, policies.REDIRECT))
 # What a policy says of addresses to which HAProxy gets no new connection.
@@ -50,10 +49,6 @@ _PASSED = 'TLS that is passed through cannot be ended here'
 _ONE_PORT = "a Service's own port speaks TLS or it does not, so no client is sent from one to the other"
 _NO_PATHS = f"it replaces what {PREFIX}path matches, and a Service's own address has no paths"
 _NO_HOSTS = "it is a route of its own, and a Service's own address has no hosts and paths"
-_NO_SOURCE = (
-    'HAProxy would need the right to send from any address, and pods behind a bridge would not find the way back; '
-    'on a TCP port that nothing else is said of, the kernel keeps it'
-)
 
 
 def translate(
@@ -142,7 +137,7 @@ class _FragmentBuilder(FragmentParts):
         settings = parse.route(values)
         whole_host = settings if paths in (None, (), ('/',)) else msgspec.structs.replace(settings, rewrite_path=None)
         policies.apply(policy, whole_host, mode)
-        self._report_ignored(port, values, mode)
+        self._report_ignored(port, values)
 
         def key(name: str) -> str:
             return self._key(name, port)
@@ -160,7 +155,8 @@ class _FragmentBuilder(FragmentParts):
         usable = self._usable(port, policy, spec, mode)
         spec = replace(spec, options=tls_material.mark(spec.options, self.claims))
         if (
-            {*self.annotations.closing_keys(port.label)} - (_CHOOSING if mode == 'http' else _CHOOSING | keys.HTTP_ONLY)
+            {*self.annotations.closing_keys(port.label)}
+            - (node_datapath.CHOOSING if mode == 'http' else node_datapath.CHOOSING | keys.HTTP_ONLY)
             or not usable
             or (self.at_the_edge and 'client-ca-secret' in values)
         ):
@@ -255,23 +251,21 @@ class _FragmentBuilder(FragmentParts):
         self, addresses: VirtualAddresses, values: dict[str, object], policy: Policy, spec: backends.BackendSpec
     ) -> backends.BackendSpec:
         """Decide whether the kernel or HAProxy keeps clients with their endpoints, and return what HAProxy is to serve."""
-        if self._by_kernel(values, policy, spec):
+        wish = self.annotations.service.get('datapath')
+        if node_datapath.by_kernel(self.service, wish, values, policy, spec, self.flags):
             addresses.datapath = 'kernel'
             if self.drains:
                 policy.flags |= _DRAINING
                 # The kernel keeps new clients; HAProxy has only the connections from before.
                 return replace(spec, shape=replace(spec.shape, affinity=False))
-        elif spec.shape.affinity:
+            return spec
+        if spec.shape.affinity:
             policy.add(policies.AFFINITY)
             self.data += affinity.data(policy.name, self.service.affinity_seconds)
+        port = addresses.port
+        for key, (reason, message) in node_datapath.lacking(wish, port.label, values, spec).items():
+            self.say(reason, self._key(key, port) if key in values else key, message)
         return spec
-
-    def _by_kernel(self, values: dict[str, object], policy: Policy, spec: backends.BackendSpec) -> bool:
-        """Tell whether the kernel alone serves a TCP port: clients stay, or keep their addresses, and nothing else is asked."""
-        preserved = values.get('client-ip') == 'preserve' and spec.shape.mode == 'tcp'
-        if not (preserved or self.service.affinity_seconds) or _beyond_kernel(values, preserved=preserved):
-            return False
-        return not policy.flags - self.flags and spec.options.tls is None and not spec.options.proxy
 
     def judge(self) -> None:
         """Tell which addresses of the Service itself are left out."""
@@ -288,11 +282,9 @@ class _FragmentBuilder(FragmentParts):
             value = HealthCheck(service.ref, count)
             self.claims.append(Claim(Kind.HEALTH_CHECK, str(service.health_port), value, 'spec.healthCheckNodePort'))
 
-    def _report_ignored(self, port: ServicePort, values: dict[str, object], mode: Mode) -> None:
+    def _report_ignored(self, port: ServicePort, values: dict[str, object]) -> None:
         """Tell the keys that this role does not apply, and why, but for those that the edge applies."""
         reasons, ends = dict[str, str](), not self.at_the_edge and 'tls-secret' in values
-        if values.get('client-ip') == 'preserve' and (other_keys := _beyond_kernel(values, preserved=mode == 'tcp')):
-            reasons['client-ip'] = _NO_SOURCE + (f', and here is {", ".join(other_keys)}' if mode == 'tcp' else '')
         if not self.at_the_edge and 'rewrite-path' in values and parse.exposure(values).path not in (None, (), ('/',)):
             reasons['rewrite-path'] = _NO_PATHS
         if not self.at_the_edge:
@@ -369,11 +361,6 @@ def _lent_spec(
 
 def _lent_family(service: Service) -> int:
     return 6 if service.cluster_ips and all(':' in address for address in service.cluster_ips) else 4
-
-
-def _beyond_kernel(values: dict[str, object], *, preserved: bool) -> list[str]:
-    """Return the keys of a TCP port that only HAProxy gives; `preserved` if the kernel is to keep its clients' addresses."""
-    return sorted(key for key in values if key not in _CHOOSING and not (preserved and key == 'client-ip'))
 
 
 def _first_flags(service: Service, context: BuildContext, *, drains: bool) -> frozenset[str]:

@@ -39,6 +39,10 @@ CASES = {
         'http://10.96.0.1:5432/', [service(annotations={'proxy': 'node', 'client-ip': 'preserve'}, ports=[5432], **IP), endpoint_slice(addresses=['10.0.0.1'])],
         'the kernel balances', '',
     ),
+    'the kernel, as asked for': (
+        'http://10.96.0.1:5432/', [service(annotations={'proxy': 'node', 'datapath': 'kernel'}, ports=[5432], **IP), endpoint_slice(addresses=['10.0.0.1'])],
+        'the kernel balances', '',
+    ),
     'TLS': ('https://10.96.0.1:80/x', [web(mode='http', tls_secret='tls'), READY, CERTIFICATE], 'the endpoint answers', '/x'),
 }  # fmt: skip
 

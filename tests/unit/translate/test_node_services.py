@@ -467,6 +467,39 @@ def test_a_cluster_ip_belongs_to_its_service_and_not_to_an_older_object_that_nam
     ]
 
 
+@pytest.mark.parametrize(
+    ('annotations', 'spec', 'datapath', 'remark'),
+    [
+        pytest.param({}, {}, 'tcp', '', id='nothing is asked'),
+        pytest.param({'datapath': 'auto', 'client-ip': 'preserve'}, {}, 'kernel', '', id='auto'),
+        pytest.param({'datapath': 'kernel'}, {}, 'kernel', '', id='kernel'),
+        pytest.param({'datapath': 'kernel', 'mode': 'tcp', 'client-ip': 'none'}, {}, 'kernel', '', id='what the kernel gives'),
+        pytest.param({'datapath': 'kernel', 'mode': 'http'}, {}, 'http', 'which alone gives mode', id='HTTP'),
+        pytest.param({'datapath': 'kernel', 'allow': '10.0.0.0/8'}, {}, 'tcp', 'which alone gives allow', id='a guarded port'),
+        pytest.param({'datapath': 'kernel', 'allow': 'x'}, {}, 'tcp', 'which alone gives', id='a closed port'),
+        pytest.param({'datapath': 'haproxy'}, {}, 'tcp', '', id='haproxy'),
+        pytest.param({'datapath': 'haproxy'}, {'sessionAffinity': 'ClientIP'}, 'tcp', '', id='haproxy keeps clients'),
+        pytest.param({'datapath': 'haproxy', 'client-ip': 'preserve'}, {}, 'tcp', 'the node role does not apply it', id='haproxy hides clients'),
+    ],
+)  # fmt: skip
+def test_the_datapath_of_a_tcp_port_is_what_the_service_asks_for(annotations, spec, datapath, remark):
+    document = service(annotations={'proxy': 'node', **annotations}, **IP, **spec)
+    made = on_node(document, endpoint_slice(endpoints=BOTH))
+    assert virtual_address(made, '10.96.0.1:80/TCP').datapath == datapath
+    assert bool(addresses(made)) is (datapath != 'kernel')
+    remarks = [said.message for said in made.all_diagnostics() if said.reason in ('NotApplicable', 'NotYet')]
+    assert len(remarks) == bool(remark)
+    assert all(remark in said for said in remarks)
+
+
+@pytest.mark.parametrize(('asked', 'datapath'), [('kernel', 'kernel'), ('auto', 'http')])
+def test_a_port_whose_name_says_http_is_balanced_by_the_kernel_where_that_is_asked_for(asked, datapath):
+    ports = [{'name': 'http', 'port': 80, 'appProtocol': 'http'}]
+    document = service(annotations={'proxy': 'node', 'datapath': asked}, ports=ports, **IP)
+    made = on_node(document, endpoint_slice(endpoints=BOTH, port_name='http'))
+    assert virtual_address(made, '10.96.0.1:80/TCP').datapath == datapath
+
+
 def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
     ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
     made = on_node(service(ports=ports, **OURS, **IP), endpoint_slice(endpoints=BOTH, protocol='UDP', port_name='dns'))
