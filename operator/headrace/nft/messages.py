@@ -211,7 +211,8 @@ def _balanced(name: str, comment: str, balanced: Balanced, map_name: bytes, numb
         for draw, (address, port) in enumerate(balanced.endpoints)
     )
     for part in _parts(found):
-        where = table + attribute(_LIST_SET, map_name) + _numbers((_LIST_SET_ID, number))
+        # By its number alone: for a name the kernel looks through all maps of the table.
+        where = table + _numbers((_LIST_SET_ID, number))
         yield NEW_ELEMENTS, CREATE, where + attribute(_LIST_ELEMENTS, part)
     expressions = (
         ('meta', _numbers((2, 16), (1, 1))),
