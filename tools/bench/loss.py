@@ -29,21 +29,24 @@ def measure(chosen: Chosen) -> Figures:
     with Town(chosen.haproxy, 0, **_SETTINGS) as town:
         town.put(0, town.fresh())
         until(lambda: town.answer(0) not in ('404', '503'), 'the host is served')
+        events = list[str]()
         with steady.Steady((town.address, town.http), 'p0.example.com', CLIENTS) as clients:
-            done = _disturb(town, min(_seconds(chosen.samples), chosen.seconds * _SHARE))
+            done = _disturb(town, min(_seconds(chosen.samples), chosen.seconds * _SHARE), events)
         yield from done.items()
         yield 'requests answered', clients.count.answered
         yield 'requests lost', clients.count.lost
         for why in clients.count.named:
             print(f'lost: {why}', file=sys.stderr)
+        if clients.count.lost:
+            print('meanwhile:', *events, sep='\n  ', file=sys.stderr)
 
 
 def _seconds(samples: int) -> float:
     return max(_FEWEST_SECONDS, min(_MOST_SECONDS, samples / _A_SECOND))
 
 
-def _disturb(town: Town, seconds: float) -> dict[str, float]:
-    """Do all of it for so long, and return how often each was done."""
+def _disturb(town: Town, seconds: float, events: list[str]) -> dict[str, float]:
+    """Do all of it for so long, note when, and return how often each was done."""
     began, shapes, listening = time.monotonic(), count(1), False
     due = {'rolls': _ROLL, 'listener came or went': _LISTENER, 'shapes that need a reload': _RELOAD, 'kills': _KILL}
     every, done = dict(due), dict.fromkeys(due, 0)
@@ -52,6 +55,8 @@ def _disturb(town: Town, seconds: float) -> dict[str, float]:
         time.sleep(max(0.0, due[what] - now))
         due[what] = max(due[what], now) + every[what]
         done[what] += 1
+        if what != 'rolls':
+            events.append(f'{time.strftime("%H:%M:%S")} {what}')
         match what:
             case 'rolls':
                 town.put(0, town.fresh())

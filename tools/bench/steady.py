@@ -5,6 +5,7 @@ They do not ask twice. A connection is left where an answer says that it will be
 
 import asyncio
 import multiprocessing
+import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -17,7 +18,7 @@ _MOST_NAMED = 5
 
 @dataclass(slots=True)
 class Count:
-    """How many requests were answered, and what became of others, of which a few are named."""
+    """How many requests were answered, and what became of others, of which a few are named with their time."""
 
     answered: int = 0
     lost: int = 0
@@ -27,7 +28,7 @@ class Count:
         """Note a request without its answer."""
         self.lost += 1
         if len(self.named) < _MOST_NAMED:
-            self.named.append(why)
+            self.named.append(f'{time.strftime("%H:%M:%S")} {why}')
 
 
 class Steady:
