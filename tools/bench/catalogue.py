@@ -31,7 +31,7 @@ PARTS = {
     'requests': Part(parts.requests, 120),
     'authentication': Part(parts.authentication, 60),
     'route-kinds': Part(parts.route_kinds, 60),
-    'node': Part(parts.node, 320),
+    'node': Part(parts.node, 270),
     'controller': Part(parts.controller, 150),
     'soak': Part(parts.soak, 240),
     'loss': Part(parts.loss, 120),
@@ -39,7 +39,7 @@ PARTS = {
     'reloads': Part(parts.reloads, 90),
     'render': Part(parts.render, 60),
     'endpoint': Part(parts.endpoint, 60),
-    'memory': Part(parts.memory, 60),
+    'memory': Part(parts.memory, 110),
     'haproxy': Part(parts.haproxy, 90),
     'transition': Part(parts.transition, 60),
 }
