@@ -11,7 +11,7 @@ import pytest
 from support.clients import Clients
 from support.live import until
 from support.nodes import NODE, OUTSIDE, PODS, SECOND, say
-from support.taken import BALANCER, CLUSTER_IP, EXTERNAL, refused, taken
+from support.taken import BALANCER, BY_HAPROXY, CLUSTER_IP, EXTERNAL, refused, taken
 
 PRESERVE = {'client-ip': 'preserve'}
 KERNEL = {'datapath': 'kernel'}
@@ -123,3 +123,39 @@ def test_a_service_moves_between_the_kernel_and_haproxy_without_a_lost_connectio
     finally:
         lost = clients.stop()
     assert (lost, slow) == ([], [])
+
+
+@FAMILIES
+@pytest.mark.parametrize(
+    ('said', 'stays'),
+    [
+        pytest.param({'allow': '192.0.2.99'}, False, id='allow'),
+        pytest.param({'deny': '192.0.2.99'}, False, id='deny'),
+        pytest.param({'rate-limit': '100/s'}, False, id='rate-limit'),
+        pytest.param({'max-connections': '100'}, True, id='max-connections'),
+        pytest.param(BY_HAPROXY, True, id='haproxy'),
+    ],
+)
+def test_connections_past_haproxy_end_at_once_when_it_is_to_judge_clients(nodes, agent, said, stays, family):
+    agent.put('web', *taken('one', 'three', annotations=KERNEL))
+    agent.start()
+    until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
+    own = PODS['client'][family]
+    with nodes.connected('client', CLUSTER_IP[family], 80) as connection:
+        assert say(connection)['client'] == own
+        agent.put('web', *taken('one', 'three', annotations=said))
+
+        def moved():
+            try:
+                return nodes.tcp('client', CLUSTER_IP[family], 80)['client'] != own
+            except OSError:
+                return 'allow' in said
+
+        until(moved, 'HAProxy serves')
+        if stays:
+            assert say(connection)['client'] == own
+        else:
+            # The kernel removes it after HAProxy has the change.
+            time.sleep(0.5)
+            with pytest.raises((ConnectionError, ValueError)):
+                say(connection)

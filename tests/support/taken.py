@@ -11,6 +11,9 @@ BALANCER = ('203.0.113.8', 'fd00:113::8')
 WHERE = {'client': 'n1', 'one': 'n1', 'two': 'n1', 'three': 'n2'}
 
 
+BY_HAPROXY = {'datapath': 'haproxy'}
+
+
 def taken(*pods, name='web', port_name='tcp', protocol='TCP', annotations=None, status=None, **spec):
     """Return a Service with all kinds of addresses that a node serves, and its slices; `pods` are those that are ready."""
     wanted = {'clusterIPs': [*CLUSTER_IP], 'ipFamilies': ['IPv4', 'IPv6'], 'type': 'LoadBalancer', **spec}

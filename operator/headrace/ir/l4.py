@@ -38,7 +38,8 @@ class VirtualAddress:
     `external_path` is for clients from elsewhere, `local_path` for this node and its pods. `outer` tells an address that is
     reached from outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel
     forwards them. `ranges` are the only networks that may connect; None for all. `synthetic_address` is what HAProxy sees
-    as the destination over IPv6, '' where it sees the address itself.
+    as the destination over IPv6, '' where it sees the address itself. `restricted` tells that HAProxy judges which clients
+    may connect, so that no connection may go on past it.
     """
 
     datapath: Datapath
@@ -48,6 +49,7 @@ class VirtualAddress:
     masked: bool = False
     ranges: tuple[str, ...] | None = None
     synthetic_address: str = ''
+    restricted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

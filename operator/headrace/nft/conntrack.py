@@ -1,6 +1,7 @@
-"""What the kernel remembers of UDP flows: those to endpoints that are gone are removed, so that clients reach others.
+"""What the kernel remembers of flows: what it is not to go on with is removed.
 
 A client of UDP keeps its port for long, and the kernel keeps sending it to the endpoint that it once had (rule 37).
+Connections that pass HAProxy by go on by it as well, when HAProxy is to judge their clients from now on.
 Spoken by netlink (linux/netfilter/nfnetlink_conntrack.h), because the program `conntrack` is rarely there.
 """
 
@@ -8,7 +9,7 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from headrace.ir.fragment import Kind
@@ -72,8 +73,37 @@ def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str,
                 if path.action is Action.SERVE and path.group in groups
                 for endpoint in groups[path.group].endpoints
             }
-    if not usable:
-        return 0
+    return _remove_all(socket.IPPROTO_UDP, lambda flow: is_idle(flow, usable)) if usable else 0
+
+
+def newly_restricted(change: Change) -> dict[tuple[str, int], str]:
+    """Return the addresses and ports of TCP whose clients HAProxy judges from a change on, with what stands in for each, or ''."""
+    found = {}
+    for item in change.pointers:
+        old, new = item.old, item.new
+        if isinstance(old, VirtualAddress) and isinstance(new, VirtualAddress):
+            address_port, _, protocol = item.key[1].rpartition('/')
+            address, _, number = address_port.rpartition(':')
+            if protocol == 'TCP' and new.restricted and not old.restricted:
+                found[address, int(number)] = new.synthetic_address
+    return found
+
+
+def end(restricted: Mapping[tuple[str, int], str], node_address: str, listeners: Collection[int]) -> int:
+    """Remove the TCP flows to some addresses that do not lead to a listener of HAProxy; return how many. Raises ConntrackError.
+
+    Their next packet comes to HAProxy, which knows no such connection, and resets it.
+    """
+
+    def is_past(flow: Flow) -> bool:
+        stand_in = restricted.get(flow.target)
+        address, port = flow.answers
+        return stand_in is not None and (address != (stand_in or node_address) or port not in listeners)
+
+    return _remove_all(socket.IPPROTO_TCP, is_past) if restricted else 0
+
+
+def _remove_all(protocol: int, is_wanted: Callable[[Flow], bool]) -> int:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
         netlink.bind((0, 0))
         netlink.settimeout(10)
@@ -81,7 +111,7 @@ def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str,
             flow
             for family in (socket.AF_INET, socket.AF_INET6)
             for flow in _flows(netlink, family)
-            if flow.protocol == socket.IPPROTO_UDP and is_idle(flow, usable)
+            if flow.protocol == protocol and is_wanted(flow)
         ]
         return sum(_remove(netlink, flow) for flow in flows)
 

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from headrace.ir.fragment import Kind
@@ -154,6 +155,9 @@ class TableSync:
             self._halfway = False
             if conntrack.may_leave_flows(change):
                 await self._forget_flows()
+            if restricted := conntrack.newly_restricted(change):
+                facts = self.table.facts
+                await self._end_flows(partial(conntrack.end, restricted, facts.address, facts.ports))
 
     async def move(self, facts: NodeFacts) -> None:
         """Go on with other facts of the node: the Node has other addresses, or there are other pods' networks."""
@@ -367,14 +371,17 @@ class TableSync:
             for (kind, key), content in self._snapshot.pointers.items()
             if isinstance(content, VirtualAddress)
         }
+        await self._end_flows(partial(conntrack.forget, virtual_addresses, dict(self.table.groups)))
+
+    async def _end_flows(self, work: Callable[[], int]) -> None:
         try:
-            count = await asyncio.to_thread(conntrack.forget, virtual_addresses, dict(self.table.groups))
+            count = await asyncio.to_thread(work)
         except (ConntrackError, OSError) as error:
             self._problem('conntrack', str(error))
             return
         self._problem('conntrack', '')
         if count:
-            log.info('forgot flows to endpoints that are gone', extra={'flows': count})
+            log.info('removed flows that the kernel is not to go on with', extra={'flows': count})
 
     async def save(self) -> None:
         """Keep the last good table in the file, until cancelled; a large one less often, for it takes longer to write."""

@@ -41,6 +41,11 @@ from headrace.translate.virtual_addresses import Address, VirtualAddresses
 
 # With these HAProxy has an answer although the Service has no endpoint.
 _ANSWERING = frozenset((policies.CANARY, policies.ERROR_PAGES, policies.FALLBACK, policies.REDIRECT))
+# What shuts clients out: connections from before that pass HAProxy by end at once.
+_RESTRICTING = frozenset((
+    policies.ALLOW, policies.AUTH, policies.CLIENT_CERTIFICATE, policies.CLOSED, policies.CONNECTIONS, policies.DENY,
+    policies.EXTERNAL_AUTH, policies.MAINTENANCE, policies.RATE,
+))  # fmt: skip
 # What a policy says of addresses to which HAProxy gets no new connection.
 _DRAINING = frozenset((policies.LEAVING, policies.GONE))
 # What is not applied here, and why.
@@ -167,6 +172,7 @@ class _FragmentBuilder(FragmentParts):
         spec = self._stay(addresses, values, policy, spec)
         addresses.answered = not policy.flags.isdisjoint(_ANSWERING)
         addresses.forwarded = addresses.datapath == 'kernel' or _is_plain(policy, spec)
+        addresses.restricted = not policy.flags.isdisjoint(_RESTRICTING)
         served = False
         for where in virtual_addresses.addresses(self.service, port, self.reader, self.context):
             self._open(addresses, where, usable=usable)

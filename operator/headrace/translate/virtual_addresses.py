@@ -122,7 +122,7 @@ class VirtualAddresses:
     """Makes the virtual addresses of one port, and the groups of endpoints that they need; `refused` are endpoints that are left out.
 
     `own_ends` are the addresses and ports of the Service itself, which no endpoint may have. `answered`: without any endpoint
-    HAProxy has an answer all the same, as a fallback or a redirect.
+    HAProxy has an answer all the same, as a fallback or a redirect. `restricted`: it judges clients.
     """
 
     service: Service
@@ -134,6 +134,7 @@ class VirtualAddresses:
     datapath: Datapath = 'kernel'
     forwarded: bool = True
     answered: bool = False
+    restricted: bool = False
     groups: dict[str, Balanced] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     _selections: dict[tuple[int, bool], Selection] = field(default_factory=dict)
@@ -169,6 +170,7 @@ class VirtualAddresses:
             where.outer and not where.local,
             ranges,
             synthetic_address,
+            self.restricted,
         )
 
     def synthetic_address(self, where: Address) -> str:
