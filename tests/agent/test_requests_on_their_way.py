@@ -62,7 +62,7 @@ def test_a_request_that_waits_for_authentication_is_served_though_its_route_move
         each.start()
     until(lambda: len(authentication.asked) == count + 4, 'all requests wait')
     leads_to(live, 'two', authentication)
-    until(lambda: 'shop_two_' in str(live.routes()), 'the route has moved')
+    until(lambda: 'shop_two_' in str(live.routes('gateway-routes')), 'the route has moved')
     for each in waiting:
         each.join()
     assert statuses == [200] * 4
