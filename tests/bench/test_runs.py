@@ -152,7 +152,7 @@ def test_a_part_ends_at_its_budget_with_all_that_it_has_started(tmp_path):
     assert found[1:] == [running.Problem('ended at its budget of 10 s')]
     assert (tmp_path / 'cleaned').exists()
     status = Path('/proc') / (tmp_path / 'pid').read_text() / 'status'
-    # Where nobody waits for it, an ended process stays as a zombie.
+    # An ended process stays as a zombie until its parent waits for it.
     waiting.until(lambda: not status.exists() or 'zombie' in status.read_text(), 'the process is gone')
 
 

@@ -1,4 +1,4 @@
-"""What the kernel is told by netlink is what nft makes of the table's text, byte for byte."""
+"""The messages of netlink make the same table as nft makes of its text, byte for byte."""
 
 import asyncio
 import subprocess

@@ -197,7 +197,7 @@ def _by_map(address: str, backend: str) -> dict[str, bytes]:
 
 
 def _same_work(address: str, backend: str) -> dict[str, bytes]:
-    """Return what an administrator would write who wants what the rendered configuration gives clients and endpoints."""
+    """Return a configuration written by hand that gives clients and endpoints what the rendered one gives them."""
     same = dict(_mapped(address, backend, _HEADERS, _SAME_DEFAULTS))
     same['haproxy/all.cfg'] += f"""
 frontend tcp from base

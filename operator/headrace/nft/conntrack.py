@@ -6,32 +6,25 @@ Spoken by netlink (linux/netfilter/nfnetlink_conntrack.h), because the program `
 """
 
 import ipaddress
-import os
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from headrace.ir.fragment import Kind
 from headrace.ir.l4 import Action, Balanced, VirtualAddress
+from headrace.nft import netlink
+from headrace.nft.attributes import attribute, attributes
 from headrace.resolve.changes import Change
 
-_NETLINK_NETFILTER, _CTNETLINK = 12, 1
+_CTNETLINK = 1
 _GET, _DELETE = 1, 2
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
 _ORIGINAL, _REPLY = 1, 2
 _ADDRESSES, _PORTS = 1, 2
 _SOURCE: dict[int, int] = {socket.AF_INET: 1, socket.AF_INET6: 3}
 _TARGET: dict[int, int] = {socket.AF_INET: 2, socket.AF_INET6: 4}
 _PROTOCOL, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
-_MASK = 0x3FFF
-_HEAD = struct.Struct('=IHHII')
-_BUFFER = 1 << 18
-
-
-class ConntrackError(Exception):
-    """The kernel does not tell its flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +54,7 @@ def may_leave_flows(change: Change) -> bool:
 
 
 def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str, Balanced]) -> int:
-    """Remove the UDP flows to virtual addresses whose endpoint is gone; return how many. Raises ConntrackError."""
+    """Remove the UDP flows to virtual addresses whose endpoint is gone; return how many. Raises OSError."""
     usable = {}
     for key, virtual_address in virtual_addresses.items():
         address_port, _, protocol = key.rpartition('/')
@@ -90,7 +83,7 @@ def newly_restricted(change: Change) -> dict[tuple[str, int], str]:
 
 
 def end(restricted: Mapping[tuple[str, int], str], node_address: str, listeners: Collection[int]) -> int:
-    """Remove the TCP flows to some addresses that do not lead to a listener of HAProxy; return how many. Raises ConntrackError.
+    """Remove the TCP flows to some addresses that do not lead to a listener of HAProxy; return how many. Raises OSError.
 
     Their next packet comes to HAProxy, which knows no such connection, and resets it.
     """
@@ -104,16 +97,14 @@ def end(restricted: Mapping[tuple[str, int], str], node_address: str, listeners:
 
 
 def _remove_all(protocol: int, is_wanted: Callable[[Flow], bool]) -> int:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.bind((0, 0))
-        netlink.settimeout(10)
+    with netlink.opened() as opened:
         flows = [
             flow
             for family in (socket.AF_INET, socket.AF_INET6)
-            for flow in _flows(netlink, family)
+            for flow in _flows(opened, family)
             if flow.protocol == protocol and is_wanted(flow)
         ]
-        return sum(_remove(netlink, flow) for flow in flows)
+        return sum(_remove(opened, flow) for flow in flows)
 
 
 def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) -> bool:
@@ -122,49 +113,29 @@ def is_idle(flow: Flow, usable: Mapping[tuple[str, int], set[tuple[str, int]]]) 
     return endpoints is not None and bool(endpoints) and flow.answers not in endpoints
 
 
-def _flows(netlink: socket.socket, family: int) -> list[Flow]:
-    _send(netlink, _GET, _REQUEST | _DUMP, family, b'')
-    return [flow for body in _answers(netlink) if (flow := _flow(body)) is not None]
+def _flows(opened: socket.socket, family: int) -> list[Flow]:
+    bodies = netlink.ask(opened, _request(_GET, netlink.DUMP, family))
+    return [flow for body in bodies if (flow := _flow(body)) is not None]
 
 
-def _remove(netlink: socket.socket, flow: Flow) -> bool:
-    _send(netlink, _DELETE, _REQUEST | _ACK, flow.family, _attribute(_ORIGINAL | 0x8000, flow.original))
+def _remove(opened: socket.socket, flow: Flow) -> bool:
+    request = _request(_DELETE, netlink.ACK, flow.family, attribute(_ORIGINAL | _NESTED, flow.original))
     try:
-        list(_answers(netlink))
-    except ConntrackError:
+        list(netlink.ask(opened, request))
+    except FileNotFoundError:
         # It has ended by itself meanwhile.
         return False
     return True
 
 
-def _send(netlink: socket.socket, kind: int, flags: int, family: int, body: bytes) -> None:
-    message = struct.pack('=BBH', family, 0, 0) + body
-    netlink.send(_HEAD.pack(_HEAD.size + len(message), _CTNETLINK << 8 | kind, flags, 1, 0) + message)
-
-
-def _answers(netlink: socket.socket) -> Iterator[bytes]:
-    """Yield the messages that answer a request, without their heads; raises ConntrackError."""
-    while True:
-        data = netlink.recv(_BUFFER)
-        while len(data) >= _HEAD.size:
-            size, kind, flags, _, _ = _HEAD.unpack_from(data)
-            body, data = data[_HEAD.size : size], data[(size + 3) & ~3 :]
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                number = -struct.unpack_from('=i', body)[0]
-                if number:
-                    raise ConntrackError(os.strerror(number))
-                return
-            yield body
-            if not flags & 2:
-                return
+def _request(kind: int, flags: int, family: int, body: bytes = b'') -> bytes:
+    return netlink.message(_CTNETLINK << 8 | kind, flags, 1, family, 0, body)
 
 
 def _flow(body: bytes) -> Flow | None:
     """Return the flow in a message: a head of four bytes, then attributes."""
-    attributes = dict(_attributes(body[4:]))
-    original, reply = attributes.get(_ORIGINAL), attributes.get(_REPLY)
+    parts = dict(attributes(body, netlink.FAMILY_BYTES))
+    original, reply = parts.get(_ORIGINAL), parts.get(_REPLY)
     if original is None or reply is None:
         return None
     family = body[0]
@@ -176,22 +147,9 @@ def _flow(body: bytes) -> Flow | None:
 
 def _end(text: bytes, family: int, address: dict[int, int], port: int) -> tuple[str, int, int] | None:
     """Return address, port and protocol of one end of a tuple."""
-    parts = dict(_attributes(text))
-    addresses, ports = dict(_attributes(parts.get(_ADDRESSES, b''))), dict(_attributes(parts.get(_PORTS, b'')))
+    parts = dict(attributes(text))
+    addresses, ports = dict(attributes(parts.get(_ADDRESSES, b''))), dict(attributes(parts.get(_PORTS, b'')))
     packed_address = addresses.get(address.get(family, 0))
     if packed_address is None or _PROTOCOL not in ports or port not in ports:
         return None
     return str(ipaddress.ip_address(packed_address)), struct.unpack('>H', ports[port][:2])[0], ports[_PROTOCOL][0]
-
-
-def _attributes(text: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(text) >= 4:  # noqa: PLR2004  an attribute's head
-        size, kind = struct.unpack_from('=HH', text)
-        if size < 4:  # noqa: PLR2004
-            return
-        yield kind & _MASK, text[4:size]
-        text = text[(size + 3) & ~3 :]
-
-
-def _attribute(kind: int, text: bytes) -> bytes:
-    return struct.pack('=HH', len(text) + 4, kind) + text + b'\0' * (-len(text) % 4)

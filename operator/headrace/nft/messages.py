@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from headrace.ir.l4 import Balanced
 from headrace.nft import layout
+from headrace.nft.attributes import attribute, attributes
 from headrace.nft.layout import TABLE, family
 from headrace.nft.transaction import Element, Transaction
 
@@ -29,7 +30,6 @@ _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_SET_ID = 1, 2, 3, 4
 _KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
 _CHAIN_NAME, _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 3, 2, 4, 7
 _INTERVAL_END = 1
-_MASK = 0x3FFF
 _HEAD, _KEY_HEAD, _PADDED_PORT, _SLOT = map(struct.Struct, ('=HH', '=HHHH', '>HH', '=I'))
 # The verdicts that elements hold.
 _DROP, _ACCEPT, _GOTO = 0, 1, -4
@@ -46,21 +46,6 @@ _SET_USER_DATA = bytes((0, 4, 1, 0, 0, 0, 1, 4, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0))
 
 Message = tuple[int, int, bytes]
 Sum = tuple[int, int]
-
-
-def attribute(kind: int, data: bytes) -> bytes:
-    """Return an attribute."""
-    return struct.pack('=HH', len(data) + 4, kind) + data + b'\0' * (-len(data) % 4)
-
-
-def attributes(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes in some bytes, by kind."""
-    while start + 4 <= len(data):
-        size, kind = struct.unpack_from('=HH', data, start)
-        if size < 4:  # noqa: PLR2004  an attribute's head
-            return
-        yield kind & _MASK, data[start + 4 : start + size]
-        start += (size + 3) & ~3
 
 
 def has_intervals(name: str) -> bool:

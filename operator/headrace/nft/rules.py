@@ -288,7 +288,7 @@ class Table:
             self._meet(_spares(pointer.new), 1, met)
 
     def _meet(self, addresses: Iterable[str], step: int, met: dict[str, bool]) -> None:
-        """Count who leads to an address; `met` notes whether anything did before."""
+        """Count what leads to some addresses; `met` notes for each whether anything did before."""
         for address in addresses:
             met.setdefault(address, address in self._users)
             self._users[address] += step

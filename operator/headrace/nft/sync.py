@@ -18,7 +18,6 @@ from headrace.ir.fragment import Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.nft import conntrack, live_state, route
 from headrace.nft.command import Nft, NftError
-from headrace.nft.conntrack import ConntrackError
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
 from headrace.nft.rules import Table
@@ -376,7 +375,7 @@ class TableSync:
     async def _end_flows(self, work: Callable[[], int]) -> None:
         try:
             count = await asyncio.to_thread(work)
-        except (ConntrackError, OSError) as error:
+        except OSError as error:
             self._problem('conntrack', str(error))
             return
         self._problem('conntrack', '')
