@@ -29,7 +29,7 @@ class FaultySocket:
         self.cuts = 0
         self._lines, self._lose_answers = None, False
         self._last, self._held = None, None
-        self._server, self._writers = None, set()
+        self._server, self._tasks = None, set()
 
     async def _listen(self):
         listener = socket.socket(socket.AF_UNIX)
@@ -45,8 +45,13 @@ class FaultySocket:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in self._writers:
-            writer.transport.abort()
+        # One that has just been accepted has no task that has begun, and could not be ended.
+        await asyncio.sleep(0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A transport that is aborted closes in the next turn, and the loop may end after this.
+        await asyncio.sleep(0)
         # asyncio may have removed the name; it is still there where a process was killed.
         if not self.path.exists():
             with socket.socket(socket.AF_UNIX) as left:
@@ -86,11 +91,11 @@ class FaultySocket:
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader, writer):
-        self._writers.add(writer)
+        task = asyncio.current_task()
+        self._tasks.add(task)
         real = back = None
         try:
             answers, real = await asyncio.open_unix_connection(str(self.real))
-            self._writers.add(real)
             back = asyncio.create_task(self._answer(answers, writer))
             await self._ask(reader, writer, real)
             if not self.silent:
@@ -99,11 +104,11 @@ class FaultySocket:
         except OSError:
             pass
         finally:
+            self._tasks.discard(task)
             if back is not None:
                 back.cancel()
             for each in (writer, real):
                 if each is not None:
-                    self._writers.discard(each)
                     each.transport.abort()
 
     async def _ask(self, reader, writer, real):
