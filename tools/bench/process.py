@@ -90,6 +90,11 @@ class Process:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Return the PID of the process, once it has started."""
+        return self._process.pid
+
     def rss(self) -> float:
         """Return the memory of the process, in MB."""
         pages = int(Path(f'/proc/{self._process.pid}/statm').read_text().split()[1])

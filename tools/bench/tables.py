@@ -140,7 +140,8 @@ TABLES: dict[str, Maker] = {
         ('to HAProxy: p50; p99', _quantiles('{n}: 50 changes/s: to HAProxy, ms', 'p50', 'p99')),
         ('to a request: p50; p90; p99', _quantiles('{n}: 50 changes/s: to the first request, ms')),
         ('new Service: p50; p99', _quantiles('{n}: a new Service to its first request, ms', 'p50', 'p99')),
-        ('request p99: at rest; at 50 changes/s', ('{n}: request p99 at rest, ms', '{n}: request p99 at 50 changes/s, ms')),
+        ('request p99: at rest; at 50 changes/s', ('{n}: request p99 at rest, agent on another core, ms', '{n}: request p99 at 50 changes/s, agent on another core, ms')),
+        ('cores shared', ('{n}: request p99 at rest, cores shared, ms', '{n}: request p99 at 50 changes/s, cores shared, ms')),
         ('reloads', ('{n}: reloads, all',)),
     )),
     'cluster': _by_size('cluster', (

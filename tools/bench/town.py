@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,24 +23,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from tools.bench import client, varied
+from tools.bench import beside, probe, varied
 from tools.bench.process import Process, loopback
 
 Figures = Iterator[tuple[str, float]]
-PROBES = 50
-RATES = (10, 50)
+RATES = (10, beside.RATE)
 # All samples would take the first rate minutes: each rate has the same time.
 _SHARE = 100
 SECONDS = 60.0
 _STEP = 0.001
 _TICKS = os.sysconf('SC_CLK_TCK')
-_HTTP, _HTTPS, _HEALTH, _BACKEND = 8080, 8443, 8404, 9000
+_HTTP, _HTTPS, _HEALTH = 8080, 8443, 8404
 
 
 class Town:
     """An agent with its folder and its HAProxy, and the endpoints that are probed."""
 
-    http, backend_port = _HTTP, _BACKEND
+    http, backend_port = _HTTP, probe.PORT
 
     def __init__(self, binary: str, services: int, **settings: object) -> None:
         self.binary, self.services, self._settings = binary, services, settings
@@ -52,10 +50,11 @@ class Town:
         with self._held as held:
             self.root = Path(held.enter_context(tempfile.TemporaryDirectory(prefix='hrl')))
             self.address, self._pods = (held.enter_context(loopback()) for _ in range(2))
-            held.enter_context(Process(self.binary, {'haproxy/all.cfg': _pods()})).start()
+            self.endpoints = held.enter_context(Process(self.binary, {'haproxy/all.cfg': _pods()}))
+            self.endpoints.start()
             self.source = self.root / 'src'
             varied.write(self.source, varied.cluster(self.services, network=127))
-            for number in range(PROBES):
+            for number in range(probe.COUNT):
                 self.put(number, self.fresh())
             self._start(held)
             self._held = held.pop_all()
@@ -117,31 +116,15 @@ class Town:
 
     def fresh(self) -> str:
         """Return an address that was not used before."""
-        number = next(self._addresses)
-        return f'127.{200 + (number >> 16)}.{number >> 8 & 255}.{number & 255}'
+        return probe.address(next(self._addresses))
 
     def put(self, number: int, address: str, **settings: str) -> None:
         """Write the file of a probed Service with one endpoint, whole."""
-        metadata = {'name': f'probe-{number}', 'namespace': 'probes'}
-        said = {**({} if settings.get('mode') == 'tcp' else {'host': f'p{number}.example.com'}), **settings}
-        items = [
-            {
-                'apiVersion': 'v1', 'kind': 'Service', 'spec': {'ports': [{'name': 'main', 'port': 80}]},
-                'metadata': {**metadata, 'annotations': {varied.PREFIX + key: value for key, value in said.items()}},
-            },
-            {
-                'apiVersion': 'discovery.k8s.io/v1', 'kind': 'EndpointSlice', 'addressType': 'IPv4',
-                'metadata': {**metadata, 'labels': {'kubernetes.io/service-name': metadata['name']}},
-                'ports': [{'name': 'main', 'port': _BACKEND}], 'endpoints': [{'addresses': [address]}],
-            },
-        ]  # fmt: skip
-        self.write(f'probe-{number}', items)
+        probe.put(self.source, number, address, **settings)
 
     def write(self, name: str, items: list[varied.Document]) -> None:
         """Write a file of the folder, whole."""
-        temporary = self.source / f'.{name}'
-        temporary.write_text(json.dumps({'apiVersion': 'v1', 'kind': 'List', 'items': items}))
-        temporary.replace(self.source / f'{name}.json')
+        probe.write(self.source, name, items)
 
     def drop(self, number: int) -> None:
         """Remove the file of a probed Service."""
@@ -199,17 +182,19 @@ def _one(town: Town, samples: int) -> Figures:
     yield 'cold start, s', town.cold
     yield 'agent RSS, MB', rss(town.agent.pid)
     yield 'HAProxy RSS, MB', rss(town.worker())
-    names = [town.backend(number) for number in range(PROBES)]
+    names = [town.backend(number) for number in range(probe.COUNT)]
     for rate in RATES:
         before, count = cpu(town.agent.pid), max(10, samples * rate // _SHARE)
         states, requests = _changes(town, names, rate, count)
         yield f'{rate} changes/s: agent CPU, ms each', (cpu(town.agent.pid) - before) / count * 1000
         yield from ranked(f'{rate} changes/s: to HAProxy, ms', states)
         yield from ranked(f'{rate} changes/s: to the first request, ms', requests)
-    yield from _ratio(town, samples)
+    yield from beside.measure(town, max(samples, 10) * 20)
     some = max(2, min(samples // 5, 100))
-    yield from ranked('a new Service to its first request, ms', [_comes(town, PROBES + each) for each in range(some)])
-    yield from ranked('a Service that goes to 404, ms', [_goes(town, PROBES + each) for each in range(some)])
+    yield from ranked(
+        'a new Service to its first request, ms', [_comes(town, probe.COUNT + each) for each in range(some)]
+    )
+    yield from ranked('a Service that goes to 404, ms', [_goes(town, probe.COUNT + each) for each in range(some)])
     yield 'agent RSS after, MB', rss(town.agent.pid)
     yield 'agent CPU, s', cpu(town.agent.pid)
     found = town.reloads()
@@ -228,7 +213,7 @@ def _changes(town: Town, names: list[str], rate: int, samples: int) -> tuple[lis
 
 
 def _change(town: Town, names: list[str], number: int, due: float) -> tuple[float, float]:
-    place, address = number % PROBES, town.fresh()
+    place, address = number % probe.COUNT, town.fresh()
     time.sleep(max(0.0, due - time.perf_counter()))
     began = time.perf_counter()
     town.put(place, address)
@@ -251,37 +236,6 @@ def _goes(town: Town, number: int) -> float:
     town.drop(number)
     until(lambda: town.answer(number) == '404', 'the Service is gone')
     return time.perf_counter() - began
-
-
-def _ratio(town: Town, samples: int) -> Figures:
-    """Yield the p99 of requests at rest and while endpoints change 50 times a second: the median of three turns."""
-    quiet, busy = list[float](), list[float]()
-    hosts, count = ['p0.example.com'], max(samples, 10) * 20
-
-    def p99() -> float:
-        times = client.http1((town.address, _HTTP), hosts, count=count, connections=1).times
-        return statistics.quantiles(times, n=100)[98]
-
-    for _ in range(3):
-        quiet.append(p99())
-        ended = threading.Event()
-        changes = threading.Thread(target=_keep_changing, args=(town, ended))
-        changes.start()
-        try:
-            busy.append(p99())
-        finally:
-            ended.set()
-            changes.join()
-    yield 'request p99 at rest, ms', statistics.median(quiet) * 1000
-    yield 'request p99 at 50 changes/s, ms', statistics.median(busy) * 1000
-    yield 'request p99, ratio', statistics.median(busy) / statistics.median(quiet)
-
-
-def _keep_changing(town: Town, ended: threading.Event) -> None:
-    for number in itertools.count():
-        if ended.wait(1 / RATES[-1]):
-            return
-        town.put(1 + number % (PROBES - 1), town.fresh())
 
 
 def ask(path: Path, command: str) -> str:
@@ -315,7 +269,7 @@ defaults base
   timeout client 10m
   timeout server 10m
 frontend answers from base
-  bind 0.0.0.0:{_BACKEND}
+  bind 0.0.0.0:{probe.PORT}
   http-request return status 200 content-type text/plain lf-string "%[dst]"
 """.encode()
 
