@@ -194,7 +194,7 @@ def test_a_service_is_handed_over_and_back_without_a_lost_connection(nodes, clus
     agent.start('--node', 'n1')
     clients = kind(nodes)
     try:
-        controller.annotate('web', proxy='node')
+        controller.annotate('web', proxy='node', datapath='haproxy')
         until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
         until(lambda: speaker(nodes, port) != PODS['client'][0], 'HAProxy serves', LATE)
         until(

@@ -9,8 +9,8 @@ from support.objects import endpoint_slice, service
 
 COUNT = 1200
 # The datapath of a Service, by its number: HAProxy by TCP and by HTTP, the kernel, and none.
-KINDS = ('tcp', 'http', 'preserve', 'dns', 'empty')
-SAID = {'http': {'mode': 'http'}, 'preserve': {'client-ip': 'preserve'}}
+KINDS = ('tcp', 'http', 'kernel', 'dns', 'empty')
+SAID = {'tcp': {'datapath': 'haproxy'}, 'http': {'mode': 'http'}}
 # No pod answers at these: they are only written down.
 FIRST, SECOND, THIRD = (f'10.244.9.{number}' for number in (1, 2, 3))
 
@@ -82,14 +82,14 @@ def test_every_virtual_address_is_in_the_kernel_and_in_haproxy_and_a_restart_cha
     assert found['far4'].keys() == virtual_addresses('tcp', 'http')
     assert {listener(found['far4'][key]) for key in virtual_addresses('tcp')} == {10282}
     assert {listener(found['far4'][key]) for key in virtual_addresses('http')} == {10280}
-    assert found['hit4'].keys() == virtual_addresses('preserve', 'dns')
+    assert found['hit4'].keys() == virtual_addresses('kernel', 'dns')
     assert found['shut4'].keys() == virtual_addresses('empty')
     assert len(found['spare4']) == 16 * len(virtual_addresses('tcp'))
     # One chain for each group that the kernel balances, none for anything else.
     chains = [item['chain']['name'] for item in items if 'chain' in item]
-    assert len([name for name in chains if name.startswith('b-')]) == len(virtual_addresses('preserve', 'dns'))
+    assert len([name for name in chains if name.startswith('b-')]) == len(virtual_addresses('kernel', 'dns'))
     assert {key.rpartition(':')[0] for key in agent.routes('addresses')} == {
-        address(number) for number in (*numbers, COUNT) if kind(number) in ('tcp', 'http', 'empty')
+        address(number) for number in (*numbers, COUNT) if kind(number) in ('tcp', 'http')
     }
     served = agent.servers()
     assert len(served) == 2 * len(virtual_addresses('tcp', 'http'))
@@ -103,7 +103,7 @@ def test_every_virtual_address_is_in_the_kernel_and_in_haproxy_and_a_restart_cha
     assert agent.servers() == served
 
     # One endpoint of a Service of HAProxy, and of one of the kernel; and one Service more.
-    assert (kind(COUNT), kind(COUNT + 2)) == ('tcp', 'preserve')
+    assert (kind(COUNT), kind(COUNT + 2)) == ('tcp', 'kernel')
     agent.put('last', *one(COUNT, [THIRD]))
     until(lambda: f'{THIRD}:{PORT}' in {found.rpartition('/')[2] for found in agent.servers()}, 'HAProxy knows it')
     until(lambda: _spares(COUNT) == {THIRD}, 'so does the kernel')

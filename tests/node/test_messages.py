@@ -28,9 +28,9 @@ FACTS = NodeFacts(
     (10280, 10281, 10282, 10283, 10286, 10287),
 )
 KINDS = {
-    'plain': {},
+    'plain': {'said': {'datapath': 'haproxy'}},
     'http': {'said': {'mode': 'http'}},
-    'kept': {'said': {'client-ip': 'preserve'}},
+    'kept': {},
     'dns': {'protocol': 'UDP'},
     'calls': {'protocol': 'SCTP'},
     'affine': {'sessionAffinity': 'ClientIP'},

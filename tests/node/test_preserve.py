@@ -38,7 +38,7 @@ def outer(family):
     return ((EXTERNAL[family], 80), (BALANCER[family], 80), (NODE[family], 30080))
 
 
-@pytest.mark.parametrize('asked', [PRESERVE, KERNEL], ids=['client-ip', 'datapath'])
+@pytest.mark.parametrize('asked', [{}, PRESERVE, KERNEL], ids=['plain', 'client-ip', 'datapath'])
 @FAMILIES
 def test_pods_are_seen_as_who_they_are_and_others_hide_behind_the_node(nodes, agent, family, asked):
     agent.put('web', *taken('one', 'three', annotations=asked))
@@ -98,7 +98,7 @@ def test_without_endpoints_clients_are_refused_at_once_until_one_is_ready(nodes,
 
 def test_a_service_moves_between_the_kernel_and_haproxy_without_a_lost_connection(nodes, agent):
     """Nor does one wait for the kernel to send its first packet again, which is after a second."""
-    agent.put('web', *taken('one', 'three'))
+    agent.put('web', *taken('one', 'three', annotations=BY_HAPROXY))
     agent.start()
     until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
     slow = []
@@ -123,7 +123,7 @@ def test_a_service_moves_between_the_kernel_and_haproxy_without_a_lost_connectio
                 with nodes.connected('client', CLUSTER_IP[1], 80) as through_the_kernel:
                     assert say(through_the_kernel)['client'] == PODS['client'][1]
                     clients.more()
-                    agent.put('web', *taken('one', 'three'))
+                    agent.put('web', *taken('one', 'three', annotations=BY_HAPROXY))
                     until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != own, 'HAProxy serves')
                     # Connections stay where they are.
                     assert say(through_the_kernel)['client'] == PODS['client'][1]

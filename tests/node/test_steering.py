@@ -16,7 +16,7 @@ from support.clients import Clients
 from support.live import HEADRACE, until
 from support.nodes import NODE, OUTSIDE, PODS, PORT
 from support.objects import endpoint_slice, service
-from support.taken import BALANCER, CLUSTER_IP, EXTERNAL, dropped, refused, taken
+from support.taken import BALANCER, BY_HAPROXY, CLUSTER_IP, EXTERNAL, dropped, refused, taken
 
 ADDRESSES = [
     *(pytest.param(address, 80, id=f'cluster-{index}') for index, address in ((4, CLUSTER_IP[0]), (6, CLUSTER_IP[1]))),
@@ -232,7 +232,7 @@ def test_http_on_the_cluster_ip_has_all_that_was_asked_for(nodes, agent):
 
 
 def test_a_table_that_was_flushed_or_changed_is_made_again(nodes, agent):
-    agent.put('web', *taken('one'))
+    agent.put('web', *taken('one', annotations=BY_HAPROXY))
     agent.set(tableInterval='200ms')
     agent.start()
     until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
@@ -249,10 +249,10 @@ def test_a_table_that_was_flushed_or_changed_is_made_again(nodes, agent):
 
 
 def test_one_more_service_is_one_element_an_address(nodes, agent):
-    agent.put('web', *taken('one'))
+    agent.put('web', *taken('one', annotations=BY_HAPROXY))
     agent.start()
     before = table()
-    other = service('other', annotations={'proxy': 'node'}, clusterIPs=['10.96.0.20'])
+    other = service('other', annotations={'proxy': 'node', **BY_HAPROXY}, clusterIPs=['10.96.0.20'])
     agent.put('other', other, endpoint_slice('other', addresses=[PODS['two'][0]], port=PORT))
     until(lambda: len(table()['far4']) > len(before['far4']), 'it is there')
     after = table()
@@ -266,7 +266,7 @@ def test_one_more_service_is_one_element_an_address(nodes, agent):
 
 
 def test_plain_tcp_goes_past_a_haproxy_that_is_away_and_back_to_it(nodes, agent):
-    agent.put('web', *taken('one', 'three'))
+    agent.put('web', *taken('one', 'three', annotations=BY_HAPROXY))
     agent.start()
     until(lambda: nodes.tcp('client', CLUSTER_IP[0], 80)['client'] != PODS['client'][0], 'HAProxy serves')
     with nodes.connected('client', CLUSTER_IP[0], 80):
@@ -281,7 +281,7 @@ def test_plain_tcp_goes_past_a_haproxy_that_is_away_and_back_to_it(nodes, agent)
 
 
 def test_told_to_stop_a_node_serves_plain_tcp_by_the_kernel(nodes, agent):
-    agent.put('web', *taken('one', 'three'))
+    agent.put('web', *taken('one', 'three', annotations=BY_HAPROXY))
     agent.put('dns', *taken('one', name='dns', protocol='UDP', port_name='dns', clusterIPs=['10.96.0.11']))
     agent.start()
     assert agent.stop() == 0
@@ -295,7 +295,7 @@ def test_told_to_stop_a_node_serves_plain_tcp_by_the_kernel(nodes, agent):
 
 
 def test_under_load_the_way_past_haproxy_opens_and_closes_without_a_lost_connection(nodes, agent):
-    agent.put('web', *taken('one', 'three'))
+    agent.put('web', *taken('one', 'three', annotations=BY_HAPROXY))
     agent.start()
     until(lambda: agent.metric('headrace_table_bypass') == 0, 'HAProxy serves')
     where = (CLUSTER_IP[0], CLUSTER_IP[1], EXTERNAL[0])
@@ -317,7 +317,7 @@ def test_under_load_the_way_past_haproxy_opens_and_closes_without_a_lost_connect
 
 def test_a_process_of_the_host_on_the_same_port_keeps_it(nodes, agent):
     """Before the agent, and after it: no address of a Service is bound, and no port is occupied."""
-    agent.put('web', *taken('one'))
+    agent.put('web', *taken('one', annotations=BY_HAPROXY))
     said = b'{"pod": "the host"}\n'
 
     def serve(listener):

@@ -70,7 +70,12 @@ def put(agent):
     addresses = [PODS['one'][0], PODS['three'][0]]
     agent.put(
         'all',
-        service('plain', annotations=said, clusterIPs=[TCP, TCP6], ports=[{'name': 'tcp', 'port': 80}]),
+        service(
+            'plain',
+            annotations={**said, 'datapath': 'haproxy'},
+            clusterIPs=[TCP, TCP6],
+            ports=[{'name': 'tcp', 'port': 80}],
+        ),
         endpoint_slice('plain', name='six', family='IPv6', addresses=[PODS['one'][1]], port=PORT, port_name='tcp'),
         endpoint_slice('plain', addresses=addresses, port=PORT, port_name='tcp'),
         certificates.tls_secret('safe', *KEY),

@@ -62,7 +62,12 @@ def labels(cluster):
 def test_a_service_is_handed_over_and_back_between_two_versions(nodes, make, of_controller, of_agent):
     controller = make(of_controller, 'controller', when=[When.NODE_ROLE], nodeRole=True)
     agent = make(of_agent, 'node', addresses=['0.0.0.0', '::'], tcpPorts='')
-    plain = service('web', clusterIP=CLUSTER_IP, annotations={'proxy': 'node'}, ports=[{'name': 'tcp', 'port': 80}])
+    plain = service(
+        'web',
+        clusterIP=CLUSTER_IP,
+        annotations={'proxy': 'node', 'datapath': 'haproxy'},
+        ports=[{'name': 'tcp', 'port': 80}],
+    )
     controller.put('web', plain, endpoint_slice('web', addresses=[PODS['one'][0]], port=PORT, port_name='tcp'))
     controller.begin()
     agent.start('--node', 'n1')

@@ -47,7 +47,7 @@ _TRUE, _NONE = 'true', '–'
 KEYS: tuple[Key, ...] = (
     Key('enabled', _S, 'Service', values.boolean, 'boolean', 'false', 'serve at the edge'),
     Key('proxy', _S, 'Service', values.one_of('node'), '`node`', _NONE, 'take the Service over from kube-proxy'),
-    Key('datapath', _S, 'Service', values.one_of('auto', 'kernel', 'haproxy'), 'auto, kernel, haproxy', 'auto', 'node role: what balances its TCP ports that ask for nothing which only HAProxy gives; auto: HAProxy, but for ports with `client-ip: preserve` or session affinity'),
+    Key('datapath', _S, 'Service', values.one_of('auto', 'kernel', 'haproxy'), 'auto, kernel, haproxy', 'auto', 'node role: what balances its TCP ports that ask for nothing which only HAProxy gives; auto: the kernel, but for ports that speak HTTP and have no session affinity'),
     Key('class', _S, 'Service', values.name, 'name', DEFAULT_CLASS, 'which installation'),
     Key('mode', _E, 'port', values.one_of('tcp', 'http', 'tls-passthrough'), 'tcp, http, tls-passthrough', 'see [modes](#modes)', 'what the port speaks'),
     Key('host', _E, 'port', values.list_of(values.host, most=100), 'list of hosts', _NONE, 'http and TLS routing; `*.example.com` matches one label, `*` every host'),

@@ -32,11 +32,10 @@ def by_kernel(
 ) -> bool:
     """Tell whether the kernel alone serves a TCP port, whose `values` and policy ask for nothing that only HAProxy gives.
 
-    `wish` is what the Service says of it, None for nothing: then the kernel serves ports that keep clients with their endpoints, or
-    that ask for their clients' addresses. `common` are the flags that each policy of the Service has.
+    `wish` is what the Service says of it, None for nothing: then HAProxy serves ports that speak HTTP, but for those that keep clients
+    with their endpoints. `common` are the flags that each policy of the Service has.
     """
-    preserved = values.get('client-ip') == 'preserve' and spec.shape.mode == 'tcp'
-    if wish == 'haproxy' or (wish != 'kernel' and not preserved and not service.affinity_seconds):
+    if wish == 'haproxy' or (wish != 'kernel' and spec.shape.mode != 'tcp' and not service.affinity_seconds):
         return False
     return not (beyond_kernel(values) or policy.flags - common or spec.options.tls is not None or spec.options.proxy)
 

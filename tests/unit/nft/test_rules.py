@@ -41,9 +41,14 @@ def web(name='web', number=1, *, port=None, ends=('10.244.1.5',), said=None, **s
     wanted = port or {'name': 'p', 'port': 80}
     endpoints = [{'addresses': [end], 'nodeName': 'n2' if end.startswith('10.244.2.') else 'n1'} for end in ends]
     protocol = wanted.get('protocol', 'TCP')
+    haproxy = {} if spec.get('sessionAffinity') or (said or {}).get('client-ip') else {'datapath': 'haproxy'}
     return (
         service(
-            name, annotations={'proxy': 'node', **(said or {})}, ports=[wanted], clusterIP=f'10.96.0.{number}', **spec
+            name,
+            annotations={'proxy': 'node', **haproxy, **(said or {})},
+            ports=[wanted],
+            clusterIP=f'10.96.0.{number}',
+            **spec,
         ),
         endpoint_slice(name, port=8080, port_name=wanted['name'], protocol=protocol, endpoints=endpoints),
     )

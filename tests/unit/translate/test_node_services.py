@@ -17,6 +17,7 @@ from support.objects import built, ca_secret, endpoint_slice, fragment, node, po
 
 IP = {'clusterIP': '10.96.0.1', 'clusterIPs': ['10.96.0.1']}
 OURS = {'annotations': {'proxy': 'node'}}
+BY_HAPROXY = {'annotations': {'proxy': 'node', 'datapath': 'haproxy'}}
 LABEL = 'service.kubernetes.io/service-proxy-name'
 
 
@@ -72,7 +73,7 @@ def test_a_service_is_taken_over_only_when_it_asks(document, settings, ours):
 
 def test_each_address_of_a_service_is_served_on_its_port_and_families_never_mix():
     document = service(
-        **OURS, type='LoadBalancer', clusterIPs=['10.96.0.1', 'fd00::96'], externalIPs=['192.0.2.7'],
+        **BY_HAPROXY, type='LoadBalancer', clusterIPs=['10.96.0.1', 'fd00::96'], externalIPs=['192.0.2.7'],
         ports=[{'name': 'tcp', 'port': 80, 'nodePort': 30080}, {'name': 'dns', 'port': 53, 'protocol': 'UDP'}],
     )  # fmt: skip
     document['status'] = {'loadBalancer': {'ingress': [{'ip': '198.51.100.7'}]}}
@@ -104,7 +105,7 @@ def test_each_address_of_a_service_is_served_on_its_port_and_families_never_mix(
 )
 def test_a_local_policy_rules_its_own_addresses_only(policy, inner, outer):
     ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
-    made = on_node(service(**OURS, **IP, **policy, externalIPs=['192.0.2.7']), endpoint_slice(endpoints=ends))
+    made = on_node(service(**BY_HAPROXY, **IP, **policy, externalIPs=['192.0.2.7']), endpoint_slice(endpoints=ends))
     found = addresses(made)
     assert (servers(made, found['10.96.0.1:80']), servers(made, found['192.0.2.7:80'])) == (inner, outer)
 
@@ -112,7 +113,7 @@ def test_a_local_policy_rules_its_own_addresses_only(policy, inner, outer):
 def test_a_slice_that_is_marked_as_headless_is_not_used():
     marked = endpoint_slice(addresses=['10.0.0.1'])
     marked['metadata']['labels']['service.kubernetes.io/headless'] = ''
-    made = on_node(service(**OURS, **IP), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
+    made = on_node(service(**BY_HAPROXY, **IP), marked, endpoint_slice(name='plain', addresses=['10.0.0.2']))
     assert servers(made, addresses(made)['10.96.0.1:80']) == ['10.0.0.2']
 
 
@@ -174,7 +175,7 @@ def test_a_protection_that_cannot_be_given_closes_the_address_and_says_so(said):
 def test_clients_of_this_node_get_all_endpoints_at_external_addresses_whatever_the_policy():
     ends = [{'addresses': ['10.0.0.1'], 'nodeName': 'n1'}, {'addresses': ['10.0.0.2'], 'nodeName': 'n2'}]
     spec = {'externalTrafficPolicy': 'Local', 'internalTrafficPolicy': 'Local', 'externalIPs': ['192.0.2.7']}
-    made = on_node(service(**OURS, **IP, **spec), endpoint_slice(endpoints=ends))
+    made = on_node(service(**BY_HAPROXY, **IP, **spec), endpoint_slice(endpoints=ends))
     found = pointer(made, Kind.ADDRESS, '192.0.2.7:80')
     assert (servers(made, found.backend), servers(made, found.cluster)) == (['10.0.0.1'], ['10.0.0.1', '10.0.0.2'])
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').cluster == ''
@@ -198,7 +199,9 @@ def test_what_the_node_role_does_not_apply_yet_is_told(said, spec, field):
 
 
 def test_clients_are_told_to_connect_anew_while_a_service_goes_back():
-    known = parse.read(service(labels={'headrace.io/node': 'headrace'}, **IP)).object
+    known = parse.read(
+        service(annotations={'datapath': 'haproxy'}, labels={'headrace.io/node': 'headrace'}, **IP)
+    ).object
     seen = replace(build_context.make(Settings(), role=Role.NODE, topology=Topology('n1')), labelled=True)
     made = node_services.translate(known, Reader(Store(), known.ref), seen)
     assert [claim.value.flags for claim in made.claims if claim.kind is Kind.ADDRESS] == ['l']
@@ -320,7 +323,7 @@ def test_users_with_crypt_hashes_are_judged_as_at_the_edge():
 @pytest.mark.parametrize('taken', [False, True], ids=['of kube-proxy', 'taken over'])
 def test_a_canary_lends_its_backend_in_each_datapath_of_its_own_address(taken):
     said = {'proxy': 'node', 'mode': 'http', 'canary-service': 'next', 'canary-weight': '10'}
-    lent = {'clusterIP': '10.96.0.2', 'clusterIPs': ['10.96.0.2'], **(OURS if taken else {})}
+    lent = {'clusterIP': '10.96.0.2', 'clusterIPs': ['10.96.0.2'], **(BY_HAPROXY if taken else {})}
     made = on_node(
         service(annotations=said, **IP),
         endpoint_slice(addresses=['10.0.0.1']),
@@ -457,8 +460,10 @@ def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address,
 
 
 def test_a_cluster_ip_belongs_to_its_service_and_not_to_an_older_object_that_names_it():
-    thief = service('thief', created='2020-01-01T00:00:00Z', **OURS, clusterIP='10.96.0.2', externalIPs=['10.96.0.1'])
-    owner = service('web', created='2024-01-01T00:00:00Z', **OURS, **IP)
+    thief = service(
+        'thief', created='2020-01-01T00:00:00Z', **BY_HAPROXY, clusterIP='10.96.0.2', externalIPs=['10.96.0.1']
+    )
+    owner = service('web', created='2024-01-01T00:00:00Z', **BY_HAPROXY, **IP)
     slices = endpoint_slice('web', endpoints=BOTH), endpoint_slice('thief', addresses=['10.0.0.9'])
     made = on_node(thief, owner, *slices)
     assert pointer(made, Kind.ADDRESS, '10.96.0.1:80').backend.startswith('shop_web_80')
@@ -470,7 +475,7 @@ def test_a_cluster_ip_belongs_to_its_service_and_not_to_an_older_object_that_nam
 @pytest.mark.parametrize(
     ('annotations', 'spec', 'datapath', 'remark'),
     [
-        pytest.param({}, {}, 'tcp', '', id='nothing is asked'),
+        pytest.param({}, {}, 'kernel', '', id='nothing is asked'),
         pytest.param({'datapath': 'auto', 'client-ip': 'preserve'}, {}, 'kernel', '', id='auto'),
         pytest.param({'datapath': 'kernel'}, {}, 'kernel', '', id='kernel'),
         pytest.param({'datapath': 'kernel', 'mode': 'tcp', 'client-ip': 'none'}, {}, 'kernel', '', id='what the kernel gives'),
@@ -500,7 +505,7 @@ def test_a_port_whose_name_says_http_is_balanced_by_the_kernel_where_that_is_ask
     assert virtual_address(made, '10.96.0.1:80/TCP').datapath == datapath
 
 
-def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
+def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_of_haproxy_can_be():
     ports = [{'name': 'dns', 'port': 53, 'protocol': 'UDP'}]
     made = on_node(service(ports=ports, **OURS, **IP), endpoint_slice(endpoints=BOTH, protocol='UDP', port_name='dns'))
     udp = virtual_address(made, '10.96.0.1:53/UDP')
@@ -511,7 +516,7 @@ def test_udp_and_tcp_with_affinity_are_the_kernels_and_plain_tcp_can_be():
     made = on_node(service(**OURS, **IP, sessionAffinity='ClientIP'), endpoint_slice(endpoints=BOTH))
     sticky = virtual_address(made, '10.96.0.1:80/TCP')
     assert (sticky.datapath, [held.affinity for held in fragment(made).balanced]) == ('kernel', [10800])
-    made = on_node(service(**OURS, **IP), endpoint_slice(endpoints=BOTH))
+    made = on_node(service(**BY_HAPROXY, **IP), endpoint_slice(endpoints=BOTH))
     plain = virtual_address(made, '10.96.0.1:80/TCP')
     assert (plain.datapath, plain.external_path.spare) == ('tcp', (('10.0.0.1', 8080), ('10.0.0.2', 8080)))
     made = on_node(service(annotations={'proxy': 'node', 'allow': '10.0.0.0/8'}, **IP), endpoint_slice(endpoints=BOTH))

@@ -107,7 +107,7 @@ def test_a_service_at_the_edge_has_tls_there_and_its_own_address_in_the_clear():
 @pytest.mark.parametrize(
     ('said', 'datapath', 'encrypted'),
     [
-        pytest.param({}, 'tcp', False, id='as it comes'),
+        pytest.param({'datapath': 'haproxy'}, 'tcp', False, id='as it comes'),
         pytest.param({'tls-secret': 'tls'}, 'tls', True, id='ended, and made anew to the endpoint'),
         pytest.param({'tls-secret': 'tls', 'backend-protocol': 'http1'}, 'tls', False, id='ended for good'),
     ],
@@ -139,7 +139,7 @@ def test_haproxy_keeps_clients_with_their_endpoints_behind_tls():
         pytest.param({'client-ip': 'preserve', 'max-connections': '5'}, 'tcp', id='something that HAProxy does'),
         pytest.param({'client-ip': 'preserve', 'tls-secret': 'tls'}, 'tls', id='TLS'),
         pytest.param({'client-ip': 'preserve', 'mode': 'http'}, 'http', id='HTTP'),
-        pytest.param({'client-ip': 'none'}, 'tcp', id='not asked for'),
+        pytest.param({'client-ip': 'none'}, 'kernel', id='not asked for'),
     ],
 )
 def test_clients_addresses_are_kept_where_the_kernel_alone_serves_a_port(said, datapath):
