@@ -51,7 +51,7 @@ def test_every_part_gives_figures_and_no_command_is_refused(tmp_path):
     if not able:
         del found['node']
     else:
-        assert len([name for name in found['node'] if name.endswith('ratio to direct')]) == 2 * 4
+        assert len([name for name in found['node'] if name.endswith('ratio to direct')]) == 2 * 5
         direct = {item['value'] for name, item in found['node'].items() if name.endswith('direct: ratio to direct')}
         assert direct == {1}
     assert all(part for part in found.values())

@@ -41,7 +41,7 @@ _CLIENT, _SERVER = ('10.244.1.10', 'fd00:244:1::10'), ('10.244.1.11', 'fd00:244:
 _BACKEND, _PORT = 9000, 80
 _ENDPOINTS = 10
 # Where the ways of requests are, beside the ClusterIPs of the varied cluster.
-_KERNEL, _TCP, _HTTP = '10.111.0.1', '10.111.0.2', '10.111.0.3'
+_PROXIED, _KERNEL, _TCP, _HTTP = '10.111.0.1', '10.111.0.2', '10.111.0.3', '10.111.0.4'
 
 _ENDPOINT = f"""global
   stats socket "${{HEADRACE_SOCKETS-.}}/runtime.sock" mode 660 level admin
@@ -66,7 +66,7 @@ _KUBE_PROXY = f"""table ip proxied {{
   }}
   map services {{
     type ipv4_addr . inet_proto . inet_service : verdict
-    elements = {{ {_KERNEL} . tcp . {_PORT} : goto service }}
+    elements = {{ {_PROXIED} . tcp . {_PORT} : goto service }}
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -185,7 +185,7 @@ def _moved(count: int) -> Iterator[tuple[varied.Document, ...]]:
 
 def _service(number: int) -> tuple[varied.Document, ...]:
     made = varied.service(number, {})
-    made['metadata']['annotations'] = {f'{varied.PREFIX}proxy': 'node', f'{varied.PREFIX}mode': 'tcp'}
+    made['metadata']['annotations'] = {f'{varied.PREFIX}proxy': 'node', f'{varied.PREFIX}datapath': 'haproxy'}
     return made, varied.endpoint_slice(number, varied.addresses(number, _ENDPOINTS))
 
 
@@ -222,7 +222,8 @@ class Ways:
         """Return the ways, with nothing measured; the first is what others are compared with."""
         return (
             Way('direct', (_SERVER[0], _BACKEND)),
-            Way('DNAT as of kube-proxy', (_KERNEL, _PORT)),
+            Way('DNAT as of kube-proxy', (_PROXIED, _PORT)),
+            Way('headrace, kernel', (_KERNEL, _PORT)),
             Way('headrace, TCP', (_TCP, _PORT)),
             Way('headrace, HTTP', (_HTTP, _PORT)),
         )
@@ -242,8 +243,12 @@ def _ways(held: contextlib.ExitStack, binary: str) -> Ways:
     endpoint = held.enter_context(Process(binary, {'haproxy/all.cfg': _ENDPOINT.encode()}))
     pods[1].enter(endpoint.start)
     model = Model()
-    for name, address in (('tcp', _TCP), ('http', _HTTP)):
-        model.put(*_led(name, address))
+    for name, address, said in (
+        ('kernel', _KERNEL, {}),
+        ('tcp', _TCP, {'datapath': 'haproxy'}),
+        ('http', _HTTP, {'mode': 'http'}),
+    ):
+        model.put(*_led(name, address, said))
     table = model.table()
     files = Renderer(model.context).render(model.state)
     held.enter_context(Process(binary, files)).start()
@@ -252,10 +257,10 @@ def _ways(held: contextlib.ExitStack, binary: str) -> Ways:
     return Ways(pods[0])
 
 
-def _led(name: str, address: str) -> tuple[varied.Document, ...]:
-    """Return a Service that the node serves by HAProxy, in one mode, with the endpoint."""
+def _led(name: str, address: str, said: dict[str, str]) -> tuple[varied.Document, ...]:
+    """Return a Service that the node serves, with the endpoint."""
     metadata = {'name': name, 'namespace': 'default'}
-    annotations = {f'{varied.PREFIX}proxy': 'node', f'{varied.PREFIX}mode': name}
+    annotations = {f'{varied.PREFIX}{key}': value for key, value in {'proxy': 'node', **said}.items()}
     return (
         {
             'apiVersion': 'v1', 'kind': 'Service', 'metadata': {**metadata, 'annotations': annotations},

@@ -33,7 +33,7 @@ _MOST = 100
 
 
 class Resident:
-    """An agent on a folder of so many Services, which are plain TCP and have ten endpoints each."""
+    """An agent on a folder of so many Services, which HAProxy serves by plain TCP, with ten endpoints each."""
 
     agent: subprocess.Popen[bytes]
 
@@ -145,9 +145,9 @@ def _commits() -> Iterator[socket.socket]:
 
 
 def served(number: int, *first: str) -> tuple[varied.Document, ...]:
-    """Return a Service that the node serves by plain TCP, and its endpoints; the first one may be another."""
+    """Return a Service that HAProxy serves by plain TCP, and its endpoints; the first one may be another."""
     made = varied.service(number, {})
-    made['metadata']['annotations'] = {f'{varied.PREFIX}proxy': 'node', f'{varied.PREFIX}mode': 'tcp'}
+    made['metadata']['annotations'] = {f'{varied.PREFIX}proxy': 'node', f'{varied.PREFIX}datapath': 'haproxy'}
     made['spec']['ports'][0]['port'] = _PORT
     rest = varied.addresses(number, _ENDPOINTS)[len(first) :]
     return made, varied.endpoint_slice(number, [*first, *rest])

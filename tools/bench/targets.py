@@ -84,7 +84,7 @@ TARGETS = (
     Target("node role: the agent's memory, beside as many Services", 'MB', 200, 'node', '10000, an agent: agent RSS, MB'),
     Target('node role: a new Service in the kernel, p99', 'ms', 30, 'node', '10000, an agent: one more Service: to the kernel too, ms, p99'),
     *(
-        Target(f"node role, plain TCP, {kind}: requests/s against kube-proxy's DNAT", 'times', 0.97, 'node', f'{kind}: headrace, TCP: ratio to direct', over=f'{kind}: DNAT as of kube-proxy: ratio to direct', at_least=True)
+        Target(f"node role, plain TCP, {kind}: requests/s against kube-proxy's DNAT", 'times', 0.97, 'node', f'{kind}: headrace, kernel: ratio to direct', over=f'{kind}: DNAT as of kube-proxy: ratio to direct', at_least=True)
         for kind in ('keep-alive', 'a connection each')
     ),
 )  # fmt: skip
