@@ -1,7 +1,8 @@
 """Services that have gone back to kube-proxy, or moved to the kernel: how long HAProxy serves its connections to them.
 
 HTTP/1 clients get `Connection: close` with each answer. HTTP/2 hears nothing until its worker is replaced, so a worker on which
-clients of HTTP/2 keep asking is replaced once, before their Services are forgotten.
+clients of HTTP/2 keep asking is replaced once, before their Services are forgotten. Connections to a Service that has gone back end
+with the drain timeout; one whose ports have moved to the kernel is kept as long as HAProxy has connections to them.
 """
 
 import asyncio
@@ -13,8 +14,11 @@ from headrace.haproxy.plan.reload_reasons import Reason
 from headrace.haproxy.render.render import KEEP_ALIVE_SECONDS
 from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.sockets import RuntimeSocketError
+from headrace.ir.fragment import Fragment, Kind
+from headrace.ir.pointers import Pointer
 from headrace.names import Ref
 from headrace.settings.settings import milliseconds
+from headrace.translate import policies
 
 log = logging.getLogger(__name__)
 _SHORTEST_SECONDS = 1.0
@@ -43,7 +47,7 @@ class Draining:
         asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, lambda: self._wake(time.monotonic()))
 
     async def over(self) -> frozenset[Ref]:
-        """Return the Services that have lingered long enough; none while clients of HTTP/2 keep them."""
+        """Return the Services that have lingered long enough; none while clients of HTTP/2 or connections of moved ports keep them."""
         now = time.monotonic()
         expired = frozenset(ref for ref, until in self._until.items() if until <= now)
         if expired and await self._are_kept():
@@ -53,9 +57,24 @@ class Draining:
             for ref in expired:
                 self._remember(ref)
             return frozenset()
-        for ref in expired:
+        connected = await self._connected(expired)
+        for ref in connected:
+            self._remember(ref)
+        for ref in expired - connected:
             del self._until[ref]
-        return expired
+        return expired - connected
+
+    async def _connected(self, refs: frozenset[Ref]) -> set[Ref]:
+        """Return the Services of these to whose moved ports HAProxy has connections."""
+        fragments = self._applier.desired.fragments
+        owners = {name: ref for ref in refs if ref in fragments for name in _moved(fragments[ref])}
+        worker = self._applier.worker
+        if worker is None or not owners:
+            return set()
+        try:
+            return {owners[name] for name in await worker.connected(owners)}
+        except RuntimeSocketError:
+            return set()
 
     async def _are_kept(self) -> bool:
         worker = self._applier.worker
@@ -65,3 +84,17 @@ class Draining:
             return time.time() - await worker.kept_at() < _IDLE_SECONDS
         except RuntimeSocketError:
             return False
+
+
+def _moved(fragment: Fragment) -> set[str]:
+    """Return the backends of a Service's ports that the kernel serves now; none of one that has gone back to kube-proxy."""
+    if not any(claim.kind is Kind.VIRTUAL_ADDRESS for claim in fragment.claims):
+        return set()
+    pointers = [claim.value for claim in fragment.claims if isinstance(claim.value, Pointer)]
+    return {
+        name
+        for pointer in pointers
+        if policies.GONE in pointer.flags
+        for name in (pointer.backend, pointer.cluster)
+        if name
+    }

@@ -36,6 +36,7 @@ class NodeTable:
         """Attach a loop, which applies changes to the table once this agent owns it."""
         self._loop = loop
         self.table_sync.lost = loop.applier.lost
+        self.table_sync.flows.seconds = lambda: milliseconds(loop.applier.settings.drain_timeout) / 1000
 
     @property
     def _applier(self) -> Applier:

@@ -1,7 +1,7 @@
 """What the kernel remembers of flows: what it is not to go on with is removed.
 
 A client of UDP keeps its port for long, and the kernel keeps sending it to the endpoint that it once had (rule 37).
-Connections that pass HAProxy by go on by it as well, when HAProxy is to judge their clients from now on.
+Connections that pass HAProxy by go on by it as well, when HAProxy serves their address from now on.
 Spoken by netlink (linux/netfilter/nfnetlink_conntrack.h), because the program `conntrack` is rarely there.
 """
 
@@ -69,31 +69,19 @@ def forget(virtual_addresses: Mapping[str, VirtualAddress], groups: Mapping[str,
     return _remove_all(socket.IPPROTO_UDP, lambda flow: is_idle(flow, usable)) if usable else 0
 
 
-def newly_restricted(change: Change) -> dict[tuple[str, int], str]:
-    """Return the addresses and ports of TCP whose clients HAProxy judges from a change on, with what stands in for each, or ''."""
-    found = {}
-    for item in change.pointers:
-        old, new = item.old, item.new
-        if isinstance(old, VirtualAddress) and isinstance(new, VirtualAddress):
-            address_port, _, protocol = item.key[1].rpartition('/')
-            address, _, number = address_port.rpartition(':')
-            if protocol == 'TCP' and new.restricted and not old.restricted:
-                found[address, int(number)] = new.synthetic_address
-    return found
-
-
-def end(restricted: Mapping[tuple[str, int], str], node_address: str, listeners: Collection[int]) -> int:
+def end(past: Mapping[tuple[str, int], str], node_address: str, listeners: Collection[int]) -> int:
     """Remove the TCP flows to some addresses that do not lead to a listener of HAProxy; return how many. Raises OSError.
 
+    `past` tells what stands in for each address at HAProxy, '' for the node's own.
     Their next packet comes to HAProxy, which knows no such connection, and resets it.
     """
 
     def is_past(flow: Flow) -> bool:
-        stand_in = restricted.get(flow.target)
+        stand_in = past.get(flow.target)
         address, port = flow.answers
         return stand_in is not None and (address != (stand_in or node_address) or port not in listeners)
 
-    return _remove_all(socket.IPPROTO_TCP, is_past) if restricted else 0
+    return _remove_all(socket.IPPROTO_TCP, is_past) if past else 0
 
 
 def _remove_all(protocol: int, is_wanted: Callable[[Flow], bool]) -> int:

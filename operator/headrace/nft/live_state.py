@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from headrace.ir.l4 import Datapath, TrafficPath, VirtualAddress
 from headrace.nft import layout, messages
 from headrace.nft.messages import Sum
 from headrace.nft.rules import Table
 from headrace.nft.transaction import Elements, Transaction
+
+# The maps whose virtual addresses the kernel balances, and those by which it stands in for HAProxy.
+_PAST_HAPROXY: dict[str, Datapath] = {'hit': 'kernel', 'nearhit': 'kernel', 'spare': 'tcp', 'nearspare': 'tcp'}
 
 
 class Source(Protocol):
@@ -54,6 +58,19 @@ def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
         names.add(name)
     live.read = frozenset(names)
     return live
+
+
+def past_haproxy(live: LiveState) -> dict[str, VirtualAddress]:
+    """Return, by key, the virtual addresses that lead past HAProxy, or can, by the elements that were read; only their datapath is known."""
+    found: dict[str, VirtualAddress] = {}
+    for name, element in live.elements:
+        datapath = _PAST_HAPROXY.get(name[:-1])
+        if datapath is not None:
+            address, protocol, port = element.split(' . ')[:3]
+            key = f'{address}:{port}/{protocol.upper()}'
+            if datapath == 'kernel' or key not in found:
+                found[key] = VirtualAddress(datapath, TrafficPath(), TrafficPath())
+    return found
 
 
 def of_table(table: Table, expected: Mapping[str, Sum]) -> LiveState:

@@ -11,13 +11,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from headrace.ir.fragment import Kind
 from headrace.ir.l4 import VirtualAddress
 from headrace.nft import conntrack, live_state, route
 from headrace.nft.command import Nft, NftError
+from headrace.nft.flows import Flows
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
 from headrace.nft.rules import Table
@@ -65,6 +65,7 @@ class TableSync:
         self._halfway = False
         self._turn = asyncio.Lock()
         self._unsaved = asyncio.Event()
+        self.flows = Flows(problem)
 
     async def restore(self) -> bool:
         """Load the last good table where the kernel has none, as after a boot; return whether that was done."""
@@ -88,10 +89,14 @@ class TableSync:
             self._lead_ipv6()
             table = self._build(facts)
             try:
-                await self._adopt(table, await self._nft.live(table))
+                live = await self._nft.live(table)
+                for key, led in live_state.past_haproxy(live).items():
+                    self.flows.note(key, led, table.virtual_addresses.get(key))
+                await self._adopt(table, live)
             except NftError:
                 await self._anew(table)
-            await self._forget_flows()
+            await self.flows.forget(table.virtual_addresses, table.groups)
+            await self.flows.end(table.facts)
 
     def _build(self, facts: NodeFacts) -> Table:
         """Build the table from the snapshot; one that cannot be built is no good, and `follow` tries it again."""
@@ -153,10 +158,11 @@ class TableSync:
             await self._do(rest)
             self._halfway = False
             if conntrack.may_leave_flows(change):
-                await self._forget_flows()
-            if restricted := conntrack.newly_restricted(change):
-                facts = self.table.facts
-                await self._end_flows(partial(conntrack.end, restricted, facts.address, facts.ports))
+                await self.flows.forget(self.table.virtual_addresses, self.table.groups)
+            for pointer in change.pointers:
+                if pointer.key[0] is Kind.VIRTUAL_ADDRESS:
+                    self.flows.note(pointer.key[1], _virtual_address(pointer.old), _virtual_address(pointer.new))
+            await self.flows.end(self.table.facts)
 
     async def move(self, facts: NodeFacts) -> None:
         """Go on with other facts of the node: the Node has other addresses, or there are other pods' networks."""
@@ -185,6 +191,9 @@ class TableSync:
                 return
             table.inherit(before)
             await self._adopt(table, live_state.of_table(before, table.sums()))
+            for key, old in before.virtual_addresses.items():
+                self.flows.note(key, old, table.virtual_addresses.get(key))
+            await self.flows.end(table.facts)
 
     async def reconcile(self, snapshot: ModelSnapshot) -> None:
         """Make the table true to a snapshot from what the kernel has: a change of it has failed unexpectedly."""
@@ -195,6 +204,7 @@ class TableSync:
         """Leave the table as it is from now on: another agent has it."""
         async with self._turn:
             self.table = None
+            self.flows.clear()
 
     async def vanish(self) -> bool:
         """Remove a table that leads no client, with its route and its file; return whether that was so.
@@ -264,6 +274,9 @@ class TableSync:
                 async with self._turn:
                     table = self._build(self.table.facts) if self._halfway else self.table
                     await self._anew(table)
+            async with self._turn:
+                if self.table is not None:
+                    await self.flows.end(self.table.facts)
             if bypass != self._past():
                 # HAProxy came or went during the transaction.
                 continue
@@ -362,26 +375,6 @@ class TableSync:
         self._problem('table', '')
         self._unsaved.set()
 
-    async def _forget_flows(self) -> None:
-        """Remove what the kernel remembers of flows to endpoints that are gone; TCP notices by itself."""
-        assert self.table is not None
-        virtual_addresses = {
-            key: content
-            for (kind, key), content in self._snapshot.pointers.items()
-            if isinstance(content, VirtualAddress)
-        }
-        await self._end_flows(partial(conntrack.forget, virtual_addresses, dict(self.table.groups)))
-
-    async def _end_flows(self, work: Callable[[], int]) -> None:
-        try:
-            count = await asyncio.to_thread(work)
-        except OSError as error:
-            self._problem('conntrack', str(error))
-            return
-        self._problem('conntrack', '')
-        if count:
-            log.info('removed flows that the kernel is not to go on with', extra={'flows': count})
-
     async def save(self) -> None:
         """Keep the last good table in the file, until cancelled; a large one less often, for it takes longer to write."""
         while True:
@@ -421,3 +414,7 @@ def _write(file: Path, table: Table) -> None:
         opened.write(table.frame())
         for part in table.parts():
             opened.write(_PARTED + part.text)
+
+
+def _virtual_address(content: object) -> VirtualAddress | None:
+    return content if isinstance(content, VirtualAddress) else None

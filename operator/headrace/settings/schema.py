@@ -264,7 +264,7 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
     drain_timeout: Annotated[
         Duration,
         meta(
-            'How long connections to an endpoint that is gone, or to a Service that has gone back to kube-proxy, may finish.',
+            'How long connections may finish that lead to an endpoint that is gone or to a Service that has gone back to kube-proxy, or that pass HAProxy by at a port which it serves now.',
             'runtime',
         ),
     ] = '5m'

@@ -81,6 +81,13 @@ def entries_of(text: str) -> dict[str, list[str]]:
     return entries
 
 
+def sessions(text: str) -> int:
+    """Return how many sessions a backend has, by the answer of `show stat`; 0 for one that is not there."""
+    head, _, rest = text.partition('\n')
+    columns, row = head.removeprefix('# ').split(','), rest.partition('\n')[0].split(',')
+    return next((int(value) for name, value in zip(columns, row, strict=False) if name == 'scur' and value), 0)
+
+
 def line_number(text: str, crt_line: str) -> str:
     """Return the number of a line in the answer of `show ssl crt-list -n`, '' when it is not there."""
     words = crt_list_words(crt_line)

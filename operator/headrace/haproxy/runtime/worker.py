@@ -32,6 +32,8 @@ from headrace.resolve.claims import ClaimKey
 from headrace.resolve.model_snapshot import ModelSnapshot
 
 _LONG_SECONDS = 60.0
+# What `show stat` is to tell of: backends, without their servers.
+_OF_BACKENDS = '2 -1'
 # From so many backends on, the state of all is read at once.
 _MANY = 200
 
@@ -192,6 +194,12 @@ class Worker:
         """
         match = re.search(r'value=<(\d+)>', await self.connection.tell('get var proc.kept'))
         return float(match[1]) if match else 0.0
+
+    async def connected(self, names: Iterable[str]) -> set[str]:
+        """Return those of some backends that have sessions now; raises RuntimeSocketError."""
+        names = [*names]
+        answers = await self.connection.ask([f'show stat {name} {_OF_BACKENDS}' for name in names])
+        return {name for name, text in zip(names, answers, strict=True) if live_state.sessions(text)}
 
     async def compare(self, refs: Iterable[Ref]) -> int:
         """Compare what the worker has of some objects' backends with the snapshot, repair it, and return how much differed.
