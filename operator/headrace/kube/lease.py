@@ -142,14 +142,18 @@ class Leases:
         return await self._calls.call('PUT', f'{path}/{lease["metadata"]["name"]}', lease)  # type: ignore[no-any-return]
 
     async def put(self, lease: Document, last_version: str = '') -> str:
-        """Make a Lease this, whatever it was; return its version. `last_version` is the version of before, if that is known."""
+        """Make a Lease this, whatever it was; return its version. `last_version` is the version of before, if that is known.
+
+        One that is not there is made by PUT, which its API allows: RBAC can name an object that is to be created by PUT, and none
+        that is created by POST.
+        """
         namespace, name = lease['metadata']['namespace'], lease['metadata']['name']
         for _ in range(2):
             if not last_version and (before := await self.get(namespace, name)) is not None:
                 last_version = version(before)
             lease['metadata']['resourceVersion'] = last_version or None
             try:
-                return version(await self.write(lease))
+                return version(await self._calls.call('PUT', f'{_path(namespace)}/{name}', lease))
             except (ConflictError, NotFoundError):
                 # It was changed or removed meanwhile: read it again, once.
                 last_version = ''

@@ -159,7 +159,7 @@ def keep(server, *answers, reports=ONCE):
 
 def test_a_lease_that_is_not_there_is_made_and_then_renewed(server):
     found, failed = keep(server, MISSING, held(5), held(6), reports=(Report(), Report(epoch=2)))
-    assert found == [(f'GET {OWN}', None), (f'POST {PATH}', None), (f'PUT {OWN}', '5')]
+    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', None), (f'PUT {OWN}', '5')]
     assert json.loads(server.asked[-1][1])['metadata']['annotations']['headrace.io/epoch'] == '2'
     assert not failed
 
@@ -177,7 +177,7 @@ def test_a_lease_that_was_changed_is_read_again(server):
 
 def test_a_lease_that_was_removed_is_made_again(server):
     found, failed = keep(server, held(5), MISSING, MISSING, held(9))
-    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'POST {PATH}', None)]
+    assert found == [(f'GET {OWN}', None), (f'PUT {OWN}', '5'), (f'GET {OWN}', None), (f'PUT {OWN}', None)]
     assert not failed
 
 
