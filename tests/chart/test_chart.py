@@ -360,6 +360,11 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
     ],
 )  # fmt: skip
 def test_rights_are_those_that_the_program_uses(account, values, when):
+    assert chart.rules(chart.render(values), account) == used(account, when)
+
+
+def used(account, when):
+    """Return what an account has rights for, by the table of the program."""
     where = {
         Where.NAMESPACES: '*',
         Where.SECRETS: 'edge',
@@ -368,13 +373,40 @@ def test_rights_are_those_that_the_program_uses(account, values, when):
         Where.UNLIMITED: '*',
         Where.CLASS: CLASS_NAMESPACE,
     }
-    used = {
+    return {
         (where[rule.where], rule.group, rule.resource, verb)
         for rule in RULES
         if account in rule.roles and rule.when in {When.ALWAYS, *when}
         for verb in rule.verbs
     }
-    assert chart.rules(chart.render(values), account) == used
+
+
+@pytest.mark.parametrize(
+    ('values', 'when'),
+    [
+        ({}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.API}),
+        ({'settings': {'ingress': False, 'gatewayApi': False}}, {When.API}),
+        ({'settings': {'addressSource': 'node-ports'}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.API, When.NODE_ADDRESSES}),
+        ({'edge': {'enabled': False}, 'service': {'enabled': False}}, {When.GATEWAY_API, When.CONFIG_MAPS, When.INGRESS, When.API}),
+    ],
+)  # fmt: skip
+def test_each_host_outside_of_the_cluster_has_an_account_that_reads_as_the_edge(values, when):
+    documents = chart.render(values | MATRIX['hosts outside of the cluster'])
+    for agent in ('lb-1', 'lb-2.example.com'):
+        assert chart.rules(documents, f'external-{agent}') == used('external', when)
+
+
+def test_a_host_outside_of_the_cluster_may_write_its_own_lease_and_renew_its_own_token_alone():
+    documents = chart.render(MATRIX['hosts outside of the cluster'] | {'settings': {'class': 'outer'}})
+    for agent in ('lb-1', 'lb-2.example.com'):
+        role = chart.find(documents, 'Role', f'-external-{agent}-lease')
+        assert role['rules'] == [
+            rule.document('outer', agent, f'hr-headrace-external-{agent}')
+            for rule in RULES
+            if 'external' in rule.roles and rule.where is Where.OWN
+        ]
+        binding = chart.find(documents, 'RoleBinding', f'-external-{agent}-lease')
+        assert [subject['name'] for subject in binding['subjects']] == [f'hr-headrace-external-{agent}']
 
 
 def test_who_may_see_what_is_served_is_for_administrators_to_say():

@@ -107,10 +107,9 @@ def rules(documents, account):
     """Return what a ServiceAccount may: (namespace or '*', API group, resource, verb)."""
     found = set()
     for binding in documents:
-        if (
-            not binding['kind'].endswith('RoleBinding')
-            or binding['subjects'][0]['name'] != f'{RELEASE}-headrace-{account}'
-        ):
+        if not binding['kind'].endswith('RoleBinding') or f'{RELEASE}-headrace-{account}' not in {
+            subject['name'] for subject in binding['subjects']
+        }:
             continue
         namespace = binding['metadata'].get('namespace', '*')
         there = [one for one in documents if one['metadata'].get('namespace', '*') == namespace]

@@ -43,6 +43,12 @@ MATRIX = {
     'defaults': {},
     'everything': EVERYTHING,
     'a certificate for pages': {'node': {'enabled': True}, 'api': {'certificateSecret': 'pages'}},
+    'hosts outside of the cluster': {'external': {'agents': ['lb-1', 'lb-2.example.com']}},
+    'hosts outside of the cluster alone': {
+        'external': {'agents': ['lb-1']},
+        'edge': {'enabled': False},
+        'service': {'enabled': False},
+    },
     'daemon set': {'edge': {'kind': 'DaemonSet'}},
     'host ports': {
         'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}},

@@ -126,8 +126,8 @@ api: 8406
 {{- if and .Values.settings.startupTaint (not (include "headrace.nodeRole" .)) -}}
 {{- fail "settings.startupTaint needs node.enabled: only the node role lets the taint be removed" -}}
 {{- end -}}
-{{- if not (or .Values.edge.enabled (include "headrace.nodeRole" .)) -}}
-{{- fail "edge.enabled=false needs node.enabled: nothing would serve" -}}
+{{- if not (or .Values.edge.enabled .Values.external.agents (include "headrace.nodeRole" .)) -}}
+{{- fail "edge.enabled=false needs node.enabled or external.agents: nothing would serve" -}}
 {{- end -}}
 {{- if and .Values.edge.autoscaling.enabled (ne .Values.edge.kind "Deployment") -}}
 {{- fail "edge.autoscaling needs edge.kind=Deployment" -}}

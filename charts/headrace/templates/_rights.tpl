@@ -1,4 +1,4 @@
-{{/* A role and its binding, for a ServiceAccount of the release: in one namespace, or ('') in all. */}}
+{{/* A role and its binding, for ServiceAccounts of the release: in one namespace, or ('') in all. */}}
 {{- define "headrace.grant" -}}
 {{- $kind := ternary "ClusterRole" "Role" (not .namespace) -}}
 {{- $base := ternary (include "headrace.clusterName" .root) (include "headrace.fullname" .root) (or (not .namespace) (ne .namespace .root.Release.Namespace)) -}}
@@ -29,9 +29,23 @@ roleRef:
   kind: {{ $kind }}
   name: {{ $name }}
 subjects:
+  {{- range .accounts | default (include "headrace.accounts" . | fromYamlArray) }}
   - kind: ServiceAccount
-    name: {{ include "headrace.fullname" .root }}-{{ .account }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "headrace.fullname" $.root }}-{{ . }}
+    namespace: {{ $.root.Release.Namespace }}
+  {{- end }}
+{{- end -}}
+
+{{/* Of each agent outside of the cluster one account, and of all pods of a role one. */}}
+{{- define "headrace.accounts" -}}
+{{- $account := .account -}}
+{{- $found := list -}}
+{{- if eq $account "external" -}}
+{{- range .root.Values.external.agents -}}{{- $found = append $found (printf "external-%s" .) -}}{{- end -}}
+{{- else -}}
+{{- $found = list $account -}}
+{{- end -}}
+{{- toYaml $found -}}
 {{- end -}}
 
 {{- define "headrace.agentRules" -}}
@@ -138,7 +152,7 @@ subjects:
 {{/* For one account: authorities are read by the edge alone. */}}
 {{- define "headrace.materialRules" -}}
 {{- include "headrace.secretRules" .root -}}
-{{- if and (eq .account "edge") (or (include "headrace.gatewayApi" .root) .root.Values.settings.allowedResponseHeaders) }}
+{{- if and (ne .account "node") (or (include "headrace.gatewayApi" .root) .root.Values.settings.allowedResponseHeaders) }}
 # Authorities that certificates of clients and of backends are validated against, under ca.crt, and headers of responses.
 - apiGroups: [""]
   resources: [configmaps]
@@ -152,6 +166,25 @@ subjects:
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update, delete]
+{{- end -}}
+
+{{- define "headrace.externalLeaseRules" -}}
+{{- $class := .root.Values.settings.class | default "headrace" -}}
+# The Lease of this host alone, which is made by PUT, for which RBAC can name it.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ $class }}-edge-{{ .agent }}]
+  verbs: [get, create, update, delete]
+# The highest epoch that the controllers have written, and which other release holds the class.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ $class }}-controller, {{ $class }}-class-held]
+  verbs: [get]
+# Its own token, which it renews.
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  resourceNames: [{{ include "headrace.fullname" .root }}-external-{{ .agent }}]
+  verbs: [create]
 {{- end -}}
 
 {{- define "headrace.agentReviewRules" -}}

@@ -63,7 +63,7 @@ class When(StrEnum):
 class Rule:
     """One line: these roles use these verbs on this resource (`services/status` for a part of one).
 
-    `only_class`: on the Lease of the class alone.
+    `names`: on these objects alone, with what is in braces (`class_name`, `agent`, `account`) filled in.
     """
 
     roles: tuple[str, ...]
@@ -73,15 +73,20 @@ class Rule:
     where: Where
     reason: str
     when: When = When.ALWAYS
-    only_class: bool = False
+    names: tuple[str, ...] = ()
 
-    def document(self, class_name: str = DEFAULT_CLASS) -> dict[str, Any]:
-        """Return the line as a rule of RBAC."""
-        names = {'resourceNames': [class_lease(class_name)]} if self.only_class else {}
+    def document(self, class_name: str = DEFAULT_CLASS, agent: str = '', account: str = '') -> dict[str, Any]:
+        """Return the line as a rule of RBAC, for an agent and its ServiceAccount where the line names them."""
+        values = {'class_name': class_name, 'agent': agent, 'account': account}
+        names = {'resourceNames': [name.format(**values) for name in self.names]} if self.names else {}
         return {'apiGroups': [self.group], 'resources': [self.resource], 'verbs': list(self.verbs), **names}
 
 
-AGENTS = ('edge', 'node')
+PODS = ('edge', 'node')
+# An agent of the role edge on a host outside of the cluster, which has an account of its own.
+EXTERNAL = ('external',)
+EDGE = ('edge', *EXTERNAL)
+AGENTS = (*PODS, *EXTERNAL)
 CONTROLLER = ('controller',)
 _READ = ('list', 'watch')
 _LEASES = 'coordination.k8s.io'
@@ -95,37 +100,64 @@ RULES: tuple[Rule, ...] = (
     _read(AGENTS, SERVICES, Where.NAMESPACES, 'What is served, and how its annotations want it.'),
     _read(AGENTS, SLICES, Where.NAMESPACES, 'The endpoints that get the traffic.'),
     _read(AGENTS, SECRETS, Where.SECRETS, 'Certificates, authorities and users that annotations name.'),
-    _read(('edge',), INGRESSES, Where.NAMESPACES, 'What is served by Ingresses.', When.INGRESS),
-    _read(('edge',), INGRESS_CLASSES, Where.UNLIMITED, 'Which Ingresses are for this class.', When.INGRESS),
-    _read(('edge',), GATEWAY_CLASSES, Where.CLUSTER, 'Which Gateways are for this class.', When.GATEWAY_API),
+    _read(EDGE, INGRESSES, Where.NAMESPACES, 'What is served by Ingresses.', When.INGRESS),
+    _read(EDGE, INGRESS_CLASSES, Where.UNLIMITED, 'Which Ingresses are for this class.', When.INGRESS),
+    _read(EDGE, GATEWAY_CLASSES, Where.CLUSTER, 'Which Gateways are for this class.', When.GATEWAY_API),
     *(
-        _read(('edge',), resource, Where.NAMESPACES, 'What is served by the Gateway API.', When.GATEWAY_API)
+        _read(EDGE, resource, Where.NAMESPACES, 'What is served by the Gateway API.', When.GATEWAY_API)
         for resource in GATEWAY_RESOURCES
     ),
     _read(
-        ('edge',),
+        EDGE,
         NAMESPACES,
         Where.UNLIMITED,
         'The labels by which listeners select the namespaces of routes.',
         When.GATEWAY_API,
     ),
     _read(
-        ('edge',),
+        EDGE,
         CONFIG_MAPS,
         Where.SECRETS,
         'Authorities that certificates of clients and of backends are validated against, and headers of responses.',
         When.CONFIG_MAPS,
     ),
-    _read(('edge',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
+    _read(EDGE, NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.', When.NODE_ADDRESSES),
     _read(('node',), NODES, Where.CLUSTER, 'Addresses of Nodes, and the zone of the own one.'),
     Rule(
-        AGENTS,
+        PODS,
         _LEASES,
         'leases',
         ('get', 'create', 'update', 'delete'),
         Where.OWN,
         'Its own Lease: that it lives, what it has applied, and what only it can know; it takes it away at its end. '
         'Of the Leases of the controllers, the highest epoch that they have written, and who else holds the class.',
+    ),
+    Rule(
+        EXTERNAL,
+        _LEASES,
+        'leases',
+        ('get', 'create', 'update', 'delete'),
+        Where.OWN,
+        'The same of its own Lease alone: the name of a host is known, and that of a pod is not.',
+        names=('{class_name}-edge-{agent}',),
+    ),
+    Rule(
+        EXTERNAL,
+        _LEASES,
+        'leases',
+        ('get',),
+        Where.OWN,
+        'The Leases of the controllers.',
+        names=('{class_name}-controller', '{class_name}-class-held'),
+    ),
+    Rule(
+        EXTERNAL,
+        '',
+        'serviceaccounts/token',
+        ('create',),
+        Where.OWN,
+        'Renew its own token.',
+        names=('{account}',),
     ),
     Rule(
         AGENTS,
@@ -257,7 +289,7 @@ RULES: tuple[Rule, ...] = (
         ('get', 'update', 'delete'),
         Where.CLASS,
         'That Lease alone.',
-        only_class=True,
+        names=(class_lease('{class_name}'),),
     ),
     _read(CONTROLLER, NODES, Where.CLUSTER, 'The addresses that it publishes.', When.STATUS_OF_NODES),
     _read(CONTROLLER, NODES, Where.CLUSTER, 'The Nodes whose agents must all have a Service.', When.NODE_ROLE),
@@ -294,11 +326,13 @@ DISCOVERY = (
 )
 
 
-def rules(roles: Collection[str], where: Iterable[Where], when: Iterable[When] = ()) -> list[dict[str, Any]]:
+def rules(
+    roles: Collection[str], where: Iterable[Where], when: Iterable[When] = (), agent: str = '', account: str = ''
+) -> list[dict[str, Any]]:
     """Return what some roles of one process need there, as rules of RBAC: always, and for what is named."""
     places, uses = set(where), {When.ALWAYS, *when}
     return [
-        rule.document()
+        rule.document(agent=agent, account=account)
         for rule in RULES
         if rule.where in places and rule.when in uses and not set(roles).isdisjoint(rule.roles)
     ]

@@ -71,6 +71,12 @@ def test_rules_are_those_of_the_roles_and_places():
             'verbs': ['get', 'create', 'update', 'delete'],
         }
     ]
+    named = rights.rules(['external'], [Where.OWN], agent='lb-1', account='headrace-lb-1')
+    assert [(rule['resources'], rule['resourceNames']) for rule in named] == [
+        (['leases'], ['headrace-edge-lb-1']),
+        (['leases'], ['headrace-controller', 'headrace-class-held']),
+        (['serviceaccounts/token'], ['headrace-lb-1']),
+    ]
     nodes = [{'apiGroups': [''], 'resources': ['nodes'], 'verbs': ['list', 'watch']}]
     assert rights.rules(['edge'], [Where.CLUSTER]) == []
     assert rights.rules(['edge'], [Where.CLUSTER], [When.NODE_ADDRESSES]) == nodes
@@ -81,7 +87,7 @@ def test_rules_are_those_of_the_roles_and_places():
 def test_each_line_has_a_reason_and_none_stands_there_twice():
     assert all(rule.reason.endswith('.') for rule in RULES)
     said = [
-        (role, rule.group, rule.resource, verb, rule.where, rule.when)
+        (role, rule.group, rule.resource, verb, rule.where, rule.when, rule.names)
         for rule in RULES
         for role in rule.roles
         for verb in rule.verbs
@@ -92,10 +98,13 @@ def test_each_line_has_a_reason_and_none_stands_there_twice():
 def test_the_documentation_tells_the_same():
     text = (ROOT / 'docs' / 'running.md').read_text()
     told = set()
-    for role, cells, verbs in re.findall(r'^\| (edge|controller)[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE):
+    for role, cells, verbs in re.findall(
+        r'^\| (edge|external|controller)[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE
+    ):
         for name in re.findall(r'`([a-z0-9./]+)`', cells.partition(' in the namespaces')[0]):
             group, resource = name.split('/', 1) if '.' in name else ('', name)
             told |= {(role, group, resource, verb) for verb in verbs.strip().split(', ')}
+    told |= {('external', *right) for role, *right in told if role == 'edge' and right[1] != 'leases'}
     assert told == {
         (role, rule.group, rule.resource, verb)
         for rule in RULES
