@@ -13,6 +13,7 @@ from headrace.agent.agent import AgentError
 from headrace.agent.serving import ServingError
 from headrace.cli import checking, cleaning, explaining, migrating, planning, releasing, rendering, running, testing
 from headrace.cli import status as status_command
+from headrace.cli import token as token_command
 from headrace.cli.asking import AgentUnreachableError
 from headrace.explain.cases import CaseError
 from headrace.folder import SourceError
@@ -59,6 +60,7 @@ for command in (
     status_command.status,
     cleaning.cleanup,
     releasing.release,
+    token_command.token,
 ):
     cli.add_command(command)
 for command in (explaining.explain, running.run, status_command.status, cleaning.cleanup, releasing.release):

@@ -39,7 +39,7 @@ class Access:
     """The way to one API server. `namespace` is the process's own, `default` where nothing says.
 
     `server_name` is the name in the server's certificate, where it is not that of the address; `proxy` is the URL of
-    an HTTP proxy, '' for none.
+    an HTTP proxy, '' for none. `token_file` is the file of a kubeconfig's token, None for none; that of a pod is the kubelet's.
     """
 
     server: str
@@ -49,6 +49,7 @@ class Access:
     scheme: str = 'Bearer'
     server_name: str = ''
     proxy: str = ''
+    token_file: Path | None = None
 
 
 def find(
@@ -117,6 +118,7 @@ def of_kubeconfig(path: Path, context: str = '') -> Access:
             scheme,
             _optional(cluster, 'tls-server-name'),
             _optional(cluster, 'proxy-url'),
+            _token_file(user, path.parent),
         )
     except (AccessError, OSError) as error:
         raise AccessError(f'{path}: {error}') from error
@@ -206,8 +208,8 @@ def _credential(user: Document, folder: Path, tls: ssl.SSLContext | bool) -> tup
     """Return the scheme of the header, and what gives what follows it."""
     if token := _optional(user, 'token'):
         return 'Bearer', _of_text(token.strip())
-    if file := _optional(user, 'tokenFile'):
-        return 'Bearer', _of_file(folder / file)
+    if (file := _token_file(user, folder)) is not None:
+        return 'Bearer', _of_file(file)
     if name := _optional(user, 'username'):
         both = f'{name}:{_optional(user, "password")}'
         return 'Basic', _of_text(base64.b64encode(both.encode()).decode())
@@ -215,6 +217,11 @@ def _credential(user: Document, folder: Path, tls: ssl.SSLContext | bool) -> tup
     if isinstance(plugin, dict):
         return 'Bearer', _Plugin(plugin, folder, tls).token
     return 'Bearer', _of_text('')
+
+
+def _token_file(user: Document, folder: Path) -> Path | None:
+    file = '' if _optional(user, 'token') else _optional(user, 'tokenFile')
+    return folder / file if file else None
 
 
 def _of_text(token: str) -> Token:

@@ -9,7 +9,7 @@ which each watch was last heard, bookmarks included; and a kind that is not serv
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -56,19 +56,24 @@ class Listener(Protocol):
 Listeners = Mapping[str, Listener]
 
 
-def make(access: Access, listeners: Listeners) -> aiohttp.ClientSession:
-    """Return a session that adds the token, and tells listeners (by path) of their lists and watches."""
+def make(
+    access: Access, listeners: Listeners, note_token: Callable[[bool], None] = lambda _: None
+) -> aiohttp.ClientSession:
+    """Return a session that adds the token, and tells listeners (by path) of their lists and watches.
+
+    `note_token` is called with whether the API server takes the token, at each request.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=access.tls, limit=0),
         response_class=_response_class(listeners),
-        middlewares=(_missing(listeners), _bearer(access)),
+        middlewares=(_missing(listeners), _bearer(access, note_token)),
         headers={'User-Agent': f'headrace/{headrace.__version__}'},
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
         proxy=access.proxy or None,
     )
 
 
-def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
+def _bearer(access: Access, note_token: Callable[[bool], None]) -> aiohttp.ClientMiddlewareType:
     """Return the middleware that adds the token and tries again what was refused for it."""
 
     async def bearer(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -84,6 +89,7 @@ def _bearer(access: Access) -> aiohttp.ClientMiddlewareType:
             if token:
                 request.headers['Authorization'] = f'{access.scheme} {token}'
             response = await handler(request)
+            note_token(response.status != 401)  # noqa: PLR2004
             if response.status != 401:  # noqa: PLR2004
                 return response
             renew = True

@@ -22,6 +22,7 @@ from headrace.kube import session as sessions
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError, Calls
 from headrace.kube.discovery import Discovery
+from headrace.kube.own_token import TokenRenewal
 from headrace.kube.reflector import Difference, Listing, Reflector
 from headrace.kube.resources import Resource, Scope
 from headrace.kube.watch import Watch, WatchEndedError
@@ -202,6 +203,8 @@ class KubeSource:
         self._watch = Watch(access.server, self._open_session, scopes, on_start, silence)
         optional = {item.resource for item in self.paths.values() if item.resource.optional}
         self.discovery = Discovery(self.calls, optional, self._add_kind, self._remove_kind)
+        self._is_let_in = True
+        self._renewal = TokenRenewal(self.calls, access.token_file) if access.token_file else None
         self._synced = asyncio.Event()
         self.events = 0
         self.missed_changes = 0
@@ -209,8 +212,16 @@ class KubeSource:
     def _open_session(self) -> aiohttp.ClientSession:
         """Return the session that kopf and our own calls share; a new one when kopf has closed it."""
         if self._session is None or self._session.closed:
-            self._session = sessions.make(self.access, self.paths)
+            self._session = sessions.make(self.access, self.paths, self._note_token)
         return self._session
+
+    def _note_token(self, is_taken: bool) -> None:  # noqa: FBT001
+        if is_taken != self._is_let_in:
+            self._is_let_in = is_taken
+            if is_taken:
+                log.info('the API server takes the token again')
+            else:
+                log.error('the API server refuses the token: it has ended, or was revoked')
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return what is wrong with objects that could not be read."""
@@ -278,16 +289,18 @@ class KubeSource:
 
     async def follow(self) -> None:
         """Keep watching until told to stop; raises WatchEndedError when only a new process helps."""
-        watching = asyncio.create_task(self._watch.run(), name='the watches')
-        discovering = asyncio.create_task(self.discovery.run(), name='the discovery')
+        works = {'the watches': self._watch.run(), 'the discovery': self.discovery.run()}
+        if self._renewal is not None:
+            works['the renewal of the token'] = self._renewal.run()
+        tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
         try:
-            done, _ = await asyncio.wait([watching, discovering], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (watching, discovering):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(watching, discovering, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """End the watches."""
@@ -305,6 +318,10 @@ class KubeSource:
             for path, item in self.paths.items()
             if item.active and (item.problem or not item.reflector.synced)
         }
+        if not self._is_let_in:
+            problems['token'] = 'the API server refuses it: it has ended, or was revoked'  # noqa: S105  no secret
+        elif self._renewal is not None and self._renewal.problem:
+            problems['token'] = self._renewal.problem
         for path, seconds in self.silent().items():
             if seconds > self.deaf_after:
                 problems[f'watch {path}'] = f'nothing heard for {int(seconds)} s'

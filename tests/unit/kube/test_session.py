@@ -91,6 +91,21 @@ def test_a_refused_token_is_asked_for_anew_and_the_caller_sees_no_401(server, ac
     assert made[0].token.refusals == [False, True]
 
 
+def test_a_token_that_is_refused_is_noted_until_one_is_taken(server, access_of):
+    noted = []
+
+    async def ask():
+        async with (
+            server.up((401, {}), (401, {}), (403, {})),
+            session.make(access_of(server.url, 'old', 'old', 'new'), {}, noted.append) as made,
+            made.get(server.url + PATH) as response,
+        ):
+            return response.status
+
+    assert asyncio.run(ask()) == 403
+    assert noted == [False, False, True]
+
+
 def test_a_token_that_is_no_longer_given_is_no_longer_sent(server, access_of):
     talk(server, [(401, {}), (200, {})], lambda url: access_of(url, 'old', ''))
     assert server.tokens == ['Bearer old', None]
