@@ -63,7 +63,8 @@ def values_schema() -> str:
     for item in (*known['properties'].values(), *limits['properties'].values()):
         # The defaults are the program's: Helm reads none from a schema.
         item.pop('default', None)
-    document['$defs'] |= {'Settings': known, 'Secrets': limits}
+    others = {name: item for name, item in own['$defs'].items() if name not in ('Settings', 'Secrets')}
+    document['$defs'] |= {'Settings': known, 'Secrets': limits, **others}
     return json.dumps(document, indent=2, ensure_ascii=False).replace(json.dumps(_END)[1:-1], '') + '\n'
 
 

@@ -110,6 +110,8 @@ def kind(item: dict[str, Any], patterns: dict[str, str]) -> str:
         return f'number from {item["minimum"]:,} to {most}' if most else f'number from {item["minimum"]:,}'
     if item['type'] == 'object':
         return f'mapping of texts to {"texts" if item["additionalProperties"] == {"type": "string"} else "lists"}'
+    if '$ref' in item.get('items', {}):
+        return '[list of pools](address-pools.md)'
     return TYPES[item['type']]
 
 

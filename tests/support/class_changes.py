@@ -90,6 +90,7 @@ RESTART = {
     'secrets': {'namespaces': ['shop']},
     'namespaces': ['shop'],
     'statusAddresses': ['nodes'],
+    'addressPools': [{'name': 'public', 'addresses': ['192.0.2.0/24']}],
     'statusWritesPerSecond': 50,
     'ingressStatus': True,
     'threads': 2,

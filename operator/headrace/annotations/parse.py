@@ -73,12 +73,12 @@ class Annotations:
         return key, 'the value does not parse'
 
 
-_NO_ANNOTATIONS = Annotations({}, {}, {}, {}, ())
+NO_ANNOTATIONS = Annotations({}, {}, {}, {}, ())
 
 
 def read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort, ...]) -> Annotations:
     """Return what annotations say; `pairs` are keys without the prefix and their texts, `ports` those of the Service."""
-    return _read(ref, pairs, ports) if pairs else _NO_ANNOTATIONS
+    return _read(ref, pairs, ports) if pairs else NO_ANNOTATIONS
 
 
 def _read(ref: Ref, pairs: tuple[tuple[str, str], ...], ports: tuple[ServicePort, ...]) -> Annotations:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from headrace import names
+from headrace.objects import fields
 
 Value = TypeVar('Value')
 MAX_LENGTH = 65536
+_SHARED_KEY = re.compile(r'[A-Za-z0-9._/-]{1,128}')
 # Headers are one entry of a map, in Base64, which must fit a buffer of HAProxy together with its command.
 MAX_HEADERS = 8000
 _MAX_MS = 2**31 - 1
@@ -204,6 +206,20 @@ def one_of(*choices: str) -> Callable[[str], str | Invalid]:
 def name(text: str) -> str | Invalid:
     """Return the name of an object: a DNS label, as Services have."""
     return text if names.LABEL.fullmatch(text) else Invalid('a name: lower-case letters, digits and dashes')
+
+
+def address(text: str) -> str | Invalid:
+    """Return an IP address in canonical form."""
+    return fields.address(text) or Invalid('an IP address')
+
+
+def shared_key(text: str) -> str | Invalid:
+    """Return a key that is only compared with those of other objects."""
+    return (
+        text
+        if _SHARED_KEY.fullmatch(text)
+        else Invalid('a text of 1 to 128 letters, digits, dots, dashes, underscores and slashes')
+    )
 
 
 def object_name(text: str) -> str | Invalid:

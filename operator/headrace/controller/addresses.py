@@ -1,7 +1,7 @@
 """Which addresses a Service or Ingress of our class gets into its `status.loadBalancer`.
 
-Pure. An address is published only while the object has something at the edge, and for a Service with `ipMode: Proxy`, so
-that no service proxy takes a way around headrace (KEP-1860).
+Pure. An address of the edge is published only while the object has something there, and for a Service with `ipMode: Proxy`, so
+that no service proxy takes a way around headrace (KEP-1860). Addresses of pools are those of `address_pools`.
 """
 
 from headrace.annotations import parse
@@ -17,6 +17,8 @@ from headrace.translate import exposure
 from headrace.translate.build_context import BuildContext
 from headrace.translate.ingress_class import ClassDecision, controller_name
 
+# What a service proxy makes of an address: nothing, or it leads it to the endpoints.
+PROXY, VIP = 'Proxy', 'VIP'
 _AT_THE_EDGE = (Kind.ROUTE, Kind.PORT, Kind.TLS)
 _SERVICE = 'service:'
 _NODES = 'nodes'
@@ -86,7 +88,7 @@ def is_of_another_controller(decision: ClassDecision, context: BuildContext) -> 
     return is_foreign and decision.controller != controller_name(context.class_name)
 
 
-def entries(ref: Ref, addresses: Addresses) -> list[dict[str, str]]:
+def entries(ref: Ref, addresses: Addresses, ip_mode: str = PROXY) -> list[dict[str, str]]:
     """Return the addresses of an object as the API takes them; those of an Ingress have no mode."""
-    mode = {'ipMode': 'Proxy'} if ref.kind == 'Service' else {}
+    mode = {'ipMode': ip_mode} if ref.kind == 'Service' else {}
     return [{'ip': ip, **mode} if ip else {'hostname': host} for ip, host in addresses]

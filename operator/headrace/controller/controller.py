@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headrace import garbage, heap
-from headrace.controller import addresses, conditions, gateway_services, gateways, uninstall, versions
+from headrace.controller import address_pools, addresses, conditions, gateway_services, gateways, uninstall, versions
+from headrace.controller.address_pools import AddressPools
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
 from headrace.controller.conditions import Subject
@@ -99,7 +100,10 @@ class Controller:
         self.agents = Agents()
         self.versions = AgentVersions(client, context.class_name, options.namespace, options.identity)
         self.handover = Handover(context, self.store, client.patch_service, self.agents, self.writer.ask, self.counter)
-        self.gateways = Gateways(self.state, self.store, options.edge_selector, self.writer.ask, self.agents.about)
+        self.pools = AddressPools(context, self.store)
+        self.gateways = Gateways(
+            self.state, self.store, options.edge_selector, self.writer.ask, self.agents.about, self.pools.shortage
+        )
         taint = context.settings.startup_taint
         self.startup = (
             Startup(taint, client, lambda: self.agents.living, lambda: self.handover.highest_epoch_handed_over)
@@ -183,8 +187,10 @@ class Controller:
             # Without what the agents say, what they said before would be taken back.
             await asyncio.sleep(_AGENTS_SECONDS)
             await self._ask_agents()
+        self.pools.end()
         # Nothing was judged while another led.
         await self.settle()
+        self.pools.begin()
         await self._begin()
         tasks = [
             asyncio.create_task(work)
@@ -260,6 +266,7 @@ class Controller:
         self.gateways.changed(statuses)
         for ref in statuses:
             self.writer.ask(ref)
+        self._ask_with_gateways(self.pools.changed(statuses))
         if any(ref.kind == DEFAULT_INGRESS_CLASS.kind for ref in self._dirty):
             self._ask_all('Ingress')
         # As in one update, the oldest come first: budgets leave room for them.
@@ -272,10 +279,17 @@ class Controller:
                 log.error('internal error', extra={'object': str(failure.ref)}, exc_info=failure.error)
             self.gateways.follow(change)
             self.gateways.changed(part)
+            self._ask_with_gateways(self.pools.changed(part))
             for ref in {ref for ref in (*part, *change.judged) if ref.kind in _STATUS_KINDS}:
                 self.writer.ask(ref)
             self.handover.changed(part)
             await asyncio.sleep(0)
+
+    def _ask_with_gateways(self, services: set[Ref]) -> None:
+        """Have Services looked at, and the Gateways whose they are."""
+        for ref in services:
+            self.writer.ask(ref)
+        self.gateways.changed(services)
 
     def _follow_addresses(self, changes: frozenset[Ref] | set[Ref]) -> None:
         """Have the Services looked at that publish the addresses of the edge, when those change."""
@@ -315,17 +329,37 @@ class Controller:
         ref, subject = service.ref, conditions.of_service(service)
         if not addresses.is_ours(service, self.state):
             return self._withdrawn(subject, service.status)
+        allocation = self.pools.allocation(ref)
         diagnostics, conflict = self._diagnostics(ref, service.status)
+        diagnostics += allocation.diagnostics if allocation is not None else ()
         errors = conditions.errors(diagnostics, self.agents.about(ref))
-        desired_addresses = None
-        if not conflict and addresses.speaks_of(service, self.state):
-            desired_addresses = addresses.desired(ref, self.state, self._edge_addresses)
+        desired_addresses = None if conflict else self._addresses_of(service)
+        has_mode = allocation is None or {*service.load_balancer_ips} >= {*allocation.addresses}
         if problems := errors or conditions.pending(diagnostics):
             shown_conditions = conditions.conditions(subject, problems).get(WHOLE, ())
         else:
             shown_conditions = self._served_condition(service, subject)
         events = conditions.occurrences(subject, errors)
-        return DesiredStatus(subject, service.status, shown_conditions, desired_addresses, events)
+        return DesiredStatus(
+            subject,
+            service.status,
+            shown_conditions,
+            desired_addresses,
+            events,
+            ip_mode=addresses.PROXY if allocation is None else addresses.VIP,
+            is_mode_shown=has_mode,
+        )
+
+    def _addresses_of(self, service: Service) -> Addresses | None:
+        """Return the addresses that a Service of ours shall have, None where they are not ours to write."""
+        allocation = self.pools.allocation(service.ref)
+        if allocation is not None:
+            return address_pools.pairs(allocation.addresses)
+        if addresses.speaks_of(service, self.state):
+            return addresses.desired(service.ref, self.state, self._edge_addresses)
+        # What was given while the class had pools, or had addresses of the edge, or the Service was another.
+        is_written = field_manager(self.options.context.class_name) in service.status.owners
+        return () if is_written else None
 
     def _of_ingress(self, ingress: Ingress) -> DesiredStatus | None:
         ref, subject, context = ingress.ref, conditions.of_ingress(ingress), self.state.context
@@ -360,7 +394,11 @@ class Controller:
             places.append('at the edge')
         if self.handover.has(service):
             places.append('by the nodes')
+        allocation = self.pools.allocation(service.ref)
         message = f'served {" and ".join(places)}' if places else ''
+        if allocation is not None and allocation.addresses:
+            shown = self.pools.message(allocation.addresses)
+            message = f'{message}, with the address {shown}' if message else f'it has the address {shown}'
         return conditions.conditions(subject, (), {WHOLE: message}).get(WHOLE, ())
 
     def _withdrawn(self, subject: Subject, current: Status) -> DesiredStatus | None:

@@ -18,6 +18,7 @@ from headrace.store import Store
 from headrace.translate import gateway_listeners
 from headrace.translate.build_context import BuildContext
 from headrace.translate.judged_listeners import UDP
+from headrace.translate.pool_addresses import ADDRESS, POOL, SHARING_KEY
 
 Document = dict[str, Any]
 # How the API asks for what is made for a Gateway to be labelled (GatewayInfrastructure).
@@ -30,6 +31,8 @@ _IP_ADDRESS = 'IPAddress'
 UDP_TARGET = 'headrace-udp'
 # The annotation, as a Service has it here, by which the node role takes it over.
 _ON_NODES = ('proxy', 'node')
+# The annotations by which a Gateway, and its Service, asks pools for an address.
+_OF_POOLS = (ADDRESS, POOL, SHARING_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +123,40 @@ def refusal(gateway: Gateway) -> tuple[str, str] | None:
     return None
 
 
-def is_current(service: Service | None, gateway: Gateway, ports: GatewayPorts) -> bool:
+def is_current(service: Service | None, gateway: Gateway, ports: GatewayPorts, context: BuildContext) -> bool:
     """Tell whether the Service of a Gateway has these ports and no others, and asks for the Gateway's address.
 
     One of another form is written anew, so that after an upgrade and after a rollback all have the same form.
     """
-    if service is None or service.form != forms.SLOTS or service.load_balancer_ip != _load_balancer_ip(gateway):
+    if (
+        service is None
+        or service.form != forms.SLOTS
+        or service.load_balancer_ip != _load_balancer_ip(gateway, context)
+    ):
         return False
     if {port.number for port in service.ports if port.protocol is Protocol.UDP} != ports.udp:
         return False
-    if (_ON_NODES in service.annotations) != ports.on_nodes:
+    wanted = {key.removeprefix(PREFIX): value for key, value in _annotations(gateway, ports, context).items()}
+    if {key: value for key, value in service.annotations if key in (*_OF_POOLS, _ON_NODES[0])} != {
+        key: value for key, value in wanted.items() if key in (*_OF_POOLS, _ON_NODES[0])
+    }:
         return False
     return {port.number: port.target for port in service.ports if port.protocol is Protocol.TCP} == ports.targets
 
 
-def _load_balancer_ip(gateway: Gateway) -> str:
-    """Return the address that the Service of a Gateway asks for: it can ask for one."""
-    return next(iter(requested_addresses(gateway)), '')
+def has_other_class(service: Service | None, context: BuildContext) -> bool:
+    """Tell whether the Service of a Gateway has to be made anew, because its loadBalancerClass cannot be changed."""
+    return service is not None and service.load_balancer_class != load_balancer_class(context)
+
+
+def load_balancer_class(context: BuildContext) -> str:
+    """Return the loadBalancerClass of Services of Gateways: the class's where it has pools, else that of the cluster."""
+    return f'{PREFIX}{context.class_name}' if context.settings.address_pools else ''
+
+
+def _load_balancer_ip(gateway: Gateway, context: BuildContext) -> str:
+    """Return the address that the Service of a Gateway asks for by its spec, where it can ask for one."""
+    return '' if context.settings.address_pools else next(iter(requested_addresses(gateway)), '')
 
 
 def udp_ports_of(gateway: Gateway, sets: Iterable[ListenerSet] = ()) -> frozenset[int]:
@@ -156,6 +176,7 @@ def document(gateway: Gateway, ports: GatewayPorts, selector: Mapping[str, str],
     infrastructure = gateway.infrastructure
     copied = context.settings.gateway_service_annotations
     annotations = {key: value for key, value in infrastructure.annotations if key in copied}
+    class_name, address = load_balancer_class(context), _load_balancer_ip(gateway, context)
     labels = {
         **{key: value for key, value in infrastructure.labels if not key.startswith(('app.kubernetes.io/', PREFIX))},
         NAME_LABEL: gateway.name[:_LONGEST_LABEL],
@@ -170,12 +191,12 @@ def document(gateway: Gateway, ports: GatewayPorts, selector: Mapping[str, str],
             'name': ref.name,
             'namespace': ref.namespace,
             'labels': labels,
-            # A class that serves all Services of type LoadBalancer would serve its own way in.
-            'annotations': {**annotations, f'{PREFIX}enabled': 'false', **_on_nodes(ports, context)},
+            'annotations': {**annotations, **_annotations(gateway, ports, context)},
         },
         'spec': {
             'type': 'LoadBalancer',
-            **({'loadBalancerIP': address} if (address := _load_balancer_ip(gateway)) else {}),
+            **({'loadBalancerClass': class_name, 'ipFamilyPolicy': 'PreferDualStack'} if class_name else {}),
+            **({'loadBalancerIP': address} if address else {}),
             'selector': dict(selector),
             'ports': [
                 {'name': f'p{port}', 'port': port, 'targetPort': slot, 'protocol': 'TCP'}
@@ -187,6 +208,17 @@ def document(gateway: Gateway, ports: GatewayPorts, selector: Mapping[str, str],
             ],
         },
     }
+
+
+def _annotations(gateway: Gateway, ports: GatewayPorts, context: BuildContext) -> dict[str, str]:
+    """Return the annotations of headrace on the Service of a Gateway; what it asks pools for are those of the Gateway."""
+    # A class that serves all Services of type LoadBalancer would serve its own way in.
+    annotations = {f'{PREFIX}enabled': 'false', **_on_nodes(ports, context)}
+    if context.settings.address_pools:
+        annotations |= {f'{PREFIX}{key}': value for key, value in gateway.annotations if key in _OF_POOLS}
+        if requested := requested_addresses(gateway):
+            annotations[f'{PREFIX}{ADDRESS}'] = ' '.join(requested)
+    return annotations
 
 
 def _on_nodes(ports: GatewayPorts, context: BuildContext) -> dict[str, str]:

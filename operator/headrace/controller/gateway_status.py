@@ -68,6 +68,14 @@ class ListenerView:
         return self.judged.accepted and bool(self.judged.port) and not any(closing)
 
 
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The addresses that a Gateway has, and why it does not get those that it asks for, where that is known."""
+
+    addresses: Addresses = ()
+    shortage: str = ''
+
+
 def of_class(current: fields.Document, generation: int, features: Iterable[str], now: str) -> Document:
     """Return the status of a GatewayClass of ours."""
     accepted = Condition('Accepted', 'True', 'Accepted', 'headrace serves this class', generation)
@@ -140,7 +148,7 @@ def of_gateway(
     gateway: Gateway,
     listeners: Iterable[ListenerView],
     problems: Iterable[Diagnostic],
-    addresses: Addresses,
+    assigned: Assigned,
     sets: int,
     now: str,
 ) -> Document:
@@ -152,12 +160,12 @@ def of_gateway(
     references, others = _split(problems)
     judged = [
         _accepted(gateway, views, others),
-        _programmed(gateway, views, addresses),
+        _programmed(gateway, views, assigned),
         _resolved(gateway, views, references),
         *_insecure(gateway),
     ]
     return {
-        'addresses': [_address(ip, host) for ip, host in addresses],
+        'addresses': [_address(ip, host) for ip, host in assigned.addresses],
         'conditions': _documents(gateway.status.document, judged, now),
         'listeners': _listeners(gateway, views, now),
         **({'attachedListenerSets': sets} if sets or gateway.status.document.get('attachedListenerSets') else {}),
@@ -174,15 +182,16 @@ def _accepted(gateway: Gateway, views: list[ListenerView], problems: list[Diagno
     return _judged('Accepted', problems, gateway.generation, 'headrace serves the Gateway')
 
 
-def _programmed(gateway: Gateway, views: list[ListenerView], addresses: Addresses) -> Condition:
-    present = {ip for ip, _ in addresses}
+def _programmed(gateway: Gateway, views: list[ListenerView], assigned: Assigned) -> Condition:
+    present = {ip for ip, _ in assigned.addresses}
     missing = [each for each in gateway_services.requested_addresses(gateway) if each not in present]
     if gateway_services.refusal(gateway):
         reason, message = 'Invalid', 'the Gateway is not accepted'
     elif missing:
-        reason, message = 'AddressNotUsable', f'the Service of the Gateway does not get the address {missing[0]}'
-    elif not addresses:
-        reason, message = 'AddressNotAssigned', 'the Service of the Gateway has no address yet'
+        message = assigned.shortage or f'the Service of the Gateway does not get the address {missing[0]}'
+        reason = 'AddressNotUsable'
+    elif not assigned.addresses:
+        reason, message = 'AddressNotAssigned', assigned.shortage or 'the Service of the Gateway has no address yet'
     elif not any(view.is_served for view in views):
         reason, message = 'Invalid', 'no listener is served'
     else:

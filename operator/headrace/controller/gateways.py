@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace.controller import conditions, gateway_features, gateway_services, gateway_status
 from headrace.controller.gateway_services import GatewayPorts, Slots
-from headrace.controller.gateway_status import ListenerView
+from headrace.controller.gateway_status import Assigned, ListenerView
 from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.ir.fragment import Fragment, Kind
 from headrace.ir.l4 import UDPTarget
@@ -54,7 +54,8 @@ class GatewayWrite:
 class Gateways:
     """The Gateway API's resources of one class. `ask` has an object looked at; `selector` are the labels of edge pods.
 
-    `of_agents` tells what agents alone can know of an object: the controller reads no certificates.
+    `of_agents` tells what agents alone can know of an object: the controller reads no certificates. `shortage` tells why the Service
+    of a Gateway does not get what it asks address pools for, '' where it does.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Gateways:
         selector: dict[str, str],
         ask: Callable[[Ref], None],
         of_agents: Callable[[Ref], Iterable[Diagnostic]] = lambda _: (),
+        shortage: Callable[[Ref], str] = lambda _: '',
     ) -> None:
-        self.of_agents = of_agents
+        self.of_agents, self.shortage = of_agents, shortage
         self.state, self.store, self.selector, self.ask = state, store, selector, ask
         self.context = state.context
         self.controller = gateway_listeners.controller_name(self.context.class_name)
@@ -160,14 +162,15 @@ class Gateways:
         made = self._service(gateway, sets, service)
         problems = self._problems(ref)
         views = self._views(gateway_listeners.of_gateway(gateway, reader, self.context), problems)
-        addresses = self._addresses(service)
+        assigned = Assigned(self._addresses(service), self.shortage(service))
         # A set of which no listener is accepted does not count as attached.
         attached = sum(bool(listener_sets.of_set(each, gateway, reader, self.context).accepted) for each in sets)
-        wanted = gateway_status.of_gateway(gateway, views, _of_whole(problems), addresses, attached, now)
+        wanted = gateway_status.of_gateway(gateway, views, _of_whole(problems), assigned, attached, now)
         write = self._write(ref, gateway.status.version, gateway.status.document, wanted)
         if made is None:
             return write
-        return GatewayWrite(ref, gateway.status.version, write.status if write else {}, made)
+        removed = service if gateway_services.has_other_class(self.store.get(service, Service), self.context) else None
+        return GatewayWrite(ref, gateway.status.version, write.status if write else {}, made, removed)
 
     def _service(self, gateway: Gateway, sets: list[ListenerSet], service: Ref) -> Document | None:
         """Return the Service of a Gateway where it must be made or changed."""
@@ -178,7 +181,11 @@ class Gateways:
         targets = self.slots.of(service, gateway_services.ports_of(gateway, sets), neighbours)
         udp_ports = gateway_services.udp_ports_of(gateway, sets)
         ports = GatewayPorts(targets, udp_ports, on_nodes=not targets and self._is_weighted(gateway.ref, udp_ports))
-        if not (targets or udp_ports) or gateway_services.is_current(self.store.get(service, Service), gateway, ports):
+        shown = self.store.get(service, Service)
+        if not (targets or udp_ports) or (
+            gateway_services.is_current(shown, gateway, ports, self.context)
+            and not gateway_services.has_other_class(shown, self.context)
+        ):
             return None
         return gateway_services.document(gateway, ports, self.selector, self.context)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.controller import addresses, conditions, events
+from headrace.controller.addresses import PROXY
 from headrace.controller.client import Client
 from headrace.controller.conditions import Occurrence, Subject
 from headrace.controller.gateways import GatewayWrite
@@ -42,7 +43,8 @@ _CONFLICT_SECONDS = 600.0
 class DesiredStatus:
     """What the status of one object shall be, and its Events. `addresses` is None where they are not ours to write.
 
-    With `force` what another controller has written is taken over.
+    With `force` what another controller has written is taken over. A Service's addresses have the mode `ip_mode`; `is_mode_shown`
+    tells whether those of its status have it.
     """
 
     subject: Subject
@@ -51,6 +53,8 @@ class DesiredStatus:
     addresses: Addresses | None = None
     events: tuple[Occurrence, ...] = ()
     force: bool = False
+    ip_mode: str = PROXY
+    is_mode_shown: bool = True
 
     @property
     def ref(self) -> Ref:
@@ -60,7 +64,12 @@ class DesiredStatus:
     @property
     def is_current(self) -> bool:
         """Tell whether the object's status is this already."""
-        return self.current.conditions == self.conditions and self.addresses in (None, self.current.addresses)
+        return self.current.conditions == self.conditions and self._has_addresses
+
+    @property
+    def _has_addresses(self) -> bool:
+        """Tell whether the object has its addresses already."""
+        return self.addresses is None or (self.addresses == self.current.addresses and self.is_mode_shown)
 
     @property
     def routine(self) -> bool:
@@ -68,7 +77,7 @@ class DesiredStatus:
         return (
             bool(self.conditions)
             and all(each.status == 'True' for each in (*self.conditions, *self.current.conditions))
-            and self.addresses in (None, self.current.addresses)
+            and self._has_addresses
         )
 
 
@@ -291,5 +300,6 @@ def _status(desired_status: DesiredStatus) -> dict[str, Any]:
             conditions.document(each, desired_status.current.conditions, now) for each in desired_status.conditions
         ]
     if desired_status.addresses:
-        status['loadBalancer'] = {'ingress': addresses.entries(desired_status.ref, desired_status.addresses)}
+        entries = addresses.entries(desired_status.ref, desired_status.addresses, desired_status.ip_mode)
+        status['loadBalancer'] = {'ingress': entries}
     return status

@@ -17,7 +17,21 @@ from headrace.objects.kinds import Service
 # What an object has for itself, and what each annotation takes besides its text.
 FREE, EACH = 4096, 200
 # Whose an object is, and where it is exposed.
-_SERVICE_KEYS = frozenset(('class', 'enabled', 'epoch', 'host', 'mode', 'path', 'port', 'proxy'))
+_SERVICE_KEYS = frozenset(
+    (
+        'address',
+        'address-pool',
+        'address-sharing-key',
+        'class',
+        'enabled',
+        'epoch',
+        'host',
+        'mode',
+        'path',
+        'port',
+        'proxy',
+    )
+)
 _INGRESS_KEYS = frozenset((CLASS_ANNOTATION, f'{annotations.PREFIX}class'))
 # A key that closes what it is on where its value cannot be read.
 _CLOSING = 'allow'

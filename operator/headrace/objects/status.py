@@ -32,7 +32,8 @@ class Condition:
 class Status:
     """Status and metadata of an object as they are in the API server; `conditions` are those of headrace.
 
-    `managers` are the field managers of headrace's classes that own a part of the status.
+    `managers` are the field managers of headrace's classes that own a part of the status, `owners` those of them that own the
+    addresses. Of a Service `labels`, `selector` and `family_policy` are those of its pods and of its address families.
     """
 
     uid: str = ''
@@ -40,6 +41,10 @@ class Status:
     addresses: Addresses = ()
     conditions: tuple[Condition, ...] = ()
     managers: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    selector: tuple[tuple[str, str], ...] = ()
+    family_policy: str = ''
 
 
 UNREAD = Status()
@@ -73,12 +78,17 @@ def read_conditions(document: fields.Document) -> tuple[Condition, ...]:
 def read(document: fields.Document) -> Status:
     """Return the status in a document."""
     metadata, status = fields.mapping(document, 'metadata'), fields.mapping(document, 'status')
+    spec, written = fields.mapping(document, 'spec'), _written(metadata)
     return Status(
         fields.text(metadata, 'uid'),
         fields.number(metadata, 'generation'),
         _addresses(fields.mapping(status, 'loadBalancer')),
         tuple(sorted(_conditions(status))),
-        _managers(metadata),
+        tuple(sorted(written)),
+        tuple(sorted(name for name, part in written.items() if 'f:loadBalancer' in part)),
+        _shared(fields.labels(metadata)),
+        _shared(fields.labels(spec, 'selector')),
+        sys.intern(fields.text(spec, 'ipFamilyPolicy')),
     )
 
 
@@ -87,10 +97,21 @@ def field_manager(class_name: str) -> str:
     return f'{_MANAGER}{class_name}'
 
 
-def _managers(metadata: fields.Document) -> tuple[str, ...]:
-    entries = fields.documents(metadata, 'managedFields')
-    of_status = (fields.text(entry, 'manager') for entry in entries if fields.text(entry, 'subresource') == 'status')
-    return tuple(sorted({sys.intern(name) for name in of_status if name.startswith(_MANAGER)}))
+def _written(metadata: fields.Document) -> dict[str, fields.Document]:
+    """Return the field managers of headrace's classes that own a part of the status, and what each owns."""
+    written: dict[str, fields.Document] = {}
+    for entry in fields.documents(metadata, 'managedFields'):
+        name = fields.text(entry, 'manager')
+        if fields.text(entry, 'subresource') == 'status' and name.startswith(_MANAGER):
+            part = fields.mapping(fields.mapping(entry, 'fieldsV1'), 'f:status')
+            written[sys.intern(name)] = {**written.get(name, {}), **part}
+    return written
+
+
+@lru_cache(maxsize=65536)
+def _shared(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return one value for all objects with these labels."""
+    return labels
 
 
 def _addresses(load_balancer: fields.Document) -> Addresses:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from headrace.settings import key_forms as forms
+from headrace.settings.address_pools import AddressPool
 from headrace.settings.key_forms import Duration, meta
 from headrace.settings.listeners import Listeners
 from headrace.settings.secret_keys import Secrets
@@ -215,6 +216,13 @@ class Settings(Listeners, frozen=True, kw_only=True, forbid_unknown_fields=True,
         tuple[str, ...],
         meta(
             'What the controller writes into `status.loadBalancer` of Services of this class: addresses or host names, `service:NAMESPACE/NAME` for those of that Service, `nodes` for those of the usable Nodes. Empty: nothing.',
+            'restart',
+        ),
+    ] = ()
+    address_pools: Annotated[
+        tuple[AddressPool, ...],
+        meta(
+            'Pools of addresses of which Services of this class, and Gateways, get one of their own; see [Address pools](address-pools.md). The first pool that has one counts. Empty: the controller gives out no addresses.',
             'restart',
         ),
     ] = ()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import yaml
 
+from headrace.settings import address_pools
 from headrace.settings.key_forms import (
     HOST,
     INSTANCE_SLOT_STEP,
@@ -157,6 +158,10 @@ def _judge(settings: Settings) -> None:
     _judge_addresses('serviceNetworks', ipaddress.ip_network, settings.service_networks)
     _judge_addresses('addresses', ipaddress.ip_address, settings.addresses)
     _judge_addresses('healthAddresses', ipaddress.ip_address, settings.health_addresses)
+    networks = (*settings.pod_networks, *settings.service_networks)
+    own_addresses = filter(_is_address, settings.status_addresses)
+    if wrong := address_pools.problem(settings.address_pools, networks, own_addresses):
+        raise SettingsError(f'addressPools: {wrong}')
 
 
 def _judge_addresses(key: str, parse: Callable[[str], object], texts: tuple[str, ...]) -> None:

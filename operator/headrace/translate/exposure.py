@@ -1,7 +1,7 @@
 """Which ports of a Service are served at the edge, and how: the contract's rules 2 to 6.
 
 Promises: nothing is exposed that was not asked for. `host` and `port` keys expose the ports they speak of; `enabled:
-true` and a loadBalancerClass of ours expose all TCP ports. Where a key could speak of several ports, nothing is exposed.
+true`, and in a class without address pools a loadBalancerClass of ours, expose all TCP ports. Where a key could speak of several ports, nothing is exposed.
 """
 
 from dataclasses import dataclass
@@ -78,10 +78,11 @@ def is_ours(service: Service, annotations: Annotations, context: BuildContext) -
         return class_name == context.class_name
     if service.load_balancer_class.startswith(PREFIX):
         return service.load_balancer_class == PREFIX + context.class_name
-    return context.class_name == DEFAULT_CLASS or _is_load_balancer(service, context)
+    return context.class_name == DEFAULT_CLASS or is_load_balancer(service, context)
 
 
-def _is_load_balancer(service: Service, context: BuildContext) -> bool:
+def is_load_balancer(service: Service, context: BuildContext) -> bool:
+    """Tell whether a Service is of type LoadBalancer, and this class's by its loadBalancerClass or as the default."""
     if service.type is not ServiceType.LOAD_BALANCER:
         return False
     if not service.load_balancer_class:
@@ -110,7 +111,9 @@ def spoken(port: ServicePort, mode: str | None, *, has_host: bool, routed: bool)
 
 
 def _wants_all(service: Service, annotations: Annotations, context: BuildContext) -> bool:
-    return bool(annotations.service.get('enabled')) or _is_load_balancer(service, context)
+    """Tell whether a Service asks for all of its ports; where the class has pools, its loadBalancerClass asks for an address of them."""
+    by_class = not context.settings.address_pools and is_load_balancer(service, context)
+    return bool(annotations.service.get('enabled')) or by_class
 
 
 def wants_edge(service: Service, annotations: Annotations, context: BuildContext) -> bool:

@@ -12,7 +12,7 @@ from headrace.ir.fragment import Fragment
 from headrace.names import DEFAULT_CLASS
 from headrace.objects.kinds import Service, ServiceType
 from headrace.store import Reader
-from headrace.translate import affinity, backends, budgets, exposure, key_dependencies, tls_material
+from headrace.translate import affinity, backends, budgets, exposure, key_dependencies, pool_addresses, tls_material
 from headrace.translate.build_context import BuildContext
 from headrace.translate.edge_ports import EdgePort
 from headrace.translate.exposure import Exposures
@@ -34,6 +34,9 @@ def translate(
     annotations = parse.read(service.ref, service.annotations, service.ports)
     ours = exposure.is_ours(service, annotations, context)
     exposures = exposure.expose(service, annotations, context) if ours else Exposures()
+    if ours and (annotations is not parse.NO_ANNOTATIONS):
+        of_pools = pool_addresses.judge(service, annotations, context)
+        exposures = replace(exposures, diagnostics=(*exposures.diagnostics, *of_pools)) if of_pools else exposures
     wants_edge = ours and exposure.wants_edge(service, annotations, context)
     if wants_edge and service.type is ServiceType.EXTERNAL_NAME and not context.settings.allow_external_name:
         diagnostic = Diagnostic(
