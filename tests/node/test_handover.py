@@ -16,6 +16,7 @@ from support.cluster import Cluster
 from support.live import HEADRACE, until
 from support.nodes import NODE, PODS, PORT
 from support.objects import endpoint_slice, node, service
+from support.taken import WHERE
 
 CLUSTER_IP = '10.96.77.7'
 LABEL = 'service.kubernetes.io/service-proxy-name'
@@ -249,3 +250,35 @@ def test_what_cannot_be_served_completely_is_never_chosen_and_told(cluster):
     assert controller.condition('web')['reason'] == 'HandoverBlocked'
     assert 'headrace.io/client-ip' in controller.condition('web')['message']
     assert labels(controller) == {}
+
+
+@pytest.mark.parametrize('mode', ['nftables', 'iptables'])
+def test_clients_stay_with_their_endpoints_when_a_service_is_handed_over(nodes, cluster, kube_proxy, mode):
+    controller, agent = cluster
+    kube_proxy(mode)
+    port = {'name': 'tcp', 'port': 80}
+    plain = service('web', clusterIP=CLUSTER_IP, ports=[port], sessionAffinity='ClientIP')
+    ends = [{'addresses': [PODS[name][0]], 'nodeName': WHERE[name]} for name in ('one', 'two', 'three')]
+    controller.put('web', plain, endpoint_slice('web', endpoints=ends, port=PORT, port_name='tcp'))
+    until(settled(lambda: speaker(nodes, 'tcp')), 'kube-proxy serves', LATE)
+    nodes.forget_flows()
+
+    def served():
+        """Return which pod serves each client."""
+        return {space: nodes.tcp(space, CLUSTER_IP, 80)['pod'] for space in ('client', 'one', 'two', 'node')}
+
+    before = served()
+    assert served() == before
+    controller.begin()
+    agent.start('--node', 'n1')
+    controller.annotate('web', proxy='node')
+    until(lambda: labels(controller).get(LABEL) == 'headrace', 'kube-proxy is told', LATE)
+    until(lambda: f'{CLUSTER_IP} . tcp . 80' in table(), 'the kernel balances by our table', LATE)
+    for _ in range(3):
+        assert served() == before
+
+
+def table():
+    """Return our table as nft lists it."""
+    command = ['nft', 'list', 'table', 'inet', 'headrace']
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -56,7 +56,7 @@ class VirtualAddress:
 class Balanced:
     """Endpoints of one port that the kernel can balance by itself, as address and port, sorted.
 
-    `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all. `weights` run parallel to the
+    `port` is the name of the Service's port, '' for none. `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all. `weights` run parallel to the
     endpoints, or are empty where all are alike.
     """
 
@@ -65,6 +65,7 @@ class Balanced:
     endpoints: tuple[tuple[str, int], ...]
     affinity: int = 0
     weights: tuple[int, ...] = ()
+    port: str = ''
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,10 @@ def group(balanced: Balanced) -> Group:
         return Group({f'b-{balanced.name}': Chain('', (rule,))}, {})
     chains, sets, marks = {}, {}, []
     for address, port in balanced.endpoints:
-        mark = f'{balanced.name}-{ipaddress.ip_address(address).packed.hex()}{port:04x}'
+        mark = _mark(balanced, address, port)
         marks.append(mark)
         kind = f'type ipv{family(address)}_addr; flags dynamic,timeout'
-        # The time is a part of the name: a set's own cannot be changed.
-        clients = f'a-{mark}-{balanced.affinity}'
+        clients = clients_set(balanced, address, port)
         sets[clients] = f'set {clients} {{ {kind}; timeout {balanced.affinity}s; size {_AFFINITY_SIZE}; }}'
         target = f'[{address}]:{port}' if ':' in address else f'{address}:{port}'
         rule = f'meta l4proto {protocol} update @{clients} {{ {keyword} saddr }} dnat {keyword} to {target}'
@@ -125,6 +124,15 @@ def group(balanced: Balanced) -> Group:
     spread = ', '.join(f'{draw} : goto e-{mark}' for draw, mark in zip(draws, marks, strict=True) if draw)
     chains[f'b-{balanced.name}'] = Chain('', (*returning, f'numgen random mod {size} vmap {{ {spread} }}'))
     return Group(chains, sets)
+
+
+def _mark(balanced: Balanced, address: str, port: int) -> str:
+    return f'{balanced.name}-{ipaddress.ip_address(address).packed.hex()}{port:04x}'
+
+
+def clients_set(balanced: Balanced, address: str, port: int) -> str:
+    """Return the name of the set of the clients that an endpoint has; the time is a part of it, for a set's own cannot be changed."""
+    return f'a-{_mark(balanced, address, port)}-{balanced.affinity}'
 
 
 def is_even(balanced: Balanced) -> bool:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from headrace.ir.fragment import Kind
-from headrace.ir.l4 import VirtualAddress
-from headrace.nft import conntrack, live_state, route
+from headrace.ir.l4 import Balanced, VirtualAddress
+from headrace.names import Ref
+from headrace.nft import conntrack, live_state, remembered_clients, route
 from headrace.nft.command import Nft, NftError
 from headrace.nft.flows import Flows
 from headrace.nft.layout import NodeFacts
@@ -146,9 +147,27 @@ class TableSync:
             return Transaction()
         async with self._turn:
             self._halfway = True
+            newcomers = [
+                (item.new.ref, balanced)
+                for item in change.fragments
+                if item.new is not None
+                for balanced in item.new.balanced
+                if balanced.affinity and balanced.name not in self.table.groups
+            ]
             first, rest = self.table.change(change).split()
+            if newcomers and self.good:
+                await self._remember(newcomers)
             await self._do(first)
         return rest
+
+    async def _remember(self, newcomers: list[tuple[Ref, Balanced]]) -> None:
+        """Let clients whom kube-proxy has led to an endpoint stay there."""
+        try:
+            text = await asyncio.to_thread(remembered_clients.text, newcomers)
+            if text:
+                await self._nft.apply(text)
+        except (NftError, OSError) as error:
+            log.warning('the clients that kube-proxy remembers are lost', extra={'error': str(error)})
 
     async def finish_change(self, rest: Transaction, change: Change) -> None:
         """Bring what is left of a change."""

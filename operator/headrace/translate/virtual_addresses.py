@@ -208,7 +208,7 @@ class VirtualAddresses:
         if name not in self.groups:
             ends = _endpoints_of(selection)
             weights = self._weights(ends)
-            self.groups[name] = Balanced(name, str(port.protocol), ends, service.affinity_seconds, weights)
+            self.groups[name] = Balanced(name, str(port.protocol), ends, service.affinity_seconds, weights, port.name)
         return name
 
     def _weights(self, ends: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
