@@ -2,10 +2,12 @@
 
 import contextlib
 import http.client
+import json
 import os
 import subprocess
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -282,3 +284,31 @@ def table():
     """Return our table as nft lists it."""
     command = ['nft', 'list', 'table', 'inet', 'headrace']
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_health_of_a_node_has_the_form_of_kube_proxys(nodes, cluster, kube_proxy):
+    _, agent = cluster
+    kube_proxy('nftables')
+    agent.set(nodeHealthzPort=10386)
+    agent.start('--node', 'n1')
+    for path in ('/healthz', '/livez'):
+        theirs, ours = (until(settled(partial(health, port, path)), 'it answers', LATE) for port in (10256, 10386))
+        assert (ours[0], ours[1]['X-Content-Type-Options']) == (theirs[0], theirs[1]['X-Content-Type-Options'])
+        assert form(ours[2]) == form(theirs[2])
+
+
+def health(port, path):
+    """Return status, headers and what is said of a node's health."""
+    with contextlib.closing(http.client.HTTPConnection(NODE[0], port, timeout=5)) as connection:
+        connection.request('GET', path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, json.loads(answer.read())
+
+
+def form(said):
+    """Return what is said without its times, by the type of each part that is none."""
+    if isinstance(said, dict):
+        return {key: form(value) for key, value in said.items() if not key.startswith('IP')} | {
+            'families': [form(value) for key, value in said.items() if key == 'IPv4']
+        }
+    return said if isinstance(said, bool) else type(said)

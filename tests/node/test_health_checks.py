@@ -5,8 +5,9 @@ import socket
 
 from support.live import until
 from support.nodes import NODE, PODS, PORT
-from support.objects import endpoint_slice, service
+from support.objects import endpoint_slice, node, service
 from support.ports import reserve
+from support.taken import taken
 
 IP = {'clusterIP': '10.96.0.10', 'clusterIPs': ['10.96.0.10']}
 LOCAL = {'type': 'LoadBalancer', 'externalTrafficPolicy': 'Local'}
@@ -85,3 +86,27 @@ def test_a_port_that_kube_proxy_still_has_is_listened_on_as_soon_as_it_lets_go(n
         until(lambda: f'health-check {port}' in agent.admin('/healthz')[1], 'it is told')
     until(lambda: ask(nodes, port) and ask(nodes, port)[0] == 200, 'it is listened on')
     until(lambda: f'health-check {port}' not in agent.admin('/healthz')[1], 'nothing is told any more')
+
+
+def test_the_node_tells_its_health_as_kube_proxy_does(nodes, make_agent):
+    port = free()
+    agent = make_agent(nodeHealthzPort=port)
+    agent.put('web', *taken('one'))
+    agent.start()
+    until(lambda: ask(nodes, port) and ask(nodes, port)[0] == 200, 'it is healthy')
+    _, headers, body = ask(nodes, port)
+    assert headers['x-content-type-options'] == 'nosniff'
+    assert (body['nodeEligible'], body['healthy'], body['lastUpdated']) == (True, True, body['currentTime'])
+    assert {family: said['healthy'] for family, said in body['status'].items()} == {'IPv4': True, 'IPv6': True}
+    assert ask(nodes, port, '/livez', NODE[1])[0] == 200
+    assert 'nodeEligible' not in ask(nodes, port, '/livez')[2]
+    assert ask(nodes, port, '/metrics')[0] == 404
+    leaving = node('n1', addresses=NODE)
+    leaving['spec'] = {
+        'podCIDRs': ['10.244.1.0/24', 'fd00:244:1::/64'],
+        'taints': [{'key': 'ToBeDeletedByClusterAutoscaler', 'effect': 'NoSchedule'}],
+    }
+    agent.put('nodes', leaving)
+    until(lambda: ask(nodes, port)[0] == 503, 'the Node is being removed')
+    assert ask(nodes, port)[2]['nodeEligible'] is False
+    assert ask(nodes, port, '/livez')[0] == 200

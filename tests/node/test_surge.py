@@ -13,7 +13,7 @@ from support import certificates
 from support.clients import Clients
 from support.former import former_package  # noqa: F401
 from support.live import HEADRACE, Live, until
-from support.nodes import PODS, PORT, say
+from support.nodes import NODE, PODS, PORT, say
 from support.objects import endpoint_slice, service
 
 TCP, TCP6, HTTP, KEPT, TLS = '10.96.0.10', 'fd00:96::10', '10.96.0.20', '10.96.0.30', '10.96.0.40'
@@ -184,3 +184,23 @@ def test_a_probe_finds_the_agent_wherever_it_listens(nodes, pair):
     assert alive(first).returncode == 0
     first.kill()
     assert alive(first).returncode == 1
+
+
+def test_load_balancers_hear_of_the_agent_alone_that_has_the_table(nodes, pair):
+    first, second = pair
+    first.set(nodeHealthzPort=10386)
+    put(first)
+    first.start()
+
+    def healthy():
+        with contextlib.suppress(OSError):
+            return nodes.http('outside', NODE[0], 10386, path='/healthz')[0] == 200
+        return False
+
+    until(healthy, 'the first is healthy')
+    second.start()
+    until((second.sockets / 'ready').exists, 'the second is ready')
+    assert all(healthy() for _ in range(20))
+    first.stop()
+    until(healthy, 'the second answers')
+    assert all(healthy() for _ in range(20))

@@ -69,6 +69,7 @@ MISTAKES = [
     pytest.param('{httpPort: 8443}', 'httpPort, httpsPort and healthPort must differ', id='the same port twice'),
     pytest.param('{nodeHttpPort: 10283}', 'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ', id='the same port twice on a node'),
     pytest.param('{nodeTcpPort: 10283}', 'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ', id='the port of health on a node'),
+    pytest.param('{nodeHealthzPort: 10292}', 'nodeHealthzPort must differ from nodeHttpPort', id='the port of readiness of another agent'),
     pytest.param('{nodeTcpPort: 65511}', 'nodeHttpPort, nodeTcpPort, nodeTlsPort, nodeHealthPort: 24 on is no port', id='no port after the last one'),
     pytest.param('{nodeTlsPort: 10281}', 'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ', id='the port of TLS is one of HTTP'),
     pytest.param('{nodeTcpPort: 10288}', 'and those 8 on, up to 3 times', id='a port of the next slot'),

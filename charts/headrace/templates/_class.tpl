@@ -87,7 +87,7 @@
 {{- define "headrace.restartHash" -}}
 {{- $all := include "headrace.settings" . | fromYaml -}}
 {{- $kept := dict -}}
-{{- range $key := list "addressPools" "class" "gatewayServiceAnnotations" "allowedResponseHeaders" "gatewayApi" "ingress" "ingressStatus" "maxAnnotationBytesPerNamespace" "secrets" "namespaces" "statusAddresses" "statusWritesPerSecond" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeTlsPort" "nodeHealthPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
+{{- range $key := list "addressPools" "class" "gatewayServiceAnnotations" "allowedResponseHeaders" "gatewayApi" "ingress" "ingressStatus" "maxAnnotationBytesPerNamespace" "secrets" "namespaces" "statusAddresses" "statusWritesPerSecond" "threads" "sweepInterval" "watchSilence" "serviceMetrics" "nodeRole" "startupTaint" "nodeHttpPort" "nodeTcpPort" "nodeTlsPort" "nodeHealthPort" "nodeHealthzPort" "podNetworks" "serviceNetworks" "tableInterval" -}}
 {{- $_ := set $kept $key (hasKey $all $key | ternary (index $all $key) "") -}}
 {{- end -}}
 {{- toJson (list $kept $.Values.overrides) | sha256sum | trunc 16 -}}

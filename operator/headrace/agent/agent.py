@@ -289,7 +289,7 @@ class Agent:
             reloads.promote_in_background(),
             self.settings_file.follow(),
             *self._cluster_tasks(),
-            *([self.table.keep(), HealthChecks(self.loop, self.table.leads).run()] if self.table else []),
+            *([self.table.keep(), HealthChecks(self.loop, self.table).run()] if self.table else []),
         ]
 
     def _cluster_tasks(self) -> list[Coroutine[Any, Any, None]]:

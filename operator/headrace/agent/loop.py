@@ -46,6 +46,8 @@ class Loop:
         self.store, self.state, self.applier, self._timed = store, state, applier, timed
         self._wake = asyncio.Event()
         self._woken_at = 0.0
+        # Since when there is something that has not been applied (monotonic seconds), None for nothing.
+        self.behind_since: float | None = None
         self._turn = asyncio.Lock()
         self.diagnostics_index = DiagnosticsIndex(state)
         self.table_sync: TableSync | None = None
@@ -65,6 +67,8 @@ class Loop:
         if not self._wake.is_set():
             self._woken_at = since
             self._wake.set()
+        if self.behind_since is None:
+            self.behind_since = since
 
     async def run(self) -> None:
         """Apply changes until cancelled; first those that came before there was a loop to wake."""
@@ -87,6 +91,7 @@ class Loop:
                 self._backlog.add(self._by_age(dirty), self._epochs(dirty))
                 refs = self._with_services_first(self._backlog.next(_APPLIED_AT_ONCE, self._weight))
                 if not refs and not self._backlog:
+                    self._catch_up()
                     return changed
                 self.batches += 1
                 try:
@@ -100,9 +105,14 @@ class Loop:
             if step:
                 self._timed(time.monotonic() - start)
             if not self._backlog:
+                self._catch_up()
                 return changed
             # A change that needs no command is applied without a pause of its own.
             await asyncio.sleep(0)
+
+    def _catch_up(self) -> None:
+        """Note that all has been applied but for what came meanwhile."""
+        self.behind_since = self._woken_at if self._wake.is_set() else None
 
     def _parts(self, dirty: Iterable[Ref]) -> set[Ref]:
         """Return changed objects, with the objects that are built from a Secret in its place where these are many."""
@@ -322,11 +332,11 @@ class Loop:
 
     def report(self) -> Report:
         """Return what this agent tells in its Lease: the epoch it has applied, and what only it can know."""
-        if self._serves_all():
+        if self.serves_all():
             self.epochs.apply()
         return Report(self.epochs.applied, self.diagnostics_index.revision, self.diagnostics_index.of_agents)
 
-    def _serves_all(self) -> bool:
+    def serves_all(self) -> bool:
         """Tell whether all that was taken serves: HAProxy waits for no reload, and the kernel has its table."""
         worker = self.applier.worker
         whole = worker is not None and not worker.deferred

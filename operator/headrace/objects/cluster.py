@@ -5,6 +5,7 @@ from headrace.objects.kinds import Namespace, Node
 
 ZONE_LABEL = 'topology.kubernetes.io/zone'
 EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
+AUTOSCALER_TAINT = 'ToBeDeletedByClusterAutoscaler'
 
 
 def read_node(_: str, name: str, document: fields.Document) -> Node:
@@ -24,7 +25,14 @@ def read_node(_: str, name: str, document: fields.Document) -> Node:
         addresses=tuple(internal[family] for family in sorted(internal)),
         usable=ready == ['True'] and EXCLUDE_LABEL not in labels,
         pods=_pod_networks(document),
+        eligible=_is_eligible(document),
     )
+
+
+def _is_eligible(document: fields.Document) -> bool:
+    taints = fields.documents(fields.mapping(document, 'spec'), 'taints')
+    tainted = any(taint.get('key') == AUTOSCALER_TAINT for taint in taints)
+    return not tainted and not fields.mapping(document, 'metadata').get('deletionTimestamp')
 
 
 def _pod_networks(document: fields.Document) -> tuple[str, ...]:

@@ -251,7 +251,8 @@ class ConfigMap:
 class Node:
     """A Node: its zone, its addresses (at most one of a family), and whether a load balancer may send to it.
 
-    `pods` are the networks of its pods, in canonical form, where the cluster gives each Node its own.
+    `pods` are the networks of its pods, in canonical form, where the cluster gives each Node its own. `eligible` tells that
+    it is not being removed, by its deletion or by the cluster autoscaler.
     """
 
     name: str
@@ -259,6 +260,7 @@ class Node:
     addresses: tuple[str, ...] = ()
     usable: bool = True
     pods: tuple[str, ...] = ()
+    eligible: bool = True
 
     @property
     def ref(self) -> Ref:

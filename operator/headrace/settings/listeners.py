@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.names import DEFAULT_CLASS
 from headrace.settings import key_forms as forms
-from headrace.settings.key_forms import Duration, Port, meta
+from headrace.settings.key_forms import MAX_PORT, Duration, Port, meta
 
 PortRange = tuple[int, int]
 
@@ -140,6 +140,15 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             'restart',
         ),
     ] = 10284
+    node_healthz_port: Annotated[
+        int,
+        meta(
+            "Port of the node role's `/healthz` and `/livez` at all addresses of the node, which answer as those of kube-proxy do (10256 there, which kube-proxy has); 0 for none.",
+            'restart',
+            ge=0,
+            le=MAX_PORT,
+        ),
+    ] = 0
     pod_networks: Annotated[
         tuple[str, ...],
         meta(

@@ -134,6 +134,7 @@ def _apply_mode(item: msgspec.inspect.Field) -> str:
 def _judge(settings: Settings) -> None:
     """Raise for what the types alone do not say."""
     _judge_ports(settings)
+    _judge_node_ports(settings)
     _judge_slots(settings)
     _judge_durations(settings)
     if not settings.addresses:
@@ -254,6 +255,10 @@ def _judge_ports(settings: Settings) -> None:
             raise SettingsError(f'tcpPorts: {after[0]} stands there twice')
     if len(settings.reserved_ports()) < 3:  # noqa: PLR2004
         raise SettingsError('httpPort, httpsPort and healthPort must differ')
+
+
+def _judge_node_ports(settings: Settings) -> None:
+    """Raise for ports of the node role that are none, or are used twice by the agents of a node."""
     instances = [
         (*settings.node_ports(slot), settings.node_health_port + INSTANCE_SLOT_STEP * slot)
         for slot in range(INSTANCE_SLOTS)
@@ -265,6 +270,11 @@ def _judge_ports(settings: Settings) -> None:
     if len({port for slot in instances for port in slot}) < len(instances[0]) * INSTANCE_SLOTS:
         raise SettingsError(
             'nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort must differ, '
+            f'and those {INSTANCE_SLOT_STEP} on, up to {INSTANCE_SLOTS - 1} times'
+        )
+    if any(settings.node_healthz_port in slot for slot in instances):
+        raise SettingsError(
+            'nodeHealthzPort must differ from nodeHttpPort, nodeTcpPort, nodeTlsPort, the port after each, and nodeHealthPort, '
             f'and those {INSTANCE_SLOT_STEP} on, up to {INSTANCE_SLOTS - 1} times'
         )
 

@@ -82,7 +82,8 @@ class BuildContext:
         if self.role is Role.NODE:
             slots = range(INSTANCE_SLOTS) if self.slot is not None else (0,)
             ports = (port for slot in slots for port in self.settings.node_ports(slot))
-            return frozenset((*ports, self.node_health_port, *self.admin_ports))
+            healthz = (self.settings.node_healthz_port,) if self.settings.node_healthz_port else ()
+            return frozenset((*ports, self.node_health_port, *healthz, *self.admin_ports))
         return self.settings.reserved_ports() | self.admin_ports
 
     @property
