@@ -17,6 +17,7 @@ from conftest import ROOT, binary
 from e2e import images, outcome
 from e2e.nodes import OUTSIDE, SERVICES, Lan, Node
 from e2e.plane import NAMESPACE, WISHES, Plane
+from e2e.router import POOLS, Router
 from e2e.witness import Remembered, Witness
 from headrace.kube.rights import When
 from support import network
@@ -53,11 +54,12 @@ class Agent(Cluster):
         return ['nsenter', where, *super().command('--node', self._node.name, '--nft', self._nft, *more)]
 
 
-def controller(plane):
-    """Return headrace's controller, not started yet."""
+def controller(plane, *, pool):
+    """Return headrace's controller, not started yet; with a `pool` it gives addresses to Services of type LoadBalancer."""
+    pools = {'addressPools': [{'name': 'routed', 'addresses': list(POOLS)}], 'defaultClass': True} if pool else {}
     return Cluster(
         binary('haproxy-3.4'), plane, NAMESPACE, role='controller', name='controller', everywhere=True,
-        when=[When.NODE_ROLE], namespaces=[], nodeRole=True, serviceNetworks=list(SERVICES),
+        when=[When.NODE_ROLE], namespaces=[], nodeRole=True, serviceNetworks=list(SERVICES), **pools,
     )  # fmt: skip
 
 
@@ -82,6 +84,13 @@ def cluster(stack, given, folder):
         node.take(archive)
         node.start(given.mode)
     nodes[0].schedule()
+    if given.pool:
+        stack.enter_context(Router(plane.api, lan, nodes))
+    if given.wish != 'none' or given.pool:
+        plane.api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': NAMESPACE}})
+        made = controller(plane, pool=given.pool)
+        stack.callback(made.close)
+        made.begin()
     if given.wish != 'none':
         _headrace(stack, given, plane, nodes, folder)
     return plane, nodes
@@ -91,10 +100,6 @@ def _headrace(stack, given, plane, nodes, folder):
     nft = folder / 'nft'
     nft.write_text(_NFT.format(root=(ROOT / 'bin' / 'node' / 'root').resolve()))
     nft.chmod(0o755)
-    plane.api.create({'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': NAMESPACE}})
-    made = controller(plane)
-    stack.callback(made.close)
-    made.begin()
     agents = [Agent(plane, node, nft) for node in nodes]
     for agent in agents:
         stack.callback(agent.close)
@@ -134,6 +139,7 @@ def arguments():
     parser.add_argument('--nodes', type=int, default=3, help='some tests ask for six: two in each zone')
     parser.add_argument('--mode', default='nftables', help="kube-proxy's mode")
     parser.add_argument('--wish', choices=['none', *WISHES], default='handover')
+    parser.add_argument('--pool', action='store_true', help='give Services of type LoadBalancer an address of a pool')
     parser.add_argument('--focus', default=FOCUS)
     parser.add_argument('--skip', default=SKIP)
     parser.add_argument('--parallel', type=int, default=3)

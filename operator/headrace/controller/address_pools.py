@@ -4,6 +4,7 @@ Promises: a change costs what the Services that it concerns cost. While this con
 when it begins to lead it takes from statuses who has what.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from headrace.controller import pool_requests
@@ -17,6 +18,9 @@ from headrace.pools.requests import Allocation, Foreign, Request
 from headrace.store import Store
 from headrace.translate.build_context import BuildContext
 
+# To read a Service takes some hundredths of a millisecond.
+_STEP = 100
+
 
 class AddressPools:
     """The pools of a class, and who has their addresses; without pools nothing is allocated."""
@@ -26,14 +30,21 @@ class AddressPools:
         self.pools = pool.make(context.settings.address_pools)
         self.allocator: Allocator | None = None
 
-    def begin(self) -> None:
-        """Take all Services as their statuses show them."""
+    async def begin(self) -> None:
+        """Take all Services as their statuses show them, in steps; what changes meanwhile comes by `changed`."""
+        self.allocator = None
         if not self.pools.items:
             return
-        services = (self._store.get(ref, Service) for ref in self._store.services())
-        found = (self._holder(service) for service in services if service is not None)
+        holders: list[Request | Foreign] = []
+        for number, ref in enumerate(self._store.services(), 1):
+            service = self._store.get(ref, Service)
+            holder = self._holder(service) if service is not None else None
+            holders += [holder] if holder is not None else []
+            if not number % _STEP:
+                await asyncio.sleep(0)
         allocator = Allocator(self.pools)
-        allocator.begin([holder for holder in found if holder is not None])
+        for _ in allocator.beginning(holders):
+            await asyncio.sleep(0)
         self.allocator = allocator
 
     def end(self) -> None:

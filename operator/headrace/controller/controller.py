@@ -190,7 +190,7 @@ class Controller:
         self.pools.end()
         # Nothing was judged while another led.
         await self.settle()
-        self.pools.begin()
+        await self.pools.begin()
         await self._begin()
         tasks = [
             asyncio.create_task(work)

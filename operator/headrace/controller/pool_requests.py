@@ -1,12 +1,14 @@
 """From a Service, as it is, to what it asks the address pools for."""
 
+from functools import lru_cache
+
 from headrace.annotations import parse
 from headrace.annotations.parse import PREFIX, Annotations
 from headrace.controller import gateway_services
 from headrace.diagnostics import Diagnostic, shorten
 from headrace.objects import fields
-from headrace.objects.kinds import Service
-from headrace.pools.requests import Foreign, Request
+from headrace.objects.kinds import Service, ServicePort
+from headrace.pools.requests import Foreign, Port, Request
 from headrace.translate import ownership, pool_addresses
 from headrace.translate.build_context import BuildContext
 
@@ -47,7 +49,7 @@ def _request(service: Service, annotations: Annotations, context: BuildContext) 
         field or (_field(pool_addresses.POOL) if pool else ''),
         sharing_key,
         repr(service.status.selector) if service.external_local else '',
-        frozenset((str(port.protocol), port.number) for port in service.ports),
+        _ports(service.ports),
         service.status.labels,
         service.load_balancer_ips,
         problems,
@@ -68,6 +70,12 @@ def _addresses(service: Service, annotations: Annotations) -> tuple[tuple[str, .
         message = f'{shorten(text)} is no address'
         return (), _LOAD_BALANCER_IP, (Diagnostic(service.ref, 'AddressNotInPool', message, _LOAD_BALANCER_IP),)
     return by_field, _LOAD_BALANCER_IP if by_field else '', ()
+
+
+@lru_cache(maxsize=4096)
+def _ports(ports: tuple[ServicePort, ...]) -> frozenset[Port]:
+    """Return one value for all Services with these ports: most clusters have few different ones."""
+    return frozenset((str(port.protocol), port.number) for port in ports)
 
 
 def _field(key: str) -> str:

@@ -5,7 +5,7 @@ Service keeps its addresses while they are its own by `allocation`, so that stat
 process, or after a restart, begins with.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.names import Ref
 from headrace.pools import allocation
@@ -13,6 +13,9 @@ from headrace.pools.occupancy import Holder, Occupancy
 from headrace.pools.pool import Pools
 from headrace.pools.requests import NOTHING, Allocation, Foreign, Request
 from headrace.pools.waiting import Queue
+
+# To decide about a Service takes a tenth of a millisecond.
+_STEP = 50
 
 
 def plan(pools: Pools, holders: Iterable[Holder]) -> Mapping[Ref, Allocation]:
@@ -53,17 +56,26 @@ class Allocator:
 
     def begin(self, holders: Iterable[Holder]) -> None:
         """Take all Services at once: what they show is theirs before any other gets an address; the oldest come first."""
+        for _ in self.beginning(holders):
+            pass
+
+    def beginning(self, holders: Iterable[Holder]) -> Iterator[None]:
+        """Do what `begin` does in steps, after each of which other work can be done."""
         ordered = sorted(holders, key=lambda holder: holder.age)
         requests = [holder for holder in ordered if isinstance(holder, Request)]
         for holder in ordered:
             self._note(holder)
-        for request in requests:
+        for number, request in enumerate(requests, 1):
             addresses = allocation.kept(request, request.shown, self.pools, self.occupancy)
             for address in addresses:
                 self.occupancy.add(address, request)
             self._allocations[request.ref] = Allocation(addresses)
-        for request in requests:
+            if not number % _STEP:
+                yield
+        for number, request in enumerate(requests, 1):
             self._decide(request.ref, request.shown)
+            if not number % _STEP:
+                yield
         self._settle()
 
     def put(self, holder: Holder) -> set[Ref]:
@@ -146,7 +158,9 @@ class Allocator:
             needs = tuple(address for address in request.addresses if address not in found.addresses)
         elif found.missing:
             candidates = self.pools.for_service(request.namespace, request.labels, request.pool)
-            needs = tuple(_need(pool.name, family) for pool in candidates for family in found.missing)
+            needs = tuple(
+                _need(pool.name, family) for pool in candidates for family in found.missing if pool.size(family)
+            )
         self._needs.pop(request.ref, None)
         if needs:
             self._needs[request.ref] = needs

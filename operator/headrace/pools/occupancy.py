@@ -124,8 +124,8 @@ class Occupancy:
         if isinstance(holder, Foreign):
             use.foreign += 1
             return
-        use.ports.update(dict.fromkeys(holder.ports, holder.ref))
         if holder.sharing_key:
+            use.ports.update(dict.fromkeys(holder.ports, holder.ref))
             self._shared[holder.ref.namespace, holder.sharing_key][address] += 1
 
     def remove(self, address: str, ref: Ref) -> None:
@@ -134,12 +134,11 @@ class Occupancy:
         holder = use.holders.pop(ref)
         if isinstance(holder, Foreign):
             use.foreign -= 1
-        else:
+        elif holder.sharing_key:
             for port in holder.ports:
                 if use.ports.get(port) == ref:
                     del use.ports[port]
-            if holder.sharing_key:
-                self._forget_shared((ref.namespace, holder.sharing_key), address)
+            self._forget_shared((ref.namespace, holder.sharing_key), address)
         if not use.holders:
             del self._uses[address]
             if (pool := self._pools.of(address)) is not None:
