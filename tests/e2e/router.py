@@ -11,6 +11,7 @@ from support.api import ApiError, collection
 POOLS = ('203.0.113.0/24', 'fd00:53::/120')
 # What clients outside have as their address, so that they are no neighbours of the nodes.
 _CLIENTS = ('192.0.2.1', 'fd00:54::1')
+_NOWHERE = ('192.0.2.254', 'fd00:54::fe')
 _SLICES, _OWNER = 'discovery.k8s.io/v1', 'kubernetes.io/service-name'
 
 
@@ -27,6 +28,12 @@ class Router:
     def __enter__(self):
         """Begin."""
         self._lan.space.ip(f'addr add {_CLIENTS[0]}/32 dev lan\naddr add {_CLIENTS[1]}/128 dev lan nodad')
+        # What is sent to an address that nobody has is lost, and no error of the sender: tests tell the two apart.
+        lines = ['link add sink type veth peer name sunk', 'link set sink up', 'link set sunk up']
+        for pool, client, hop in zip(POOLS, _CLIENTS, _NOWHERE, strict=True):
+            lines.append(f'neigh add {hop} lladdr 02:00:00:00:00:01 dev sink nud permanent')
+            lines.append(f'route add {pool} via {hop} dev sink onlink src {client}')
+        self._lan.space.ip('\n'.join(lines))
         self._thread.start()
         return self
 

@@ -65,6 +65,10 @@ MATRIX = {
     'all secrets of watched namespaces': {'watchNamespaces': ['shop', 'mail'], 'secrets': {'namespaces': ['*']}},
     'node ports as servers': {'settings': {'addressSource': 'node-ports'}, 'edge': {'topologyHints': False}},
     'addresses of nodes': {'settings': {'statusAddresses': ['nodes']}},
+    'addresses of pools': {
+        'settings': {'addressPools': [{'name': 'public', 'addresses': ['192.0.2.0/24'], 'autoAssign': False}]},
+        'service': {'loadBalancerClass': 'headrace.io/headrace'},
+    },
     'no hints': {'edge': {'topologyHints': False}},
     'node port': {'service': {'type': 'NodePort', 'nodePorts': {'http': 30080, 'https': 30443}}},
     'cluster ip': {'service': {'type': 'ClusterIP'}},

@@ -109,6 +109,22 @@ MISTAKES = [
     pytest.param('a: 2020-13-45', 'not YAML', id='a date that is none'),
     pytest.param('a: !!int ""', 'not YAML', id='an empty number'),
     pytest.param('[' * 100_000, 'not YAML', id='brackets without end'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.1/24]}]}', 'host bits', id='a network of a pool with bits of a host'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.9-192.0.2.1]}]}', 'no range', id='a range of a pool the wrong way round'),
+    pytest.param('{addressPools: [{name: a, addresses: ["192.0.2.9-2001:db8::"]}]}', 'no range', id='a range of a pool of two families'),
+    pytest.param('{addressPools: [{name: a, addresses: [lb.example.com]}]}', 'addressPools: a', id='no address in a pool'),
+    pytest.param('{addressPools: [{name: a, addresses: []}]}', '1 to 1000', id='a pool without addresses'),
+    pytest.param('{addressPools: [{name: A, addresses: [192.0.2.0/24]}]}', 'addressPools', id='the name of a pool'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24]}, {name: a, addresses: [198.51.100.0/24]}]}', 'a stands there twice', id='two pools of one name'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24]}, {name: b, addresses: [192.0.2.7-192.0.2.8]}]}', 'a and b', id='pools with the same addresses'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24, 192.0.2.7-192.0.2.8]}]}', 'a has an address twice', id='a pool with an address twice'),
+    pytest.param('{addressPools: [{name: a, addresses: [224.0.0.0/24]}]}', '224.0.0.0', id='a pool of multicast addresses'),
+    pytest.param('{addressPools: [{name: a, addresses: ["fe80::/64"]}]}', 'fe80::', id='a pool of link-local addresses'),
+    pytest.param('{addressPools: [{name: a, addresses: ["::ffff:192.0.2.0/120"]}]}', 'others can reach', id='a pool of mapped addresses'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24], size: 5}]}', 'size', id='an unknown key of a pool'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24], serviceSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}]}', 'serviceSelector', id='a selector that Kubernetes refuses'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24]}], serviceNetworks: [192.0.2.128/25]}', 'Services', id='a pool of ClusterIPs'),
+    pytest.param('{addressPools: [{name: a, addresses: [192.0.2.0/24]}], statusAddresses: [192.0.2.1]}', 'statusAddresses', id='a pool with an address of the edge'),
 ]  # fmt: skip
 
 
@@ -152,3 +168,17 @@ def test_what_has_changed_is_told_by_what_it_costs():
 def test_status_addresses_are_addresses_host_names_a_service_or_the_nodes():
     wanted = ('192.0.2.1', 'fd00::1', 'lb.example.com', 'lb', '3.example.com', 'service:headrace/edge', 'nodes')
     assert settings.make({'statusAddresses': list(wanted)}).status_addresses == wanted
+
+
+def test_pools_of_both_families_are_taken_in_their_order():
+    text = """
+    addressPools:
+      - {name: one, addresses: [192.0.2.8-192.0.2.15, "2001:db8::/120"], namespaces: [shop], autoAssign: false}
+      - {name: two, addresses: [192.0.2.0/29], serviceSelector: {matchLabels: {tier: gold}}}
+    serviceNetworks: [10.96.0.0/12]
+    statusAddresses: [198.51.100.1, edge.example.com]
+    """
+    first, second = settings.parse(text).address_pools
+    assert (first.name, first.auto_assign, second.auto_assign) == ('one', False, True)
+    assert [each.family for each in first.ranges()] == [4, 6]
+    assert second.service_selector.match_labels == {'tier': 'gold'}

@@ -17,11 +17,13 @@ from headrace.agent.certificates import Certificates
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import AgentCollector, Metrics, Sources, TableCollector
 from headrace.agent.pages import Pages
+from headrace.agent.pool_usage import PoolUsage
 from headrace.agent.source import Source
 from headrace.agent.traffic import Traffic
 from headrace.kube.reviews import Reviews
 from headrace.names import HOPS
 from headrace.nft.sync import TableSync
+from headrace.pools import pool
 
 # A loop that has not come round for so long hangs.
 _STILL_ALIVE_SECONDS = 30.0
@@ -58,6 +60,8 @@ class Admin:
         self.metrics.registry.register(self.certificates)
         if table_sync is not None:
             self.metrics.registry.register(TableCollector(table_sync))
+        elif (pools := pool.make(loop.state.context.settings.address_pools)).items:
+            self.metrics.registry.register(PoolUsage(loop.store, pools))
 
     def _counts(self, loop: Loop) -> Counter[tuple[str, str]]:
         counts = Counter((str(diagnostic.level), diagnostic.reason) for diagnostic in self.source.diagnostics())
