@@ -155,7 +155,7 @@ REASONS: dict[str, Reason] = {
     'AddressOutsidePools': Reason(_WARNING, 'An address that the Service has is in no pool for it any more. It keeps it.', 'None, or ask for an address or a pool by name.'),
     'AddressPoolExhausted': Reason(_ERROR, 'All addresses of the pools that are for the Service are in use. It gets the first that is free.', 'Ask the administrator for a larger pool, or remove what is not needed.'),
     'AddressPoolUnusable': Reason(_ERROR, 'The class has no pool of that name, or none that is for the Service or has addresses of its family.', 'Correct `headrace.io/address-pool`, or ask the administrator for a pool.'),
-    'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
+    'AddressRefused': Reason(_ERROR, 'The node role does not take an externalIP of a Node, of pods, of Services, of an address pool, or of this machine alone; all else is served.', 'Remove it from `externalIPs`.'),
     'AddressWithheld': Reason(_ERROR, 'A key that protects the Service would not hold at an address of a pool, because kube-proxy serves it: the Service gets none.', 'Leave the Service to the node role (`headrace.io/proxy: node`) or to the edge (`headrace.io/enabled: "true"`), or remove the key.'),
     'AmbiguousPort': Reason(_ERROR, 'A key without `.PORT` could speak of several ports, so nothing is exposed.', 'Add the port: `headrace.io/host.NAME`.'),
     'BackendNotFound': Reason(_ERROR, 'A backend of a route does not exist, or has no port of this number; its share of the requests gets the status 500, and its share of connections is rejected.', 'Correct the reference, or create the Service.'),

@@ -1,10 +1,12 @@
 """The router in front of the nodes: it leads the addresses of Services' load balancers to nodes, as BGP speakers have it.
 
-An address of a Service with `externalTrafficPolicy: Local` is led to the nodes with a ready endpoint of it alone, others to all.
+An address of a Service with `externalTrafficPolicy: Local` is led to the nodes with a ready endpoint of it alone, others to all. Of
+several nodes each connection has one; of a Service with `sessionAffinity: ClientIP` all of them have the same.
 """
 
 import contextlib
 import threading
+from pathlib import Path
 
 from support.api import ApiError, collection
 
@@ -34,6 +36,7 @@ class Router:
             lines.append(f'neigh add {hop} lladdr 02:00:00:00:00:01 dev sink nud permanent')
             lines.append(f'route add {pool} via {hop} dev sink onlink src {client}')
         self._lan.space.ip('\n'.join(lines))
+        self._lan.space.enter(_hash_by_ports)
         self._thread.start()
         return self
 
@@ -56,6 +59,8 @@ class Router:
             if found and local and slices is None:
                 slices = self._api.list(collection('EndpointSlice', api=_SLICES))['items']
             nodes = self._with_endpoints(service['metadata'], slices) if found and local else {*self._nodes}
+            if service['spec'].get('sessionAffinity') == 'ClientIP':
+                nodes = {*sorted(nodes)[:1]}
             for address in (each['ip'] for each in found if each.get('ipMode') == 'VIP'):
                 wanted[address] = wanted.get(address, set()) | nodes
         return wanted
@@ -82,3 +87,8 @@ class Router:
         if lines:
             self._lan.space.ip('\n'.join(lines))
         self._routes = {address: nodes for address, nodes in wanted.items() if nodes}
+
+
+def _hash_by_ports():
+    for family in ('ipv4', 'ipv6'):
+        Path('/proc/sys/net', family, 'fib_multipath_hash_policy').write_text('1')

@@ -64,9 +64,10 @@ class Client:
         path = f'{_BY_KIND["Service"].path(metadata["namespace"])}/{metadata["name"]}'
         await self._patch(path, body, _APPLY, {'force': 'true'})
 
-    async def delete_service(self, ref: Ref) -> None:
-        """Delete a Service of our own; raises NotFoundError when it is gone."""
-        await self._calls.call('DELETE', f'{_BY_KIND["Service"].path(ref.namespace)}/{ref.name}')
+    async def delete_service(self, ref: Ref, uid: str = '') -> None:
+        """Delete a Service of our own; raises NotFoundError when it is gone, and ConflictError when it is not that of the uid."""
+        body = {'preconditions': {'uid': uid}} if uid else None
+        await self._calls.call('DELETE', f'{_BY_KIND["Service"].path(ref.namespace)}/{ref.name}', body)
 
     async def slices_of(self, service: Ref) -> list[Slice]:
         """Return the EndpointSlices of a Service."""

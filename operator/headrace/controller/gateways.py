@@ -39,7 +39,7 @@ _POLICIES = registry.attached('BackendTLSPolicy', Ref('Service', '', '')).kind
 
 @dataclass(frozen=True, slots=True)
 class GatewayWrite:
-    """What is to be written for an object: its Service made, changed or removed, and its status if that differs.
+    """What is to be written for an object: its Service removed, made or changed, and its status if that differs.
 
     The write of a status is refused where the object is another by now than `version`.
     """
@@ -49,6 +49,7 @@ class GatewayWrite:
     status: Document = field(default_factory=dict)
     service: Document | None = None
     removed: Ref | None = None
+    removed_uid: str = ''
 
 
 class Gateways:
@@ -169,8 +170,10 @@ class Gateways:
         write = self._write(ref, gateway.status.version, gateway.status.document, wanted)
         if made is None:
             return write
-        removed = service if gateway_services.has_other_class(self.store.get(service, Service), self.context) else None
-        return GatewayWrite(ref, gateway.status.version, write.status if write else {}, made, removed)
+        status, current = write.status if write else {}, self.store.get(service, Service)
+        if current is not None and gateway_services.has_other_class(current, self.context):
+            return GatewayWrite(ref, gateway.status.version, status, made, service, current.status.uid)
+        return GatewayWrite(ref, gateway.status.version, status, made)
 
     def _service(self, gateway: Gateway, sets: list[ListenerSet], service: Ref) -> Document | None:
         """Return the Service of a Gateway where it must be made or changed."""

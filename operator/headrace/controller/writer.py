@@ -165,8 +165,9 @@ class Writer:
         """Write the Service and the status of a resource of the Gateway API."""
         if write.removed is not None:
             await self.rate.turn()
-            with contextlib.suppress(NotFoundError):
-                await self.client.delete_service(write.removed)
+            # One that was made anew, and does not show yet, stays.
+            with contextlib.suppress(NotFoundError, ConflictError):
+                await self.client.delete_service(write.removed, write.removed_uid)
         if write.service is not None:
             await self.rate.turn()
             await self.client.apply_service(write.service)

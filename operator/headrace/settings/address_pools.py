@@ -80,6 +80,16 @@ def parse_range(text: str) -> Range:
     return Range(ends[0].version, int(ends[0]), int(ends[1]))
 
 
+def pool_of(pools: Iterable[AddressPool], address: str) -> str:
+    """Return the name of the pool that has an address, '' for none."""
+    parsed = ipaddress.ip_address(address)
+    version, number = parsed.version, int(parsed)
+    for pool in pools:
+        if any(each.family == version and each.first <= number <= each.last for each in pool.ranges()):
+            return pool.name
+    return ''
+
+
 def problem(pools: Iterable[AddressPool], reserved: Iterable[str], own_addresses: Iterable[str]) -> str:
     """Return what is wrong with the pools of a class, '' for nothing.
 

@@ -14,6 +14,7 @@ from headrace import names
 from headrace.diagnostics import Diagnostic
 from headrace.ir.l4 import Action, Balanced, Datapath, TrafficPath, VirtualAddress
 from headrace.objects.kinds import Protocol, Service, ServicePort, ServiceType, Slice
+from headrace.settings import address_pools
 from headrace.store import Reader
 from headrace.translate import endpoints, refused_addresses
 from headrace.translate.build_context import BuildContext
@@ -95,7 +96,8 @@ def refusal(address: str, reader: Reader, context: BuildContext) -> str:
             if family(network) == family(address)
         ):
             return f'it is in the network of {whose}'
-    return ''
+    pool = address_pools.pool_of(context.settings.address_pools, address)
+    return f'it is in the address pool {pool}' if pool else ''
 
 
 def own_ends(service: Service, reader: Reader, context: BuildContext) -> frozenset[tuple[str, int]]:

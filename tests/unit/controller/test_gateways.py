@@ -13,6 +13,7 @@ from headrace.ir.l4 import UDPBackend, UDPTarget
 from headrace.names import Ref
 from headrace.objects import parse
 from headrace.resolve.state import State
+from headrace.settings.address_pools import AddressPool
 from headrace.settings.settings import Settings
 from headrace.store import Store
 from headrace.translate import build_context, gateway_listeners
@@ -650,3 +651,49 @@ def test_the_service_gets_the_annotations_that_the_class_lists():
     assert found['metadata']['annotations'] == {'metallb.io/address-pool': 'a', 'headrace.io/enabled': 'false'}
     assert found['metadata']['labels'].items() >= {('team', 'a')}
     assert 'app.kubernetes.io/name' not in found['metadata']['labels']
+
+
+POOLS = Settings(address_pools=(AddressPool(name='public', addresses=('192.0.2.0/24', '2001:db8::/120')),))
+IN_POOLS = replace(CONTEXT, settings=POOLS)
+
+
+def service_in_pools(spec=(), **annotations):
+    document = gateway(spec=spec)
+    document['metadata']['annotations'] = {f'headrace.io/{key}': value for key, value in annotations.items()}
+    made = parse.read(document).object
+    ports = GatewayPorts({80: 28000})
+    return made, ports, gateway_services.document(made, ports, SELECTOR, IN_POOLS)
+
+
+def test_with_pools_the_service_asks_them_for_the_addresses_of_the_gateway():
+    asked = {'addresses': [{'type': 'IPAddress', 'value': each} for each in ('192.0.2.7', '2001:db8::7')]}
+    _, _, found = service_in_pools(asked, **{'address-pool': 'public', 'allow': '10.0.0.0/8'})
+    assert found['metadata']['annotations'] == {
+        'headrace.io/enabled': 'false',
+        'headrace.io/address': '192.0.2.7 2001:db8::7',
+        'headrace.io/address-pool': 'public',
+    }
+    spec = {key: found['spec'].get(key) for key in ('loadBalancerClass', 'ipFamilyPolicy', 'loadBalancerIP')}
+    assert spec == {
+        'loadBalancerClass': 'headrace.io/headrace', 'ipFamilyPolicy': 'PreferDualStack', 'loadBalancerIP': None,
+    }  # fmt: skip
+
+
+def test_the_service_of_a_gateway_is_made_anew_when_pools_come_and_go():
+    made, ports, document = service_in_pools()
+    in_pools = parse.read(document).object
+    without = parse.read(gateway_services.document(made, ports, SELECTOR, CONTEXT)).object
+    assert gateway_services.is_current(in_pools, made, ports, IN_POOLS)
+    assert not gateway_services.has_other_class(in_pools, IN_POOLS)
+    assert gateway_services.has_other_class(in_pools, CONTEXT)
+    assert gateway_services.has_other_class(without, IN_POOLS)
+    assert not gateway_services.has_other_class(None, IN_POOLS)
+
+
+def test_a_gateway_that_asks_for_another_address_has_its_service_changed():
+    made, ports, document = service_in_pools({'addresses': [{'value': '192.0.2.7'}]})
+    shown = parse.read(document).object
+    assert gateway_services.is_current(shown, made, ports, IN_POOLS)
+    other, *_ = service_in_pools({'addresses': [{'value': '192.0.2.8'}]})
+    assert not gateway_services.is_current(shown, other, ports, IN_POOLS)
+    assert not gateway_services.is_current(shown, service_in_pools(**{'address-pool': 'x'})[0], ports, IN_POOLS)

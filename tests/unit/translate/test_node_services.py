@@ -8,6 +8,7 @@ from headrace.ir.fragment import Kind
 from headrace.ir.l4 import Action
 from headrace.ir.policy import Map
 from headrace.objects import parse
+from headrace.settings.address_pools import AddressPool
 from headrace.settings.settings import Secrets, Settings
 from headrace.store import Reader, Store
 from headrace.translate import build_context, node_services
@@ -448,10 +449,15 @@ def test_a_cluster_ip_with_policy_local_is_dropped_for_all_where_endpoints_are_e
         pytest.param('169.254.1.1', 'no address that others can reach', id='link-local'),
         pytest.param('10.244.0.5', 'the network of pods', id='a pod'),
         pytest.param('10.96.0.5', 'the network of Services', id='a ClusterIP'),
+        pytest.param('203.0.113.5', 'the address pool public', id='an address of a pool'),
     ],
 )
 def test_external_ips_that_would_take_the_traffic_of_others_are_refused(address, said):
-    known = Settings(service_networks=('10.96.0.0/16',), pod_networks=('10.244.0.0/16',))
+    known = Settings(
+        service_networks=('10.96.0.0/16',),
+        pod_networks=('10.244.0.0/16',),
+        address_pools=(AddressPool(name='public', addresses=('203.0.113.0/24',)),),
+    )
     made = on_node(service(**OURS, **IP, externalIPs=[address]), endpoint_slice(endpoints=BOTH), node(), settings=known)
     assert virtual_addresses(made) == ['10.96.0.1:80/TCP']
     [diagnostic] = made.all_diagnostics()
