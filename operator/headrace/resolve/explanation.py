@@ -143,8 +143,8 @@ def _of_object(state: State, store: Store, ref: Ref, diagnostics: DiagnosticsOf)
             continue
         total += 1
         winning += state.claims.serves(fragment, claim, state.fragments)
-        if len(claims) < MOST and (holding := _holding(state, claim.kind, claim.key)) is not None:
-            claims.append(holding)
+        if len(claims) < MOST and (held := holding(state, claim.kind, claim.key)) is not None:
+            claims.append(held)
             yield
     served, because = _verdict(winning, total, elsewhere=bool(fragment.backends))
     if isinstance(source, Route) and not fragment.attachments:
@@ -210,7 +210,7 @@ def _reason_at_node(service: Service, context: BuildContext) -> str:
     return 'the node role serves clusterIPs, and it has none that headrace may take over'
 
 
-def _holding(state: State, kind: Kind, key: str) -> Holding | None:
+def holding(state: State, kind: Kind, key: str) -> Holding | None:
     """Return who claims a key, be it of a host that belongs to another namespace; None when no object does any more."""
     refs = state.claims.parties((kind, key))
     if not refs:
@@ -226,7 +226,7 @@ def _holding(state: State, kind: Kind, key: str) -> Holding | None:
         backend = ', '.join(content.certificates)
     waiting = refs[1 : 1 + MOST_WAITING]
     text = claim.address or key if claim else key
-    return Holding(_KINDS[kind], text, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
+    return Holding(_KINDS.get(kind, str(kind)), text, refs[0], waiting, backend, len(refs) - 1 - len(waiting))
 
 
 def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
@@ -236,7 +236,7 @@ def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
     candidates = [host, f'*.{host.partition(".")[2]}', '*'] if '*' not in host else [host]
     excluded = yield from _excluded(state, host)
     key = route_lookup.route_for(state, candidates, path)
-    if key is not None and (claim := _holding(state, Kind.ROUTE, key)) is not None:
+    if key is not None and (claim := holding(state, Kind.ROUTE, key)) is not None:
         return _of_route(state, target, (path, candidates), [claim, *excluded], diagnostics)
     if at_gateways := _at_gateways(state, host, path):
         because = ', '.join(f'{each.holder} has candidates for {each.key}' for each in at_gateways)
@@ -248,12 +248,12 @@ def _of_host(state: State, target: str, diagnostics: DiagnosticsOf) -> Steps:
             claims: list[Holding] = []
             for each in keys[:MOST]:
                 yield
-                if (claim_of_path := _holding(state, Kind.ROUTE, each)) is not None:
+                if (claim_of_path := holding(state, Kind.ROUTE, each)) is not None:
                     claims.append(claim_of_path)
             because = f'host {stem} has no route for {path}: 404'
             return _answer(target, because, [*claims, *excluded], (), served=False, more=len(keys) - len(claims))
     for stem in candidates:
-        tls = _holding(state, Kind.TLS, stem)
+        tls = holding(state, Kind.TLS, stem)
         if tls is not None and owner in ('', tls.holder.namespace):
             whole_host = Holding(tls.subject, stem, tls.holder, tls.waiting, more=tls.more)
             because = f'{tls.holder} has its TLS as it comes; without TLS: 404'
@@ -273,7 +273,7 @@ def _at_gateways(state: State, host: str, path: str) -> list[Holding]:
         for stem in hosts_above(host):
             key = route_lookup.longest(state, f'{port}:{stem}', path)
             content = route_lookup.content(state, key) if key else None
-            if key and not isinstance(content, NoRoute) and (claim := _holding(state, Kind.ROUTE, key)) is not None:
+            if key and not isinstance(content, NoRoute) and (claim := holding(state, Kind.ROUTE, key)) is not None:
                 claims.append(claim)
             if content is not None:
                 break
@@ -296,8 +296,8 @@ def _excluded(state: State, host: str) -> Generator[None, None, list[Holding]]:
             claim = find(fragment, key)
             if len(claims) >= MOST or claim is None or state.claims.hosts.admits(ref.namespace, claim):
                 continue
-            if (holding := _holding(state, *key)) is not None:
-                claims[key] = holding
+            if (held := holding(state, *key)) is not None:
+                claims[key] = held
     return [claims[key] for key in sorted(claims)]
 
 
