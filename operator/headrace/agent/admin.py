@@ -52,7 +52,8 @@ class Admin:
     def attach(self, loop: Loop, traffic: Traffic, table_sync: TableSync | None) -> None:
         """Attach the loop, from which pages and metrics are made from now on; before it there is a source only."""
         self.loop = self.pages.loop = loop
-        self.traffic = traffic
+        self.traffic = self.pages.traffic = traffic
+        self.pages.table_sync = table_sync
         name = loop.state.context.class_name
         sources = Sources(name, loop.applier, self.source, lambda: loop.batches, lambda: self._counts(loop))
         self.metrics.registry.register(AgentCollector(sources))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from functools import partial
 
 from headrace.agent.backlog import Backlog
+from headrace.agent.change_journal import ChangeJournal
 from headrace.agent.diagnostics_index import DiagnosticsIndex
 from headrace.agent.draining import Draining
 from headrace.haproxy.runtime.apply import Applier
@@ -54,6 +55,7 @@ class Loop:
         self._draining = Draining(applier, self.wake)
         self.batches = 0
         self._backlog = Backlog()
+        self.journal = ChangeJournal()
         self._pause = _FIRST_PAUSE_SECONDS
         applier.search = self.search
         self.epochs = Epochs()
@@ -94,6 +96,7 @@ class Loop:
                     self._catch_up()
                     return changed
                 self.batches += 1
+                plans = self.applier.stats.plans.total()
                 try:
                     step = await self._settle(refs)
                 except Exception as error:  # noqa: BLE001  reported; what was taken from the store is kept
@@ -101,9 +104,11 @@ class Loop:
                     return changed
                 self._note_epochs(self._backlog.complete(refs))
             self._pause = _FIRST_PAUSE_SECONDS
-            changed |= step
             if step:
-                self._timed(time.monotonic() - start)
+                changed = True
+                seconds = time.monotonic() - start
+                self._timed(seconds)
+                self.journal.note(step, seconds, self.applier.stats.plans_since(plans))
             if not self._backlog:
                 self._catch_up()
                 return changed
@@ -146,7 +151,7 @@ class Loop:
         asyncio.get_running_loop().call_later(self._pause, lambda: self.wake(time.monotonic()))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _settle(self, refs: Sequence[Ref]) -> bool:
+    async def _settle(self, refs: Sequence[Ref]) -> Change:
         change = self.state.update(self.store, refs, _APPLIED_AT_ONCE)
         self._backlog.put_back(self.state.take_later())
         self._draining.follow(self.state.draining)
@@ -158,7 +163,7 @@ class Loop:
         self.noted(change)
         if self.table_sync is not None and NODES in refs:
             await self._steer(partial(self.table_sync.move, node_facts.find(self.store.nodes(), self.state.context)))
-        return bool(change)
+        return change
 
     async def _apply(self, change: Change) -> None:
         """Apply a change. Objects that fail go back to what could be applied; halving finds them."""

@@ -10,20 +10,27 @@ from typing import cast
 
 import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
-from headrace.agent import status
+from headrace.agent import backend_figures, listings, overview, route_page, status
+from headrace.agent.listings import Query, QueryError
 from headrace.agent.loop import Loop
 from headrace.agent.pace import Pace
 from headrace.agent.source import Source
 from headrace.agent.status import DiagnosticsView, Page
+from headrace.agent.traffic import Traffic
 from headrace.explain import expressions, trace, tracing
 from headrace.explain import request as requests
 from headrace.explain.request import CLIENT, RequestError
 from headrace.explain.trace import Trace
 from headrace.names import Ref
+from headrace.nft.sync import TableSync
 from headrace.resolve import explanation
+from headrace.store import TRANSLATED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Parameters = MultiMapping[str]
+List = Callable[[Loop, Query, Parameters], Awaitable[bytes]]
 _MOST, _USUAL = 1000, 500
 _LONGEST_QUERY = 16_384
 
@@ -34,6 +41,8 @@ class Pages:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.loop: Loop | None = None
+        self.traffic: Traffic | None = None
+        self.table_sync: TableSync | None = None
         self._turn = asyncio.Lock()
 
     def routes(self) -> dict[str, Handler]:
@@ -43,10 +52,47 @@ class Pages:
             '/status/{namespace}/{name}': self.serve_object,
             '/status/{kind}/{namespace}/{name}': self.serve_object,
             '/explain': self.serve_explanation,
+            '/overview': self._list(self._overview, ()),
+            '/routes': self._list(_routes, listings.ROUTE_ORDERS),
+            '/route': self.serve_route,
+            '/problems': self._list(self._problems, listings.PROBLEM_ORDERS),
+            '/certificates': self._list(_certificates, listings.CERTIFICATE_ORDERS),
+            '/gateways': self._list(_gateways, listings.GATEWAY_ORDERS),
+            '/journal': self._list(_journal, ()),
+            '/traffic': self._list(self._traffic, ()),
+            '/backends': self._list(_backends, ()),
         }
 
     def _view(self, loop: Loop) -> DiagnosticsView:
         return DiagnosticsView(loop.diagnostics_index.diagnostics, self._source.diagnostics)
+
+    def _list(self, make: List, orders: tuple[str, ...]) -> Handler:
+        """Return the handler of a page that is made from its query; one page at a time is made."""
+
+        async def handle(request: web.Request) -> web.Response:
+            if self.loop is None:
+                return _unread()
+            try:
+                wanted = listings.query(request.query, orders)
+                async with self._turn:
+                    return _json(await make(self.loop, wanted, request.query))
+            except QueryError as error:
+                return _error(400, str(error))
+
+        return handle
+
+    async def _overview(self, loop: Loop, _: Query, __: Parameters) -> bytes:
+        return overview.of_agent(loop, self._source, self.table_sync)
+
+    async def _problems(self, loop: Loop, wanted: Query, query: Parameters) -> bytes:
+        unread = await asyncio.to_thread(self._source.diagnostics)
+        return await listings.problems(loop.diagnostics_index.diagnostics, unread, wanted, query.get('level', ''))
+
+    async def _traffic(self, loop: Loop, _: Query, __: Parameters) -> bytes:
+        if self.traffic is None:
+            return b'{}'
+        await self.traffic.read(loop.applier)
+        return await self.traffic.page()
 
     async def serve_status(self, request: web.Request) -> web.Response:
         """Return a page of what is served; `limit` and `continue` as in lists of the Kubernetes API."""
@@ -64,11 +110,23 @@ class Pages:
     async def serve_object(self, request: web.Request) -> web.Response:
         """Return one object, a Service where no kind is named, with its servers."""
         loop = self.loop
-        kind = request.match_info.get('kind', 'Service').capitalize()
-        ref = Ref(kind, request.match_info['namespace'], request.match_info['name'])
+        ref = Ref(
+            _kind(request.match_info.get('kind', 'Service')),
+            request.match_info['namespace'],
+            request.match_info['name'],
+        )
         async with self._turn:
             body = await status.of_object(loop.state, loop.applier, self._view(loop), ref) if loop else None
         return _json(body) if body else _error(404, f'no {ref}')
+
+    async def serve_route(self, request: web.Request) -> web.Response:
+        """Return one route, of a kind and key as `/routes` lists it, with its candidates."""
+        loop, kind, key = self.loop, request.query.get('kind', ''), request.query.get('key', '')
+        if loop is None:
+            return _unread()
+        async with self._turn:
+            body = route_page.of_route(loop.state, kind, key)
+        return _json(body) if body else _error(404, 'no such route')
 
     async def serve_explanation(self, request: web.Request) -> web.Response:
         """Return why something is served, or not, or what becomes of a request."""
@@ -84,6 +142,11 @@ class Pages:
                 return _json(await _traced(loop, request))
             except RequestError as error:
                 return _error(400, str(error))
+
+
+def _kind(text: str) -> str:
+    """Return a kind as the API spells it, of a text in any case."""
+    return {kind.lower(): kind for kind in TRANSLATED}.get(text.lower(), text)
 
 
 async def _explained(loop: Loop, target: str) -> bytes:
@@ -121,6 +184,29 @@ async def _paced(turns: Generator[str, None, Trace]) -> Trace:
         except StopIteration as done:
             return cast('Trace', done.value)
         await asyncio.to_thread(expressions.compiled, form)
+
+
+async def _routes(loop: Loop, wanted: Query, _: Parameters) -> bytes:
+    return await listings.routes(loop.state, wanted)
+
+
+async def _certificates(loop: Loop, wanted: Query, _: Parameters) -> bytes:
+    return await listings.certificates(loop.state, loop.store, wanted)
+
+
+async def _gateways(loop: Loop, wanted: Query, _: Parameters) -> bytes:
+    return await listings.gateways(loop.state, loop.store, wanted)
+
+
+async def _journal(loop: Loop, wanted: Query, _: Parameters) -> bytes:
+    return loop.journal.page(loop.applier.stats.last_reloads, ' '.join(wanted.search), wanted.limit)
+
+
+async def _backends(loop: Loop, _: Query, query: Parameters) -> bytes:
+    names = query.getall('name', [])
+    if len(names) > backend_figures.MOST_BACKENDS or not all(map(backend_figures.allowed, names)):
+        raise QueryError(f'name must be a backend, {backend_figures.MOST_BACKENDS} of them at most')
+    return await backend_figures.read(loop.applier, dict.fromkeys(names))
 
 
 def _json(body: bytes) -> web.Response:

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from headrace.agent.pace import Pace
 from headrace.haproxy.runtime.apply import Applier
 from headrace.haproxy.runtime.sockets import RuntimeSocketError
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -48,6 +50,11 @@ _RESPONSES = 'headrace_service_responses'
 _GROWING = (*(column for column, _ in _TOTALS.values()), *(f'hrsp_{each}' for each in _CLASSES))
 # What of a worker that only finishes its connections counts as well.
 _CURRENT = ('scur', 'qcur')
+_SHOWN = tuple(column for column, _ in {**_GAUGES, **_TIMES}.values())
+# The columns of a row of `Traffic.page`, after namespace, Service and port.
+COLUMNS = (*_GROWING, *_SHOWN)
+_PLACES = {column: place for place, column in enumerate(COLUMNS)}
+_CHUNK = 2000
 Series = dict[tuple[Key, str], float]
 
 
@@ -107,6 +114,22 @@ class Traffic:
         self._names = {name: keys_by_name[name] for name in names if keys_by_name[name] in current_keys}
         self.totals = {series: value for series, value in self.totals.items() if series[0] in current_keys}
         self.series = dict(self.totals), gauges
+
+    async def page(self) -> bytes:
+        """Return all series as JSON: a row for each port of a Service that has any, with the values of `columns`."""
+        totals, gauges = self.series
+        rows: dict[Key, list[float]] = {}
+        pace, parts = Pace(), list[msgspec.Raw]()
+        for number, ((key, column), value) in enumerate((*totals.items(), *gauges.items())):
+            if (place := _PLACES.get(column)) is not None:
+                rows.setdefault(key, [0.0] * len(COLUMNS))[place] = value
+            if number % _CHUNK == 0:
+                await pace.rest()
+        for key, values in rows.items():
+            parts.append(msgspec.Raw(msgspec.json.encode([*key, *values])))
+            await pace.rest()
+        age = max(0.0, self.clock() - self._read_at) if rows else 0.0
+        return msgspec.json.encode({'enabled': self.enabled, 'age': age, 'columns': COLUMNS, 'rows': parts})
 
     def _grow(self, key: Key, row: Mapping[str, str], pid: int) -> None:
         for column in _GROWING:

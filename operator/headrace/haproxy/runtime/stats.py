@@ -66,6 +66,11 @@ class Stats:
     # What stands in the way now, by subject (`files`, `reload`, `worker`, …); empty when all is well.
     problems: dict[str, str] = field(default_factory=dict)
 
+    def plans_since(self, total: int) -> list[PlanRecord]:
+        """Return the last plans, those that were applied since there were so many in all."""
+        count = min(self.plans.total() - total, len(self.last_plans))
+        return [self.last_plans[place] for place in range(-count, 0)]
+
     def problem(self, subject: str, text: str) -> bool:
         """Note what stands in the way, '' for nothing; return whether that is news."""
         if not text:
