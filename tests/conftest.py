@@ -72,6 +72,8 @@ SECONDS = {
     'golden': 0.2,
     'haproxy': 0.1,
     'haproxy/test_transitions.py': 0.3,
+    'web': 4.0,
+    'web/test_browser.py': 12.0,
     'unit': 0.01,
     'unit/kube/test_kopf.py': 1.5,
 }

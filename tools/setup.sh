@@ -43,6 +43,8 @@ if [ "$(id -u)" = 0 ]; then
     command -v nft >/dev/null || want 'nft, for tests of the node role' nftables
     command -v iptables >/dev/null || want 'iptables, for the kube-proxy beside the node role' iptables
     command -v ip >/dev/null || want 'ip, for tests of the node role' iproute2
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
+        want 'Chromium, for tests of the dashboard' chromium
     ! command -v apt-get >/dev/null || command -v wget >/dev/null || want 'wget, for debootstrap' wget
 fi
 

@@ -105,6 +105,8 @@ class Agent:
         self.lease: AgentLease | None = None
         self.api_certificate: ApiCertificate | None = None
         self.table: NodeTable | None = None
+        # Where the admin port is, once it is.
+        self.admin_address: tuple[str, int] | None = None
         self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
 
@@ -166,6 +168,7 @@ class Agent:
     async def _listen(self, serving: Serving) -> None:
         options, source = self.options, self.source
         admin = await serving.listen('--admin', options.admin, self.admin.application())
+        self.admin_address = admin
         addresses = {'admin': ':'.join(map(str, admin))}
         if options.api is not None and options.identity is not None and isinstance(source, KubeSource):
             reviews = Reviews(source.calls, options.identity.namespace)

@@ -11,7 +11,18 @@ import click
 import headrace
 from headrace.agent.agent import AgentError
 from headrace.agent.serving import ServingError
-from headrace.cli import checking, cleaning, explaining, migrating, planning, releasing, rendering, running, testing
+from headrace.cli import (
+    checking,
+    cleaning,
+    dashboards,
+    explaining,
+    migrating,
+    planning,
+    releasing,
+    rendering,
+    running,
+    testing,
+)
 from headrace.cli import status as status_command
 from headrace.cli import token as token_command
 from headrace.cli.asking import AgentUnreachableError
@@ -61,9 +72,17 @@ for command in (
     cleaning.cleanup,
     releasing.release,
     token_command.token,
+    dashboards.web,
 ):
     cli.add_command(command)
-for command in (explaining.explain, running.run, status_command.status, cleaning.cleanup, releasing.release):
+for command in (
+    explaining.explain,
+    running.run,
+    status_command.status,
+    cleaning.cleanup,
+    releasing.release,
+    dashboards.web,
+):
     _also_from_the_environment(command)
 
 

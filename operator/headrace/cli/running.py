@@ -13,7 +13,7 @@ import msgspec
 
 from headrace.agent import logs
 from headrace.agent.agent import Agent, AgentError, Options
-from headrace.cli import inputs, interfaces, wiring
+from headrace.cli import addresses, dashboards, inputs, interfaces, wiring
 from headrace.cli.asking import ADMIN
 from headrace.cli.wiring import CONTROLLER, KUBE
 from headrace.folder import SourceError
@@ -26,8 +26,8 @@ from headrace.nft.instance_slots import InstanceSlot, InstanceSlotError
 from headrace.settings import settings
 from headrace.settings.settings import INSTANCE_SLOT_STEP, Settings, SettingsError
 from headrace.translate.build_context import BuildContext, Role
+from headrace.web import agents
 
-_MAX_PORT = 65535
 # How long tasks that were cancelled may take to end.
 _CANCEL_SECONDS = 1.0
 
@@ -135,6 +135,13 @@ class _Labels(click.ParamType[dict[str, str]]):
     help='With --api: its certificate, as tls.crt and tls.key, read again when they change.  [default: one made at the start]',
 )
 @click.option(
+    '--web',
+    default='',
+    metavar='[ADDR]:PORT',
+    help='Serve the dashboard of this agent; on loopback to this host, elsewhere as --web-auth says.',
+)
+@dashboards.options('web-')
+@click.option(
     '--log-format', type=click.Choice(['human', 'json']), default='human', show_default=True, help='How to log.'
 )
 @click.option(
@@ -182,6 +189,10 @@ def run(**options: Any) -> None:
     roles = [role for role in options['role'] if role != CONTROLLER]
     if 'node' in roles and not options['node']:
         raise SettingsError('--role node needs --node, the name of the Node that it runs on')
+    if options['web'] and not roles:
+        raise SettingsError('--web is for an agent; `headrace web` asks the agents of other processes')
+    if not options['web'] and (options['web_auth'] or options['web_trusted_proxy'] or options['web_certificate']):
+        raise SettingsError('--web-auth, --web-trusted-proxy and --web-certificate are for --web')
     _complete(_run(options, access, roles[0] if roles else ''))
 
 
@@ -206,6 +217,9 @@ async def _run(options: dict[str, Any], access: Access | None, role: str) -> Non
     agent = Agent(_options(options, access, role)) if role else None
     if agent is not None:
         works.append(agent.run())
+        if options['web']:
+            find = agents.of_process(lambda: agent.admin_address)
+            works.append(dashboards.beside(options, access, find)())
     if access is not None and CONTROLLER in options['role']:
         listen = agent.listen_to_signals if agent is not None else None
         works.append(wiring.control(options, access, _adjustment(options, access), listen))
@@ -229,8 +243,8 @@ def _options(options: dict[str, Any], access: Access | None, role: str) -> Optio
         own_namespace=access.namespace if access is not None else '',
         own_addresses=interfaces.addresses(),
     )
-    state, admin = options['state'].absolute(), _address(options['admin'])
-    api = _address(options['api']) if options['api'] else None
+    state, admin = options['state'].absolute(), addresses.parse(options['admin'])
+    api = addresses.parse(options['api']) if options['api'] else None
     if api is not None and access is None:
         raise SettingsError('--api asks an API server about tokens, and so needs --source kube')
     if api is None and options['api_certificate'] is not None:
@@ -296,13 +310,6 @@ def _path_of(binary: str, missing: type[Exception] = HaproxyMissingError) -> str
     return str(Path(path).absolute())
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(':')
-    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
-        raise SettingsError(f'{text} is no ADDR:PORT')
-    return host.strip('[]'), int(port)
-
-
 def _adjustment(options: dict[str, Any], access: Access | None) -> Callable[[Settings], Settings]:
     """Return what lays the options over a file's settings, now and whenever the file is read again.
 
@@ -313,15 +320,15 @@ def _adjustment(options: dict[str, Any], access: Access | None) -> Callable[[Set
         for name, value in (('class_name', options['class_name']), ('tcp_ports', options['tcp_ports']))
         if value is not None
     }
-    addresses = set()
+    hosts = set()
     for option in ('http', 'https', 'health'):
         if options[option] is not None:
-            host, values[f'{option}_port'] = _address(options[option])
-            addresses |= {host} - {''}
-    if len(addresses) > 1:
+            host, values[f'{option}_port'] = addresses.parse(options[option])
+            hosts |= {host} - {''}
+    if len(hosts) > 1:
         raise SettingsError('--http, --https and --health must name the same address; name several in `addresses`')
-    if addresses:
-        values['addresses'] = tuple(addresses)
+    if hosts:
+        values['addresses'] = tuple(hosts)
 
     def adjust(from_file: Settings) -> Settings:
         adjusted = (
