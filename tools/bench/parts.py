@@ -339,6 +339,13 @@ def controller(chosen: Chosen) -> Figures:
     return leading.measure(chosen.largest)
 
 
+def pools(chosen: Chosen) -> Figures:
+    """Yield what the allocation of addresses costs a controller."""
+    from tools.bench import pools as allocating  # noqa: PLC0415  only this part pays for the controller
+
+    return allocating.measure(chosen.largest)
+
+
 def ingress(chosen: Chosen) -> Figures:
     """Measure Ingresses with annotations of ingress-nginx: what they cost, and how many reloads they take."""
     from tools.bench import ingresses  # noqa: PLC0415  it is built on these parts
