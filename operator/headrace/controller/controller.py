@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headrace import garbage, heap
-from headrace.controller import address_pools, addresses, conditions, gateway_services, gateways, uninstall, versions
+from headrace.controller import addresses, gateway_services, gateways, uninstall, versions
 from headrace.controller.address_pools import AddressPools
 from headrace.controller.agents import Agents
 from headrace.controller.client import Client
-from headrace.controller.conditions import Subject
 from headrace.controller.counter import Counter
 from headrace.controller.election import Election
 from headrace.controller.gateway_slices import GatewaySlices
@@ -24,9 +23,9 @@ from headrace.controller.gateways import Gateways, GatewayWrite
 from headrace.controller.handover import Handover
 from headrace.controller.ownership import ClassLease
 from headrace.controller.startup import Startup
+from headrace.controller.statuses import Statuses
 from headrace.controller.versions import AgentVersions
 from headrace.controller.writer import DesiredStatus, Rate, Writer
-from headrace.diagnostics import WHOLE, Diagnostic
 from headrace.kube import lease
 from headrace.kube.access import Access
 from headrace.kube.calls import CallError
@@ -37,12 +36,9 @@ from headrace.kube.source import KubeSource
 from headrace.names import Ref
 from headrace.objects.ingress import Ingress
 from headrace.objects.kinds import DEFAULT_INGRESS_CLASS, Service
-from headrace.objects.status import Addresses, Condition, Status, field_manager
 from headrace.resolve.state import State
-from headrace.store import Reader, Store
-from headrace.translate import ingress_class
-from headrace.translate.build_context import BuildContext, Role
-from headrace.translate.ingress_class import Owner
+from headrace.store import Store
+from headrace.translate.build_context import BuildContext
 
 log = logging.getLogger(__name__)
 _AGENTS_SECONDS = 5.0
@@ -85,7 +81,6 @@ class Controller:
         self.state = State(options.context)
         self._wakeup = asyncio.Event()
         context = options.context
-        self._edge_addresses = addresses.edge_addresses_of(context.settings, self.store)
         self.source = KubeSource(
             options.access, scopes(context), self.store, self._wake, context.settings, options.on_start
         )
@@ -103,6 +98,15 @@ class Controller:
         self.pools = AddressPools(context, self.store)
         self.gateways = Gateways(
             self.state, self.store, options.edge_selector, self.writer.ask, self.agents.about, self.pools.shortage
+        )
+        self.statuses = Statuses(
+            self.store,
+            self.state,
+            self.agents,
+            self.handover,
+            self.pools,
+            self.writer,
+            addresses.edge_addresses_of(context.settings, self.store),
         )
         taint = context.settings.startup_taint
         self.startup = (
@@ -297,9 +301,9 @@ class Controller:
         if not settings.status_addresses or changes.isdisjoint(addresses.sources(settings)):
             return
         edge_addresses = addresses.edge_addresses_of(settings, self.store)
-        if edge_addresses == self._edge_addresses:
+        if edge_addresses == self.statuses.edge_addresses:
             return
-        self._edge_addresses = edge_addresses
+        self.statuses.edge_addresses = edge_addresses
         self._ask_all()
 
     def _ask_all(self, *kinds: str) -> None:
@@ -321,92 +325,9 @@ class Controller:
         if ref.kind in gateways.KINDS:
             return self.gateways.decide(ref)
         if (service := self.store.get(ref, Service)) is not None:
-            return self._of_service(service)
+            return self.statuses.of_service(service)
         ingress = self.store.get(ref, Ingress)
-        return self._of_ingress(ingress) if ingress is not None else None
-
-    def _of_service(self, service: Service) -> DesiredStatus | None:
-        ref, subject = service.ref, conditions.of_service(service)
-        if not addresses.is_ours(service, self.state):
-            return self._withdrawn(subject, service.status)
-        allocation = self.pools.allocation(ref)
-        diagnostics, conflict = self._diagnostics(ref, service.status)
-        diagnostics += allocation.diagnostics if allocation is not None else ()
-        errors = conditions.errors(diagnostics, self.agents.about(ref))
-        desired_addresses = None if conflict else self._addresses_of(service)
-        has_mode = allocation is None or {*service.load_balancer_ips} >= {*allocation.addresses}
-        if problems := errors or conditions.pending(diagnostics):
-            shown_conditions = conditions.conditions(subject, problems).get(WHOLE, ())
-        else:
-            shown_conditions = self._served_condition(service, subject)
-        events = conditions.occurrences(subject, errors)
-        return DesiredStatus(
-            subject,
-            service.status,
-            shown_conditions,
-            desired_addresses,
-            events,
-            ip_mode=addresses.PROXY if allocation is None else addresses.VIP,
-            is_mode_shown=has_mode,
-        )
-
-    def _addresses_of(self, service: Service) -> Addresses | None:
-        """Return the addresses that a Service of ours shall have, None where they are not ours to write."""
-        allocation = self.pools.allocation(service.ref)
-        if allocation is not None:
-            return address_pools.pairs(allocation.addresses)
-        if addresses.speaks_of(service, self.state):
-            return addresses.desired(service.ref, self.state, self._edge_addresses)
-        # What was given while the class had pools, or had addresses of the edge, or the Service was another.
-        is_written = field_manager(self.options.context.class_name) in service.status.owners
-        return () if is_written else None
-
-    def _of_ingress(self, ingress: Ingress) -> DesiredStatus | None:
-        ref, subject, context = ingress.ref, conditions.of_ingress(ingress), self.state.context
-        decision = ingress_class.ingress_class_of(ingress, Reader(self.store, ref), context)
-        if decision.owner is not Owner.OURS or not context.exists(ref.namespace):
-            return self._withdrawn(subject, ingress.status)
-        diagnostics, conflict = self._diagnostics(ref, ingress.status)
-        errors = conditions.errors(diagnostics, self.agents.about(ref))
-        foreign = addresses.is_of_another_controller(decision, context)
-        desired_addresses: Addresses | None = None
-        if foreign and not context.settings.ingress_status:
-            desired_addresses = () if self._wrote(ingress.status) else None
-        elif context.settings.status_addresses and not conflict:
-            desired_addresses = addresses.desired(ref, self.state, self._edge_addresses)
-        events = conditions.occurrences(subject, errors)
-        return DesiredStatus(subject, ingress.status, (), desired_addresses, events, force=foreign)
-
-    def _diagnostics(self, ref: Ref, current: Status) -> tuple[list[Diagnostic], bool]:
-        """Return the diagnostics of the controller's own model, and whether another controller holds the addresses."""
-        self.writer.reconsider(ref, current)
-        conflict = self.writer.conflicts.get(ref)
-        diagnostics = [*self.state.diagnostics(ref), *self.handover.diagnostics(ref)]
-        return (diagnostics, False) if conflict is None else ([*diagnostics, conflict], True)
-
-    def _served_condition(self, service: Service, subject: Subject) -> tuple[Condition, ...]:
-        """Return the condition of a Service without a mistake: where it is served, as far as agents have been seen."""
-        places = []
-        if addresses.at_the_edge(service.ref, self.state):
-            if Role.EDGE not in self.agents.roles:
-                # Agents that start beside the controller serve what they served before.
-                return tuple(each for each in service.status.conditions if each.status == 'True')
-            places.append('at the edge')
-        if self.handover.has(service):
-            places.append('by the nodes')
-        allocation = self.pools.allocation(service.ref)
-        message = f'served {" and ".join(places)}' if places else ''
-        if allocation is not None and allocation.addresses:
-            shown = self.pools.message(allocation.addresses)
-            message = f'{message}, with the address {shown}' if message else f'it has the address {shown}'
-        return conditions.conditions(subject, (), {WHOLE: message}).get(WHOLE, ())
-
-    def _withdrawn(self, subject: Subject, current: Status) -> DesiredStatus | None:
-        """Have an object of another class show nothing of ours."""
-        return DesiredStatus(subject, current, (), ()) if self._wrote(current) else None
-
-    def _wrote(self, current: Status) -> bool:
-        return field_manager(self.options.context.class_name) in current.managers
+        return self.statuses.of_ingress(ingress) if ingress is not None else None
 
     async def _follow_agents(self) -> None:
         while True:
