@@ -85,9 +85,10 @@ def test_every_virtual_address_is_in_the_kernel_and_in_haproxy_and_a_restart_cha
     assert found['hit4'].keys() == virtual_addresses('kernel', 'dns')
     assert found['shut4'].keys() == virtual_addresses('empty')
     assert len(found['spare4']) == 16 * len(virtual_addresses('tcp'))
-    # One chain for each group that the kernel balances, none for anything else.
+    # One chain for all groups of two endpoints.
     chains = [item['chain']['name'] for item in items if 'chain' in item]
-    assert len([name for name in chains if name.startswith('b-')]) == len(virtual_addresses('kernel', 'dns'))
+    assert [name for name in chains if name.startswith(('draw', 'b-'))] == ['draw4-2']
+    assert len(found['ends4']) == 2 * len(found['hit4'])
     assert {key.rpartition(':')[0] for key in agent.routes('addresses')} == {
         address(number) for number in (*numbers, COUNT) if kind(number) in ('tcp', 'http')
     }

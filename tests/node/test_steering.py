@@ -364,6 +364,10 @@ def test_after_a_boot_the_last_good_state_serves_before_the_source_is_there(node
     agent.put('web', *taken('one', port_name='http'))
     agent.start()
     until((agent.state / 'table.nft').exists, 'the table is kept')
+    # One that comes later is appended to it, and so are its other endpoints.
+    for pod in ('two', 'three'):
+        agent.put('later', *taken(pod, name='later', clusterIPs=['10.96.0.12']))
+        until(lambda: PODS[pod][0] in (agent.state / 'table.nft').read_text(), 'so is what comes later')  # noqa: B023
     until(lambda: 'shop_web_http' in (agent.state / 'current' / 'maps' / 'addresses.map').read_text(), 'it is promoted')
     agent.kill()
     for pid in agent.haproxies():
@@ -375,6 +379,7 @@ def test_after_a_boot_the_last_good_state_serves_before_the_source_is_there(node
     agent.begin()
     until(lambda: agent.times('serving the last good state'), 'it serves what was good')
     assert nodes.http('client', CLUSTER_IP[0], 80)[0] == 200
+    assert nodes.tcp('client', '10.96.0.12', 80)['pod'] == 'three'
     assert agent.times('serving') == 1
 
 

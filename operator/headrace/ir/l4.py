@@ -23,12 +23,13 @@ class TrafficPath:
     """What clients of one kind get at a virtual address.
 
     `group` names the endpoints among which the kernel balances, '' where HAProxy does; `spare` are some of those that
-    the kernel can send clients to while HAProxy is away.
+    the kernel can send clients to while HAProxy is away, and `local` the addresses among them that are on this node.
     """
 
     action: Action = Action.REFUSE
     group: str = ''
     spare: tuple[tuple[str, int], ...] = ()
+    local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ class VirtualAddress:
 class Balanced:
     """Endpoints of one port that the kernel can balance by itself, as address and port, sorted.
 
-    `port` is the name of the Service's port, '' for none. `affinity` is for how many seconds a client stays with its endpoint, 0 for not at all. `weights` run parallel to the
-    endpoints, or are empty where all are alike.
+    `port` is the name of the Service's port, '' for none. `affinity` is for how many seconds a client stays with its endpoint,
+    0 for not at all. `weights` run parallel to the endpoints, or are empty where all are alike. `local` are the addresses that
+    are on this node, or may be.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Balanced:
     affinity: int = 0
     weights: tuple[int, ...] = ()
     port: str = ''
+    local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

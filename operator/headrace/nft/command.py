@@ -37,9 +37,16 @@ class Nft:
         """Do a transaction, by netlink where it can be put into messages; raises NftError, and then nothing of it is done."""
         if not transaction:
             return
-        if not messages.can_tell(transaction):
-            await self.apply(transaction.text)
+        if messages.can_tell(transaction):
+            await self._tell(transaction)
             return
+        if transaction.draws:
+            # Nothing leads there before the rest is done.
+            await self._tell(Transaction(draws=transaction.draws))
+        if text := transaction.text:
+            await self.apply(text)
+
+    async def _tell(self, transaction: Transaction) -> None:
         try:
             # The socket is one of this thread's network.
             self.kernel.open()
@@ -48,7 +55,7 @@ class Nft:
             raise NftError(f'netlink: {error.strerror or error}') from error
 
     def _transact(self, transaction: Transaction) -> None:
-        self.kernel.transact(messages.of(transaction, self.kernel.serial()))
+        self.kernel.transact(messages.of(transaction))
 
     async def live(self, table: Table) -> LiveState:
         """Return the table as the kernel has it, to compare it with what it should be, and nothing where there is none; raises NftError."""
@@ -58,9 +65,6 @@ class Nft:
             raise NftError(f'netlink: {error.strerror or error}') from error
         try:
             return await asyncio.to_thread(live_state.read, reading, table.sums)
-        except FileNotFoundError:
-            # A set is missing, so the table is another one.
-            return LiveState()
         except OSError as error:
             raise NftError(f'netlink: {error.strerror or error}') from error
         finally:

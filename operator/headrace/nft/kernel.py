@@ -7,7 +7,6 @@ go of what was removed. Here one socket stays open, and only the transaction's o
 import contextlib
 import errno
 import os
-import secrets
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,6 @@ class Kernel:
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self._turn = threading.Lock()
-        self._serial = secrets.randbits(32)
 
     def open(self) -> None:
         """Open the socket for transactions, if it is not open; it is that of the network of this thread. Raises OSError."""
@@ -39,11 +37,6 @@ class Kernel:
         assert self._socket is not None
         with self._turn:
             _transact(self._socket, list(told))
-
-    def serial(self) -> int:
-        """Return a number that was not returned before, nor by another process."""
-        self._serial += 1
-        return self._serial
 
     def __del__(self) -> None:
         """Close the socket: it lives as long as the agent."""

@@ -6,13 +6,14 @@ Pure. The table is `inet headrace`, and nothing outside of it is touched. It com
 | set or map | keyed by | holds |
 | --- | --- | --- |
 | `far` | address, protocol, port | the listener of HAProxy |
-| `hit` | the same | the chain that balances a group of endpoints in the kernel |
+| `hit` | the same | the chain that balances a group of endpoints in the kernel: one for all groups of a size, see `groups` |
+| `ends` | the same, and a number | an endpoint of what the kernel balances with equal shares |
 | `spare` | the same, and a number | an endpoint of what HAProxy serves, used while HAProxy is away |
 | `shut` | the same | `drop`, or a refusal |
-| `near`, `nearhit`, `nearspare`, `nearshut` | the same | what differs for clients of the node itself |
+| `near`, `nearhit`, `nearends`, `nearspare`, `nearshut` | the same | what differs for clients of the node itself |
 | `ranged`, `ranges` | the same, and a client's network | who may connect to a load balancer's address |
 | `masq`, `inner`, `sparemasq`, `spareinner` | the same | whose clients are hidden behind the node |
-| `hairpin` | an address twice | endpoints that may meet themselves |
+| `hairpin` | an address twice | endpoints of this node, which may meet themselves |
 | `here`, `pods` | a network | pods of this node, pods of all nodes |
 
 A rule's comment is the hash of its text, by which the rules that the kernel has are compared with these.
@@ -91,21 +92,24 @@ def sets() -> dict[str, str]:
     declarations = {}
     for version in FAMILIES:
         address = f'ipv{version}_addr'
-        virtual_address = f'{address} . inet_proto . inet_service'
+        where = f'{address} . inet_proto . inet_service'
         for name, leads in _VIRTUAL_ADDRESS_MAPS.items():
             value = f'{address} . inet_service' if leads else 'verdict'
-            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {virtual_address} : {value}; }}'
+            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {where} : {value}; }}'
         for name in ('spare', 'nearspare'):
             declarations[f'{name}{version}'] = (
                 f'map {name}{version} {{ typeof {_slot(version, "tcp")} : {ip_keyword(version)} daddr . tcp dport; }}'
             )
+        for name in ('ends', 'nearends'):
+            # The number's type is the same whatever it is drawn among; `th` is any protocol.
+            declarations[f'{name}{version}'] = (
+                f'map {name}{version} {{ typeof {_slot(version)} : {ip_keyword(version)} daddr . th dport; }}'
+            )
         for name in _VERDICTS:
-            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {virtual_address} : verdict; }}'
+            declarations[f'{name}{version}'] = f'map {name}{version} {{ type {where} : verdict; }}'
         for name in _VIRTUAL_ADDRESS_SETS:
-            declarations[f'{name}{version}'] = f'set {name}{version} {{ type {virtual_address}; }}'
-        declarations[f'ranges{version}'] = (
-            f'set ranges{version} {{ type {virtual_address} . {address}; flags interval; }}'
-        )
+            declarations[f'{name}{version}'] = f'set {name}{version} {{ type {where}; }}'
+        declarations[f'ranges{version}'] = f'set ranges{version} {{ type {where} . {address}; flags interval; }}'
         declarations[f'hairpin{version}'] = f'set hairpin{version} {{ type {address} . {address}; }}'
         for name in ('here', 'pods'):
             declarations[f'{name}{version}'] = f'set {name}{version} {{ type {address}; flags interval; }}'
@@ -135,7 +139,7 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
             '',
             (
                 'jump nearbypass',
-                *(f'{_virtual_address(version)} vmap @nearhit{version}' for version in FAMILIES),
+                *(f'{virtual_address(version)} vmap @nearhit{version}' for version in FAMILIES),
                 *(_lead('near', version) for version in FAMILIES),
             ),
         ),
@@ -146,7 +150,7 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
                 *(
                     rule
                     for version in FAMILIES
-                    for rule in (*_marks(version, '', pods), f'{_virtual_address(version)} vmap @hit{version}')
+                    for rule in (*_marks(version, '', pods), f'{virtual_address(version)} vmap @hit{version}')
                 ),
                 *(_lead('far', version) for version in FAMILIES),
             ),
@@ -157,14 +161,14 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
         ),
         'output': Chain('type nat hook output priority -101', ('jump near', 'jump far')),
         'postrouting': Chain('type nat hook postrouting priority 99', _hide()),
-        'shut-near': Chain('', tuple(f'{_virtual_address(version)} vmap @nearshut{version}' for version in FAMILIES)),
+        'shut-near': Chain('', tuple(f'{virtual_address(version)} vmap @nearshut{version}' for version in FAMILIES)),
         'filter-prerouting': Chain(
             'type filter hook prerouting priority -150',
             (
                 'ct state != new accept',
                 *_ranges(),
                 *(f'{ip_keyword(version)} saddr @here{version} jump shut-near' for version in FAMILIES),
-                *(f'{_virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
+                *(f'{virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
             ),
         ),
         'filter-output': Chain(
@@ -173,7 +177,7 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
                 'ct state != new accept',
                 *_ranges(),
                 'jump shut-near',
-                *(f'{_virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
+                *(f'{virtual_address(version)} vmap @shut{version}' for version in FAMILIES),
             ),
         ),
         'guard': Chain(
@@ -186,7 +190,8 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
     }
 
 
-def _virtual_address(version: int) -> str:
+def virtual_address(version: int) -> str:
+    """Return the address, protocol and port that a packet is for, as keys of maps begin."""
     return f'{ip_keyword(version)} daddr . meta l4proto . th dport'
 
 
@@ -206,22 +211,22 @@ def _past(version: int, pods: Container[int]) -> tuple[str, ...]:
 def _marks(version: int, prefix: str, pods: Container[int]) -> tuple[str, ...]:
     """Return the rules that mark who is to be hidden behind the node."""
     mark = f'meta mark set meta mark | {_HIDE}'
-    rules = (f'{_virtual_address(version)} @{prefix}masq{version} {mark}',)
+    rules = (f'{virtual_address(version)} @{prefix}masq{version} {mark}',)
     if version not in pods:
         return rules
     return (
         *rules,
-        f'{ip_keyword(version)} saddr != @pods{version} {_virtual_address(version)} @{prefix}inner{version} {mark}',
+        f'{ip_keyword(version)} saddr != @pods{version} {virtual_address(version)} @{prefix}inner{version} {mark}',
     )
 
 
 def _lead(name: str, version: int) -> str:
-    return f'dnat {ip_keyword(version)} to {_virtual_address(version)} map @{name}{version}'
+    return f'dnat {ip_keyword(version)} to {virtual_address(version)} map @{name}{version}'
 
 
 def _ranges() -> tuple[str, ...]:
     return tuple(
-        f'{_virtual_address(version)} @ranged{version} {_virtual_address(version)} . {ip_keyword(version)} saddr != @ranges{version} drop'
+        f'{virtual_address(version)} @ranged{version} {virtual_address(version)} . {ip_keyword(version)} saddr != @ranges{version} drop'
         for version in FAMILIES
     )
 

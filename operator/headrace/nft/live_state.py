@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace.ir.l4 import Datapath, TrafficPath, VirtualAddress
-from headrace.nft import layout, messages
+from headrace.nft import groups, layout, messages
 from headrace.nft.messages import Sum
 from headrace.nft.rules import Table
 from headrace.nft.transaction import Elements, Transaction
@@ -33,11 +33,15 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class LiveState:
-    """The table as the kernel has it: the comments of each chain's rules, and the elements of those sets that were `read`."""
+    """The table as the kernel has it: the comments of each chain's rules, and the elements of those sets that were `read`.
+
+    `missing` are sets that it should have.
+    """
 
     elements: Elements = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
     read: frozenset[str] = frozenset()
+    missing: tuple[str, ...] = ()
 
 
 def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
@@ -49,12 +53,15 @@ def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
         live.chains[name] = (*live.chains.get(name, ()), comment)
     names, expected = set[str](), sums()
     for name in layout.sets():
-        if messages.has_intervals(name):
-            live.elements |= dict.fromkeys(messages.intervals(name, source.elements(name)), '')
-        elif messages.sum_of(source.elements(name)) == expected.get(name, (0, 0)):
-            continue
-        else:
-            live.elements |= (messages.text(name, raw) for raw in source.elements(name))
+        try:
+            if messages.has_intervals(name):
+                live.elements |= dict.fromkeys(messages.intervals(name, source.elements(name)), '')
+            elif messages.sum_of(source.elements(name)) == expected.get(name, (0, 0)):
+                continue
+            else:
+                live.elements |= (messages.text(name, raw) for raw in source.elements(name))
+        except FileNotFoundError:
+            live.missing = (*live.missing, name)
         names.add(name)
     live.read = frozenset(names)
     return live
@@ -85,6 +92,7 @@ def of_table(table: Table, expected: Mapping[str, Sum]) -> LiveState:
 def differences(table: Table, live: LiveState) -> list[str]:
     """Return how the kernel's table differs from what it should be, in words; the first ten of a kind."""
     words = [f'chain {name}' for name, chain in table.each_chain() if live.chains.get(name) != chain.comments][:10]
+    words += [f'missing set {name}' for name in live.missing]
     wanted = table.of_sets(live.read)
     if wanted == live.elements:
         return words
@@ -95,15 +103,18 @@ def differences(table: Table, live: LiveState) -> list[str]:
 
 
 def mending(table: Table, live: LiveState) -> tuple[Transaction, str] | None:
-    """Return the transaction that makes the kernel's elements true, and the text that makes its chains true.
+    """Return the transaction that makes elements and chains of groups true, and the text that makes the fixed chains so.
 
-    None where more than elements differ. Whether HAProxy is away is the one thing of the chains that comes and goes.
+    None where the table has others sets or fixed chains than it should have: then it has to be made anew.
     """
-    chains = {name for name, chain in table.each_chain() if live.chains.get(name) != chain.comments}
-    if not chains <= set(layout.PAST) or not chains <= live.chains.keys():
+    fixed = layout.chains(table.facts)
+    others = {name for name in live.chains if groups.order(name) < 0}
+    if live.missing or others != fixed.keys():
         return None
     wanted = table.of_sets(live.read)
     removed = {key: value for key, value in live.elements.items() if wanted.get(key) != value}
     added = {key: value for key, value in wanted.items() if live.elements.get(key) != value}
-    switch = table.switch(bypass=table.facts.bypass) if chains else ''
-    return Transaction(removals=removed, additions=added), switch
+    transaction = table.missing(live.chains)
+    transaction.removals, transaction.additions = removed, added
+    differing = [name for name, chain in fixed.items() if live.chains.get(name) != chain.comments]
+    return transaction, table.refill(differing)

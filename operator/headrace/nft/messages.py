@@ -1,8 +1,8 @@
 """From a transaction to the messages of netlink that make it, and from what the kernel says back to elements and rules.
 
-Pure (linux/netfilter/nf_tables.h). Only what a node's table has much of is put into messages: elements of sets without
-intervals, and chains that draw among endpoints evenly. All else is text for nft. An element is written in the bytes in
-which the kernel tells it, so that both can be compared without reading them.
+Pure (linux/netfilter/nf_tables.h). Only what changes with Services is put into messages: elements of sets without
+intervals, and the chains in which groups of endpoints draw. All else is text for nft. An element is written in the bytes
+in which the kernel tells it, so that both can be compared without reading them.
 """
 
 import ipaddress
@@ -12,21 +12,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from headrace.ir.l4 import Balanced
 from headrace.nft import layout
 from headrace.nft.attributes import attribute, attributes
-from headrace.nft.layout import TABLE, family
+from headrace.nft.groups import Draw
+from headrace.nft.layout import TABLE
 from headrace.nft.transaction import Element, Transaction
 
 TABLE_NAME = TABLE.rpartition(' ')[2].encode() + b'\0'
 INET = 1
 (NEW_CHAIN, GET_CHAIN) = (3, 4)
 (NEW_RULE, GET_RULE, DELETE_RULE) = (6, 7, 8)
-NEW_SET = 9
 (NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS) = (12, 13, 14)
 CREATE, APPEND = 0x400, 0x800
 # Attributes of elements, chains and rules.
-_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_SET_ID = 1, 2, 3, 4
+_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
 _CHAIN_NAME, _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 3, 2, 4, 7
 _INTERVAL_END = 1
@@ -36,13 +35,10 @@ _DROP, _ACCEPT, _GOTO = 0, 1, -4
 # Of a virtual address: address, protocol and port.
 _FIELDS = 3
 _PROTOCOLS = {'tcp': 6, 'udp': 17, 'sctp': 132}
+# NFPROTO_IPV4 and NFPROTO_IPV6
+_FAMILY = {4: 2, 6: 10}
 # An attribute is 65,535 bytes at most, and so are the elements of one message.
 _MOST_BYTES = 60_000
-# The types of nft: a number, an address of each family, a port.
-_INTEGER, _ADDRESS, _PORT = 4, {4: 7, 6: 8}, 13
-# An anonymous map that never changes, and what nft has to know of it: the byte orders of key and data.
-_ANONYMOUS_MAP = 0x1 | 0x2 | 0x8
-_SET_USER_DATA = bytes((0, 4, 1, 0, 0, 0, 1, 4, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0))
 
 Message = tuple[int, int, bytes]
 Sum = tuple[int, int]
@@ -57,23 +53,18 @@ def can_tell(transaction: Transaction) -> bool:
     """Tell whether a transaction can be put into messages."""
     return (
         not transaction.sets
-        and transaction.chains.keys() == transaction.even.keys()
+        and not transaction.chains
         and not any(has_intervals(name) for name, _ in (*transaction.removals, *transaction.additions))
     )
 
 
-def of(transaction: Transaction, serial: int) -> Iterator[Message]:
-    """Yield the messages of a transaction, which `can_tell` has said can be had: kind, flags, attributes.
-
-    `serial` is another one each time: the kernel looks through all maps for a free name of one that is given none.
-    """
-    for name in transaction.chains:
+def of(transaction: Transaction) -> Iterator[Message]:
+    """Yield the messages of a transaction, which `can_tell` has said can be had: kind, flags, attributes."""
+    for draw in sorted(transaction.draws):
         at = attribute(1, TABLE_NAME)
-        yield NEW_CHAIN, CREATE, at + attribute(_CHAIN_NAME, name.encode() + b'\0')
-        yield DELETE_RULE, 0, at + attribute(_RULE_CHAIN, name.encode() + b'\0')
-    for number, (name, chain) in enumerate(transaction.chains.items(), 1):
-        map_name = f'__{name}-{serial:x}'.encode() + b'\0'
-        yield from _balanced(name, layout.comment(chain.rules[0]), transaction.even[name], map_name, number)
+        yield NEW_CHAIN, CREATE, at + attribute(_CHAIN_NAME, draw.name.encode() + b'\0')
+        yield DELETE_RULE, 0, at + attribute(_RULE_CHAIN, draw.name.encode() + b'\0')
+        yield _drawing(draw)
     yield from _listed(DELETE_ELEMENTS, 0, dict.fromkeys(transaction.removals, ''))
     yield from _listed(NEW_ELEMENTS, CREATE, transaction.additions)
 
@@ -177,49 +168,31 @@ def _verdict(value: str) -> bytes:
 # --- chains -----------------------------------------------------------------------------------------------------------
 
 
-def _balanced(name: str, comment: str, balanced: Balanced, map_name: bytes, number: int) -> Iterator[Message]:
-    """Yield a map of endpoints, by number, and the rule that draws one: what nft makes of the rule's text."""
-    version = family(balanced.endpoints[0][0])
-    table, size = attribute(1, TABLE_NAME), len(balanced.endpoints)
-    yield (
-        NEW_SET,
-        CREATE,
-        table
-        + attribute(2, map_name)
-        + _numbers((3, _ANONYMOUS_MAP), (4, _INTEGER), (5, 4), (6, _ADDRESS[version] << 6 | _PORT))
-        + _numbers((7, 8 if version == 4 else 20), (10, number))  # noqa: PLR2004
-        + attribute(9, _numbers((1, size)))
-        + attribute(13, _SET_USER_DATA),
-    )
-    found = (
-        _element(struct.pack('=I', draw), _end(f'{address} . {port}'))
-        for draw, (address, port) in enumerate(balanced.endpoints)
-    )
-    for part in _parts(found):
-        # By its number alone: for a name the kernel looks through all maps of the table.
-        where = table + _numbers((_LIST_SET_ID, number))
-        yield NEW_ELEMENTS, CREATE, where + attribute(_LIST_ELEMENTS, part)
+def _drawing(draw: Draw) -> Message:
+    """Return the rule of a chain that draws an endpoint: what nft makes of its text."""
+    (comment,) = draw.chain.comments
+    ipv4 = draw.version == 4  # noqa: PLR2004
+    # Registers have four bytes each: an address, a protocol, a port, and the number, and so the endpoint's address and port.
+    address, after = 1, 9 if ipv4 else 2
+    port, number = (10, 11) if ipv4 else (13, 14)
     expressions = (
-        ('meta', _numbers((2, 16), (1, 1))),
-        ('cmp', _numbers((1, 1), (2, 0)) + attribute(3, attribute(1, bytes((_PROTOCOLS[balanced.protocol.lower()],))))),
-        ('numgen', _numbers((1, 1), (2, size), (3, 1), (4, 0))),
-        ('lookup', attribute(1, map_name) + _numbers((2, 1), (3, 1), (4, number), (5, 0))),
-        ('nat', _nat(version)),
+        ('meta', _numbers((2, 15), (1, 1))),
+        ('cmp', _numbers((1, 1), (2, 0)) + attribute(3, attribute(1, bytes((_FAMILY[draw.version],))))),
+        ('payload', _numbers((1, address), (2, 1), (3, 16 if ipv4 else 24), (4, 4 if ipv4 else 16))),
+        ('meta', _numbers((2, 16), (1, after))),
+        ('payload', _numbers((1, port), (2, 2), (3, 2), (4, 2))),
+        ('numgen', _numbers((1, number), (2, draw.size), (3, 1), (4, 0))),
+        ('lookup', attribute(1, draw.map.encode() + b'\0') + _numbers((2, address), (3, address), (5, 0))),
+        ('nat', _numbers((1, 1), (2, _FAMILY[draw.version]), (3, 1), (4, 1), (5, after), (6, after), (7, 3))),
     )
-    yield (
+    return (
         NEW_RULE,
         CREATE | APPEND,
-        table
-        + attribute(_RULE_CHAIN, name.encode() + b'\0')
+        attribute(1, TABLE_NAME)
+        + attribute(_RULE_CHAIN, draw.name.encode() + b'\0')
         + attribute(_RULE_EXPRESSIONS, b''.join(_expression(kind, data) for kind, data in expressions))
         + attribute(_RULE_USER_DATA, bytes((0, len(comment) + 1)) + comment.encode() + b'\0'),
     )
-
-
-def _nat(version: int) -> bytes:
-    """Return what exchanges the destination: the address in the first register, the port in the one after it."""
-    port = 9 if version == 4 else 2  # noqa: PLR2004
-    return _numbers((1, 1), (2, 2 if version == 4 else 10), (3, 1), (4, 1), (5, port), (6, port), (7, 3))  # noqa: PLR2004
 
 
 def _expression(kind: str, data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from headrace.ir.l4 import Balanced
 from headrace.names import Ref
-from headrace.nft import messages, netlink, rules
+from headrace.nft import groups, messages, netlink
 from headrace.nft.attributes import attribute, attributes
 from headrace.nft.transaction import declared, element_commands
 
@@ -39,9 +39,9 @@ def text(newcomers: Iterable[tuple[Ref, Balanced]]) -> str:
     """Return the transaction that gives the table the clients of groups that are new to it, '' for none; raises OSError."""
     lines = list[str]()
     for service, balanced in newcomers:
-        clients, sets = find(service, balanced), rules.group(balanced).sets
+        clients, sets = find(service, balanced), groups.group(balanced).sets
         for (address, port), seconds in clients.items():
-            name = rules.clients_set(balanced, address, port)
+            name = groups.clients_set(balanced, address, port)
             elements = {(name, f'{client} timeout {left}s'): '' for client, left in seconds.items()}
             lines += [f'add {declared(sets[name])}', *element_commands('add', elements)]
     return ''.join(f'{line}\n' for line in lines)

@@ -22,6 +22,7 @@ from headrace.nft.flows import Flows
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
 from headrace.nft.rules import Table
+from headrace.nft.saved_table import SavedTable
 from headrace.nft.transaction import Transaction
 from headrace.resolve.changes import Change
 from headrace.resolve.model_snapshot import ModelSnapshot
@@ -31,8 +32,6 @@ _STEP_SECONDS = 0.1
 # A comparison, and keeping the table in a file, may take this part of the time at most.
 _SHARE = 0.02
 _SAVE_SECONDS = 1.0
-# The file has a transaction for each part of a table; nft takes a line of this for a comment.
-_PARTED = '# ---\n'
 _AGAIN_SECONDS = 1.0
 # Where a table is built only to see whether that fails.
 _ANYWHERE = NodeFacts('192.0.2.1', (), (), (1, 2, 3, 4, 5, 6))
@@ -52,7 +51,8 @@ class TableSync:
         away: Callable[[], bool],
         failing: Callable[[Exception], Awaitable[object]] | None = None,
     ) -> None:
-        self._nft, self._file, self._problem, self._away = nft, file, problem, away
+        self._nft, self._problem, self._away = nft, problem, away
+        self._saved = SavedTable(file)
         self._failing = failing
         self.table: Table | None = None
         self.good = False
@@ -73,9 +73,9 @@ class TableSync:
         try:
             with contextlib.suppress(RouteError):
                 route.add()
-            if await self._nft.present() or not self._file.exists():
+            if await self._nft.present() or not self._saved.exists():
                 return False
-            for part in (await asyncio.to_thread(self._file.read_text)).split(_PARTED):
+            for part in await asyncio.to_thread(self._saved.parts):
                 await self._nft.apply(part)
         except (NftError, OSError) as error:
             log.warning('the last good table cannot be restored', extra={'error': str(error)})
@@ -129,6 +129,7 @@ class TableSync:
         if text and self.good:
             await self._try(self._nft.apply(text))
         self._problem('table', '')
+        self._saved.note_anew()
         self._unsaved.set()
 
     def _lead_ipv6(self) -> None:
@@ -240,7 +241,7 @@ class TableSync:
                 return False
             self.table = None
             await asyncio.to_thread(route.remove)
-            self._file.unlink(missing_ok=True)
+            self._saved.remove()
             log.info('removed the table: no Service is served here any more')
             return True
 
@@ -347,6 +348,7 @@ class TableSync:
     async def _do(self, transaction: Transaction) -> None:
         if transaction and self.good:
             await self._try(self._nft.do(transaction))
+            self._saved.note(transaction)
 
     async def _try(self, work: Awaitable[None]) -> None:
         """Do a transaction; one that fails is followed by the whole table."""
@@ -387,11 +389,13 @@ class TableSync:
 
     def _note_bad(self, error: NftError) -> None:
         self.good = False
+        self._saved.note_anew()
         self._problem('table', str(error))
 
     def _note_good(self) -> None:
         self.good = True
         self._problem('table', '')
+        self._saved.note_anew()
         self._unsaved.set()
 
     async def save(self) -> None:
@@ -399,40 +403,33 @@ class TableSync:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
-            start = time.monotonic()
             try:
                 await self.save_now()
             except Exception as error:  # noqa: BLE001  handed on
                 self._unsaved.set()
                 await self._failed(error)
-            await asyncio.sleep(max(_SAVE_SECONDS, (time.monotonic() - start) / _SHARE))
+            await asyncio.sleep(max(_SAVE_SECONDS, self._saved.seconds / _SHARE))
 
     async def save_now(self) -> None:
-        """Write the table as it is to be loaded after a boot, before HAProxy runs."""
+        """Write the table as it is to be loaded after a boot, before HAProxy runs, or what has changed of it."""
         async with self._turn:
             if self.table is None:
                 return
-            table = self.table.copy(replace(self.table.facts, bypass=True))
-        temporary = self._file.with_suffix('.new')
+            table = self.table.copy(replace(self.table.facts, bypass=True)) if self._saved.is_whole() else None
+            changes = self._saved.take()
         try:
-            await asyncio.to_thread(_write, temporary, table)
-            if not self._is_held():
+            if table is None:
+                await asyncio.to_thread(self._saved.append, changes)
+                return
+            temporary = await asyncio.to_thread(self._saved.write, table)
+            if self._is_held():
+                self._saved.replace(temporary)
+            else:
                 # It has vanished meanwhile, and its file with it, or another agent keeps that.
                 temporary.unlink()
-                return
-            temporary.replace(self._file)
         except OSError as error:
+            self._saved.note_anew()
             log.warning('the table cannot be kept in a file', extra={'error': str(error)})
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _write(file: Path, table: Table) -> None:
-    """Write a table so that it can be loaded where there is none."""
-    with file.open('w') as opened:
-        opened.write(table.frame())
-        for part in table.parts():
-            opened.write(_PARTED + part.text)
 
 
 def _virtual_address(content: object) -> VirtualAddress | None:

@@ -7,8 +7,8 @@ of that text comes from an object but parsed addresses, ports and hashes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headrace.ir.l4 import Balanced
 from headrace.nft import layout
+from headrace.nft.groups import Draw
 from headrace.nft.layout import TABLE, Chain
 
 Element = tuple[str, str]
@@ -22,20 +22,17 @@ _CHUNK = 1000
 
 @dataclass(slots=True)
 class Transaction:
-    """What is to be done to the table at once: elements and chains that go and come.
-
-    `even` are the groups of those chains that draw among endpoints evenly.
-    """
+    """What is to be done to the table at once: elements and chains that go and come; `draws` are chains that groups share."""
 
     removals: Elements = field(default_factory=dict)
     additions: Elements = field(default_factory=dict)
     sets: dict[str, str] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
-    even: dict[str, Balanced] = field(default_factory=dict)
+    draws: set[Draw] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
-        return bool(self.removals or self.additions or self.sets or self.chains)
+        return bool(self.removals or self.additions or self.sets or self.chains or self.draws)
 
     def split(self) -> tuple['Transaction', 'Transaction']:
         """Return what is to be done before HAProxy gets its commands, and what only after them.
@@ -44,7 +41,7 @@ class Transaction:
         moves between it and the kernel never leads nowhere: it leads to the kernel before HAProxy forgets it, and away
         from there when HAProxy knows it. What is needed to meet oneself is there for as long as anything leads there.
         """
-        first, rest = Transaction(sets=self.sets, chains=self.chains, even=self.even), Transaction()
+        first, rest = Transaction(sets=self.sets, chains=self.chains, draws=self.draws), Transaction()
         proxied, balanced = self._coming(_LED), self._coming(_BALANCED)
         for key in sorted(self.removals, key=_meets):
             late = bool(rest.removals) if _meets(key) else _virtual_address_of(key) in proxied
@@ -53,7 +50,7 @@ class Transaction:
             (rest if late else first).removals[key] = self.removals[key]
         for key in sorted(self.additions, key=_meets):
             late = (
-                not (first.additions or first.chains)
+                not (first.additions or first.chains or first.draws)
                 if _meets(key)
                 else _virtual_address_of(key) in proxied and not _shuts(key)
             )
@@ -66,7 +63,10 @@ class Transaction:
 
     @property
     def text(self) -> str:
-        """Return it as nft reads it. Chains that are not reachable any more stay: see `Table.stale`."""
+        """Return it as nft reads it, without `draws`; what is not reachable any more stays: see `Table.stale`.
+
+        nft 1.0.6 takes no rule that leads to the port in a map of all protocols, but together with the map's declaration.
+        """
         lines = [f'add {declared(declaration)}' for declaration in self.sets.values()]
         for name in self.chains:
             lines += [f'add chain {TABLE} {name}', f'flush chain {TABLE} {name}']

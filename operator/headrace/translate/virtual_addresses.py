@@ -201,7 +201,8 @@ class VirtualAddresses:
             return TrafficPath(Action.DROP if elsewhere else Action.SERVE if answered else Action.REFUSE)
         if self.datapath == 'kernel':
             return TrafficPath(Action.SERVE, group=self._group(selection, of, local=local))
-        return TrafficPath(Action.SERVE, spare=_endpoints_of(selection)[:SLOTS] if self.forwarded else ())
+        spare = _endpoints_of(selection)[:SLOTS] if self.forwarded else ()
+        return TrafficPath(Action.SERVE, spare=spare, local=self._local(spare))
 
     def _group(self, selection: Selection, of: int, *, local: bool) -> str:
         service, port = self.service, self.port
@@ -210,8 +211,26 @@ class VirtualAddresses:
         if name not in self.groups:
             ends = _endpoints_of(selection)
             weights = self._weights(ends)
-            self.groups[name] = Balanced(name, str(port.protocol), ends, service.affinity_seconds, weights, port.name)
+            self.groups[name] = Balanced(
+                name, str(port.protocol), ends, service.affinity_seconds, weights, port.name, self._local(ends)
+            )
         return name
+
+    def _local(self, ends: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+        """Return the addresses of endpoints on this node, and of those whose node is not known."""
+        node = self.context.topology.node
+        if not ends or not node:
+            return tuple(dict.fromkeys(address for address, _ in ends))
+        elsewhere = {
+            address
+            for item in self.slices
+            for address, at in (
+                *zip(item.ready, item.nodes, strict=False),
+                *((each.address, each.node) for each in item.others),
+            )
+            if at not in ('', node)
+        }
+        return tuple(dict.fromkeys(address for address, _ in ends if address not in elsewhere))
 
     def _weights(self, ends: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
         """Return the weights that slices name for their endpoints; nothing where none of these has one."""

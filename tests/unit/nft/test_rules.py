@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from headrace.names import Ref
-from headrace.nft import live_state, messages, node_facts
+from headrace.nft import groups, live_state, messages, node_facts
 from headrace.nft.layout import NodeFacts
 from headrace.nft.rules import Table
 from headrace.nft.transaction import Transaction
@@ -85,17 +85,39 @@ def test_one_more_service_costs_its_own_elements_and_no_chain():
     assert made.chains == {}
 
 
-def test_an_endpoint_of_udp_that_changes_is_one_chain_anew():
+def test_an_endpoint_of_udp_that_changes_is_elements_and_no_chain_where_a_group_has_as_many_already():
+    port = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
+    ends = ('10.244.1.5', '10.244.2.6')
+    store, state = world(*web(port=port), *web('other', 2, port=port, ends=ends), node())
+    table = Table(of_state(state), SITE)
+    at = '10.96.0.1 . udp . 80'
+    made = changed(table, store, state, *web(port=port, ends=ends))
+    assert made.removals == {('hit4', at): 'goto draw4-1'}
+    assert made.additions == {('hit4', at): 'goto draw4-2', ('ends4', f'{at} . 1'): '10.244.2.6 . 8080'}
+    assert (made.chains, made.draws) == ({}, set())
+    assert table.sweep() == 'delete chain inet headrace draw4-1\n'
+
+
+def test_the_first_group_of_its_size_brings_the_chain_that_it_shares_with_later_ones():
     port = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
     store, state = world(*web(port=port), node())
     table = Table(of_state(state), SITE)
     made = changed(table, store, state, *web(port=port, ends=('10.244.1.5', '10.244.2.6')))
-    assert (made.removals, list(made.additions)) == ({}, [('hairpin4', '10.244.2.6 . 10.244.2.6')])
-    [(name, chain)] = made.chains.items()
-    assert chain.rules == (
-        'meta l4proto udp dnat ip to numgen random mod 2 map { 0 : 10.244.1.5 . 8080, 1 : 10.244.2.6 . 8080 }',
-    )
-    assert f'flush chain inet headrace {name}\n' in made.text
+    rule = 'dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 2 map @ends4'
+    assert [draw.chain.rules for draw in made.draws] == [(rule,)]
+    # Its text is only in that of the whole table: nft takes it together with the map alone.
+    assert 'draw4-2\n' not in made.text
+    assert f'add rule inet headrace draw4-2 {rule}' in table.frame()
+    # It is wanted again before it was swept.
+    assert [draw.name for draw in changed(table, store, state, *web(port=port)).draws] == ['draw4-1']
+    assert table.sweep() == 'delete chain inet headrace draw4-2\n'
+
+
+def test_an_endpoint_on_another_node_cannot_meet_itself_here():
+    _, state = world(*web(ends=('10.244.1.5', '10.244.2.6'), said=PRESERVE), node())
+    assert {key for name, key in Table(of_state(state), SITE).elements if name == 'hairpin4'} == {
+        '10.244.1.5 . 10.244.1.5'
+    }
 
 
 UDP = {'name': 'p', 'port': 80, 'protocol': 'UDP'}
@@ -178,11 +200,11 @@ def test_a_virtual_address_moves_to_the_kernel_before_haproxy_forgets_it_and_bac
     first, rest = changed(table, store, state, *web(said=PRESERVE)).split()
     assert not rest
     assert {('far4', AT), ('spareinner4', AT)} < first.removals.keys()
-    assert first.additions.keys() == {('hit4', AT), ('inner4', AT)}
-    assert [*first.chains] == [first.additions['hit4', AT].removeprefix('goto ')]
+    assert first.additions.keys() == {('hit4', AT), ('ends4', f'{AT} . 0'), ('inner4', AT)}
+    assert [f'goto {draw.name}' for draw in first.draws] == [first.additions['hit4', AT]]
     first, rest = changed(table, store, state, *web()).split()
     assert not first
-    assert rest.removals.keys() == {('hit4', AT), ('inner4', AT)}
+    assert rest.removals.keys() == {('hit4', AT), ('ends4', f'{AT} . 0'), ('inner4', AT)}
     assert {('far4', AT), ('spareinner4', AT)} < rest.additions.keys()
 
 
@@ -262,11 +284,11 @@ def test_after_any_changes_the_table_is_the_one_made_from_scratch(seed):
             kernel |= part.additions
             # What leads somewhere before and after leads somewhere at each moment, or is shut.
             assert before & led(table.elements) <= led(kernel)
-        chains |= made.chains
+        chains |= made.chains | {draw.name: draw.chain for draw in made.draws}
         fresh = Table(of_state(state), SITE)
         assert table.elements == fresh.elements == kernel
         assert table.chains() == fresh.chains()
-        assert all(chains[name] == chain for name, chain in fresh.chains().items() if name[1] == '-')
+        assert all(chains[name] == chain for name, chain in fresh.chains().items() if groups.order(name) >= 0)
 
 
 class Kernel:
@@ -391,13 +413,47 @@ def test_a_table_that_leads_to_other_listeners_is_moved_element_by_element_and_a
     assert (transaction.text + switch).splitlines() == [
         'delete element inet headrace far4 { 10.96.0.1 . tcp . 80 }',
         'add element inet headrace far4 { 10.96.0.1 . tcp . 80 : 192.0.2.1 . 10290 }',
-        'flush chain inet headrace bypass',
         'flush chain inet headrace nearbypass',
+        'flush chain inet headrace bypass',
     ]
     transaction, switch = live_state.mending(before, live_state.of_table(before, before.sums()))
     assert (bool(transaction), switch) == (False, '')
     seen.chains['far'] = ()
+    _, refill = live_state.mending(after, seen)
+    assert 'flush chain inet headrace far\nadd rule inet headrace far jump bypass' in refill.replace(
+        'flush chain inet headrace bypass\n', ''
+    )
+    del seen.chains['far']
     assert live_state.mending(after, seen) is None
+
+
+def test_a_table_that_lacks_a_set_is_made_anew_at_once():
+    _, state = world(*web(), node())
+    table = Table(of_state(state), SITE)
+    kernel = Kernel(table)
+    told = kernel.elements
+    monkey = {'ends4'}
+
+    def elements(name):
+        if name in monkey:
+            raise FileNotFoundError
+        return told(name) if not messages.has_intervals(name) else []
+
+    kernel.elements = elements
+    seen = live_state.read(kernel, table.sums)
+    assert live_state.mending(table, seen) is None
+    assert 'missing set ends4' in live_state.differences(table, seen)
+
+
+def test_chains_of_groups_that_differ_are_made_again_and_those_of_another_version_are_swept():
+    _, state = world(*web(said=PRESERVE), node())
+    table = Table(of_state(state), SITE)
+    seen = live_state.of_table(table, table.sums())
+    seen.chains['draw4-1'] = ('another',)
+    seen.chains['b-0123'] = ('of an earlier version',)
+    transaction, _ = live_state.mending(table, seen)
+    assert [draw.name for draw in transaction.draws] == ['draw4-1']
+    assert table.sweep() == 'delete chain inet headrace b-0123\n'
 
 
 def test_a_table_made_anew_knows_what_the_one_before_has_left_behind():
