@@ -14,6 +14,7 @@ from prometheus_client import exposition
 
 from headrace.agent import guard
 from headrace.agent.certificates import Certificates
+from headrace.agent.kernel_traffic import KernelTraffic
 from headrace.agent.loop import Loop
 from headrace.agent.metrics import AgentCollector, Metrics, Sources, TableCollector
 from headrace.agent.pages import Pages
@@ -44,6 +45,7 @@ class Admin:
         self.metrics, self.source = metrics, source
         self.loop: Loop | None = None
         self.traffic: Traffic | None = None
+        self.kernel_traffic: KernelTraffic | None = None
         self.certificates = Certificates()
         self.pages = Pages(source)
         self.synced = False
@@ -61,6 +63,8 @@ class Admin:
         self.metrics.registry.register(self.certificates)
         if table_sync is not None:
             self.metrics.registry.register(TableCollector(table_sync))
+            self.kernel_traffic = KernelTraffic(traffic.enabled, table_sync)
+            self.metrics.registry.register(self.kernel_traffic)
         elif (pools := pool.make(loop.state.context.settings.address_pools)).items:
             self.metrics.registry.register(PoolUsage(loop.store, pools))
 
@@ -122,6 +126,8 @@ class Admin:
         async with self._scrape:
             if self.loop is not None and self.traffic is not None:
                 await self.traffic.read(self.loop.applier)
+                if self.kernel_traffic is not None:
+                    await self.kernel_traffic.read()
                 self.certificates.read(self.loop.state, self.loop.store)
             # Thousands of Services make megabytes of text; changes do not wait for it.
             body = await asyncio.to_thread(encode, self.metrics.registry)

@@ -40,7 +40,7 @@ class VirtualAddress:
     reached from outside of the cluster; `masked` that its clients' addresses must give way to the node's where the kernel
     forwards them. `ranges` are the only networks that may connect; None for all. `synthetic_address` is what HAProxy sees
     as the destination over IPv6, '' where it sees the address itself. `restricted` tells that HAProxy judges which clients
-    may connect, so that no connection may go on past it.
+    may connect, so that no connection may go on past it. `owner` is whose it is: namespace, Service and port.
     """
 
     datapath: Datapath
@@ -51,6 +51,7 @@ class VirtualAddress:
     ranges: tuple[str, ...] | None = None
     synthetic_address: str = ''
     restricted: bool = False
+    owner: tuple[str, str, str] = ('', '', '')
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ What a call does is done whole or not at all.
 import asyncio
 import signal
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from headrace.nft import live_state, messages
+from headrace.nft import layout, live_state, messages
 from headrace.nft.kernel import Kernel, Reading
 from headrace.nft.layout import TABLE
 from headrace.nft.live_state import LiveState
@@ -20,6 +21,15 @@ _LONGEST_ERROR = 500
 
 class NftError(Exception):
     """nft has not done what was asked; the message says why."""
+
+
+class Counter(NamedTuple):
+    """What an element has counted: the kind of its set, its key (address, protocol and port), packets and bytes."""
+
+    kind: str
+    key: str
+    packets: int
+    octets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,21 @@ class Nft:
         finally:
             reading.close()
 
+    async def counters(self) -> list[Counter]:
+        """Return what the elements have counted that have counted anything; raises NftError."""
+        try:
+            reading = Reading()
+        except OSError as error:
+            raise NftError(f'netlink: {error.strerror or error}') from error
+        try:
+            return await asyncio.to_thread(_counters, reading)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise NftError(f'netlink: {error.strerror or error}') from error
+        finally:
+            reading.close()
+
     async def present(self) -> bool:
         """Tell whether the table is there; raises NftError."""
         text = await self._call(('list', 'tables', 'inet'), '')
@@ -101,6 +126,18 @@ class Nft:
             message = ' '.join(errors.decode(errors='replace').split())[:_LONGEST_ERROR]
             raise NftError(message or f'{self.binary} {_ended(process.returncode)}')
         return output.decode()
+
+
+def _counters(reading: Reading) -> list[Counter]:
+    found = []
+    for version in layout.FAMILIES:
+        for kind in layout.COUNTED:
+            name = f'{kind}{version}'
+            for raw in reading.elements(name):
+                key, packets, octets = messages.counted(raw)
+                if packets:
+                    found.append(Counter(kind, messages.key_text(name, key), packets, octets))
+    return found
 
 
 def _ended(code: int) -> str:

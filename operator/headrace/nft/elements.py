@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from headrace.ir.l4 import Action, Balanced, TrafficPath, VirtualAddress
-from headrace.nft import groups
+from headrace.nft import groups, layout
 from headrace.nft.groups import Draw
 from headrace.nft.layout import NodeFacts, family, host
 from headrace.nft.transaction import Elements
@@ -28,6 +28,8 @@ def elements(key: str, virtual_address: VirtualAddress, facts: NodeFacts, balanc
         ):
             local_path['nearshut', address_key] = 'accept'
         elements_by_name |= local_path
+    if virtual_address.datapath == 'kernel':
+        elements_by_name |= dict.fromkeys(((name, address_key) for name in layout.COUNTED), '')
     if virtual_address.ranges is not None:
         elements_by_name['ranged', address_key] = ''
         elements_by_name |= {('ranges', f'{address_key} . {host(network)}'): '' for network in virtual_address.ranges}

@@ -13,6 +13,7 @@ Pure. The table is `inet headrace`, and nothing outside of it is touched. It com
 | `near`, `nearhit`, `nearends`, `nearspare`, `nearshut` | the same | what differs for clients of the node itself |
 | `ranged`, `ranges` | the same, and a client's network | who may connect to a load balancer's address |
 | `masq`, `inner`, `sparemasq`, `spareinner` | the same | whose clients are hidden behind the node |
+| `opened`, `received`, `sent` | the same | counters of what the kernel balances: new connections, and packets from and to clients |
 | `hairpin` | an address twice | endpoints of this node, which may meet themselves |
 | `here`, `pods` | a network | pods of this node, pods of all nodes |
 
@@ -32,7 +33,10 @@ _HIDE = '0x2000'
 _VIRTUAL_ADDRESS_MAPS = {'far': True, 'near': True, 'hit': False, 'nearhit': False}
 # Sets of networks.
 INTERVALS = frozenset(('ranges', 'here', 'pods'))
+# Sets whose elements count packets: those that open a connection, further ones from clients, and those to them.
+COUNTED = ('opened', 'received', 'sent')
 _VERDICTS = ('shut', 'nearshut')
+_EXCHANGED = 'ct status & dnat == dnat ct direction'
 # The chains that lead past HAProxy while it is away, and are empty otherwise.
 PAST = ('bypass', 'nearbypass')
 _VIRTUAL_ADDRESS_SETS = ('ranged', 'masq', 'inner', 'sparemasq', 'spareinner')
@@ -109,6 +113,8 @@ def sets() -> dict[str, str]:
             declarations[f'{name}{version}'] = f'map {name}{version} {{ type {where} : verdict; }}'
         for name in _VIRTUAL_ADDRESS_SETS:
             declarations[f'{name}{version}'] = f'set {name}{version} {{ type {where}; }}'
+        for name in COUNTED:
+            declarations[f'{name}{version}'] = f'set {name}{version} {{ type {where}; counter; }}'
         declarations[f'ranges{version}'] = f'set ranges{version} {{ type {where} . {address}; flags interval; }}'
         declarations[f'hairpin{version}'] = f'set hairpin{version} {{ type {address} . {address}; }}'
         for name in ('here', 'pods'):
@@ -157,14 +163,26 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
         ),
         'prerouting': Chain(
             'type nat hook prerouting priority -101',
-            (*(f'{ip_keyword(version)} saddr @here{version} jump near' for version in FAMILIES), 'jump far'),
+            (
+                *_count('opened'),
+                *(f'{ip_keyword(version)} saddr @here{version} jump near' for version in FAMILIES),
+                'jump far',
+            ),
         ),
-        'output': Chain('type nat hook output priority -101', ('jump near', 'jump far')),
+        'output': Chain('type nat hook output priority -101', (*_count('opened'), 'jump near', 'jump far')),
         'postrouting': Chain('type nat hook postrouting priority 99', _hide()),
+        'received': Chain('', _count('received')),
+        'sent': Chain('', tuple(f'{_client_side(version)} @sent{version}' for version in FAMILIES)),
+        # Behind the exchange of addresses, so that answers have that of the Service again.
+        'count-postrouting': Chain(
+            'type filter hook postrouting priority 150', ('oif "lo" return', f'{_EXCHANGED} reply jump sent')
+        ),
+        'count-input': Chain('type filter hook input priority 150', (f'{_EXCHANGED} reply jump sent',)),
         'shut-near': Chain('', tuple(f'{virtual_address(version)} vmap @nearshut{version}' for version in FAMILIES)),
         'filter-prerouting': Chain(
             'type filter hook prerouting priority -150',
             (
+                f'{_EXCHANGED} original jump received',
                 'ct state != new accept',
                 *_ranges(),
                 *(f'{ip_keyword(version)} saddr @here{version} jump shut-near' for version in FAMILIES),
@@ -174,6 +192,7 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
         'filter-output': Chain(
             'type filter hook output priority -150',
             (
+                f'{_EXCHANGED} original jump received',
                 'ct state != new accept',
                 *_ranges(),
                 'jump shut-near',
@@ -193,6 +212,14 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
 def virtual_address(version: int) -> str:
     """Return the address, protocol and port that a packet is for, as keys of maps begin."""
     return f'{ip_keyword(version)} daddr . meta l4proto . th dport'
+
+
+def _client_side(version: int) -> str:
+    return f'{ip_keyword(version)} saddr . meta l4proto . th sport'
+
+
+def _count(name: str) -> tuple[str, ...]:
+    return tuple(f'{virtual_address(version)} @{name}{version}' for version in FAMILIES)
 
 
 def _slot(version: int, port: str = 'th') -> str:

@@ -56,7 +56,7 @@ def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
         try:
             if messages.has_intervals(name):
                 live.elements |= dict.fromkeys(messages.intervals(name, source.elements(name)), '')
-            elif messages.sum_of(source.elements(name)) == expected.get(name, (0, 0)):
+            elif messages.sum_of(_elements(source, name)) == expected.get(name, (0, 0)):
                 continue
             else:
                 live.elements |= (messages.text(name, raw) for raw in source.elements(name))
@@ -65,6 +65,12 @@ def read(source: Source, sums: Callable[[], Mapping[str, Sum]]) -> LiveState:
         names.add(name)
     live.read = frozenset(names)
     return live
+
+
+def _elements(source: Source, name: str) -> Iterable[bytes]:
+    """Return the elements of a set as they are told, without what they have counted since."""
+    raws = source.elements(name)
+    return map(messages.bare, raws) if messages.is_counted(name) else raws
 
 
 def past_haproxy(live: LiveState) -> dict[str, VirtualAddress]:

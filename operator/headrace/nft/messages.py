@@ -26,7 +26,7 @@ INET = 1
 CREATE, APPEND = 0x400, 0x800
 # Attributes of elements, chains and rules.
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
-_KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
+_KEY, _DATA, _FLAGS, _EXPRESSION, _KEY_END = 1, 2, 3, 7, 10
 _CHAIN_NAME, _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 3, 2, 4, 7
 _INTERVAL_END = 1
 _HEAD, _KEY_HEAD, _PADDED_PORT, _SLOT = map(struct.Struct, ('=HH', '=HHHH', '>HH', '=I'))
@@ -47,6 +47,11 @@ Sum = tuple[int, int]
 def has_intervals(name: str) -> bool:
     """Tell whether a set of the table holds networks."""
     return name[:-1] in layout.INTERVALS
+
+
+def is_counted(name: str) -> bool:
+    """Tell whether elements of a set count packets."""
+    return name[:-1] in layout.COUNTED
 
 
 def can_tell(transaction: Transaction) -> bool:
@@ -216,6 +221,23 @@ def listed(payload: bytes) -> Iterator[bytes]:
             )
             yield data[start : start + size]
             start += size
+
+
+def bare(raw: bytes) -> bytes:
+    """Return an element without its counter."""
+    size = struct.unpack_from('=H', raw, 4)[0]
+    return _HEAD.pack(size + 4, 1) + raw[4 : 4 + size]
+
+
+def counted(raw: bytes) -> tuple[bytes, int, int]:
+    """Return an element's key, and its packets and bytes."""
+    packets, octets = 0, 0
+    parts = dict(attributes(raw, 4))
+    expression = dict(attributes(parts.get(_EXPRESSION, b'')))
+    if expression.get(1) == b'counter\0':
+        counter = dict(attributes(expression[2]))
+        octets, packets = int.from_bytes(counter[1]), int.from_bytes(counter[2])
+    return _key(parts[_KEY]), packets, octets
 
 
 def rule(payload: bytes) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from headrace.ir.fragment import Kind
 from headrace.ir.l4 import Balanced, VirtualAddress
 from headrace.names import Ref
 from headrace.nft import conntrack, live_state, remembered_clients, route
-from headrace.nft.command import Nft, NftError
+from headrace.nft.command import Counter, Nft, NftError
 from headrace.nft.flows import Flows
 from headrace.nft.layout import NodeFacts
 from headrace.nft.route import RouteError
@@ -244,6 +244,10 @@ class TableSync:
             self._saved.remove()
             log.info('removed the table: no Service is served here any more')
             return True
+
+    async def counters(self) -> list[Counter]:
+        """Return what the table has counted of what the kernel balances; raises NftError."""
+        return await self._nft.counters() if self.table is not None else []
 
     async def switch(self, *, bypass: bool) -> None:
         """Lead plain TCP past HAProxy, or to it again."""

@@ -173,6 +173,7 @@ class VirtualAddresses:
             ranges,
             synthetic_address,
             self.restricted,
+            (self.service.namespace, self.service.name, self.port.label),
         )
 
     def synthetic_address(self, where: Address) -> str:
