@@ -165,6 +165,21 @@ class Allocating(RuleBasedStateMachine):
                             or (6 if ':' in address else 4) not in holder.families
                         )
 
+    @invariant()
+    def room_at_a_shared_address_is_for_who_waits(self):
+        for holder in self.requests():
+            if (
+                not holder.sharing_key
+                or holder.addresses
+                or self.allocator.of(holder.ref).addresses
+                or holder.all_families
+            ):
+                continue
+            for place in POOLS.for_service(holder.namespace, (), holder.pool):
+                for address in IN_POOLS:
+                    if POOLS.of(address) == place and (6 if ':' in address else 4) in holder.families:
+                        assert self.allocator.occupancy.in_the_way(address, holder)
+
     def shown_or_had(self, holder):
         return holder.shown if isinstance(holder, Foreign) else self.allocator.of(holder.ref).addresses
 

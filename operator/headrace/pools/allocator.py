@@ -5,7 +5,9 @@ Service keeps its addresses while they are its own by `allocation`, so that stat
 process, or after a restart, begins with.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from headrace.names import Ref
 from headrace.pools import allocation
@@ -14,6 +16,8 @@ from headrace.pools.pool import Pools
 from headrace.pools.requests import NOTHING, Allocation, Foreign, Request
 from headrace.pools.waiting import Queue
 
+# Of those that wait for room at a shared address, so many are decided about when one leaves it.
+_MOST_TRIED = 64
 # To decide about a Service takes a tenth of a millisecond.
 _STEP = 50
 
@@ -34,10 +38,12 @@ class Allocator:
         self.occupancy = Occupancy(pools)
         self._holders: dict[Ref, Holder] = {}
         self._allocations: dict[Ref, Allocation] = {}
-        # What a Service waits for: an address, or one of a family of a pool (`NAME/FAMILY`); and who waits for each.
+        # What a Service waits for: an address, one of a family of a pool (`NAME/FAMILY`), or room at an address of its key
+        # (`NAMESPACE:KEY`); and who waits for each.
         self._needs: dict[Ref, tuple[str, ...]] = {}
         self._waiting: dict[str, Queue] = {}
-        # What is to be decided after a change: about Services that others have an effect on, and who gets what was released.
+        # What is to be decided after a change: about Services that others have an effect on, and who gets addresses that were
+        # released, or room at those that are shared.
         self._affected = Queue()
         self._released: list[str] = []
 
@@ -140,6 +146,8 @@ class Allocator:
             if address not in before.addresses:
                 self._take_from_others(address, request)
                 self.occupancy.add(address, request)
+                # Others of its key may find room there.
+                self._released += [address] if request.sharing_key else []
         self._wait(request, found)
 
     def _take_from_others(self, address: str, request: Request) -> None:
@@ -161,6 +169,8 @@ class Allocator:
             needs = tuple(
                 _need(pool.name, family) for pool in candidates for family in found.missing if pool.size(family)
             )
+        if needs and request.sharing_key:
+            needs = (*needs, _key_need(request.ref.namespace, request.sharing_key))
         self._needs.pop(request.ref, None)
         if needs:
             self._needs[request.ref] = needs
@@ -178,15 +188,21 @@ class Allocator:
                     changed.add(ref)
                 continue
             address = self._released.pop()
-            changed |= self._wake(address, address)
+            if (key := self.occupancy.key_of(address)) is not None:
+                changed |= self._wake(_key_need(*key), lambda: True, _MOST_TRIED)
+                continue
+            is_free = partial(self.occupancy.is_free, address)
+            changed |= self._wake(address, is_free)
             if (pool := self.pools.of(address)) is not None:
-                changed |= self._wake(_need(pool.name, 6 if ':' in address else 4), address)
+                changed |= self._wake(_need(pool.name, 6 if ':' in address else 4), is_free)
         return changed
 
-    def _wake(self, need: str, address: str) -> set[Ref]:
-        """Decide about those that wait, the oldest first, while an address that was released can be had."""
+    def _wake(self, need: str, can_go_on: Callable[[], bool], most: int | None = None) -> set[Ref]:
+        """Decide about those that wait, the oldest first, while there may be something for them; about so many at most."""
         queue, changed = self._waiting.pop(need, None), set[Ref]()
-        while queue and self.occupancy.is_open(address):
+        for _ in itertools.count() if most is None else range(most):
+            if not queue or not can_go_on():
+                break
             _, ref = queue.take()
             if need not in self._needs.get(ref, ()):
                 continue
@@ -205,6 +221,10 @@ class Allocator:
 
 def _need(pool: str, family: int) -> str:
     return f'{pool}/{family}'
+
+
+def _key_need(namespace: str, key: str) -> str:
+    return f'{namespace}:{key}'
 
 
 def _differ(before: Request, after: Request) -> bool:

@@ -106,12 +106,17 @@ class Occupancy:
         # Those that came last have the most free ports.
         return tuple(sorted(itertools.islice(reversed(counts), _MOST_SHARED))) if counts else ()
 
-    def is_open(self, address: str) -> bool:
-        """Tell whether a Service could get an address that others have, or that is free."""
+    def is_free(self, address: str) -> bool:
+        """Tell whether no Service has an address."""
+        return address not in self._uses
+
+    def key_of(self, address: str) -> tuple[str, str] | None:
+        """Return the namespace and key of the Services that have an address, with '' for none; None where it is free."""
         use = self._uses.get(address)
         if use is None:
-            return True
-        return not use.foreign and any(isinstance(each, Request) and each.sharing_key for each in use.holders.values())
+            return None
+        holder = next(iter(use.holders.values()))
+        return (holder.ref.namespace, holder.sharing_key) if isinstance(holder, Request) else (holder.ref.namespace, '')
 
     def add(self, address: str, holder: Holder) -> None:
         """Note that a Service has an address."""

@@ -160,6 +160,18 @@ def test_services_of_a_namespace_share_an_address_by_a_key(more, address):
     assert shown(found)['second'] == (address,)
 
 
+def test_a_released_address_is_shared_at_once_by_those_of_one_key_that_wait():
+    waiting = [
+        balanced(
+            f's{port}', ports=(port,), created=f'2026-01-01T00:00:0{port}Z', annotations={'address-sharing-key': 'mail'}
+        )
+        for port in (1, 2, 3)
+    ]
+    has = (balanced('a', shown=['192.0.2.0']), balanced('b', shown=['192.0.2.1']))
+    found = settled(has, *waiting, has[0].ref)
+    assert shown(found) == {'b': ('192.0.2.1',), **{f's{port}': ('192.0.2.0',) for port in (1, 2, 3)}}
+
+
 def test_services_with_the_policy_local_share_an_address_where_they_have_the_same_pods():
     made = {'annotations': {'address-sharing-key': 'mail'}, 'externalTrafficPolicy': 'Local'}
     pods = [balanced(f's{n}', ports=(n,), selector={'app': app}, **made) for n, app in ((1, 'x'), (2, 'x'), (3, 'y'))]
