@@ -17,7 +17,7 @@ from headrace.ir.pointers import NoRoute
 from headrace.ir.tls import HostTls
 from headrace.names import Ref
 from headrace.objects.gateways import Gateway, ListenerSet
-from headrace.objects.kinds import Secret
+from headrace.objects.kinds import Certificate, Secret
 from headrace.resolve import explanation
 from headrace.resolve.state import State
 from headrace.store import Store
@@ -89,21 +89,27 @@ def _number(parameters: Mapping[str, str], name: str, usual: int, allowed: range
     return int(text)
 
 
-async def _page(items: list[Any], wanted: Query, key_and_text: Callable[[Any], tuple[Any, str] | None]) -> _Rows:
-    """Return the rows of a page, in the order of their keys; those without a key are gone meanwhile."""
+async def _page(items: list[Any], wanted: Query, key: Callable[[Any], Any], text: Callable[[Any], str | None]) -> _Rows:
+    """Return the rows of a page, in the order of their keys.
+
+    `text` is what is searched in, None for an item that is gone meanwhile; it is made only where something is searched.
+    """
     pace, matching, last = Pace(), 0, wanted.offset + wanted.limit
-    select = heapq.nlargest if wanted.descending else heapq.nsmallest
     best: list[tuple[Any, Any]] = []
     for start in range(0, len(items), _CHUNK):
-        chunk = []
-        for item in items[start : start + _CHUNK]:
-            found = key_and_text(item)
-            if found is not None and wanted.matches(found[1]):
-                chunk.append((found[0], item))
+        chunk = items[start : start + _CHUNK]
+        if wanted.search:
+            chunk = [item for item in chunk if (found := text(item)) is not None and wanted.matches(found)]
         matching += len(chunk)
-        best = select(last, (*best, *chunk), key=lambda row: row[0])
+        best += [(key(item), item) for item in chunk]
+        best.sort(key=_first, reverse=wanted.descending)
+        del best[last:]
         await pace.rest()
-    return _Rows([item for _, item in best[wanted.offset : last]], matching, len(items))
+    return _Rows([item for _, item in best[wanted.offset :]], matching, len(items))
+
+
+def _first(row: tuple[Any, Any]) -> Any:
+    return row[0]
 
 
 def _listed(rows: _Rows, values: Iterable[object], wanted: Query) -> bytes:
@@ -119,17 +125,24 @@ async def routes(state: State, wanted: Query) -> bytes:
     """Return a page of what clients can ask for: hosts and paths, hosts' TLS, ports, addresses; and which object holds it."""
     place = {kind: number for number, kind in enumerate(ASKED)}
 
-    def key_and_text(item: tuple[Kind, str]) -> tuple[Any, str] | None:
-        holder = next(iter(state.claims.parties(item)), None)
-        if holder is None:
-            return None
-        kind, key = item
-        shown = f'{key} {holder}'
-        orders = {'object': (holder.namespace, holder.name, holder.kind, key), 'kind': (place[kind], key)}
-        return orders.get(wanted.sort, (key, place[kind])), shown
+    def holder(item: tuple[Kind, str]) -> Ref | None:
+        return next(iter(state.claims.parties(item)), None)
 
+    def by_object(item: tuple[Kind, str]) -> tuple[str, ...]:
+        ref = holder(item)
+        return (ref.namespace, ref.name, ref.kind, item[1]) if ref is not None else ('', '', '', item[1])
+
+    def text(item: tuple[Kind, str]) -> str | None:
+        ref = holder(item)
+        return f'{item[1]} {ref.kind} {ref.namespace}/{ref.name}' if ref is not None else None
+
+    orders: dict[str, Callable[[tuple[Kind, str]], Any]] = {
+        'object': by_object,
+        'kind': lambda item: (place[item[0]], item[1]),
+        '': lambda item: (item[1], place[item[0]]),
+    }
     items = [(kind, key) for kind in ASKED for key in state.claims.keys_of(kind)]
-    rows = await _page(items, wanted, key_and_text)
+    rows = await _page(items, wanted, orders.get(wanted.sort, orders['']), text)
     pace = Pace()
     values = []
     for kind, key in rows.rows:
@@ -193,11 +206,14 @@ async def problems(
 ) -> bytes:
     """Return a page of diagnostics, errors first."""
 
-    def key_and_text(item: Diagnostic) -> tuple[Any, str]:
+    def key(item: Diagnostic) -> tuple[Any, ...]:
         rank, ref = _LEVELS[item.level], (item.ref.namespace, item.ref.name, item.ref.kind)
-        orders = {'object': (ref, rank, item.reason), 'reason': (item.reason, ref)}
-        text = f'{item.level} {item.reason} {item.ref} {item.field} {item.message}'
-        return orders.get(wanted.sort, (rank, ref, item.reason)), text
+        return {'object': (ref, rank, item.reason), 'reason': (item.reason, ref)}.get(
+            wanted.sort, (rank, ref, item.reason)
+        )
+
+    def text(item: Diagnostic) -> str:
+        return f'{item.level} {item.reason} {item.ref} {item.field} {item.message}'
 
     every = [item for items in list(by_ref.values()) for item in items]
     levels = {str(each): 0 for each in Level}
@@ -206,7 +222,7 @@ async def problems(
     for item in unread:
         levels[item.level] += 1
     every = [item for item in (*every, *unread) if not level or item.level == level]
-    rows = await _page(every, wanted, key_and_text)
+    rows = await _page(every, wanted, key, text)
     values = [item.value for item in rows.rows]
     return msgspec.json.encode(
         {
@@ -225,15 +241,20 @@ CERTIFICATE_ORDERS = ('expiry', 'secret')
 async def certificates(state: State, store: Store, wanted: Query) -> bytes:
     """Return a page of the certificates that something needs, those that end first at its head; never a key."""
 
-    def key_and_text(ref: Ref) -> tuple[Any, str] | None:
+    def certificate(ref: Ref) -> Certificate | None:
         secret = store.get(ref, Secret)
-        if secret is None or secret.certificate is None:
-            return None
-        names = ' '.join(secret.certificate.names)
-        key = (ref.namespace, ref.name) if wanted.sort == 'secret' else (secret.certificate.not_after, ref)
-        return key, f'{ref.namespace}/{ref.name} {names}'
+        return secret.certificate if secret is not None else None
 
-    rows = await _page(state.dependencies.read_objects('Secret'), wanted, key_and_text)
+    def key(ref: Ref) -> tuple[Any, ...]:
+        found = certificate(ref)
+        return (ref,) if wanted.sort == 'secret' or found is None else (found.not_after, ref)
+
+    def text(ref: Ref) -> str:
+        found = certificate(ref)
+        return f'{ref.namespace}/{ref.name} {" ".join(found.names) if found is not None else ""}'
+
+    refs = [ref for ref in state.dependencies.read_objects('Secret') if certificate(ref) is not None]
+    rows = await _page(refs, wanted, key, text)
     return _listed(rows, (_certificate(state, store, ref) for ref in rows.rows), wanted)
 
 
@@ -258,12 +279,8 @@ GATEWAY_ORDERS = ('object',)
 
 async def gateways(state: State, store: Store, wanted: Query) -> bytes:
     """Return a page of Gateways and ListenerSets with their listeners."""
-
-    def key_and_text(ref: Ref) -> tuple[Any, str]:
-        return (ref.namespace, ref.name, ref.kind), str(ref)
-
     refs = [ref for ref in list(state.fragments) if ref.kind in ('Gateway', 'ListenerSet')]
-    rows = await _page(refs, wanted, key_and_text)
+    rows = await _page(refs, wanted, lambda ref: (ref.namespace, ref.name, ref.kind), str)
     attached: dict[tuple[Ref, str], int] = {}
     pace = Pace()
     for number, fragment in enumerate(list(state.fragments.values())):

@@ -90,7 +90,7 @@ def agent(name: str, node: str, answer: Answer | None, error: str) -> Agent:
         started=amount(answer, 'started'),
         ready=answer.get('ready') is True,
         problems=tuple(Problem(key, str(value)[:500]) for key, value in mapping(answer, 'problems').items()),
-        objects=tuple((kind, int(value)) for kind, value in mapping(answer, 'objects').items()),
+        objects=tuple((kind, count(mapping(answer, 'objects'), kind)) for kind in mapping(answer, 'objects')),
         routes=count(answer, 'routes'),
         errors=count(levels, 'error'),
         warnings=count(levels, 'warning'),
