@@ -133,7 +133,8 @@ def test_the_token_is_in_the_operators_container_only(documents):
             for one in chart.containers(spec).values()
             if tokens & {mount['name'] for mount in one.get('volumeMounts', ())}
         }
-        wanted = {'operator'} if name.endswith(('edge', 'node')) else {'controller'} if 'volumes' in spec else set()
+        other = {'dashboard' if name.endswith('dashboard') else 'controller'} if 'volumes' in spec else set()
+        wanted = {'operator'} if name.endswith(('edge', 'node')) else other
         assert holders == wanted, name
 
 
@@ -356,11 +357,14 @@ def test_the_controller_that_takes_a_startup_taint_away_runs_on_nodes_that_have_
         ('controller', {}, {When.GATEWAY_API, When.INGRESS}),
         ('controller', {'settings': {'ingress': False}}, {When.GATEWAY_API}),
         ('controller', {'settings': {'gatewayApi': False}}, {When.INGRESS}),
+        ('dashboard', MATRIX['the dashboard'], {When.TOKENS}),
+        ('dashboard', MATRIX['the dashboard behind a proxy'], set()),
+        ('dashboard', {}, None),
         ('controller', {'settings': {'statusAddresses': ['nodes']}}, {When.GATEWAY_API, When.INGRESS, When.STATUS_OF_NODES}),
     ],
 )  # fmt: skip
 def test_rights_are_those_that_the_program_uses(account, values, when):
-    assert chart.rules(chart.render(values), account) == used(account, when)
+    assert chart.rules(chart.render(values), account) == (set() if when is None else used(account, when))
 
 
 def used(account, when):

@@ -49,6 +49,19 @@ MATRIX = {
         'edge': {'enabled': False},
         'service': {'enabled': False},
     },
+    'the dashboard': {
+        'dashboard': {'enabled': True},
+        'node': {'enabled': True},
+        'networkPolicy': {'enabled': True, 'apiFrom': [{'ipBlock': {'cidr': '192.0.2.0/24'}}]},
+    },
+    'the dashboard behind a proxy': {
+        'dashboard': {
+            'enabled': True,
+            'auth': 'header:X-Forwarded-User',
+            'trustedProxies': ['10.0.0.0/8'],
+            'certificateSecret': 'dashboard',
+        }
+    },
     'daemon set': {'edge': {'kind': 'DaemonSet'}},
     'host ports': {
         'edge': {'kind': 'DaemonSet', 'hostPorts': {'enabled': True}},

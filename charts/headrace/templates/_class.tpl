@@ -106,8 +106,19 @@ admin: 8405
 api: 8406
 {{- end -}}
 
+{{/* By which the dashboard is served: TLS wherever users send it tokens. */}}
+{{- define "headrace.dashboardScheme" -}}
+{{- if or (eq .Values.dashboard.auth "token") .Values.dashboard.certificateSecret -}}HTTPS{{- else -}}HTTP{{- end -}}
+{{- end -}}
+
 {{/* Refuse what cannot work, in the values' own words. */}}
 {{- define "headrace.judge" -}}
+{{- if and .Values.dashboard.enabled (not (include "headrace.api" .)) -}}
+{{- fail "dashboard.enabled asks agents at the port of their API: leave api.enabled and watchNamespaces as they are by default" -}}
+{{- end -}}
+{{- if and .Values.dashboard.enabled (ne (ne .Values.dashboard.auth "token") (not (empty .Values.dashboard.trustedProxies))) -}}
+{{- fail "dashboard.auth=header:NAME and dashboard.trustedProxies need each other" -}}
+{{- end -}}
 {{- if and .Values.node.enabled .Values.watchNamespaces -}}
 {{- fail "node.enabled reads Nodes, which is a cluster-wide right; leave watchNamespaces empty" -}}
 {{- end -}}

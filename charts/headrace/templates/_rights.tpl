@@ -197,6 +197,17 @@ subjects:
   verbs: [create]
 {{- end -}}
 
+{{- define "headrace.dashboardRules" -}}
+# The pods of agents, which it asks.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+# What agents tell to those who may see it; no object of the cluster.
+- apiGroups: [headrace.io]
+  resources: [agents/status]
+  verbs: [get]
+{{- end -}}
+
 {{- define "headrace.controllerRules" -}}
 # Which Services there are.
 - apiGroups: [""]

@@ -57,6 +57,7 @@ class When(StrEnum):
     NODE_ROLE = 'nodeRole'
     STARTUP_TAINT = 'startupTaint'
     API = '--api'
+    TOKENS = '--auth token'
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ EXTERNAL = ('external',)
 EDGE = ('edge', *EXTERNAL)
 AGENTS = (*PODS, *EXTERNAL)
 CONTROLLER = ('controller',)
+DASHBOARD = ('dashboard',)
 _READ = ('list', 'watch')
 _LEASES = 'coordination.k8s.io'
 
@@ -310,6 +312,26 @@ RULES: tuple[Rule, ...] = (
         Where.CLUSTER,
         'The startup taint, which it takes from a Node whose agent serves.',
         When.STARTUP_TAINT,
+    ),
+    Rule(DASHBOARD, '', 'pods', ('list',), Where.OWN, 'The agents that it asks.'),
+    Rule(DASHBOARD, 'headrace.io', 'agents/status', ('get',), Where.OWN, 'What agents tell to those who may see it.'),
+    Rule(
+        DASHBOARD,
+        'authentication.k8s.io',
+        'tokenreviews',
+        ('create',),
+        Where.CLUSTER,
+        'Authenticate the tokens of users.',
+        When.TOKENS,
+    ),
+    Rule(
+        DASHBOARD,
+        'authorization.k8s.io',
+        'subjectaccessreviews',
+        ('create',),
+        Where.CLUSTER,
+        'Whether users may see what agents tell.',
+        When.TOKENS,
     ),
 )
 # Asked by kopf once at its start, and by `discovery`; every account has the right by the ClusterRole system:discovery.

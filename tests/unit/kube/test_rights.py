@@ -99,7 +99,7 @@ def test_the_documentation_tells_the_same():
     text = (ROOT / 'docs' / 'running.md').read_text()
     told = set()
     for role, cells, verbs in re.findall(
-        r'^\| (edge|external|controller)[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE
+        r'^\| (edge|external|controller|dashboard)[^|]*\|([^|]*)\|([^|]*)\|$', text, re.MULTILINE
     ):
         for name in re.findall(r'`([a-z0-9./]+)`', cells.partition(' in the namespaces')[0]):
             group, resource = name.split('/', 1) if '.' in name else ('', name)
