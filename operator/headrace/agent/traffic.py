@@ -50,12 +50,12 @@ _RESPONSES = 'headrace_service_responses'
 _GROWING = (*(column for column, _ in _TOTALS.values()), *(f'hrsp_{each}' for each in _CLASSES))
 # What of a worker that only finishes its connections counts as well.
 _CURRENT = ('scur', 'qcur')
+_NOTHING = [0.0] * len(_GROWING)
 _SHOWN = tuple(column for column, _ in {**_GAUGES, **_TIMES}.values())
 # The columns of a row of `Traffic.page`, after namespace, Service and port.
 COLUMNS = (*_GROWING, *_SHOWN)
-_PLACES = {column: place for place, column in enumerate(COLUMNS)}
-_CHUNK = 2000
-Series = dict[tuple[Key, str], float]
+# Of each Service port the values of some columns, in their order: a dictionary entry for each value would take five times the memory.
+Series = dict[Key, list[float]]
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +67,7 @@ class Traffic:
     totals: Series = field(default_factory=dict)
     # What is shown; exchanged as a whole, because a reader may be using it.
     series: tuple[Series, Series] = ({}, {})
-    _last: dict[tuple[int, str, str], float] = field(default_factory=dict)
+    _last: dict[tuple[int, str], list[float]] = field(default_factory=dict)
     # Backends that workers had at the last reading: those of a former shape finish their connections.
     _names: dict[str, Key] = field(default_factory=dict)
     _read_at: float = float('-inf')
@@ -98,69 +98,65 @@ class Traffic:
         gauges: Series = {}
         keys_by_name, names, places = {**self._names, **owners}, set[str](), set[tuple[int, str]]()
         for pid, text in texts.items():
-            for row in csv.DictReader(text.lstrip('# \n').splitlines()):
-                if key := keys_by_name.get(row.get('pxname') or ''):
-                    names.add(row['pxname'])
-                    places.add((pid, row['pxname']))
-                    self._grow(key, row, pid)
-                    _gauges(key, row, gauges, serves=pid == workers[0])
+            rows = csv.reader(text.lstrip('# \n').splitlines())
+            header = {column: number for number, column in enumerate(next(rows, ()))}
+            growing, gauged = ([header.get(column) for column in columns] for columns in (_GROWING, _SHOWN))
+            for row in rows:
+                name = row[0] if row else ''
+                if key := keys_by_name.get(name):
+                    names.add(name)
+                    places.add((pid, name))
+                    self._grow(key, _values(row, growing), (pid, name))
+                    _gauge(key, _values(row, gauged), gauges, serves=pid == workers[0])
         # Of backends that a worker has no more, and which would begin anew, nothing is kept.
         self._last = {
-            (pid, name, column): value
-            for (pid, name, column), value in self._last.items()
+            (pid, name): values
+            for (pid, name), values in self._last.items()
             if (pid in workers and pid not in texts) or (pid, name) in places
         }
         current_keys = set(owners.values())
         self._names = {name: keys_by_name[name] for name in names if keys_by_name[name] in current_keys}
-        self.totals = {series: value for series, value in self.totals.items() if series[0] in current_keys}
+        self.totals = {key: values for key, values in self.totals.items() if key in current_keys}
         self.series = dict(self.totals), gauges
 
     async def page(self) -> bytes:
         """Return all series as JSON: a row for each port of a Service that has any, with the values of `columns`."""
         totals, gauges = self.series
-        rows: dict[Key, list[float]] = {}
         pace, parts = Pace(), list[msgspec.Raw]()
-        for number, ((key, column), value) in enumerate((*totals.items(), *gauges.items())):
-            if (place := _PLACES.get(column)) is not None:
-                rows.setdefault(key, [0.0] * len(COLUMNS))[place] = value
-            if number % _CHUNK == 0:
-                await pace.rest()
-        for key, values in rows.items():
+        no_gauges = [0.0] * len(_SHOWN)
+        for key in totals.keys() | gauges.keys():
+            values = (*totals.get(key, _NOTHING), *gauges.get(key, no_gauges))
             parts.append(msgspec.Raw(msgspec.json.encode([*key, *values])))
             await pace.rest()
-        age = max(0.0, self.clock() - self._read_at) if rows else 0.0
+        age = max(0.0, self.clock() - self._read_at) if parts else 0.0
         return msgspec.json.encode({'enabled': self.enabled, 'age': age, 'columns': COLUMNS, 'rows': parts})
 
-    def _grow(self, key: Key, row: Mapping[str, str], pid: int) -> None:
-        for column in _GROWING:
-            value = float(row.get(column) or 0)
-            counter = (pid, row['pxname'], column)
-            before = self._last.get(counter, 0.0)
-            self._last[counter] = value
-            # A backend that went and came again begins anew.
-            growth = value - before if value >= before else value
-            self.totals[key, column] = self.totals.get((key, column), 0.0) + growth
+    def _grow(self, key: Key, values: list[float], counters: tuple[int, str]) -> None:
+        before = self._last.get(counters, _NOTHING)
+        self._last[counters] = values
+        # A backend that went and came again begins anew.
+        self.totals[key] = [
+            total + (value - earlier if value >= earlier else value)
+            for total, value, earlier in zip(self.totals.get(key, _NOTHING), values, before, strict=True)
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics, as Prometheus' registry asks for them."""
         totals, gauges = self.series
-        by_column: dict[str, list[tuple[Key, float]]] = {}
-        for (key, column), value in (*totals.items(), *gauges.items()):
-            by_column.setdefault(column, []).append((key, value))
-        for name, (column, text) in _TOTALS.items():
+        for number, (name, (_, text)) in enumerate(_TOTALS.items()):
             counter = CounterMetricFamily(name, text, labels=LABELS)
-            for key, value in by_column.get(column, ()):
-                counter.add_metric(key, value)
+            for key, values in totals.items():
+                counter.add_metric(key, values[number])
             yield counter
         responses = CounterMetricFamily(_RESPONSES, 'Responses by class of status.', labels=(*LABELS, 'class'))
-        for each in _CLASSES:
-            for key, value in by_column.get(f'hrsp_{each}', ()):
-                responses.add_metric((*key, each), value)
+        for number, each in enumerate(_CLASSES, len(_TOTALS)):
+            for key, values in totals.items():
+                responses.add_metric((*key, each), values[number])
         yield responses
-        for name, (column, text) in {**_GAUGES, **_TIMES}.items():
+        for number, (name, (_, text)) in enumerate({**_GAUGES, **_TIMES}.items()):
             gauge = GaugeMetricFamily(name, text, labels=LABELS)
-            for key, value in by_column.get(column, ()):
-                gauge.add_metric(key, value)
+            for key, values in gauges.items():
+                gauge.add_metric(key, values[number])
             yield gauge
 
 
@@ -172,10 +168,15 @@ def _owners(snapshot: ModelSnapshot) -> dict[str, Key]:
     }
 
 
-def _gauges(key: Key, row: Mapping[str, str], gauges: Series, *, serves: bool) -> None:
-    for column, _ in _GAUGES.values():
-        if serves or column in _CURRENT:
-            gauges[key, column] = gauges.get((key, column), 0.0) + float(row.get(column) or 0)
-    for column, _ in _TIMES.values():
-        if serves:
-            gauges[key, column] = max(gauges.get((key, column), 0.0), float(row.get(column) or 0) / 1000)
+def _values(row: list[str], places: list[int | None]) -> list[float]:
+    return [float(row[place] or 0) if place is not None and place < len(row) else 0.0 for place in places]
+
+
+def _gauge(key: Key, values: list[float], gauges: Series, *, serves: bool) -> None:
+    """Note the values of a backend: of a worker that only finishes its connections those of `_CURRENT` alone."""
+    mine = gauges.setdefault(key, [0.0] * len(_SHOWN))
+    for number, (column, value) in enumerate(zip(_SHOWN, values, strict=True)):
+        if number >= len(_GAUGES):
+            mine[number] = max(mine[number], value / 1000) if serves else mine[number]
+        elif serves or column in _CURRENT:
+            mine[number] += value
