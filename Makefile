@@ -13,7 +13,7 @@ ARGS ?=
 CONFORMANCE := cd tests && PYTHONPATH=..:../operator ../$(VENV)/python -m conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup controlplane node test node-test e2e conformance conformance-down conformance-tools coverage check lint format golden docs chart demo kind kind-image kind-test bench lock audit clean
+.PHONY: help setup controlplane node test node-test e2e conformance conformance-down conformance-tools coverage check lint format golden docs chart demo deb kind kind-image kind-test bench lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -76,6 +76,9 @@ chart: ## Regenerate the values' schema and manifests/ from the chart
 
 demo: setup ## Start the demonstration
 	$(VENV)/python examples/demo/demo.py
+
+deb: setup ## Build the Debian package for hosts outside of a cluster, into dist/; PYTHON_VERSION=3.11 for another Python
+	@$(VENV)/python -m tools.deb
 
 kind: ## A cluster in Docker: image, install, example, requests, upgrade, uninstall
 	tools/kind.sh

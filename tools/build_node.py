@@ -1,10 +1,11 @@
-"""Put what a real node for tests needs into ``bin/node``: a root for the machine that it is, and a base for images.
+"""Put what a real node for tests needs into ``bin/node``: a root for the machine that it is, a base for images, and a root for hosts.
 
-Both are minimal folders of Debian, made by debootstrap, and kept outside the checkout in ``~/.cache/headrace/node``:
+All are minimal folders of Debian, made by debootstrap, and kept outside the checkout in ``~/.cache/headrace/node``:
 so they are made once per machine. Where that cannot be done, ``bin/node.missing`` says why, and the tests skip.
 
     bin/node/root      a machine's root: containerd, runc, CNI plugins, Docker
     bin/node/base.tar  what stands in for python:3.13-slim, and, with HAProxy over it, for haproxy:3.4
+    bin/node/host      the root of a host outside of the cluster: systemd and keepalived
 
 Environment:
   DEBIAN_MIRROR   use this Debian mirror instead of the one in the apt sources
@@ -29,6 +30,7 @@ ROOT_PACKAGES = (
     'ca-certificates', 'conntrack', 'containerd', 'containernetworking-plugins', 'docker-buildx', 'docker-cli',
     'docker.io', 'iproute2', 'iptables', 'mount', 'nftables', 'runc',
 )  # fmt: skip
+HOST_PACKAGES = ('curl', 'dbus', 'iproute2', 'keepalived', 'python3', 'systemd', 'systemd-sysv')
 BASE_PACKAGES = ('ca-certificates', 'python3', 'python3-venv')
 # What the images of Python and Debian do not have either.
 NOT_IN_IMAGES = (
@@ -85,6 +87,7 @@ def make(target: Path, mirror: str) -> None:
     made = target.with_name(INTERRUPTED + target.name)
     tool = fetch_debootstrap(made, mirror)
     debootstrap(tool, made / 'root', ROOT_PACKAGES, mirror)
+    debootstrap(tool, made / 'host', HOST_PACKAGES, mirror)
     base = made / 'base'
     debootstrap(tool, base, BASE_PACKAGES, mirror)
     run('chroot', str(base), 'sh', '-c', AS_PYTHON)
@@ -108,7 +111,7 @@ def made() -> Path:
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'headrace' / 'node'
     cache.mkdir(parents=True, exist_ok=True)
     # All that decides what is made, but for what Debian has of it by then.
-    inputs = repr((ROOT_PACKAGES, BASE_PACKAGES, NOT_IN_IMAGES, AS_PYTHON)).encode()
+    inputs = repr((ROOT_PACKAGES, HOST_PACKAGES, BASE_PACKAGES, NOT_IN_IMAGES, AS_PYTHON)).encode()
     target = cache / f'{SUITE}-{platform.machine()}-{hashlib.sha256(inputs).hexdigest()[:8]}'
     with (cache / 'lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

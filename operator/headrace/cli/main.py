@@ -15,6 +15,7 @@ from headrace.cli import (
     checking,
     cleaning,
     dashboards,
+    doctoring,
     explaining,
     migrating,
     planning,
@@ -73,6 +74,7 @@ for command in (
     releasing.release,
     token_command.token,
     dashboards.web,
+    doctoring.doctor,
 ):
     cli.add_command(command)
 for command in (

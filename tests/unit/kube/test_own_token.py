@@ -1,21 +1,14 @@
 """The token of an agent outside of the cluster: what it says, when it is renewed, and what is said when it cannot be."""
 
 import asyncio
-import base64
 import json
 
 import pytest
 
 from headrace.kube.own_token import Claims, TokenError, TokenRenewal, claims
+from support.tokens import token
 
-ACCOUNT = 'system:serviceaccount:headrace-system:headrace-external-lb-1'
 PATH = '/api/v1/namespaces/headrace-system/serviceaccounts/headrace-external-lb-1/token'
-
-
-def token(sub=ACCOUNT, iat=1000, exp=2000, **more):
-    payload = {'sub': sub, 'iat': iat, 'exp': exp, **more}
-    said = base64.urlsafe_b64encode(json.dumps({name: value for name, value in payload.items() if value}).encode())
-    return f'e30.{said.decode().rstrip("=")}.c2lnbmF0dXJl'
 
 
 def test_a_token_says_whose_it_is_and_until_when():

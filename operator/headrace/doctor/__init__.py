@@ -1,0 +1,1 @@
+"""What a host outside of the cluster lacks to run an agent: `headrace doctor`."""
