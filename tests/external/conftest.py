@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 from tools import deb
+from tools.spaces import Space
 
 from conftest import ROOT
+from support import network
 from support.host import Host
 from support.machine import UnableError
 
@@ -32,15 +34,32 @@ def host_root():
     return folder.resolve() / 'host'
 
 
+def build(folder):
+    """Build the Debian package for the Python of the hosts, in the network of this machine, and return its path."""
+    space = Space('machine', fd=network.machine())
+    try:
+        return space.enter(deb.build, folder, '3.13')
+    finally:
+        space.close()
+
+
 @pytest.fixture(scope='session')
 def package(tmp_path_factory):
-    """The Debian package, for the Python of the hosts."""
-    return deb.build(tmp_path_factory.mktemp('deb'), '3.13')
+    """The Debian package."""
+    return build(tmp_path_factory.mktemp('deb'))
+
+
+@pytest.fixture
+def build_again(tmp_path):
+    """What builds it once more."""
+    return lambda: build(tmp_path)
 
 
 @pytest.fixture
 def make_host(host_root, package):
     """What starts a host with HAProxy and the package installed."""
+    # It takes ports as 80, which this machine may need itself.
+    network.isolate()
     with contextlib.ExitStack() as held:
 
         def make(name='lb-1', net=None):

@@ -5,7 +5,6 @@ import time
 
 import pytest
 import yaml
-from tools import deb
 
 from support.objects import endpoint_slice, service
 from support.traffic import Town, address
@@ -97,11 +96,13 @@ def test_the_agent_is_started_again_without_a_reload_and_haproxy_goes_on(host):
     assert 'adopted the worker' in host.journal('headrace')
 
 
-def test_haproxy_that_dies_is_started_again_by_systemd(host):
+def test_haproxy_that_dies_is_started_again_by_systemd_and_the_agent_goes_on(host):
     serve(host)
+    agent = host.run('systemctl', 'show', '--property', 'InvocationID', 'headrace')
     host.run('systemctl', 'kill', '--signal', 'SIGKILL', 'headrace-haproxy')
     until(lambda: status(host) == 200, 'HAProxy is back', within=60)
     assert host.run('systemctl', 'is-active', *UNITS).split() == ['active', 'active']
+    assert host.run('systemctl', 'show', '--property', 'InvocationID', 'headrace') == agent
 
 
 def test_an_orderly_stop_refuses_readiness_before_it_closes_listeners(host):
@@ -146,5 +147,5 @@ def test_an_upgrade_keeps_settings_and_serves_on_and_a_purge_leaves_nothing(host
     assert status(host) == 0
 
 
-def test_two_builds_of_one_commit_are_equal(package, tmp_path):
-    assert deb.build(tmp_path, '3.13').read_bytes() == package.read_bytes()
+def test_two_builds_of_one_commit_are_equal(package, build_again):
+    assert build_again().read_bytes() == package.read_bytes()

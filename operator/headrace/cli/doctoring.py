@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -33,17 +34,17 @@ def doctor(tenant: str) -> None:
     values |= {name: value for name, value in os.environ.items() if name in {*values, 'POD_NAME'}}
     where = places.of(values)
     found, settings = host.look(where)
-    if settings is not None and where.kubeconfig.exists():
-        found += _cluster(where, settings)
+    if settings is not None and where.kubeconfig is not None and where.kubeconfig.exists():
+        found += _cluster(where, where.kubeconfig, settings)
     for line in output.table(row for finding in found for row in _rows(finding)):
         click.echo(line)
     if any(finding.level is Level.MISSING for finding in found):
         sys.exit(1)
 
 
-def _cluster(where: Places, settings: Settings) -> list[Finding]:
+def _cluster(where: Places, kubeconfig: Path, settings: Settings) -> list[Finding]:
     try:
-        access = accesses.of_kubeconfig(where.kubeconfig)
+        access = accesses.of_kubeconfig(kubeconfig)
     except AccessError as error:
         return [Finding('credentials', Level.MISSING, str(error), '`headrace token NAME` makes it anew')]
     return asyncio.run(cluster.look(access, settings, where.name))

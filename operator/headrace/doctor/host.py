@@ -29,7 +29,8 @@ def look(places: Places) -> tuple[list[Finding], Settings | None]:
     found = [haproxy(places.haproxy, _DISTRIBUTION)]
     finding, read = _settings(places.config)
     found.append(finding)
-    found += credentials(places.kubeconfig)
+    if places.kubeconfig is not None:
+        found += credentials(places.kubeconfig)
     if read is not None:
         is_running = (places.sockets / 'master.sock').exists()
         found += ports(read, is_running=is_running)

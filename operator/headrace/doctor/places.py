@@ -11,9 +11,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The files of an agent, the program that is its HAProxy, and the name of its Lease's holder."""
+    """The files of an agent, the program that is its HAProxy, and the name of its Lease's holder.
 
-    kubeconfig: Path
+    `kubeconfig` is None for an agent that follows a folder.
+    """
+
+    kubeconfig: Path | None
     config: Path
     state: Path
     sockets: Path
@@ -55,7 +58,7 @@ def read(text: str) -> dict[str, str]:
 def of(values: Mapping[str, str]) -> Places:
     """Return the places that variables name."""
     return Places(
-        kubeconfig=Path(values['HEADRACE_KUBECONFIG']),
+        kubeconfig=Path(values['HEADRACE_KUBECONFIG']) if values['HEADRACE_SOURCE'] == 'kube' else None,
         config=Path(values['HEADRACE_CONFIG']),
         state=Path(values['HEADRACE_STATE']),
         sockets=Path(values['HEADRACE_SOCKETS']),

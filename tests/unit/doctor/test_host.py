@@ -46,7 +46,8 @@ def test_units_of_tenants_are_those_of_the_host_with_folders_and_a_network_of_th
         'BindReadOnlyPaths',
         'TemporaryFileSystem',
         'BindPaths',
-        'ExecStartPre',
+        'Requires',
+        'After',
     }
 
 
@@ -55,6 +56,7 @@ def test_the_administrators_variables_count_before_those_of_the_units():
     assert read == {'HEADRACE_HAPROXY': '/opt/haproxy', 'POD_NAME': 'lb-9'}
     found = places.of(places.variables('') | read)
     assert (found.haproxy, found.name) == ('/opt/haproxy', 'lb-9')
+    assert places.of(places.variables('') | {'HEADRACE_SOURCE': '/srv'}).kubeconfig is None
     assert places.of(places.variables('')).name == socket.gethostname().lower()
 
 
