@@ -29,6 +29,8 @@ from support.objects import endpoint_slice, ingress, service
 LATE = 60
 # The API server asks for this right where a server-side apply makes a Service, and notes a patch.
 CREATED_BY_APPLY = (('', 'services', 'create'), ('discovery.k8s.io', 'endpointslices', 'create'))
+# And where a Lease is made by PUT, as an agent makes its own, and notes an update.
+CREATED_BY_UPDATE = (('coordination.k8s.io', 'leases', 'create'),)
 SECRET = {
     'apiVersion': 'v1',
     'kind': 'Secret',
@@ -65,13 +67,14 @@ class Noted:
 
 def table(role, namespace):
     """The same of the table, when all settings ask for what they can."""
+    unnoted = CREATED_BY_APPLY if role == 'controller' else CREATED_BY_UPDATE
     return {
         (rule.group, rule.resource, verb, '' if rule.where is Where.CLUSTER else namespace)
         for rule in rights.RULES
         # With namespaces named, as here, there is no Lease of the class (see test_classes.py), and no IngressClass is read.
         if role in rule.roles and rule.where not in (Where.CLASS, Where.UNLIMITED)
         for verb in rule.verbs
-    } - {(*each, namespace) for each in CREATED_BY_APPLY}
+    } - {(*each, namespace) for each in unnoted}
 
 
 def agree(cluster, role):

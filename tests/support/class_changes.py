@@ -85,7 +85,7 @@ RESTART = {
     'nodeTcpPort': 10382,
     'nodeTlsPort': 10386,
     'nodeHealthPort': 10384,
-    'nodeHealthzPort': 10386,
+    'nodeHealthzPort': 10500,
     'podNetworks': ['10.0.0.0/8'],
     'serviceNetworks': ['10.96.0.0/12'],
     'secrets': {'namespaces': ['shop']},
