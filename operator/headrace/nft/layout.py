@@ -133,8 +133,12 @@ def fixed_elements(facts: NodeFacts) -> dict[tuple[str, str], str]:
 
 def chains(facts: NodeFacts) -> dict[str, Chain]:
     """Return the fixed chains by name, in an order in which each is there before it is jumped to."""
+    return {**_leading(facts), **_nat(), **_counting(), **_filters(facts)}
+
+
+def _leading(facts: NodeFacts) -> dict[str, Chain]:
+    """Return what a new connection to an address of a Service runs through, past HAProxy or to it."""
     pods = {family(network) for network in facts.pods}
-    listeners = ', '.join(map(str, facts.closed or facts.ports))
     return {
         'refuse': Chain('', ('meta l4proto tcp reject with tcp reset', 'reject with icmpx type port-unreachable')),
         'nearbypass': Chain('', tuple(map(_past_near, FAMILIES)) if facts.bypass else ()),
@@ -161,6 +165,12 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
                 *(_lead('far', version) for version in FAMILIES),
             ),
         ),
+    }
+
+
+def _nat() -> dict[str, Chain]:
+    """Return the hooks at which addresses are exchanged."""
+    return {
         'prerouting': Chain(
             'type nat hook prerouting priority -101',
             (
@@ -171,6 +181,12 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
         ),
         'output': Chain('type nat hook output priority -101', (*_count('opened'), 'jump near', 'jump far')),
         'postrouting': Chain('type nat hook postrouting priority 99', _hide()),
+    }
+
+
+def _counting() -> dict[str, Chain]:
+    """Return what counts the traffic of connections whose addresses were exchanged."""
+    return {
         'received': Chain('', _count('received')),
         'sent': Chain('', tuple(f'{_client_side(version)} @sent{version}' for version in FAMILIES)),
         # Behind the exchange of addresses, so that answers have that of the Service again.
@@ -178,6 +194,13 @@ def chains(facts: NodeFacts) -> dict[str, Chain]:
             'type filter hook postrouting priority 150', ('oif "lo" return', f'{_EXCHANGED} reply jump sent')
         ),
         'count-input': Chain('type filter hook input priority 150', (f'{_EXCHANGED} reply jump sent',)),
+    }
+
+
+def _filters(facts: NodeFacts) -> dict[str, Chain]:
+    """Return what refuses clients, and direct access to the listeners."""
+    listeners = ', '.join(map(str, facts.closed or facts.ports))
+    return {
         'shut-near': Chain('', tuple(f'{virtual_address(version)} vmap @nearshut{version}' for version in FAMILIES)),
         'filter-prerouting': Chain(
             'type filter hook prerouting priority -150',
