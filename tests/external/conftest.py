@@ -62,9 +62,9 @@ def make_host(host_root, package):
     network.isolate()
     with contextlib.ExitStack() as held:
 
-        def make(name='lb-1', net=None):
+        def make(name='lb-1'):
             try:
-                host = held.enter_context(Host(host_root, name, net))
+                host = held.enter_context(Host(host_root, name))
             except UnableError as error:
                 pytest.skip(f'no host can be made here: {error}')
             shutil.copyfile(package, host.shared / 'headrace.deb')

@@ -125,7 +125,7 @@ def test_a_host_joins_a_cluster_as_the_guide_says(release, make_host, control_pl
     control_plane.api.delete(f'{collection("ServiceAccount", namespace)}/hr-headrace-external-lb-1')
     until(
         lambda: 'refuses' in host.ask('curl', '-s', 'http://127.0.0.1:8405/healthz')[0],
-        'the refusal is told',
+        'the refusal is reported',
         within=LATE,
     )
     assert status() == '200'

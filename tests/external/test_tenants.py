@@ -63,7 +63,7 @@ def test_tenants_whose_addresses_overlap_have_their_own_endpoints_and_see_no_fil
             assert 'current' not in host.run('ls', f'/proc/{pid}/root/var/lib/headrace').split()
             text = host.run('systemd-analyze', 'security', '--no-pager', unit)
             assert float(text.rpartition('exposure level')[2].split()[2]) <= 3
-    # One that stops, or is broken, is no matter of another.
+    # A tenant whose HAProxy stops leaves the other one served.
     host.run('systemctl', 'stop', f'headrace-haproxy@{TENANTS[0]}')
     assert ask(host, TENANTS[0]) == ''
     assert ask(host, TENANTS[1]) == TENANTS[1]

@@ -1,6 +1,6 @@
 """A host outside of the cluster: a machine inside this one whose first process is systemd.
 
-It is in the network of the process that makes it, or in another one. What is written to its root stays in memory, and all of it
+It is in the network of the process that makes it. What is written to its root stays in memory, and all of it
 ends with it. Units that need hardware are masked; nothing else of the distribution is changed.
 """
 
@@ -50,12 +50,12 @@ exec env -i container=headrace PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
 
 
 class Host:
-    """One host; a context manager. `shared` is a folder that is /shared on it; `net` is a descriptor of its network."""
+    """One host; a context manager. `shared` is a folder that is /shared on it."""
 
-    def __init__(self, root, name='lb-1', net=None):
+    def __init__(self, root, name='lb-1'):
         if os.geteuid():
             raise UnableError('it needs root')
-        self.root, self.name, self._net = root, name, net
+        self.root, self.name = root, name
         self.folder = Path(tempfile.mkdtemp(prefix='hr-host-'))
         self.folder.chmod(0o755)
         self.shared = self.folder / 'shared'
@@ -82,7 +82,6 @@ class Host:
             root=self.root, mounts=self.folder / 'mounts', shared=self.shared, name=self.name,
             devices=' '.join(_DEVICES), masked=' '.join(_MASKED),
         )  # fmt: skip
-        net = [] if self._net is None else ['nsenter', f'--net=/proc/{os.getpid()}/fd/{self._net}']
         apart = [
             'unshare',
             '--mount',
@@ -97,7 +96,7 @@ class Host:
             script,
         ]
         # It ends with this process, however that ends.
-        guarded = ['setpriv', '--pdeathsig', 'KILL', *net, *apart]
+        guarded = ['setpriv', '--pdeathsig', 'KILL', *apart]
         grouped = ['sh', '-ec', f'echo $$ >{self._group}/cgroup.procs\nexec "$@"', 'sh', *guarded]
         with (self.shared / 'systemd.log').open('wb') as log:
             self._outer = subprocess.Popen(grouped, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

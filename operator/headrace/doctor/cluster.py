@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from headrace.doctor.findings import Finding, good, missing, warning
+from headrace.doctor.findings import Finding, Level, good, missing, warning
 from headrace.kube import own_token
 from headrace.kube import session as sessions
 from headrace.kube.access import Access, AccessError
@@ -48,7 +48,7 @@ async def look(access: Access, settings: Settings, name: str) -> list[Finding]:
         calls = Calls(access.server, lambda: session)
         reach = await _reach(access, session, token)
         found.append(reach)
-        if reach.level != 'ok':
+        if reach.level is not Level.GOOD:
             return found
         account = claims.account if claims is not None else ''
         found += [item async for item in _rights(calls, access.namespace, settings, name, account)]
@@ -88,7 +88,7 @@ async def _reach(access: Access, session: aiohttp.ClientSession, token: str) -> 
     return good('API server', f'{access.server}, Kubernetes {version.get("gitVersion", "?")}, {date or "no date"}')
 
 
-async def _rights(calls: Calls, own: str, settings: Settings, name: str, account: str) -> Any:
+async def _rights(calls: Calls, own: str, settings: Settings, name: str, account: str) -> AsyncIterator[Finding]:
     """Yield the rights that are missing, or that all are there."""
     refused = []
     asked = list(wanted(own, settings, name, account))
